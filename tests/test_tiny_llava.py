@@ -1,4 +1,4 @@
-"""Claims about the small LLaVA: its parts, that it is reproducible, that it is saved and loaded like any other model."""
+"""Claims about the tiny LLaVA: its parts, that it is reproducible, that it is saved and loaded like any other."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A LLaVA of about 0.7 M parameters with its own tokenizer, built offline from a seed, for the quickstart and the tests.
+"""A LLaVA of about 0.7 M parameters with its own tokenizer, built offline from a seed, for the quickstart and tests.
 
 Its parts are the real ones (LlavaForConditionalGeneration, LlavaProcessor, a CLIP tower, a Qwen2 language model), so
 whatever runs on it runs on a published LLaVA. It is saved and loaded like any other model.

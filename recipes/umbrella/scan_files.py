@@ -1,0 +1,252 @@
+"""NIfTI and FreeSurfer files: the header, read by nibabel and checked, and the voxels' bytes, never more than it states.
+
+The content decides what a file is, never its name: .nii, .nii.gz, .hdr/.img pairs, .mgh and .mgz, or the bytes of one.
+"""
+
+import gzip
+import io
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from nibabel import MGHImage, Nifti1Header, Nifti1Pair, Nifti2Header, Nifti2Pair
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
+
+GZIP_MAGIC = b"\x1f\x8b"
+CIFTI_INTENTS = range(3000, 3100)
+VECTOR_INTENTS = (1006, 1007, 1008, 1009)  # displacement field, vector, point set, triangles
+
+
+class ScanError(ValueError):
+    """A scan cannot be used. The message names the file, what was expected and what was found."""
+
+
+@dataclass(frozen=True)
+class ScanHeader:
+    """What a scan's header states.
+
+    name     the file's path, for error messages
+    shape    the stored axes, at least three; a fourth counts volumes
+    dtype    the stored number type, with its byte order
+    affine   (4, 4), voxel indices to millimetres in RAS+; None when the header holds none
+    zooms    (3,), the voxel's size along the stored axes in mm
+    slope, inter  scaled value = slope * stored value + inter
+    offset   where the voxels start in their file, in bytes
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    affine: np.ndarray | None
+    zooms: np.ndarray
+    slope: float
+    inter: float
+    offset: int
+
+    @property
+    def n_volumes(self) -> int:
+        return math.prod(self.shape[3:])
+
+    @property
+    def n_bytes(self) -> int:
+        """The size of all voxels of all volumes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@contextmanager
+def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO]]:
+    """Open a scan: its header, and a stream that stands at its first voxel.
+
+    Raises ScanError when the file does not exist, is no scan, holds voxels that are no real numbers, or when the stream
+    turns out to be cut short or corrupt while it is read inside the `with` block.
+    """
+    name = f"scan of {len(source)} bytes" if isinstance(source, bytes) else str(source)
+    try:
+        header_source = source if isinstance(source, bytes) else _header_path(Path(source))
+        with _open_stream(header_source) as stream:
+            header, n_read, is_pair = _read_header(stream, name)
+            if not is_pair:
+                _skip(stream, header.offset - n_read, header)
+                yield header, stream
+                return
+        with _open_stream(_image_path(source, name)) as stream:
+            _skip(stream, header.offset, header)
+            yield header, stream
+    except FileNotFoundError:
+        raise ScanError(f"{name}: expected a scan, found no such file: check the path and image_root") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ScanError(f"{name}: expected a whole gzip file, found one cut short or corrupt ({error}): copy it anew")
+    except OSError as error:
+        raise ScanError(f"{name}: expected a readable file, found: {error}") from error
+
+
+def read_into(stream: BinaryIO, array: np.ndarray, header: ScanHeader) -> None:
+    """Fill a contiguous array from the stream. Raises ScanError when the stream ends before."""
+    buffer = memoryview(array.reshape(-1, order="A").view(np.uint8))
+    filled = 0
+    while filled < len(buffer):
+        n = stream.readinto(buffer[filled:])
+        if not n:
+            raise ScanError(
+                f"{header.name}: expected {header.n_bytes} bytes of voxels for shape {header.shape} and type "
+                f"{header.dtype}, found the end of the file before: it is cut short, copy or export it anew"
+            )
+        filled += n
+
+
+def check_end(stream: BinaryIO, header: ScanHeader) -> None:
+    """Raise ScanError when the stream goes on after its last voxel; on the way gzip's checksum is compared."""
+    if stream.read(1):
+        raise ScanError(
+            f"{header.name}: expected {header.n_bytes} bytes of voxels for shape {header.shape} and type {header.dtype}, "
+            "found more: the header does not fit the data, export the scan anew"
+        )
+
+
+def check_size(stream: BinaryIO, header: ScanHeader) -> None:
+    """Raise ScanError when a file that is not compressed is shorter than its header says."""
+    if isinstance(stream, gzip.GzipFile):
+        return
+    n_bytes = stream.seek(0, io.SEEK_END) - header.offset
+    if n_bytes < header.n_bytes:
+        raise ScanError(
+            f"{header.name}: expected {header.n_bytes} bytes of voxels for shape {header.shape} and type {header.dtype}, "
+            f"found {max(n_bytes, 0)}: the file is cut short, copy or export it anew"
+        )
+
+
+def _header_path(path: Path) -> Path:
+    for image_end, header_end in ((".img", ".hdr"), (".img.gz", ".hdr.gz")):
+        if path.name.endswith(image_end):
+            return path.with_name(path.name.removesuffix(image_end) + header_end)
+    return path
+
+
+def _image_path(source: str | Path | bytes, name: str) -> Path:
+    """The image file that belongs to a header file."""
+    if isinstance(source, bytes):
+        raise ScanError(f"{name}: expected voxels, found the header of a .hdr/.img pair: convert it to .nii.gz")
+    path = _header_path(Path(source))
+    stem = path.name.removesuffix(".gz").removesuffix(".hdr")
+    candidates = [path.with_name(stem + end) for end in (".img", ".img.gz")]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    raise ScanError(f"{name}: expected its voxels in {candidates[0].name} beside it, found no such file")
+
+
+@contextmanager
+def _open_stream(source: Path | bytes) -> Iterator[BinaryIO]:
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        magic = file.read(len(GZIP_MAGIC))
+        file.seek(0)
+        if magic != GZIP_MAGIC:
+            yield file
+            return
+        with gzip.GzipFile(fileobj=file) as stream:
+            yield stream
+
+
+def _skip(stream: BinaryIO, n: int, header: ScanHeader) -> None:
+    """Read past header extensions, in pieces: a broken offset must not ask for more memory than there is."""
+    while n > 0:
+        piece = stream.read(min(n, 1 << 20))
+        if not piece:
+            raise ScanError(f"{header.name}: expected voxels from byte {header.offset} on, found the end of the file")
+        n -= len(piece)
+
+
+def _read_header(stream: BinaryIO, name: str) -> tuple[ScanHeader, int, bool]:
+    """Read the header, the number of bytes it took, and whether the voxels are in a second file."""
+    start = stream.read(4)
+    if not start:
+        raise ScanError(f"{name}: expected a NIfTI scan, found an empty file")
+    for size, is_nifti in ((348, True), (540, True), (284, False)):
+        numbers = [size.to_bytes(4, "little"), size.to_bytes(4, "big")] if is_nifti else [b"\0\0\0\1"]
+        if start in numbers:
+            block = start + stream.read(size - 4)
+            break
+    else:
+        raise ScanError(
+            f"{name}: expected a NIfTI or FreeSurfer scan, found a file that starts with {start!r}: "
+            "convert it with dcm2niix or nibabel"
+        )
+    if len(block) < size:
+        raise ScanError(f"{name}: expected a header of {size} bytes, found {len(block)}: the file is cut short")
+    try:
+        if not is_nifti:
+            return _mgh_header(block, name), size, False
+        return _nifti_header(block, name), size, block[344:347] == b"ni1" or block[4:7] == b"ni2"
+    except (HeaderDataError, WrapStructError, KeyError, ValueError, OverflowError) as error:
+        if isinstance(error, ScanError):
+            raise
+        raise ScanError(f"{name}: expected a valid header, found: {error}") from error
+
+
+def _nifti_header(block: bytes, name: str) -> ScanHeader:
+    if len(block) == 348:
+        magic, single, pair = block[344:348], Nifti1Header, Nifti1Pair.header_class
+    else:
+        magic, single, pair = block[4:8], Nifti2Header, Nifti2Pair.header_class
+    if magic[:3] not in (b"n+1", b"ni1", b"n+2", b"ni2"):
+        raise ScanError(
+            f"{name}: expected NIfTI's magic 'n+1' or 'ni1', found {magic!r}: an Analyze 7.5 file does not say which side "
+            "is left; convert it to NIfTI with the tool that wrote it"
+        )
+    header = (single if magic[1:2] == b"+" else pair)(block)
+    intent = int(header["intent_code"])
+    if intent in CIFTI_INTENTS:
+        raise ScanError(
+            f"{name}: expected a volume, found CIFTI data (intent code {intent}), which lies on no 3-D grid"
+        )
+    if intent in VECTOR_INTENTS:
+        raise ScanError(f"{name}: expected one number a voxel, found a vector field (intent code {intent})")
+    slope, inter = header.get_slope_inter()
+    has_affine = header["qform_code"] > 0 or header["sform_code"] > 0
+    return _checked(
+        ScanHeader(
+            name=name,
+            shape=tuple(int(n) for n in header.get_data_shape()),
+            dtype=header.get_data_dtype(),
+            affine=header.get_best_affine() if has_affine else None,
+            zooms=np.abs(np.asarray(header["pixdim"][1:4], np.float64)),
+            slope=1.0 if slope is None else float(slope),
+            inter=0.0 if inter is None else float(inter),
+            offset=int(header.get_data_offset()),
+        )
+    )
+
+
+def _mgh_header(block: bytes, name: str) -> ScanHeader:
+    header = MGHImage.header_class(block)
+    return _checked(
+        ScanHeader(
+            name=name,
+            shape=tuple(int(n) for n in header.get_data_shape()),
+            dtype=header.get_data_dtype().newbyteorder(">"),
+            affine=header.get_affine(),
+            zooms=np.asarray(header["delta"], np.float64),
+            slope=1.0,
+            inter=0.0,
+            offset=len(block),
+        )
+    )
+
+
+def _checked(header: ScanHeader) -> ScanHeader:
+    """Refuse what is no scan of real numbers on a 3-D grid."""
+    if header.dtype.kind not in "iuf":
+        kind = "complex numbers" if header.dtype.kind == "c" else "colours or bits"
+        raise ScanError(
+            f"{header.name}: expected one real number a voxel, found {kind} ({header.dtype}): "
+            "save the magnitude or the channel that you mean as a scan of its own"
+        )
+    if len(header.shape) < 3 or min(header.shape) < 1:
+        raise ScanError(f"{header.name}: expected three axes of at least one voxel each, found shape {header.shape}")
+    return header

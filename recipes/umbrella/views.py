@@ -1,0 +1,139 @@
+"""From a volume to what the vision encoder eats. Knows no file, no tokenizer and no model.
+
+    volume (X, Y, Z), RAS+  ──view_planes──▶  2-D slices (rows, columns)  ──compose_view──▶  (n_images, 3, size, size)
+
+On the picture, up is anterior (axial) or superior (coronal, sagittal). Left on the picture is the subject's left (the
+"neurological" convention) in axial and coronal slices; a sagittal slice has anterior on the right.
+"""
+
+import numpy as np
+
+VIEWS = "axial, coronal, sagittal, triplanar, slices:K, montage:K"
+# The axis that a slice is cut across. The two others are (columns, rows) of the picture, in this order.
+PLANE_AXES = {"axial": 2, "coronal": 1, "sagittal": 0}
+
+
+def parse_view(view: str) -> tuple[str, int]:
+    """Split a view's name into its kind and its number: "slices:8" -> ("slices", 8), "axial" -> ("axial", 1).
+
+    Raises ValueError when the view is unknown, or when its number is missing or below 1.
+    """
+    kind, _, number = view.partition(":")
+    if kind in ("slices", "montage"):
+        if number.isascii() and number.isdigit() and int(number) > 0:
+            return kind, int(number)
+    elif view in PLANE_AXES or view == "triplanar":
+        return view, 1
+    raise ValueError(f"view: expected one of {VIEWS} (K a whole number from 1 up), found {view!r}")
+
+
+def n_images(view: str) -> int:
+    """How many images a scan becomes: K for "slices:K", else one."""
+    kind, number = parse_view(view)
+    return number if kind == "slices" else 1
+
+
+def view_planes(view: str, shape: tuple[int, int, int]) -> list[tuple[int, int]]:
+    """The slices that a view of a volume of this `shape` shows, in their order, each as (axis, index).
+
+    The middle of n is n // 2; K slices along Z are the centres of K equal parts of Z, from inferior to superior.
+    Raises ValueError when the view needs more slices than Z has.
+    """
+    kind, number = parse_view(view)
+    if kind in PLANE_AXES:
+        return [(PLANE_AXES[kind], shape[PLANE_AXES[kind]] // 2)]
+    if kind == "triplanar":
+        return [(axis, shape[axis] // 2) for axis in PLANE_AXES.values()]
+    count = number if kind == "slices" else number**2
+    if count > shape[2]:
+        raise ValueError(
+            f"view {view!r} shows {count} different axial slices, but the volume has only {shape[2]} of them "
+            f"(its shape is {tuple(shape)}): choose a smaller K"
+        )
+    return [(2, (2 * part + 1) * shape[2] // (2 * count)) for part in range(count)]
+
+
+def make_view(volume: np.ndarray, view: str, image_size: int, spacing_mm: np.ndarray) -> np.ndarray:
+    """Draw a view of a volume.
+
+    volume      (X, Y, Z), RAS+
+    view        "axial" | "coronal" | "sagittal": the middle slice, the same in the three channels
+                "triplanar": the middle axial, coronal and sagittal slice as the three channels
+                "slices:K": K images, evenly spaced along Z, from inferior to superior
+                "montage:K": one image, a K × K mosaic of K² slices along Z; the lowest is top left, the highest bottom right
+    image_size  height and width in pixels
+    spacing_mm  (3,), the voxel's size along X, Y and Z in mm
+
+    Returns (n_images, 3, image_size, image_size), float32. Every slice is padded to a physical square with the volume's
+    minimum and resized with antialiasing, so that a millimetre is as long in both directions of the picture.
+    Raises ValueError when the view is unknown or needs more slices than the volume has.
+    """
+    slices = [volume.take(index, axis) for axis, index in view_planes(view, volume.shape)]
+    return compose_view(slices, volume.shape, view, image_size, spacing_mm, fill=float(volume.min()))
+
+
+def compose_view(
+    slices: list[np.ndarray],
+    shape: tuple[int, int, int],
+    view: str,
+    image_size: int,
+    spacing_mm: np.ndarray,
+    fill: float,
+) -> np.ndarray:
+    """`make_view` from the slices alone, for a caller who has not got the whole volume.
+
+    slices  those that `view_planes(view, shape)` names, in that order
+    fill    the whole volume's minimum, which pads the slices to squares
+    """
+    kind, number = parse_view(view)
+    tile = image_size // number if kind == "montage" else image_size
+    if tile < 1:
+        raise ValueError(
+            f"view {view!r}: an image of {image_size} pixels has no room for {number} slices side by side"
+        )
+    squares = np.stack(
+        [
+            draw_slice(plane, np.delete(spacing_mm, axis), tile, fill)
+            for plane, (axis, _) in zip(slices, view_planes(view, shape), strict=True)
+        ]
+    )  # (n_slices, tile, tile)
+    if kind == "triplanar":
+        return squares[None]
+    if kind == "montage":
+        squares = lay_mosaic(squares, number, image_size, fill)[None]
+    return np.repeat(squares[:, None], 3, axis=1)
+
+
+def lay_mosaic(tiles: np.ndarray, number: int, image_size: int, fill: float) -> np.ndarray:
+    """Lay number² square tiles, row by row, into the middle of one image (image_size, image_size)."""
+    edge = tiles.shape[-1] * number
+    start = (image_size - edge) // 2
+    image = np.full((image_size, image_size), fill, np.float32)
+    mosaic = tiles.reshape(number, number, *tiles.shape[1:]).swapaxes(1, 2).reshape(edge, edge)
+    image[start : start + edge, start : start + edge] = mosaic
+    return image
+
+
+def draw_slice(plane: np.ndarray, spacing_mm: np.ndarray, size: int, fill: float) -> np.ndarray:
+    """Draw one slice upright on a physical square: (columns, rows) with rows counted upwards -> (size, size)."""
+    side_mm = max(plane.shape * spacing_mm)
+    columns, rows = (
+        resize_weights(n, spacing, size, side_mm) for n, spacing in zip(plane.shape, spacing_mm, strict=True)
+    )
+    square = rows @ (plane.T.astype(np.float32) - np.float32(fill)) @ columns.T + np.float32(fill)
+    return square[::-1]
+
+
+def resize_weights(n: int, spacing_mm: float, size: int, side_mm: float) -> np.ndarray:
+    """The matrix (size, n) that pads n voxels of `spacing_mm` with zeros to `side_mm` and resizes them to `size` pixels.
+
+    The filter is the antialiased triangle ("bilinear") of PIL and of torch's `interpolate(antialias=True)`. Theirs can
+    only start from whole voxels; here the padding is exact to the millimetre also where a voxel is 4 mm thick.
+    """
+    pixel = side_mm / size / spacing_mm  # a pixel's size in voxels
+    before = (side_mm / spacing_mm - n) / 2  # the padding on either side in voxels
+    voxels = np.arange(-int(before + 0.5), n + int(before + 0.5))  # those whose centres lie on the square
+    centres = (np.arange(size) + 0.5) * pixel - before - 0.5
+    weights = np.maximum(0, 1 - np.abs(centres[:, None] - voxels) / max(1.0, pixel))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights[:, (voxels >= 0) & (voxels < n)].astype(np.float32)

@@ -1,0 +1,157 @@
+"""From a scan's file to a volume: float32, (X, Y, Z), RAS+. Knows no view and no tokenizer.
+
+X runs from left to Right, Y from posterior to Anterior, Z from inferior to Superior; axes are permuted and flipped, never
+resampled, so an oblique scan keeps its own grid.
+"""
+
+import math
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from nibabel.affines import voxel_sizes
+from nibabel.orientations import apply_orientation, io_orientation
+
+from umbrella.intensity import IntensityMap, fit_intensity_map
+from umbrella.scan_files import ScanError, ScanHeader, check_end, check_size, open_scan, read_into
+
+MODALITIES = ("sMRI", "dMRI", "fMRI")
+MAX_VOXELS = 1024**3  # of one volume; the environment variable UMBRELLA_MAX_VOXELS sets another bound
+
+__all__ = ["MAX_VOXELS", "MODALITIES", "ScanError", "check_header", "load_image", "load_volume", "read_scan"]
+
+
+def load_image(
+    source: str | Path | bytes, modality: str = "sMRI", normalize: bool = True, standardize: bool = True
+) -> np.ndarray:
+    """Load a scan as `load_volume` does, without the spacing."""
+    return load_volume(source, modality, normalize, standardize)[0]
+
+
+def load_volume(
+    source: str | Path | bytes, modality: str = "sMRI", normalize: bool = True, standardize: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Load a scan: NIfTI-1 or -2 (.nii, .nii.gz, .hdr/.img) or FreeSurfer (.mgh, .mgz), as a path or as the file's bytes.
+
+    modality     "sMRI": one 3-D volume. "dMRI", "fMRI": a 4-D series, of which the mean over time is taken; a 3-D volume
+                 counts as a series of one (a mean that was made before).
+    normalize    clip to the 1st and 99th percentile of the whole volume (numpy's linear one), then min-max to [0, 1]
+    standardize  then zero mean and unit variance over the whole volume (population standard deviation)
+
+    Returns the volume, float32 (X, Y, Z) in RAS+, and its spacing, float32 (3,), in mm along X, Y, Z. NaN and infinite
+    values count as 0. A header without an orientation is taken as RAS, with a warning.
+    Raises ScanError, which names the file, when the scan does not exist, is cut short, corrupt, empty, constant, of another
+    kind than `modality`, or larger than UMBRELLA_MAX_VOXELS (an environment variable; 1024³ voxels a volume unless set).
+    """
+    scan = read_scan(source, modality, normalize, standardize)
+    return scan.intensity.apply(scan.stored), scan.spacing_mm
+
+
+def check_header(source: str | Path | bytes, modality: str | None = None) -> None:
+    """Check, without reading the voxels, that a scan exists, that its header is valid and fits `modality` (any when None),
+    and, where it is not compressed, that the file is as long as the header says. Raises ScanError.
+    """
+    with open_scan(source) as (header, stream):
+        _check_volume(header, modality)
+        _find_orientation(header)
+        check_size(stream, header)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A volume as it is stored, and what makes of it the volume that `load_volume` returns.
+
+    stored      (X, Y, Z) in RAS+: a view of the file's own numbers, mostly with strides of its own
+    spacing_mm  (3,), float32
+    intensity   the map from stored to normalised values
+    """
+
+    stored: np.ndarray
+    spacing_mm: np.ndarray
+    intensity: IntensityMap
+
+
+def read_scan(source: str | Path | bytes, modality: str, normalize: bool, standardize: bool) -> Scan:
+    """Read a scan and find its intensity map, for a caller who needs only a part of the volume: see `load_volume`."""
+    with open_scan(source) as (header, stream):
+        _check_volume(header, modality)
+        orientation, spacing_mm = _find_orientation(header)
+        stored, slope, inter = _read_mean(header, stream) if header.n_volumes > 1 else _read_volume(header, stream)
+        check_end(stream, header)
+    try:
+        intensity = fit_intensity_map(stored, slope, inter, normalize, standardize)
+    except ValueError as error:
+        raise ScanError(f"{header.name}: {error}") from error
+    return Scan(apply_orientation(stored, orientation), spacing_mm, intensity)
+
+
+def _check_volume(header: ScanHeader, modality: str | None) -> None:
+    if modality not in (*MODALITIES, None):
+        raise ScanError(f"{header.name}: modality: expected one of {', '.join(MODALITIES)}, found {modality!r}")
+    if len(header.shape) > 4 and max(header.shape[4:]) > 1:
+        raise ScanError(f"{header.name}: expected a volume or a series of volumes, found shape {header.shape}")
+    if header.n_volumes == 3:
+        raise ScanError(
+            f"{header.name}: expected one number a voxel, found three (shape {header.shape}): that is a vector or colour "
+            "field; save the component or the mean that you mean as a 3-D scan"
+        )
+    if modality == "sMRI" and header.n_volumes > 1:
+        raise ScanError(
+            f"{header.name}: expected one 3-D volume for sMRI, found {header.n_volumes} volumes (shape {header.shape}): "
+            "state the modality fMRI or dMRI to take their mean, or save the volume that you mean"
+        )
+    n_voxels, bound = math.prod(header.shape[:3]), int(os.environ.get("UMBRELLA_MAX_VOXELS", MAX_VOXELS))
+    if n_voxels > bound:
+        raise ScanError(
+            f"{header.name}: expected at most {bound} voxels a volume, found {n_voxels} (shape {header.shape}): "
+            "if the header is right, set the environment variable UMBRELLA_MAX_VOXELS higher"
+        )
+
+
+def _find_orientation(header: ScanHeader) -> tuple[np.ndarray, np.ndarray]:
+    """Find nibabel's orientation array (3, 2), which takes the stored axes to RAS+, and the spacing (3,) in RAS+ order."""
+    if header.affine is None:
+        warnings.warn(
+            f"{header.name}: neither sform nor qform is set, so the axes are taken as stored in RAS+ order: "
+            "if left and right matter, set the orientation in the header",
+            stacklevel=4,
+        )
+        orientation, zooms = np.array([[0, 1], [1, 1], [2, 1]]), header.zooms
+    else:
+        valid = np.isfinite(header.affine).all() and np.linalg.matrix_rank(header.affine[:3, :3]) == 3
+        orientation, zooms = (
+            (io_orientation(header.affine), voxel_sizes(header.affine)) if valid else (None, np.zeros(3))
+        )
+    if not (np.isfinite(zooms).all() and zooms.min() > 0):
+        raise ScanError(
+            f"{header.name}: expected three axes with a voxel size above 0 mm, found the affine\n{header.affine} "
+            f"and pixdim {header.zooms.tolist()}: correct the header"
+        )
+    spacing_mm = np.empty(3, np.float32)
+    spacing_mm[orientation[:, 0].astype(int)] = zooms
+    return orientation, spacing_mm
+
+
+def _read_volume(header: ScanHeader, stream: BinaryIO) -> tuple[np.ndarray, float, float]:
+    """Read the next volume: its stored numbers in native byte order, slope and inter. Floats come scaled and finite."""
+    stored = np.empty(header.shape[:3], header.dtype, order="F")
+    read_into(stream, stored, header)
+    if not stored.dtype.isnative:
+        stored = stored.byteswap(inplace=True).view(stored.dtype.newbyteorder())
+    if stored.dtype.kind != "f":
+        return stored, header.slope, header.inter
+    if (header.slope, header.inter) != (1, 0):
+        stored = stored * header.slope + header.inter
+    return np.nan_to_num(stored, copy=False, nan=0, posinf=0, neginf=0), 1.0, 0.0
+
+
+def _read_mean(header: ScanHeader, stream: BinaryIO) -> tuple[np.ndarray, float, float]:
+    """Read a series volume by volume and take the mean; only one volume of it is held at a time."""
+    total = np.zeros(header.shape[:3], np.float64, order="F")
+    for _ in range(header.n_volumes):
+        volume, slope, inter = _read_volume(header, stream)
+        total += volume
+    return total / header.n_volumes, slope, inter

@@ -1,0 +1,590 @@
+"""Conversations about brain scans: JSON folders in, Arrow rows of text and scan paths out.
+
+    load_dataset("./umbrella_dataset.py", data_dir="my_conversations", trust_remote_code=True)  # datasets < 4
+    umbrella_dataset.load_umbrella("my_conversations", split="train")  # every version of datasets
+
+A data folder holds `train/`, `validation/` and `test/` (those that exist) with one conversation per .json file, one
+per line of a .jsonl file, or both mixed; sample_data/JSON_FORMAT_SPECIFICATION.md says it field by field. The format's
+rules live here, once. Rows name scans, they hold no voxels.
+
+Files are opened by `io.FileIO`: `datasets` replaces this module's `open` and `pathlib.Path` by slower ones.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import io
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets.naming import filenames_for_dataset_split
+
+IMAGE_TOKEN = "<image>"
+MODALITIES = ("sMRI", "dMRI", "fMRI")
+SPLIT_FOLDERS = {
+    "train": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+RECORD_FIELDS = ("task_id", "task_type", "subject_ids", "modalities", "images", "conversations", "metadata")
+METADATA_FIELDS = ("subject_id", "subject_label", "reference_id", "reference_label", "comparison_type", "task")
+UNKNOWN_FIELDS_KEY = "_record"  # where `metadata.extra` keeps the keys of a record that the format does not know
+CHARACTERS_PER_TOKEN = 4
+TOKENS_PER_SCAN = 576  # a 336-pixel image in 14-pixel patches, as LLaVA-1.5 has them
+ROWS_PER_TABLE = 1000
+MIN_SHARDS = 64
+MIGRATE = "validate_json_format.py --migrate OUT_DIR converts it"
+
+_TEXT = datasets.Value("string")
+FEATURES = datasets.Features(
+    {
+        "task_id": _TEXT,
+        "task_type": _TEXT,
+        "subject_ids": [_TEXT],
+        "modalities": [_TEXT],
+        "images": [{"path": _TEXT, "token": _TEXT, "modality": _TEXT}],
+        "conversations": [
+            {"role": _TEXT, "content": [{"type": _TEXT, "text": _TEXT, "modality": _TEXT, "image_path": _TEXT}]}
+        ],
+        "metadata": dict.fromkeys((*METADATA_FIELDS, "extra"), _TEXT),
+        "source": _TEXT,
+        "length": datasets.Value("int64"),
+    }
+)
+
+
+class FormatError(ValueError):
+    """A data folder, a file or a record that is not as the format says."""
+
+
+class Problem(NamedTuple):
+    """One departure from the format. `kind` is a short name to count by, `field` the place: "images[0].token"."""
+
+    kind: str
+    field: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: expected {self.expected}, found {self.found}"
+
+
+# Files
+
+
+def find_split_files(data_dir: str) -> dict[str, list[str]]:
+    """Split → its sorted .json and .jsonl files, for the splits that exist. Hidden files and subfolders are not read.
+
+    Raises FormatError where `data_dir` is no folder, has no split folder, two for one split, or one without a file.
+    """
+    if not os.path.isdir(data_dir):
+        raise FormatError(
+            f"{data_dir}: expected a data folder, found none. Check the path, or generate the sample data."
+        )
+    folders = {name: split for name, split in SPLIT_FOLDERS.items() if os.path.isdir(os.path.join(data_dir, name))}
+    if not folders:
+        raise FormatError(
+            f"{data_dir}: expected a folder train, validation or test in it, found none. "
+            "Give the folder above them, or move the files into train/."
+        )
+    split_files = {}
+    for name, split in folders.items():
+        folder = os.path.join(data_dir, name)
+        if split in split_files:
+            same = [other for other in folders if folders[other] == split]
+            raise FormatError(f"{data_dir}: expected one folder for {split}, found {', '.join(same)}. Keep one.")
+        names = [file for file in os.listdir(folder) if file.endswith((".json", ".jsonl")) and file[0] != "."]
+        if not names:
+            raise FormatError(f"{folder}: expected .json or .jsonl files, found none. Add some or remove the folder.")
+        split_files[split] = [os.path.join(folder, file) for file in sorted(names)]
+    return split_files
+
+
+def find_data_folder(file: str) -> str:
+    """The folder that a file's relative scan paths count from: above its split folder, else the file's own."""
+    parent = os.path.dirname(os.path.abspath(file))
+    return os.path.dirname(parent) if os.path.basename(parent) in (*SPLIT_FOLDERS, "samples") else parent
+
+
+def read_records(path: str) -> Iterator[tuple[int | None, Any]]:
+    """(line number or None, record) of a file, or a Problem in place of a record that cannot be read. Lazy over lines.
+
+    A .json file holds one record, a .jsonl file one a line; blank lines count but hold none. UTF-8 (a leading byte
+    order mark is dropped); NaN, Infinity, a key twice in one object and lone surrogates are problems.
+    """
+    with io.FileIO(path) as raw:
+        if not path.endswith(".jsonl"):
+            yield None, _parse(raw.read())
+            return
+        for number, line in enumerate(io.BufferedReader(raw), 1):
+            if not line.isspace():
+                yield number, _parse(line)
+
+
+def _parse(data: bytes) -> Any:
+    try:
+        text = data.decode("utf-8-sig")
+        record = _DECODER.decode(text)
+        if "\\ud" in text or "\\uD" in text:
+            _ENCODER.encode(record).encode("utf-8")
+        return record
+    except UnicodeDecodeError as error:
+        return Problem("encoding", "file", "UTF-8 text", f"byte 0x{data[error.start]:02x} at {error.start}")
+    except UnicodeEncodeError as error:
+        return Problem("encoding", "file", "whole characters", f"the lone surrogate {error.object[error.start]!a}")
+    except (ValueError, RecursionError) as error:
+        return Problem("JSON", "file", "one JSON object", str(error) if data.strip() else "an empty file")
+
+
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name}, which is not JSON")
+
+
+def _to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} twice in one object")
+    return unique
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_to_dict, parse_constant=_reject_constant)
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+
+
+# Rules
+
+
+def find_problems(record: Any) -> list[Problem]:
+    """All structural problems of one record, in the order of its fields. A null value counts as an absent key."""
+    if not isinstance(record, dict):
+        return [Problem("record", "record", f"one JSON object (of a list: {MIGRATE})", _show(record))]
+    if "conversation" in record and "conversations" not in record:
+        return [Problem("version", "conversation", f'"conversations" (of version 1: {MIGRATE})', '"conversation"')]
+    problems: list[Problem] = []
+    for name in ("task_id", "task_type"):
+        _check_text(record.get(name), name, problems)
+    for name in ("subject_ids", "modalities"):
+        for index, value in enumerate(_check_list(record, name, problems)):
+            _check_text(value, f"{name}[{index}]", problems)
+    images = _check_list(record, "images", problems)
+    for index, image in enumerate(images):
+        _check_image(image, f"images[{index}]", problems)
+    if images and record.get("subject_ids") == []:
+        problems.append(Problem("missing", "subject_ids", "the subject of every scan", "an empty list"))
+    turns = _check_list(record, "conversations", problems)
+    scans: list[tuple[str, dict[str, Any]]] = []
+    for index, turn in enumerate(turns):
+        _check_turn(turn, f"conversations[{index}]", scans, problems)
+    _check_order(turns, problems)
+    if not problems:
+        _check_agreement(record["modalities"], images, scans, problems)
+    _check_metadata(record.get("metadata"), problems)
+    return problems
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, (list, dict)):
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+    text = _ENCODER.encode(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _check_text(value: Any, field: str, problems: list[Problem]) -> None:
+    if not isinstance(value, str) or not value.strip():
+        problems.append(Problem("missing" if value is None else "type", field, "a non-empty string", _show(value)))
+
+
+def _check_list(record: dict, field: str, problems: list[Problem]) -> list:
+    value = record.get(field)
+    if isinstance(value, list):
+        return value
+    problems.append(Problem("missing" if value is None else "type", field, "a list", _show(value)))
+    return []
+
+
+def _check_keys(value: Any, field: str, known: frozenset[str], problems: list[Problem]) -> bool:
+    """Whether `value` is an object; a key that the format does not know would be lost, so it is a problem."""
+    if not isinstance(value, dict):
+        problems.append(Problem("type", field, "an object", _show(value)))
+        return False
+    if not value.keys() <= known:
+        for key in value.keys() - known:
+            if value[key] is not None:
+                expected = f"no key but {', '.join(sorted(known))} (others belong in metadata)"
+                problems.append(Problem("unknown key", field, expected, f'"{key}"'))
+    return True
+
+
+_IMAGE_KEYS = frozenset(("path", "token", "modality"))
+_TURN_KEYS = frozenset(("role", "content"))
+_ITEM_KEYS = {"text": frozenset(("type", "text")), "image": frozenset(("type", "modality", "image_path"))}
+
+
+def _check_modality(value: Any, field: str, problems: list[Problem]) -> None:
+    if value not in MODALITIES:
+        problems.append(Problem("modality", field, f"one of {', '.join(MODALITIES)}", _show(value)))
+
+
+def _check_image(image: Any, field: str, problems: list[Problem]) -> None:
+    if _check_keys(image, field, _IMAGE_KEYS, problems):
+        _check_text(image.get("path"), f"{field}.path", problems)
+        if image.get("token") != IMAGE_TOKEN:
+            problems.append(Problem("token", f"{field}.token", f'"{IMAGE_TOKEN}"', _show(image.get("token"))))
+        _check_modality(image.get("modality"), f"{field}.modality", problems)
+
+
+def _check_turn(turn: Any, field: str, scans: list, problems: list[Problem]) -> None:
+    """Checks one turn and adds its image items to `scans` as (field, item)."""
+    if not _check_keys(turn, field, _TURN_KEYS, problems):
+        return
+    role, content = turn.get("role"), turn.get("content")
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    if not isinstance(content, list) or not content:
+        expected = "a string or a non-empty list of items"
+        problems.append(
+            Problem("missing" if content is None else "type", f"{field}.content", expected, _show(content))
+        )
+        return
+    has_text = False
+    for index, item in enumerate(content):
+        place = f"{field}.content[{index}]"
+        kind = item.get("type") if isinstance(item, dict) else None
+        if kind not in ("text", "image"):
+            problems.append(Problem("content type", f"{place}.type", '"text" or "image"', _show(kind)))
+        elif not _check_keys(item, place, _ITEM_KEYS[kind], problems):
+            continue
+        elif kind == "image":
+            scans.append((place, item))
+            _check_text(item.get("image_path"), f"{place}.image_path", problems)
+            _check_modality(item.get("modality"), f"{place}.modality", problems)
+            if role != "user":
+                problems.append(Problem("content type", place, "image items in user turns only", f"one of {role}"))
+        elif not isinstance(item.get("text"), str):
+            problems.append(Problem("type", f"{place}.text", "a string", _show(item.get("text"))))
+        elif IMAGE_TOKEN in item["text"]:
+            problems.append(
+                Problem("token", f"{place}.text", "an image item for a scan", f'"{IMAGE_TOKEN}" in a text')
+            )
+        else:
+            has_text = has_text or (not item["text"].isspace() and item["text"] != "")
+    if role == "assistant" and not has_text:
+        problems.append(Problem("no answer", f"{field}.content", "an assistant's text", "none"))
+
+
+def _check_order(turns: list, problems: list[Problem]) -> None:
+    """An optional system turn, then user and assistant in alternation, an assistant's turn last."""
+    roles = [turn.get("role") if isinstance(turn, dict) else None for turn in turns]
+    start = 1 if roles[:1] == ["system"] else 0
+    for index in range(start, len(roles)):
+        expected = ("user", "assistant")[(index - start) % 2]
+        if roles[index] != expected:
+            problems.append(Problem("role", f"conversations[{index}].role", f'"{expected}"', _show(roles[index])))
+            return  # every later role would be off by this one
+    if not turns or len(roles) == start or roles[-1] != "assistant":
+        found = _show(roles[-1]) if roles else "no turn"
+        problems.append(Problem("no answer", "conversations", "an assistant's turn as the last", found))
+
+
+def _check_agreement(modalities: list, images: list, scans: list, problems: list[Problem]) -> None:
+    """`modalities`, `images` and the image items of the turns name the same scans in the same order."""
+    if len(modalities) != len(images):
+        problems.append(
+            Problem("count", "modalities", f"{len(images)} (one for each of images)", str(len(modalities)))
+        )
+    if len(scans) != len(images):
+        problems.append(
+            Problem("count", "conversations", f"{len(images)} image items (one for each of images)", str(len(scans)))
+        )
+    for index, (image, modality) in enumerate(zip(images, modalities, strict=False)):
+        if image["modality"] != modality:
+            expected = f'"{image["modality"]}" as in images[{index}]'
+            problems.append(Problem("modality", f"modalities[{index}]", expected, _show(modality)))
+    for index, (image, (place, item)) in enumerate(zip(images, scans, strict=False)):
+        for key, name in (("path", "image_path"), ("modality", "modality")):
+            if image[key] != item[name]:
+                expected = f'"{image[key]}" as in images[{index}]'
+                problems.append(Problem("image item", f"{place}.{name}", expected, _show(item[name])))
+
+
+def _check_metadata(metadata: Any, problems: list[Problem]) -> None:
+    if metadata is None:
+        return
+    if not isinstance(metadata, dict):
+        problems.append(Problem("type", "metadata", "an object", _show(metadata)))
+        return
+    for name in METADATA_FIELDS:
+        value = metadata.get(name)
+        if value is not None and not isinstance(value, str):
+            problems.append(Problem("type", f"metadata.{name}", "a string (numbers in quotes)", _show(value)))
+    if UNKNOWN_FIELDS_KEY in metadata:
+        problems.append(Problem("unknown key", "metadata", f"no reserved key {UNKNOWN_FIELDS_KEY}", "it"))
+
+
+# Rows
+
+
+def to_row(record: dict[str, Any], source: str, folder: str, image_root: str | None = None) -> dict[str, Any]:
+    """The Arrow row of a record without problems (see `find_problems`); scan paths come out absolute.
+
+    `length` estimates the row's tokens: characters / 4 + 576 a scan. `metadata.extra` is the JSON text of the other
+    metadata keys, with the record's unknown keys under "_record". Raises FormatError for a path outside `image_root`.
+    """
+    try:
+        paths = [resolve_path(image["path"], folder, image_root) for image in record["images"]]
+    except FormatError as error:
+        raise FormatError(f"{source}: images: {error}") from None
+    remaining = iter(paths)
+    turns, characters = [], 0
+    for turn in record["conversations"]:
+        content = turn["content"]
+        items = []
+        for item in [{"type": "text", "text": content}] if isinstance(content, str) else content:
+            if item["type"] == "text":
+                text = item["text"]
+                characters += len(text)
+                items.append({"type": "text", "text": text, "modality": None, "image_path": None})
+            else:
+                items.append(
+                    {"type": "image", "text": None, "modality": item["modality"], "image_path": next(remaining)}
+                )
+        turns.append({"role": turn["role"], "content": items})
+    return {
+        "task_id": record["task_id"],
+        "task_type": record["task_type"],
+        "subject_ids": record["subject_ids"],
+        "modalities": record["modalities"],
+        "images": [
+            {"path": path, "token": IMAGE_TOKEN, "modality": image["modality"]}
+            for path, image in zip(paths, record["images"], strict=True)
+        ],
+        "conversations": turns,
+        "metadata": _to_metadata(record),
+        "source": source,
+        "length": characters // CHARACTERS_PER_TOKEN + TOKENS_PER_SCAN * len(paths),
+    }
+
+
+def _to_metadata(record: dict[str, Any]) -> dict[str, str | None]:
+    metadata = record.get("metadata") or {}
+    extra = {key: value for key, value in metadata.items() if key not in METADATA_FIELDS}
+    unknown = {key: value for key, value in record.items() if key not in RECORD_FIELDS}
+    if unknown:
+        extra[UNKNOWN_FIELDS_KEY] = unknown
+    return {name: metadata.get(name) for name in METADATA_FIELDS} | {"extra": _ENCODER.encode(extra)}
+
+
+def resolve_path(path: str, folder: str, image_root: str | None = None) -> str:
+    """`path` against `image_root`, else against the data `folder`. Raises FormatError if it leaves `image_root`."""
+    full = path if os.path.isabs(path) else f"{image_root or folder}/{path}"
+    if "/." in full or "//" in full:
+        full = os.path.normpath(full)
+    if image_root is not None:
+        directory, _, name = full.rpartition("/")
+        links = _find_links(directory, image_root)
+        if links is None or (name in links and not _is_inside(full, image_root)):
+            raise FormatError(f'expected a path inside image_root {image_root}, found "{path}"')
+    return full
+
+
+def _is_inside(path: str, root: str) -> bool:
+    real_root = os.path.realpath(root)
+    return os.path.commonpath((os.path.realpath(path), real_root)) == real_root
+
+
+@functools.lru_cache(maxsize=65536)
+def _find_links(directory: str, root: str) -> frozenset[str] | None:
+    """The symlinks in a directory, None for one outside `root`: a system call a directory, none a scan."""
+    if not _is_inside(directory, root):
+        return None
+    if not os.path.isdir(directory):
+        return frozenset()
+    with os.scandir(directory) as entries:
+        return frozenset(entry.name for entry in entries if entry.is_symlink())
+
+
+# Builder
+
+
+@dataclasses.dataclass
+class UmbrellaConfig(datasets.BuilderConfig):
+    """What to read. `data_dir` is the data folder; `data_files` ({"train": [...]}) takes its place for single files.
+
+    Args:
+        image_root: the folder that relative scan paths count from, and that no scan may leave. None: the data folder.
+        task_types: keep the rows of these types. None: all.
+        modalities: keep the rows whose scans are all of these modalities. None: all.
+    """
+
+    image_root: str | None = None
+    task_types: list[str] | None = None
+    modalities: list[str] | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.task_types = [self.task_types] if isinstance(self.task_types, str) else self.task_types
+        self.modalities = [self.modalities] if isinstance(self.modalities, str) else self.modalities
+        for modality in self.modalities or ():
+            if modality not in MODALITIES:
+                raise FormatError(f'modalities: expected some of {", ".join(MODALITIES)}, found "{modality}"')
+        if self.data_dir is not None:
+            self.data_dir = os.path.abspath(os.path.expanduser(self.data_dir))
+        if self.image_root is not None:
+            self.image_root = os.path.abspath(os.path.expanduser(self.image_root))
+            if not os.path.isdir(self.image_root):
+                raise FormatError(f"image_root: expected a folder, found none at {self.image_root}")
+
+    def create_config_id(self, config_kwargs: dict, custom_features: datasets.Features | None = None) -> str:
+        """The cache key. `datasets` would take the folder's name alone and return stale rows after an edit."""
+        self.split_files = self._find_files()
+        content = hashlib.sha256()
+        for split, files in self.split_files.items():
+            for file in files:
+                stat = os.stat(file)
+                content.update(
+                    f"{split}\0{file}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode("utf-8", "surrogateescape")
+                )
+        key = {name: value for name, value in config_kwargs.items() if name != "data_files"}
+        key |= {"content": content.hexdigest(), "data_dir": self.data_dir or "", "image_root": self.image_root or ""}
+        return super().create_config_id(key, custom_features)
+
+    def _find_files(self) -> dict[str, list[str]]:
+        if self.data_files is None:
+            if self.data_dir is None:
+                raise FormatError('expected data_dir="FOLDER" or data_files={"train": FILES}, found neither')
+            return find_split_files(self.data_dir)
+        split_files: dict[str, list[str]] = {}
+        for name, files in self.data_files.items():
+            split_files.setdefault(SPLIT_FOLDERS.get(str(name), str(name)), []).extend(str(file) for file in files)
+        return {split: sorted(files) for split, files in split_files.items()}
+
+
+class UmbrellaDataset(datasets.ArrowBasedBuilder):
+    """Arrow tables straight from parsed records: no value is encoded in Python twice."""
+
+    VERSION = datasets.Version("1.0.0")
+    BUILDER_CONFIG_CLASS = UmbrellaConfig
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(description="Conversations about brain scans", features=FEATURES)
+
+    def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
+        return [
+            datasets.SplitGenerator(name=split, gen_kwargs={"files": _group(files)})
+            for split, files in self.config.split_files.items()
+        ]
+
+    def _generate_tables(self, files: list[tuple[str, ...]]) -> Iterator[tuple[int, pa.Table]]:
+        _find_links.cache_clear()  # what is a link may have changed since the last build in this process
+        rows = self._generate_rows(itertools.chain.from_iterable(files))
+        for index in itertools.count():
+            batch = list(itertools.islice(rows, ROWS_PER_TABLE))
+            if not batch:
+                return
+            yield index, pa.Table.from_pylist(batch, schema=FEATURES.arrow_schema)
+
+    def _generate_rows(self, files: Iterator[str]) -> Iterator[dict[str, Any]]:
+        config = self.config
+        for file in files:
+            folder = config.data_dir or find_data_folder(file)
+            name = file[len(folder) + 1 :].replace(os.sep, "/") if file.startswith(folder + os.sep) else file
+            for line, record in read_records(file):
+                source = name if line is None else f"{name}:{line}"
+                problems = [record] if isinstance(record, Problem) else find_problems(record)
+                if problems:
+                    raise FormatError(
+                        "\n".join(f"{source}: {problem}" for problem in problems)
+                        + f"\n(in {folder}; validate_json_format.py lists the problems of all files)"
+                    )
+                row = to_row(record, source, folder, config.image_root)
+                if config.task_types is not None and row["task_type"] not in config.task_types:
+                    continue
+                if config.modalities is not None and not set(row["modalities"]) <= set(config.modalities):
+                    continue
+                yield row
+
+    def _prepare_split_single(self, **kwargs) -> Iterator[tuple]:
+        try:
+            yield from super()._prepare_split_single(**kwargs)
+        except datasets.exceptions.DatasetGenerationError as error:
+            # A worker process sends the error to the parent without its cause, which is the part that helps.
+            if isinstance(error.__cause__, FormatError):
+                raise error.__cause__ from None
+            raise
+
+    def _prepare_split(
+        self, split_generator: datasets.SplitGenerator, file_format: str | None = None, **kwargs
+    ) -> None:
+        super()._prepare_split(split_generator, file_format=file_format, **kwargs)
+        info = split_generator.split_info
+        if not info.num_examples:
+            filters = f" with task_types={self.config.task_types}, modalities={self.config.modalities}"
+            raise FormatError(
+                f"{info.name}: expected at least one row, found none{filters}. Widen the filters or add rows."
+            )
+        shards = filenames_for_dataset_split(
+            self._output_dir, self.dataset_name, info.name, file_format or "arrow", info.shard_lengths
+        )
+        self._check_task_ids(info.name, shards)
+
+    def _check_task_ids(self, split: str, shards: list[str]) -> None:
+        """Raises FormatError for a task_id twice in a split. Reads the written tables: workers see only their part."""
+        seen: set[int] = set()
+        suspects: set[int] = set()  # hashes of 8 bytes keep the memory flat; equal ones are compared as text below
+        for task_id, _ in self._read_task_ids(shards):
+            key = hash(task_id)
+            (suspects if key in seen else seen).add(key)
+        if not suspects:
+            return
+        first: dict[str, str] = {}
+        for task_id, source in self._read_task_ids(shards):
+            if hash(task_id) in suspects and task_id in first:
+                raise FormatError(
+                    f'{source}: task_id: expected it once in {split}, found "{task_id}" in {first[task_id]} too'
+                )
+            if hash(task_id) in suspects:
+                first[task_id] = source
+
+    def _read_task_ids(self, shards: list[str]) -> Iterator[tuple[str, str]]:
+        for shard in shards:
+            with self._fs.open(shard) as file:
+                batches = (
+                    pq.ParquetFile(file).iter_batches() if shard.endswith(".parquet") else pa.ipc.open_stream(file)
+                )
+                for batch in batches:
+                    yield from zip(batch["task_id"].to_pylist(), batch["source"].to_pylist(), strict=True)
+
+
+def _group(files: list[str]) -> list[tuple[str, ...]]:
+    """Runs of files, at least 64 runs where there are as many files: streaming makes one table of each."""
+    size = max(1, len(files) // MIN_SHARDS)
+    return [tuple(files[start : start + size]) for start in range(0, len(files), size)]
+
+
+def load_umbrella(
+    data_dir: str | None, split: str | None = None, streaming: bool = False, num_proc: int | None = None, **config
+):
+    """The data folder as a Dataset (`split` given) or a DatasetDict, on every version of `datasets`.
+
+    `config` takes the fields of UmbrellaConfig and `cache_dir`. Raises FormatError for invalid data; a `task_id` twice
+    in a split and a split without rows are not seen when `streaming`.
+    """
+    with io.FileIO(__file__) as code:
+        code_hash = hashlib.sha256(code.read()).hexdigest()
+    builder = UmbrellaDataset(data_dir=data_dir, hash=code_hash, **config)
+    if streaming:
+        return builder.as_streaming_dataset(split=split)
+    builder.download_and_prepare(num_proc=num_proc)
+    return builder.as_dataset(split=split)

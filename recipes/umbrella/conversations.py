@@ -184,7 +184,7 @@ class ConversationEncoder:
             return dict(
                 self.processor(
                     text=[text],
-                    images=list(images) if len(images) else None,
+                    images=[list(images)] if len(images) else None,  # as one row: it matters to LLaVA-OneVision
                     return_offsets_mapping=True,
                     return_text_replacement_offsets=True,
                     **no_specials,
@@ -250,11 +250,12 @@ class ConversationEncoder:
             self._check_edges(text, offsets[inside[0]][0] - shift, offsets[inside[-1]][1] - shift, span)
             for i in inside:
                 labels[i] = input_ids[i]
-            after = inside[-1] + 1
-            while after < len(offsets) and text[offsets[after][0] - shift : offsets[after][1] - shift].isspace():
-                after += 1
-            if after < len(input_ids) and input_ids[after] == self.end_token_id:
-                labels[after] = self.end_token_id
+            end = inside[-1] + 1
+            while end < len(offsets) and text[offsets[end][0] - shift : offsets[end][1] - shift].isspace():
+                end += 1
+            if end < len(input_ids) and input_ids[end] == self.end_token_id:
+                # White space before the end mark too: the model must learn to get from its last word to the mark.
+                labels[inside[-1] : end + 1] = input_ids[inside[-1] : end + 1]
             else:
                 missing.append(inside[-1] + 1)
         return labels, missing

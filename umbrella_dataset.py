@@ -35,7 +35,9 @@ SPLIT_FOLDERS = {
     "dev": "validation",
     "test": "test",
 }
-RECORD_FIELDS = ("task_id", "task_type", "subject_ids", "modalities", "images", "conversations", "metadata")
+_RECORD_FIELDS = frozenset(
+    ("task_id", "task_type", "subject_ids", "modalities", "images", "conversations", "metadata")
+)
 METADATA_FIELDS = ("subject_id", "subject_label", "reference_id", "reference_label", "comparison_type", "task")
 UNKNOWN_FIELDS_KEY = "_record"  # where `metadata.extra` keeps the keys of a record that the format does not know
 CHARACTERS_PER_TOKEN = 4
@@ -105,7 +107,7 @@ def find_split_files(data_dir: str) -> dict[str, list[str]]:
         names = [file for file in os.listdir(folder) if file.endswith((".json", ".jsonl")) and file[0] != "."]
         if not names:
             raise FormatError(f"{folder}: expected .json or .jsonl files, found none. Add some or remove the folder.")
-        split_files[split] = [os.path.join(folder, file) for file in sorted(names)]
+        split_files[split] = [folder + os.sep + file for file in sorted(names)]
     return split_files
 
 
@@ -165,29 +167,35 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 def find_problems(record: Any) -> list[Problem]:
-    """All structural problems of one record, in the order of its fields. A null value counts as an absent key."""
+    """All structural problems of one record. A null value counts as an absent key."""
     if not isinstance(record, dict):
         return [Problem("record", "record", f"one JSON object (of a list: {MIGRATE})", _show(record))]
     if "conversation" in record and "conversations" not in record:
         return [Problem("version", "conversation", f'"conversations" (of version 1: {MIGRATE})', '"conversation"')]
     problems: list[Problem] = []
-    for name in ("task_id", "task_type"):
-        _check_text(record.get(name), name, problems)
-    for name in ("subject_ids", "modalities"):
-        for index, value in enumerate(_check_list(record, name, problems)):
-            _check_text(value, f"{name}[{index}]", problems)
+    _check_text(record, "task_id", "", problems)
+    _check_text(record, "task_type", "", problems)
+    subject_ids = _check_list(record, "subject_ids", problems)
+    for index, value in enumerate(subject_ids):
+        if not isinstance(value, str) or not value.strip():
+            problems.append(Problem("type", f"subject_ids[{index}]", "a non-empty string", _show(value)))
+    modalities = _check_list(record, "modalities", problems)
+    for index, value in enumerate(modalities):
+        if value not in MODALITIES:
+            problems.append(_unknown_modality(f"modalities[{index}]", value))
     images = _check_list(record, "images", problems)
     for index, image in enumerate(images):
         _check_image(image, f"images[{index}]", problems)
     if images and record.get("subject_ids") == []:
-        problems.append(Problem("missing", "subject_ids", "the subject of every scan", "an empty list"))
+        problems.append(Problem("missing", "subject_ids", "the subjects of the scans", "an empty list"))
     turns = _check_list(record, "conversations", problems)
     scans: list[tuple[str, dict[str, Any]]] = []
     for index, turn in enumerate(turns):
         _check_turn(turn, f"conversations[{index}]", scans, problems)
-    _check_order(turns, problems)
-    if not problems:
-        _check_agreement(record["modalities"], images, scans, problems)
+    if isinstance(record.get("conversations"), list):
+        _check_order(turns, problems)
+    if isinstance(record.get("images"), list):
+        _check_agreement(record, scans, problems)
     _check_metadata(record.get("metadata"), problems)
     return problems
 
@@ -201,87 +209,96 @@ def _show(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _check_text(value: Any, field: str, problems: list[Problem]) -> None:
+def _check_text(parent: dict, key: str, place: str, problems: list[Problem]) -> None:
+    value = parent.get(key)
     if not isinstance(value, str) or not value.strip():
-        problems.append(Problem("missing" if value is None else "type", field, "a non-empty string", _show(value)))
+        kind = "missing" if value is None else "type"
+        problems.append(Problem(kind, f"{place}.{key}" if place else key, "a non-empty string", _show(value)))
 
 
-def _check_list(record: dict, field: str, problems: list[Problem]) -> list:
-    value = record.get(field)
+def _check_list(record: dict, key: str, problems: list[Problem]) -> list:
+    value = record.get(key)
     if isinstance(value, list):
         return value
-    problems.append(Problem("missing" if value is None else "type", field, "a list", _show(value)))
+    problems.append(Problem("missing" if value is None else "type", key, "a list", _show(value)))
     return []
 
 
-def _check_keys(value: Any, field: str, known: frozenset[str], problems: list[Problem]) -> bool:
-    """Whether `value` is an object; a key that the format does not know would be lost, so it is a problem."""
+def _check_keys(value: Any, place: str, known: frozenset[str], problems: list[Problem]) -> bool:
+    """Whether `value` is an object. A key that the format does not know would be lost, so it is a problem."""
     if not isinstance(value, dict):
-        problems.append(Problem("type", field, "an object", _show(value)))
+        problems.append(Problem("type", place, "an object", _show(value)))
         return False
-    if not value.keys() <= known:
-        for key in value.keys() - known:
-            if value[key] is not None:
-                expected = f"no key but {', '.join(sorted(known))} (others belong in metadata)"
-                problems.append(Problem("unknown key", field, expected, f'"{key}"'))
+    if not known.issuperset(value):
+        for key in value:
+            if key not in known and value[key] is not None:
+                expected = f"no key but {', '.join(sorted(known))} (metadata takes any)"
+                problems.append(Problem("unknown key", place, expected, f'"{key}"'))
     return True
 
 
+def _unknown_modality(field: str, value: Any) -> Problem:
+    return Problem("modality", field, f"one of {', '.join(MODALITIES)}", _show(value))
+
+
+_ROLES = ("system", "user", "assistant")
 _IMAGE_KEYS = frozenset(("path", "token", "modality"))
 _TURN_KEYS = frozenset(("role", "content"))
 _ITEM_KEYS = {"text": frozenset(("type", "text")), "image": frozenset(("type", "modality", "image_path"))}
 
 
-def _check_modality(value: Any, field: str, problems: list[Problem]) -> None:
-    if value not in MODALITIES:
-        problems.append(Problem("modality", field, f"one of {', '.join(MODALITIES)}", _show(value)))
-
-
-def _check_image(image: Any, field: str, problems: list[Problem]) -> None:
-    if _check_keys(image, field, _IMAGE_KEYS, problems):
-        _check_text(image.get("path"), f"{field}.path", problems)
+def _check_image(image: Any, place: str, problems: list[Problem]) -> None:
+    if _check_keys(image, place, _IMAGE_KEYS, problems):
+        _check_text(image, "path", place, problems)
         if image.get("token") != IMAGE_TOKEN:
-            problems.append(Problem("token", f"{field}.token", f'"{IMAGE_TOKEN}"', _show(image.get("token"))))
-        _check_modality(image.get("modality"), f"{field}.modality", problems)
+            problems.append(Problem("token", f"{place}.token", f'"{IMAGE_TOKEN}"', _show(image.get("token"))))
+        if image.get("modality") not in MODALITIES:
+            problems.append(_unknown_modality(f"{place}.modality", image.get("modality")))
 
 
-def _check_turn(turn: Any, field: str, scans: list, problems: list[Problem]) -> None:
-    """Checks one turn and adds its image items to `scans` as (field, item)."""
-    if not _check_keys(turn, field, _TURN_KEYS, problems):
+def _check_turn(turn: Any, place: str, scans: list, problems: list[Problem]) -> None:
+    """Checks one turn and adds its image items to `scans` as (place, item)."""
+    if not _check_keys(turn, place, _TURN_KEYS, problems):
         return
     role, content = turn.get("role"), turn.get("content")
+    if role not in _ROLES:
+        problems.append(Problem("role", f"{place}.role", f"one of {', '.join(_ROLES)}", _show(role)))
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
     if not isinstance(content, list) or not content:
         expected = "a string or a non-empty list of items"
-        problems.append(
-            Problem("missing" if content is None else "type", f"{field}.content", expected, _show(content))
-        )
+        found = "an empty list" if content == [] else _show(content)
+        problems.append(Problem("missing" if content is None else "type", f"{place}.content", expected, found))
         return
     has_text = False
     for index, item in enumerate(content):
-        place = f"{field}.content[{index}]"
-        kind = item.get("type") if isinstance(item, dict) else None
-        if kind not in ("text", "image"):
-            problems.append(Problem("content type", f"{place}.type", '"text" or "image"', _show(kind)))
-        elif not _check_keys(item, place, _ITEM_KEYS[kind], problems):
-            continue
-        elif kind == "image":
-            scans.append((place, item))
-            _check_text(item.get("image_path"), f"{place}.image_path", problems)
-            _check_modality(item.get("modality"), f"{place}.modality", problems)
-            if role != "user":
-                problems.append(Problem("content type", place, "image items in user turns only", f"one of {role}"))
-        elif not isinstance(item.get("text"), str):
-            problems.append(Problem("type", f"{place}.text", "a string", _show(item.get("text"))))
-        elif IMAGE_TOKEN in item["text"]:
-            problems.append(
-                Problem("token", f"{place}.text", "an image item for a scan", f'"{IMAGE_TOKEN}" in a text')
-            )
-        else:
-            has_text = has_text or (not item["text"].isspace() and item["text"] != "")
+        has_text |= _check_item(item, role, f"{place}.content[{index}]", scans, problems)
     if role == "assistant" and not has_text:
-        problems.append(Problem("no answer", f"{field}.content", "an assistant's text", "none"))
+        problems.append(Problem("no answer", f"{place}.content", "an assistant's text", "none"))
+
+
+def _check_item(item: Any, role: Any, place: str, scans: list, problems: list[Problem]) -> bool:
+    """Whether the item has text."""
+    kind = item.get("type") if isinstance(item, dict) else None
+    if kind not in ("text", "image"):
+        problems.append(Problem("content type", f"{place}.type", '"text" or "image"', _show(kind)))
+        return False
+    _check_keys(item, place, _ITEM_KEYS[kind], problems)
+    if kind == "image":
+        scans.append((place, item))
+        _check_text(item, "image_path", place, problems)
+        if item.get("modality") not in MODALITIES:
+            problems.append(_unknown_modality(f"{place}.modality", item.get("modality")))
+        if role != "user":
+            problems.append(Problem("content type", place, "image items in user turns only", f"one of {_show(role)}"))
+        return False
+    text = item.get("text")
+    if not isinstance(text, str):
+        problems.append(Problem("type", f"{place}.text", "a string", _show(text)))
+        return False
+    if IMAGE_TOKEN in text:
+        problems.append(Problem("token", f"{place}.text", f"an image item for a scan, no {IMAGE_TOKEN}", _show(text)))
+    return bool(text.strip())
 
 
 def _check_order(turns: list, problems: list[Problem]) -> None:
@@ -291,32 +308,34 @@ def _check_order(turns: list, problems: list[Problem]) -> None:
     for index in range(start, len(roles)):
         expected = ("user", "assistant")[(index - start) % 2]
         if roles[index] != expected:
-            problems.append(Problem("role", f"conversations[{index}].role", f'"{expected}"', _show(roles[index])))
-            return  # every later role would be off by this one
-    if not turns or len(roles) == start or roles[-1] != "assistant":
+            if roles[index] in _ROLES:  # another word was reported with its turn
+                found = _show(roles[index])
+                problems.append(Problem("turn order", f"conversations[{index}].role", f'"{expected}"', found))
+            break  # every later role would be off by this one
+    if len(roles) == start or roles[-1] != "assistant":
         found = _show(roles[-1]) if roles else "no turn"
         problems.append(Problem("no answer", "conversations", "an assistant's turn as the last", found))
 
 
-def _check_agreement(modalities: list, images: list, scans: list, problems: list[Problem]) -> None:
+def _check_agreement(record: dict, scans: list, problems: list[Problem]) -> None:
     """`modalities`, `images` and the image items of the turns name the same scans in the same order."""
-    if len(modalities) != len(images):
-        problems.append(
-            Problem("count", "modalities", f"{len(images)} (one for each of images)", str(len(modalities)))
-        )
+    images = record["images"]
+    modalities = record.get("modalities")
+    expected = f"{len(images)} (one for each of images)"
+    if isinstance(modalities, list):
+        if len(modalities) != len(images):
+            problems.append(Problem("count", "modalities", expected, str(len(modalities))))
+        for index, (image, modality) in enumerate(zip(images, modalities, strict=False)):
+            if isinstance(image, dict) and image.get("modality") != modality:
+                as_image = f"{_show(image.get('modality'))} as in images[{index}]"
+                problems.append(Problem("modality", f"modalities[{index}]", as_image, _show(modality)))
     if len(scans) != len(images):
-        problems.append(
-            Problem("count", "conversations", f"{len(images)} image items (one for each of images)", str(len(scans)))
-        )
-    for index, (image, modality) in enumerate(zip(images, modalities, strict=False)):
-        if image["modality"] != modality:
-            expected = f'"{image["modality"]}" as in images[{index}]'
-            problems.append(Problem("modality", f"modalities[{index}]", expected, _show(modality)))
+        problems.append(Problem("count", "conversations", f"image items: {expected}", str(len(scans))))
     for index, (image, (place, item)) in enumerate(zip(images, scans, strict=False)):
         for key, name in (("path", "image_path"), ("modality", "modality")):
-            if image[key] != item[name]:
-                expected = f'"{image[key]}" as in images[{index}]'
-                problems.append(Problem("image item", f"{place}.{name}", expected, _show(item[name])))
+            if isinstance(image, dict) and image.get(key) != item.get(name):
+                as_image = f"{_show(image.get(key))} as in images[{index}]"
+                problems.append(Problem("image item", f"{place}.{name}", as_image, _show(item.get(name))))
 
 
 def _check_metadata(metadata: Any, problems: list[Problem]) -> None:
@@ -337,53 +356,112 @@ def _check_metadata(metadata: Any, problems: list[Problem]) -> None:
 
 
 def to_row(record: dict[str, Any], source: str, folder: str, image_root: str | None = None) -> dict[str, Any]:
-    """The Arrow row of a record without problems (see `find_problems`); scan paths come out absolute.
+    """The row of a record without problems (see `find_problems`); scan paths come out absolute.
 
     `length` estimates the row's tokens: characters / 4 + 576 a scan. `metadata.extra` is the JSON text of the other
     metadata keys, with the record's unknown keys under "_record". Raises FormatError for a path outside `image_root`.
     """
-    try:
-        paths = [resolve_path(image["path"], folder, image_root) for image in record["images"]]
-    except FormatError as error:
-        raise FormatError(f"{source}: images: {error}") from None
-    remaining = iter(paths)
-    turns, characters = [], 0
-    for turn in record["conversations"]:
-        content = turn["content"]
-        items = []
-        for item in [{"type": "text", "text": content}] if isinstance(content, str) else content:
-            if item["type"] == "text":
-                text = item["text"]
-                characters += len(text)
-                items.append({"type": "text", "text": text, "modality": None, "image_path": None})
-            else:
-                items.append(
-                    {"type": "image", "text": None, "modality": item["modality"], "image_path": next(remaining)}
-                )
-        turns.append({"role": turn["role"], "content": items})
-    return {
-        "task_id": record["task_id"],
-        "task_type": record["task_type"],
-        "subject_ids": record["subject_ids"],
-        "modalities": record["modalities"],
-        "images": [
-            {"path": path, "token": IMAGE_TOKEN, "modality": image["modality"]}
-            for path, image in zip(paths, record["images"], strict=True)
-        ],
-        "conversations": turns,
-        "metadata": _to_metadata(record),
-        "source": source,
-        "length": characters // CHARACTERS_PER_TOKEN + TOKENS_PER_SCAN * len(paths),
-    }
+    columns = _Columns()
+    columns.add(record, source, folder, image_root)
+    return columns.to_table().to_pylist()[0]
 
 
-def _to_metadata(record: dict[str, Any]) -> dict[str, str | None]:
-    metadata = record.get("metadata") or {}
-    extra = {key: value for key, value in metadata.items() if key not in METADATA_FIELDS}
-    unknown = {key: value for key, value in record.items() if key not in RECORD_FIELDS}
-    if unknown:
-        extra[UNKNOWN_FIELDS_KEY] = unknown
-    return {name: metadata.get(name) for name in METADATA_FIELDS} | {"extra": _ENCODER.encode(extra)}
+class _Columns:
+    """Rows as flat lists of strings, as Arrow keeps them: nested dicts of all rows cost the garbage collector more
+    than the parsing."""
+
+    def __init__(self):
+        self.rows = 0
+        self.plain: dict[str, list] = {name: [] for name in ("task_id", "task_type", "source", "length")}
+        self.metadata: dict[str, list] = {name: [] for name in (*METADATA_FIELDS, "extra")}
+        self.subject_ids, self.modalities, self.paths, self.image_modalities = [], [], [], []
+        self.roles, self.types, self.texts, self.item_modalities, self.item_paths = [], [], [], [], []
+        # Where the lists of each row (of each turn for items) begin and end.
+        self.subjects_end, self.modalities_end, self.images_end, self.turns_end, self.items_end = (
+            [0],
+            [0],
+            [0],
+            [0],
+            [0],
+        )
+
+    def add(self, record: dict[str, Any], source: str, folder: str, image_root: str | None) -> None:
+        images = record["images"]
+        try:
+            paths = [resolve_path(image["path"], folder, image_root) for image in images]
+        except FormatError as error:
+            raise FormatError(f"{source}: images: {error}") from None
+        self.rows += 1
+        self.subject_ids += record["subject_ids"]
+        self.subjects_end.append(len(self.subject_ids))
+        self.modalities += record["modalities"]
+        self.modalities_end.append(len(self.modalities))
+        self.paths += paths
+        self.image_modalities += [image["modality"] for image in images]
+        self.images_end.append(len(self.paths))
+        characters = self._add_turns(record["conversations"], iter(paths))
+        plain = self.plain
+        plain["task_id"].append(record["task_id"])
+        plain["task_type"].append(record["task_type"])
+        plain["source"].append(source)
+        plain["length"].append(characters // CHARACTERS_PER_TOKEN + TOKENS_PER_SCAN * len(paths))
+        self._add_metadata(record)
+
+    def _add_turns(self, turns: list, paths: Iterator[str]) -> int:
+        """The number of characters in the turns."""
+        characters = 0
+        for turn in turns:
+            self.roles.append(turn["role"])
+            content = turn["content"]
+            for item in ({"type": "text", "text": content},) if isinstance(content, str) else content:
+                self.types.append(item["type"])
+                text = item.get("text")
+                self.texts.append(text)
+                self.item_modalities.append(item.get("modality"))
+                if text is None:
+                    self.item_paths.append(next(paths))
+                else:
+                    self.item_paths.append(None)
+                    characters += len(text)
+            self.items_end.append(len(self.types))
+        self.turns_end.append(len(self.roles))
+        return characters
+
+    def _add_metadata(self, record: dict[str, Any]) -> None:
+        metadata = record.get("metadata") or {}
+        for name in METADATA_FIELDS:
+            self.metadata[name].append(metadata.get(name))
+        extra = {key: value for key, value in metadata.items() if key not in METADATA_FIELDS}
+        if not _RECORD_FIELDS.issuperset(record):
+            extra[UNKNOWN_FIELDS_KEY] = {key: value for key, value in record.items() if key not in _RECORD_FIELDS}
+        self.metadata["extra"].append(_ENCODER.encode(extra) if extra else "{}")
+
+    def to_table(self) -> pa.Table:
+        items = _to_struct(type=self.types, text=self.texts, modality=self.item_modalities, image_path=self.item_paths)
+        turns = pa.StructArray.from_arrays(
+            [pa.array(self.roles, pa.string()), _to_lists(self.items_end, items)], ["role", "content"]
+        )
+        images = _to_struct(path=self.paths, token=[IMAGE_TOKEN] * len(self.paths), modality=self.image_modalities)
+        columns = {
+            "task_id": pa.array(self.plain["task_id"], pa.string()),
+            "task_type": pa.array(self.plain["task_type"], pa.string()),
+            "subject_ids": _to_lists(self.subjects_end, pa.array(self.subject_ids, pa.string())),
+            "modalities": _to_lists(self.modalities_end, pa.array(self.modalities, pa.string())),
+            "images": _to_lists(self.images_end, images),
+            "conversations": _to_lists(self.turns_end, turns),
+            "metadata": _to_struct(**self.metadata),
+            "source": pa.array(self.plain["source"], pa.string()),
+            "length": pa.array(self.plain["length"], pa.int64()),
+        }
+        return pa.table(columns, schema=FEATURES.arrow_schema)
+
+
+def _to_struct(**columns: list[str | None]) -> pa.StructArray:
+    return pa.StructArray.from_arrays([pa.array(values, pa.string()) for values in columns.values()], list(columns))
+
+
+def _to_lists(ends: list[int], values: pa.Array) -> pa.ListArray:
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values)
 
 
 def resolve_path(path: str, folder: str, image_root: str | None = None) -> str:
@@ -488,15 +566,19 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
 
     def _generate_tables(self, files: list[tuple[str, ...]]) -> Iterator[tuple[int, pa.Table]]:
         _find_links.cache_clear()  # what is a link may have changed since the last build in this process
-        rows = self._generate_rows(itertools.chain.from_iterable(files))
-        for index in itertools.count():
-            batch = list(itertools.islice(rows, ROWS_PER_TABLE))
-            if not batch:
-                return
-            yield index, pa.Table.from_pylist(batch, schema=FEATURES.arrow_schema)
+        columns, index = _Columns(), 0
+        for record, source, folder in self._read_valid(itertools.chain.from_iterable(files)):
+            columns.add(record, source, folder, self.config.image_root)
+            if columns.rows == ROWS_PER_TABLE:
+                yield index, columns.to_table()
+                columns, index = _Columns(), index + 1
+        if columns.rows:
+            yield index, columns.to_table()
 
-    def _generate_rows(self, files: Iterator[str]) -> Iterator[dict[str, Any]]:
+    def _read_valid(self, files: Iterator[str]) -> Iterator[tuple[dict[str, Any], str, str]]:
+        """(record, source, data folder) of the records that the filters keep; FormatError at the first invalid one."""
         config = self.config
+        modalities = set(config.modalities or MODALITIES)
         for file in files:
             folder = config.data_dir or find_data_folder(file)
             name = file[len(folder) + 1 :].replace(os.sep, "/") if file.startswith(folder + os.sep) else file
@@ -504,16 +586,12 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                 source = name if line is None else f"{name}:{line}"
                 problems = [record] if isinstance(record, Problem) else find_problems(record)
                 if problems:
-                    raise FormatError(
-                        "\n".join(f"{source}: {problem}" for problem in problems)
-                        + f"\n(in {folder}; validate_json_format.py lists the problems of all files)"
-                    )
-                row = to_row(record, source, folder, config.image_root)
-                if config.task_types is not None and row["task_type"] not in config.task_types:
+                    listed = "\n".join(f"{source}: {problem}" for problem in problems)
+                    raise FormatError(f"{listed}\n(in {folder}; validate_json_format.py checks all files in one pass)")
+                if config.task_types is not None and record["task_type"] not in config.task_types:
                     continue
-                if config.modalities is not None and not set(row["modalities"]) <= set(config.modalities):
-                    continue
-                yield row
+                if modalities.issuperset(record["modalities"]):
+                    yield record, source, folder
 
     def _prepare_split_single(self, **kwargs) -> Iterator[tuple]:
         try:

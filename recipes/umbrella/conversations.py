@@ -133,7 +133,7 @@ class ConversationEncoder:
                 f"expected {count_images(turns)} scans, as many as the turns have image items; found {len(images)}"
             )
         messages = to_messages(turns)
-        self._refuse_control_text(messages)
+        self.check_text(messages)
         text, spans = self._render(messages, add_generation_prompt)
         encoding = self._call_processor(text, images)
         offsets, replacements = encoding.pop("offset_mapping")[0], encoding.pop("text_replacement_offsets", [])
@@ -307,8 +307,9 @@ class ConversationEncoder:
             control |= set(CHATML_MARKS)
         return re.compile("|".join(re.escape(c) for c in sorted(control, key=len, reverse=True) if c.strip()))
 
-    def _refuse_control_text(self, messages: list[dict]) -> None:
-        for i, message in enumerate(messages):
+    def check_text(self, turns: list[dict]) -> None:
+        """Raise ConversationError where a text spells a control token of this model."""
+        for i, message in enumerate(to_messages(turns)):
             for item in message["content"]:
                 if item["type"] == "text" and (match := self._control_text.search(item["text"])):
                     raise ConversationError(

@@ -1,0 +1,191 @@
+"""Options of the recipes: dataclasses, and how a YAML file and the command line become them."""
+
+import difflib
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import yaml
+from transformers import HfArgumentParser, TrainingArguments
+
+# The training guide's spellings → today's flags.
+GUIDE_SPELLINGS = {
+    "batch_size": ("per_device_train_batch_size", "per_device_eval_batch_size"),
+    "epochs": ("num_train_epochs",),
+    "evaluation_strategy": ("eval_strategy",),
+}
+
+
+@dataclass
+class ModelArguments:
+    """Which model."""
+
+    model_name_or_path: str = field(
+        default="tiny",
+        metadata={"help": "a folder, a model of the Hub, or 'tiny': a small LLaVA built here, without a network"},
+    )
+
+
+@dataclass
+class DataArguments:
+    """Which conversations, and how their scans are shown to the model."""
+
+    json_dir: str | None = field(
+        default=None, metadata={"help": "folder with train/, validation/, test/ of JSON files"}
+    )
+    dataset_name: str | None = field(
+        default=None, metadata={"help": "a published dataset instead: its name on the Hub, or a local copy's folder"}
+    )
+    image_root: str | None = field(
+        default=None, metadata={"help": "folder that relative scan paths start from (default: the data folder)"}
+    )
+    task_types: list[str] | None = field(default=None, metadata={"help": "keep rows of these task types only"})
+    modalities: list[str] | None = field(
+        default=None, metadata={"help": "keep rows whose scans are all of these modalities only"}
+    )
+    view: str | None = field(
+        default=None,
+        metadata={
+            "help": "axial, coronal, sagittal, triplanar, slices:K or montage:K (default: axial, or the model's own)"
+        },
+    )
+    image_size: int | None = field(
+        default=None, metadata={"help": "side of the view in pixels (default: what the model's processor states)"}
+    )
+    normalize: bool | None = field(
+        default=None, metadata={"help": "clip to the 1st and 99th percentile and scale to [0, 1] (default: true)"}
+    )
+    standardize: bool | None = field(
+        default=None,
+        metadata={"help": "z-score of the volume instead of the processor's mean and std (default: true)"},
+    )
+    max_length: int = field(default=2048, metadata={"help": "most tokens of a row, its scans' tokens counted"})
+    on_overflow: str = field(
+        default="drop_turns",
+        metadata={
+            "help": "longer rows: drop_turns (oldest exchanges go, with their scans) or raise",
+            "choices": ["drop_turns", "raise"],
+        },
+    )
+
+    def __post_init__(self):
+        if (self.json_dir is None) == (self.dataset_name is None):
+            raise ValueError("expected exactly one of --json_dir FOLDER and --dataset_name NAME")
+
+
+@dataclass
+class TrainArguments(TrainingArguments):
+    """All of transformers' TrainingArguments, with the defaults of this project, and a few flags more."""
+
+    output_dir: str | None = field(default=None, metadata={"help": "folder for the model, checkpoints and logs"})
+    learning_rate: float = field(default=2e-5, metadata={"help": "peak learning rate"})
+    per_device_train_batch_size: int = field(default=4, metadata={"help": "rows a step on each device (--batch_size)"})
+    per_device_eval_batch_size: int = field(default=4, metadata={"help": "rows a step on each device, evaluating"})
+    use_cpu: bool = field(
+        default_factory=lambda: not torch.cuda.is_available(),
+        metadata={"help": "train on the CPU (default: where no CUDA device is)"},
+    )
+    dataloader_pin_memory: bool = field(
+        default_factory=torch.cuda.is_available, metadata={"help": "pin batches in memory (default: where CUDA is)"}
+    )
+    check_batch: bool = field(
+        default=False, metadata={"help": "run one batch, print its shapes, supervised tokens, loss and memory, stop"}
+    )
+    logging_dir: str | None = field(default=None, metadata={"help": "folder of TensorBoard's logs"})
+
+    def __post_init__(self):
+        if self.output_dir is None:
+            raise ValueError("expected --output_dir FOLDER")
+        self.remove_unused_columns = False  # the transform needs the row's columns, none of which a model takes
+        super().__post_init__()
+        if self.n_gpu > 1:
+            raise ValueError(
+                f"expected one process a GPU, found one process with {self.n_gpu} GPUs (DataParallel). "
+                f"Start with: accelerate launch --num_processes {self.n_gpu} recipes/train.py ..., or set "
+                "CUDA_VISIBLE_DEVICES to one GPU"
+            )
+
+
+@dataclass
+class EvalArguments:
+    """How a model is evaluated."""
+
+    split: str = field(default="test", metadata={"help": "which split"})
+    output_dir: str | None = field(
+        default=None, metadata={"help": "folder for predictions and metrics (default: MODEL/eval)"}
+    )
+    batch_size: int = field(default=8, metadata={"help": "rows generated at once"})
+    max_new_tokens: int = field(default=64, metadata={"help": "most tokens of an answer"})
+    labels: str | None = field(
+        default=None,
+        metadata={"help": "labels to look for, as male,female (default: the split's subject_label values)"},
+    )
+    controls: bool = field(default=True, metadata={"help": "also evaluate with exchanged scans"})
+    num_workers: int = field(default=0, metadata={"help": "processes that load scans"})
+    seed: int = field(default=0, metadata={"help": "of the exchange of scans"})
+    use_cpu: bool = field(
+        default_factory=lambda: not torch.cuda.is_available(), metadata={"help": "evaluate on the CPU"}
+    )
+
+
+class _Parser(HfArgumentParser):
+    def error(self, message: str):
+        # Hundreds of flags: argparse's usage text would bury the one sentence that matters.
+        self.exit(2, f"{self.prog}: error: {message}\n(all flags: {self.prog} --help)\n")
+
+
+def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None) -> tuple:
+    """`[config.yaml] [--flag value ...]` → one instance of each dataclass; flags win over the YAML.
+
+    The YAML becomes flags ahead of the command line's, so both obey the same rules. Unknown and abbreviated flags end
+    the program with a sentence, as do values that do not fit.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = _Parser(dataclasses, allow_abbrev=False)
+    # The deepspeed launcher puts its own --local_rank=N in front.
+    launcher = [argv.pop(0)] if argv and argv[0].startswith("--local_rank") else []
+    try:
+        from_yaml = read_yaml_flags(argv.pop(0)) if argv and argv[0].endswith((".yaml", ".yml")) else []
+        flags = translate_guide_spellings(launcher + from_yaml + argv)
+        *instances, unknown = parser.parse_args_into_dataclasses(flags, return_remaining_strings=True)
+    except (ValueError, OSError, yaml.YAMLError) as error:
+        parser.error(str(error))
+    if unknown:
+        known = [option for action in parser._actions for option in action.option_strings]
+        close = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
+        parser.error(f"unknown argument {unknown[0]}" + (f": did you mean {close[0]}?" if close else ""))
+    return tuple(instances)
+
+
+def read_yaml_flags(path: str) -> list[str]:
+    """A recipe's YAML as command-line flags: `learning_rate: 2e-5` → `--learning_rate 2e-5`."""
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: expected a YAML file with a recipe, found no such file")
+    # Every scalar as it is written: YAML itself would read 2e-5 as text and `no` as false.
+    recipe = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    if not isinstance(recipe, dict):
+        raise ValueError(f"{path}: expected a mapping of flags to values, found {type(recipe).__name__}")
+    flags = []
+    for key, value in recipe.items():
+        flags.append(f"--{key}")
+        if isinstance(value, list):
+            flags += value
+        else:
+            flags.append(json.dumps(value) if isinstance(value, dict) else value)
+    return flags
+
+
+def translate_guide_spellings(argv: list[str]) -> list[str]:
+    """The guide's flags in today's spelling: `--epochs 3` → `--num_train_epochs 3`."""
+    translated, arguments = [], iter(argv)
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        today = GUIDE_SPELLINGS.get(name.removeprefix("--")) if name.startswith("--") else None
+        if today is None:
+            translated.append(argument)
+            continue
+        value = value if equals else next(arguments, "")
+        translated += [part for flag in today for part in (f"--{flag}", value)]
+    return translated

@@ -1,0 +1,28 @@
+"""One batch, looked at: shapes, what is supervised, loss and memory. For a person, before a long job."""
+
+import resource
+import sys
+
+import torch
+
+from umbrella.conversations import IGNORE_INDEX
+from umbrella.trainer import without_names
+
+
+def check_batch(trainer) -> None:
+    """Run forward and backward on the first training batch and print what it is made of."""
+    batch = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
+    inputs = without_names(batch)
+    for key, value in inputs.items():
+        print(f"{key:<22} {tuple(value.shape)!s:<22} {value.dtype}")
+    supervised = (batch["labels"] != IGNORE_INDEX).sum(dim=1).tolist()
+    for task_id, n in zip(batch["task_ids"], supervised, strict=True):
+        print(f"row {task_id}: {n} supervised tokens")
+    model = trainer.model.train()
+    loss = model(**inputs).loss
+    loss.backward()
+    print(f"loss {loss.item():.4f}")
+    if torch.cuda.is_available():
+        print(f"peak GPU memory {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    print(f"peak memory of the process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.2f} GiB")

@@ -1,0 +1,80 @@
+"""What can be told to be wrong before a long job starts."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from datasets import Dataset
+
+from umbrella.conversations import ConversationEncoder, ConversationError
+from umbrella.volumes import ScanError, check_header
+
+MOST_SHOWN = 10
+
+
+def check_world_size(world_size: int) -> None:
+    """Every process of the launcher must train with the others: on a CPU some set-ups make each train alone,
+    silently."""
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    print(f"world size: {world_size}", flush=True)
+    if launched != world_size:
+        raise SystemExit(
+            f"error: expected {launched} processes that train together, as the launcher started them; found a world "
+            f"size of {world_size}. On a CPU start with torchrun, or accelerate launch --use_deepspeed, and --use_cpu true."
+        )
+
+
+def check_output_dir(output_dir: str, resumes: bool) -> None:
+    """A folder with an earlier run in it is never written over."""
+    path = Path(output_dir)
+    if path.exists() and not path.is_dir():
+        raise SystemExit(f"error: {path}: expected a folder to write to, found a file. Choose another --output_dir.")
+    if path.is_dir() and any(path.iterdir()) and not resumes:
+        raise SystemExit(
+            f"error: {path}: expected an empty or new folder, found an earlier run. Continue it with "
+            "--resume_from_checkpoint true, or choose another --output_dir."
+        )
+
+
+def check_scans(dataset: Dataset) -> int:
+    """Existence and header of every scan that the rows name. Returns their number.
+
+    Raises SystemExit with all unreadable scans (the first ten by name).
+    """
+    scans = {}
+    for images, source in zip(dataset["images"], dataset["source"], strict=True):
+        for scan in images:
+            if scan.get("bytes") is None:
+                scans.setdefault((scan["path"], scan["modality"]), source)
+    with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) * 4)) as pool:
+        problems = [problem for problem in pool.map(_find_problem, scans.items()) if problem]
+    if problems:
+        shown = "\n  ".join(problems[:MOST_SHOWN])
+        more = f"\n  ... and {len(problems) - MOST_SHOWN} more" if len(problems) > MOST_SHOWN else ""
+        raise SystemExit(
+            f"error: {len(problems)} of {len(scans)} scans cannot be read:\n  {shown}{more}\n"
+            "Restore them, correct --image_root, or take their rows out; "
+            "validate_json_format.py --check_images reads every scan to its end."
+        )
+    return len(scans)
+
+
+def _find_problem(scan: tuple[tuple[str, str], str]) -> str | None:
+    (path, modality), source = scan
+    try:
+        check_header(path, modality)
+    except ScanError as error:
+        return f"{source}: {error}"
+    return None
+
+
+def check_texts(dataset: Dataset, encoder: ConversationEncoder) -> None:
+    """Text that spells a control token is found before training, not in the middle of it.
+
+    Raises ConversationError with the row's source.
+    """
+    for turns, source in zip(dataset["conversations"], dataset["source"], strict=True):
+        try:
+            encoder.check_text(turns)
+        except ConversationError as error:
+            raise ConversationError(f"{source}: {error}") from error

@@ -1,0 +1,84 @@
+"""The settings a model was trained with, which evaluation and data loaders must repeat: they travel with the
+checkpoint."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from transformers.utils import cached_file
+
+from umbrella.arguments import DataArguments
+from umbrella.transform import resolve_image_size
+
+FILE_NAME = "umbrella_recipe.json"
+LABEL_RULE = "assistant text and end of turn, v1"
+DEFAULTS = {"view": "axial", "normalize": True, "standardize": True}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How scans are shown and text is labelled; see `umbrella.transform.ConversationTransform`."""
+
+    view: str
+    image_size: int
+    normalize: bool
+    standardize: bool
+    label_rule: str
+    prompt_template: str  # sha256 of the chat template that saves with the processor, or "chatml"
+
+    def save(self, folder: str | Path) -> None:
+        """Write the recipe beside a checkpoint."""
+        (Path(folder) / FILE_NAME).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    def transform_options(self) -> dict:
+        """The options of `ConversationTransform` that the recipe fixes."""
+        return {name: getattr(self, name) for name in ("view", "image_size", "normalize", "standardize")}
+
+
+def load_recipe(model_name_or_path: str) -> Recipe | None:
+    """The recipe saved beside a model, in a folder or on the Hub; None for a model that has none."""
+    folder = Path(model_name_or_path)
+    path = folder / FILE_NAME
+    if not folder.is_dir():
+        found = cached_file(
+            model_name_or_path,
+            FILE_NAME,
+            _raise_exceptions_for_gated_repo=False,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+        path = Path(found) if found else path
+    if not path.is_file():
+        return None
+    return Recipe(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def resolve_recipe(asked: dict, processor, model_name_or_path: str) -> Recipe:
+    """What the model was trained with, else what is asked for, else the defaults.
+
+    Args:
+        asked: view, image_size, normalize, standardize; None or absent means "no wish".
+
+    Raises ValueError for a wish that contradicts the model's own recipe; shows both values.
+    """
+    trained = None if model_name_or_path == "tiny" else load_recipe(model_name_or_path)
+    wishes = {name: value for name, value in asked.items() if value is not None}
+    template = processor.chat_template
+    prompt = "chatml" if template is None else hashlib.sha256(str(template).encode()).hexdigest()
+    if trained is None:
+        size = resolve_image_size(processor, wishes.pop("image_size", None))
+        return Recipe(**{**DEFAULTS, **wishes}, image_size=size, label_rule=LABEL_RULE, prompt_template=prompt)
+    wishes |= {"label_rule": LABEL_RULE, "prompt_template": prompt}
+    for name, value in wishes.items():
+        if value != getattr(trained, name):
+            raise ValueError(
+                f"{name}: {model_name_or_path} was trained with {getattr(trained, name)!r}, found {value!r}. "
+                f"Leave {name} out, or train with it."
+            )
+    return trained
+
+
+def asked_for(arguments: DataArguments) -> dict:
+    """What the command line asks for, as `resolve_recipe` takes it."""
+    return {name: getattr(arguments, name) for name in ("view", "image_size", "normalize", "standardize")}

@@ -1,0 +1,36 @@
+"""The rows that a recipe's data arguments name."""
+
+from datasets import Dataset, DatasetDict, load_dataset
+
+from umbrella.arguments import DataArguments
+from umbrella_dataset import load_umbrella
+
+
+def load_splits(arguments: DataArguments) -> DatasetDict:
+    """All splits of `--json_dir`, or of the published `--dataset_name`.
+
+    Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit.
+    """
+    config = {"task_types": arguments.task_types, "modalities": arguments.modalities}
+    if arguments.json_dir is not None:
+        return load_umbrella(arguments.json_dir, image_root=arguments.image_root, **config)
+    splits = load_dataset(arguments.dataset_name)
+    return DatasetDict({name: _filter(rows, name, **config) for name, rows in splits.items()})
+
+
+def _filter(rows: Dataset, name: str, task_types: list[str] | None, modalities: list[str] | None) -> Dataset:
+    kept = [
+        i
+        for i, (task_type, of_scans) in enumerate(zip(rows["task_type"], rows["modalities"], strict=True))
+        if (task_types is None or task_type in task_types) and (modalities is None or set(of_scans) <= set(modalities))
+    ]
+    if not kept:
+        raise ValueError(f"{name}: expected rows of task types {task_types} and modalities {modalities}, found none")
+    return rows.select(kept)
+
+
+def pick_split(splits: DatasetDict, name: str) -> Dataset:
+    """One split. Raises ValueError that names those there are."""
+    if name not in splits:
+        raise ValueError(f"--split {name}: expected one of {', '.join(splits)}, found no such split in the data")
+    return splits[name]

@@ -1,0 +1,65 @@
+"""Read all scans of a data set in parallel: what cannot be read, and what is the same brain under two names."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+
+from tqdm import tqdm
+
+from umbrella_dataset import Problem
+
+SCANS_PER_TASK = 4
+
+
+def find_scan_problems(uses: Iterable) -> list[tuple[str, Problem]]:
+    """(source, problem) of every scan that cannot be read and of equal voxels under two subjects or in two splits.
+
+    `uses` have source, path, modality, subject (None: not known) and split (None: in no split). Voxels are
+    compared in RAS+ and scaled, so that a copy with another storage order, type or compression is found too.
+    """
+    by_scan = defaultdict(list)
+    for use in uses:
+        by_scan[use.path, use.modality].append(use)
+    problems, by_voxels = [], defaultdict(list)
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(_hash_voxels, by_scan, chunksize=SCANS_PER_TASK)
+        for scan, (digest, error) in zip(by_scan, tqdm(results, "Scans", len(by_scan), unit="scan"), strict=True):
+            if error is None:
+                by_voxels[digest] += by_scan[scan]
+            else:
+                expected = f"a whole, readable {scan[1]} scan"
+                problems += [(use.source, Problem("scan", "images", expected, error)) for use in by_scan[scan][:1]]
+    for same in by_voxels.values():
+        problems += _compare_owners(same)
+    return problems
+
+
+def _hash_voxels(scan: tuple[str, str]) -> tuple[bytes | None, str | None]:
+    from umbrella.volumes import ScanError, load_volume  # in the worker: the parent needs no nibabel
+
+    path, modality = scan
+    try:
+        volume, _ = load_volume(path, modality, normalize=False, standardize=False)
+    except ScanError as error:
+        return None, str(error)
+    return hashlib.sha256(repr(volume.shape).encode() + volume.tobytes()).digest(), None
+
+
+def _compare_owners(uses: list) -> list[tuple[str, Problem]]:
+    """One problem for each further subject and split that has the voxels of the first use."""
+    problems = []
+    for attribute, place in (("subject", "subject_ids"), ("split", "images")):
+        owners = {}
+        for use in uses:
+            owners.setdefault(getattr(use, attribute), use)
+        owners.pop(None, None)
+        first, *others = owners.values() if owners else [None]
+        for use in others:
+            expected = f"voxels of its own for each {attribute}"
+            found = (
+                f"those of {use.path} ({getattr(use, attribute)}) in {first.path} ({getattr(first, attribute)}) too"
+            )
+            problems.append((use.source, Problem("equal scans", place, expected, found)))
+    return problems

@@ -1,0 +1,244 @@
+"""Check conversation files against JSON_FORMAT_SPECIFICATION.md: all problems of all files in one pass.
+
+    python validate_json_format.py                          # the generated sample folder beside this script
+    python validate_json_format.py my_data --check_images   # and read every scan to its last byte
+    python validate_json_format.py old_data --migrate new_data
+
+PATH is a data folder, one split folder, or files. Exit code 0: no problem, 1: problems. The rules for one record are
+those of `umbrella_dataset`; here are only those between records.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from check_scans import find_scan_problems
+from migrate_json_format import migrate
+
+from umbrella_dataset import (
+    SPLIT_FOLDERS,
+    FormatError,
+    Problem,
+    find_data_folder,
+    find_problems,
+    find_split_files,
+    read_records,
+    resolve_path,
+)
+
+SAMPLE_FOLDER = Path(__file__).resolve().parent / "sex_comparison_conversations"
+
+
+class Finding(NamedTuple):
+    """A problem and its place: "train/x.jsonl:12", as seen from the working folder."""
+
+    source: str
+    problem: Problem
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.problem}"
+
+
+class ScanUse(NamedTuple):
+    """A scan as one conversation names it; `subject` is None where the conversation does not tell whose it is."""
+
+    source: str
+    path: str
+    modality: str
+    subject: str | None
+    split: str | None
+
+
+class Validation:
+    """What is known of a data set while its files are read one after another, and the findings so far."""
+
+    def __init__(self, image_root: str | None = None):
+        self.image_root = image_root
+        self.findings: list[Finding] = []
+        self.n_files = 0
+        self.n_records = 0
+        self.scans: list[ScanUse] = []
+        self._task_ids: dict[tuple[str | None, str], str] = {}
+        self._subject_splits: dict[str, dict[str, str]] = {}
+        self._labels: set[str] = set()
+        self._answers: list[tuple[str, str, str]] = []
+
+    def check_file(self, file: str, split: str | None, folder: str) -> None:
+        """Check the records of a file; `folder` is what their scan paths count from, `split` None outside a split."""
+        self.n_files += 1
+        name = _show_path(file)
+        n_before = self.n_records
+        for line, record in read_records(file):
+            self.n_records += 1
+            source = name if line is None else f"{name}:{line}"
+            problems = [record] if isinstance(record, Problem) else find_problems(record)
+            self.findings += [Finding(source, problem) for problem in problems]
+            if not problems:
+                self._check_record(record, source, split, folder)
+        if self.n_records == n_before:
+            self._add(name, "empty", "file", "at least one conversation", "none")
+
+    def finish(self) -> None:
+        """The rules that need all files: one split a subject, answers that do not contradict their label."""
+        for subject, splits in self._subject_splits.items():
+            (first, _), *others = splits.items()
+            for split, source in others:
+                expected = f'the subject "{subject}" in one split, references included'
+                self._add(source, "subject leak", "subject_ids", expected, f"it in {split}, and in {first} too")
+        labels = sorted(self._labels, key=len, reverse=True)  # "very mild" before "mild"
+        words = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, labels))})(?!\w)")
+        for source, label, answer in self._answers:
+            named = set(words.findall(answer))
+            if len(named) == 1 and label not in named:
+                found = f'"{named.pop()}" and no other label'
+                self._add(source, "wrong answer", "conversations[-1]", f'the subject_label "{label}"', found)
+
+    def check_scans(self) -> None:
+        """Read all scans: see `find_scan_problems`."""
+        self.findings += [Finding(source, problem) for source, problem in find_scan_problems(self.scans)]
+
+    def _check_record(self, record: dict, source: str, split: str | None, folder: str) -> None:
+        task_id, metadata = record["task_id"], record.get("metadata") or {}
+        first = self._task_ids.setdefault((split, task_id), source)
+        if first != source:
+            self._add(
+                source, "duplicate", "task_id", f"it once in {split or 'these files'}", f'"{task_id}" in {first} too'
+            )
+        subject_ids = record["subject_ids"]
+        if split is not None:
+            for subject in (*subject_ids, metadata.get("subject_id"), metadata.get("reference_id")):
+                if subject is not None:
+                    self._subject_splits.setdefault(subject, {}).setdefault(split, source)
+        for key in ("subject_label", "reference_label"):
+            if metadata.get(key):
+                self._labels.add(metadata[key].lower())
+        if metadata.get("subject_label"):
+            self._answers.append((source, metadata["subject_label"].lower(), _last_answer(record).lower()))
+        images = record["images"]
+        owners = subject_ids if len(subject_ids) == len(images) else [None] * len(images)
+        if len(set(subject_ids)) == 1:
+            owners = subject_ids[:1] * len(images)
+        for index, (image, owner) in enumerate(zip(images, owners, strict=True)):
+            try:
+                path = resolve_path(image["path"], folder, self.image_root)
+            except FormatError as error:
+                self._add(source, "path", f"images[{index}].path", f"a path inside {self.image_root}", str(error))
+            else:
+                self.scans.append(ScanUse(source, path, image["modality"], owner, split))
+
+    def _add(self, source: str, kind: str, field: str, expected: str, found: str) -> None:
+        self.findings.append(Finding(source, Problem(kind, field, expected, found)))
+
+
+def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
+    """(file, split, data folder) of all conversation files. A split is None for files outside a split folder.
+
+    Raises FormatError for a path that does not exist or holds no conversation file.
+    """
+    files = []
+    for path in map(os.path.abspath, paths):
+        if os.path.isfile(path):
+            files.append((path, SPLIT_FOLDERS.get(os.path.basename(os.path.dirname(path))), find_data_folder(path)))
+        elif any(os.path.isdir(os.path.join(path, name)) for name in SPLIT_FOLDERS) or not os.path.isdir(path):
+            split_files = find_split_files(path)
+            files += [(file, split, path) for split, names in split_files.items() for file in names]
+        else:
+            names = sorted(name for name in os.listdir(path) if name.endswith((".json", ".jsonl")) and name[0] != ".")
+            if not names:
+                raise FormatError(f"{path}: expected split folders or .json or .jsonl files in it, found none")
+            split = SPLIT_FOLDERS.get(os.path.basename(path))
+            files += [(os.path.join(path, name), split, find_data_folder(os.path.join(path, name))) for name in names]
+    return files
+
+
+def _last_answer(record: dict) -> str:
+    content = record["conversations"][-1]["content"]
+    return content if isinstance(content, str) else "\n".join(item["text"] for item in content)
+
+
+def _show_path(file: str) -> str:
+    relative = os.path.relpath(file)
+    return file if relative.startswith("..") else relative
+
+
+def _write_report(path: str, validation: Validation, counts: Counter) -> None:
+    report = {
+        "passed": not validation.findings,
+        "files": validation.n_files,
+        "conversations": validation.n_records,
+        "counts": dict(counts),
+        "problems": [{"source": finding.source, **finding.problem._asdict()} for finding in validation.findings],
+    }
+    Path(path).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="data folder, split folder or files")
+    parser.add_argument("--check_images", action="store_true", help="read every scan; find equal ones")
+    parser.add_argument("--image_root", metavar="DIR", help="what relative scan paths count from")
+    parser.add_argument("--report", metavar="FILE.json", help="write all problems as JSON too")
+    parser.add_argument(
+        "--migrate", metavar="OUT_DIR", help="convert version 1 or LLaVA JSON into OUT_DIR, check that"
+    )
+    parser.add_argument(
+        "--split",
+        choices=("train", "validation", "test"),
+        default="train",
+        help="with --migrate, of files outside a split folder",
+    )
+    parser.add_argument(
+        "--modality", choices=("sMRI", "dMRI", "fMRI"), default="sMRI", help="with --migrate, of scans that name none"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = parse_options(argv)
+    paths = options.paths or [str(SAMPLE_FOLDER)]
+    if not options.paths and not SAMPLE_FOLDER.is_dir():
+        print(f"{SAMPLE_FOLDER}: expected the sample data, found none. Generate it with")
+        print(f"    python {SAMPLE_FOLDER.with_name('generate_sex_comparison_conversations.py')}")
+        print("✗ VALIDATION FAILED")
+        return 1
+    image_root = options.image_root and os.path.abspath(os.path.expanduser(options.image_root))
+    validation = Validation(image_root)
+    try:
+        files = find_files(paths)
+        if options.migrate:
+            n_written = migrate(files, options.migrate, image_root, options.split, options.modality)
+            print(f"{n_written} conversations converted into {options.migrate}")
+            files = find_files([options.migrate])
+    except FormatError as error:
+        print(f"{error}\n✗ VALIDATION FAILED")
+        return 1
+    for file, split, folder in files:
+        validation.check_file(file, split, folder)
+    validation.finish()
+    if options.check_images:
+        validation.check_scans()
+    counts = Counter(finding.problem.kind for finding in validation.findings)
+    if options.report:
+        _write_report(options.report, validation, counts)
+    print(f"{validation.n_files} files, {validation.n_records} conversations")
+    if not validation.findings:
+        print("✓ VALIDATION PASSED\nAll files conform to format specification")
+        return 0
+    for finding in validation.findings:
+        print(finding)
+    print(f"\n{len(validation.findings)} problem{'s' if len(validation.findings) > 1 else ''}:")
+    for kind, count in counts.most_common():
+        print(f"{count:8d}  {kind}")
+    print("✗ VALIDATION FAILED")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -289,7 +289,7 @@ def _check_item(item: Any, role: Any, place: str, scans: list, problems: list[Pr
         _check_text(item, "image_path", place, problems)
         if item.get("modality") not in MODALITIES:
             problems.append(_unknown_modality(f"{place}.modality", item.get("modality")))
-        if role != "user":
+        if role in ("system", "assistant"):
             problems.append(Problem("content type", place, "image items in user turns only", f"one of {_show(role)}"))
         return False
     text = item.get("text")
@@ -329,7 +329,7 @@ def _check_agreement(record: dict, scans: list, problems: list[Problem]) -> None
             if isinstance(image, dict) and image.get("modality") != modality:
                 as_image = f"{_show(image.get('modality'))} as in images[{index}]"
                 problems.append(Problem("modality", f"modalities[{index}]", as_image, _show(modality)))
-    if len(scans) != len(images):
+    if record.get("conversations") and len(scans) != len(images):
         problems.append(Problem("count", "conversations", f"image items: {expected}", str(len(scans))))
     for index, (image, (place, item)) in enumerate(zip(images, scans, strict=False)):
         for key, name in (("path", "image_path"), ("modality", "modality")):

@@ -285,6 +285,15 @@ def test_image_size_left_unset_is_the_processors_own_and_a_misfit_names_it(json_
     assert UMBRELLADataLoader(json_dir, processor=processor, image_size=64).image_size == 64
     with pytest.raises(ValueError, match=r"image_size: expected 64.*found 224"):
         UMBRELLADataLoader(json_dir, processor=processor, image_size=224)
+    with pytest.raises(ValueError, match=r"image_size: expected 64.*found 224"):
+        create_umbrella_dataloaders(json_dir, processor=processor, image_size=224)
+
+
+def test_scans_are_found_under_image_root(processor, tmp_path):
+    text_only = write_folder(tmp_path / "text", {"train": [1]})
+    (text_only / "train_0_0.nii").rename(tmp_path / "train_0_0.nii")
+    row = UMBRELLADataLoader(text_only, processor=processor, image_root=tmp_path, max_length=128)[0]
+    assert row["pixel_values"].shape == (1, 3, 64, 64)
 
 
 def test_a_tokenizer_that_is_not_the_processors_is_refused(json_dir, processor):

@@ -2,6 +2,7 @@
 
 import copy
 import io
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -195,6 +196,20 @@ def test_five_dimensions_of_the_models_own_are_left_alone(tmp_path):
     assert torch.equal(model(**batch).loss, stock(**batch).loss)
     with pytest.raises(ValueError, match=r"Idefics3ForConditionalGeneration needs more.*ConversationCollator"):
         model(**batch, num_images=torch.tensor([2]))
+
+
+def test_volumes_for_a_three_dimensional_tower_are_left_alone(monkeypatch):
+    """(volumes, channels, X, Y, Z) has five dimensions too; a stand-in for the tower notes what it is given."""
+    model, shapes = load_model("tiny"), []
+
+    def encode(pixel_values, **kwargs):
+        shapes.append(tuple(pixel_values.shape))
+        return SimpleNamespace(pooler_output=[torch.zeros(IMAGE_TOKENS, 128)] * len(pixel_values))
+
+    monkeypatch.setattr(model.model, "get_image_features", encode)
+    text, _ = make_rows([1, 1])
+    model(**text, pixel_values=torch.zeros(2, 1, 8, 9, 10))
+    assert shapes == [(2, 1, 8, 9, 10)]
 
 
 def test_keyword_arguments_of_from_pretrained_reach_tiny_too():

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from conversation_writer import Phrasings, Scan, make_comparison
 from phantoms import SEXES, draw_acquisition, draw_anatomy
-from sample_folder import SPLITS, ScanPlan, parse_options, write_sample_folder
+from sample_folder import SPLITS, ScanPlan, generate_sample_folder, parse_options
 
 DEFAULT_OUTPUT_DIR = Path(__file__).resolve().parent / "sex_comparison_conversations"
 
@@ -91,13 +91,7 @@ def _scan_path(split: str, subject: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    options = parse_options(__doc__.splitlines()[0], DEFAULT_OUTPUT_DIR, argv)
-    n = options.subjects_per_split
-    records, scans = {}, []
-    for i, split in enumerate(SPLITS):
-        records[split], split_scans = plan_split(split, 1 + i * n, n, options.seed)
-        scans += split_scans
-    write_sample_folder(options.output_dir, records, scans)
+    generate_sample_folder(plan_split, parse_options(__doc__.splitlines()[0], DEFAULT_OUTPUT_DIR, argv))
 
 
 if __name__ == "__main__":

@@ -27,13 +27,14 @@ ORIENTATIONS = ("RAS", "LAS", "LPS", "LIA", "PSR", "ASL", "RSP", "IRA")
 
 SEXES = ("female", "male")
 LABELS = {"background": 0, "scalp": 1, "skull": 2, "csf": 3, "grey": 4, "white": 5, "ventricles": 6}
-_INTENSITY = {"background": 4.0, "scalp": 140.0, "skull": 28.0, "csf": 50.0, "grey": 110.0, "white": 180.0}
+_INTENSITY = {"background": 4.0, "scalp": 140.0, "skull": 8.0, "csf": 12.0, "grey": 110.0, "white": 180.0}
 _INTENSITY["ventricles"] = _INTENSITY["csf"]
 _EDGE_MM = 3.0  # width of the soft edge between tissues: the partial volume of a voxel of about 3 mm
 
-# The lateral ventricles are two equal ellipsoids beside the midline. Their semi-axes are these multiples of
-# `ventricle_size` times the semi-axes of the head.
-_VENTRICLE_SHAPE = (0.65, 1.2, 1.1)
+# The lateral ventricles are two equal ellipsoids beside the midline. In units of the head's semi-axes theirs are
+# WIDTH √size, LENGTH √size and HEIGHT; with WIDTH × LENGTH = 1/2 the two fill the share `size` of the head's middle
+# axial section. (Growing in area, not in radius, makes a change as visible in a small ventricle as in a large one.)
+_VENTRICLE_WIDTH, _VENTRICLE_LENGTH, _VENTRICLE_HEIGHT = 0.52, 0.5 / 0.52, 0.42
 _VENTRICLE_GAP_MM = 1.5  # from the midline to the inner wall
 
 
@@ -46,7 +47,7 @@ class Anatomy:
     skull_mm: float
     csf_mm: float
     grey_mm: float
-    ventricle_size: float  # relative to the head; 0.10 to 0.30 is typical here
+    ventricle_size: float  # share of the head's middle axial section that they fill; 0.01 to 0.32
     bumps: tuple[float, ...]  # irregularities of the surface, see `_relative_radius`
     fold_phases: tuple[float, float, float]  # where the cortical folds lie, radians
 
@@ -80,7 +81,7 @@ def draw_anatomy(rng: np.random.Generator, sex: str) -> Anatomy:
         skull_mm=float(np.clip(rng.normal(7.75 + 1.75 * sign, 0.9), 4.0, 12.0)),
         csf_mm=float(rng.uniform(3.0, 4.5)),
         grey_mm=float(rng.uniform(6.5, 8.0)),
-        ventricle_size=float(rng.uniform(0.12, 0.24)),
+        ventricle_size=float(rng.uniform(0.07, 0.15)),
         bumps=tuple(float(x) for x in rng.normal(0.0, 0.008, 5)),
         fold_phases=tuple(float(x) for x in rng.uniform(0.0, 2 * np.pi, 3)),
     )
@@ -93,7 +94,7 @@ def draw_acquisition(rng: np.random.Generator) -> Acquisition:
         offset_mm=tuple(float(x) for x in rng.uniform(-1.5, 1.5, 3)),
         gain=float(rng.uniform(0.5, 1.0)),
         bias=tuple(float(x) for x in rng.uniform(-0.12, 0.12, 3)),
-        noise_sd=float(rng.uniform(2.0, 3.5)),
+        noise_sd=float(rng.uniform(1.5, 2.5)),
         noise_seed=int(rng.integers(2**32)),
         orientation=str(rng.choice(ORIENTATIONS)),
     )
@@ -190,10 +191,9 @@ def _folds_mm(points: np.ndarray, anatomy: Anatomy) -> np.ndarray:
 def _ventricle_depth_mm(points: np.ndarray, anatomy: Anatomy) -> np.ndarray:
     """Depth below the wall of the nearer ventricle; exact in sign, in millimetres near the wall."""
     x, y, z = points
-    a, b, c = (
-        np.float32(anatomy.ventricle_size * shape * semi_axis)
-        for shape, semi_axis in zip(_VENTRICLE_SHAPE, anatomy.semi_axes_mm, strict=True)
-    )
+    root = anatomy.ventricle_size**0.5
+    shape = (_VENTRICLE_WIDTH * root, _VENTRICLE_LENGTH * root, _VENTRICLE_HEIGHT)
+    a, b, c = (np.float32(r * semi_axis) for r, semi_axis in zip(shape, anatomy.semi_axes_mm, strict=True))
     x = np.abs(x) - a - np.float32(_VENTRICLE_GAP_MM)
     rho = np.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2)
     slope = np.sqrt((x / a**2) ** 2 + (y / b**2) ** 2 + (z / c**2) ** 2) + 1e-6

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,10 @@ class ScanPlan:
     acquisition: Acquisition
 
 
+# (split, number of its first subject, subjects, seed) → its conversations and the scans that they name
+PlanSplit = Callable[[str, int, int, int], tuple[list[dict], list[ScanPlan]]]
+
+
 def parse_options(description: str, default_output_dir: Path, argv: list[str] | None = None) -> argparse.Namespace:
     """`--output_dir`, `--subjects_per_split`, `--seed`. Abbreviated flags and unusable values end the program."""
     parser = argparse.ArgumentParser(
@@ -47,6 +52,16 @@ def parse_options(description: str, default_output_dir: Path, argv: list[str] | 
     if options.seed < 0:
         parser.error(f"--seed: expected a number of at least 0, found {options.seed}")
     return options
+
+
+def generate_sample_folder(plan_split: PlanSplit, options: argparse.Namespace) -> None:
+    """Plan the three splits, their subjects numbered on from split to split (nobody is in two), and write them."""
+    records, scans = {}, []
+    for i, split in enumerate(SPLITS):
+        first_number = 1 + i * options.subjects_per_split
+        records[split], split_scans = plan_split(split, first_number, options.subjects_per_split, options.seed)
+        scans += split_scans
+    write_sample_folder(options.output_dir, records, scans)
 
 
 def write_sample_folder(output_dir: Path, records: dict[str, list[dict]], scans: list[ScanPlan]) -> None:

@@ -132,7 +132,10 @@ def write_scan(path: str | Path, volume: np.ndarray, orientation: str = "RAS") -
     affine[:3, 3] = [-(n - 1) / 2 * spacing for n, spacing in zip(volume.shape, SPACING_MM, strict=True)]
     ras = nib.Nifti1Image(volume, affine)
     ras.header.set_xyzt_units("mm", "sec")
-    stored = ras.as_reoriented(nib.orientations.axcodes2ornt(orientation))
+    to_stored = nib.orientations.ornt_transform(
+        nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(orientation)
+    )
+    stored = ras.as_reoriented(to_stored)
     Path(path).write_bytes(gzip.compress(stored.to_bytes(), compresslevel=6, mtime=0))
 
 

@@ -10,7 +10,7 @@ import transformers
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from umbrella.modeling import check_fits, flatten_batch, load_model, load_processor, takes_plain_images
-from umbrella.tiny_llava import build_tiny_llava, build_tiny_tokenizer
+from umbrella.tiny_llava import build_tiny_llava, build_tiny_processor, build_tiny_tokenizer
 
 IMAGE, IMAGE_TOKENS = 3, 16  # the tiny model's image token, and how many of them an image has
 
@@ -218,6 +218,7 @@ def test_keyword_arguments_of_from_pretrained_reach_tiny_too():
     assert model.config._attn_implementation == "eager"
     assert model.name_or_path == "tiny"
     assert torch.isfinite(model(**make_guide_batch([2, 1])[0]).loss)
+    assert load_processor("tiny", padding_side="left").tokenizer.padding_side == "left"
     with pytest.raises(TypeError, match="colour"):
         load_model("tiny", colour="blue")
 
@@ -260,10 +261,14 @@ def test_a_processor_with_another_image_token_is_refused(model):
     processor.image_token_id = 4
     with pytest.raises(ValueError, match="expected image token 3, as the model has it, found 4"):
         check_fits(model, processor)
+    with torch.device("meta"):
+        captioner = transformers.GitForCausalLM(transformers.GitConfig())
+    with pytest.raises(ValueError, match="GitForCausalLM names no image_token_id"):
+        check_fits(captioner, processor)
 
 
 def test_an_image_size_that_the_tower_does_not_take_is_refused_with_the_right_one(model):
     with pytest.raises(ValueError, match=r"image_size: expected 64, .*found 32"):
-        check_fits(model, load_processor("tiny", image_size=32))
+        check_fits(model, build_tiny_processor(image_size=32))
     with pytest.raises(ValueError, match=r"image_size: expected 64, .*found 224"):
         check_fits(model, load_processor("tiny"), image_size=224)

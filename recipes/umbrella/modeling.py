@@ -37,12 +37,8 @@ def load_model(model_name_or_path: str = TINY, seed: int = 0, **from_pretrained_
     Raises FileNotFoundError for a folder that does not exist, OSError for a name from which no such model loads.
     """
     if model_name_or_path == TINY:
-        model = build_tiny_llava(seed)[0].eval()
-        if from_pretrained_kwargs:  # by way of a folder, so that each of them means what it means for any other model
-            with TemporaryDirectory() as folder:
-                model.save_pretrained(folder)
-                model = AutoModelForImageTextToText.from_pretrained(folder, **from_pretrained_kwargs)
-            model.name_or_path = TINY
+        model = _reload(build_tiny_llava(seed)[0].eval(), AutoModelForImageTextToText, from_pretrained_kwargs)
+        model.name_or_path = TINY
     else:
         model = _from_pretrained(AutoModelForImageTextToText, model_name_or_path, **from_pretrained_kwargs)
     model.register_forward_pre_hook(_flatten_arguments, with_kwargs=True)
@@ -52,7 +48,7 @@ def load_model(model_name_or_path: str = TINY, seed: int = 0, **from_pretrained_
 def load_processor(model_name_or_path: str = TINY, **from_pretrained_kwargs) -> ProcessorMixin:
     """Load the processor of the model that `load_model` gives for the same name. Raises as `load_model` does."""
     if model_name_or_path == TINY:
-        return build_tiny_processor(**from_pretrained_kwargs)
+        return _reload(build_tiny_processor(), AutoProcessor, from_pretrained_kwargs)
     processor = _from_pretrained(AutoProcessor, model_name_or_path, **from_pretrained_kwargs)
     if not isinstance(processor, ProcessorMixin):
         raise ValueError(
@@ -60,6 +56,15 @@ def load_processor(model_name_or_path: str = TINY, **from_pretrained_kwargs) -> 
             f"{str(model_name_or_path)!r} has only a {type(processor).__name__}."
         )
     return processor
+
+
+def _reload(built, auto_class: type, from_pretrained_kwargs: dict):
+    """Send what was built through a folder, so that each keyword means to it what it means to any other model."""
+    if not from_pretrained_kwargs:
+        return built
+    with TemporaryDirectory() as folder:
+        built.save_pretrained(folder)
+        return auto_class.from_pretrained(folder, **from_pretrained_kwargs)
 
 
 def _from_pretrained(auto_class: type, name: str | Path, **kwargs):
@@ -150,7 +155,7 @@ def _flatten_arguments(model: PreTrainedModel, args: tuple, kwargs: dict) -> tup
         return args, kwargs  # volumes (n, channels, X, Y, Z) for a 3-D vision tower
     if args:
         kwargs = {**kwargs, "input_ids": args[0]}
-    return (), flatten_batch(kwargs, model.config.image_token_id)
+    return (), flatten_batch(kwargs, getattr(model.config, "image_token_id", None))
 
 
 def takes_plain_images(model: PreTrainedModel) -> bool:
@@ -174,10 +179,15 @@ def check_fits(model: PreTrainedModel, processor: ProcessorMixin, image_size: in
     Raises ValueError when the processor has another image token than the model, when it makes token ids beyond the
     model's embedding, or when the model's vision tower takes another image size.
     """
-    expected, found = model.config.image_token_id, processor.image_token_id
-    if found != expected:
+    expected = getattr(model.config, "image_token_id", None)
+    if expected is None:
         raise ValueError(
-            f"processor: expected image token {expected}, as the model has it, found {found} "
+            f"model: expected one that reads images at image tokens among the text, such as LLaVA; "
+            f"{type(model).__name__} names no image_token_id in its config."
+        )
+    if expected not in processor.image_token_ids:
+        raise ValueError(
+            f"processor: expected image token {expected}, as the model has it, found {processor.image_token_ids[0]} "
             f"({processor.image_token!r}). Load model and processor from one place."
         )
     rows = model.get_input_embeddings().num_embeddings

@@ -1,0 +1,225 @@
+"""The validator's command line, and the rules between records and scans."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import validate_json_format
+from nibabel.orientations import axcodes2ornt, ornt_transform
+
+SCRIPT = Path(validate_json_format.__file__)
+
+
+def _record(task_id, subject="sub-1", reference="sub-2", answer="The participant is female.", **metadata):
+    paths = [f"images/{reference}.nii.gz", f"images/{subject}.nii.gz"]
+    scans = [{"type": "image", "modality": "sMRI", "image_path": path} for path in paths]
+    return {
+        "task_id": task_id,
+        "task_type": "T3",
+        "subject_ids": [reference, subject],
+        "modalities": ["sMRI", "sMRI"],
+        "images": [{"path": path, "token": "<image>", "modality": "sMRI"} for path in paths],
+        "conversations": [
+            {"role": "user", "content": [{"type": "text", "text": "Male, for reference."}, scans[0]]},
+            {"role": "assistant", "content": "I see a male brain."},
+            {"role": "user", "content": [scans[1], {"type": "text", "text": "Which sex?"}]},
+            {"role": "assistant", "content": answer},
+        ],
+        "metadata": {"subject_id": subject, "subject_label": "female", "reference_label": "male", **metadata},
+    }
+
+
+def _write(folder, files):
+    for name, records in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return str(folder)
+
+
+def _write_scan(path, seed, axes="RAS", dtype=np.int16):
+    volume = np.random.default_rng(seed).integers(0, 500, (5, 6, 7)).astype(dtype)
+    image = nib.Nifti1Image(volume, np.diag([3.0, 2.0, 4.0, 1.0]))
+    order = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(axes))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(image.as_reoriented(order), path)
+
+
+@pytest.fixture
+def validate(monkeypatch, tmp_path, capsys):
+    """Runs the validator in tmp_path; returns its exit code and lines."""
+    monkeypatch.chdir(tmp_path)
+
+    def validate(*arguments):
+        code = validate_json_format.main(list(arguments))
+        return code, capsys.readouterr().out.splitlines()
+
+    return validate
+
+
+def test_valid_data_passes_with_exit_code_0(tmp_path, validate):
+    _write(
+        tmp_path / "data",
+        {"train/x.jsonl": [_record("a"), _record("b")], "test/y.json": [_record("a", "sub-3", "sub-4")]},
+    )
+    expected = ["2 files, 3 conversations", "✓ VALIDATION PASSED", "All files conform to format specification"]
+    assert validate("data") == (0, expected)
+
+
+def test_all_problems_of_all_files_come_in_one_pass_with_counts_and_exit_code_1(tmp_path, validate):
+    broken = _record("b")
+    broken["images"][0]["token"] = broken["images"][1]["token"] = "<image_sMRI>"
+    _write(tmp_path / "data", {"train/x.jsonl": [_record("a"), broken, _record("a")], "val/y.json": []})
+    code, lines = validate("data", "--report", "report.json")
+    assert code == 1
+    assert lines == [
+        "2 files, 4 conversations",
+        'data/train/x.jsonl:2: images[0].token: expected "<image>", found "<image_sMRI>"',
+        'data/train/x.jsonl:2: images[1].token: expected "<image>", found "<image_sMRI>"',
+        'data/train/x.jsonl:3: task_id: expected it once in train, found "a" in data/train/x.jsonl:1 too',
+        "data/val/y.json: file: expected one JSON object, found an empty file",
+        "",
+        "4 problems:",
+        "       2  token",
+        "       1  duplicate",
+        "       1  JSON",
+        "✗ VALIDATION FAILED",
+    ]
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert (report["passed"], report["counts"]) == (False, {"token": 2, "duplicate": 1, "JSON": 1})
+    assert report["problems"][2] == {
+        "source": "data/train/x.jsonl:3",
+        "kind": "duplicate",
+        "field": "task_id",
+        "expected": "it once in train",
+        "found": '"a" in data/train/x.jsonl:1 too',
+    }
+
+
+def test_an_empty_jsonl_file_is_a_problem(tmp_path, validate):
+    _write(tmp_path / "data", {"train/x.jsonl": []})
+    assert "data/train/x.jsonl: file: expected at least one conversation, found none" in validate("data")[1]
+
+
+@pytest.mark.parametrize("path", ["data/train", "data/train/x.jsonl"])
+def test_a_split_folder_and_a_file_are_paths_too(tmp_path, validate, path):
+    _write(tmp_path / "data", {"train/x.jsonl": [_record("a")], "test/y.jsonl": [{}]})
+    assert validate(path)[1][0] == "1 files, 1 conversations"
+
+
+@pytest.mark.parametrize("key", ["subject", "reference"])
+def test_a_subject_in_two_splits_is_a_problem_references_included(tmp_path, validate, key):
+    other = _record("a", **{"subject": "sub-3", "reference": "sub-4", key: "sub-1"})
+    _write(tmp_path / "data", {"train/x.jsonl": [_record("a")], "test/y.jsonl": [other]})
+    code, lines = validate("data")
+    assert code == 1
+    assert lines[1] == (
+        'data/test/y.jsonl:1: subject_ids: expected the subject "sub-1" in one split, references included, '
+        "found it in test, and in train too"
+    )
+
+
+def test_a_reference_named_in_the_metadata_alone_leaks_too(tmp_path, validate):
+    other = _record("a", "sub-3", "sub-4", reference_id="sub-1")
+    _write(tmp_path / "data", {"train/x.jsonl": [_record("a")], "test/y.jsonl": [other]})
+    assert validate("data")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("The participant is female.", 0),
+        ("FEMALE", 0),
+        ("The participant is male.", 1),
+        ("Not male: female.", 0),
+        ("I cannot say.", 0),
+        ("It shows maleness.", 0),
+    ],
+)
+def test_an_answer_that_names_another_label_alone_is_a_problem(tmp_path, validate, answer, code):
+    _write(tmp_path / "data", {"train/x.jsonl": [_record("a", answer=answer)]})
+    found, lines = validate("data")
+    assert found == code
+    if code:
+        assert lines[1].endswith('expected the subject_label "female", found "male" and no other label')
+
+
+def test_a_missing_sample_folder_says_how_to_generate_it(monkeypatch, tmp_path, validate):
+    monkeypatch.setattr(validate_json_format, "SAMPLE_FOLDER", tmp_path / "sex_comparison_conversations")
+    code, lines = validate()
+    assert (code, lines[-1]) == (1, "✗ VALIDATION FAILED")
+    assert lines[1] == f"    python {tmp_path}/generate_sex_comparison_conversations.py"
+    _write(tmp_path / "sex_comparison_conversations", {"train/x.jsonl": [_record("a")]})
+    assert validate()[0] == 0
+
+
+def test_a_path_that_does_not_exist_fails_with_one_sentence(validate):
+    code, lines = validate("nowhere")
+    assert code == 1
+    assert "expected a data folder, found none" in lines[0]
+
+
+def test_a_path_that_leaves_image_root_is_a_problem(tmp_path, validate):
+    _write(tmp_path / "data", {"train/x.jsonl": [_record("a", "../../sub-1")]})
+    (tmp_path / "scans").mkdir()
+    assert validate("data", "--image_root", "scans")[0] == 1
+    assert validate("data")[0] == 0
+
+
+# Scans
+
+
+@pytest.fixture
+def scanned(tmp_path):
+    """Two splits of two subjects, each with a scan of its own."""
+    for index in range(1, 5):
+        _write_scan(tmp_path / "data" / "images" / f"sub-{index}.nii.gz", index)
+    _write(tmp_path / "data", {"train/x.jsonl": [_record("a")], "test/y.jsonl": [_record("a", "sub-3", "sub-4")]})
+    return tmp_path / "data"
+
+
+def test_scans_that_can_be_read_and_differ_pass(scanned, validate):
+    assert validate("data", "--check_images")[0] == 0
+
+
+def test_a_missing_and_a_cut_scan_are_problems_of_the_conversation_that_names_them(scanned, validate):
+    (scanned / "images" / "sub-1.nii.gz").unlink()
+    whole = (scanned / "images" / "sub-4.nii.gz").read_bytes()
+    (scanned / "images" / "sub-4.nii.gz").write_bytes(whole[:-20])
+    assert validate("data")[0] == 0
+    code, lines = validate("data", "--check_images")
+    assert code == 1
+    assert [line.partition(" found ")[0] for line in lines[1:3]] == [
+        "data/train/x.jsonl:1: images: expected a whole, readable sMRI scan,",
+        "data/test/y.jsonl:1: images: expected a whole, readable sMRI scan,",
+    ]
+    assert "sub-1.nii.gz" in lines[1]
+    assert "sub-4.nii.gz" in lines[2]
+
+
+@pytest.mark.parametrize(("subject", "kinds"), [("sub-2", ["subject"]), ("sub-3", ["subject", "split"])])
+def test_equal_voxels_under_two_names_are_a_problem_in_any_storage_order(scanned, validate, subject, kinds):
+    _write_scan(scanned / "images" / f"{subject}.nii.gz", seed=1, axes="PSL", dtype=np.float32)
+    code, lines = validate("data", "--check_images")
+    assert code == 1
+    problems = [line for line in lines if "expected voxels of its own" in line]
+    assert [line.partition("for each ")[2].partition(",")[0] for line in problems] == kinds
+    assert all("sub-1.nii.gz" in line and f"{subject}.nii.gz" in line for line in problems)
+
+
+def test_one_subject_may_be_shown_twice(scanned, validate):
+    twice = copy.deepcopy(_record("a", "sub-1", "sub-1"))
+    _write(scanned, {"train/x.jsonl": [twice]})
+    assert validate("data", "--check_images")[0] == 0
+
+
+@pytest.mark.slow
+def test_the_script_runs_from_any_folder(tmp_path):
+    _write(tmp_path / "data", {"train/x.jsonl": [_record("a", answer="male")]})
+    run = subprocess.run([sys.executable, SCRIPT, "data"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout.splitlines()[-1]) == (1, "✗ VALIDATION FAILED")

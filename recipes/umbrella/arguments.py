@@ -10,6 +10,8 @@ import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
+HAS_CUDA = torch.cuda.is_available()
+
 # The training guide's spellings → today's flags.
 GUIDE_SPELLINGS = {
     "batch_size": ("per_device_train_batch_size", "per_device_eval_batch_size"),
@@ -84,11 +86,11 @@ class TrainArguments(TrainingArguments):
     per_device_train_batch_size: int = field(default=4, metadata={"help": "rows a step on each device (--batch_size)"})
     per_device_eval_batch_size: int = field(default=4, metadata={"help": "rows a step on each device, evaluating"})
     use_cpu: bool = field(
-        default_factory=lambda: not torch.cuda.is_available(),
+        default=not HAS_CUDA,
         metadata={"help": "train on the CPU (default: where no CUDA device is)"},
     )
     dataloader_pin_memory: bool = field(
-        default_factory=torch.cuda.is_available, metadata={"help": "pin batches in memory (default: where CUDA is)"}
+        default=HAS_CUDA, metadata={"help": "pin batches in memory (default: where CUDA is)"}
     )
     check_batch: bool = field(
         default=False, metadata={"help": "run one batch, print its shapes, supervised tokens, loss and memory, stop"}
@@ -125,9 +127,7 @@ class EvalArguments:
     controls: bool = field(default=True, metadata={"help": "also evaluate with exchanged scans"})
     num_workers: int = field(default=0, metadata={"help": "processes that load scans"})
     seed: int = field(default=0, metadata={"help": "of the exchange of scans"})
-    use_cpu: bool = field(
-        default_factory=lambda: not torch.cuda.is_available(), metadata={"help": "evaluate on the CPU"}
-    )
+    use_cpu: bool = field(default=not HAS_CUDA, metadata={"help": "evaluate on the CPU"})
 
 
 class _Parser(HfArgumentParser):

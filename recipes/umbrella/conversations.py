@@ -146,6 +146,10 @@ class ConversationEncoder:
             tokens["labels"] = [IGNORE_INDEX] * len(tokens["input_ids"])
         return tokens | image_keys
 
+    def render_prompt(self, turns: list[dict]) -> str:
+        """The prompt for the last assistant turn as text, each scan one image token."""
+        return self._render(to_messages(turns[:-1]), add_generation_prompt=True)[0]
+
     def encode_within(
         self,
         turns: list[dict],

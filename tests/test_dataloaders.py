@@ -1,14 +1,12 @@
-"""Claims about the guide's API: its batches, its defaults, its three ways of training, and what it refuses."""
+"""Claims about the guide's API: its batches, its defaults, training in a loop and in a Trainer, what it refuses."""
 
 import inspect
-import json
 import warnings
 
 import families
-import nibabel
-import numpy as np
 import pytest
 import torch
+from conversation_folder import write_folder
 from torch.optim import AdamW
 from torch.utils.data import RandomSampler, SequentialSampler
 from transformers import Trainer, TrainingArguments
@@ -30,59 +28,14 @@ from umbrella_dataset import FormatError, load_umbrella
 SCANS = {"train": [2, 1, 2, 0, 2], "validation": [0, 2, 1]}  # scans of each conversation
 
 
-def write_scan(path, seed):
-    voxels = np.random.default_rng(seed).integers(0, 1000, (9, 11, 7)).astype(np.int16)
-    nibabel.Nifti1Image(voxels, np.diag([-2.0, 1.5, 3.0, 1.0])).to_filename(path)
-
-
-def make_record(task_id, paths):
-    images = [{"path": path, "token": "<image>", "modality": "sMRI"} for path in paths]
-    turns = []
-    for path in paths or [None]:
-        scan = [] if path is None else [{"type": "image", "modality": "sMRI", "image_path": path}]
-        turns += [
-            {"role": "user", "content": [*scan, {"type": "text", "text": "Is this scan of a male or a female?"}]},
-            {"role": "assistant", "content": [{"type": "text", "text": "The subject is female."}]},
-        ]
-    return {
-        "task_id": task_id,
-        "task_type": "T3",
-        "subject_ids": [task_id],
-        "modalities": ["sMRI"] * len(paths),
-        "images": images,
-        "conversations": turns,
-        "metadata": {"subject_id": task_id, "subject_label": "female", "age": 45},
-    }
-
-
-def write_folder(folder, scans=SCANS):
-    for split, counts in scans.items():
-        (folder / split).mkdir(parents=True)
-        for number, count in enumerate(counts):
-            task_id = f"{split}_{number}"
-            names = [f"{task_id}_{scan}.nii" for scan in range(count)]
-            for seed, name in enumerate(names):
-                write_scan(folder / name, seed + 10 * number)
-            (folder / split / f"{task_id}.json").write_text(json.dumps(make_record(task_id, names)))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def processor():
     return load_processor("tiny")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
-    yield
-    patch.undo()
-
-
 @pytest.fixture(scope="module")
 def json_dir(tmp_path_factory):
-    return write_folder(tmp_path_factory.mktemp("conversations"))
+    return write_folder(tmp_path_factory.mktemp("conversations"), SCANS)
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +190,7 @@ def test_stock_trainer_of_the_guide(json_dir, tmp_path):
         output_dir=tmp_path,
         num_train_epochs=2,
         per_device_train_batch_size=2,
-        per_device_eval_batch_size=2,
+        per_device_eval_batch_size=1,  # one of the batches is without a scan
         learning_rate=1e-3,
         logging_steps=1,
         eval_strategy="epoch",

@@ -30,7 +30,8 @@ def migrate(
 ) -> int:
     """Write the converted files into `out_dir`/<split>/, whole or not at all, and return the number of conversations.
 
-    files     (file, split or None, the data folder that its scan paths count from); a None becomes `split`
+    files     (file, split or None, the data folder that its scan paths count from); a None becomes `split`, but
+              samples/ stays samples/
     modality  of scans that name none
 
     Relative scan paths are rewritten to count from `out_dir`; with `image_root` they stay, and every later command
@@ -45,7 +46,8 @@ def migrate(
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
         result = Path(scratch) / out.name
         for file, file_split, folder in files:
-            target = result / (file_split or split) / PurePath(file).name
+            is_sample = PurePath(file).parent.name == "samples"
+            target = result / (file_split or ("samples" if is_sample else split)) / PurePath(file).name
             contents = list(_read_contents(file))
             if any(isinstance(content, list) for _, content in contents):
                 target = target.with_suffix(".jsonl")

@@ -136,24 +136,31 @@ class Validation:
 
 
 def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
-    """(file, split, data folder) of all conversation files. A split is None for files outside a split folder.
+    """(file, split, data folder) of all conversation files, each once. The split is None outside a split folder, so in
+    the samples/ of a data folder.
 
     Raises FormatError for a path that does not exist or holds no conversation file.
     """
     files = []
     for path in map(os.path.abspath, paths):
         if os.path.isfile(path):
-            files.append((path, SPLIT_FOLDERS.get(os.path.basename(os.path.dirname(path))), find_data_folder(path)))
-        elif any(os.path.isdir(os.path.join(path, name)) for name in SPLIT_FOLDERS) or not os.path.isdir(path):
-            split_files = find_split_files(path)
-            files += [(file, split, path) for split, names in split_files.items() for file in names]
+            files.append(path)
+        elif os.path.isdir(path) and not any(os.path.isdir(os.path.join(path, name)) for name in SPLIT_FOLDERS):
+            files += _list_folder(path)
         else:
-            names = sorted(name for name in os.listdir(path) if name.endswith((".json", ".jsonl")) and name[0] != ".")
-            if not names:
-                raise FormatError(f"{path}: expected split folders or .json or .jsonl files in it, found none")
-            split = SPLIT_FOLDERS.get(os.path.basename(path))
-            files += [(os.path.join(path, name), split, find_data_folder(os.path.join(path, name))) for name in names]
-    return files
+            files += [file for names in find_split_files(path).values() for file in names]
+            samples = os.path.join(path, "samples")
+            files += _list_folder(samples) if os.path.isdir(samples) else []
+    splits = [SPLIT_FOLDERS.get(os.path.basename(os.path.dirname(file))) for file in files]
+    found = zip(files, splits, map(find_data_folder, files), strict=True)
+    return list(dict.fromkeys(found))
+
+
+def _list_folder(folder: str) -> list[str]:
+    names = sorted(name for name in os.listdir(folder) if name.endswith((".json", ".jsonl")) and name[0] != ".")
+    if not names:
+        raise FormatError(f"{folder}: expected split folders or .json or .jsonl files in it, found none")
+    return [os.path.join(folder, name) for name in names]
 
 
 def _last_answer(record: dict) -> str:
@@ -197,7 +204,10 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--modality", choices=("sMRI", "dMRI", "fMRI"), default="sMRI", help="with --migrate, of scans that name none"
     )
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.image_root and not os.path.isdir(options.image_root):
+        parser.error(f"--image_root: expected a folder, found none at {options.image_root}")
+    return options
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -208,7 +218,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"    python {SAMPLE_FOLDER.with_name('generate_sex_comparison_conversations.py')}")
         print("✗ VALIDATION FAILED")
         return 1
-    image_root = options.image_root and os.path.abspath(os.path.expanduser(options.image_root))
+    image_root = options.image_root and os.path.abspath(options.image_root)
     validation = Validation(image_root)
     try:
         files = find_files(paths)

@@ -161,6 +161,13 @@ def test_with_image_root_the_paths_stay(old):
     assert record["images"][0]["path"] == "images/sub-1.nii.gz"
 
 
+def test_samples_stay_samples(old):
+    Path("old/samples").mkdir()
+    Path("old/samples/one.json").write_text(json.dumps(VERSION_1), encoding="utf-8")
+    assert validate_json_format.main(["old", "--migrate", "new"]) == 0
+    assert sorted(str(path) for path in Path("new").rglob("*.json")) == ["new/samples/one.json", "new/train/one.json"]
+
+
 def test_the_originals_are_not_touched(old):
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in Path("old").rglob("*.json")}
     validate_json_format.main(["old", "old/llava.json", "--migrate", "new"])

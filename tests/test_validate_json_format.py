@@ -112,6 +112,13 @@ def test_a_split_folder_and_a_file_are_paths_too(tmp_path, validate, path):
     assert validate(path)[1][0] == "1 files, 1 conversations"
 
 
+def test_samples_of_a_data_folder_are_checked_but_are_no_split(tmp_path, validate):
+    _write(tmp_path / "data", {"train/x.jsonl": [_record("a")], "samples/x.jsonl": [_record("a")]})
+    assert validate("data", "data/train")[1][:2] == ["2 files, 2 conversations", "✓ VALIDATION PASSED"]
+    _write(tmp_path / "data", {"samples/x.jsonl": [{}]})
+    assert validate("data")[0] == 1
+
+
 @pytest.mark.parametrize("key", ["subject", "reference"])
 def test_a_subject_in_two_splits_is_a_problem_references_included(tmp_path, validate, key):
     other = _record("a", **{"subject": "sub-3", "reference": "sub-4", key: "sub-1"})

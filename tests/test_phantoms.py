@@ -56,10 +56,13 @@ def test_the_scans_axes_are_right_anterior_superior():
 
 
 def test_a_rotation_about_z_turns_the_front_to_the_left():
-    """Positive angles are right-handed: turned by 6° about Superior, the front of the ventricles moves to the left."""
-    turned = make_labels(anatomy(), replace(UPRIGHT, rotation_deg=(0.0, 0.0, 6.0))) == LABELS["ventricles"]
-    front = np.argwhere(turned[:, 46:, 30]).mean(axis=0)[0]
-    assert front < (GRID_SHAPE[0] - 1) / 2 - 0.4
+    """Positive angles are right-handed: turned by 6° about Superior, the longer
+    axis of the head leans to the left in front (covariance of a uniform ellipse)."""
+    turned = make_labels(anatomy(), replace(UPRIGHT, rotation_deg=(0.0, 0.0, 6.0))) > 0
+    x_mm, y_mm = (np.argwhere(turned[:, :, 30]) * SPACING_MM[:2]).T
+    a, b, _ = anatomy().semi_axes_mm
+    expected = -(b**2 - a**2) / 4 * np.sin(np.deg2rad(6)) * np.cos(np.deg2rad(6))
+    assert np.cov(x_mm, y_mm)[0, 1] == pytest.approx(expected, rel=0.15)
 
 
 def test_bytes_do_not_depend_on_time_or_file_name(tmp_path, scan, monkeypatch):

@@ -1,12 +1,11 @@
-"""NIfTI and FreeSurfer files: the header, read by nibabel and checked, and the voxels' bytes, never more than it states.
+"""NIfTI and FreeSurfer files: the header, read by nibabel and checked, and the voxels' bytes, never more than it
+states.
 
 The content decides what a file is, never its name: .nii, .nii.gz, .hdr/.img pairs, .mgh and .mgz, or the bytes of one.
 """
 
-import gzip
 import io
 import math
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,10 @@ from nibabel import MGHImage, Nifti1Header, Nifti1Pair, Nifti2Header, Nifti2Pair
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
+from umbrella.inflate import GZIP_ERRORS, GzipFile
+
 GZIP_MAGIC = b"\x1f\x8b"
+PIECE_BYTES = 1 << 18  # read at a time, so that they are still in the processor's cache when they are copied
 CIFTI_INTENTS = range(3000, 3100)
 VECTOR_INTENTS = (1006, 1007, 1008, 1009)  # displacement field, vector, point set, triangles
 
@@ -38,6 +40,7 @@ class ScanHeader:
     zooms    (3,), the voxel's size along the stored axes in mm
     slope, inter  scaled value = slope * stored value + inter
     offset   where the voxels start in their file, in bytes
+    has_footer  whether something may follow the voxels (FreeSurfer: scan parameters, history)
     """
 
     name: str
@@ -48,6 +51,7 @@ class ScanHeader:
     slope: float
     inter: float
     offset: int
+    has_footer: bool
 
     @property
     def n_volumes(self) -> int:
@@ -63,8 +67,8 @@ class ScanHeader:
 def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO]]:
     """Open a scan: its header, and a stream that stands at its first voxel.
 
-    Raises ScanError when the file does not exist, is no scan, holds voxels that are no real numbers, or when the stream
-    turns out to be cut short or corrupt while it is read inside the `with` block.
+    Raises ScanError when the file does not exist, is no scan, holds voxels that are no real numbers, or when the
+    stream turns out to be cut short or corrupt while it is read inside the `with` block.
     """
     name = f"scan of {len(source)} bytes" if isinstance(source, bytes) else str(source)
     try:
@@ -80,8 +84,10 @@ def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO
             yield header, stream
     except FileNotFoundError:
         raise ScanError(f"{name}: expected a scan, found no such file: check the path and image_root") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ScanError(f"{name}: expected a whole gzip file, found one cut short or corrupt ({error}): copy it anew")
+    except GZIP_ERRORS as error:
+        raise ScanError(
+            f"{name}: expected a whole gzip file, found one cut short or corrupt ({error}): copy it anew"
+        ) from error
     except OSError as error:
         raise ScanError(f"{name}: expected a readable file, found: {error}") from error
 
@@ -91,34 +97,43 @@ def read_into(stream: BinaryIO, array: np.ndarray, header: ScanHeader) -> None:
     buffer = memoryview(array.reshape(-1, order="A").view(np.uint8))
     filled = 0
     while filled < len(buffer):
-        n = stream.readinto(buffer[filled:])
-        if not n:
+        # Not `readinto`: for gzip streams it reads everything into one more copy first.
+        piece = stream.read(min(PIECE_BYTES, len(buffer) - filled))
+        if not piece:
             raise ScanError(
-                f"{header.name}: expected {header.n_bytes} bytes of voxels for shape {header.shape} and type "
-                f"{header.dtype}, found the end of the file before: it is cut short, copy or export it anew"
+                f"{header.name}: expected {_data_size(header)}, found the end of the file before: "
+                "it is cut short, copy or export it anew"
             )
-        filled += n
+        buffer[filled : filled + len(piece)] = piece
+        filled += len(piece)
 
 
 def check_end(stream: BinaryIO, header: ScanHeader) -> None:
-    """Raise ScanError when the stream goes on after its last voxel; on the way gzip's checksum is compared."""
-    if stream.read(1):
+    """Raise ScanError when the stream goes on after its last voxel. At its end gzip's checksum is compared."""
+    if header.has_footer:
+        while stream.read(PIECE_BYTES):
+            pass
+    elif stream.read(1):
         raise ScanError(
-            f"{header.name}: expected {header.n_bytes} bytes of voxels for shape {header.shape} and type {header.dtype}, "
-            "found more: the header does not fit the data, export the scan anew"
+            f"{header.name}: expected {_data_size(header)}, found more: "
+            "the header does not fit the data, export the scan anew"
         )
 
 
 def check_size(stream: BinaryIO, header: ScanHeader) -> None:
     """Raise ScanError when a file that is not compressed is shorter than its header says."""
-    if isinstance(stream, gzip.GzipFile):
+    if isinstance(stream, GzipFile):
         return
     n_bytes = stream.seek(0, io.SEEK_END) - header.offset
     if n_bytes < header.n_bytes:
         raise ScanError(
-            f"{header.name}: expected {header.n_bytes} bytes of voxels for shape {header.shape} and type {header.dtype}, "
-            f"found {max(n_bytes, 0)}: the file is cut short, copy or export it anew"
+            f"{header.name}: expected {_data_size(header)}, found {max(n_bytes, 0)}: "
+            "it is cut short, copy or export it anew"
         )
+
+
+def _data_size(header: ScanHeader) -> str:
+    return f"{header.n_bytes} bytes of voxels for shape {header.shape} and type {header.dtype}"
 
 
 def _header_path(path: Path) -> Path:
@@ -149,7 +164,7 @@ def _open_stream(source: Path | bytes) -> Iterator[BinaryIO]:
         if magic != GZIP_MAGIC:
             yield file
             return
-        with gzip.GzipFile(fileobj=file) as stream:
+        with GzipFile(fileobj=file) as stream:
             yield stream
 
 
@@ -196,8 +211,8 @@ def _nifti_header(block: bytes, name: str) -> ScanHeader:
         magic, single, pair = block[4:8], Nifti2Header, Nifti2Pair.header_class
     if magic[:3] not in (b"n+1", b"ni1", b"n+2", b"ni2"):
         raise ScanError(
-            f"{name}: expected NIfTI's magic 'n+1' or 'ni1', found {magic!r}: an Analyze 7.5 file does not say which side "
-            "is left; convert it to NIfTI with the tool that wrote it"
+            f"{name}: expected NIfTI's magic 'n+1' or 'ni1', found {magic!r}: an Analyze 7.5 file does not say which "
+            "side is left; convert it to NIfTI with the tool that wrote it"
         )
     header = (single if magic[1:2] == b"+" else pair)(block)
     intent = int(header["intent_code"])
@@ -219,6 +234,7 @@ def _nifti_header(block: bytes, name: str) -> ScanHeader:
             slope=1.0 if slope is None else float(slope),
             inter=0.0 if inter is None else float(inter),
             offset=int(header.get_data_offset()),
+            has_footer=False,
         )
     )
 
@@ -235,6 +251,7 @@ def _mgh_header(block: bytes, name: str) -> ScanHeader:
             slope=1.0,
             inter=0.0,
             offset=len(block),
+            has_footer=True,
         )
     )
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from umbrella.conversations import ConversationEncoder, ConversationError
-from umbrella.views import make_view, n_images
-from umbrella.volumes import ScanError, load_volume
+from umbrella.views import compose_view, cut_slice, n_images, view_planes
+from umbrella.volumes import ScanError, read_scan
 
 ON_OVERFLOW = ("drop_turns", "raise")
 DEFAULT_IMAGE_SIZE = 224  # where the processor states no size, as Qwen-VL's do not
@@ -22,10 +22,18 @@ def load_view(
 ) -> np.ndarray:
     """From a scan's file (or its bytes) to what the vision encoder eats, in one step.
 
-    Equals `make_view(load_image(...))`. Returns (n_images, 3, image_size, image_size), float32.
+    Equals `make_view(load_image(...))`, but normalises only the slices that the view shows.
+    Returns (n_images, 3, image_size, image_size), float32. Raises ScanError, also where the view needs more slices
+    than the scan has.
     """
-    volume, spacing_mm = load_volume(path, modality, normalize, standardize)
-    return make_view(volume, view, image_size, spacing_mm)
+    scan = read_scan(path, modality, normalize, standardize)
+    shape = scan.stored.shape
+    try:
+        planes = view_planes(view, shape)
+    except ValueError as error:
+        raise ScanError(f"{scan.name}: {error}") from error
+    slices = [scan.intensity.apply(cut_slice(scan.stored, axis, index)) for axis, index in planes]
+    return compose_view(slices, shape, view, image_size, scan.spacing_mm, fill=scan.intensity.low)
 
 
 def state_image_size(processor) -> int | None:

@@ -60,16 +60,21 @@ def make_view(volume: np.ndarray, view: str, image_size: int, spacing_mm: np.nda
     view        "axial" | "coronal" | "sagittal": the middle slice, the same in the three channels
                 "triplanar": the middle axial, coronal and sagittal slice as the three channels
                 "slices:K": K images, evenly spaced along Z, from inferior to superior
-                "montage:K": one image, a K × K mosaic of K² slices along Z; the lowest is top left, the highest bottom right
+                "montage:K": one image, a K × K mosaic of K² slices along Z, from the lowest, top left, row by row
     image_size  height and width in pixels
     spacing_mm  (3,), the voxel's size along X, Y and Z in mm
 
-    Returns (n_images, 3, image_size, image_size), float32. Every slice is padded to a physical square with the volume's
-    minimum and resized with antialiasing, so that a millimetre is as long in both directions of the picture.
+    Returns (n_images, 3, image_size, image_size), float32. Every slice is padded to a physical square with the
+    volume's minimum and resized with antialiasing, so that a millimetre is as long in both directions of the picture.
     Raises ValueError when the view is unknown or needs more slices than the volume has.
     """
-    slices = [volume.take(index, axis) for axis, index in view_planes(view, volume.shape)]
+    slices = [cut_slice(volume, axis, index) for axis, index in view_planes(view, volume.shape)]
     return compose_view(slices, volume.shape, view, image_size, spacing_mm, fill=float(volume.min()))
+
+
+def cut_slice(volume: np.ndarray, axis: int, index: int) -> np.ndarray:
+    """One slice across an axis, without a copy (`take` first copies a whole volume that is stored in another order)."""
+    return np.moveaxis(volume, axis, 0)[index]
 
 
 def compose_view(
@@ -125,7 +130,8 @@ def draw_slice(plane: np.ndarray, spacing_mm: np.ndarray, size: int, fill: float
 
 
 def resize_weights(n: int, spacing_mm: float, size: int, side_mm: float) -> np.ndarray:
-    """The matrix (size, n) that pads n voxels of `spacing_mm` with zeros to `side_mm` and resizes them to `size` pixels.
+    """The matrix (size, n) that pads n voxels of `spacing_mm` with zeros to `side_mm` and resizes them to `size`
+    pixels.
 
     The filter is the antialiased triangle ("bilinear") of PIL and of torch's `interpolate(antialias=True)`. Theirs can
     only start from whole voxels; here the padding is exact to the millimetre also where a voxel is 4 mm thick.

@@ -73,7 +73,7 @@ def make_view(volume: np.ndarray, view: str, image_size: int, spacing_mm: np.nda
 
 
 def cut_slice(volume: np.ndarray, axis: int, index: int) -> np.ndarray:
-    """One slice across an axis, without a copy (`take` first copies a whole volume that is stored in another order)."""
+    """One slice across an axis, without a copy (`take` would copy a whole volume that is stored in another order)."""
     return np.moveaxis(volume, axis, 0)[index]
 
 
@@ -127,6 +127,28 @@ def draw_slice(plane: np.ndarray, spacing_mm: np.ndarray, size: int, fill: float
     )
     square = rows @ (plane.T.astype(np.float32) - np.float32(fill)) @ columns.T + np.float32(fill)
     return square[::-1]
+
+
+def make_cube(volume: np.ndarray, size: int, spacing_mm: np.ndarray) -> np.ndarray:
+    """The whole volume as a cube for a 3-D encoder: (X, Y, Z), RAS+ -> (size, size, size), RAS+, float32.
+
+    Padded to a physical cube with the volume's minimum, then resized with antialiasing, as `make_view` does in 2-D.
+    """
+    side_mm = max(volume.shape * spacing_mm)
+    weights = [resize_weights(n, spacing, size, side_mm) for n, spacing in zip(volume.shape, spacing_mm, strict=True)]
+    slowest_first = sorted(range(3), key=lambda axis: -volume.strides[axis])
+    slow, middle, fast = (weights[axis] for axis in slowest_first)
+    planes = volume.transpose(slowest_first)
+    cube = np.zeros((size, size, size), np.float32)
+    for thin, row in zip(cube, slow, strict=True):
+        plane = np.zeros(planes.shape[1:], np.float32)
+        for index in np.flatnonzero(row):  # few: a full matrix product would mostly add zeros
+            plane += row[index] * planes[index]
+        thin[:] = middle @ plane @ fast.T
+    # What the weights lack to one is padding.
+    padding = 1 - np.einsum("i,j,k->ijk", slow.sum(axis=1), middle.sum(axis=1), fast.sum(axis=1))
+    cube += np.float32(volume.min()) * padding
+    return cube.transpose(np.argsort(slowest_first))
 
 
 def resize_weights(n: int, spacing_mm: float, size: int, side_mm: float) -> np.ndarray:

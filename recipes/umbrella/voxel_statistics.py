@@ -111,7 +111,7 @@ class PlainVoxels:
 
 
 def _rank(percent: float, n: int) -> tuple[int, float]:
-    """Where numpy's linear percentile of n numbers lies: so far between this rank and the next (Hyndman, Fan: type 7)."""
+    """Where numpy's linear percentile of n numbers lies: so far between this rank and the next."""
     position = percent / 100 * (n - 1)
     return int(position), position - int(position)
 

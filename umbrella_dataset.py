@@ -35,10 +35,11 @@ SPLIT_FOLDERS = {
     "dev": "validation",
     "test": "test",
 }
+METADATA_FIELDS = ("subject_id", "subject_label", "reference_id", "reference_label", "comparison_type", "task")
+_METADATA_FIELDS = frozenset(METADATA_FIELDS)
 _RECORD_FIELDS = frozenset(
     ("task_id", "task_type", "subject_ids", "modalities", "images", "conversations", "metadata")
 )
-METADATA_FIELDS = ("subject_id", "subject_label", "reference_id", "reference_label", "comparison_type", "task")
 UNKNOWN_FIELDS_KEY = "_record"  # where `metadata.extra` keeps the keys of a record that the format does not know
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_SCAN = 576  # a 336-pixel image in 14-pixel patches, as LLaVA-1.5 has them
@@ -332,10 +333,12 @@ def _check_agreement(record: dict, scans: list, problems: list[Problem]) -> None
     if record.get("conversations") and len(scans) != len(images):
         problems.append(Problem("count", "conversations", f"image items: {expected}", str(len(scans))))
     for index, (image, (place, item)) in enumerate(zip(images, scans, strict=False)):
-        for key, name in (("path", "image_path"), ("modality", "modality")):
-            if isinstance(image, dict) and image.get(key) != item.get(name):
-                as_image = f"{_show(image.get(key))} as in images[{index}]"
-                problems.append(Problem("image item", f"{place}.{name}", as_image, _show(item.get(name))))
+        if isinstance(image, dict):
+            pairs = (("image_path", image.get("path")), ("modality", image.get("modality")))
+            for name, value in pairs:
+                if item.get(name) != value:
+                    as_image = f"{_show(value)} as in images[{index}]"
+                    problems.append(Problem("image item", f"{place}.{name}", as_image, _show(item.get(name))))
 
 
 def _check_metadata(metadata: Any, problems: list[Problem]) -> None:
@@ -431,7 +434,7 @@ class _Columns:
         metadata = record.get("metadata") or {}
         for name in METADATA_FIELDS:
             self.metadata[name].append(metadata.get(name))
-        extra = {key: value for key, value in metadata.items() if key not in METADATA_FIELDS}
+        extra = {key: value for key, value in metadata.items() if key not in _METADATA_FIELDS}
         if not _RECORD_FIELDS.issuperset(record):
             extra[UNKNOWN_FIELDS_KEY] = {key: value for key, value in record.items() if key not in _RECORD_FIELDS}
         self.metadata["extra"].append(_ENCODER.encode(extra) if extra else "{}")

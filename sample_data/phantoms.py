@@ -69,7 +69,8 @@ def draw_anatomy(rng: np.random.Generator, sex: str) -> Anatomy:
     """Draw a subject. Two INVENTED differences: male heads are larger and have a thicker skull.
 
     Head size (mean of the semi-axes relative to the average) is N(1.045, 0.025²) for "male" and N(0.955, 0.025²) for
-    "female"; skull thickness is N(9.5, 0.9²) mm and N(6.0, 0.9²) mm. Both overlap between the sexes.
+    "female"; skull thickness is N(9.75, 0.8²) mm and N(5.75, 0.8²) mm. The sizes overlap
+    between the sexes; the skulls hardly do.
     """
     sign = {"female": -1.0, "male": 1.0}[sex]
     size = float(np.clip(rng.normal(1.0 + 0.045 * sign, 0.025), 0.88, 1.12))
@@ -78,7 +79,7 @@ def draw_anatomy(rng: np.random.Generator, sex: str) -> Anatomy:
     return Anatomy(
         semi_axes_mm=tuple(float(x) for x in np.array([74.0, 91.0, 82.0]) * size * proportions),
         scalp_mm=float(rng.uniform(5.5, 7.0)),
-        skull_mm=float(np.clip(rng.normal(7.75 + 1.75 * sign, 0.9), 4.0, 12.0)),
+        skull_mm=float(np.clip(rng.normal(7.75 + 2.0 * sign, 0.8), 4.0, 12.0)),
         csf_mm=float(rng.uniform(3.0, 4.5)),
         grey_mm=float(rng.uniform(6.5, 8.0)),
         ventricle_size=float(rng.uniform(0.07, 0.15)),

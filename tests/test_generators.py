@@ -13,6 +13,7 @@ import generate_sex_comparison_conversations as sex_comparison
 import nibabel as nib
 import numpy as np
 import pytest
+import validate_json_format
 from conversation_writer import Phrasings, Scan, make_comparison, write_conversations
 from sample_folder import SPLITS
 
@@ -66,6 +67,12 @@ def test_every_record_is_valid_and_loads(task, folders):
             assert find_problems(record) == []
     rows = load_umbrella(str(folders[task]))
     assert {split: len(rows[split]) for split in rows} == dict.fromkeys(SPLITS, 8)
+
+
+def test_the_validator_passes(task, folders, capsys):
+    """Also with --check_images: every scan is readable, no two subjects and no two splits share voxels."""
+    assert validate_json_format.main([str(folders[task]), "--check_images"]) == 0
+    assert "✓ VALIDATION PASSED" in capsys.readouterr().out
 
 
 def test_four_turns_reference_first(task, folders):
@@ -168,6 +175,16 @@ def test_how_far_a_guesser_gets_without_the_first_scan():
     swapped = rng.permutation(sizes[:, 0])
     with_swap = (np.mean(sizes[:, 1] > swapped) + np.mean(sizes[:, 2] < swapped)) / 2
     assert (round(from_second, 2), round(with_swap, 2)) == (0.78, 0.74)
+
+
+def test_how_many_rows_have_a_first_scan_that_reverses_the_answer():
+    """What the specification says of the default test split: 145 of 200 rows, 114 with a distance of 0.025."""
+    records, _ = longitudinal.plan_split("test", 201, 100, seed=0)
+    metadata = [r["metadata"] for r in records]
+    firsts = np.array([m["reference_size"] for m in metadata])
+    signs = [1 if m["subject_label"] == "grown" else -1 for m in metadata]
+    distances = [np.max(sign * (firsts - m["subject_size"])) for m, sign in zip(metadata, signs, strict=True)]
+    assert (sum(d > 0 for d in distances), sum(d >= 0.025 for d in distances)) == (145, 114)
 
 
 def test_a_second_run_leaves_no_stale_file(tmp_path):

@@ -4,6 +4,7 @@ import difflib
 import json
 import sys
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -100,6 +101,8 @@ class TrainArguments(TrainingArguments):
     def __post_init__(self):
         if self.output_dir is None:
             raise ValueError("expected --output_dir FOLDER")
+        if self.report_to is None:
+            self.report_to = "tensorboard" if find_spec("tensorboard") else "none"
         self.remove_unused_columns = False  # the transform needs the row's columns, none of which a model takes
         super().__post_init__()
         if self.n_gpu > 1:

@@ -82,10 +82,10 @@ def read_scan(source: str | Path | bytes, modality: str, normalize: bool, standa
     with open_scan(source) as (header, stream):
         _check_volume(header, modality)
         orientation, spacing_mm = _find_orientation(header)
-        stored, slope, inter = _read_mean(header, stream) if header.n_volumes > 1 else _read_volume(header, stream)
+        stored = _read_mean(header, stream) if header.n_volumes > 1 else _read_volume(header, stream)
         check_end(stream, header)
     try:
-        intensity = fit_intensity_map(stored, slope, inter, normalize, standardize)
+        intensity = fit_intensity_map(stored, header.slope, header.inter, normalize, standardize)
     except ValueError as error:
         raise ScanError(f"{header.name}: {error}") from error
     return Scan(header.name, apply_orientation(stored, orientation), spacing_mm, intensity)
@@ -139,27 +139,21 @@ def _find_orientation(header: ScanHeader) -> tuple[np.ndarray, np.ndarray]:
     return orientation, spacing_mm
 
 
-def _read_volume(header: ScanHeader, stream: BinaryIO) -> tuple[np.ndarray, float, float]:
-    """Read the next volume: its stored numbers in native byte order, slope and inter. Floats come scaled and
-    finite."""
+def _read_volume(header: ScanHeader, stream: BinaryIO) -> np.ndarray:
+    """Read the next volume's stored numbers, in native byte order; those without a finite value become a scaled 0."""
     stored = np.empty(header.shape[:3], header.dtype, order="F")
     read_into(stream, stored, header)
     if not stored.dtype.isnative:
         stored = stored.byteswap(inplace=True).view(stored.dtype.newbyteorder())
-    if stored.dtype.kind != "f":
-        return stored, header.slope, header.inter
-    if (header.slope, header.inter) != (1, 0):
-        stored = stored * header.slope + header.inter
     # NaN and infinities show in the extremes, which are far quicker found than every number is replaced.
-    if not np.isfinite([stored.min(), stored.max()]).all():
-        np.nan_to_num(stored, copy=False, nan=0, posinf=0, neginf=0)
-    return stored, 1.0, 0.0
+    if stored.dtype.kind == "f" and not np.isfinite([stored.min(), stored.max()]).all():
+        stored[~np.isfinite(stored)] = -header.inter / header.slope
+    return stored
 
 
-def _read_mean(header: ScanHeader, stream: BinaryIO) -> tuple[np.ndarray, float, float]:
+def _read_mean(header: ScanHeader, stream: BinaryIO) -> np.ndarray:
     """Read a series volume by volume and take the mean; only one volume of it is held at a time."""
     total = np.zeros(header.shape[:3], np.float64, order="F")
     for _ in range(header.n_volumes):
-        volume, slope, inter = _read_volume(header, stream)
-        total += volume
-    return total / header.n_volumes, slope, inter
+        total += _read_volume(header, stream)
+    return total / header.n_volumes

@@ -1,0 +1,63 @@
+"""Percentiles and moments are exact for every number type: numpy in float64 is the oracle."""
+
+import numpy as np
+import pytest
+
+from umbrella.voxel_statistics import voxel_statistics
+
+TYPES = ["u1", "i1", "u2", "i2", "i4", "u4", "i8", "f4", "f8"]
+
+
+def draw(kind: str, n: int) -> np.ndarray:
+    rng = np.random.default_rng(n)
+    if kind == "mostly background":
+        return np.where(rng.random(n) < 0.8, 0, rng.normal(60, 20, n))
+    if kind == "percentile beside the background":
+        return np.where(rng.random(n) < 0.0101, 0, rng.normal(60, 20, n))
+    if kind == "few different numbers":
+        return rng.integers(0, 4, n).astype(float)
+    return rng.normal(0, 40, n)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("n", [2, 7, 101, 70_001, 600_001])
+@pytest.mark.parametrize(
+    "kind", ["mostly background", "percentile beside the background", "few different numbers", "noise"]
+)
+def test_voxels_percentiles_and_moments_equal_numpy(kind, n, dtype):
+    numbers = draw(kind, n)
+    if dtype[0] != "f":
+        numbers = numbers.clip(max(np.iinfo(dtype).min, -1e6), np.iinfo(dtype).max)
+    numbers = numbers.astype(dtype)
+    statistics, exact = voxel_statistics(numbers), numbers.astype(np.float64)
+    low, high = np.percentile(exact, [1, 99])
+    clipped = exact.clip(low, high)
+    assert [statistics.percentile(1), statistics.percentile(99)] == pytest.approx([low, high], rel=1e-12, abs=1e-12)
+    assert statistics.moments(low, high) == pytest.approx((clipped.mean(), clipped.std()), rel=2e-6, abs=1e-5)
+    assert statistics.extremes() == (exact.min(), exact.max())
+
+
+def test_voxels_sampled_wrongly_still_give_the_exact_percentile():
+    """When the sample misleads, the counts find out and every voxel is ranked."""
+    numbers = np.random.default_rng(0).normal(size=10_000).astype(np.float32)
+    statistics = voxel_statistics(numbers)
+    statistics.sample = np.full_like(statistics.sample, 3.0)
+    assert statistics.percentile(50) == pytest.approx(np.percentile(numbers.astype(np.float64), 50), rel=1e-12)
+
+
+def test_voxels_far_from_zero_keep_their_deviation():
+    """A single outlier far below numbers of a million does not drown their spread of one."""
+    numbers = (1e6 + np.random.default_rng(0).normal(0, 1, 300_000)).astype(np.float32)
+    numbers[0] = 999_000
+    expected = numbers.astype(np.float64).std()
+    assert voxel_statistics(numbers).moments(*voxel_statistics(numbers).extremes())[1] == pytest.approx(
+        expected, rel=1e-4
+    )
+
+
+def test_voxels_are_counted_in_any_memory_order_and_not_changed():
+    """A (3, 4, 5) volume stored in Fortran order gives what its copy in C order gives."""
+    stored = np.asfortranarray(np.random.default_rng(0).integers(0, 999, (3, 4, 5)).astype(np.int16))
+    before = stored.copy()
+    assert voxel_statistics(stored).percentile(99) == voxel_statistics(before.copy(order="C")).percentile(99)
+    np.testing.assert_array_equal(stored, before)

@@ -44,7 +44,9 @@ class ConversationCollator:
         self.joined_on_axis_1 = _keys_with_row_axis(processor)
 
     def __call__(self, examples: list[dict]) -> dict:
-        keys = dict.fromkeys(key for example in examples for key in example if key not in NOT_TENSORS)
+        keys = dict.fromkeys(
+            key for e in examples for key, value in e.items() if key not in NOT_TENSORS and value is not None
+        )
         longest = max(len(example["input_ids"]) for example in examples)
         rounded = -(-longest // PAD_TO_MULTIPLE_OF) * PAD_TO_MULTIPLE_OF
         width = rounded if self.padding == "longest" else self.padding
@@ -56,7 +58,7 @@ class ConversationCollator:
             if not isinstance(values[0], torch.Tensor):
                 batch[key] = torch.stack([self._pad(key, value, width) for value in values])
             else:
-                batch[key] = torch.cat(values, dim=1 if key in self.joined_on_axis_1 else 0)
+                batch[key] = torch.cat(values, dim=1) if key in self.joined_on_axis_1 else _join_images(values)
         if self.keep_metadata:
             batch["metadata"] = [example["metadata"] for example in examples]
             batch["task_ids"] = [example["task_id"] for example in examples]
@@ -66,6 +68,16 @@ class ConversationCollator:
         missing = width - len(values)
         sides = (missing, 0) if self.padding_side == "left" else (0, missing)
         return pad(torch.tensor(values), sides, value=self.fill.get(key, 0))
+
+
+def _join_images(values: list[torch.Tensor]) -> torch.Tensor:
+    """Images of all rows on axis 0. Where an image is several tiles (5-D: images, tiles, 3, H, W), those with fewer
+    are filled up with zeros, as the processors do within one call: LLaVA-OneVision tiles the only image of a row, and
+    several of a row not. The model tells from `image_sizes` how many are real."""
+    if values[0].ndim == 5:
+        most = max(value.shape[1] for value in values)
+        values = [pad(value, (0, 0, 0, 0, 0, 0, 0, most - value.shape[1])) for value in values]
+    return torch.cat(values)
 
 
 def _keys_with_row_axis(processor) -> set[str]:

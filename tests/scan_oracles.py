@@ -21,12 +21,15 @@ def nibabel_volume(path, **options) -> tuple[np.ndarray, np.ndarray]:
     return normalise(image.get_fdata(), **options), nibabel.affines.voxel_sizes(image.affine)
 
 
-def simpleitk_volume(path) -> tuple[np.ndarray, np.ndarray]:
+def simpleitk_volume(path, is_series: bool) -> tuple[np.ndarray, np.ndarray]:
     """The same by ITK's reader and reorientation."""
     import SimpleITK
 
-    image = SimpleITK.DICOMOrient(SimpleITK.ReadImage(str(path)), "RAS")
-    return normalise(SimpleITK.GetArrayFromImage(image).T), np.array(image.GetSpacing())
+    image = SimpleITK.ReadImage(str(path), SimpleITK.sitkFloat64)
+    volumes = [image[..., t] for t in range(image.GetSize()[3])] if is_series else [image]
+    volumes = [SimpleITK.DICOMOrient(volume, "RAS") for volume in volumes]
+    values = np.mean([SimpleITK.GetArrayFromImage(volume).T for volume in volumes], axis=0)
+    return normalise(values), np.array(volumes[0].GetSpacing())
 
 
 def monai_volume(path) -> np.ndarray:

@@ -211,8 +211,8 @@ def _nifti_header(block: bytes, name: str) -> ScanHeader:
         magic, single, pair = block[4:8], Nifti2Header, Nifti2Pair.header_class
     if magic[:3] not in (b"n+1", b"ni1", b"n+2", b"ni2"):
         raise ScanError(
-            f"{name}: expected NIfTI's magic 'n+1' or 'ni1', found {magic!r}: an Analyze 7.5 file does not say which "
-            "side is left; convert it to NIfTI with the tool that wrote it"
+            f"{name}: expected NIfTI's magic 'n+1' or 'ni1', found {magic!r}: that is neither NIfTI nor FreeSurfer, "
+            "perhaps Analyze 7.5, which does not say which side is left; convert it with the tool that wrote it"
         )
     header = (single if magic[1:2] == b"+" else pair)(block)
     intent = int(header["intent_code"])

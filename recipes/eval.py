@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from umbrella.arguments import DataArguments, EvalArguments, ModelArguments, parse_arguments
+from umbrella.command import run
 from umbrella.controls import permute_scans, reverse_references
 from umbrella.generation import generate_answers
 from umbrella.metrics import accuracy, parse_label
@@ -80,4 +81,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

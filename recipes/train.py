@@ -15,6 +15,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from umbrella.arguments import DataArguments, ModelArguments, TrainArguments, parse_arguments
 from umbrella.batch_check import check_batch
 from umbrella.collator import ConversationCollator
+from umbrella.command import run
 from umbrella.modeling import check_fits, load_model, load_processor
 from umbrella.preflight import check_output_dir, check_scans, check_texts, check_world_size
 from umbrella.recipe import asked_for, resolve_recipe
@@ -86,4 +87,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -133,6 +133,14 @@ class EvalArguments:
     use_cpu: bool = field(default=not HAS_CUDA, metadata={"help": "evaluate on the CPU"})
 
 
+@dataclass
+class InspectArguments:
+    """What of a split is shown."""
+
+    split: str = field(default="train", metadata={"help": "which split"})
+    n: int = field(default=4, metadata={"help": "how many of its first rows are shown"})
+
+
 class _Parser(HfArgumentParser):
     def error(self, message: str):
         # Hundreds of flags: argparse's usage text would bury the one sentence that matters.

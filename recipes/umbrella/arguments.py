@@ -93,16 +93,23 @@ class TrainArguments(TrainingArguments):
     dataloader_pin_memory: bool = field(
         default=HAS_CUDA, metadata={"help": "pin batches in memory (default: where CUDA is)"}
     )
+    report_to: None | str | list[str] = field(
+        default="tensorboard" if find_spec("tensorboard") else "none",
+        metadata={"help": "tensorboard, wandb, ..., all or none (default: tensorboard where it is installed)"},
+    )
     check_batch: bool = field(
         default=False, metadata={"help": "run one batch, print its shapes, supervised tokens, loss and memory, stop"}
     )
     logging_dir: str | None = field(default=None, metadata={"help": "folder of TensorBoard's logs"})
+    augment: bool = field(
+        default=False,
+        metadata={"help": "change the training scans at random, never left for right (needs the extra 'augment')"},
+    )
+    augment_strength: float = field(default=1.0, metadata={"help": "how much they change: above 0, at most 2"})
 
     def __post_init__(self):
         if self.output_dir is None:
             raise ValueError("expected --output_dir FOLDER")
-        if self.report_to is None:
-            self.report_to = "tensorboard" if find_spec("tensorboard") else "none"
         self.remove_unused_columns = False  # the transform needs the row's columns, none of which a model takes
         super().__post_init__()
         if self.n_gpu > 1:

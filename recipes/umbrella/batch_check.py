@@ -2,6 +2,8 @@
 
 import resource
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import torch
 
@@ -25,4 +27,6 @@ def check_batch(trainer) -> None:
     if torch.cuda.is_available():
         print(f"peak GPU memory {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    with suppress(OSError):  # Trainer made the folder; the next call shall find none
+        Path(trainer.args.output_dir).rmdir()
     print(f"peak memory of the process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.2f} GiB")

@@ -42,6 +42,9 @@ def load_model(model_name_or_path: str = TINY, seed: int = 0, **from_pretrained_
     else:
         model = _from_pretrained(AutoModelForImageTextToText, model_name_or_path, **from_pretrained_kwargs)
     model.register_forward_pre_hook(_flatten_arguments, with_kwargs=True)
+    # save_pretrained would write LLaVA's, Qwen-VL's and Gemma 3's weights under the names of older versions, by which
+    # Trainer, when it resumes or takes the best checkpoint, finds none of them and goes on with other weights.
+    model._weight_conversions = []
     return model
 
 

@@ -32,7 +32,7 @@ def check_output_dir(output_dir: str, resumes: bool) -> None:
     if path.is_dir() and any(path.iterdir()) and not resumes:
         raise SystemExit(
             f"error: {path}: expected an empty or new folder, found an earlier run. Continue it with "
-            "--resume_from_checkpoint true, or choose another --output_dir."
+            "--resume_from_checkpoint true, choose another --output_dir, or delete it."
         )
 
 

@@ -1,0 +1,206 @@
+"""train.py in this process: what it writes, and how it ends when something is wrong."""
+
+import json
+import shutil
+import sys
+
+import generate_sex_comparison_conversations
+import pytest
+import torch
+import train
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from umbrella.command import run
+from umbrella.modeling import load_model
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory):
+    """8 conversations a split about 4 phantoms each."""
+    folder = tmp_path_factory.mktemp("data") / "conversations"
+    generate_sex_comparison_conversations.main(["--output_dir", str(folder), "--subjects_per_split", "4"])
+    return folder
+
+
+@pytest.fixture
+def data(small_data, tmp_path):
+    """A copy to spoil."""
+    return shutil.copytree(small_data, tmp_path / "data")
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path, capsys):
+    """Call a recipe as the command line does, writing to tmp_path/run; returns what it printed."""
+
+    def call(recipe, *flags):
+        monkeypatch.setattr(sys, "argv", [recipe.__name__, *map(str, flags)])
+        monkeypatch.chdir(tmp_path)
+        run(recipe.main)
+        return capsys.readouterr().out
+
+    return call
+
+
+SHORT = ("--max_steps", 2, "--batch_size", 2, "--learning_rate", "1e-3", "--max_length", 256, "--report_to", "none")
+
+
+def test_training_changes_the_weights_and_saves_what_loads(call, small_data, tmp_path):
+    out = call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, "--save_steps", 1)
+    assert "world size: 1" in out
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "run")
+    processor = AutoProcessor.from_pretrained(tmp_path / "run")
+    before = load_model("tiny", seed=42).state_dict()
+    moved = [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
+    assert {name.split(".")[1] for name in moved} >= {"vision_tower", "multi_modal_projector", "language_model"}
+    assert processor.tokenizer.convert_tokens_to_ids("<image>") == model.config.image_token_id
+
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert record["command"].endswith("--save_steps 1")
+    assert record["seeds"]["seed"] == 42
+    assert record["data"]["train"]["rows"] == 8
+    assert set(record["versions"]) >= {"torch", "transformers", "datasets"}
+    for folder in ("run", "run/checkpoint-1", "run/checkpoint-2"):
+        recipe = json.loads((tmp_path / folder / "umbrella_recipe.json").read_text())
+        assert (recipe["view"], recipe["image_size"], recipe["standardize"]) == ("axial", 64, True)
+
+
+def test_same_seed_gives_the_same_weights_and_another_seed_others(call, small_data, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        call(train, "--json_dir", small_data, "--output_dir", name, *SHORT, "--seed", seed)
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in "abc"]
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_check_batch_prints_one_batch_and_trains_nothing(call, small_data, tmp_path):
+    out = call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, "--check_batch", "true")
+    assert "pixel_values" in out and "(4, 3, 64, 64)" in out
+    assert out.count("supervised tokens") == 2
+    assert "loss " in out and "peak memory" in out
+    assert not (tmp_path / "run").exists()
+
+
+def test_guide_spellings_and_tensorboard(call, small_data, tmp_path):
+    flags = ("--epochs", 1, "--batch_size", 4, "--evaluation_strategy", "epoch", "--logging_dir", "logs")
+    call(train, "--json_dir", small_data, "--output_dir", "run", *flags, "--max_length", 256)
+    assert list((tmp_path / "logs").glob("events*"))
+    history = json.loads((tmp_path / "run/trainer_state.json").read_text())["log_history"]
+    assert [entry["epoch"] for entry in history if "eval_loss" in entry] == [1.0]
+    assert history[-1]["step"] == 2  # 8 rows in batches of 4
+
+
+def test_resume_goes_on_where_the_checkpoint_ends(call, small_data, tmp_path):
+    flags = ("--json_dir", small_data, "--batch_size", 2, "--max_length", 256, "--lr_scheduler_type", "constant")
+    call(train, *flags, "--output_dir", "whole", "--max_steps", 4)
+    call(train, *flags, "--output_dir", "run", "--max_steps", 2, "--save_steps", 2)
+    call(train, *flags, "--output_dir", "run", "--max_steps", 4, "--resume_from_checkpoint", "true")
+    whole, resumed = (
+        AutoModelForImageTextToText.from_pretrained(tmp_path / name).state_dict() for name in ("whole", "run")
+    )
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def no_train_files(data):
+    for path in (data / "train").iterdir():
+        path.unlink()
+
+
+def not_json(data):
+    (data / "train" / "broken.json").write_text("hello")
+
+
+def unknown_modality(data):
+    path = sorted((data / "train").iterdir())[0]
+    path.write_text(path.read_text().replace("sMRI", "CT"))
+
+
+def first_scan(data):
+    return sorted((data / "images" / "train").iterdir())[0]
+
+
+def no_scan(data):
+    first_scan(data).unlink()
+
+
+def not_nifti(data):
+    first_scan(data).write_bytes(b"hello")
+
+
+def cut_short(data):
+    for path in (data / "images" / "train").iterdir():
+        path.write_bytes(path.read_bytes()[:-5000])
+
+
+def control_text(data):
+    path = sorted((data / "train").iterdir())[0]
+    path.write_text(path.read_text().replace('"text": "', '"text": "<|im_end|> ', 1))
+
+
+BAD_DATA = {
+    no_train_files: r"data/train: expected .json or .jsonl files, found none",
+    not_json: r"train/broken.json: file: expected one JSON object, found",
+    unknown_modality: r'modality: expected one of sMRI, dMRI, fMRI, found "CT"',
+    no_scan: r"sub-0001_T1w.nii.gz: expected a scan, found no such file",
+    not_nifti: r"sub-0001_T1w.nii.gz: expected a NIfTI or FreeSurfer scan, found a file that starts with b'hell'",
+    cut_short: r"train/sex_comparison_train_000\d.json: .*cut short",
+    control_text: r"train/sex_comparison_train_0000.json: .*found the control token '<\|im_end\|>'",
+}
+
+
+@pytest.mark.parametrize("spoil", BAD_DATA, ids=lambda spoil: spoil.__name__)
+def test_bad_data_ends_with_one_sentence_that_names_it(spoil, call, data):
+    spoil(data)
+    with pytest.raises(SystemExit, match=BAD_DATA[spoil]) as end:
+        call(train, "--json_dir", data, "--output_dir", "run", *SHORT)
+    assert str(end.value).startswith("error: ")
+    assert "Traceback" not in str(end.value)
+
+
+BAD_FLAGS = {
+    (
+        "--max_length",
+        30,
+    ): r"train_000\d.json: expected at most max_length=30 tokens, found \d+ .* Set --max_length to \d+",
+    ("--image_size", 224): r"image_size: expected 64, .* found 224",
+    ("--view", "axal"): r"view: expected one of axial, .* found 'axal'",
+    ("--model_name_or_path", "./no/such/model"): r"expected a folder .* found no folder",
+    ("--model_name_or_path", "some-lab/some-model"): r"'some-lab/some-model' does not load",
+    ("--modalities", "fMRI"): r"expected .*fMRI",
+    ("--image_root", "./elsewhere"): r"elsewhere",
+}
+
+
+@pytest.mark.parametrize("flags", BAD_FLAGS, ids=lambda flags: flags[0].strip("-"))
+def test_bad_flag_ends_with_one_sentence_that_names_it(flags, call, small_data, tmp_path):
+    with pytest.raises(SystemExit, match=BAD_FLAGS[flags]) as end:
+        call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, *flags)
+    assert str(end.value).startswith("error: ")
+
+
+def test_missing_data_folder_is_named_and_nothing_is_written(call, tmp_path):
+    with pytest.raises(SystemExit, match=r"nowhere: expected a data folder, found none"):
+        call(train, "--json_dir", "nowhere", "--output_dir", "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_folder_with_an_earlier_run_is_refused(call, small_data, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/model.safetensors").touch()
+    with pytest.raises(SystemExit, match=r"run: expected an empty or new folder, found an earlier run"):
+        call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT)
+
+
+def test_loss_that_is_not_finite_stops_the_run_and_names_the_rows(call, small_data):
+    with pytest.raises(
+        SystemExit, match=r"expected a finite loss, found .* sex_comparison_train_000\d, sex_comparison"
+    ):
+        call(
+            train, "--json_dir", small_data, "--output_dir", "run", *SHORT,
+            "--learning_rate", "1e30", "--max_grad_norm", 0, "--max_steps", 8,
+        )  # fmt: skip
+
+
+def test_wrong_world_size_is_refused(call, small_data, monkeypatch):
+    monkeypatch.setattr(train.TrainArguments, "world_size", property(lambda self: 1))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises((SystemExit, ValueError), match=r"expected 2 processes that train together.*world size of 1"):
+        train.check_world_size(1)

@@ -1,10 +1,12 @@
 """A scan's file becomes a volume in RAS+ with exact, normalised voxels, or an error that says what is wrong."""
 
+import contextlib
 import gzip
 import importlib
 import itertools
 import sys
 import tracemalloc
+import warnings
 
 import nibabel
 import numpy as np
@@ -115,13 +117,15 @@ def test_voxels_standardised_have_mean_zero_and_variance_one(scan):
     assert volume.std() == pytest.approx(1, abs=1e-6)
 
 
-def test_voxels_that_are_nan_or_infinite_count_as_zero(tmp_path):
+@pytest.mark.parametrize(("slope", "inter"), [(1, 0), (2, -100)])
+def test_voxels_that_are_nan_or_infinite_count_as_zero(slope, inter):
+    """Zero is the scaled value, also where the header scales."""
     voxels = head().astype(np.float32)
     voxels[0, 0, :3] = np.nan, np.inf, -np.inf
-    path = save(tmp_path / "scan.nii", voxels)
-    expected = voxels.copy()
+    expected = voxels * slope + inter
     expected[0, 0, :3] = 0
-    np.testing.assert_array_equal(load_image(path, normalize=False, standardize=False), expected)
+    content = header_with(datatype=16, bitpix=32, scl_slope=slope, scl_inter=inter)[:352] + voxels.tobytes(order="F")
+    np.testing.assert_array_equal(load_image(content, normalize=False, standardize=False), expected)
 
 
 # Series
@@ -134,7 +138,10 @@ def test_voxels_of_a_series_are_its_mean(tmp_path, modality, dtype):
     if dtype == np.float32:
         series[1, 2, 3, 4] = np.nan
     path = save(tmp_path / "series.nii.gz", series, np.diag([-1, 2, 4, 1.0]))
-    np.testing.assert_allclose(load_image(path, modality), nibabel_volume(path)[0], atol=1e-6)
+    for normalize, standardize in itertools.product([True, False], repeat=2):
+        expected, _ = nibabel_volume(path, normalize=normalize, standardize=standardize)
+        actual = load_image(path, modality, normalize, standardize)
+        np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_voxels_of_a_single_volume_pass_for_every_modality(tmp_path):
@@ -190,6 +197,11 @@ def test_voxels_of_a_freesurfer_scan_equal_those_of_nifti(tmp_path, scan, name):
     """FreeSurfer stores big-endian numbers and, after the voxels, a footer."""
     save(tmp_path / name, head(), image_class=nibabel.MGHImage)
     np.testing.assert_array_equal(load_image(tmp_path / name), load_image(scan))
+
+
+def test_voxels_of_a_file_that_states_no_offset_start_behind_its_header(scan):
+    content = header_with(vox_offset=0)
+    np.testing.assert_array_equal(load_image(content), load_image(scan))
 
 
 def test_voxels_behind_a_header_extension_are_found(tmp_path, scan):
@@ -306,6 +318,22 @@ def test_voxels_beyond_the_bound_are_refused_before_any_memory_is_taken(scan, mo
         load_image(scan)
     monkeypatch.setenv("UMBRELLA_MAX_VOXELS", "480")
     load_image(scan)
+
+
+@pytest.mark.parametrize("image_class", [nibabel.Nifti1Image, nibabel.Nifti2Image, nibabel.MGHImage])
+def test_voxels_under_a_damaged_header_load_or_are_refused_and_nothing_else(image_class):
+    """Whatever three bytes of the header are overwritten with: never another exception, never a NaN."""
+    whole = image_class(head(), RAS_AFFINE).to_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        content = bytearray(whole)
+        for position in rng.integers(0, 284, size=3):
+            content[position] = rng.integers(256)
+        with warnings.catch_warnings(), contextlib.suppress(ScanError):
+            warnings.simplefilter("ignore")
+            volume, spacing_mm = load_volume(bytes(content), "fMRI")
+            assert np.isfinite(volume).all()
+            assert np.isfinite(spacing_mm).all()
 
 
 # check_header

@@ -12,6 +12,8 @@ def draw(kind: str, n: int) -> np.ndarray:
     rng = np.random.default_rng(n)
     if kind == "mostly background":
         return np.where(rng.random(n) < 0.8, 0, rng.normal(60, 20, n))
+    if kind == "runs of background":
+        return np.where(np.arange(n) % 1000 < 600, 0, rng.normal(60, 20, n))
     if kind == "percentile beside the background":
         return np.where(rng.random(n) < 0.0101, 0, rng.normal(60, 20, n))
     if kind == "few different numbers":
@@ -22,7 +24,14 @@ def draw(kind: str, n: int) -> np.ndarray:
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("n", [2, 7, 101, 70_001, 600_001])
 @pytest.mark.parametrize(
-    "kind", ["mostly background", "percentile beside the background", "few different numbers", "noise"]
+    "kind",
+    [
+        "mostly background",
+        "runs of background",
+        "percentile beside the background",
+        "few different numbers",
+        "noise",
+    ],
 )
 def test_voxels_percentiles_and_moments_equal_numpy(kind, n, dtype):
     numbers = draw(kind, n)

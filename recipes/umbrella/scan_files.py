@@ -214,7 +214,8 @@ def _nifti_header(block: bytes, name: str) -> ScanHeader:
             f"{name}: expected NIfTI's magic 'n+1' or 'ni1', found {magic!r}: that is neither NIfTI nor FreeSurfer, "
             "perhaps Analyze 7.5, which does not say which side is left; convert it with the tool that wrote it"
         )
-    header = (single if magic[1:2] == b"+" else pair)(block)
+    is_single = magic[1:2] == b"+"
+    header = (single if is_single else pair)(block)
     intent = int(header["intent_code"])
     if intent in CIFTI_INTENTS:
         raise ScanError(
@@ -233,7 +234,8 @@ def _nifti_header(block: bytes, name: str) -> ScanHeader:
             zooms=np.abs(np.asarray(header["pixdim"][1:4], np.float64)),
             slope=1.0 if slope is None else float(slope),
             inter=0.0 if inter is None else float(inter),
-            offset=int(header.get_data_offset()),
+            # 0 in a single file means "where they must start at least": its header lies before.
+            offset=int(header.get_data_offset()) or (header.single_vox_offset if is_single else 0),
             has_footer=False,
         )
     )

@@ -114,6 +114,12 @@ def test_voxels_of_a_view_equal_those_of_the_whole_volume(scan):
             np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_voxels_of_a_scan_with_too_few_slices_for_the_view_are_refused():
+    path, modality = REAL["functional"]
+    with pytest.raises(ScanError, match=r"functional\.nii: view 'slices:4' shows 4 .* only 3"):
+        load_view(path, modality, "slices:4", 32)
+
+
 @pytest.mark.parametrize("name", [name for name in REAL if name not in NOT_IN_ITK])
 def test_voxels_of_real_files_equal_simpleitk(name):
     path, modality = REAL[name]

@@ -254,6 +254,7 @@ REFUSED = {
     "gzip with garbage behind": (PACKED + b"garbage", "whole gzip file"),
     "constant": (scan_bytes(np.full((4, 5, 6), 7, np.int16)), "the same value .7. in every voxel"),
     "nearly constant": (scan_bytes(NEARLY_CONSTANT), "nearly every voxel"),
+    "beyond float32": (scan_bytes((head() * 1e35).astype(np.float32)), "spread float32 can hold"),
     "all NaN": (scan_bytes(np.full((4, 5, 6), np.nan, np.float32)), "the same value .0. in every voxel"),
     "complex": (scan_bytes(head().astype(np.complex64)), "found complex numbers"),
     "colours": (scan_bytes(RGB), "found colours"),
@@ -318,6 +319,9 @@ def test_voxels_beyond_the_bound_are_refused_before_any_memory_is_taken(scan, mo
         load_image(scan)
     monkeypatch.setenv("UMBRELLA_MAX_VOXELS", "480")
     load_image(scan)
+    monkeypatch.setenv("UMBRELLA_MAX_VOXELS", "a lot")
+    with pytest.raises(ScanError, match="UMBRELLA_MAX_VOXELS: expected a whole number of voxels, found 'a lot'"):
+        load_image(scan)
 
 
 @pytest.mark.parametrize("image_class", [nibabel.Nifti1Image, nibabel.Nifti2Image, nibabel.MGHImage])

@@ -43,7 +43,8 @@ def fit_intensity_map(
 
     normalize    clip to the 1st and 99th percentile (numpy's linear one), then min-max to [0, 1]
     standardize  then zero mean and unit variance (population)
-    Raises ValueError when the values, or with `normalize` those between the percentiles, are all the same.
+    Raises ValueError when the values, or with `normalize` those between the percentiles, are all the same, or so large
+    or small that float32 cannot hold them.
     """
     statistics = voxel_statistics(stored)
     if normalize:
@@ -66,5 +67,10 @@ def fit_intensity_map(
         center, gain = (low, 1 / (high - low)) if slope > 0 else (high, 1 / (low - high))
     else:
         center, gain = -inter / slope, slope
+    if not 0 < abs(np.float32(gain)) < np.inf:
+        raise ValueError(
+            f"expected numbers whose spread float32 can hold, found {slope * low + inter:g} to "
+            f"{slope * high + inter:g}: rescale the scan"
+        )
     least, most = sorted(((low - center) * gain, (high - center) * gain))
     return IntensityMap(center, gain, least, most)

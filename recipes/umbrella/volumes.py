@@ -106,12 +106,19 @@ def _check_volume(header: ScanHeader, modality: str | None) -> None:
             f"{header.name}: expected one 3-D volume for sMRI, found {header.n_volumes} (shape {header.shape}): "
             "state the modality fMRI or dMRI to take their mean, or save the volume that you mean"
         )
-    n_voxels, bound = math.prod(header.shape[:3]), int(os.environ.get("UMBRELLA_MAX_VOXELS", MAX_VOXELS))
+    n_voxels, bound = math.prod(header.shape[:3]), _max_voxels()
     if n_voxels > bound:
         raise ScanError(
             f"{header.name}: expected at most {bound} voxels a volume, found {n_voxels} (shape {header.shape}): "
             "if the header is right, set the environment variable UMBRELLA_MAX_VOXELS higher"
         )
+
+
+def _max_voxels() -> int:
+    bound = os.environ.get("UMBRELLA_MAX_VOXELS", str(MAX_VOXELS))
+    if not bound.isdecimal():
+        raise ScanError(f"UMBRELLA_MAX_VOXELS: expected a whole number of voxels, found {bound!r}")
+    return int(bound)
 
 
 def _find_orientation(header: ScanHeader) -> tuple[np.ndarray, np.ndarray]:

@@ -84,16 +84,16 @@ class PlainVoxels:
             if n_to_start <= rank < n_below_stop:
                 return between[rank - n_to_start]
             # Many voxels can share one number, as a background of zeros does; such a number is counted, not collected.
-            if rank < n_to_start and np.count_nonzero(self.numbers < start) <= rank:
+            if rank < n_to_start and _count(self.numbers, np.less, start) <= rank:
                 return start
-            if n_below_stop <= rank < np.count_nonzero(self.numbers <= stop):
+            if n_below_stop <= rank < _count(self.numbers, np.less_equal, stop):
                 return stop
             return np.partition(self.numbers, rank)[rank]
 
         return [number_of(rank) for rank in ranks]
 
     def moments(self, low: float, high: float) -> tuple[float, float]:
-        """Mean and population standard deviation after a clip to [low, high]."""
+        """Mean and population standard deviation after a clip to [low, high]; infinite where the squares overflow."""
         # Measured from the median, which lies within one standard deviation of the mean, so that no digits cancel.
         middle = float(np.clip(self.sample[SAMPLE // 2], low, high))
         kind = np.result_type(self.numbers.dtype, np.float32).type
@@ -105,7 +105,8 @@ class PlainVoxels:
             clipped -= kind(middle)
             np.clip(clipped, kind(low - middle), kind(high - middle), out=clipped)
             total += float(clipped.sum())
-            squares += float(clipped @ clipped)
+            with np.errstate(over="ignore"):  # a caller sees an infinite deviation
+                squares += float(clipped @ clipped)
         mean = total / len(self.numbers)
         return middle + mean, float(np.sqrt(squares / len(self.numbers) - mean**2))
 
@@ -118,6 +119,10 @@ def _rank(percent: float, n: int) -> tuple[int, float]:
 
 def _pieces(numbers: np.ndarray) -> Iterator[np.ndarray]:
     return (numbers[start : start + PIECE] for start in range(0, len(numbers), PIECE))
+
+
+def _count(numbers: np.ndarray, comparison: np.ufunc, other: np.generic) -> int:
+    return sum(np.count_nonzero(comparison(piece, other)) for piece in _pieces(numbers))
 
 
 def _count_patterns(numbers: np.ndarray) -> np.ndarray:

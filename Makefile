@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DATA := sample_data/sex_comparison_conversations
 RUN := runs/quickstart
+# Tests that compile DeepSpeed's op share one worker, so that it is compiled once.
+PYTEST := --numprocesses 2 --dist loadgroup
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: quickstart test test-fast style check
@@ -23,10 +25,10 @@ quickstart: $(VENV)/.quickstart
 	@echo "metrics      $(RUN)/eval/metrics.json"
 
 test: $(VENV)/.test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST)
 
 test-fast: $(VENV)/.test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m "not slow"
 
 style: $(VENV)/.test
 	$(BIN)/ruff check --fix .

@@ -1,9 +1,15 @@
-"""Every cache of a test session lies in one temporary folder, which is removed at its end."""
+"""Caches of a test session lie in one temporary folder, which is removed at its end. Fixtures that modules share.
+
+Nothing of torch or of our library is imported on top: the builder's tests also run where there is neither.
+"""
 
 import atexit
 import os
 import shutil
+import sys
 import tempfile
+
+import pytest
 
 # Read at import by the libraries below, and inherited by the processes that tests launch.
 CACHES = tempfile.mkdtemp(prefix="umbrella-tests-")
@@ -12,3 +18,34 @@ for name in ("HF_HOME", "HF_DATASETS_CACHE", "TORCH_EXTENSIONS_DIR", "TRITON_CAC
     os.environ[name] = os.path.join(CACHES, name.lower())
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "offline"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory):
+    """8 conversations a split about 4 phantoms each."""
+    import generate_sex_comparison_conversations
+
+    folder = tmp_path_factory.mktemp("data") / "conversations"
+    generate_sex_comparison_conversations.main(["--output_dir", str(folder), "--subjects_per_split", "4"])
+    return folder
+
+
+@pytest.fixture
+def data(small_data, tmp_path):
+    """A copy to spoil."""
+    return shutil.copytree(small_data, tmp_path / "data")
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path, capsys):
+    """Call a recipe's main as the command line does, in the folder tmp_path; returns what it printed."""
+    from umbrella.command import run
+
+    def call(recipe, *flags):
+        monkeypatch.setattr(sys, "argv", [recipe.__name__, *map(str, flags)])
+        monkeypatch.chdir(tmp_path)
+        run(recipe.main)
+        return capsys.readouterr().out
+
+    return call

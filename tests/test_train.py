@@ -1,45 +1,13 @@
 """train.py in this process: what it writes, and how it ends when something is wrong."""
 
 import json
-import shutil
-import sys
 
-import generate_sex_comparison_conversations
 import pytest
 import torch
 import train
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from umbrella.command import run
 from umbrella.modeling import load_model
-
-
-@pytest.fixture(scope="session")
-def small_data(tmp_path_factory):
-    """8 conversations a split about 4 phantoms each."""
-    folder = tmp_path_factory.mktemp("data") / "conversations"
-    generate_sex_comparison_conversations.main(["--output_dir", str(folder), "--subjects_per_split", "4"])
-    return folder
-
-
-@pytest.fixture
-def data(small_data, tmp_path):
-    """A copy to spoil."""
-    return shutil.copytree(small_data, tmp_path / "data")
-
-
-@pytest.fixture
-def call(monkeypatch, tmp_path, capsys):
-    """Call a recipe as the command line does, writing to tmp_path/run; returns what it printed."""
-
-    def call(recipe, *flags):
-        monkeypatch.setattr(sys, "argv", [recipe.__name__, *map(str, flags)])
-        monkeypatch.chdir(tmp_path)
-        run(recipe.main)
-        return capsys.readouterr().out
-
-    return call
-
 
 SHORT = ("--max_steps", 2, "--batch_size", 2, "--learning_rate", "1e-3", "--max_length", 256, "--report_to", "none")
 

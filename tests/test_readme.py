@@ -1,0 +1,257 @@
+"""README.md and docs/guide_examples.md are true: their Python runs, their commands, flags, files and links exist.
+
+Python blocks run as they stand there, in a folder of their own that holds `umbrella_dataset.py` and a small
+`sample_data/sex_comparison_conversations`.
+"""
+
+import ast
+import configparser
+import contextlib
+import functools
+import importlib
+import io
+import json
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+import generate_sex_comparison_conversations
+import pytest
+from conversation_folder import write_scan
+
+from umbrella.arguments import GUIDE_SPELLINGS
+
+ROOT = Path(__file__).parents[1]
+README, GUIDE = ROOT / "README.md", ROOT / "docs" / "guide_examples.md"
+DEEPSPEED_SCRIPT = "train_deepspeed.py"  # the one block that is a program of its own
+LAUNCHER_FLAGS = {"--nproc_per_node", "--num_processes", "--num_gpus", "--logdir"}
+
+
+def read_blocks(document: Path, language: str) -> list[tuple[int, str]]:
+    """(lines above, code) of each block, without the program of Example 3."""
+    text = document.read_text(encoding="utf-8")
+    found = re.finditer(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    blocks = [(text[: block.start(1)].count("\n"), block[1]) for block in found]
+    return [block for block in blocks if not block[1].startswith(f"# {DEEPSPEED_SCRIPT}")]
+
+
+def read_deepspeed_script() -> str:
+    text = GUIDE.read_text(encoding="utf-8")
+    return re.search(rf"^```python\n(# {DEEPSPEED_SCRIPT}\n.*?)^```", text, re.DOTALL | re.MULTILINE)[1]
+
+
+def run_python(document: Path) -> dict:
+    """Run the blocks from top to bottom in one namespace, which is returned. Errors show the document's lines."""
+    namespace = {"__name__": "__main__"}
+    for lines_above, code in read_blocks(document, "python"):
+        exec(compile("\n" * lines_above + code, str(document), "exec"), namespace)
+    return namespace
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workplace")
+    (folder / "sample_data").mkdir()
+    shutil.copy(ROOT / "umbrella_dataset.py", folder)
+    for name in ("recipes", "ds_configs", *(f"sample_data/{file.name}" for file in ROOT.glob("sample_data/*.py"))):
+        (folder / name).symlink_to(ROOT / name)
+    data = folder / "sample_data" / "sex_comparison_conversations"
+    generate_sex_comparison_conversations.main(["--output_dir", str(data), "--subjects_per_split", "4"])
+    return folder
+
+
+def test_python_of_the_readme_runs(workplace, monkeypatch, capsys):
+    monkeypatch.chdir(workplace)
+    namespace = run_python(README)
+    assert len(namespace["rows"]) == 8
+    assert namespace["batch"]["pixel_values"].shape == (8, 3, 64, 64)
+    first, path_and_label, loss = capsys.readouterr().out.splitlines()
+    assert first == "sex_comparison_train_0000"
+    assert path_and_label.split()[0].startswith(str(workplace))
+    assert path_and_label.split()[1] in ("male", "female")
+    assert 5 < float(re.match(r"tensor\(([\d.]+)", loss)[1]) < 8  # ln 600 = 6.4, a guess among the tokens
+
+
+def test_examples_and_snippets_of_the_guide_run(workplace, monkeypatch, capsys):
+    monkeypatch.chdir(workplace)
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "")  # a block sets it: put back afterwards
+    namespace = run_python(GUIDE)
+    printed = capsys.readouterr().out
+    losses = [float(loss) for loss in re.findall(r"Average Loss: ([\d.]+)", printed)]
+    assert len(losses) == 3
+    assert losses[0] > losses[1] > losses[2]
+    validation_losses = [float(loss) for loss in re.findall(r"^Validation Loss: ([\d.]+)", printed, re.MULTILINE)]
+    assert len(validation_losses) == 2
+    assert max(validation_losses) < losses[0]
+    assert re.search(r"^Image loaded: shape=\(\d+, \d+, \d+\)$", printed, re.MULTILINE)
+    assert re.search(r"^Prompt: <\|im_start\|>user .*<image>", printed, re.MULTILINE | re.DOTALL)
+    assert re.search(r"^Token IDs shape: torch.Size\(\[1, \d+\]\)$", printed, re.MULTILINE)
+    written = ("brainvlm_output/model.safetensors", "logs/events*", "runs/brainvlm/events*", "checkpoint_epoch_1.pt")
+    for pattern in written:
+        assert list(workplace.glob(pattern)), pattern
+    assert "offline-run" in namespace["run"].dir
+
+
+@pytest.mark.slow
+def test_deepspeed_example_of_the_guide_trains_two_processes_together(workplace):
+    (workplace / DEEPSPEED_SCRIPT).write_text(read_deepspeed_script(), encoding="utf-8")
+    run_shell(f"torchrun --nproc_per_node 2 {DEEPSPEED_SCRIPT}", workplace)
+    states = workplace / "brainvlm_deepspeed" / "checkpoint-5"
+    assert (states / "model.safetensors").is_file()
+    # An optimizer state for each rank: they shared the work, neither trained alone.
+    assert len(list(states.glob("global_step5/zero_pp_rank_*_optim_states.pt"))) == 2
+    history = json.loads((states / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
+    losses = [entry["eval_loss"] for entry in history if "eval_loss" in entry]
+    assert len(losses) == 5
+    assert losses[-1] < losses[0]
+
+
+def test_fp16_form_of_the_deepspeed_example_is_a_config_that_deepspeed_takes():
+    (value,) = [
+        node.value
+        for node in ast.parse(read_deepspeed_script()).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ds_config"
+    ]
+    config = eval(compile(ast.Expression(value), str(GUIDE), "eval"), {"has_cuda": True})
+    parsed = importlib.import_module("deepspeed.runtime.config").DeepSpeedConfig(config)
+    assert parsed.float16_config.enabled
+    assert parsed.zero_optimization_stage == 2
+    assert (parsed.train_batch_size, parsed.gradient_accumulation_steps) == (16, 4)
+
+
+@pytest.mark.slow
+def test_five_steps_lead_from_the_readmes_json_to_an_evaluated_model(workplace):
+    ((_, example),) = read_blocks(README, "json")
+    for i, split in enumerate(4 * ("train", "validation", "test"), start=1):
+        subject = f"sub-{i:04d}"
+        file = workplace / "my_data" / split / f"{subject}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(example.replace("sub-0001", subject), encoding="utf-8")
+        (workplace / "my_data" / "images").mkdir(exist_ok=True)
+        write_scan(workplace / "my_data" / "images" / f"{subject}_T1w.nii.gz", seed=i)
+    steps = [command for command in read_commands(README) if " my_data" in command and "runs/mine --n" not in command]
+    for command in list(dict.fromkeys(steps)):
+        printed = run_shell(command, workplace)
+        if "--check_batch" in command:
+            assert "supervised tokens" in printed
+            assert not (workplace / "runs" / "check").exists()
+    table = re.findall(r"`(?:runs/quickstart/)?([\w/]+\.(?:json|jsonl|safetensors))`", read_section("Quickstart"))
+    assert len(table) == 7
+    for name in table:
+        assert (workplace / "runs" / "mine" / name).is_file(), name
+    metrics = json.loads((workplace / "runs" / "mine" / "eval" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["n"] == 4
+    assert {"accuracy", "accuracy_scans_shuffled"} <= set(metrics)
+
+
+def run_shell(command: str, folder: Path) -> str:
+    """Run a command line with this environment's programs first; returns what it printed."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def read_section(heading: str) -> str:
+    text = README.read_text(encoding="utf-8")
+    return re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)[1]
+
+
+def read_commands(document: Path) -> list[str]:
+    """The command lines of a document's bash blocks, then those within its sentences."""
+    lines = [line for _, block in read_blocks(document, "bash") for line in block.splitlines()]
+    text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return lines + re.findall(r"`((?:python|accelerate|torchrun|deepspeed|make|pip)\s[^`]+)`", text)
+
+
+@functools.cache
+def read_flags(script: str) -> set[str]:
+    """The flags that a script's --help names."""
+    printed = io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", [script, "--help"]),
+        contextlib.redirect_stdout(printed),
+        pytest.raises(SystemExit) as end,
+    ):
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+    assert end.value.code == 0
+    guides = {f"--{name}" for name in GUIDE_SPELLINGS} if script == "recipes/train.py" else set()
+    return set(re.findall(r"^ +(?:-\w, )?(--\w+)", printed.getvalue(), re.MULTILINE)) | guides
+
+
+def is_generated(path: str) -> bool:
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    return any(path.rstrip("/").startswith(line.rstrip("/")) for line in ignored)
+
+
+@pytest.mark.parametrize("document", [README, GUIDE], ids=["README", "guide_examples"])
+def test_commands_name_files_flags_targets_and_extras_that_exist(document):
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    commands = read_commands(document)
+    assert commands
+    for command in commands:
+        words = shlex.split(command)
+        if words[0] == "make":
+            assert words[1] in targets, command
+        for extras in re.findall(r"\.\[([\w,]+)\]", command):
+            assert set(extras.split(",")) <= set(setup["options.extras_require"]), command
+        for word in words:
+            if word.startswith(("recipes/", "sample_data/", "ds_configs/", "tests/")) and not is_generated(word):
+                assert (ROOT / word).is_file(), command
+        scripts = [word for word in words if word.endswith(".py") and "/" in word]
+        if scripts:
+            flags = {word.split("=")[0] for word in words[words.index(scripts[0]) :] if word.startswith("--")}
+            assert flags <= read_flags(scripts[0]), command
+
+
+@pytest.mark.parametrize("document", [README, GUIDE], ids=["README", "guide_examples"])
+def test_every_flag_in_the_text_exists(document):
+    files = [*ROOT.glob("recipes/*.py"), *ROOT.glob("sample_data/*.py")]
+    programs = [file for file in files if "__main__" in file.read_text(encoding="utf-8")]
+    known = LAUNCHER_FLAGS.union(*(read_flags(str(file.relative_to(ROOT))) for file in programs))
+    text = document.read_text(encoding="utf-8")
+    assert set(re.findall(r"(?<![\w-])--[a-z]\w+", text)) <= known
+
+
+@pytest.mark.parametrize("document", [README, GUIDE], ids=["README", "guide_examples"])
+def test_files_links_and_names_of_the_text_exist(document):
+    text = document.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (document.parent / link).exists(), link
+    for path in re.findall(r"`((?:recipes|sample_data|ds_configs|docs|tests)/[\w./-]*)`", text):
+        assert is_generated(path) or (ROOT / path).exists(), path
+    for name in re.findall(r"`(umbrella\.[\w.]+)", text):
+        module, _, attribute = name.rpartition(".")
+        importlib.import_module(name) if module == "umbrella" else getattr(importlib.import_module(module), attribute)
+
+
+def test_each_recipe_is_in_the_table():
+    names = re.findall(r"^\| `(\w+\.yaml)` \|", read_section("Recipes"), re.MULTILINE)
+    assert sorted(names) == sorted(file.name for file in ROOT.glob("recipes/configs/*.yaml"))
+
+
+def test_file_tree_is_the_real_one():
+    """Each entry exists, and each file of the repository is an entry or lies below a folder that is not opened up."""
+    ((_, tree),) = read_blocks(README, "text")
+    entries, opened = [], ""
+    for branch, name in re.findall(r"^([├└]── )?(\S+)", tree, re.MULTILINE):
+        opened = opened if branch else name
+        entries.append(opened + name if branch else name)
+    for entry in entries:
+        assert (ROOT / entry).is_dir() if entry.endswith("/") else (ROOT / entry).is_file(), entry
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git checkout: the repository's files are not known")
+    closed = [e for e in entries if e.endswith("/") and not any(o != e and o.startswith(e) for o in entries)]
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    missing = [file for file in listed if file not in entries and not file.startswith(tuple(closed))]
+    assert missing == []

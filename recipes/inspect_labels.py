@@ -12,6 +12,7 @@ import sys
 from tqdm import tqdm
 
 from umbrella.arguments import DataArguments, InspectArguments, ModelArguments, parse_arguments
+from umbrella.command import run
 from umbrella.label_report import describe_counts, draw_histogram, mark_tokens, measure_lengths
 from umbrella.modeling import load_processor
 from umbrella.recipe import asked_for, resolve_recipe
@@ -55,4 +56,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -13,6 +13,7 @@ from transformers import set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from umbrella.arguments import DataArguments, ModelArguments, TrainArguments, parse_arguments
+from umbrella.augmentation import Augmentation, SetEpoch
 from umbrella.batch_check import check_batch
 from umbrella.collator import ConversationCollator
 from umbrella.command import run
@@ -47,12 +48,14 @@ def main():
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_args.model_name_or_path)
     recipe = resolve_recipe(asked_for(data_args), processor, model_args.model_name_or_path)
-    transform = ConversationTransform(
-        processor, **recipe.transform_options(), max_length=data_args.max_length, on_overflow=data_args.on_overflow
-    )
+    options = recipe.transform_options() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
+    augmentation = Augmentation(training_args.seed, training_args.augment_strength) if training_args.augment else None
+    transform = ConversationTransform(processor, **options, augment=augmentation)
     for rows in filter(None, (train_rows, eval_rows)):
         check_texts(rows, transform.encoder)
-        rows.set_transform(transform)
+    train_rows.set_transform(transform)
+    if eval_rows is not None:
+        eval_rows.set_transform(ConversationTransform(processor, **options))
     model = load_model(model_args.model_name_or_path, seed=training_args.seed)
     check_fits(model, processor, recipe.image_size)
 
@@ -64,7 +67,7 @@ def main():
         train_dataset=train_rows,
         eval_dataset=eval_rows,
         processing_class=processor,
-        callbacks=[SaveRecipe(recipe)],
+        callbacks=[SaveRecipe(recipe), *([SetEpoch(augmentation)] if augmentation else [])],
     )
     if training_args.check_batch:
         check_batch(trainer)

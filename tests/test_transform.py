@@ -198,7 +198,8 @@ def test_a_processor_that_states_no_size_takes_any_multiple_of_its_patches():
 
 # ------------------------------------------------------------------------------------------------ properties
 
-WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=12)
+# Without "<", which every control token of the families has: text that spells one is refused, see test_conversations.
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc"), exclude_characters="<"), max_size=12)
 USER_ITEMS = st.lists(st.one_of(st.none(), WORDS), min_size=1, max_size=4)
 TURNS = st.lists(st.tuples(USER_ITEMS, WORDS.filter(str.strip)), min_size=1, max_size=4)
 

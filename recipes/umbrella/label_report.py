@@ -21,7 +21,7 @@ MOST_BINS, MOST_BLOCKS, MOST_SHOWN = 12, 40, 10
 class BlankTransform(ConversationTransform):
     """A ConversationTransform that shows blank scans: how many tokens a row has depends on shapes only."""
 
-    def load_images(self, scan: dict) -> np.ndarray:
+    def load_images(self, row: dict, number: int) -> np.ndarray:
         return np.zeros((self.n_images, 3, self.image_size, self.image_size), np.float32)
 
 

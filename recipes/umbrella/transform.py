@@ -1,11 +1,12 @@
 """Rows → examples: loads the scans that a row names, makes views of them and encodes the conversation."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from umbrella.conversations import ConversationEncoder, ConversationError
-from umbrella.views import compose_view, cut_slice, n_images, view_planes
+from umbrella.views import compose_view, cut_slice, make_view, n_images, view_planes
 from umbrella.volumes import ScanError, read_scan
 
 ON_OVERFLOW = ("drop_turns", "raise")
@@ -92,6 +93,8 @@ class ConversationTransform:
         max_length: most tokens of an example, image tokens counted.
         on_overflow: "drop_turns" (oldest whole exchanges go, with their scans) or "raise".
         add_generation_prompt: leave the last answer out and prompt for it (evaluation).
+        augment: changes the volumes in training, see `umbrella.augmentation.Augmentation`; None leaves them as they
+            are. It takes (volume in [0, 1], spacing_mm, task_id, number of the scan in its row) and returns a volume.
 
     Returns, for a dict of lists as datasets hands it, a dict of lists: `input_ids`, `attention_mask`, `labels` and
     other keys of T ints a row; `pixel_values` (n, 3, H, W) and the processor's other image keys as tensors, None
@@ -111,7 +114,13 @@ class ConversationTransform:
         max_length: int = 2048,
         on_overflow: str = "drop_turns",
         add_generation_prompt: bool = False,
+        augment: Callable[[np.ndarray, np.ndarray, str, int], np.ndarray] | None = None,
     ):
+        if augment is not None and (add_generation_prompt or not normalize):
+            raise ValueError(
+                "augment: expected add_generation_prompt=False (training) and normalize=True; found "
+                f"add_generation_prompt={add_generation_prompt}, normalize={normalize}"
+            )
         if on_overflow not in ON_OVERFLOW:
             raise ValueError(f"on_overflow: expected one of {', '.join(ON_OVERFLOW)}, found {on_overflow!r}")
         self.processor = processor
@@ -119,7 +128,7 @@ class ConversationTransform:
         self.image_size = resolve_image_size(processor, image_size)
         self.normalize, self.standardize = normalize, standardize
         self.max_length, self.on_overflow = max_length, on_overflow
-        self.add_generation_prompt = add_generation_prompt
+        self.add_generation_prompt, self.augment = add_generation_prompt, augment
         # The view is already what the encoder eats: the processor must neither resize nor rescale it.
         self.encoder = ConversationEncoder(
             processor,
@@ -140,17 +149,30 @@ class ConversationTransform:
     def encode_row(self, row: dict) -> dict:
         """One row → one example."""
         try:
-            images = [image for scan in row["images"] for image in self.load_images(scan)]
+            images = [image for number in range(len(row["images"])) for image in self.load_images(row, number)]
             encoded = self._encode(row, images)
         except (ScanError, ConversationError) as error:
             raise type(error)(f"{row['source']}: {error}") from error
         return encoded | {"metadata": row["metadata"], "task_id": row["task_id"]}
 
-    def load_images(self, scan: dict) -> np.ndarray:
-        """The views of one scan, (n_images, 3, image_size, image_size); its `bytes` where the row has them, else
-        its path."""
+    def load_images(self, row: dict, number: int) -> np.ndarray:
+        """The views of one scan of a row, (n_images, 3, image_size, image_size); its `bytes` where the row has them,
+        else its path."""
+        scan = row["images"][number]
         source = scan.get("bytes") or scan["path"]
-        return load_view(source, scan["modality"], self.view, self.image_size, self.normalize, self.standardize)
+        if self.augment is None:
+            return load_view(source, scan["modality"], self.view, self.image_size, self.normalize, self.standardize)
+        return self._load_augmented(source, scan["modality"], row["task_id"], number)
+
+    def _load_augmented(self, source: str | bytes, modality: str, task_id: str, number: int) -> np.ndarray:
+        scan = read_scan(source, modality, normalize=True, standardize=False)
+        volume = self.augment(scan.intensity.apply(scan.stored), scan.spacing_mm, task_id, number)
+        if self.standardize:  # after, not before: mean and variance are then those of every other scan
+            volume = ((volume - volume.mean(dtype=np.float64)) / volume.std(dtype=np.float64)).astype(np.float32)
+        try:
+            return make_view(volume, self.view, self.image_size, scan.spacing_mm)
+        except ValueError as error:
+            raise ScanError(f"{scan.name}: {error}") from error
 
     def _encode(self, row: dict, images: list[np.ndarray]) -> dict:
         turns = _repeat_image_items(row["conversations"], self.n_images)

@@ -1,0 +1,92 @@
+"""The main job: conversations in, a trained and evaluated model out; on real scans, and to its figures."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import eval as evaluation
+import generate_longitudinal_change_conversations as longitudinal
+import generate_sex_comparison_conversations as sex_comparison
+import pytest
+import train
+
+ROOT = Path(__file__).parent.parent
+
+
+def package_folder(name):
+    return Path(importlib.util.find_spec(name).submodule_search_locations[0])
+
+
+def make_conversation(task_id, label, scans):
+    """One exchange a scan; `scans` is [(path, modality)]."""
+    turns = []
+    for path, modality in scans:
+        turns += [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "image", "modality": modality, "image_path": str(path)},
+                    {"type": "text", "text": "Is this head or function?"},
+                ],
+            },
+            {"role": "assistant", "content": [{"type": "text", "text": f"This is {label}."}]},
+        ]
+    return {
+        "task_id": task_id,
+        "task_type": "T1",
+        "subject_ids": [task_id] * len(scans),
+        "modalities": [modality for _, modality in scans],
+        "images": [{"path": str(path), "token": "<image>", "modality": modality} for path, modality in scans],
+        "conversations": turns,
+        "metadata": {"subject_id": task_id, "subject_label": label},
+    }
+
+
+def test_real_scans_are_built_trained_on_and_evaluated(call, tmp_path):
+    mni152 = package_folder("nilearn") / "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
+    nibabel_data = package_folder("nibabel") / "tests/data"
+    anatomical, functional = nibabel_data / "anatomical.nii", nibabel_data / "functional.nii"
+    for split in ("train", "test"):
+        rows = [
+            make_conversation(f"{split}-mni152", "head", [(mni152, "sMRI")]),
+            make_conversation(f"{split}-anatomical", "head", [(anatomical, "sMRI")]),
+            make_conversation(f"{split}-functional", "function", [(functional, "fMRI")]),
+            make_conversation(f"{split}-both", "function", [(anatomical, "sMRI"), (functional, "fMRI")]),
+        ]
+        (tmp_path / "data" / split).mkdir(parents=True)
+        (tmp_path / "data" / split / "real.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    flags = ("--max_steps", 2, "--batch_size", 2, "--learning_rate", "1e-3", "--view", "triplanar")
+    call(train, "--json_dir", "data", "--output_dir", "run", *flags)
+    history = json.loads((tmp_path / "run/trainer_state.json").read_text())["log_history"]
+    assert history[-1]["step"] == 2
+    call(evaluation, "--model_name_or_path", "run", "--json_dir", "data", "--split", "test")
+    predictions = [json.loads(line) for line in (tmp_path / "run/eval/predictions.jsonl").read_text().splitlines()]
+    assert [line["task_id"] for line in predictions] == [
+        f"test-{name}" for name in ("mni152", "anatomical", "functional", "both")
+    ]
+    assert json.loads((tmp_path / "run/eval/metrics.json").read_text())["n"] == 4
+
+
+def run_recipe(call, generator, name, tmp_path):
+    """Generate the default data, train the shipped recipe, evaluate: metrics.json."""
+    generator.main(["--output_dir", str(tmp_path / "data")])
+    recipe = ROOT / "recipes/configs" / name
+    call(train, recipe, "--json_dir", "data", "--output_dir", "run", "--eval_strategy", "no")
+    call(evaluation, "--model_name_or_path", "run", "--json_dir", "data", "--split", "test")
+    return json.loads((tmp_path / "run/eval/metrics.json").read_text())
+
+
+@pytest.mark.slow
+def test_quickstart_learns_sex_and_falls_to_chance_with_other_scans(call, tmp_path):
+    metrics = run_recipe(call, sex_comparison, "quickstart.yaml", tmp_path)
+    assert metrics["n"] == 200
+    assert metrics["accuracy"] >= 0.90
+    assert 0.35 <= metrics["accuracy_scans_shuffled"] <= 0.65
+
+
+@pytest.mark.slow
+def test_longitudinal_recipe_uses_the_first_scan(call, tmp_path):
+    metrics = run_recipe(call, longitudinal, "longitudinal.yaml", tmp_path)
+    assert metrics["n"] == 200
+    assert metrics["accuracy"] >= 0.90
+    assert metrics["accuracy_reference_reversed"] <= 0.15

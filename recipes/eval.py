@@ -1,83 +1,101 @@
-"""Evaluate a model on a split: greedy answers, accuracy, and the same with exchanged scans.
+"""Evaluate a model on a split: answers, metrics with intervals, controls with exchanged scans, and a report.
 
     python recipes/eval.py --model_name_or_path runs/quickstart --json_dir sample_data/sex_comparison_conversations
+    accelerate launch --num_processes 4 recipes/eval.py --model_name_or_path MODEL --json_dir DATA
 
-Writes predictions.jsonl and metrics.json into --output_dir (default: the model's folder, eval/).
+Writes predictions.jsonl, controls.jsonl, metrics.json and report.html into --output_dir (default: the model's folder,
+eval/). A run that was stopped continues where it was.
 """
 
 import json
 from pathlib import Path
 
+from accelerate import PartialState
+
 from umbrella.arguments import DataArguments, EvalArguments, ModelArguments, parse_arguments
 from umbrella.command import run
-from umbrella.controls import permute_scans, reverse_references
-from umbrella.generation import generate_answers
-from umbrella.metrics import accuracy, parse_label
+from umbrella.controls import build_controls
+from umbrella.evaluation import Folder, collect_answers, describe_settings
+from umbrella.generation import Answerer
 from umbrella.modeling import check_fits, load_model, load_processor
-from umbrella.preflight import check_scans
+from umbrella.preflight import check_scans, check_world_size
+from umbrella.questions import find_question
 from umbrella.recipe import asked_for, resolve_recipe
-from umbrella.splits import find_labels, load_splits, pick_split
-from umbrella.transform import ConversationTransform
+from umbrella.results import subjects_of_rows
+from umbrella.scan_cache import CachingTransform, ViewCache
+from umbrella.selection import select_rows
+from umbrella.training_data import guard_against_leakage
 
 
 def main():
     # ------------------------------------------------------------------------------------------------ arguments
     model_args, data_args, eval_args = parse_arguments((ModelArguments, DataArguments, EvalArguments))
-    output_dir = Path(eval_args.output_dir or Path(model_args.model_name_or_path) / "eval")
+    model_name, split = model_args.model_name_or_path, eval_args.split
+    default_dir = Path(model_name) / ("eval" if split == "test" else f"eval_{split}")
+    folder = Folder(Path(eval_args.output_dir or default_dir))
+    state = PartialState(cpu=eval_args.use_cpu)
+    check_world_size(state.num_processes)
 
     # ------------------------------------------------------------------------------------------------ data
-    rows = pick_split(load_splits(data_args), eval_args.split)
-    labels = eval_args.labels.split(",") if eval_args.labels else find_labels(rows)
-    expected = [metadata["subject_label"] for metadata in rows["metadata"]]
-    check_scans(rows)
+    with state.main_process_first():
+        rows, selection = select_rows(data_args, eval_args)
+    question = find_question(rows, eval_args)
+    leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
+    if state.is_main_process:
+        check_scans(rows)
 
     # ------------------------------------------------------------------------------------------------ model
-    processor = load_processor(model_args.model_name_or_path)
-    recipe = resolve_recipe(asked_for(data_args), processor, model_args.model_name_or_path)
-    transform = ConversationTransform(
-        processor,
-        **recipe.transform_options(),
-        max_length=data_args.max_length,
-        on_overflow=data_args.on_overflow,
-        add_generation_prompt=True,
-    )
-    model = load_model(model_args.model_name_or_path).to("cpu" if eval_args.use_cpu else "cuda")
+    processor = load_processor(model_name)
+    recipe = resolve_recipe(asked_for(data_args), processor, model_name)
+    options = recipe.transform_options() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
+    views = ViewCache()
+    prompts = CachingTransform(processor, views, add_generation_prompt=True, **options)
+    answers = CachingTransform(processor, views, **options)
+    model = load_model(model_name).to(state.device)
     check_fits(model, processor, recipe.image_size)
 
     # ------------------------------------------------------------------------------------------------ answers
-    def answer(some_rows):
-        options = (eval_args.batch_size, eval_args.max_new_tokens, eval_args.num_workers)
-        return list(generate_answers(model, transform, some_rows, *options))
+    asked = {"seed": eval_args.seed, "max_new_tokens": eval_args.max_new_tokens, **options, **question.to_dict()}
+    if state.is_main_process:
+        folder.open(describe_settings(rows, split, model_name, **asked), eval_args.overwrite)
+    answerer = Answerer(
+        model,
+        prompts,
+        answers,
+        batch_size=eval_args.batch_size,
+        max_new_tokens=eval_args.max_new_tokens,
+        num_workers=eval_args.num_workers,
+        candidates=question.candidates(),
+    )
 
-    answers = answer(rows)
-    parsed = [parse_label(text, labels) for text in answers]
-    metrics = {"accuracy": accuracy(parsed, expected), "n": len(rows), "unparseable": parsed.count(None)}
-    if eval_args.controls:
-        permuted = answer(permute_scans(rows, eval_args.seed))
-        metrics["accuracy_scans_shuffled"] = accuracy([parse_label(text, labels) for text in permuted], expected)
-        reversing = reverse_references(rows, eval_args.seed)
-        if reversing is not None:
-            old_truth = [metadata["subject_label"] for metadata in reversing["metadata"]]
-            reversed_ = [parse_label(text, labels) for text in answer(reversing)]
-            metrics |= {"accuracy_reference_reversed": accuracy(reversed_, old_truth), "n_reversed": len(reversing)}
+    def to_prediction(row, answer):
+        prompt = prompts.encoder.render_prompt(row["conversations"])
+        return question.to_prediction(row, answer, prompt)
+
+    records, _ = collect_answers(answerer, rows, folder.predictions, to_prediction)
+
+    # ------------------------------------------------------------------------------------------------ controls
+    exchanged = {}
+    for control in build_controls(rows, eval_args.seed, eval_args.controls_n) if eval_args.controls else ():
+        prompts.blank = control.blank
+        to_record = question.to_control_record
+        got, _ = collect_answers(answerer, control.rows, folder.control_answers, to_record, control.name)
+        exchanged[control.name] = (control, got)
+    prompts.blank = False
 
     # ------------------------------------------------------------------------------------------------ save
-    output_dir.mkdir(parents=True, exist_ok=True)
-    with open(output_dir / "predictions.jsonl", "w", encoding="utf-8") as file:
-        for row, prediction, label in zip(rows, answers, parsed, strict=True):
-            line = {
-                "task_id": row["task_id"],
-                "prompt": transform.encoder.render_prompt(row["conversations"]),
-                "answer": row["conversations"][-1]["content"][-1]["text"],
-                "prediction": prediction,
-                "parsed_label": label,
-                "expected_label": row["metadata"]["subject_label"],
-            }
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    (output_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    if not state.is_main_process:
+        return
+    metrics = question.summarize(records, subjects_of_rows(rows), eval_args.bootstrap, eval_args.seed)
+    metrics |= question.compare(records, exchanged, subjects_of_rows(rows), eval_args.bootstrap)
+    metrics |= {"selection": selection.to_dict(), "leakage": leakage}
+    (folder.path / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     for name, value in metrics.items():
-        print(f"{name:<28} {value:.3f}" if isinstance(value, float) else f"{name:<28} {value}")
-    print(f"predictions.jsonl and metrics.json are in {output_dir}")
+        if isinstance(value, int | float):
+            print(f"{name:<28} {value:.3f}" if isinstance(value, float) else f"{name:<28} {value}")
+    for verdict in metrics["verdicts"].values():
+        print(verdict["sentence"])
+    print(f"predictions.jsonl and metrics.json are in {folder.path}")
 
 
 if __name__ == "__main__":

@@ -126,18 +126,54 @@ class EvalArguments:
 
     split: str = field(default="test", metadata={"help": "which split"})
     output_dir: str | None = field(
-        default=None, metadata={"help": "folder for predictions and metrics (default: MODEL/eval)"}
+        default=None, metadata={"help": "folder to write (default: MODEL/eval; MODEL/eval_SPLIT if not test)"}
     )
+    overwrite: bool = field(default=False, metadata={"help": "remove the predictions that are in the folder first"})
     batch_size: int = field(default=8, metadata={"help": "rows generated at once"})
     max_new_tokens: int = field(default=64, metadata={"help": "most tokens of an answer"})
+    task: str = field(
+        default="auto",
+        metadata={
+            "help": "kind of answer: regression where every subject_label is a number, else classification; or text",
+            "choices": ["auto", "classification", "regression", "text"],
+        },
+    )
     labels: str | None = field(
         default=None,
         metadata={"help": "labels to look for, as male,female (default: the split's subject_label values)"},
     )
-    controls: bool = field(default=True, metadata={"help": "also evaluate with exchanged scans"})
+    answer_template: str | None = field(
+        default=None,
+        metadata={
+            "help": "wording in which each label is scored, as 'This subject is {label}.' (default: the commonest)"
+        },
+    )
+    unit: str | None = field(default=None, metadata={"help": "unit of numbers in answers: years, kg/m2, ..."})
+    by: str | None = field(
+        default=None, metadata={"help": "accuracy by groups of these metadata, as sex,site,age_bin (bins of age)"}
+    )
+    confounds: str | None = field(
+        default=None,
+        metadata={"help": "metadata that may explain the labels, as age,site; head_volume is taken from the scans"},
+    )
+    controls: bool = field(default=True, metadata={"help": "also evaluate with exchanged, blank and no scans"})
+    controls_n: int = field(default=500, metadata={"help": "most rows of each control"})
+    baselines: bool = field(default=True, metadata={"help": "also fit simple models on the training split"})
+    bootstrap: int = field(default=1000, metadata={"help": "resamples for the 95 %% intervals"})
+    allow_subject_overlap: bool = field(
+        default=False, metadata={"help": "evaluate on subjects of the training data too; the report says so"}
+    )
+    report: bool = field(default=True, metadata={"help": "write report.html"})
     num_workers: int = field(default=0, metadata={"help": "processes that load scans"})
-    seed: int = field(default=0, metadata={"help": "of the exchange of scans"})
+    seed: int = field(default=0, metadata={"help": "of the exchange of scans and of the bootstrap"})
     use_cpu: bool = field(default=not HAS_CUDA, metadata={"help": "evaluate on the CPU"})
+
+    def __post_init__(self):
+        for name, least in (("batch_size", 1), ("max_new_tokens", 1), ("controls_n", 1), ("bootstrap", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"--{name}: expected at least {least}, found {getattr(self, name)}")
+        if self.answer_template is not None and "{label}" not in self.answer_template:
+            raise ValueError(f"--answer_template: expected {{label}} in it, found {self.answer_template!r}")
 
 
 @dataclass

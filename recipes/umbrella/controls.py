@@ -1,9 +1,62 @@
-"""Rows with exchanged scans: does the model look at them? A model that answers the same did not."""
+"""Rows with exchanged scans: does the model look at them? A model that answers the same did not.
+
+The reference scans of a row are all its scans but the last, the subject's scan is the last.
+"""
 
 import json
 import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Control:
+    """A variant of some rows, to be answered and compared with the answers to the rows as they are.
+
+    rows     the variant, a row for each of `indices`
+    indices  which of the evaluated rows these are
+    blank    show every scan as its own background
+    """
+
+    name: str
+    title: str
+    rows: Dataset
+    indices: list[int]
+    blank: bool = False
+
+
+def build_controls(rows: Dataset, seed: int, most_rows: int) -> list[Control]:
+    """All controls that the rows allow: those that need a reference only where rows have one, and so on.
+
+    most_rows  each control takes at most so many rows, drawn by `seed`; donors come from all rows.
+    """
+    every = list(range(len(rows)))
+    asked = sorted(random.Random(seed).sample(every, most_rows)) if len(every) > most_rows else every
+    with_scans = [i for i in asked if rows.with_format(None)[i]["images"]]
+    if not with_scans:
+        return []
+    permuted = permute_scans(rows, seed).select(with_scans)
+    controls = [Control("scans_shuffled", "all scans permuted among the rows", permuted, with_scans)]
+    exchanges = (
+        ("subject_swapped", "subject's scan of a subject with another label", swap_subjects(rows, seed)),
+        ("reference_same_label", "reference of another subject, same label", swap_references(rows, seed, True)),
+        ("reference_other_label", "reference of another subject, other label", swap_references(rows, seed, False)),
+        ("reference_reversed", "reference that reverses the true answer", find_reversing_references(rows, seed)),
+    )
+    for name, title, images in exchanges:
+        indices = [i for i in asked if i in images]
+        if indices:
+            exchanged = replace_scans(rows.select(indices), [images[i] for i in indices])
+            controls.append(Control(name, title, exchanged, indices))
+    chosen = rows.select(with_scans)
+    return [
+        *controls,
+        Control("scans_blanked", "all scans blank", chosen, with_scans, blank=True),
+        Control("text_only", "no scans, text only", remove_scans(chosen), with_scans),
+    ]
 
 
 def permute_scans(rows: Dataset, seed: int) -> Dataset:
@@ -27,8 +80,8 @@ def _derange(members: list[int], subjects: list[str | None], rng: random.Random)
     order = list(members)
     rng.shuffle(order)
     order.sort(key=lambda i: str(subjects[i]))  # stable: subjects together, their rows shuffled
-    counts = [sum(subjects[i] == subject for i in order) for subject in {subjects[i] for i in order}]
-    start = max(counts)  # a shift by the most rows of one subject leaves no subject in its place
+    # A shift by the most rows of one subject leaves no subject in its place.
+    start = max(Counter(subjects[i] for i in order).values())
     if start * 2 > len(order):
         start = len(order) // 2
     shift = rng.randint(start, len(order) - start) if len(order) > 1 else 0
@@ -36,34 +89,82 @@ def _derange(members: list[int], subjects: list[str | None], rng: random.Random)
     return [giver[member] for member in members]
 
 
-def reverse_references(rows: Dataset, seed: int) -> Dataset | None:
-    """Every row's reference scan exchanged for another subject's that reverses the true answer.
+def swap_subjects(rows: Dataset, seed: int) -> dict[int, list[dict]]:
+    """Row → its scans with the subject's exchanged for that of another subject with another label."""
+    images, metadata = _plain(rows)
+
+    def fits(i: int, j: int) -> bool:
+        ids = {metadata[i]["subject_id"], metadata[i]["reference_id"]}
+        return metadata[j]["subject_id"] not in ids and metadata[j]["subject_label"] != metadata[i]["subject_label"]
+
+    scanned = [i for i, scans in enumerate(images) if scans]
+    return {i: [*images[i][:-1], images[j][-1]] for i, j in _draw_donors(scanned, fits, seed).items()}
+
+
+def swap_references(rows: Dataset, seed: int, same_label: bool) -> dict[int, list[dict]]:
+    """Row → its scans with the first reference exchanged for that of another subject, of the same or another label."""
+    images, metadata = _plain(rows)
+
+    def fits(i: int, j: int) -> bool:
+        ids = {metadata[i]["subject_id"], metadata[i]["reference_id"]}
+        alike = metadata[j]["reference_label"] == metadata[i]["reference_label"]
+        return metadata[j]["reference_id"] not in ids and alike == same_label
+
+    compared = [i for i, scans in enumerate(images) if len(scans) > 1]
+    return {i: [images[j][0], *images[i][1:]] for i, j in _draw_donors(compared, fits, seed).items()}
+
+
+def find_reversing_references(rows: Dataset, seed: int) -> dict[int, list[dict]]:
+    """Row → its scans with the reference exchanged for another subject's that reverses the true answer.
 
     Needs the true sizes, `reference_size` and `subject_size` in the metadata: an answer about the change from the
-    first scan to the second is reversed by a first scan from the other side of the second one's size. Rows for
-    which no such scan exists are left out. None where the metadata hold no sizes.
+    first scan to the second is reversed by a first scan from the other side of the second one's size, by at least as
+    clear a change as the row's own. Rows for which no such scan exists are absent, and all where the metadata hold no
+    sizes.
     """
+    images, metadata = _plain(rows)
+    extras = [json.loads(entry["extra"] or "{}") for entry in metadata]
+    sizes = [(extra.get("reference_size"), extra.get("subject_size")) for extra in extras]
+
+    def fits(i: int, j: int) -> bool:
+        (reference, subject), (other, _) = sizes[i], sizes[j]
+        change = subject - reference
+        return metadata[j]["subject_id"] != metadata[i]["subject_id"] and (subject - other) * change <= -(change**2)
+
+    sized = [i for i, pair in enumerate(sizes) if None not in pair and pair[0] != pair[1] and len(images[i]) > 1]
+    return {i: [images[j][0], *images[i][1:]] for i, j in _draw_donors(sized, fits, seed).items()}
+
+
+def _plain(rows: Dataset) -> tuple[list, list]:
     plain = rows.with_format(None)
-    extras = [json.loads(metadata["extra"] or "{}") for metadata in plain["metadata"]]
-    if not all("reference_size" in extra and "subject_size" in extra for extra in extras):
-        return None
-    images, subjects = plain["images"], [metadata["subject_id"] for metadata in plain["metadata"]]
-    rng, kept, exchanged = random.Random(seed), [], []
-    for i, extra in enumerate(extras):
-        change = extra["subject_size"] - extra["reference_size"]
-        # At least as clear a change as the row's own, the other way.
-        reversing = [
-            j
-            for j, other in enumerate(extras)
-            if subjects[j] != subjects[i] and (extra["subject_size"] - other["reference_size"]) / change <= -1
-        ]
-        if reversing:
-            kept.append(i)
-            exchanged.append([images[rng.choice(reversing)][0], *images[i][1:]])
-    return replace_scans(rows.select(kept), exchanged)
+    return plain["images"][:], plain["metadata"][:]
+
+
+def _draw_donors(members: list[int], fits: Callable[[int, int], bool], seed: int) -> dict[int, int]:
+    """Member → one that fits it, drawn at random; members whom none fits are absent."""
+    rng, donors = random.Random(seed), {}
+    for i in members:
+        # Tries in random order: the first that fits is a fair draw among all that do.
+        donor = next((j for j in rng.sample(members, len(members)) if fits(i, j)), None)
+        if donor is not None:
+            donors[i] = donor
+    return donors
 
 
 def replace_scans(rows: Dataset, images: list[list[dict]]) -> Dataset:
     """The rows with other scans: `images` holds a list of {path, token, modality} a row."""
-    features = rows.features
-    return rows.with_format(None).remove_columns("images").add_column("images", images, feature=features["images"])
+    return _replace_column(rows, "images", images)
+
+
+def remove_scans(rows: Dataset) -> Dataset:
+    """The rows without scans: their conversations hold the text alone."""
+    turns = [
+        [{**turn, "content": [item for item in turn["content"] if item["type"] != "image"]} for turn in conversation]
+        for conversation in rows.with_format(None)["conversations"]
+    ]
+    return _replace_column(replace_scans(rows, [[] for _ in turns]), "conversations", turns)
+
+
+def _replace_column(rows: Dataset, name: str, values: list) -> Dataset:
+    feature = rows.features[name]
+    return rows.with_format(None).remove_columns(name).add_column(name, values, feature=feature)

@@ -1,0 +1,47 @@
+"""A file of answers, one JSON object a line, that a killed run can continue."""
+
+import json
+import os
+from pathlib import Path
+
+
+class AnswerFile:
+    """Lines are appended whole, in one write, and forced to disk; a line that a kill left half written is cut off.
+
+    Raises ValueError, with file and line, for a line that is not JSON.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def read(self) -> list[dict]:
+        """The records so far, in order."""
+        if not self.path.exists():
+            return []
+        lines = self.path.read_bytes().split(b"\n")[:-1]  # what follows the last line break is half a line
+        records = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                records.append(json.loads(line))
+            except ValueError as error:
+                raise ValueError(
+                    f"{self.path}:{number}: expected a JSON object, found {line[:60]!r}. "
+                    "Remove the line, or start anew with --overwrite."
+                ) from error
+        return records
+
+    def repair(self) -> None:
+        """Cut off what follows the last line break."""
+        if self.path.exists():
+            text = self.path.read_bytes()
+            if not text.endswith(b"\n"):
+                with open(self.path, "r+b") as file:
+                    file.truncate(text.rfind(b"\n") + 1)
+
+    def append(self, records: list[dict]) -> None:
+        """Add records."""
+        lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        with open(self.path, "ab") as file:
+            file.write(lines.encode())
+            file.flush()
+            os.fsync(file.fileno())

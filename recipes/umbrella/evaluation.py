@@ -1,0 +1,125 @@
+"""One evaluation of a model on a split: its settings, its answers on disk, and what they come to."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from accelerate import PartialState
+from datasets import Dataset
+
+from umbrella.answer_file import AnswerFile
+from umbrella.generation import Answer, Answerer
+from umbrella.run_record import fingerprint
+
+SETTINGS = "settings.json"
+SAMPLED_BYTES = 1024**2
+
+
+@dataclass(frozen=True)
+class Folder:
+    """An evaluation's output folder."""
+
+    path: Path
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.jsonl"
+
+    @property
+    def control_answers(self) -> Path:
+        return self.path / "controls.jsonl"
+
+    def open(self, settings: dict, overwrite: bool) -> None:
+        """Start the folder, or continue it where its settings are the same.
+
+        Raises ValueError, naming what differs, for a folder with answers to something else.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        if overwrite:
+            for path in (self.predictions, self.control_answers, self.path / SETTINGS):
+                path.unlink(missing_ok=True)
+        path = self.path / SETTINGS
+        if path.exists():
+            self._refuse_others(json.loads(path.read_text(encoding="utf-8")), settings)
+        elif self.predictions.exists():
+            raise ValueError(
+                f"{self.predictions}: expected {SETTINGS} beside it, which tells what was answered; found none. "
+                "Start anew with --overwrite, or choose another --output_dir"
+            )
+        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        for file in (self.predictions, self.control_answers):
+            AnswerFile(file).repair()
+
+    def _refuse_others(self, found: dict, settings: dict) -> None:
+        for name, value in settings.items():
+            if found.get(name) != value:
+                raise ValueError(
+                    f"{self.path}: expected predictions for {name} {value!r}, found those for {found.get(name)!r}. "
+                    "Start anew with --overwrite, or choose another --output_dir"
+                )
+
+
+def describe_settings(rows: Dataset, split: str, model_name_or_path: str, **options) -> dict:
+    """What the answers depend on; a folder holds answers for one such set."""
+    return {"split": split, "data": fingerprint(rows), "model": fingerprint_model(model_name_or_path), **options}
+
+
+def fingerprint_model(model_name_or_path: str) -> str:
+    """Tells one set of weights from another: sha256 of names, sizes and first and last megabyte of the weight files.
+
+    A model that is not a folder has its name.
+    """
+    files = sorted(Path(model_name_or_path).glob("*.safetensors")) if Path(model_name_or_path).is_dir() else []
+    if not files:
+        return model_name_or_path
+    digest = hashlib.sha256()
+    for path in files:
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}".encode())
+        with open(path, "rb") as file:
+            digest.update(file.read(SAMPLED_BYTES))
+            file.seek(max(0, size - SAMPLED_BYTES))
+            digest.update(file.read())
+    return digest.hexdigest()
+
+
+def collect_answers(
+    answerer: Answerer,
+    rows: Dataset,
+    path: Path,
+    to_record: Callable[[dict, Answer], dict],
+    control: str | None = None,
+) -> tuple[list[dict], int]:
+    """Answer the rows whose records are not in the file yet. The main process appends them, batch by batch.
+
+    to_record  (row, answer) → what is kept; it gets `control` as a key where that is not None.
+    Returns the records in the rows' order, on every process, and how many of them are new.
+    """
+    state, file = PartialState(), AnswerFile(path)
+    state.wait_for_everyone()  # nobody reads while the main process still repairs or writes
+    done = {record["task_id"]: record for record in file.read() if record.get("control") == control}
+    state.wait_for_everyone()
+    plain = rows.with_format(None)
+    task_ids = list(plain["task_id"])
+    todo = [i for i, task_id in enumerate(task_ids) if task_id not in done]
+    answered = 0
+    if todo:
+        title = (control or "generating").replace("_", " ")
+        for answers in answerer.answer(plain.select(todo), title, score=control is None):
+            records = []
+            for i, answer in zip(todo[answered:], answers, strict=False):
+                record = to_record(plain[i], answer)
+                records.append(record if control is None else {"control": control, **record})
+            answered += len(records)
+            if state.is_main_process:
+                file.append(records)
+            done |= {record["task_id"]: record for record in records}
+    return [done[task_id] for task_id in task_ids], answered
+
+
+def probabilities_of(records: list[dict], labels: list[str]) -> np.ndarray:
+    """(n, len(labels)) probabilities of the labels in prediction records."""
+    return np.array([[record["probabilities"][label] for label in labels] for record in records])

@@ -1,0 +1,168 @@
+"""From prediction records to the numbers of metrics.json, each with its interval."""
+
+import json
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from datasets import Dataset
+
+from umbrella.evaluation import probabilities_of
+from umbrella.intervals import bootstrap, share_interval
+from umbrella.metrics import (
+    classification_metrics,
+    confusion,
+    encode,
+    explain_undefined,
+    majority_vote,
+    regression_metrics,
+)
+
+DECADE_YEARS = 10
+
+
+def subjects_of_rows(rows: Dataset) -> list[str]:
+    """The subject of each row; a row without one counts as a subject of its own."""
+    plain = rows.with_format(None)
+    return [
+        entry["subject_id"] or f"row {task_id}"
+        for entry, task_id in zip(plain["metadata"], plain["task_id"], strict=True)
+    ]
+
+
+def summarize_classification(
+    records: list[dict], subjects: list[str], labels: list[str], n_resamples: int, seed: int
+) -> dict:
+    """accuracy, n, unparseable, `metrics` (name → value and interval), confusion counts, the vote of each subject."""
+    parsed = [record["parsed_label"] for record in records]
+    expected = [record["expected_label"] for record in records]
+    true, predicted = encode(expected, labels), encode(parsed, labels)
+    probabilities = probabilities_of(records, labels)
+
+    def measure(rows: np.ndarray) -> dict[str, float]:
+        return classification_metrics(true[rows], predicted[rows], labels, probabilities[rows])
+
+    metrics = with_intervals(measure, subjects, n_resamples, seed)
+    metrics["accuracy"]["interval"] = share_interval(predicted == true, subjects, n_resamples, seed)
+    vote = majority_vote(subjects, parsed, expected)
+    return {
+        "accuracy": metrics["accuracy"]["value"],
+        "n": len(records),
+        "n_subjects": len(set(subjects)),
+        "unparseable": parsed.count(None),
+        "metrics": metrics,
+        "undefined": explain_undefined(true, labels, has_probabilities=True),
+        "confusion": {"labels": labels, "counts": confusion(parsed, expected, labels).tolist()},
+        "majority_vote": _summarize_vote(vote, n_resamples, seed),
+    }
+
+
+def _summarize_vote(vote: tuple[list, list] | None, n_resamples: int, seed: int) -> dict:
+    if vote is None:
+        return {"undefined": "rows of one subject have different true labels"}
+    right = [label == truth for label, truth in zip(*vote, strict=True)]
+    return {
+        "accuracy": sum(right) / len(right),
+        "interval": share_interval(right, range(len(right)), n_resamples, seed),
+        "n_subjects": len(right),
+    }
+
+
+def summarize_regression(records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
+    """n, unparseable and `metrics` of the numbers in the answers."""
+    predicted = np.array([record["parsed_number"] for record in records], object)
+    expected = np.array([record["expected_number"] for record in records], float)
+
+    def measure(rows: np.ndarray) -> dict[str, float]:
+        return regression_metrics(predicted[rows], expected[rows])
+
+    return {
+        "n": len(records),
+        "n_subjects": len(set(subjects)),
+        "unparseable": predicted.tolist().count(None),
+        "metrics": with_intervals(measure, subjects, n_resamples, seed),
+    }
+
+
+def summarize_text(records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
+    """n and `metrics` of the answers against the rows' own."""
+    from umbrella.text_metrics import TextMetrics  # its packages are needed for free text only
+
+    measure = TextMetrics([record["prediction"] for record in records], [record["answer"] for record in records])
+    return {
+        "n": len(records),
+        "n_subjects": len(set(subjects)),
+        "unparseable": sum(not record["prediction"] for record in records),
+        "metrics": with_intervals(measure, subjects, n_resamples, seed),
+    }
+
+
+def with_intervals(
+    measure: Callable[[np.ndarray], dict[str, float]], subjects: Sequence[str], n_resamples: int, seed: int
+) -> dict[str, dict]:
+    """Name → {"value", "interval"} (None where one cannot be had) of what `measure` gives for row indices."""
+    values = measure(np.arange(len(subjects)))
+    intervals = bootstrap(measure, subjects, n_resamples, seed)
+    return {name: {"value": value, "interval": intervals.get(name)} for name, value in values.items()}
+
+
+def accuracy_by_group(
+    right: Sequence[bool], rows: Dataset, names: Sequence[str], n_resamples: int, seed: int
+) -> dict[str, dict[str, dict]]:
+    """Metadata name → group → {"accuracy", "interval", "n"}."""
+    subjects, result = subjects_of_rows(rows), {}
+    for name in names:
+        members: dict[str, list[int]] = {}
+        for i, group in enumerate(group_rows(rows, name)):
+            members.setdefault(group, []).append(i)
+        result[name] = {
+            group: {
+                "accuracy": float(np.mean([right[i] for i in indices])),
+                "interval": share_interval(
+                    [right[i] for i in indices], [subjects[i] for i in indices], n_resamples, seed
+                ),
+                "n": len(indices),
+            }
+            for group, indices in sorted(members.items())
+        }
+    return result
+
+
+def group_rows(rows: Dataset, name: str) -> list[str]:
+    """The group of each row by a name in its metadata. NAME_bin stands for bins of the number NAME where the metadata
+    hold no such name themselves: decades of age, quarters of all else. Rows without the value are "not stated".
+    """
+    values = read_metadata(rows, name, required=not name.endswith("_bin"))
+    if name.endswith("_bin") and all(value is None for value in values):
+        base = name.removesuffix("_bin")
+        return _bin(base, read_metadata(rows, base))
+    return ["not stated" if value is None else str(value) for value in values]
+
+
+def _bin(name: str, values: list) -> list[str]:
+    numbers = np.array([np.nan if value is None else float(value) for value in values])
+    if name == "age":
+        edges = np.arange(
+            np.nanmin(numbers) // DECADE_YEARS * DECADE_YEARS, np.nanmax(numbers) + DECADE_YEARS + 1, DECADE_YEARS
+        )
+    else:
+        edges = np.unique(np.nanquantile(numbers, [0, 0.25, 0.5, 0.75, 1]))
+    places = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, max(len(edges) - 2, 0))
+    last = [edges[min(place + 1, len(edges) - 1)] for place in places]
+    return [
+        "not stated" if np.isnan(number) else f"{edges[place]:g} to {end:g}"
+        for number, place, end in zip(numbers, places, last, strict=True)
+    ]
+
+
+def read_metadata(rows: Dataset, name: str, required: bool = True) -> list:
+    """One value a row, None where it has none: of the named fields of `metadata` or of the keys in its `extra`.
+
+    Raises ValueError that lists the names there are where no row has the value and it is required.
+    """
+    entries = rows.with_format(None)["metadata"]
+    merged = [{**json.loads(entry["extra"] or "{}"), **entry} for entry in entries]
+    values = [entry.get(name) for entry in merged]
+    if required and all(value is None for value in values):
+        names = sorted({key for entry in merged for key, value in entry.items() if value is not None} - {"extra"})
+        raise ValueError(f"{name}: expected a name in the rows' metadata, found none; there are {', '.join(names)}")
+    return values

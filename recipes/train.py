@@ -23,6 +23,7 @@ from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.run_record import write_run_record
 from umbrella.splits import load_splits, pick_split
 from umbrella.trainer import ConversationTrainer, SaveRecipe
+from umbrella.training_data import write_training_data
 from umbrella.transform import ConversationTransform
 
 
@@ -75,6 +76,7 @@ def main():
     if trainer.is_world_process_zero():
         seeds = {"seed": training_args.seed, "data_seed": training_args.data_seed}
         write_run_record(training_args.output_dir, splits, seeds, training_args.world_size)
+        write_training_data(training_args.output_dir, train_rows)
     if resume is not None and resume.lower() == "true":
         resume = get_last_checkpoint(training_args.output_dir)
     result = trainer.train(resume_from_checkpoint=resume)

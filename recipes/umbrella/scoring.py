@@ -46,7 +46,7 @@ def last_answer_mask(labels: torch.Tensor) -> torch.Tensor:
 
 
 def answer_log_likelihoods(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """(B, T, V) logits, (B, T) labels → (B,) log-likelihood in nats of each row's last answer, summed over its tokens."""
+    """(B, T, V) logits, (B, T) labels → (B,) log-likelihood of each row's last answer, in nats, summed over tokens."""
     mask = last_answer_mask(labels)[:, 1:]
     rows, positions = mask.nonzero(as_tuple=True)
     tokens = labels[:, 1:][mask]

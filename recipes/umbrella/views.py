@@ -6,6 +6,8 @@ On the picture, up is anterior (axial) or superior (coronal, sagittal). Left on 
 "neurological" convention) in axial and coronal slices; a sagittal slice has anterior on the right.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 VIEWS = "axial, coronal, sagittal, triplanar, slices:K, montage:K"
@@ -151,6 +153,7 @@ def make_cube(volume: np.ndarray, size: int, spacing_mm: np.ndarray) -> np.ndarr
     return cube.transpose(np.argsort(slowest_first))
 
 
+@lru_cache(maxsize=32)  # the scans of a study mostly share their grid
 def resize_weights(n: int, spacing_mm: float, size: int, side_mm: float) -> np.ndarray:
     """The matrix (size, n) that pads n voxels of `spacing_mm` with zeros to `side_mm` and resizes them to `size`
     pixels.
@@ -164,4 +167,6 @@ def resize_weights(n: int, spacing_mm: float, size: int, side_mm: float) -> np.n
     centres = (np.arange(size) + 0.5) * pixel - before - 0.5
     weights = np.maximum(0, 1 - np.abs(centres[:, None] - voxels) / max(1.0, pixel))
     weights /= weights.sum(axis=1, keepdims=True)
-    return weights[:, (voxels >= 0) & (voxels < n)].astype(np.float32)
+    weights = weights[:, (voxels >= 0) & (voxels < n)].astype(np.float32)
+    weights.flags.writeable = False
+    return weights

@@ -62,7 +62,7 @@ def test_parameters_and_defaults_are_the_guides():
         "standardize": True,
         "max_length": 2048,
         "add_generation_prompt": False,
-        "view": "axial",
+        "view": None,
         "on_overflow": "drop_turns",
         "task_types": None,
         "modalities": None,

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
 from umbrella.conversations import IGNORE_INDEX, format_conversation
+from umbrella.recipe import resolve_recipe
 from umbrella.transform import ConversationTransform
 from umbrella.volumes import load_image
 from umbrella_dataset import find_split_files, load_umbrella
@@ -34,18 +35,21 @@ class UMBRELLADataLoader(Dataset):
         tokenizer: the processor's own, or None; no other fits the processor.
         processor: the model's processor.
         image_root: the folder that relative scan paths count from. None: `json_dir`.
-        image_size: side of the images in pixels. None: what the processor states, 224 where it states none.
-        normalize, standardize: see `umbrella.volumes.load_image`.
+        image_size: side of the images in pixels. None: what the model was trained with, else what the processor
+            states, 224 where it states none.
+        normalize, standardize: see `umbrella.volumes.load_image`. Of a model that was trained without one of them,
+            True means what it was trained with.
         max_length: tokens a row, image tokens counted; shorter rows are padded to it, longer ones go by `on_overflow`.
         add_generation_prompt: leave the last answer out and prompt for it.
-        view: what is shown of a volume, see `umbrella.views`.
+        view: what is shown of a volume, see `umbrella.views`. None: what the model was trained with, else "axial".
         on_overflow: "drop_turns" (oldest whole exchanges go, with their scans) or "raise".
         task_types, modalities: keep only these rows. None: all.
 
     Raises:
         FormatError: invalid data, or a split that does not exist.
-        ValueError: a tokenizer that is not the processor's, an image size that its model cannot take, or a processor
-            that makes more of an image than `pixel_values` (n, 3, H, W).
+        ValueError: a tokenizer that is not the processor's, an image size that its model cannot take, another view,
+            image size or normalisation than the model was trained with, or a processor that makes more of an image
+            than `pixel_values` (n, 3, H, W).
         ScanError, ConversationError: on access to a row, with its file and line.
     """
 
@@ -62,14 +66,26 @@ class UMBRELLADataLoader(Dataset):
         max_length: int = 2048,
         add_generation_prompt: bool = False,
         *,
-        view: str = "axial",
+        view: str | None = None,
         on_overflow: str = "drop_turns",
         task_types: list[str] | None = None,
         modalities: list[str] | None = None,
     ):
         _check_processor(processor, tokenizer)
+        asked = {
+            "view": view,
+            "image_size": image_size,
+            # The guide's default cannot be told from a True that was asked for: it is no wish.
+            "normalize": None if normalize else False,
+            "standardize": None if standardize else False,
+        }
+        recipe = resolve_recipe(asked, processor, processor.tokenizer.name_or_path)
         transform = ConversationTransform(
-            processor, view, image_size, normalize, standardize, max_length, on_overflow, add_generation_prompt
+            processor,
+            **recipe.transform_options(),
+            max_length=max_length,
+            on_overflow=on_overflow,
+            add_generation_prompt=add_generation_prompt,
         )
         _check_image_keys(transform)
         self.json_dir, self.split, self.processor, self.max_length = json_dir, split, processor, max_length

@@ -40,7 +40,7 @@ def load_recipe(model_name_or_path: str) -> Recipe | None:
     """The recipe saved beside a model, in a folder or on the Hub; None for a model that has none."""
     folder = Path(model_name_or_path)
     path = folder / FILE_NAME
-    if not folder.is_dir():
+    if not folder.is_dir() and not folder.is_absolute():
         found = cached_file(
             model_name_or_path,
             FILE_NAME,
@@ -59,22 +59,28 @@ def resolve_recipe(asked: dict, processor, model_name_or_path: str) -> Recipe:
 
     Args:
         asked: view, image_size, normalize, standardize; None or absent means "no wish".
+        model_name_or_path: where the recipe may lie; "tiny" and "" (a processor that was built, not loaded) have none.
 
     Raises ValueError for a wish that contradicts the model's own recipe; shows both values.
     """
-    trained = None if model_name_or_path == "tiny" else load_recipe(model_name_or_path)
+    trained = None if model_name_or_path in ("tiny", "") else load_recipe(model_name_or_path)
     wishes = {name: value for name, value in asked.items() if value is not None}
     template = processor.chat_template
     prompt = "chatml" if template is None else hashlib.sha256(str(template).encode()).hexdigest()
     if trained is None:
         size = resolve_image_size(processor, wishes.pop("image_size", None))
         return Recipe(**{**DEFAULTS, **wishes}, image_size=size, label_rule=LABEL_RULE, prompt_template=prompt)
-    wishes |= {"label_rule": LABEL_RULE, "prompt_template": prompt}
     for name, value in wishes.items():
         if value != getattr(trained, name):
             raise ValueError(
                 f"{name}: {model_name_or_path} was trained with {getattr(trained, name)!r}, found {value!r}. "
-                f"Leave {name} out, or train with it."
+                f"Leave {name} out; to train it further with another, remove {FILE_NAME} beside it."
+            )
+    for name, value in (("label_rule", LABEL_RULE), ("prompt_template", prompt)):
+        if value != getattr(trained, name):
+            raise ValueError(
+                f"{name}: {model_name_or_path} was trained with {getattr(trained, name)!r}, found {value!r}. "
+                "Use the processor, and its chat template, that were saved with the model."
             )
     return trained
 

@@ -1,0 +1,118 @@
+"""The recipe travels with the model: evaluation and data loaders repeat what training did, or refuse."""
+
+import json
+
+import pytest
+from conversation_folder import write_folder
+from families import build_chatml
+
+from umbrella.arguments import DataArguments
+from umbrella.dataloaders import UMBRELLADataLoader
+from umbrella.modeling import load_processor
+from umbrella.recipe import FILE_NAME, Recipe, asked_for, load_recipe, resolve_recipe
+from umbrella.tiny_llava import build_tiny_processor
+
+SETTINGS = {"view": "coronal", "image_size": 64, "normalize": True, "standardize": False}
+
+
+def save_checkpoint(folder, **settings):
+    """A processor with the recipe beside it, as train.py leaves them. Returns the loaded processor and the folder."""
+    processor = build_tiny_processor(64)
+    processor.save_pretrained(folder)
+    resolve_recipe({**SETTINGS, **settings}, processor, "tiny").save(folder)
+    return load_processor(str(folder)), str(folder)
+
+
+def test_a_model_without_a_recipe_gets_what_is_asked_for_and_the_defaults_for_the_rest():
+    processor = build_tiny_processor(64)
+    assert resolve_recipe({"view": "slices:4", "normalize": None}, processor, "tiny").transform_options() == {
+        "view": "slices:4",
+        "image_size": 64,
+        "normalize": True,
+        "standardize": True,
+    }
+    with pytest.raises(ValueError, match=r"image_size: expected 64, .* found 48"):
+        resolve_recipe({"image_size": 48}, processor, "tiny")
+
+
+def test_a_checkpoints_recipe_goes_before_the_defaults(tmp_path):
+    processor, folder = save_checkpoint(tmp_path)
+    assert resolve_recipe({}, processor, folder) == load_recipe(folder)
+    assert resolve_recipe({}, processor, folder).transform_options() == SETTINGS
+    flags = asked_for(DataArguments(json_dir="data"))
+    assert resolve_recipe(flags, processor, folder).transform_options() == SETTINGS
+
+
+@pytest.mark.parametrize(
+    "name, trained, asked",
+    [
+        ("view", "'coronal'", "axial"),
+        ("image_size", "64", 224),
+        ("normalize", "True", False),
+        ("standardize", "False", True),
+    ],
+)
+def test_a_flag_that_contradicts_the_checkpoint_is_an_error_with_both_values(tmp_path, name, trained, asked):
+    processor, folder = save_checkpoint(tmp_path)
+    with pytest.raises(ValueError) as error:
+        resolve_recipe({name: asked}, processor, folder)
+    assert str(error.value).startswith(f"{name}: {folder} was trained with {trained}, found {asked!r}. Leave {name}")
+
+
+def test_a_flag_that_repeats_the_checkpoint_is_no_error(tmp_path):
+    processor, folder = save_checkpoint(tmp_path)
+    assert resolve_recipe(SETTINGS, processor, folder).transform_options() == SETTINGS
+
+
+def test_a_changed_chat_template_is_noticed(tmp_path):
+    processor, folder = save_checkpoint(tmp_path)
+    processor.chat_template += " "
+    with pytest.raises(ValueError, match=r"prompt_template: .* was trained with '[0-9a-f]{64}', found '[0-9a-f]{64}'"):
+        resolve_recipe({}, processor, folder)
+
+
+def test_a_processor_without_a_template_is_recorded_as_chatml():
+    assert resolve_recipe({}, build_chatml(), "tiny").prompt_template == "chatml"
+
+
+def test_another_label_rule_is_noticed(tmp_path):
+    processor, folder = save_checkpoint(tmp_path)
+    saved = json.loads((tmp_path / FILE_NAME).read_text())
+    (tmp_path / FILE_NAME).write_text(json.dumps(saved | {"label_rule": "everything, v0"}))
+    with pytest.raises(ValueError, match=r"label_rule: .* was trained with 'everything, v0', found"):
+        resolve_recipe({}, processor, folder)
+
+
+def test_a_recipe_is_saved_and_loaded_as_it_is(tmp_path):
+    recipe = Recipe("montage:3", 336, True, False, "rule", "chatml")
+    recipe.save(tmp_path)
+    assert load_recipe(str(tmp_path)) == recipe
+
+
+@pytest.mark.parametrize("name", ["/nowhere/at/all", "someone/some-model"])
+def test_a_model_that_has_no_recipe_has_none(name):
+    assert load_recipe(name) is None
+
+
+def test_a_recipe_in_the_working_folder_is_no_recipe_of_a_built_processor(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert resolve_recipe({}, build_tiny_processor(64), "").view == "axial"
+
+
+def test_data_loaders_read_the_recipe_beside_their_processor(tmp_path):
+    data = write_folder(tmp_path / "data", {"train": [1]})
+    processor, _ = save_checkpoint(tmp_path / "checkpoint")
+    ours = UMBRELLADataLoader(data, processor=processor)[0]["pixel_values"]
+    explicit = UMBRELLADataLoader(data, processor=build_tiny_processor(64), view="coronal", standardize=False)
+    assert ours.equal(explicit[0]["pixel_values"])
+    assert not ours.equal(UMBRELLADataLoader(data, processor=build_tiny_processor(64))[0]["pixel_values"])
+
+
+@pytest.mark.parametrize("option", [{"view": "axial"}, {"normalize": False}, {"image_size": 32}])
+def test_data_loaders_refuse_what_contradicts_the_recipe(tmp_path, option):
+    data = write_folder(tmp_path / "data", {"train": [0]})
+    processor, folder = save_checkpoint(tmp_path / "checkpoint")
+    ((name, value),) = option.items()
+    with pytest.raises(ValueError, match=f"{name}: {folder} was trained with .*, found {value!r}"):
+        UMBRELLADataLoader(data, processor=processor, **option)

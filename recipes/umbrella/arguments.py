@@ -3,6 +3,7 @@
 import difflib
 import json
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -198,16 +199,16 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = _Parser(dataclasses, allow_abbrev=False)
+    known = [option for action in parser._actions for option in action.option_strings]
     # The deepspeed launcher puts its own --local_rank=N in front.
     launcher = [argv.pop(0)] if argv and argv[0].startswith("--local_rank") else []
     try:
         from_yaml = read_yaml_flags(argv.pop(0)) if argv and argv[0].endswith((".yaml", ".yml")) else []
-        flags = translate_guide_spellings(launcher + from_yaml + argv)
+        flags = translate_guide_spellings(launcher + from_yaml + argv, known)
         *instances, unknown = parser.parse_args_into_dataclasses(flags, return_remaining_strings=True)
     except (ValueError, OSError, yaml.YAMLError) as error:
         parser.error(str(error))
     if unknown:
-        known = [option for action in parser._actions for option in action.option_strings]
         close = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
         parser.error(f"unknown argument {unknown[0]}" + (f": did you mean {close[0]}?" if close else ""))
     return tuple(instances)
@@ -227,17 +228,30 @@ def read_yaml_flags(path: str) -> list[str]:
         if isinstance(value, list):
             flags += value
         else:
-            flags.append(json.dumps(value) if isinstance(value, dict) else value)
+            flags.append(json.dumps(_type_scalars(value)) if isinstance(value, dict) else value)
     return flags
 
 
-def translate_guide_spellings(argv: list[str]) -> list[str]:
-    """The guide's flags in today's spelling: `--epochs 3` → `--num_train_epochs 3`."""
+def _type_scalars(value):
+    """Numbers and true, false, null within a mapping: as JSON has them; all else is text."""
+    if isinstance(value, dict):
+        return {key: _type_scalars(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_type_scalars(inner) for inner in value]
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
+
+
+def translate_guide_spellings(argv: list[str], known: Collection[str] = ()) -> list[str]:
+    """The guide's flags in today's spelling: `--epochs 3` → `--num_train_epochs 3`. Those that are `known` to the
+    recipe stay: evaluation has a --batch_size of its own."""
     translated, arguments = [], iter(argv)
     for argument in arguments:
         name, equals, value = argument.partition("=")
         today = GUIDE_SPELLINGS.get(name.removeprefix("--")) if name.startswith("--") else None
-        if today is None:
+        if today is None or name in known:
             translated.append(argument)
             continue
         value = value if equals else next(arguments, "")

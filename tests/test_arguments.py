@@ -1,0 +1,176 @@
+"""YAML and flags become options; what does not fit ends with one sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from umbrella.arguments import (
+    DataArguments,
+    EvalArguments,
+    ModelArguments,
+    TrainArguments,
+    parse_arguments,
+    read_yaml_flags,
+)
+
+TRAIN, EVAL = (ModelArguments, DataArguments, TrainArguments), (ModelArguments, DataArguments, EvalArguments)
+CONFIGS = Path(__file__).parents[1] / "recipes" / "configs"
+
+
+@pytest.fixture
+def parse(tmp_path):
+    """Parse train.py's flags, after those that it cannot do without."""
+
+    def parse_flags(*flags, yaml=None):
+        front = []
+        if yaml is not None:
+            (tmp_path / "recipe.yaml").write_text(yaml, encoding="utf-8")
+            front = [str(tmp_path / "recipe.yaml")]
+        return parse_arguments(TRAIN, [*front, "--json_dir", "data", "--output_dir", str(tmp_path / "out"), *flags])
+
+    return parse_flags
+
+
+@pytest.fixture
+def refuse(parse, capsys):
+    """Parse flags that must be refused. Returns what is printed."""
+
+    def parse_wrong(*flags, yaml=None):
+        with pytest.raises(SystemExit) as stop:
+            parse(*flags, yaml=yaml)
+        assert stop.value.code == 2
+        return capsys.readouterr().err
+
+    return parse_wrong
+
+
+# ------------------------------------------------------------------------------------------------ what is understood
+
+
+def test_defaults_are_the_guides(parse):
+    model, data, training = parse()
+    assert model.model_name_or_path == "tiny"
+    assert (data.max_length, data.on_overflow, data.view, data.image_size) == (2048, "drop_turns", None, None)
+    assert (training.learning_rate, training.num_train_epochs) == (2e-5, 3)
+    assert (training.per_device_train_batch_size, training.per_device_eval_batch_size) == (4, 4)
+    assert training.remove_unused_columns is False
+    assert training.augment is False
+
+
+def test_the_guides_spellings_mean_todays_flags(parse):
+    _, data, training = parse(
+        "--batch_size",
+        "8",
+        "--epochs=5",
+        "--learning_rate",
+        "1e-4",
+        "--max_length",
+        "512",
+        "--evaluation_strategy",
+        "no",
+    )
+    assert (training.per_device_train_batch_size, training.per_device_eval_batch_size) == (8, 8)
+    assert (training.num_train_epochs, training.learning_rate, data.max_length) == (5, 1e-4, 512)
+    assert training.eval_strategy == "no"
+
+
+def test_logging_dir_of_the_guide_is_taken(parse):
+    assert parse("--logging_dir", "runs/logs")[2].logging_dir == "runs/logs"
+
+
+def test_evaluation_has_a_batch_size_of_its_own():
+    options = parse_arguments(EVAL, ["--json_dir", "data", "--batch_size", "2"])[2]
+    assert options.batch_size == 2
+
+
+def test_numbers_of_a_yaml_are_numbers(parse):
+    *_, training = parse(yaml="learning_rate: 2e-4\nnum_train_epochs: 2\nwarmup_steps: 7\nbf16: false\n")
+    assert (training.learning_rate, training.num_train_epochs, training.warmup_steps) == (2e-4, 2, 7)
+    assert training.bf16 is False
+
+
+def test_a_yaml_takes_lists_mappings_and_both_spellings(parse):
+    _, data, training = parse(
+        yaml="task_types: [T1, T3]\nbatch_size: 2\neval_strategy: 'no'\n"
+        "gradient_checkpointing_kwargs:\n  use_reentrant: false\n"
+        "lr_scheduler_kwargs: {min_lr: 1e-6, name: cosine}\n"
+    )
+    assert data.task_types == ["T1", "T3"]
+    assert training.per_device_train_batch_size == 2
+    assert training.eval_strategy == "no"
+    assert training.gradient_checkpointing_kwargs == {"use_reentrant": False}
+    assert training.lr_scheduler_kwargs == {"min_lr": 1e-6, "name": "cosine"}
+
+
+def test_flags_win_over_the_yaml(parse):
+    _, data, training = parse(
+        "--epochs", "9", "--task_types", "T2", yaml="num_train_epochs: 2\nseed: 4\ntask_types: [T1, T3]\n"
+    )
+    assert (training.num_train_epochs, training.seed, data.task_types) == (9, 4, ["T2"])
+
+
+def test_the_deepspeed_launchers_local_rank_may_stand_in_front(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(f"json_dir: data\noutput_dir: {tmp_path}/out\nseed: 3\n")
+    *_, training = parse_arguments(TRAIN, ["--local_rank=0", str(tmp_path / "recipe.yaml"), "--seed", "5"])
+    assert training.seed == 5
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_that_ships_is_understood(path, tmp_path):
+    _, data, training = parse_arguments(TRAIN, [str(path), "--output_dir", str(tmp_path / "out")])
+    assert data.json_dir or data.dataset_name
+    assert read_yaml_flags(str(path))[::2].count("--learning_rate") == 1 and 1e-7 < training.learning_rate < 1e-1
+
+
+# ------------------------------------------------------------------------------------------------ what is refused
+
+
+def test_an_unknown_flag_is_refused_with_the_nearest_that_there_is(refuse):
+    error = refuse("--learning_rte", "1e-4")
+    assert "unknown argument --learning_rte: did you mean --learning_rate?" in error
+    assert error.count("\n") == 2  # two lines, not pages of usage
+
+
+def test_an_unknown_key_of_a_yaml_is_refused_too(refuse):
+    assert "unknown argument --max_lenght: did you mean --max_length?" in refuse(yaml="max_lenght: 512\n")
+
+
+def test_abbreviations_are_refused(refuse):
+    assert "unknown argument --learning" in refuse("--learning", "1e-4")
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (("--epochs", "many"), "invalid float value: 'many'"),
+        (("--on_overflow", "cut"), "invalid choice: 'cut'"),
+        (("--dataset_name", "someone/brains"), "exactly one of --json_dir FOLDER and --dataset_name NAME"),
+        (("leftover",), "unknown argument leftover"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused(refuse, flags, message):
+    assert message in refuse(*flags)
+
+
+def test_data_and_output_are_needed(capsys):
+    for flags, message in ((["--output_dir", "out"], "--json_dir FOLDER"), (["--json_dir", "data"], "--output_dir")):
+        with pytest.raises(SystemExit):
+            parse_arguments(TRAIN, flags)
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (None, "expected a YAML file with a recipe, found no such file"),
+        ("- a\n- b\n", "expected a mapping of flags to values, found list"),
+        ("a: [1\n", "expected ',' or ']'"),
+    ],
+)
+def test_a_yaml_that_is_no_recipe_is_refused(tmp_path, capsys, text, message):
+    path = tmp_path / "recipe.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SystemExit):
+        parse_arguments(TRAIN, [str(path)])
+    assert message in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""What is told to be wrong before a job starts."""
+
+import pytest
+from conversation_folder import write_folder, write_scan
+
+from umbrella.conversations import ConversationEncoder, ConversationError
+from umbrella.preflight import check_output_dir, check_scans, check_texts, check_world_size
+from umbrella.tiny_llava import build_tiny_processor
+from umbrella_dataset import load_umbrella
+
+
+def load_rows(folder):
+    return load_umbrella(str(folder), split="train")
+
+
+def test_all_scans_are_counted_once(tmp_path):
+    assert check_scans(load_rows(write_folder(tmp_path, {"train": [2, 0, 1]}))) == 3
+
+
+def test_every_unreadable_scan_is_named_with_its_row(tmp_path):
+    rows = load_rows(write_folder(tmp_path, {"train": [1, 2, 1]}))
+    (tmp_path / "train_0_0.nii").unlink()
+    whole = (tmp_path / "train_1_1.nii").read_bytes()
+    (tmp_path / "train_1_1.nii").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "train_2_0.nii").write_bytes(b"no scan at all")
+    with pytest.raises(SystemExit) as stop:
+        check_scans(rows)
+    message = str(stop.value)
+    assert message.startswith("error: 3 of 4 scans cannot be read:\n")
+    for number, name in ((0, "train_0_0.nii"), (1, "train_1_1.nii"), (2, "train_2_0.nii")):
+        assert f"train/train_{number}.json: " in message and name in message
+    assert "--image_root" in message
+
+
+def test_the_first_ten_of_many_unreadable_scans_are_named(tmp_path):
+    rows = load_rows(write_folder(tmp_path, {"train": [1] * 13}))
+    for scan in tmp_path.glob("*.nii"):
+        scan.unlink()
+    with pytest.raises(SystemExit) as stop:
+        check_scans(rows)
+    assert str(stop.value).count(".json: ") == 10
+    assert "... and 3 more" in str(stop.value)
+
+
+def test_scans_whose_bytes_are_in_the_row_are_not_looked_for():
+    scan = {"path": "sub-01.nii", "modality": "sMRI", "bytes": b"..."}
+    assert check_scans({"images": [[scan]], "source": ["train/0"]}) == 0
+
+
+def test_text_that_spells_a_control_token_is_found_with_its_row(tmp_path):
+    folder = write_folder(tmp_path, {"train": [0, 0]})
+    encoder = ConversationEncoder(build_tiny_processor(32))
+    check_texts(load_rows(folder), encoder)
+    path = folder / "train" / "train_1.json"
+    path.write_text(path.read_text().replace("The subject is female.", "female<|im_end|>"))
+    with pytest.raises(ConversationError, match=r"^train/train_1\.json: conversations\[1\]: .*'<\|im_end\|>'"):
+        check_texts(load_rows(folder), encoder)
+
+
+def test_a_world_of_another_size_than_the_launcher_started_is_refused(monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    check_world_size(2)
+    assert capsys.readouterr().out == "world size: 2\n"
+    with pytest.raises(SystemExit, match=r"expected 2 processes that train together, .*; found a world size of 1"):
+        check_world_size(1)
+    monkeypatch.delenv("WORLD_SIZE")
+    check_world_size(1)
+
+
+def test_an_output_folder_with_an_earlier_run_is_refused_unless_it_goes_on(tmp_path):
+    folder = tmp_path / "run"
+    check_output_dir(str(folder), resumes=False)
+    folder.mkdir()
+    check_output_dir(str(folder), resumes=False)
+    write_scan(folder / "something.nii", seed=0)
+    check_output_dir(str(folder), resumes=True)
+    with pytest.raises(SystemExit, match=r"found an earlier run\. Continue it with --resume_from_checkpoint true"):
+        check_output_dir(str(folder), resumes=False)
+    with pytest.raises(SystemExit, match="expected a folder to write to, found a file"):
+        check_output_dir(str(folder / "something.nii"), resumes=True)

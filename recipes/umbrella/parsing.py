@@ -10,7 +10,7 @@ NEGATION = re.compile(
 CLAUSE_END = re.compile(r"[.!?;:,\n]")
 
 NUMBER = r"[-+−]?\d+(?:[.,]\d+)*"
-RANGE = re.compile(r"\d\s*(?:-|–|to)\s*\d")
+RANGE = re.compile(r"\d\s*(?:-|–|to|or)\s*\d|\bbetween\b", re.I)
 UNITS = {  # unit → what one of it is in the unit that answers are compared in
     "years": {"years": 1.0, "year": 1.0, "yrs": 1.0, "yr": 1.0, "y": 1.0, "months": 1 / 12, "month": 1 / 12},
     "kg/m2": {"kg/m2": 1.0, "kg/m²": 1.0, "kg/m^2": 1.0},

@@ -19,6 +19,18 @@ PACKAGES = ("umbrella-vlm", "torch", "transformers", "datasets", "accelerate", "
 def write_run_record(output_dir: str, splits: DatasetDict, seeds: dict[str, int], world_size: int) -> None:
     """Write `run.json`: command, versions, hardware, seeds and the fingerprint of each split."""
     record = {
+        **describe_process(world_size),
+        "seeds": seeds,
+        "data": {name: {"rows": len(rows), "sha256": fingerprint(rows)} for name, rows in splits.items()},
+    }
+    path = Path(output_dir) / "run.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def describe_process(world_size: int) -> dict:
+    """The command that runs now, when it started, versions and hardware."""
+    return {
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
@@ -28,12 +40,7 @@ def write_run_record(output_dir: str, splits: DatasetDict, seeds: dict[str, int]
             "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
             "processes": world_size,
         },
-        "seeds": seeds,
-        "data": {name: {"rows": len(rows), "sha256": fingerprint(rows)} for name, rows in splits.items()},
     }
-    path = Path(output_dir) / "run.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def fingerprint(rows) -> str:

@@ -1,0 +1,29 @@
+"""Labels read from answers, as a module of `evaluate`.
+
+evaluate.load("recipes/umbrella/evaluate_modules/umbrella_classification.py")
+"""
+
+import datasets
+import evaluate
+
+from umbrella.metrics import classification_metrics, encode
+from umbrella.parsing import parse_label
+
+
+class UmbrellaClassification(evaluate.Metric):
+    """Accuracy, sensitivity and specificity of the label that each answer names; see umbrella.metrics."""
+
+    def _info(self):
+        text = datasets.Value("string")
+        return evaluate.MetricInfo(
+            description=self.__doc__,
+            citation="",
+            inputs_description="predictions: answers of a model, as text. references: true labels.",
+            features=datasets.Features({"predictions": text, "references": text}),
+        )
+
+    def _compute(self, predictions, references, labels=None):
+        labels = sorted(set(references)) if labels is None else labels
+        parsed = [parse_label(text, labels) for text in predictions]
+        metrics = classification_metrics(encode(references, labels), encode(parsed, labels), labels)
+        return {**metrics, "unparseable": parsed.count(None)}

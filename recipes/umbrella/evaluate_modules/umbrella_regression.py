@@ -1,0 +1,28 @@
+"""Numbers read from answers, as a module of `evaluate`.
+
+evaluate.load("recipes/umbrella/evaluate_modules/umbrella_regression.py")
+"""
+
+import datasets
+import evaluate
+
+from umbrella.metrics import regression_metrics
+from umbrella.parsing import parse_number
+
+
+class UmbrellaRegression(evaluate.Metric):
+    """Errors and correlation of the number that each answer states; see umbrella.metrics."""
+
+    def _info(self):
+        text = datasets.Value("string")
+        return evaluate.MetricInfo(
+            description=self.__doc__,
+            citation="",
+            inputs_description="predictions: answers of a model, as text. references: true numbers, as text.",
+            features=datasets.Features({"predictions": text, "references": text}),
+        )
+
+    def _compute(self, predictions, references, unit=None):
+        parsed = [parse_number(text, unit) for text in predictions]
+        metrics = regression_metrics(parsed, [parse_number(text, unit) for text in references])
+        return {**metrics, "unparseable": parsed.count(None)}

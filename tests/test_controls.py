@@ -1,0 +1,148 @@
+"""Controls exchange what they say and nothing else; their sentences tell a model that looks from one that does not."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from umbrella.controls import build_controls, permute_scans, swap_references
+from umbrella.verdicts import compare_with_control, judge
+from umbrella_dataset import load_umbrella
+
+
+@pytest.fixture(scope="module")
+def rows(small_data):
+    """8 rows of 4 subjects, each with a reference scan and the subject's."""
+    return load_umbrella(str(small_data), split="test")
+
+
+@pytest.fixture(scope="module")
+def by_name(rows):
+    return {control.name: control for control in build_controls(rows, seed=0, most_rows=500)}
+
+
+@pytest.fixture(scope="module")
+def longitudinal(tmp_path_factory):
+    import generate_longitudinal_change_conversations as generator
+
+    folder = tmp_path_factory.mktemp("longitudinal") / "data"
+    generator.main(["--output_dir", str(folder), "--subjects_per_split", "8"])
+    return load_umbrella(str(folder), split="test")
+
+
+def facts(rows):
+    """A row's parts, by who is on the scans."""
+    label_of = {entry["subject_id"]: entry["subject_label"] for entry in rows["metadata"]}
+
+    def subject(scan):
+        return scan["path"].split("/")[-1].split("_")[0]
+
+    return [
+        SimpleNamespace(
+            reference=subject(images[0]),
+            subject=subject(images[1]),
+            labels=[label_of.get(subject(scan)) for scan in images],
+            text=json.dumps(turns),
+            metadata=entry,
+        )
+        for images, turns, entry in zip(rows["images"], rows["conversations"], rows["metadata"], strict=True)
+    ]
+
+
+def test_permuted_scans_are_those_of_the_split_and_never_the_subjects_own(rows):
+    permuted = permute_scans(rows, seed=0)
+    assert sorted(map(str, permuted["images"])) == sorted(map(str, rows["images"]))
+    for before, after in zip(facts(rows), facts(permuted), strict=True):
+        assert after.subject != before.subject
+        assert (after.text, after.metadata) == (before.text, before.metadata)
+    assert permute_scans(rows, seed=0)["images"] == permuted["images"] != permute_scans(rows, seed=1)["images"]
+
+
+def test_each_exchange_touches_one_scan_and_keeps_or_changes_its_label(rows, by_name):
+    expected = {  # control → (which scan is another's, whether its label is another)
+        "subject_swapped": (1, True),
+        "reference_same_label": (0, False),
+        "reference_other_label": (0, True),
+    }
+    for name, (place, other_label) in expected.items():
+        control = by_name[name]
+        for before, after in zip(facts(rows.select(control.indices)), facts(control.rows), strict=True):
+            who = [(before.reference, after.reference), (before.subject, after.subject)]
+            assert who[1 - place][0] == who[1 - place][1], name
+            assert who[place][0] != who[place][1], name
+            assert after.reference != after.subject, name
+            assert (before.labels[place] != after.labels[place]) == other_label, name
+            assert after.text == before.text
+
+
+def test_text_only_has_no_scan_and_every_word(rows, by_name):
+    control = by_name["text_only"]
+    assert control.rows["images"] == [[]] * 8
+    for before, after in zip(rows["conversations"], control.rows["conversations"], strict=True):
+        for turn, bare in zip(before, after, strict=True):
+            assert bare["content"] == [item for item in turn["content"] if item["type"] == "text"]
+
+
+def test_a_reversing_reference_lies_on_the_other_side_by_at_least_the_same_change(longitudinal):
+    controls = {control.name: control for control in build_controls(longitudinal, 0, 500)}
+    control = controls["reference_reversed"]
+    size_of = {
+        images[0]["path"]: json.loads(entry["extra"])["reference_size"]
+        for images, entry in zip(longitudinal["images"], longitudinal["metadata"], strict=True)
+    }
+    assert 0 < len(control.rows) < len(longitudinal)
+    for images, entry in zip(control.rows["images"], control.rows["metadata"], strict=True):
+        extra = json.loads(entry["extra"])
+        change = extra["subject_size"] - extra["reference_size"]
+        assert (extra["subject_size"] - size_of[images[0]["path"]]) / change <= -1
+    assert "reference_other_label" not in controls  # all references have the label "baseline"
+    assert "reference_reversed" not in {c.name for c in build_controls(longitudinal.select(range(1)), 0, 500)}
+
+
+def test_the_sex_task_has_no_sizes_hence_no_reversal_and_controls_n_bounds_the_rows(rows, by_name):
+    assert "reference_reversed" not in by_name
+    few = build_controls(rows, seed=0, most_rows=3)
+    assert max(len(control.rows) for control in few) == 3
+    assert len(set().union(*(control.indices for control in few))) == 3
+
+
+def test_rows_without_scans_have_no_controls(rows, by_name):
+    assert build_controls(by_name["text_only"].rows, 0, 500) == []
+    assert swap_references(by_name["text_only"].rows, 0, same_label=True) == {}
+
+
+def make_control(real, control, expected):
+    """100 subjects, a row each."""
+    return compare_with_control(real, control, expected, [f"s{i}" for i in range(len(real))], n_resamples=200)
+
+
+TRUTH = ["a", "b"] * 50
+REVERSED = ["b", "a"] * 50
+
+
+def test_a_model_that_reads_a_scan_is_told_from_one_that_does_not():
+    reads = make_control(TRUTH, REVERSED, TRUTH)
+    assert (reads["accuracy_real"], reads["accuracy"], reads["changed"]) == (1.0, 0.0, 1.0)
+    deaf = make_control(TRUTH, TRUTH, TRUTH)
+    assert (deaf["changed"], deaf["mcnemar_p"]) == (0.0, 1.0)
+    verdicts = judge({"subject_swapped": reads, "reference_reversed": deaf, "text_only": deaf})
+    assert [verdicts[key]["verdict"] for key in ("subject", "reference", "text")] == [
+        "uses",
+        "ignores",
+        "text suffices",
+    ]
+    assert verdicts["subject"]["sentence"].startswith("The model uses the subject's scan: exchanging it changes 100%")
+    assert verdicts["reference"]["sentence"].startswith("The model does not use the reference scan")
+
+
+def test_changed_answers_without_a_loss_are_a_reaction_not_a_use():
+    """A fifth of the answers change, as often from wrong to right as back."""
+    real = REVERSED[:10] + TRUTH[10:]
+    control = TRUTH[:10] + REVERSED[10:20] + TRUTH[20:]
+    result = make_control(real, control, TRUTH)
+    assert (result["changed"], result["accuracy"] == result["accuracy_real"]) == (0.2, True)
+    assert judge({"reference_other_label": result})["reference"]["verdict"] == "reacts"
+
+
+def test_two_unparseable_answers_are_no_change():
+    assert make_control([None] * 4, [None, None, None, "a"], TRUTH[:4])["changed"] == 0.25

@@ -1,0 +1,202 @@
+"""eval.py: the same answers whatever the batch, the processes or the interruptions; refusals; cheats caught."""
+
+import json
+import math
+import subprocess
+import sys
+
+import eval as evaluation
+import pytest
+import torch
+
+from umbrella.conversations import IGNORE_INDEX
+from umbrella.modeling import load_model, load_processor
+from umbrella.scoring import answer_log_likelihoods, find_answer_template, last_answer_mask
+from umbrella.training_data import write_training_data
+from umbrella_dataset import load_umbrella
+
+FAST = ("--max_length", 256, "--max_new_tokens", 6, "--bootstrap", 50, "--baselines", "false", "--report", "false")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """An untrained model's folder."""
+    folder = tmp_path_factory.mktemp("model")
+    load_model("tiny", seed=3).save_pretrained(folder)
+    load_processor("tiny").save_pretrained(folder)
+    return folder
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def evaluate_into(call, output_dir, model, data, *flags):
+    call(evaluation, "--model_name_or_path", model, "--json_dir", data, "--output_dir", output_dir, *FAST, *flags)
+    return read_lines(output_dir / "predictions.jsonl")
+
+
+def test_batches_of_1_and_8_give_the_same_answers_in_the_rows_order(call, tiny_model, small_data, tmp_path):
+    alone = evaluate_into(call, tmp_path / "1", tiny_model, small_data, "--batch_size", 1)
+    together = evaluate_into(call, tmp_path / "8", tiny_model, small_data, "--batch_size", 8)
+    assert [line["task_id"] for line in alone] == load_umbrella(str(small_data), split="test")["task_id"]
+    for one, other in zip(alone, together, strict=True):
+        assert one["prediction"] == other["prediction"]
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)
+        assert sum(one["probabilities"].values()) == pytest.approx(1)
+    for name in ("metrics.json", "controls.jsonl"):
+        assert (tmp_path / "1" / name).exists()
+    metrics = json.loads((tmp_path / "1/metrics.json").read_text())
+    assert {"accuracy", "n", "unparseable", "accuracy_scans_shuffled"} <= set(metrics)
+
+
+def test_a_stopped_run_goes_on_after_its_last_whole_line(call, tiny_model, small_data, tmp_path, monkeypatch):
+    whole = evaluate_into(call, tmp_path / "a", tiny_model, small_data, "--batch_size", 2)
+    text = (tmp_path / "a/predictions.jsonl").read_bytes()
+    cut = text[: text.index(b"\n", len(text) // 2) + 30]  # some lines and a piece of the next
+    (tmp_path / "a/predictions.jsonl").write_bytes(cut)
+    (tmp_path / "a/controls.jsonl").unlink()
+    resumed = evaluate_into(call, tmp_path / "a", tiny_model, small_data, "--batch_size", 2)
+    assert (tmp_path / "a/predictions.jsonl").read_bytes()[: len(cut) - 30] == cut[:-30]
+    assert [line["task_id"] for line in resumed] == [line["task_id"] for line in whole]
+    assert [line["prediction"] for line in resumed] == [line["prediction"] for line in whole]
+    # Nothing is left to do: the model is not asked again.
+    monkeypatch.setattr(evaluation.Answerer, "_ask", lambda *_: pytest.fail("asked again"))
+    evaluate_into(call, tmp_path / "a", tiny_model, small_data)
+
+
+@pytest.mark.slow
+def test_two_processes_write_what_one_writes(call, tiny_model, small_data, tmp_path, request):
+    one = evaluate_into(call, tmp_path / "one", tiny_model, small_data, "--batch_size", 3, "--controls", "false")
+    script = request.config.rootpath / "recipes/eval.py"
+    flags = ["--model_name_or_path", tiny_model, "--json_dir", small_data, "--output_dir", tmp_path / "two"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29617", script]
+    command = [*launch, *flags, *FAST, "--batch_size", 3, "--controls", "false", "--use_cpu", "true"]
+    subprocess.run([str(part) for part in command], check=True, cwd=tmp_path)
+    two = read_lines(tmp_path / "two/predictions.jsonl")
+    assert [(a["task_id"], a["prediction"]) for a in one] == [(b["task_id"], b["prediction"]) for b in two]
+
+
+def tell_the_answer(data):
+    """Write each row's true label into its question."""
+    for path in (data / "test").glob("*.json"):
+        record = json.loads(path.read_text())
+        for item in record["conversations"][-2]["content"]:
+            if item["type"] == "text":
+                item["text"] += f" The chart says {record['metadata']['subject_label']}."
+        path.write_text(json.dumps(record))
+
+
+def test_a_model_that_reads_the_answer_from_the_text_is_caught(call, data, tmp_path, monkeypatch):
+    """It is right in every row, and the controls say why."""
+    tell_the_answer(data)
+    tokenizer = load_processor("tiny").tokenizer
+
+    def cheat(self, input_ids, **_):
+        prompts = tokenizer.batch_decode(input_ids)
+        answers = [f"This subject is {prompt.split('The chart says ')[1].split('.')[0]}." for prompt in prompts]
+        tokens = tokenizer(answers, return_tensors="pt", padding=True)["input_ids"]
+        return torch.cat([input_ids, tokens], dim=1)
+
+    monkeypatch.setattr("transformers.LlavaForConditionalGeneration.generate", cheat)
+    evaluate_into(call, tmp_path / "out", "tiny", data)
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert (metrics["accuracy"], metrics["accuracy_scans_shuffled"], metrics["accuracy_text_only"]) == (1.0, 1.0, 1.0)
+    verdicts = {key: value["verdict"] for key, value in metrics["verdicts"].items()}
+    assert verdicts == {"subject": "ignores", "reference": "ignores", "text": "text suffices"}
+
+
+@pytest.fixture
+def refusal(call, tmp_path):
+    """Call eval.py; the sentence it ends with."""
+
+    def refusal(*flags):
+        with pytest.raises(SystemExit) as end:
+            call(evaluation, "--output_dir", tmp_path / "out", *FAST, "--controls", "false", *flags)
+        return str(end.value)
+
+    return refusal
+
+
+def change_metadata(folder, **changes):
+    for path in folder.glob("*.json"):
+        record = json.loads(path.read_text())
+        record["metadata"].update(changes)
+        path.write_text(json.dumps(record))
+
+
+def test_subjects_of_the_training_data_are_refused_references_included(call, refusal, tiny_model, data, tmp_path):
+    """Only a reference of a test row was trained on: refused all the same, unless told otherwise."""
+    model = tmp_path / "run"
+    load_model("tiny").save_pretrained(model)
+    load_processor("tiny").save_pretrained(model)
+    rows = load_umbrella(str(data), split="test")
+    reference = rows[0]["metadata"]["reference_id"]
+    trained = load_umbrella(str(data), split="train").map(
+        lambda row: {"subject_ids": [*row["subject_ids"], reference]}
+    )
+    write_training_data(model, trained)
+    assert reference not in (model / "training_data.json").read_text()
+    sentence = refusal("--model_name_or_path", model, "--json_dir", data)
+    assert f"found 1 of 4 in its training data, the first '{reference}'" in sentence
+    flags = ("--model_name_or_path", model, "--json_dir", data, "--output_dir", tmp_path / "out", *FAST)
+    call(evaluation, *flags, "--controls", "false", "--allow_subject_overlap", "true")
+    assert "WARNING: 1 of 4" in json.loads((tmp_path / "out/metrics.json").read_text())["leakage"]
+    write_training_data(model, load_umbrella(str(data), split="train"))
+    call(evaluation, *flags, "--controls", "false")
+    assert json.loads((tmp_path / "out/metrics.json").read_text())["leakage"].startswith("No subject")
+
+
+def test_a_modality_that_the_checkpoint_was_not_trained_on_is_refused(refusal, data, tmp_path):
+    rows = load_umbrella(str(data), split="train")
+    model = tmp_path / "run"
+    model.mkdir()
+    write_training_data(model, rows.map(lambda row: {"modalities": ["fMRI"] * len(row["modalities"])}))
+    sentence = refusal("--model_name_or_path", model, "--json_dir", data)
+    assert "expected scans of fMRI" in sentence and "found sMRI" in sentence
+
+
+def test_bad_input_ends_with_one_sentence(refusal, tiny_model, data, tmp_path):
+    model = ("--model_name_or_path", tiny_model, "--json_dir", data)
+    assert "expected one of train, validation, test" in refusal(*model, "--split", "holdout")
+    assert "T9" in refusal(*model, "--task_types", "T9")
+    assert "'female', the label of 4 rows, is not among them" in refusal(*model, "--labels", "male,other")
+    change_metadata(data / "validation", subject_label="male")
+    assert "found only 'male'" in refusal(*model, "--split", "validation")
+    change_metadata(data / "test", subject_label=None)
+    sentence = refusal(*model)
+    assert "metadata.subject_label" in sentence and "--task text" in sentence
+
+
+def test_predictions_of_another_split_in_the_folder_are_refused(call, refusal, tiny_model, data, tmp_path):
+    flags = ("--model_name_or_path", tiny_model, "--json_dir", data)
+    evaluate_into(call, tmp_path / "out", tiny_model, data, "--controls", "false")
+    sentence = refusal(*flags, "--split", "validation")
+    assert "expected predictions for split 'validation', found those for 'test'" in sentence
+    evaluate_into(call, tmp_path / "out", tiny_model, data, "--split", "validation", "--overwrite", "--controls", "0")
+    first = read_lines(tmp_path / "out/predictions.jsonl")[0]["task_id"]
+    assert first.startswith("sex_comparison_validation")
+
+
+def test_one_class_alone_says_that_auroc_is_undefined(call, tiny_model, data, tmp_path):
+    change_metadata(data / "test", subject_label="male")
+    evaluate_into(call, tmp_path / "out", tiny_model, data, "--labels", "female,male", "--controls", "false")
+    text = (tmp_path / "out/metrics.json").read_text()
+    assert json.loads(text)["undefined"]["auroc"] == "needs rows of each label; none has 'female'"
+    assert "NaN" not in text
+
+
+def test_answer_template_is_the_commonest_wording_that_all_labels_share():
+    answers = ["It is male.", "It is female.", "Male!", "Female!", "Male!", "Answer: male"]
+    expected = ["male", "female", "male", "female", "male", "male"]
+    assert find_answer_template(answers, expected, ["female", "male"]) == "{label}!"
+    assert find_answer_template(["he", "she"], ["male", "female"], ["female", "male"]) == "{label}"
+
+
+def test_log_likelihood_is_that_of_the_last_answer_alone():
+    """Two turns are supervised; uniform logits over 5 tokens give each of the last turn's 2 tokens log(1/5)."""
+    gap = IGNORE_INDEX
+    labels = torch.tensor([[gap, 1, 2, gap, gap, 3, 4, gap], [gap, gap, 1, gap, 2, 3, 4, gap]])
+    assert last_answer_mask(labels).nonzero().tolist() == [[0, 5], [0, 6], [1, 4], [1, 5], [1, 6]]
+    found = answer_log_likelihoods(torch.zeros(2, 8, 5), labels)
+    assert found.tolist() == pytest.approx([2 * math.log(1 / 5), 3 * math.log(1 / 5)])

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from umbrella.conversations import IGNORE_INDEX
-
+IGNORE_INDEX = -100  # torch.nn.CrossEntropyLoss leaves these positions out
 # Only the width of rows matters for speed on tensor cores; the mask says what is real.
 PAD_TO_MULTIPLE_OF = 8
 NOT_TENSORS = ("metadata", "task_id")

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 from tqdm import tqdm
@@ -23,17 +23,24 @@ def find_scan_problems(uses: Iterable) -> list[tuple[str, Problem]]:
     for use in uses:
         by_scan[use.path, use.modality].append(use)
     problems, by_voxels = [], defaultdict(list)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(_hash_voxels, by_scan, chunksize=SCANS_PER_TASK)
-        for scan, (digest, error) in zip(by_scan, tqdm(results, "Scans", len(by_scan), unit="scan"), strict=True):
-            if error is None:
-                by_voxels[digest] += by_scan[scan]
-            else:
-                expected = f"a whole, readable {scan[1]} scan"
-                problems += [(use.source, Problem("scan", "images", expected, error)) for use in by_scan[scan][:1]]
+    for scan, (digest, error) in hash_scans(by_scan):
+        if error is None:
+            by_voxels[digest] += by_scan[scan]
+        else:
+            expected = f"a whole, readable {scan[1]} scan"
+            problems += [(use.source, Problem("scan", "images", expected, error)) for use in by_scan[scan][:1]]
     for same in by_voxels.values():
         problems += _compare_owners(same)
     return problems
+
+
+def hash_scans(
+    scans: Collection[tuple[str, str]],
+) -> Iterator[tuple[tuple[str, str], tuple[bytes | None, str | None]]]:
+    """((path, modality), (sha256 of the voxels, None) or (None, why they cannot be read)) of each scan, in order."""
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(_hash_voxels, scans, chunksize=SCANS_PER_TASK)
+        yield from zip(scans, tqdm(results, "Scans", len(scans), unit="scan"), strict=True)
 
 
 def _hash_voxels(scan: tuple[str, str]) -> tuple[bytes | None, str | None]:

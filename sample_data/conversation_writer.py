@@ -8,6 +8,7 @@ A comparison is four turns:
     assistant  answer
 """
 
+import itertools
 import json
 import random
 from collections.abc import Iterable, Sequence
@@ -54,7 +55,14 @@ def make_comparison(
     `metadata` takes any JSON value; `subject_id` and `reference_id` are added from the scans.
     """
     introduction, acknowledgement, question, answer = wording
-    scans = (reference, subject)
+    turns = [[introduction, reference], [acknowledgement], [subject, question], [answer]]
+    ids = {"subject_id": subject.subject_id, "reference_id": reference.subject_id}
+    return make_conversation(task_id, task_type, turns, {**ids, **metadata})
+
+
+def make_conversation(task_id: str, task_type: str, turns: Sequence[Sequence[str | Scan]], metadata: dict) -> dict:
+    """One conversation of any number of turns, the user's first, then in alternation; a turn is texts and scans."""
+    scans = [item for turn in turns for item in turn if isinstance(item, Scan)]
     return {
         "task_id": task_id,
         "task_type": task_type,
@@ -62,12 +70,10 @@ def make_comparison(
         "modalities": [scan.modality for scan in scans],
         "images": [{"path": scan.path, "token": IMAGE_TOKEN, "modality": scan.modality} for scan in scans],
         "conversations": [
-            {"role": "user", "content": [_text_item(introduction), _image_item(reference)]},
-            {"role": "assistant", "content": [_text_item(acknowledgement)]},
-            {"role": "user", "content": [_image_item(subject), _text_item(question)]},
-            {"role": "assistant", "content": [_text_item(answer)]},
+            {"role": ("user", "assistant")[i % 2], "content": [_to_item(item) for item in turn]}
+            for i, turn in enumerate(turns)
         ],
-        "metadata": {"subject_id": subject.subject_id, "reference_id": reference.subject_id, **metadata},
+        "metadata": metadata,
     }
 
 
@@ -84,9 +90,28 @@ def write_conversations(records: Iterable[dict], folder: Path) -> int:
     return n_written
 
 
-def _text_item(text: str) -> dict:
-    return {"type": "text", "text": text}
+def write_shards(records: Iterable[dict], folder: Path, per_shard: int) -> int:
+    """Write the records to `folder/<folder's name>-00000.jsonl` and so on, one a line, and return how many.
+
+    Records are taken one at a time. The folder is made; no record makes no file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    records, n_written = iter(records), 0
+    for number in itertools.count():
+        shard = itertools.islice(records, per_shard)
+        first = next(shard, None)
+        if first is None:
+            return n_written
+        with open(folder / f"{folder.name}-{number:05d}.jsonl", "x", encoding="utf-8", newline="\n") as file:
+            for record in itertools.chain([first], shard):
+                file.write(_LINE_ENCODER.encode(record) + "\n")
+                n_written += 1
 
 
-def _image_item(scan: Scan) -> dict:
-    return {"type": "image", "modality": scan.modality, "image_path": scan.path}
+_LINE_ENCODER = json.JSONEncoder(ensure_ascii=False)
+
+
+def _to_item(item: str | Scan) -> dict:
+    if isinstance(item, str):
+        return {"type": "text", "text": item}
+    return {"type": "image", "modality": item.modality, "image_path": item.path}

@@ -1,23 +1,19 @@
 """What the sample generators share: options, scans made on all cores, a folder written whole or not at all."""
 
 import argparse
-import json
 import multiprocessing
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from conversation_writer import write_conversations
+from generated_folder import replace_folder
 from phantoms import Acquisition, Anatomy, make_scan, write_scan
 from tqdm import tqdm
 
 SPLITS = ("train", "validation", "test")
 N_SAMPLES = 10
-# Names every file that a generator wrote, so that a later run replaces those and never a user's own data.
-MANIFEST = "generated.json"
 
 
 @dataclass(frozen=True)
@@ -67,23 +63,14 @@ def generate_sample_folder(plan_split: PlanSplit, options: argparse.Namespace) -
 def write_sample_folder(output_dir: Path, records: dict[str, list[dict]], scans: list[ScanPlan]) -> None:
     """Make the scans and write `records` (split → conversations) into `output_dir`, then print what was written.
 
-    Everything is made in a hidden folder beside `output_dir` that takes its place at the end: an interrupted run
-    leaves nothing behind, a second run leaves no stale file. A folder that holds anything that no generator wrote is
-    refused (FileExistsError) before the work begins.
+    An interrupted run leaves nothing behind, and no user's file is replaced: see `replace_folder`.
     """
     output_dir = output_dir.expanduser().resolve()
-    _refuse_foreign_files(output_dir)
-    output_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output_dir.name}.", dir=output_dir.parent) as temporary:
-        folder = Path(temporary) / output_dir.name
+    with replace_folder(output_dir) as folder:
         counts = {split: write_conversations(records[split], folder / split) for split in SPLITS}
         counts["samples"] = write_conversations(records["train"][:N_SAMPLES], folder / "samples")
         _write_scans(folder, scans)
-        n_bytes = _write_manifest(folder)
-        _refuse_foreign_files(output_dir)
-        if output_dir.exists():
-            shutil.rmtree(output_dir)
-        folder.rename(output_dir)
+    n_bytes = sum(path.stat().st_size for path in output_dir.rglob("*") if path.is_file())
     print(f"Wrote {output_dir}")
     for name, count in counts.items():
         print(f"  {name + '/':<12} {count:>4} conversations")
@@ -102,30 +89,3 @@ def _write_scans(folder: Path, scans: list[ScanPlan]) -> None:
 def _write_one_scan(job: tuple[Path, ScanPlan]) -> None:
     folder, scan = job
     write_scan(folder / scan.path, make_scan(scan.anatomy, scan.acquisition), scan.acquisition.orientation)
-
-
-def _files_below(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
-
-
-def _write_manifest(folder: Path) -> int:
-    """Write the list of files; return their size in bytes."""
-    files = _files_below(folder)
-    text = json.dumps({"written_by": "the sample generators of Umbrella", "files": files}, indent=1)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
-    return sum((folder / file).stat().st_size for file in files)
-
-
-def _refuse_foreign_files(output_dir: Path) -> None:
-    if not output_dir.exists():
-        return
-    if not output_dir.is_dir():
-        raise FileExistsError(f"{output_dir}: expected a folder to write, found a file; choose another --output_dir")
-    manifest = output_dir / MANIFEST
-    ours = {MANIFEST, *json.loads(manifest.read_text(encoding="utf-8"))["files"]} if manifest.exists() else set()
-    foreign = [file for file in _files_below(output_dir) if file not in ours]
-    if foreign:
-        raise FileExistsError(
-            f"{output_dir}: expected an empty folder or one that a generator wrote (it is replaced), found "
-            f"{len(foreign)} other file(s), the first {foreign[0]}; move them away or choose another --output_dir"
-        )

@@ -1,0 +1,87 @@
+"""What every step of making conversations about a cohort shares: visits, exclusions, sentences about wrong names."""
+
+import csv
+import difflib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+MODALITIES = ("sMRI", "dMRI", "fMRI")
+MISSING = frozenset(("", "n/a", "na", "nan"))  # compared in lower case; "n/a" is BIDS's
+
+
+class CohortError(ValueError):
+    """What the user asked for does not fit the cohort; the message says how to mend it."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """A participant at one session; where a cohort has no sessions, the participant."""
+
+    participant_id: str
+    session: str  # without "ses-"; "" where there are no sessions
+    values: dict[str, str]  # the table's columns
+    scans: dict[str, str] = field(default_factory=dict)  # modality → absolute path
+
+
+class Exclusion(NamedTuple):
+    """Something that was found and is not used. `reason` is a short name to count by."""
+
+    participant_id: str
+    session: str
+    reason: str
+    detail: str
+
+
+class Exclusions:
+    """Everything left out so far."""
+
+    def __init__(self):
+        self.rows: list[Exclusion] = []
+
+    def add(self, reason: str, detail: str, participant_id: str = "", session: str = "") -> None:
+        self.rows.append(Exclusion(participant_id, session, reason, detail))
+
+    def add_visit(self, visit: Visit, reason: str, detail: str) -> None:
+        self.add(reason, detail, visit.participant_id, visit.session)
+
+    def count_reasons(self) -> Counter[str]:
+        return Counter(row.reason for row in self.rows)
+
+    def write(self, path: Path) -> None:
+        """Write a table sorted by participant, session, reason; the same exclusions give the same bytes."""
+        with open(path, "x", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+            writer.writerow(Exclusion._fields)
+            writer.writerows(sorted(self.rows))
+
+
+def is_missing(value: str | None) -> bool:
+    return value is None or value.strip().lower() in MISSING
+
+
+def to_key(participant_id: str) -> str:
+    """What two spellings of one participant share: "sub-01" and "01" are the same."""
+    return participant_id.strip().removeprefix("sub-")
+
+
+def check_column(name: str, columns: Iterable[str], source: str, option: str) -> None:
+    """Raises CohortError that shows the nearest names where a table has no such column."""
+    columns = list(columns)
+    if name not in columns:
+        raise CohortError(
+            f"{source}: {option}: expected a column of the table, found no {name!r}{suggest(name, columns)}"
+        )
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The nearest of the known names, else all of them, as the end of a sentence."""
+    known = list(known)
+    by_lower = {other.lower(): other for other in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
+    close += [lower for lower in by_lower if lower not in close and (name.lower() in lower or lower in name.lower())]
+    if close:
+        return f". Did you mean {' or '.join(by_lower[lower] for lower in close[:3])}?"
+    return f". There are: {', '.join(known[:30])}{', ...' if len(known) > 30 else ''}"

@@ -1,0 +1,130 @@
+"""Wordings of conversations from YAML (templates/*.yaml): which there are, which fits a target, which fields."""
+
+import string
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import yaml
+from cohort import CohortError, suggest
+
+FOLDER = Path(__file__).resolve().parent / "templates"
+FALLBACK = "value"  # for targets that no template names
+
+# What a wording may say. With a reference the last three are known too.
+_FIELDS = ("value", "value_with_unit", "unit", "target", "labels", "session")
+_REFERENCE_FIELDS = ("reference_value", "reference_value_with_unit", "reference_session")
+_TURNS = {"single": ("question", "answer"), "comparison": ("introduction", "acknowledgement", "question", "answer")}
+
+
+@dataclass(frozen=True)
+class Template:
+    """Several wordings of each turn, and what they are about."""
+
+    name: str
+    task: str
+    single: dict[str, list[str]] | None  # question, answer
+    comparison: dict[str, list[str]] | None  # introduction, acknowledgement, question, answer
+    targets: tuple[str, ...] = ()  # columns that this template is chosen for
+    labels: dict[str, str] = field(default_factory=dict)  # value in lower case → label
+    unit: str = ""
+    reference: str = ""  # the default of --reference
+    directions: tuple[str, str] | None = None  # labels of a change: decreased, increased
+
+    def with_wordings(self, section: str, wordings: dict[str, list[str]]) -> "Template":
+        return replace(self, **{section: wordings})
+
+
+def load_template(name_or_path: str) -> Template:
+    """A template of templates/ by its name, or a YAML file. Raises CohortError that names the file and the field."""
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = FOLDER / f"{name_or_path}.yaml"
+        if not path.is_file():
+            names = [file.stem for file in sorted(FOLDER.glob("*.yaml"))]
+            raise CohortError(
+                f"--template {name_or_path}: expected a .yaml file or the name of a template"
+                f"{suggest(name_or_path, names)}"
+            )
+    if not path.is_file():
+        raise CohortError(f"--template: expected a file, found none at {path}")
+    try:
+        # Labels as they are written: YAML itself would read `no` as false and 1 as a number.
+        recipe = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CohortError(f"{path}: expected YAML, found: {error}") from None
+    if not isinstance(recipe, dict):
+        raise CohortError(f"{path}: expected a mapping, found {type(recipe).__name__}")
+    return _build(path, recipe)
+
+
+def _build(path: Path, recipe: dict) -> Template:
+    known = set(Template.__dataclass_fields__) - {"name"}
+    for key in recipe:
+        if key not in known:
+            raise CohortError(f"{path}: expected the keys of a template, found {key!r}{suggest(key, sorted(known))}")
+    sections = {name: _read_section(path, name, recipe[name]) for name in _TURNS if name in recipe}
+    if not sections:
+        raise CohortError(f"{path}: expected wordings under single or comparison (or both), found neither")
+    directions = recipe.get("directions")
+    if directions is not None and (not isinstance(directions, list) or len(directions) != 2):
+        raise CohortError(f"{path}: directions: expected two labels, decreased and increased, found {directions}")
+    labels = recipe.get("labels", {})
+    if not isinstance(labels, dict):
+        raise CohortError(f"{path}: labels: expected a mapping of values to labels, found {labels!r}")
+    return Template(
+        name=path.stem,
+        task=recipe.get("task", path.stem),
+        single=sections.get("single"),
+        comparison=sections.get("comparison"),
+        targets=tuple(recipe.get("targets", ())),
+        labels={value.lower(): label for value, label in labels.items()},
+        unit=recipe.get("unit", ""),
+        reference=recipe.get("reference", ""),
+        directions=directions and tuple(directions),
+    )
+
+
+def _read_section(path: Path, section: str, turns: dict) -> dict[str, list[str]]:
+    expected = _TURNS[section]
+    if not isinstance(turns, dict) or set(turns) != set(expected):
+        found = ", ".join(turns) if isinstance(turns, dict) else repr(turns)
+        raise CohortError(f"{path}: {section}: expected {', '.join(expected)}, found {found}")
+    read = {}
+    for name in expected:
+        wordings = turns[name] if isinstance(turns[name], list) else [turns[name]]
+        read[name] = check_wordings(wordings, section, name, f"{path}: {section}.{name}")
+    return read
+
+
+def check_wordings(wordings: list[str], section: str, turn: str, place: str) -> list[str]:
+    """The wordings. Raises CohortError for an unknown field, an empty wording, an answer without its value."""
+    known = (*_FIELDS, *(_REFERENCE_FIELDS if section == "comparison" else ()))
+    for wording in wordings:
+        if not isinstance(wording, str) or not wording.strip():
+            raise CohortError(f"{place}: expected wordings that are not empty, found {wording!r}")
+        try:
+            fields = [name for _, name, _, _ in string.Formatter().parse(wording) if name is not None]
+        except ValueError as error:
+            raise CohortError(f"{place}: expected {{fields}} in {wording!r}, found: {error}") from None
+        for name in fields:
+            if name not in known:
+                raise CohortError(
+                    f"{place}: expected the fields {', '.join(known)}, found {{{name}}}{suggest(name, known)}"
+                )
+        if turn == "answer" and not {"value", "value_with_unit"} & set(fields):
+            raise CohortError(f"{place}: expected {{value}} or {{value_with_unit}} in an answer, found {wording!r}")
+        if turn != "answer" and {"value", "value_with_unit"} & set(fields):
+            raise CohortError(f"{place}: expected the true value in the answer only, found it in {wording!r}")
+    if not wordings:
+        raise CohortError(f"{place}: expected at least one wording, found none")
+    return wordings
+
+
+def find_template(target: str, with_reference: bool) -> Template:
+    """The first template (by name) that names the target column and has the wordings asked for, else the fallback."""
+    for path in sorted(FOLDER.glob("*.yaml")):
+        template = load_template(path.stem)
+        section = template.comparison if with_reference else template.single
+        if section is not None and target.lower() in template.targets:
+            return template
+    return load_template(FALLBACK)

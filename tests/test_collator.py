@@ -185,8 +185,8 @@ def test_a_stock_models_loss_of_a_batch_is_the_mean_over_the_tokens_of_its_rows_
     with torch.inference_mode():
         alone = torch.stack([model(**collate([example])).loss for example in examples])
         batch = collate(examples)
-        together = model(**batch).loss
-        exchanged = model(**batch | {"pixel_values": batch["pixel_values"] + 1}).loss
+        together = model(**batch)
+        brighter = model(**batch | {"pixel_values": batch["pixel_values"] + 1})
     supervised = torch.tensor([sum(label != -100 for label in example["labels"][1:]) for example in examples])
     torch.testing.assert_close(together.loss, (alone * supervised).sum() / supervised.sum(), rtol=1e-5, atol=1e-5)
     assert (together.logits - brighter.logits).abs().max() > 0.01  # it does depend on the images

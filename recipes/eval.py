@@ -25,6 +25,7 @@ from umbrella.results import subjects_of_rows
 from umbrella.scan_cache import CachingTransform, ViewCache
 from umbrella.selection import select_rows
 from umbrella.training_data import guard_against_leakage
+from umbrella.volume_cache import open_volume_cache
 
 
 def main():
@@ -49,8 +50,9 @@ def main():
     recipe = resolve_recipe(asked_for(data_args), processor, model_name)
     options = recipe.transform_options() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
     views = ViewCache()
-    prompts = CachingTransform(processor, views, add_generation_prompt=True, **options)
-    answers = CachingTransform(processor, views, **options)
+    volume_cache = open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb)
+    prompts = CachingTransform(processor, views, add_generation_prompt=True, volume_cache=volume_cache, **options)
+    answers = CachingTransform(processor, views, volume_cache=volume_cache, **options)
     model = load_model(model_name).to(state.device)
     check_fits(model, processor, recipe.image_size)
 

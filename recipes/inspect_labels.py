@@ -18,6 +18,7 @@ from umbrella.modeling import load_processor
 from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.splits import load_splits, pick_split
 from umbrella.transform import ConversationTransform
+from umbrella.volume_cache import open_volume_cache
 
 
 def main():
@@ -30,7 +31,11 @@ def main():
     processor = load_processor(model_args.model_name_or_path)
     recipe = resolve_recipe(asked_for(data_args), processor, model_args.model_name_or_path)
     transform = ConversationTransform(
-        processor, **recipe.transform_options(), max_length=data_args.max_length, on_overflow=data_args.on_overflow
+        processor,
+        **recipe.transform_options(),
+        max_length=data_args.max_length,
+        on_overflow=data_args.on_overflow,
+        volume_cache=open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb),
     )
     lengths = measure_lengths(tqdm(rows, desc="counting tokens", unit="row", disable=None, leave=False), transform)
 

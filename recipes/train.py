@@ -25,6 +25,7 @@ from umbrella.splits import load_splits, pick_split
 from umbrella.trainer import ConversationTrainer, SaveRecipe
 from umbrella.training_data import write_training_data
 from umbrella.transform import ConversationTransform
+from umbrella.volume_cache import open_volume_cache
 
 
 def main():
@@ -49,7 +50,11 @@ def main():
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_args.model_name_or_path)
     recipe = resolve_recipe(asked_for(data_args), processor, model_args.model_name_or_path)
-    options = recipe.transform_options() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
+    options = recipe.transform_options() | {
+        "max_length": data_args.max_length,
+        "on_overflow": data_args.on_overflow,
+        "volume_cache": open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb),
+    }
     augmentation = Augmentation(training_args.seed, training_args.augment_strength) if training_args.augment else None
     transform = ConversationTransform(processor, **options, augment=augmentation)
     for rows in filter(None, (train_rows, eval_rows)):

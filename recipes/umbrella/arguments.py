@@ -73,6 +73,12 @@ class DataArguments:
             "choices": ["drop_turns", "raise"],
         },
     )
+    volume_cache: str | None = field(
+        default=None, metadata={"help": "folder that keeps the views of scans, so that each scan is decoded once"}
+    )
+    volume_cache_gb: float = field(
+        default=50.0, metadata={"help": "its size in 10⁹ bytes; the least recently used views go out first"}
+    )
 
     def __post_init__(self):
         if (self.json_dir is None) == (self.dataset_name is None):
@@ -94,6 +100,9 @@ class TrainArguments(TrainingArguments):
     dataloader_pin_memory: bool = field(
         default=HAS_CUDA, metadata={"help": "pin batches in memory (default: where CUDA is)"}
     )
+    dataloader_persistent_workers: bool | None = field(
+        default=None, metadata={"help": "keep workers from epoch to epoch (default: where there are workers)"}
+    )
     report_to: None | str | list[str] = field(
         default="tensorboard" if find_spec("tensorboard") else "none",
         metadata={"help": "tensorboard, wandb, ..., all or none (default: tensorboard where it is installed)"},
@@ -112,6 +121,8 @@ class TrainArguments(TrainingArguments):
         if self.output_dir is None:
             raise ValueError("expected --output_dir FOLDER")
         self.remove_unused_columns = False  # the transform needs the row's columns, none of which a model takes
+        if self.dataloader_persistent_workers is None:
+            self.dataloader_persistent_workers = self.dataloader_num_workers > 0
         super().__post_init__()
         if self.n_gpu > 1:
             raise ValueError(

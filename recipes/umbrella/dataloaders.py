@@ -9,6 +9,7 @@ The batches have the guide's structure, every row padded to `max_length`. Only p
 """
 
 import json
+from pathlib import Path
 
 import torch
 from torch.nn.functional import pad
@@ -18,6 +19,7 @@ from transformers import PreTrainedTokenizerBase, ProcessorMixin
 from umbrella.conversations import IGNORE_INDEX, format_conversation
 from umbrella.recipe import resolve_recipe
 from umbrella.transform import ConversationTransform
+from umbrella.volume_cache import VolumeCache
 from umbrella.volumes import load_image
 from umbrella_dataset import find_split_files, load_umbrella
 
@@ -44,6 +46,7 @@ class UMBRELLADataLoader(Dataset):
         view: what is shown of a volume, see `umbrella.views`. None: what the model was trained with, else "axial".
         on_overflow: "drop_turns" (oldest whole exchanges go, with their scans) or "raise".
         task_types, modalities: keep only these rows. None: all.
+        volume_cache: keeps views on disk, see `umbrella.volume_cache`: a VolumeCache, or its folder.
 
     Raises:
         FormatError: invalid data, or a split that does not exist.
@@ -70,6 +73,7 @@ class UMBRELLADataLoader(Dataset):
         on_overflow: str = "drop_turns",
         task_types: list[str] | None = None,
         modalities: list[str] | None = None,
+        volume_cache: VolumeCache | str | Path | None = None,
     ):
         _check_processor(processor, tokenizer)
         asked = {
@@ -86,6 +90,7 @@ class UMBRELLADataLoader(Dataset):
             max_length=max_length,
             on_overflow=on_overflow,
             add_generation_prompt=add_generation_prompt,
+            volume_cache=volume_cache,
         )
         _check_image_keys(transform)
         self.json_dir, self.split, self.processor, self.max_length = json_dir, split, processor, max_length
@@ -148,6 +153,7 @@ class UMBRELLADataLoader(Dataset):
             pin_memory=pin_memory and torch.cuda.is_available(),
             drop_last=drop_last,
             collate_fn=self.collate_fn,
+            persistent_workers=num_workers > 0,
         )
 
     @staticmethod

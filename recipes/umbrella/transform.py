@@ -1,12 +1,14 @@
 """Rows → examples: loads the scans that a row names, makes views of them and encodes the conversation."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from umbrella.conversations import ConversationEncoder, ConversationError
 from umbrella.views import compose_view, cut_slice, make_view, n_images, view_planes
+from umbrella.volume_cache import VolumeCache
 from umbrella.volumes import ScanError, read_scan
 
 ON_OVERFLOW = ("drop_turns", "raise")
@@ -95,6 +97,8 @@ class ConversationTransform:
         add_generation_prompt: leave the last answer out and prompt for it (evaluation).
         augment: changes the volumes in training, see `umbrella.augmentation.Augmentation`; None leaves them as they
             are. It takes (volume in [0, 1], spacing_mm, task_id, number of the scan in its row) and returns a volume.
+        volume_cache: keeps the views on disk, so that each scan is decoded once: a VolumeCache, or its folder.
+            Augmented scans neither come from it nor go to it.
 
     Returns, for a dict of lists as datasets hands it, a dict of lists: `input_ids`, `attention_mask`, `labels` and
     other keys of T ints a row; `pixel_values` (n, 3, H, W) and the processor's other image keys as tensors, None
@@ -115,6 +119,7 @@ class ConversationTransform:
         on_overflow: str = "drop_turns",
         add_generation_prompt: bool = False,
         augment: Callable[[np.ndarray, np.ndarray, str, int], np.ndarray] | None = None,
+        volume_cache: VolumeCache | str | Path | None = None,
     ):
         if augment is not None and (add_generation_prompt or not normalize):
             raise ValueError(
@@ -129,6 +134,7 @@ class ConversationTransform:
         self.normalize, self.standardize = normalize, standardize
         self.max_length, self.on_overflow = max_length, on_overflow
         self.add_generation_prompt, self.augment = add_generation_prompt, augment
+        self.volume_cache = VolumeCache(volume_cache) if isinstance(volume_cache, str | Path) else volume_cache
         # The view is already what the encoder eats: the processor must neither resize nor rescale it.
         self.encoder = ConversationEncoder(
             processor,
@@ -160,9 +166,11 @@ class ConversationTransform:
         else its path."""
         scan = row["images"][number]
         source = scan.get("bytes") or scan["path"]
-        if self.augment is None:
-            return load_view(source, scan["modality"], self.view, self.image_size, self.normalize, self.standardize)
-        return self._load_augmented(source, scan["modality"], row["task_id"], number)
+        if self.augment is not None:
+            return self._load_augmented(source, scan["modality"], row["task_id"], number)
+        options = {name: getattr(self, name) for name in ("view", "image_size", "normalize", "standardize")}
+        load = load_view if self.volume_cache is None else partial(self.volume_cache.load, load_view)
+        return load(source, modality=scan["modality"], **options)
 
     def _load_augmented(self, source: str | bytes, modality: str, task_id: str, number: int) -> np.ndarray:
         scan = read_scan(source, modality, normalize=True, standardize=False)

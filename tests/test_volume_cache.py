@@ -1,0 +1,288 @@
+"""Claims about the cache of views: what is the same scan, what is whole, what stays, who may use it at once."""
+
+import os
+import resource
+import shutil
+import warnings
+from functools import partial
+
+import nibabel
+import numpy as np
+import pytest
+from conversation_folder import write_folder
+
+import umbrella.volume_cache
+from umbrella.modeling import load_processor
+from umbrella.transform import ConversationTransform, load_view
+from umbrella.volume_cache import VolumeCache
+from umbrella.volumes import ScanError
+from umbrella_dataset import load_umbrella
+
+OPTIONS = {"modality": "sMRI", "view": "axial", "image_size": 16, "normalize": True, "standardize": True}
+
+
+def write_scan(path, seed=0):
+    voxels = np.random.default_rng(seed).integers(0, 1000, (7, 6, 5)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([-1, 2, 3, 1.0])), path)
+    return path
+
+
+@pytest.fixture
+def scan(tmp_path):
+    return write_scan(tmp_path / "scan.nii.gz")
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return VolumeCache(tmp_path / "cache")
+
+
+class CountingLoad:
+    """`load_view` that counts its calls."""
+
+    def __init__(self):
+        self.calls, self.__qualname__ = 0, load_view.__qualname__
+
+    def __call__(self, source, **options):
+        self.calls += 1
+        return load_view(source, **options)
+
+
+def entries(cache):
+    return sorted(cache.folder.glob("*/*.view"))
+
+
+@pytest.mark.parametrize("view", ["axial", "triplanar", "slices:3", "montage:2"])
+def test_a_hit_equals_the_decoded_view_bit_for_bit_and_can_be_changed(cache, scan, view):
+    options = OPTIONS | {"view": view}
+    load = CountingLoad()
+    first, second = (cache.load(load, scan, **options) for _ in range(2))
+    assert load.calls == 1
+    np.testing.assert_array_equal(first, load_view(scan, **options))
+    np.testing.assert_array_equal(second, first)
+    assert second.dtype == np.float32
+    second[:] = 0  # torch warns of arrays that cannot be written
+    np.testing.assert_array_equal(cache.load(load, scan, **options), first)
+
+
+def test_equal_channels_are_stored_once(cache, scan):
+    cache.load(load_view, scan, **OPTIONS)
+    assert entries(cache)[0].stat().st_size == 28 + 16 * 16 * 4
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"modality": "fMRI"},
+        {"view": "coronal"},
+        {"image_size": 8},
+        {"normalize": False},
+        {"standardize": False},
+    ],
+)
+def test_every_option_makes_another_entry(cache, scan, other):
+    assert cache.make_key(load_view, scan, **OPTIONS) != cache.make_key(load_view, scan, **(OPTIONS | other))
+
+
+def test_other_code_makes_another_entry(cache, scan, monkeypatch):
+    key = cache.make_key(load_view, scan, **OPTIONS)
+    monkeypatch.setattr(umbrella.volume_cache, "hash_code", lambda: "another version")
+    assert cache.make_key(load_view, scan, **OPTIONS) != key
+
+
+def test_the_hash_of_the_code_covers_every_module_that_load_view_runs_through():
+    package = os.path.dirname(umbrella.volume_cache.__file__)
+    reached, to_read = set(), ["transform.py"]
+    while to_read:
+        name = to_read.pop()
+        reached.add(name)
+        with open(os.path.join(package, name), encoding="utf-8") as file:
+            lines = [line.split() for line in file if line.startswith("from umbrella.")]
+        to_read += [
+            f"{words[1].removeprefix('umbrella.')}.py" for words in lines if f"{words[1][9:]}.py" not in reached
+        ]
+    # The text's way, and bytes that are the same whoever inflates them, decide nothing of a view.
+    assert reached - {"conversations.py", "volume_cache.py", "inflate.py"} == set(umbrella.volume_cache.CODE)
+
+
+def test_a_changed_scan_is_decoded_anew(cache, scan):
+    before = cache.load(load_view, scan, **OPTIONS)
+    write_scan(scan, seed=1)
+    after = cache.load(load_view, scan, **OPTIONS)
+    assert not np.array_equal(before, after)
+    np.testing.assert_array_equal(after, load_view(scan, **OPTIONS))
+
+
+def test_a_scan_is_the_same_under_a_link_and_as_a_relative_path(cache, scan, tmp_path, monkeypatch):
+    link = tmp_path / "link.nii.gz"
+    link.symlink_to(scan)
+    monkeypatch.chdir(tmp_path)
+    keys = {cache.make_key(load_view, name, **OPTIONS) for name in (scan, str(scan), link, "scan.nii.gz")}
+    assert len(keys) == 1
+
+
+def test_a_scan_in_bytes_is_known_by_its_content(cache, scan, tmp_path):
+    load = CountingLoad()
+    for source in (scan.read_bytes(), scan.read_bytes(), write_scan(tmp_path / "other.nii.gz", 1).read_bytes()):
+        cache.load(load, source, **OPTIONS)
+    assert load.calls == 2
+
+
+def test_a_pair_changes_with_either_of_its_files(cache, tmp_path):
+    voxels = np.arange(210, dtype=np.int16).reshape(7, 6, 5)
+    nibabel.save(nibabel.Nifti1Pair(voxels, np.eye(4)), tmp_path / "scan.img")
+    keys = {cache.make_key(load_view, tmp_path / "scan.hdr", **OPTIONS)}
+    for name in ("scan.img", "scan.hdr"):
+        os.utime(tmp_path / name, ns=(0, 0))
+        keys.add(cache.make_key(load_view, tmp_path / "scan.hdr", **OPTIONS))
+    assert len(keys) == 3
+
+
+def test_unreadable_scans_raise_and_leave_no_entry(cache, tmp_path):
+    (tmp_path / "empty.nii").touch()
+    for name, message in (("missing.nii", "no such file"), ("empty.nii", "empty file")):
+        with pytest.raises(ScanError, match=message):
+            cache.load(load_view, tmp_path / name, **OPTIONS)
+    assert entries(cache) == []
+
+
+def test_an_entry_cut_at_any_byte_damaged_or_under_another_name_counts_as_absent(cache, scan):
+    views = cache.load(load_view, scan, **OPTIONS)
+    key, (path,) = cache.make_key(load_view, scan, **OPTIONS), entries(cache)
+    whole = path.read_bytes()
+    for length in (*range(40), *range(40, len(whole), 13), len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert cache.get(key) is None
+    for position in range(0, len(whole), 7):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        assert cache.get(key) is None
+    another = f"{'0' if key[0] != '0' else '1'}{key[1:]}"
+    cache._path(another).parent.mkdir()
+    cache._path(another).write_bytes(whole)
+    assert cache.get(another) is None
+    np.testing.assert_array_equal(cache.load(load_view, scan, **OPTIONS), views)  # and is mended
+    assert path.read_bytes() == whole
+
+
+def test_the_least_recently_used_go_out_first(tmp_path):
+    views = np.random.default_rng(0).random((1, 3, 10, 10), np.float32)  # 1228 bytes an entry
+    cache = VolumeCache(tmp_path / "cache", most_gb=5000e-9)
+    keys = [f"{number:032x}" for number in range(6)]
+    for key in keys[:4]:
+        cache.put(key, views)
+    assert [key in cache for key in keys[:4]] == [True] * 4
+    cache.get(keys[0])
+    cache.put(keys[4], views)  # 5 × 1228 is above 5000: down to nine tenths of it, 3 entries
+    assert [key in cache for key in keys[:5]] == [True, False, False, True, True]
+    cache.put(keys[5], views)
+    assert [key in cache for key in keys] == [True, False, False, True, True, True]
+    assert int((cache.folder / "size").read_text()) == sum(path.stat().st_size for path in entries(cache))
+
+
+def test_most_writes_list_no_folder(cache, scan, monkeypatch):
+    cache.load(load_view, scan, **OPTIONS)
+    monkeypatch.setattr(umbrella.volume_cache, "_list_files", lambda folder: pytest.fail("listed the whole folder"))
+    for size in (8, 12, 24):
+        cache.load(load_view, scan, **(OPTIONS | {"image_size": size}))
+    assert int((cache.folder / "size").read_text()) == sum(path.stat().st_size for path in entries(cache))
+
+
+def test_what_killed_processes_left_is_swept_out(cache, scan):
+    cache.load(load_view, scan, **OPTIONS)
+    old, young = (entries(cache)[0].with_name(f"{name}.tmp") for name in ("old", "young"))
+    for path in (old, young):
+        path.write_bytes(b"half an entr")
+    os.utime(old, (0, 0))
+    cache._sweep()
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_a_lost_count_is_taken_from_the_entries(cache, scan):
+    for size, count in ((16, None), (8, b""), (12, b"\0\0")):
+        cache.load(load_view, scan, **(OPTIONS | {"image_size": size}))
+        if count is not None:
+            (cache.folder / "size").write_bytes(count)
+    cache.load(load_view, scan, **(OPTIONS | {"image_size": 24}))
+    assert int((cache.folder / "size").read_text()) == sum(path.stat().st_size for path in entries(cache))
+
+
+def test_a_folder_that_cannot_be_made_warns_once_and_everything_goes_on(scan, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.warns(UserWarning, match="volume cache .*file/cache cannot be written .*decoded each time") as caught:
+        cache = VolumeCache(tmp_path / "file" / "cache")
+    assert len(caught) == 1
+    load = CountingLoad()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(cache.load(load, scan, **OPTIONS), load_view(scan, **OPTIONS))
+        cache.load(load, scan, **OPTIONS)
+    assert load.calls == 2
+
+
+def test_a_full_disk_warns_once_leaves_nothing_half_and_is_still_read(cache, scan):
+    cache.load(load_view, scan, **(OPTIONS | {"image_size": 8}))
+    load, limits = CountingLoad(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # no file of this process may grow above
+    try:
+        with pytest.warns(UserWarning, match="cannot be written .*File too large") as caught:
+            for size in (16, 24, 8):
+                view = cache.load(load, scan, **(OPTIONS | {"image_size": size}))
+                np.testing.assert_array_equal(view, load_view(scan, **(OPTIONS | {"image_size": size})))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(caught) == 1
+    assert load.calls == 2  # the one of 8 pixels was there
+    assert len(list(cache.folder.glob("*/*"))) == 1
+
+
+def test_a_bound_of_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="volume_cache_gb: expected a size above 0, found 0"):
+        VolumeCache(tmp_path, 0)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    return load_umbrella(write_folder(tmp_path_factory.mktemp("conversations"), {"train": [2, 1, 0]}), split="train")
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_examples_are_the_same_with_and_without_a_cache(rows, tmp_path, standardize):
+    options = {"view": "slices:2", "standardize": standardize}
+    processor = load_processor("tiny")
+    cached = ConversationTransform(processor, **options, volume_cache=tmp_path / "cache")
+    for _ in range(2):
+        for row in rows:
+            plain = ConversationTransform(processor, **options).encode_row(row)
+            example = cached.encode_row(row)
+            assert example["input_ids"] == plain["input_ids"]
+            assert ("pixel_values" in example) == ("pixel_values" in plain)
+            if "pixel_values" in plain:
+                np.testing.assert_array_equal(example["pixel_values"], plain["pixel_values"])
+
+
+def test_the_second_epoch_reads_no_scan(tmp_path):
+    folder = write_folder(tmp_path / "conversations", {"train": [2, 1]})
+    rows = load_umbrella(folder, split="train")
+    transform = ConversationTransform(load_processor("tiny"), volume_cache=tmp_path / "cache")
+    rows.set_transform(transform)
+    first = rows[:]["pixel_values"]
+    for images in rows.with_format(None)["images"]:
+        for scan in images:
+            status = os.stat(scan["path"])
+            shutil.copyfile(os.devnull, scan["path"])  # no scan any more, though of the same identity
+            os.truncate(scan["path"], status.st_size)
+            os.utime(scan["path"], ns=(status.st_atime_ns, status.st_mtime_ns))
+    for images, again in zip(first, rows[:]["pixel_values"], strict=True):
+        np.testing.assert_array_equal(images, again)
+
+
+def test_augmented_scans_neither_come_from_the_cache_nor_go_to_it(rows, tmp_path):
+    def augment(volume, spacing_mm, task_id, number):
+        return volume[::-1]
+
+    build = partial(ConversationTransform, load_processor("tiny"), volume_cache=tmp_path / "cache")
+    plain = build().encode_row(rows[0])
+    n_entries = len(list((tmp_path / "cache").glob("*/*.view")))
+    augmented = build(augment=augment).encode_row(rows[0])
+    assert not np.array_equal(augmented["pixel_values"], plain["pixel_values"])
+    assert len(list((tmp_path / "cache").glob("*/*.view"))) == n_entries == 2

@@ -21,7 +21,6 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-import generate_sex_comparison_conversations
 import pytest
 from conversation_folder import write_scan
 
@@ -55,14 +54,12 @@ def run_python(document: Path) -> dict:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
+def workplace(small_data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("workplace")
     (folder / "sample_data").mkdir()
+    shutil.copytree(small_data, folder / "sample_data" / "sex_comparison_conversations")
     shutil.copy(ROOT / "umbrella_dataset.py", folder)
-    for name in ("recipes", "ds_configs", *(f"sample_data/{file.name}" for file in ROOT.glob("sample_data/*.py"))):
-        (folder / name).symlink_to(ROOT / name)
-    data = folder / "sample_data" / "sex_comparison_conversations"
-    generate_sex_comparison_conversations.main(["--output_dir", str(data), "--subjects_per_split", "4"])
+    (folder / "recipes").symlink_to(ROOT / "recipes")
     return folder
 
 
@@ -99,6 +96,7 @@ def test_examples_and_snippets_of_the_guide_run(workplace, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("deepspeed")
 def test_deepspeed_example_of_the_guide_trains_two_processes_together(workplace):
     (workplace / DEEPSPEED_SCRIPT).write_text(read_deepspeed_script(), encoding="utf-8")
     run_shell(f"torchrun --nproc_per_node 2 {DEEPSPEED_SCRIPT}", workplace)
@@ -126,22 +124,32 @@ def test_fp16_form_of_the_deepspeed_example_is_a_config_that_deepspeed_takes():
 
 
 @pytest.mark.slow
-def test_five_steps_lead_from_the_readmes_json_to_an_evaluated_model(workplace):
+def test_five_steps_lead_from_the_readmes_json_to_an_evaluated_model(workplace, monkeypatch, capsys):
     ((_, example),) = read_blocks(README, "json")
+    (workplace / "my_data" / "images").mkdir(parents=True)
     for i, split in enumerate(4 * ("train", "validation", "test"), start=1):
-        subject = f"sub-{i:04d}"
+        subject, sex = f"sub-{i:04d}", ("female", "male")[i % 2]
         file = workplace / "my_data" / split / f"{subject}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(example.replace("sub-0001", subject), encoding="utf-8")
-        (workplace / "my_data" / "images").mkdir(exist_ok=True)
+        file.parent.mkdir(exist_ok=True)
+        record = example.replace("sub-0001", subject).replace("subject is female", f"subject is {sex}")
+        file.write_text(record.replace('label": "female"', f'label": "{sex}"'), encoding="utf-8")
         write_scan(workplace / "my_data" / "images" / f"{subject}_T1w.nii.gz", seed=i)
-    steps = [command for command in read_commands(README) if " my_data" in command and "runs/mine --n" not in command]
-    for command in list(dict.fromkeys(steps)):
-        printed = run_shell(command, workplace)
-        if "--check_batch" in command:
-            assert "supervised tokens" in printed
+    steps = [command for _, block in read_blocks(README, "bash") for command in block.splitlines()]
+    steps = [command for command in steps if "my_data" in command]
+    assert [shlex.split(command)[0] for command in steps] == ["python", "python", "accelerate", "accelerate", "python"]
+    monkeypatch.chdir(workplace)
+    for command in steps:
+        if command.startswith("python"):  # in this process, which has imported torch already
+            assert run_script(shlex.split(command)[1:]) in (None, 0), command
+            printed = capsys.readouterr().out
+        else:
+            printed = run_shell(command, workplace)
+        if "validate" in command:
+            assert "✓ VALIDATION PASSED" in printed
+        if "inspect" in command or "--check_batch" in command:
+            assert "supervised" in printed
             assert not (workplace / "runs" / "check").exists()
-    table = re.findall(r"`(?:runs/quickstart/)?([\w/]+\.(?:json|jsonl|safetensors))`", read_section("Quickstart"))
+    table = re.findall(r"`(?:runs/quickstart/)?([\w/]+\.(?:json|jsonl|html|safetensors))`", read_section("Quickstart"))
     assert len(table) == 7
     for name in table:
         assert (workplace / "runs" / "mine" / name).is_file(), name
@@ -172,17 +180,22 @@ def read_commands(document: Path) -> list[str]:
     return lines + re.findall(r"`((?:python|accelerate|torchrun|deepspeed|make|pip)\s[^`]+)`", text)
 
 
+def run_script(argv: list[str]) -> int | str | None:
+    """Run a script of the repository as `python SCRIPT ARGUMENTS` does; returns its exit code."""
+    with mock.patch.object(sys, "argv", argv):
+        try:
+            runpy.run_path(str(ROOT / argv[0]), run_name="__main__")
+        except SystemExit as end:
+            return end.code
+    return 0
+
+
 @functools.cache
 def read_flags(script: str) -> set[str]:
     """The flags that a script's --help names."""
     printed = io.StringIO()
-    with (
-        mock.patch.object(sys, "argv", [script, "--help"]),
-        contextlib.redirect_stdout(printed),
-        pytest.raises(SystemExit) as end,
-    ):
-        runpy.run_path(str(ROOT / script), run_name="__main__")
-    assert end.value.code == 0
+    with contextlib.redirect_stdout(printed):
+        assert run_script([script, "--help"]) == 0
     guides = {f"--{name}" for name in GUIDE_SPELLINGS} if script == "recipes/train.py" else set()
     return set(re.findall(r"^ +(?:-\w, )?(--\w+)", printed.getvalue(), re.MULTILINE)) | guides
 

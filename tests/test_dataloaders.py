@@ -66,6 +66,7 @@ def test_parameters_and_defaults_are_the_guides():
         "on_overflow": "drop_turns",
         "task_types": None,
         "modalities": None,
+        "volume_cache": None,
     }
     loader = defaults(UMBRELLADataLoader.create_dataloader)
     assert loader == {"batch_size": 4, "shuffle": None, "num_workers": 0, "pin_memory": True, "drop_last": None}

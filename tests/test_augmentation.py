@@ -1,6 +1,9 @@
 """Augmentation: left stays left, a row in an epoch looks the same whatever loads it, evaluation sees none."""
 
+import runpy
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from umbrella_dataset import load_umbrella
 
 monai = pytest.importorskip("monai")
 
+TRAIN = str(Path(__file__).parents[1] / "recipes" / "train.py")
 SHAPE, SPACING_MM = (40, 36, 20), np.array([1.0, 1.5, 4.0], np.float32)
 
 
@@ -241,3 +245,37 @@ def test_training_resumed_in_the_middle_of_an_epoch_sees_what_it_would_have_seen
         for task_id, image in zip(ids, images, strict=True):
             of_row.setdefault(task_id, []).append(image)
     assert [torch.equal(*images) for images in of_row.values()] == [False] * 8  # the two epochs differ
+
+
+def test_train_py_augments_the_training_rows_alone(tmp_path, monkeypatch):
+    class Reached(Exception):
+        pass
+
+    def look(trainer, **_):
+        seen.append(
+            [
+                rows.format["format_kwargs"]["transform"].augment
+                for rows in (trainer.train_dataset, trainer.eval_dataset)
+            ]
+        )
+        seen.append(
+            [
+                callback.augmentation
+                for callback in trainer.callback_handler.callbacks
+                if type(callback).__name__ == "SetEpoch"
+            ]
+        )
+        raise Reached
+
+    data, seen = write_folder(tmp_path / "data", {"train": [1], "validation": [1]}), []
+    flags = ["--json_dir", str(data), "--output_dir", str(tmp_path / "out"), "--eval_strategy", "epoch", "--seed", "7"]
+    monkeypatch.setattr("umbrella.trainer.ConversationTrainer.train", look)
+    for more in ([], ["--augment", "true", "--augment_strength", "0.5"]):
+        monkeypatch.setattr(sys, "argv", ["train.py", *flags, *more])
+        with pytest.raises(Reached):
+            runpy.run_path(TRAIN, run_name="__main__")
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    assert seen[:2] == [[None, None], []]
+    (in_training, in_evaluation), followed = seen[2:]
+    assert (in_training.seed, in_training.strength, in_evaluation) == (7, 0.5, None)
+    assert followed == [in_training]

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
 HAS_CUDA = torch.cuda.is_available()
+# Those that a scheduler has given to this job, where the system can tell.
+N_CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
 
 # The training guide's spellings → today's flags.
 GUIDE_SPELLINGS = {
@@ -194,6 +197,22 @@ class InspectArguments:
 
     split: str = field(default="train", metadata={"help": "which split"})
     n: int = field(default=4, metadata={"help": "how many of its first rows are shown"})
+
+
+@dataclass
+class CacheArguments:
+    """How a cache of views is filled."""
+
+    num_workers: int = field(default=N_CORES, metadata={"help": "processes that decode scans (default: all cores)"})
+    shard_index: int = field(default=0, metadata={"help": "which part of the scans, from 0: one for each job"})
+    num_shards: int = field(default=1, metadata={"help": "number of parts, that is of jobs"})
+
+    def __post_init__(self):
+        if not 0 <= self.shard_index < self.num_shards:
+            raise ValueError(
+                f"--shard_index: expected 0 to {self.num_shards - 1} for --num_shards {self.num_shards}, found "
+                f"{self.shard_index}"
+            )
 
 
 class _Parser(HfArgumentParser):

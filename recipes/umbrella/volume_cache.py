@@ -76,8 +76,12 @@ class VolumeCache:
         parts = (hash_code(), load_view.__qualname__, identity, sorted(options.items()))
         return xxhash.xxh3_128_hexdigest(repr(parts).encode())
 
-    def __contains__(self, key: str) -> bool:
-        return self._path(key).exists()
+    def entry_size(self, key: str) -> int:
+        """Bytes of an entry on disk; 0 where there is none."""
+        try:
+            return self._path(key).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
 
     def get(self, key: str) -> np.ndarray | None:
         """The entry's views; None where there is none, or none that is whole."""
@@ -110,7 +114,7 @@ class VolumeCache:
                 file.write(entry)
                 file.flush()
                 os.utime(file.fileno(), ns=(time.time_ns(),) * 2)
-            replaced = path.stat().st_size if path.exists() else 0
+            replaced = self.entry_size(key)
             os.replace(temporary, path)
             self._count(len(entry) - replaced)
         except (OSError, NotImplementedError) as error:

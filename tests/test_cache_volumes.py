@@ -1,0 +1,153 @@
+"""Claims about filling the cache: what a run leaves, goes on with, shares with others, and says of bad scans."""
+
+import json
+import os
+import random
+import signal
+import time
+
+import cache_volumes
+import pytest
+from conversation_folder import make_record, write_folder
+
+from umbrella.cache_filling import CachedScans, fill_cache, list_scans
+from umbrella.modeling import load_processor
+from umbrella.transform import ConversationTransform
+from umbrella.volume_cache import VolumeCache
+from umbrella_dataset import load_umbrella
+
+SCANS = {"train": [2, 1, 2, 0], "test": [1, 2]}  # 8
+OPTIONS = {"view": "slices:5", "image_size": 224, "normalize": True, "standardize": True}
+
+
+@pytest.fixture
+def json_dir(tmp_path):
+    return write_folder(tmp_path / "conversations", SCANS)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("*/*.view")}
+
+
+def test_training_finds_every_view_that_the_recipe_cached(json_dir, tmp_path, call, monkeypatch):
+    out = call(cache_volumes, "--json_dir", json_dir, "--volume_cache", "cache", "--view", "coronal")
+    assert "8 scans: 8 decoded, 0 cached before, 0 unreadable" in out
+    cache = VolumeCache(tmp_path / "cache")
+    monkeypatch.setattr(cache, "put", lambda key, views: pytest.fail("this view was not in the cache"))
+    transform = ConversationTransform(load_processor("tiny"), view="coronal", volume_cache=cache)
+    for rows in load_umbrella(json_dir).values():
+        for row in rows:
+            transform.encode_row(row)
+
+
+def test_it_goes_on_where_it_stopped_and_shards_make_the_whole(json_dir, tmp_path, call):
+    flags = ["--json_dir", json_dir, "--num_workers", 0, "--volume_cache"]
+    call(cache_volumes, *flags, "whole")
+    for shard, expected in enumerate(("3 scans: 3 decoded", "3 scans: 3 decoded", "2 scans: 2 decoded")):
+        assert expected in call(cache_volumes, *flags, "sharded", "--shard_index", shard, "--num_shards", 3)
+    assert contents(tmp_path / "sharded") == contents(tmp_path / "whole")
+    next((tmp_path / "sharded").glob("*/*.view")).unlink()
+    assert "8 scans: 1 decoded, 7 cached before" in call(cache_volumes, *flags, "sharded")
+
+
+def test_a_scan_of_several_rows_is_decoded_once(tmp_path):
+    folder = write_folder(tmp_path, {"train": [1, 1]})
+    record = make_record("again", ["train_0_0.nii", "train_1_0.nii", "train_0_0.nii"])
+    (folder / "train" / "again.json").write_text(json.dumps(record))
+    assert len(list_scans(load_umbrella(folder))) == 2
+
+
+def test_unreadable_scans_are_named_at_the_end_and_the_rest_is_cached(json_dir, tmp_path, call, capsys):
+    (json_dir / "train_0_1.nii").write_bytes(b"")
+    (json_dir / "test_1_0.nii").unlink()
+    with pytest.raises(SystemExit) as ended:
+        call(cache_volumes, "--json_dir", json_dir, "--volume_cache", "cache", "--num_workers", 2)
+    out, err = capsys.readouterr()
+    assert ended.value.code == 1
+    assert "8 scans: 6 decoded, 0 cached before, 2 unreadable" in out
+    assert "train/train_0.json: " in err and "train_0_1.nii: expected a NIfTI scan, found an empty file" in err
+    assert "test/test_1.json: " in err and "test_1_0.nii: expected a scan, found no such file" in err
+    assert len(contents(tmp_path / "cache")) == 6
+
+
+def test_a_bound_that_is_too_low_for_all_scans_is_told_with_the_right_one(json_dir, call):
+    out = call(cache_volumes, "--json_dir", json_dir, "--volume_cache", "cache", "--volume_cache_gb", 5e-5)
+    assert "warning: --volume_cache_gb 5e-05 is too little: set it above 0.000131" in out
+
+
+def test_flags_that_do_not_fit_are_refused(json_dir, tmp_path, call):
+    with pytest.raises(SystemExit, match="expected --volume_cache FOLDER"):
+        call(cache_volumes, "--json_dir", json_dir)
+    (tmp_path / "file").touch()
+    with pytest.warns(UserWarning), pytest.raises(SystemExit, match="expected a folder to write to, found none"):
+        call(cache_volumes, "--json_dir", json_dir, "--volume_cache", "file")
+
+
+@pytest.fixture
+def many(tmp_path):
+    """Splits of 60 scans whose views take a megabyte each."""
+    return load_umbrella(write_folder(tmp_path / "many", {"train": [2] * 30}))
+
+
+def start_filler(splits, folder, num_workers):
+    """Fill in a process of its own; returns its id and a pipe that tells how many scans it decoded."""
+    reader, writer = os.pipe()
+    if pid := os.fork():
+        os.close(writer)
+        return pid, reader
+    os.setsid()  # its workers are killed with it
+    outcomes = fill_cache(CachedScans(splits, list_scans(splits), VolumeCache(folder), OPTIONS), num_workers)
+    os.write(writer, b"%d" % sum(outcome.is_new for outcome in outcomes))
+    os._exit(0)
+
+
+def end_filler(pid, reader):
+    with os.fdopen(reader) as pipe:
+        n_decoded = pipe.read()
+    os.waitpid(pid, 0)
+    return int(n_decoded or 0)
+
+
+def test_a_filler_killed_at_any_moment_leaves_no_entry_that_counts_as_whole_and_is_not(many, tmp_path):
+    rng, folder = random.Random(0), tmp_path / "cache"
+    n_before = -1
+    for kill in range(20):
+        pid, reader = start_filler(many, folder, num_workers=kill % 3)
+        time.sleep(rng.uniform(0.02, 0.2))
+        os.killpg(pid, signal.SIGKILL)
+        end_filler(pid, reader)
+        cache = VolumeCache(folder)
+        names = [path.stem for path in folder.glob("*/*.view")]
+        assert all(cache.get(name) is not None for name in names)  # none is torn, and none vanished
+        assert len(names) >= n_before
+        n_before = len(names)
+    end_filler(*start_filler(many, folder, 0))
+    end_filler(*start_filler(many, tmp_path / "undisturbed", 0))
+    assert len(contents(folder)) == 60
+    assert contents(folder) == contents(tmp_path / "undisturbed")
+
+
+def test_two_fillers_at_once_share_the_work_and_end_with_the_same_content(many, tmp_path):
+    fillers = [start_filler(many, tmp_path / "two", 0) for _ in range(2)]
+    decoded = [end_filler(*filler) for filler in fillers]
+    end_filler(*start_filler(many, tmp_path / "one", 0))
+    assert min(decoded) > 0
+    assert 60 <= sum(decoded) <= 80  # twice only what both had in hand at the same moment
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+def test_reading_is_whole_while_another_process_writes(tmp_path):
+    splits = load_umbrella(write_folder(tmp_path / "data", {"train": [1]}))
+    cache = VolumeCache(tmp_path / "cache")
+    scans = CachedScans(splits, list_scans(splits), cache, OPTIONS)
+    assert scans[0].is_new
+    (key,) = (path.stem for path in cache.folder.glob("*/*.view"))
+    views = cache.get(key)
+    if (pid := os.fork()) == 0:
+        while True:
+            cache.put(key, views)
+    try:
+        assert all(cache.get(key) is not None for _ in range(200))
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

@@ -1,5 +1,6 @@
 """Augmentation: left stays left, a row in an epoch looks the same whatever loads it, evaluation sees none."""
 
+import copy
 import runpy
 import shutil
 import sys
@@ -187,6 +188,15 @@ def test_persistent_workers_follow_the_epoch_and_no_worker_looks_different(rows)
     reversed_order = make_loader(rows, augment, num_workers=2, sampler=list(range(7, -1, -1)))
     assert is_same(epochs[0], load_epoch(reversed_order)) == [True] * 8
     assert is_same(epochs[0], load_epoch(make_loader(rows, augment))) == [True] * 8
+
+
+def test_a_copy_of_the_rows_follows_the_same_epochs(rows):
+    """datasets copies a transform in depth where it makes a dataset of a dataset, as `with_format` does."""
+    augment = Augmentation(seed=5)
+    rows = rows.with_transform(ConversationTransform(build_tiny_processor(32), augment=augment))
+    copied = copy.deepcopy(rows)
+    augment.set_epoch(3)
+    assert torch.equal(rows[0]["pixel_values"], copied[0]["pixel_values"])
 
 
 @pytest.mark.slow

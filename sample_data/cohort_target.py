@@ -187,7 +187,7 @@ def make_session_order(visits: list[Visit], chosen: Sequence[str], column: str |
     parts = {label: re.fullmatch(r"(\D*)(\d+)", label) for label in labels}
     if not all(parts.values()) or len({part[1] for part in parts.values()}) != 1:
         raise CohortError(
-            f"sessions: expected labels whose order in time can be told (1, 2, 10), found {', '.join(labels[:8])}. "
+            f"sessions: expected labels whose order in time can be told (1, 2, 10), found {', '.join(filter(None, labels[:8])) or 'no sessions'}. "
             "Give --sessions in their order, or --order_by COLUMN"
         )
     return lambda some: sorted(some, key=lambda visit: int(parts[visit.session][2]))

@@ -123,20 +123,27 @@ def test_fp16_form_of_the_deepspeed_example_is_a_config_that_deepspeed_takes():
     assert (parsed.train_batch_size, parsed.gradient_accumulation_steps) == (16, 4)
 
 
-@pytest.mark.slow
-def test_five_steps_lead_from_the_readmes_json_to_an_evaluated_model(workplace, monkeypatch, capsys):
+def test_json_of_the_readme_is_valid(tmp_path, capsys):
     ((_, example),) = read_blocks(README, "json")
-    (workplace / "my_data" / "images").mkdir(parents=True)
-    for i, split in enumerate(4 * ("train", "validation", "test"), start=1):
-        subject, sex = f"sub-{i:04d}", ("female", "male")[i % 2]
-        file = workplace / "my_data" / split / f"{subject}.json"
-        file.parent.mkdir(exist_ok=True)
-        record = example.replace("sub-0001", subject).replace("subject is female", f"subject is {sex}")
-        file.write_text(record.replace('label": "female"', f'label": "{sex}"'), encoding="utf-8")
-        write_scan(workplace / "my_data" / "images" / f"{subject}_T1w.nii.gz", seed=i)
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "sub-0001.json").write_text(example, encoding="utf-8")
+    assert run_script(["sample_data/validate_json_format.py", str(tmp_path)]) == 0
+    assert "✓ VALIDATION PASSED" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_five_steps_lead_from_a_bids_tree_to_an_evaluated_model(workplace, monkeypatch, capsys):
+    table = "participant_id\tsex\n"
+    for i in range(24):
+        folder = workplace / "my_bids" / f"sub-{i:02d}" / "anat"
+        folder.mkdir(parents=True)
+        write_scan(folder / f"sub-{i:02d}_T1w.nii.gz", seed=i)
+        table += f"sub-{i:02d}\t{'FM'[i % 2]}\n"
+    (workplace / "my_bids" / "participants.tsv").write_text(table, encoding="utf-8")
     steps = [command for _, block in read_blocks(README, "bash") for command in block.splitlines()]
     steps = [command for command in steps if "my_data" in command]
-    assert [shlex.split(command)[0] for command in steps] == ["python", "python", "accelerate", "accelerate", "python"]
+    programs = " ".join(shlex.split(command)[0] for command in steps)
+    assert programs == "python python python accelerate accelerate python"
     monkeypatch.chdir(workplace)
     for command in steps:
         if command.startswith("python"):  # in this process, which has imported torch already
@@ -154,7 +161,7 @@ def test_five_steps_lead_from_the_readmes_json_to_an_evaluated_model(workplace, 
     for name in table:
         assert (workplace / "runs" / "mine" / name).is_file(), name
     metrics = json.loads((workplace / "runs" / "mine" / "eval" / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["n"] == 4
+    assert metrics["n"] == len(list((workplace / "my_data" / "test").iterdir())) > 1
     assert {"accuracy", "accuracy_scans_shuffled"} <= set(metrics)
 
 

@@ -186,8 +186,9 @@ def make_session_order(visits: list[Visit], chosen: Sequence[str], column: str |
     labels = sorted({visit.session for visit in visits})
     parts = {label: re.fullmatch(r"(\D*)(\d+)", label) for label in labels}
     if not all(parts.values()) or len({part[1] for part in parts.values()}) != 1:
+        found = ", ".join(filter(None, labels[:8])) or "no sessions"
         raise CohortError(
-            f"sessions: expected labels whose order in time can be told (1, 2, 10), found {', '.join(filter(None, labels[:8])) or 'no sessions'}. "
+            f"sessions: expected labels whose order in time can be told (1, 2, 10), found {found}. "
             "Give --sessions in their order, or --order_by COLUMN"
         )
     return lambda some: sorted(some, key=lambda visit: int(parts[visit.session][2]))

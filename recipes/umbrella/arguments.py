@@ -106,7 +106,8 @@ class TrainArguments(TrainingArguments):
     dataloader_persistent_workers: bool | None = field(
         default=None, metadata={"help": "keep workers from epoch to epoch (default: where there are workers)"}
     )
-    report_to: None | str | list[str] = field(
+    # HfArgumentParser reads the types in this order.
+    report_to: None | str | list[str] = field(  # noqa: RUF036
         default="tensorboard" if find_spec("tensorboard") else "none",
         metadata={"help": "tensorboard, wandb, ..., all or none (default: tensorboard where it is installed)"},
     )

@@ -67,13 +67,14 @@ def test_the_loading_script_imports_the_standard_library_and_datasets_alone():
     assert packages(imported) <= allowed
 
 
-@pytest.mark.parametrize("name", ["views", "conversations", "arguments", "collator"])
+@pytest.mark.parametrize("name", ["views", "turns", "arguments", "collator"])
 def test_what_stands_alone_imports_no_sibling(name):
     assert ours(find_imports(LIBRARY / f"{name}.py")) == set()
 
 
-def test_volumes_imports_only_its_own_parts():
+def test_volumes_and_conversations_import_only_their_own_parts():
     assert ours(find_all_imports(LIBRARY / "volumes.py")) <= PARTS_OF_VOLUMES
+    assert ours(find_all_imports(LIBRARY / "conversations.py")) == {"umbrella.turns"}
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
-"""transformers' Trainer with the two things it lacks here: rows have names, and a loss that is not finite stops the
-run."""
+"""transformers' Trainer with what it lacks here: rows have names, a loss that is not finite stops the run, and rows
+are grouped by length though a transform is set."""
 
 import torch
 from transformers import Trainer, TrainerCallback
 
+from umbrella.length_batches import LengthGroupedOrder, read_lengths
 from umbrella.recipe import Recipe
 
 NAMES = ("task_ids", "metadata")
@@ -24,6 +25,23 @@ class ConversationTrainer(Trainer):
                 "--bf16 instead of --fp16."
             )
         return loss
+
+    def _get_train_sampler(self, train_dataset=None):
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        if self.args.train_sampling_strategy != "group_by_length":
+            # Without the transform: "batch_rebalance" reads the column of lengths, the others only count rows.
+            return super()._get_train_sampler(rows.with_format(None))
+        batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthGroupedOrder(read_lengths(rows), batch_size, self._data_seed, lambda: int(self.state.epoch or 0))
+
+    def _get_eval_sampler(self, eval_dataset):
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_eval_sampler(eval_dataset)
+        return LengthGroupedOrder(read_lengths(eval_dataset), self.args.eval_batch_size, self._data_seed, lambda: 0)
+
+    @property
+    def _data_seed(self) -> int:
+        return self.args.seed if self.args.data_seed is None else self.args.data_seed
 
     def compute_loss(self, model, inputs, *args, **kwargs):
         return super().compute_loss(model, without_names(inputs), *args, **kwargs)

@@ -1,0 +1,163 @@
+"""Claims about batches: rows of like length together, the same order by seed, on every rank and after a resume;
+workers that stay, and do not grow."""
+
+import json
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from accelerate import skip_first_batches
+from accelerate.data_loader import prepare_data_loader
+from conversation_folder import make_record, write_scan
+from torch.utils.data import DataLoader
+
+from umbrella.arguments import TrainArguments
+from umbrella.collator import ConversationCollator
+from umbrella.length_batches import LengthGroupedOrder, read_lengths
+from umbrella.modeling import load_model, load_processor
+from umbrella.trainer import ConversationTrainer
+from umbrella.transform import ConversationTransform
+from umbrella_dataset import load_umbrella
+
+GROUPED = {"train_sampling_strategy": "group_by_length"}
+
+
+def write_rows(folder, n_rows):
+    """Rows of one scan each, the answers of very different length."""
+    (folder / "train").mkdir(parents=True)
+    write_scan(folder / "scan.nii", 0)
+    for number in range(n_rows):
+        record = make_record(f"row_{number}", ["scan.nii"])
+        record["conversations"][-1]["content"][0]["text"] = "Yes, it is. " * (1 + 2 * (7 * number % n_rows))
+        (folder / "train" / f"row_{number:02d}.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    rows = load_umbrella(write_rows(tmp_path_factory.mktemp("rows") / "data", 24), split="train")
+    rows.set_transform(ConversationTransform(load_processor("tiny")))
+    return rows
+
+
+class RecordingTrainer(ConversationTrainer):
+    """Keeps the names of the rows of each training step."""
+
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        self.seen = [*getattr(self, "seen", []), inputs["task_ids"]]
+        return super().training_step(model, inputs, num_items_in_batch)
+
+
+def build_trainer(rows, output_dir, **options):
+    return RecordingTrainer(
+        model=load_model("tiny", seed=0),
+        args=TrainArguments(
+            output_dir=str(output_dir), report_to="none", disable_tqdm=True, per_device_train_batch_size=2, **options
+        ),
+        data_collator=ConversationCollator(load_processor("tiny"), keep_metadata=True),
+        train_dataset=rows,
+        eval_dataset=rows,
+    )
+
+
+def test_the_order_is_a_permutation_by_seed_and_epoch_with_like_lengths_together():
+    lengths = np.random.default_rng(0).integers(1, 2000, 400).tolist()
+    epochs = [list(LengthGroupedOrder(lengths, 4, 0, lambda epoch=epoch: epoch)) for epoch in (0, 0, 1)]
+    assert all(sorted(order) == list(range(400)) for order in epochs)
+    assert epochs[0] == epochs[1] != epochs[2]
+    assert list(LengthGroupedOrder(lengths, 4, 1, lambda: 0)) != epochs[0]
+    padded = np.array(lengths)[epochs[0]].reshape(-1, 4).max(axis=1).sum() * 4
+    assert padded < 1.06 * sum(lengths)
+    assert np.array(lengths).reshape(-1, 4).max(axis=1).sum() * 4 > 1.5 * sum(lengths)
+
+
+@pytest.mark.parametrize("strategy", ["group_by_length", "batch_rebalance", "random", "sequential"])
+def test_a_loader_is_made_without_loading_a_scan(rows, tmp_path, strategy, monkeypatch):
+    monkeypatch.setattr(ConversationTransform, "__call__", lambda *_: pytest.fail("a row was loaded"))
+    trainer = build_trainer(rows, tmp_path, train_sampling_strategy=strategy)
+    trainer.get_train_dataloader()
+    trainer.get_eval_dataloader()
+
+
+def real_share(loader):
+    """The share of tokens that are not padding."""
+    masks = [batch["attention_mask"] for batch in loader]
+    return sum(mask.sum().item() for mask in masks) / sum(mask.numel() for mask in masks)
+
+
+def test_batches_of_training_and_evaluation_hold_rows_of_like_length(rows, tmp_path):
+    trainer = build_trainer(rows, tmp_path, per_device_eval_batch_size=2, **GROUPED)
+    for loader in (trainer.get_train_dataloader(), trainer.get_eval_dataloader()):
+        assert len(loader) == 12
+        assert real_share(loader) > 0.85
+    assert real_share(build_trainer(rows, tmp_path).get_train_dataloader()) < 0.8
+
+
+def test_evaluation_has_the_same_loss_in_groups(rows, tmp_path):
+    # The Trainer weighs batches, not tokens: with one row a batch both orders come to the same mean.
+    plain, grouped = (
+        build_trainer(rows, tmp_path, per_device_eval_batch_size=1, **options).evaluate()["eval_loss"]
+        for options in ({}, GROUPED)
+    )
+    assert grouped == pytest.approx(plain, rel=1e-5)
+
+
+@pytest.mark.parametrize("skipped", [0, 1])
+def test_two_ranks_see_every_row_once_also_after_a_resume(rows, skipped):
+    epoch = 1
+    order = [LengthGroupedOrder(read_lengths(rows), 2, 0, lambda: epoch) for _ in range(2)]
+    plain, seen = rows.with_format(None), []
+    for rank in range(2):
+        torch.manual_seed(rank)  # the ranks' own generators differ and must not matter
+        loader = DataLoader(plain, batch_size=2, sampler=order[rank], collate_fn=lambda batch: batch)
+        loader = prepare_data_loader(loader, num_processes=2, process_index=rank, put_on_device=False)
+        loader = skip_first_batches(loader, skipped)
+        loader.set_epoch(epoch)
+        seen += [row["task_id"] for batch in loader for row in batch]
+    expected = [plain[index]["task_id"] for index in list(order[0])[4 * skipped :]]
+    assert sorted(seen) == sorted(expected)
+
+
+@pytest.mark.parametrize("step", [0, 7])  # of the second epoch
+def test_a_resumed_run_sees_the_rows_that_were_left(rows, tmp_path, step):
+    options = GROUPED | {"num_train_epochs": 3, "save_steps": 12 + step, "max_steps": 28, "seed": 3}
+    whole = build_trainer(rows, tmp_path, **options)
+    whole.train()
+    assert len(whole.seen) == 28
+    assert whole.seen[:12] != whole.seen[12:24]
+    again = build_trainer(rows, tmp_path, **options)
+    again.train(resume_from_checkpoint=f"{tmp_path}/checkpoint-{12 + step}")
+    assert again.seen == whole.seen[12 + step :]
+
+
+def test_workers_stay_and_prefetch_where_there_are_any(rows, tmp_path):
+    for num_workers, expected in ((0, (False, None)), (2, (True, 2))):
+        loader = build_trainer(rows, tmp_path, dataloader_num_workers=num_workers).get_train_dataloader()
+        assert (loader.persistent_workers, loader.prefetch_factor) == expected
+    off = build_trainer(rows, tmp_path, dataloader_num_workers=2, dataloader_persistent_workers=False)
+    assert off.get_train_dataloader().persistent_workers is False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("caching", [False, True])
+def test_the_memory_of_workers_is_flat_from_the_second_epoch_to_the_tenth(tmp_path, caching):
+    (tmp_path / "train").mkdir()
+    for number in range(500):
+        write_scan(tmp_path / f"{number}.nii", number)
+    with open(tmp_path / "train" / "rows.jsonl", "w", encoding="utf-8") as file:
+        for number in range(250):
+            names = [f"{2 * number}.nii", f"{2 * number + 1}.nii"]
+            file.write(json.dumps(make_record(f"row_{number}", names)) + "\n")
+    rows = load_umbrella(tmp_path, split="train")
+    cache = tmp_path / "cache" if caching else None
+    rows.set_transform(ConversationTransform(load_processor("tiny"), volume_cache=cache))
+    collate = ConversationCollator(load_processor("tiny"))
+    loader = DataLoader(rows, batch_size=8, collate_fn=collate, num_workers=2, persistent_workers=True)
+    memory = []
+    for _ in range(10):
+        for _batch in loader:
+            pass
+        workers = psutil.Process().children(recursive=True)
+        memory.append(sum(worker.memory_info().rss for worker in workers))
+    assert memory[9] == pytest.approx(memory[1], rel=0.05)

@@ -14,7 +14,15 @@ import pytest
 # Read at import by the libraries below, and inherited by the processes that tests launch.
 CACHES = tempfile.mkdtemp(prefix="umbrella-tests-")
 atexit.register(shutil.rmtree, CACHES, ignore_errors=True)
-for name in ("HF_HOME", "HF_DATASETS_CACHE", "TORCH_EXTENSIONS_DIR", "TRITON_CACHE_DIR", "MPLCONFIGDIR", "WANDB_DIR"):
+for name in (
+    "HF_HOME",
+    "HF_DATASETS_CACHE",
+    "HYPOTHESIS_STORAGE_DIRECTORY",
+    "MPLCONFIGDIR",
+    "TORCH_EXTENSIONS_DIR",
+    "TRITON_CACHE_DIR",
+    "WANDB_DIR",
+):
     os.environ[name] = os.path.join(CACHES, name.lower())
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "offline"

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable
 
-# What users meet: unusable data, scans, models and flags (ValueError and its kinds), files (OSError), a loss of nan.
-EXPECTED = (ValueError, OSError, FloatingPointError)
+# What users meet: unusable data, scans, models and flags (ValueError and its kinds), files (OSError), a missing extra
+# (ImportError), a loss of nan.
+EXPECTED = (ValueError, OSError, ImportError, FloatingPointError)
 
 
 def run(main: Callable[[], None]) -> None:

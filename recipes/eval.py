@@ -14,14 +14,18 @@ from accelerate import PartialState
 
 from umbrella.arguments import DataArguments, EvalArguments, ModelArguments, parse_arguments
 from umbrella.command import run
+from umbrella.context import check_names, describe_model, put_in_context
 from umbrella.controls import build_controls
 from umbrella.evaluation import Folder, collect_answers, describe_settings
+from umbrella.evaluation_log import record_evaluation
 from umbrella.generation import Answerer
 from umbrella.modeling import check_fits, load_model, load_processor
 from umbrella.preflight import check_scans, check_world_size
 from umbrella.questions import find_question
 from umbrella.recipe import asked_for, resolve_recipe
+from umbrella.report.evaluation_report import write_report
 from umbrella.results import subjects_of_rows
+from umbrella.run_record import describe_process
 from umbrella.scan_cache import CachingTransform, ViewCache
 from umbrella.selection import select_rows
 from umbrella.training_data import guard_against_leakage
@@ -40,6 +44,7 @@ def main():
     # ------------------------------------------------------------------------------------------------ data
     with state.main_process_first():
         rows, selection = select_rows(data_args, eval_args)
+    check_names(eval_args, rows)
     question = find_question(rows, eval_args)
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
     if state.is_main_process:
@@ -58,8 +63,9 @@ def main():
 
     # ------------------------------------------------------------------------------------------------ answers
     asked = {"seed": eval_args.seed, "max_new_tokens": eval_args.max_new_tokens, **options, **question.to_dict()}
+    settings = describe_settings(rows, split, model_name, **asked)
     if state.is_main_process:
-        folder.open(describe_settings(rows, split, model_name, **asked), eval_args.overwrite)
+        folder.open(settings, eval_args.overwrite)
     answerer = Answerer(
         model,
         prompts,
@@ -74,7 +80,7 @@ def main():
         prompt = prompts.encoder.render_prompt(row["conversations"])
         return question.to_prediction(row, answer, prompt)
 
-    records, _ = collect_answers(answerer, rows, folder.predictions, to_prediction)
+    records, n_new = collect_answers(answerer, rows, folder.predictions, to_prediction)
 
     # ------------------------------------------------------------------------------------------------ controls
     exchanged = {}
@@ -88,16 +94,26 @@ def main():
     # ------------------------------------------------------------------------------------------------ save
     if not state.is_main_process:
         return
-    metrics = question.summarize(records, subjects_of_rows(rows), eval_args.bootstrap, eval_args.seed)
-    metrics |= question.compare(records, exchanged, subjects_of_rows(rows), eval_args.bootstrap)
-    metrics |= {"selection": selection.to_dict(), "leakage": leakage}
+    subjects = subjects_of_rows(rows)
+    metrics = question.summarize(records, subjects, eval_args.bootstrap, eval_args.seed)
+    metrics |= question.compare(records, exchanged, subjects, eval_args.bootstrap)
+    metrics |= {"n_resamples": eval_args.bootstrap, "selection": selection.to_dict(), "leakage": leakage}
+    metrics |= put_in_context(data_args, eval_args, rows, records, answers)
+    log_dir = Path(model_name) if Path(model_name).is_dir() else folder.path
+    metrics["evaluations_of_this_split"] = record_evaluation(log_dir, settings, n_new, metrics["metrics"])
     (folder.path / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    if eval_args.report:
+        facts = describe_model(model, recipe, model_name)
+        process = describe_process(state.num_processes)
+        write_report(
+            folder.path / "report.html", rows, records, metrics, answers, model_name, facts, settings, process
+        )
     for name, value in metrics.items():
         if isinstance(value, int | float):
             print(f"{name:<28} {value:.3f}" if isinstance(value, float) else f"{name:<28} {value}")
     for verdict in metrics["verdicts"].values():
         print(verdict["sentence"])
-    print(f"predictions.jsonl and metrics.json are in {folder.path}")
+    print(f"predictions.jsonl, metrics.json{' and report.html' if eval_args.report else ''} are in {folder.path}")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,10 @@ def summarize_classification(
         return classification_metrics(true[rows], predicted[rows], labels, probabilities[rows])
 
     metrics = with_intervals(measure, subjects, n_resamples, seed)
-    metrics["accuracy"]["interval"] = share_interval(predicted == true, subjects, n_resamples, seed)
+    for name, (asked, hits) in _shares(true, predicted, labels).items():
+        if name in metrics:
+            of_rows = [subjects[i] for i in np.flatnonzero(asked)]
+            metrics[name]["interval"] = share_interval(hits[asked], of_rows, n_resamples, seed)
     vote = majority_vote(subjects, parsed, expected)
     return {
         "accuracy": metrics["accuracy"]["value"],
@@ -54,6 +57,15 @@ def summarize_classification(
         "confusion": {"labels": labels, "counts": confusion(parsed, expected, labels).tolist()},
         "majority_vote": _summarize_vote(vote, n_resamples, seed),
     }
+
+
+def _shares(true: np.ndarray, predicted: np.ndarray, labels: list[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The metrics that are shares of rows: name → (which rows they are about, which of all rows are hits)."""
+    shares = {"accuracy": (np.full(len(true), True), predicted == true)}
+    for index, label in enumerate(labels):
+        shares[f"sensitivity_{label}"] = (true == index, predicted == index)
+        shares[f"specificity_{label}"] = (true != index, (predicted != index) & (predicted < len(labels)))
+    return shares
 
 
 def _summarize_vote(vote: tuple[list, list] | None, n_resamples: int, seed: int) -> dict:

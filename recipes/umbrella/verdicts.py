@@ -73,7 +73,7 @@ def _judge_scan(scan: str, control: dict, others: Sequence[dict] = ()) -> dict:
     if helps:
         return {"verdict": "uses", "sentence": f"The model uses {scan}: {facts}"}
     if reacts:
-        start = f"The model reacts to {scan}, but nothing here shows that its answers are better for it: "
+        start = f"The model does not use {scan} to get its answers right, though it reacts to it: "
         return {"verdict": "reacts", "sentence": start + facts}
     return {"verdict": "ignores", "sentence": f"The model does not use {scan}: {facts}"}
 

@@ -1,0 +1,136 @@
+"""Could something else than the image explain the labels? Logistic regression on confounds alone, and matched rows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from datasets import Dataset
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from tqdm import tqdm
+
+from umbrella.head_volume import estimate_head_volume_ml
+from umbrella.intervals import share_interval
+from umbrella.results import read_metadata
+from umbrella.volumes import load_volume
+
+HEAD_VOLUME = "head_volume"
+CALIPER_SD = 0.2  # of the logit of the propensity score, after Austin 2011, Pharmaceutical Statistics 10:150
+
+
+def evaluate_confounds(
+    names: Sequence[str],
+    train: Dataset | None,
+    rows: Dataset,
+    records: list[dict],
+    subjects: list[str],
+    n_resamples: int,
+    seed: int,
+) -> dict:
+    """How far the confounds alone get, and the model's accuracy among rows whose confounds do not tell the label.
+
+    The regression is fitted on the training split and judged on `rows`. Matching (two labels only) pairs each row of
+    the rarer label with the nearest of the other by propensity score, fitted on `rows`, within 0.2 of its SD.
+
+    Raises ValueError for a name that no row's metadata has, or without a labelled training split.
+    """
+    labelled = [] if train is None else [i for i, e in enumerate(train["metadata"]) if e["subject_label"] is not None]
+    if not labelled:
+        raise ValueError("--confounds: expected a labelled training split to fit the confounds on, found none")
+    train = train.with_format(None).select(labelled)
+    known = {}
+    table, train_table = (read_confounds(part, names, known) for part in (rows, train))
+    truths = np.array([record["expected_label"] for record in records])
+    right = np.array([record["parsed_label"] for record in records]) == truths
+    train_labels = np.array([entry["subject_label"] for entry in train["metadata"]])
+    alone = build_regression(train_table).fit(train_table, train_labels).predict(table) == truths
+    entries = [
+        _entry("confounds alone, logistic regression", alone, subjects, n_resamples, seed),
+        _entry("the model, all rows", right, subjects, n_resamples, seed),
+    ]
+    sentence = f"Confounds: {', '.join(name.replace('_', ' ') for name in names)}."
+    if len(set(truths)) == 2:
+        matched = match_rows(table, truths)
+        if len(matched):
+            of_subjects = [subjects[i] for i in matched]
+            title = "the model, rows matched on the confounds"
+            entries.append(_entry(title, right[matched], of_subjects, n_resamples, seed))
+            matched_alone = "confounds alone, the same matched rows"
+            entries.append(_entry(matched_alone, alone[matched], of_subjects, n_resamples, seed))
+        else:
+            sentence += " No two rows of different labels are alike in them: the labels cannot be told from them."
+    return {"names": list(names), "sentence": sentence, "rows": entries}
+
+
+def read_confounds(rows: Dataset, names: Sequence[str], known_volumes: dict[str, float]) -> np.ndarray:
+    """(n rows, n names), object: numbers as floats (nan where missing), words as text.
+
+    known_volumes  head volumes by path, which are added to
+    """
+    columns = []
+    for name in names:
+        if name == HEAD_VOLUME:
+            columns.append(_read_head_volumes(rows, known_volumes))
+            continue
+        values = read_metadata(rows, name)
+        if all(isinstance(value, int | float) or value is None for value in values):
+            columns.append([np.nan if value is None else float(value) for value in values])
+        else:
+            columns.append(["not stated" if value is None else str(value) for value in values])
+    table = np.empty((len(rows), len(names)), object)
+    for index, column in enumerate(columns):
+        table[:, index] = column
+    return table
+
+
+def _read_head_volumes(rows: Dataset, known: dict[str, float]) -> list[float]:
+    volumes = []
+    for row in tqdm(rows.with_format(None), desc="measuring heads", unit="row"):
+        if not row["images"]:
+            raise ValueError(f"{row['source']}: head_volume: expected a scan to measure, found none in the row")
+        scan = row["images"][-1]
+        key = scan.get("bytes") or scan["path"]
+        if key not in known:
+            volume, spacing_mm = load_volume(key, scan["modality"], normalize=True, standardize=False)
+            known[key] = estimate_head_volume_ml(volume, spacing_mm)
+        volumes.append(known[key])
+    return volumes
+
+
+def build_regression(table: np.ndarray) -> Pipeline:
+    """Logistic regression on standardised numbers and one-hot words."""
+    words = [i for i in range(table.shape[1]) if isinstance(table[0, i], str)]
+    numbers = [i for i in range(table.shape[1]) if i not in words]
+    return make_pipeline(
+        make_column_transformer(
+            (make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
+            (OneHotEncoder(handle_unknown="ignore"), words),
+        ),
+        LogisticRegression(max_iter=1000),
+    )
+
+
+def match_rows(table: np.ndarray, truths: np.ndarray) -> np.ndarray:
+    """Indices of rows in pairs of one of each label whose confounds say nearly the same, nearest first."""
+    rarer, other = sorted(set(truths.tolist()), key=lambda label: (truths == label).sum())
+    logits = build_regression(table).fit(table, truths == rarer).decision_function(table)
+    caliper = CALIPER_SD * logits.std()
+    first, second = np.flatnonzero(truths == rarer), np.flatnonzero(truths == other)
+    distances = np.abs(logits[first][:, None] - logits[second])
+    pairs, used_first, used_second = [], set(), set()
+    for flat in np.argsort(distances, axis=None):
+        i, j = np.unravel_index(flat, distances.shape)
+        if distances[i, j] > caliper:
+            break
+        if i not in used_first and j not in used_second:
+            used_first.add(i)
+            used_second.add(j)
+            pairs += [first[i], second[j]]
+    return np.array(sorted(pairs), int)
+
+
+def _entry(title: str, right: np.ndarray, subjects: Sequence[str], n_resamples: int, seed: int) -> dict:
+    interval = share_interval(right, subjects, n_resamples, seed)
+    return {"title": title, "n": len(right), "accuracy": float(np.mean(right)), "interval": interval}

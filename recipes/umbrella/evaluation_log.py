@@ -1,0 +1,34 @@
+"""evaluations.jsonl in a run's folder: every evaluation of its model.
+
+So a report can say how often a test split was looked at: a number picked from many looks is no held-out number.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from umbrella.answer_file import AnswerFile
+
+FILE_NAME = "evaluations.jsonl"
+
+
+def record_evaluation(folder: Path, settings: dict, answered: int, metrics: dict[str, dict]) -> dict:
+    """Add this evaluation to the log in `folder`, unless it only repeated earlier answers (answered is 0).
+
+    Returns {"count", "sentence"} for this split of these data.
+    """
+    file = AnswerFile(folder / FILE_NAME)
+    file.repair()
+    key = {name: settings[name] for name in ("split", "data")}
+    if answered:
+        results = {name: entry["value"] for name, entry in metrics.items()}
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        file.append([{"date": now, **key, "model": settings["model"], "answered": answered, "results": results}])
+    same = [entry for entry in file.read() if {name: entry[name] for name in key} == key]
+    models = len({entry["model"] for entry in same})
+    times = "once" if len(same) == 1 else f"{len(same)} times"
+    return {
+        "count": len(same),
+        "sentence": f"The {settings['split']} split was evaluated {times} by this run folder"
+        + (f", with {models} different checkpoints." if models > 1 else ".")
+        + " Nothing here was chosen on it: answers are the likeliest text, no threshold is fitted.",
+    }

@@ -1,0 +1,149 @@
+"""Charts as SVG text, drawn by matplotlib without a display."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from sklearn.metrics import roc_curve
+
+from umbrella.metrics import calibration_bins
+
+INK, BLUE, ORANGE, GREY, GRID = "#1b2430", "#2563a8", "#c2571a", "#8a94a3", "#e3e7ec"
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "svg.hashsalt": "umbrella",  # the same numbers give the same file
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "axes.axisbelow": True,
+}
+WIDTH = 5.0  # inches: on a phone the text is still readable
+LABEL_CHARACTERS = 26  # of a line beside a bar
+
+
+def _draw(height: float, paint, width: float = WIDTH) -> str:
+    with rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        paint(figure.subplots())
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
+
+
+def draw_shares(
+    names: Sequence[str], shares: Sequence[float], intervals: Sequence[tuple], first_is_real: bool = False
+) -> str:
+    """Horizontal bars of shares in [0, 1] with their intervals, the first on top."""
+    lines = [textwrap.wrap(name, LABEL_CHARACTERS) for name in names]
+    wrapped = ["\n".join(of_name) for of_name in lines]
+
+    def paint(axes):
+        places = np.arange(len(names))[::-1]
+        colors = [BLUE if i == 0 or not first_is_real else ORANGE for i in range(len(names))]
+        axes.barh(places, shares, height=0.62, color=colors, alpha=0.85)
+        low, high = np.transpose(intervals)
+        errors = [np.maximum(0, shares - low), np.maximum(0, high - shares)]
+        axes.errorbar(shares, places, xerr=errors, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
+        for place, share, end in zip(places, shares, high, strict=True):
+            axes.text(max(end, share) + 0.02, place, f"{share:.0%}", va="center")
+        axes.set(xlim=(0, 1.2), yticks=places, yticklabels=wrapped, xticks=np.arange(0, 1.01, 0.25))
+        axes.set_xticklabels(["0 %", "25 %", "50 %", "75 %", "100 %"])
+        axes.grid(axis="y", visible=False)
+
+    return _draw(0.5 + 0.18 * len(names) + 0.18 * sum(map(len, lines)), paint)
+
+
+def draw_confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
+    """True labels in rows, answers in columns, unparseable ones in the last."""
+    counts = np.asarray(counts)
+    columns = [*labels, "none read"]
+
+    def paint(axes):
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for (row, column), count in np.ndenumerate(counts):
+            axes.text(
+                column, row, str(count), ha="center", va="center", color="white" if shares[row, column] > 0.5 else INK
+            )
+        turn = 30 if max(map(len, columns)) * len(columns) > 44 else 0
+        axes.set_xticks(range(len(columns)), columns, rotation=turn, ha="right" if turn else "center")
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set(xlabel="answer", ylabel="true label")
+        axes.grid(visible=False)
+
+    return _draw(1.2 + 0.5 * len(labels), paint)
+
+
+def draw_roc(true: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> str:
+    """The ROC curve of each label against the rest; of the second one where there are two."""
+
+    def paint(axes):
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+        for index in [1] if len(labels) == 2 else range(len(labels)):
+            if 0 < (true == index).sum() < len(true):
+                false_positive, true_positive, _ = roc_curve(true == index, probabilities[:, index])
+                axes.plot(false_positive, true_positive, linewidth=2, label=labels[index])
+        axes.set(xlabel="1 − specificity", ylabel="sensitivity", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.legend(loc="lower right", frameon=False)
+
+    return _draw(3.4, paint)
+
+
+def draw_calibration(true: np.ndarray, probabilities: np.ndarray) -> str:
+    """How often the likeliest label is right, by its probability; a dot's area is its number of rows."""
+
+    def paint(axes):
+        counts, confidence, right = calibration_bins(true, probabilities)
+        filled = counts > 0
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+        areas = 30 + 250 * counts[filled] / counts.sum()
+        axes.scatter(confidence[filled], right[filled], s=areas, color=BLUE, alpha=0.8, clip_on=False, zorder=3)
+        axes.set(xlabel="probability of the likeliest label", ylabel="share right", xlim=(0, 1.03), ylim=(-0.03, 1.05))
+
+    return _draw(3.4, paint)
+
+
+def draw_training(history: Sequence[dict]) -> str:
+    """The training loss, and the validation loss where there is one, by step; from trainer_state.json's log."""
+
+    def paint(axes):
+        for key, color, title in (("loss", BLUE, "training"), ("eval_loss", ORANGE, "validation")):
+            points = [(entry["step"], entry[key]) for entry in history if key in entry]
+            if points:
+                axes.plot(*zip(*points, strict=True), color=color, marker="o", markersize=3, label=title)
+        axes.set(xlabel="step", ylabel="loss", yscale="log")
+        axes.legend(frameon=False)
+
+    return _draw(3.0, paint)
+
+
+def draw_scatter(expected: Sequence[float], predicted: Sequence[float]) -> str:
+    """Numbers that were answered against the true ones."""
+
+    def paint(axes):
+        ends = [min(*expected, *predicted), max(*expected, *predicted)]
+        axes.plot(ends, ends, color=GREY, linestyle="--", linewidth=1)
+        axes.scatter(expected, predicted, s=16, color=BLUE, alpha=0.6)
+        axes.set(xlabel="true", ylabel="answered")
+
+    return _draw(3.6, paint)
+
+
+def draw_histogram(values: np.ndarray, label: str) -> str:
+    """How often a value occurs, on a logarithmic scale."""
+
+    def paint(axes):
+        axes.hist(values, bins=64, color=BLUE, log=True)
+        axes.set(xlabel=label, ylabel="voxels")
+
+    return _draw(1.6, paint, width=3.4)

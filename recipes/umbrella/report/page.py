@@ -1,0 +1,42 @@
+"""Pages from templates."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from umbrella.report.pictures import to_data_uri
+from umbrella.verdicts import format_p
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=StrictUndefined,
+)
+
+
+def percent(share: float) -> str:
+    """0.9834 → "98.3 %"."""
+    return f"{100 * share:.1f} %"
+
+
+def number(value: float) -> str:
+    """Three significant digits, no exponent for everyday sizes."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+_ENVIRONMENT.filters |= {
+    "percent": percent,
+    "number": number,
+    "p_value": format_p,
+    "svg": lambda text: to_data_uri(text, "image/svg+xml"),
+}
+
+
+def write_page(path: Path, template: str, **context) -> None:
+    """Fill a template and write the page; half a page is never left behind."""
+    html = _ENVIRONMENT.get_template(template).render(**context)
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(html, encoding="utf-8")
+    unfinished.replace(path)

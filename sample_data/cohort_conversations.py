@@ -20,6 +20,9 @@ REFERENCES = {
     "any": ("any",),
     "earlier": ("earlier",),
 }
+RESERVED_METADATA = frozenset(
+    f"{name}_{what}" for name in ("subject", "reference") for what in ("id", "label", "session", "size", "value")
+) | {"comparison_type", "task", "target", "target_type", "unit", "_record"}
 TASK_TYPES = {"single": "T1", "comparison": "T3"}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cohort import MODALITIES, CohortError
 from cohort_bids import SUFFIXES, Selection
-from cohort_conversations import REFERENCES
+from cohort_conversations import REFERENCES, RESERVED_METADATA
 from cohort_splits import SplitPlan
 from conversation_templates import Template, check_wordings, find_template, load_template
 from split_subjects import parse_fractions
@@ -140,6 +140,8 @@ def _to_options(flags: argparse.Namespace) -> Options:
     stratify = tuple(filter(None, (flags.stratify or "").split(",")))
     holdout = _to_pair(flags.holdout, "--holdout") if flags.holdout else None
     metadata_columns = (*stratify, *(holdout[:1] if holdout else ()), *flags.metadata)
+    for name in set(metadata_columns) & RESERVED_METADATA:
+        raise CohortError(f"--metadata: expected columns that the conversations do not use themselves, found {name}")
     return Options(
         bids_dir=flags.bids_dir and flags.bids_dir.expanduser().resolve(),
         participants=flags.participants and flags.participants.expanduser().absolute(),

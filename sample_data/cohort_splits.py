@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from cohort import CohortError, Exclusions, check_column, is_missing, to_key
+from cohort import CohortError, Exclusions, is_missing, to_key
 from cohort_target import MOST_CODES, Case, to_number
 from split_subjects import SPLITS, read_split_file, split_subjects
 
@@ -30,16 +30,8 @@ def assign_splits(cases: list[Case], plan: SplitPlan, exclusions: Exclusions) ->
     """Split → its cases. All visits of a participant and all members of a group are in one split.
 
     Left out and counted: participants that a split file does not name; other visits and relatives of those held out.
-    Raises CohortError for columns that are not there, a participant in two groups, a split file that parts a group.
+    Raises CohortError for a participant in two groups, a holdout that is not there, a split file that parts a group.
     """
-    columns = dict.fromkeys(column for case in cases for column in case.visit.values)
-    for option, names in (
-        ("--stratify", plan.stratify),
-        ("--group_by", (plan.group_by,) if plan.group_by else ()),
-        ("--holdout", plan.holdout[:1] if plan.holdout else ()),
-    ):
-        for name in names:
-            check_column(name, columns, "the table", option)
     group_of = _find_groups(cases, plan.group_by)
     inside, external = _hold_out(cases, plan.holdout, group_of, exclusions)
     split_of = _read_splits(inside, plan, group_of) if plan.split_file else _divide(inside, plan, group_of)

@@ -31,7 +31,13 @@ def generate(options: Options) -> str:
     exclusions = Exclusions()
     found = read_visits(options, exclusions)
     columns = dict.fromkeys(column for visit in found for column in visit.values)
-    for option, names in (("--target", (options.target,)), ("--metadata", options.metadata_columns)):
+    for option, names in {
+        "--target": [options.target],
+        "--stratify": options.plan.stratify,
+        "--group_by": filter(None, [options.plan.group_by]),
+        "--holdout": options.plan.holdout[:1] if options.plan.holdout else [],
+        "--metadata": options.metadata_columns,
+    }.items():
         for name in names:
             check_column(name, columns, "the table", option)
     target = _read_target(found, options)

@@ -11,16 +11,17 @@ SITES = ("north", "south")
 
 
 def write_bids(folder, n_subjects=60, seed=0, processes=2):
-    """Two sessions each. Skull and size tell the sex, ventricles at the first session the age (20 to 80 years); until
-    the second they grow or shrink by much. Siblings: sub-001 and sub-002 are one family, and so on."""
+    """Two sessions each. Skull and size tell the sex, the space between skull and brain the age (20 to 80 years, in
+    steps of 5); until the second session the ventricles grow or shrink by much. sub-001 and sub-002 are one family,
+    and so on."""
     draw = np.random.default_rng(seed)
     rows, jobs = ["participant_id\tsex\tage\tsite\tfamily_id"], []
     for number in range(1, n_subjects + 1):
-        name, sex, age = f"sub-{number:03d}", "FM"[number // 2 % 2], int(draw.integers(20, 81))
+        name, sex, age = f"sub-{number:03d}", "FM"[number // 2 % 2], int(draw.integers(4, 17)) * 5
         rows.append(f"{name}\t{sex}\t{age}\t{SITES[number % 2]}\tfam{(number + 1) // 2}")
-        first = 0.04 + (age - 20) / 60 * 0.20
+        first = draw.uniform(0.04, 0.24)
         sizes = (first, 0.02 if first > 0.14 else 0.30)
-        anatomy = draw_anatomy(draw, {"F": "female", "M": "male"}[sex])
+        anatomy = replace(draw_anatomy(draw, {"F": "female", "M": "male"}[sex]), csf_mm=2 + (age - 20) / 60 * 14)
         table = ["session_id\tventricle_size"]
         for session, size in enumerate(sizes, 1):
             path = folder / name / f"ses-{session}" / "anat" / f"{name}_ses-{session}_T1w.nii.gz"

@@ -81,7 +81,7 @@ def test_several_runs_are_left_out_unless_one_is_chosen(tmp_path):
 
 def test_files_that_differ_in_another_entity_are_chosen_by_it(tmp_path):
     tree = write_tree(tmp_path / "bids", sessions=(), names=("task-rest_bold", "task-faces_bold"))
-    with pytest.raises(CohortError, match="several files.*task-faces_bold.nii.gz.*choose with --entities"):
+    with pytest.raises(CohortError, match=r"several files.*task-faces_bold\.nii\.gz.*choose with --entities"):
         run(tree, "--modalities", "fMRI")
     records, exclusions = run(tree, "--modalities", "fMRI", "--entities", "task=rest")
     assert exclusions == [] and all("task-rest" in path for path in paths_of(records))

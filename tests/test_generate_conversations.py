@@ -358,7 +358,7 @@ def test_scans_that_cannot_be_read_or_are_anothers_are_left_out(tmp_path):
     "flags, message",
     [
         (["--target", "sexe"], "--target: expected a column of the table, found no 'sexe'. Did you mean sex?"),
-        (["--target", "sex", "--stratify", "Site"], "found no 'Site'. Did you mean site"),
+        (["--target", "sex", "--stratify", "Site"], "--stratify: expected.*found no 'Site'. Did you mean site"),
         (["--target", "sex", "--group_by", "family"], "--group_by: expected a column of the table, found no 'family'"),
         (["--target", "study"], "expected at least two different answers, found only 'one'"),
         (["--target", "sex", "--holdout", "site=C"], "--holdout site=C: expected a value of site, found only A, B"),
@@ -394,6 +394,9 @@ def test_a_template_that_finds_no_scan_says_where_it_looked(tmp_path):
         (["--answer", "I do not know."], "expected {value} or {value_with_unit} in an answer"),
         (["--template", "sex_comparision"], "Did you mean sex_comparison"),
         (["--split", "0.5,0.5"], "expected three shares"),
+        (["--metadata", "task"], "columns that the conversations do not use themselves, found task"),
+        (["--references_per_subject", "0"], "--references_per_subject: expected a number of at least 1, found 0"),
+        (["--holdout", "site"], "--holdout: expected NAME=VALUE, found 'site'"),
         (["--target_typ", "numeric"], "unrecognized arguments"),
     ],
 )

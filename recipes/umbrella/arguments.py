@@ -216,6 +216,28 @@ class CacheArguments:
             )
 
 
+@dataclass
+class BenchmarkArguments:
+    """What of the data path is measured."""
+
+    split: str = field(default="train", metadata={"help": "which split"})
+    n_rows: int = field(default=64, metadata={"help": "how many of its first rows are used"})
+    batch_size: int = field(default=8, metadata={"help": "rows a step on each GPU"})
+    num_workers: int = field(default=N_CORES, metadata={"help": "most workers tried (default: all cores)"})
+    step_ms: float | None = field(default=None, metadata={"help": "milliseconds that your model's step takes"})
+    cold: bool = field(default=False, metadata={"help": "read the scans from the disk, not from the system's memory"})
+    epochs: int = field(default=5, metadata={"help": "epochs over which memory is watched"})
+    seconds: float = field(default=5.0, metadata={"help": "duration of each measurement of batches"})
+    output_dir: str = field(default="benchmark", metadata={"help": "folder of benchmark.json and benchmark.png"})
+
+    def __post_init__(self):
+        for name, least in (("n_rows", 1), ("batch_size", 1), ("num_workers", 0), ("epochs", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"--{name}: expected at least {least}, found {getattr(self, name)}")
+        if self.step_ms is not None and self.step_ms <= 0:
+            raise ValueError(f"--step_ms: expected more than 0 milliseconds, found {self.step_ms:g}")
+
+
 class _Parser(HfArgumentParser):
     def error(self, message: str):
         # Hundreds of flags: argparse's usage text would bury the one sentence that matters.
@@ -229,7 +251,9 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
     the program with a sentence, as do values that do not fit.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    parser = _Parser(dataclasses, allow_abbrev=False)
+    spellings = "; ".join(f"--{guide} is --{' and --'.join(today)}" for guide, today in GUIDE_SPELLINGS.items())
+    epilog = f"In front of the flags may stand a YAML file with flags. Also accepted: {spellings}."
+    parser = _Parser(dataclasses, allow_abbrev=False, epilog=epilog if TrainArguments in dataclasses else None)
     known = [option for action in parser._actions for option in action.option_strings]
     # The deepspeed launcher puts its own --local_rank=N in front.
     launcher = [argv.pop(0)] if argv and argv[0].startswith("--local_rank") else []

@@ -169,11 +169,9 @@ def _make_metadata(case: Case, reference: Reference | None, kind: str, style: St
     if visit.session:
         metadata["subject_session"] = visit.session
     if reference is not None:
-        metadata |= {
-            "reference_id": reference.visit.participant_id,
-            "reference_label": reference.label or "unknown",
-            "comparison_type": kind,
-        }
+        metadata |= {"reference_id": reference.visit.participant_id, "comparison_type": kind}
+        if reference.label:
+            metadata["reference_label"] = reference.label
         if reference.visit.session:
             metadata["reference_session"] = reference.visit.session
     return metadata

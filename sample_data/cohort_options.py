@@ -176,7 +176,7 @@ def _choose_template(flags: argparse.Namespace) -> tuple[Template, str, str | No
     if flags.template is None and change is not None:
         template = load_template({"direction": "change", "number": "change_number"}[change])
     elif flags.template is None:
-        template = find_template(flags.target, flags.reference not in (None, "none"))
+        template = find_template(flags.target, flags.reference or "none")
     else:
         template = load_template(flags.template)
         change = change or {"change": "direction", "change_number": "number"}.get(template.name)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from cohort import CohortError, Exclusions, Visit, check_column, is_missing
+from cohort import CohortError, Exclusions, Visit, is_missing
 
 # A column of numbers with more distinct values than this is a quantity, one with fewer may be a code of classes.
 MOST_CODES = 10
@@ -32,6 +32,15 @@ class Case:
     earlier: Visit | None = None
     earlier_label: str = ""
     extra: dict[str, float] = field(default_factory=dict)  # further metadata
+
+
+@dataclass(frozen=True)
+class ChangeQuestion:
+    """What is asked about two visits: the later one's own value, the difference of their numbers, or its sign."""
+
+    as_change: bool
+    directions: tuple[str, str] | None  # labels of the sign: decreased, increased
+    needs_earlier_value: bool  # to tell the change, or because the wordings say it
 
 
 def infer_kind(visits: Sequence[Visit], column: str) -> str:
@@ -61,7 +70,6 @@ def format_number(number: float, decimals: int | None) -> str:
 def make_cases(visits: list[Visit], target: Target, exclusions: Exclusions) -> list[Case]:
     """A case for each visit with a value. Left out and counted: no value, text in a numeric target, a value that
     `labels` does not name. Raises CohortError where fewer than two labels or numbers are left."""
-    check_target(visits, target)
     cases = []
     for visit in visits:
         label, reason, detail = _read_value(visit, target)
@@ -69,26 +77,22 @@ def make_cases(visits: list[Visit], target: Target, exclusions: Exclusions) -> l
             exclusions.add_visit(visit, reason, detail)
         else:
             cases.append(Case(visit, label))
-    check_labels(cases, target)
+    _check_labels(cases, target, exclusions)
     return cases
 
 
 def make_change_cases(
     visits: list[Visit],
     target: Target,
-    directions: tuple[str, str] | None,
-    as_change: bool,
+    question: ChangeQuestion,
     n_references: int,
     order: Callable[[list[Visit]], list[Visit]],
     exclusions: Exclusions,
 ) -> list[Case]:
     """A case for each later visit and each of the participant's first `n_references` earlier ones.
 
-    The answer is the later visit's own value; with `as_change` the difference of the two visits' numbers, or with
-    `directions` (decreased, increased) its sign. Left out and counted besides the reasons of `make_cases`:
-    participants with one visit, pairs without a change.
+    Left out and counted besides the reasons of `make_cases`: participants with one visit, pairs without a change.
     """
-    check_target(visits, target)
     of_subject: dict[str, list[Visit]] = {}
     for visit in visits:
         of_subject.setdefault(visit.participant_id, []).append(visit)
@@ -100,46 +104,37 @@ def make_change_cases(
         ordered = order(visits_of_one)
         for i, visit in enumerate(ordered[1:], 1):
             for earlier in ordered[: min(i, n_references)]:
-                case, reason, detail = _make_pair(visit, earlier, target, directions, as_change)
+                case, reason, detail = _make_pair(visit, earlier, target, question)
                 if case is None:
                     exclusions.add_visit(visit, reason, f"since session {earlier.session}: {detail}")
                 else:
                     cases.append(case)
-    check_labels(cases, target)
+    _check_labels(cases, target, exclusions)
     return cases
 
 
-def _make_pair(
-    visit: Visit, earlier: Visit, target: Target, directions: tuple[str, str] | None, as_change: bool
-) -> tuple[Case | None, str, str]:
+def _make_pair(visit: Visit, earlier: Visit, target: Target, question: ChangeQuestion) -> tuple[Case | None, str, str]:
     label, reason, detail = _read_value(visit, target)
     if label is None:
         return None, reason, detail
     before, reason, detail = _read_value(earlier, target)
-    if not as_change:
-        return Case(visit, label, earlier, before or ""), "", ""
-    if before is None:
+    if before is None and question.needs_earlier_value:
         return None, reason, detail
+    if not question.as_change:
+        return Case(visit, label, earlier, before or ""), "", ""
     numbers = {
         "reference": to_number(earlier.values[target.column]),
         "subject": to_number(visit.values[target.column]),
     }
     change = numbers["subject"] - numbers["reference"]
-    if directions is None:
+    if question.directions is None:
         extra = {f"{name}_value": number for name, number in numbers.items()}
         return Case(visit, format_number(change, target.decimals), earlier, before, extra), "", ""
     if change == 0:
         return None, "no change", f"{target.column} is {before} at both"
     # These names are what the evaluation's control needs to find a first scan that reverses the answer.
     extra = {f"{name}_size": number for name, number in numbers.items()}
-    return Case(visit, directions[change > 0], earlier, before, extra), "", ""
-
-
-def check_target(visits: list[Visit], target: Target) -> None:
-    """Raises CohortError where no visit has the column. (sessions.tsv adds columns to some visits only.)"""
-    if not any(target.column in visit.values for visit in visits):
-        columns = dict.fromkeys(column for visit in visits for column in visit.values)
-        check_column(target.column, columns, "the table", "--target")
+    return Case(visit, question.directions[change > 0], earlier, before, extra), "", ""
 
 
 def _read_value(visit: Visit, target: Target) -> tuple[str | None, str, str]:
@@ -160,16 +155,17 @@ def _read_value(visit: Visit, target: Target) -> tuple[str | None, str, str]:
     return label, "", ""
 
 
-def check_labels(cases: list[Case], target: Target) -> None:
+def _check_labels(cases: list[Case], target: Target, exclusions: Exclusions) -> None:
     """Raises CohortError where fewer than two different answers are left."""
     counts = Counter(case.label for case in cases)
     if len(counts) >= 2:
         return
     found = "none" if not counts else f"only {next(iter(counts))!r} ({len(cases)} times)"
     remedy = f" The labels known are {', '.join(target.labels)}: give others with --labels." if target.labels else ""
+    reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(4))
     raise CohortError(
         f"--target {target.column} ({target.kind}): expected at least two different answers, found {found}.{remedy} "
-        f"Choose another column, or see why visits were left out"
+        f"Choose another column. Left out: {reasons or 'nothing'}"
     )
 
 

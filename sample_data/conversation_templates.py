@@ -9,6 +9,7 @@ from cohort import CohortError, suggest
 
 FOLDER = Path(__file__).resolve().parent / "templates"
 FALLBACK = "value"  # for targets that no template names
+FOLLOW_UP = "follow_up"  # for any target, where the reference is the subject's own earlier scan
 
 # What a wording may say. With a reference the last three are known too.
 _FIELDS = ("value", "value_with_unit", "unit", "target", "labels", "session")
@@ -29,6 +30,9 @@ class Template:
     unit: str = ""
     reference: str = ""  # the default of --reference
     directions: tuple[str, str] | None = None  # labels of a change: decreased, increased
+
+    def says_reference_value(self) -> bool:
+        return any("{reference_value" in text for texts in (self.comparison or {}).values() for text in texts)
 
     def with_wordings(self, section: str, wordings: dict[str, list[str]]) -> "Template":
         return replace(self, **{section: wordings})
@@ -120,11 +124,14 @@ def check_wordings(wordings: list[str], section: str, turn: str, place: str) -> 
     return wordings
 
 
-def find_template(target: str, with_reference: bool) -> Template:
-    """The first template (by name) that names the target column and has the wordings asked for, else the fallback."""
+def find_template(target: str, reference: str) -> Template:
+    """The first template (by name) that names the target column and has the wordings for the kind of reference, else
+    the fallback."""
+    if reference == "earlier":
+        return load_template(FOLLOW_UP)
     for path in sorted(FOLDER.glob("*.yaml")):
         template = load_template(path.stem)
-        section = template.comparison if with_reference else template.single
+        section = template.single if reference == "none" else template.comparison
         if section is not None and target.lower() in template.targets:
             return template
     return load_template(FALLBACK)

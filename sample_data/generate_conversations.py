@@ -23,7 +23,7 @@ from cohort_folder import write_cohort
 from cohort_options import Options, parse_options
 from cohort_splits import assign_splits
 from cohort_table import find_scans, read_table, to_visits
-from cohort_target import Case, Target, infer_kind, make_cases, make_change_cases, make_session_order
+from cohort_target import Case, ChangeQuestion, Target, infer_kind, make_cases, make_change_cases, make_session_order
 
 
 def generate(options: Options) -> str:
@@ -116,9 +116,12 @@ def _make_cases(visits: list[Visit], target: Target, options: Options, exclusion
     if options.reference != "earlier":
         return make_cases(visits, target, exclusions)
     order = make_session_order(visits, options.selection.sessions, options.order_by)
-    directions = options.template.directions if options.change == "direction" else None
-    n_references = options.references_per_subject
-    return make_change_cases(visits, target, directions, options.change is not None, n_references, order, exclusions)
+    question = ChangeQuestion(
+        as_change=options.change is not None,
+        directions=options.template.directions if options.change == "direction" else None,
+        needs_earlier_value=options.change is not None or options.template.says_reference_value(),
+    )
+    return make_change_cases(visits, target, question, options.references_per_subject, order, exclusions)
 
 
 def balance(cases: list[Case], seed: int, exclusions: Exclusions) -> list[Case]:

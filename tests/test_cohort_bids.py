@@ -172,3 +172,19 @@ def test_a_folder_that_is_no_tree_is_refused(tmp_path, capsys):
     assert "--bids_dir: expected a folder, found none" in capsys.readouterr().err
     assert main(["--bids_dir", str(tmp_path), *flags]) == 1
     assert "participants.tsv: expected a table (.tsv or .csv), found no such file" in capsys.readouterr().err
+
+
+def test_a_column_known_at_the_later_session_alone_is_asked_about_with_the_earlier_scan(tmp_path):
+    tree = write_tree(tmp_path / "bids")
+    for i in range(1, 21):
+        rows = f"ses-1\tn/a\nses-2\t{('stable', 'worse')[i // 2 % 2]}\n"
+        (tree / f"sub-{i:02d}/sub-{i:02d}_sessions.tsv").write_text(f"session_id\toutcome\n{rows}")
+    records, exclusions = run(tree, "--target", "outcome", "--reference", "earlier")
+    assert len(records) == 20 and exclusions == []
+    assert {record["metadata"]["subject_label"] for record in records} == {"stable", "worse"}
+    assert "reference_label" not in records[0]["metadata"] and find_problems(records[0]) == []
+    _, exclusions = run(tree, "--target", "sex", "--reference", "earlier", "--question", "Was {reference_value}, now?")
+    assert exclusions == []
+    flags = ("--target", "outcome", "--reference", "earlier", "--question", "It was {reference_value}, and now?")
+    with pytest.raises(CohortError, match=r"found none\. Choose another column\. Left out: 20 no label"):
+        run(tree, *flags)

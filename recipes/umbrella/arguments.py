@@ -238,6 +238,22 @@ class BenchmarkArguments:
             raise ValueError(f"--step_ms: expected more than 0 milliseconds, found {self.step_ms:g}")
 
 
+@dataclass
+class PreviewArguments:
+    """What of a split is shown in the preview."""
+
+    split: str = field(default="train", metadata={"help": "which split"})
+    n: int = field(default=12, metadata={"help": "how many rows are shown, drawn by the seed"})
+    most_scans: int = field(default=500, metadata={"help": "how many scans are searched for what is odd"})
+    output: str = field(default="preview.html", metadata={"help": "file to write"})
+    seed: int = field(default=0, metadata={"help": "of the draw of rows and scans"})
+
+    def __post_init__(self):
+        for name in ("n", "most_scans"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name}: expected at least 1, found {getattr(self, name)}")
+
+
 class _Parser(HfArgumentParser):
     def error(self, message: str):
         # Hundreds of flags: argparse's usage text would bury the one sentence that matters.

@@ -39,7 +39,7 @@ def write_cohort(
         counts, samples = {}, []
         for split, cases in splits.items():
             place = Path(EXTERNAL, "test") if split == EXTERNAL else Path(split)
-            to_path = make_relative(image_root or (output_dir / place).parent)
+            to_path = make_relative((output_dir / place).parent, image_root)
             records = make_records(split, cases, style, to_path, exclusions)
             if split == "train":
                 records = _keep_first(records, samples)
@@ -67,9 +67,18 @@ def _keep_first(records: Iterator[dict], kept: list[dict]) -> Iterator[dict]:
         yield record
 
 
-def make_relative(root: Path) -> Callable[[str], str]:
-    """A function from an absolute path to the path from `root`, with forward slashes."""
-    folders = functools.cache(lambda folder: Path(os.path.relpath(folder, root)).as_posix())
+def make_relative(data_folder: Path, image_root: Path | None) -> Callable[[str], str]:
+    """A function from an absolute path to the path from `image_root`, else from `data_folder`, with forward slashes.
+
+    It raises CohortError for a path outside `image_root`, which no reader of the data would accept.
+    """
+
+    @functools.cache
+    def folders(folder: str) -> str:
+        relative = Path(os.path.relpath(folder, image_root or data_folder)).as_posix()
+        if image_root is not None and relative.split("/")[0] == "..":
+            raise CohortError(f"--image_root {image_root}: expected all scans in it, found {folder}")
+        return relative
 
     def to_path(path: str) -> str:
         folder, name = os.path.split(path)

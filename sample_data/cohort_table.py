@@ -71,7 +71,10 @@ def to_visits(
             exclusions.add("duplicate row", f"{source}: row {number}", name, session)
         else:
             columns = [column for column in row if column != id_column and row[column] != first.values[column]]
-            contradicting[name, session] = f"{source}: row {number}: another {', '.join(columns)} than before"
+            contradicting[name, session] = (
+                f"{source}: row {number}: another {', '.join(columns)} than before "
+                f"(if these are sessions: --session_column COLUMN)"
+            )
     for (name, session), detail in contradicting.items():
         exclusions.add("contradicting rows", detail, name, session)
     return [visit for key, visit in visits.items() if key not in contradicting]

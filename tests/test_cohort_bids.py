@@ -1,6 +1,7 @@
 """A BIDS tree → visits and scans: sessions, runs, suffixes, entities, derivatives, and what is left out."""
 
 import json
+import sys
 from collections import Counter
 
 import pytest
@@ -164,6 +165,12 @@ def test_a_table_of_other_people_is_refused_with_examples_of_both(tmp_path):
     (tree / "participants.tsv").write_text("participant_id\tsex\nsub-A1\tM\nsub-A2\tF\n")
     with pytest.raises(CohortError, match="the table has A1, A2, the tree has 01, 02, 03"):
         run(tree)
+
+
+def test_without_ancpbids_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ancpbids.utils", None)
+    with pytest.raises(CohortError, match=r'pip install "umbrella-vlm\[cohort\]"'):
+        run(write_tree(tmp_path / "bids"))
 
 
 def test_a_folder_that_is_no_tree_is_refused(tmp_path, capsys):

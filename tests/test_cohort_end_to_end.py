@@ -24,7 +24,7 @@ def bids(tmp_path_factory):
 
 
 def run(script, *flags):
-    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, ROOT / script, *map(str, flags)], capture_output=True, text=True, env=environment
     )

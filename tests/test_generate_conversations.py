@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from collections import Counter
 
 import nibabel
@@ -404,6 +405,29 @@ def test_flags_that_do_not_fit_end_the_program_with_a_sentence(tmp_path, capsys,
     with pytest.raises(SystemExit):
         run(write_table(tmp_path, make_rows()), "--target", "sex", *flags)
     assert message in capsys.readouterr().err
+
+
+def test_paths_count_from_the_image_root_and_none_may_leave_it(tmp_path):
+    (tmp_path / "scans").mkdir()
+    table = write_table(tmp_path / "scans", make_rows()).rename(tmp_path / "table.tsv")
+    splits, _, _ = run(table, "--target", "sex", "--image_root", str(tmp_path / "scans"), "--holdout", "site=B")
+    paths = {record["images"][0]["path"] for records in splits.values() for record in records}
+    assert paths == {f"sub-{i:03d}_T1w.nii.gz" for i in range(40)}
+    rows = load_umbrella(
+        str(tmp_path / "out/external"), "test", image_root=str(tmp_path / "scans"), cache_dir=str(tmp_path / "cache")
+    )
+    assert rows[0]["images"][0]["path"].startswith(f"{tmp_path}/scans/sub-")
+    (tmp_path / "elsewhere").mkdir()
+    flags = ("--target", "sex", "--image_root", str(tmp_path / "elsewhere"))
+    with pytest.raises(CohortError, match=r"elsewhere: expected all scans in it, found .*scans"):
+        run(table, *flags, template=f"{tmp_path}/scans/{TEMPLATE}", output="two")
+    assert not (tmp_path / "two").exists()
+
+
+def test_without_scikit_learn_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.model_selection", None)
+    with pytest.raises(CohortError, match=r'pip install "umbrella-vlm\[cohort\]"'):
+        run(write_table(tmp_path, make_rows()), "--target", "sex")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+"""Look at data before training: scans in all views, what is supervised, orientation, intensities, and what is odd.
+
+    python recipes/preview.py --json_dir sample_data/sex_comparison_conversations --n 12
+
+Writes preview.html, one file that opens in any browser.
+"""
+
+from pathlib import Path
+
+from umbrella.arguments import DataArguments, ModelArguments, PreviewArguments, parse_arguments
+from umbrella.command import run
+from umbrella.modeling import load_processor
+from umbrella.preflight import check_scans
+from umbrella.recipe import asked_for, resolve_recipe
+from umbrella.report.preview_report import write_preview
+from umbrella.run_record import describe_process
+from umbrella.splits import load_splits, pick_split
+from umbrella.transform import ConversationTransform
+
+MOST_PRINTED = 10
+
+
+def main():
+    model_args, data_args, preview_args = parse_arguments((ModelArguments, DataArguments, PreviewArguments))
+    rows = pick_split(load_splits(data_args), preview_args.split)
+    check_scans(rows)
+    processor = load_processor(model_args.model_name_or_path)
+    recipe = resolve_recipe(asked_for(data_args), processor, model_args.model_name_or_path)
+    transform = ConversationTransform(
+        processor, **recipe.transform_options(), max_length=data_args.max_length, on_overflow=data_args.on_overflow
+    )
+    path = Path(preview_args.output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    amounts = {"n": preview_args.n, "most_scans": preview_args.most_scans, "seed": preview_args.seed}
+    odd = write_preview(path, rows, preview_args.split, transform, process=describe_process(1), **amounts)
+    for name, sentence in odd[:MOST_PRINTED]:
+        print(f"odd: {name}: {sentence}")
+    if len(odd) > MOST_PRINTED:
+        print(f"... and {len(odd) - MOST_PRINTED} more")
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    run(main)

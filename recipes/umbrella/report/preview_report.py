@@ -1,0 +1,105 @@
+"""preview.html: data as training will see them, before any training."""
+
+import random
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset
+from tqdm import tqdm
+
+from umbrella.label_report import describe_counts, mark_tokens
+from umbrella.report import charts
+from umbrella.report.page import write_page
+from umbrella.report.pictures import draw_scan
+from umbrella.scan_survey import ScanFacts, find_oddities, survey_scan
+from umbrella.transform import ConversationTransform
+from umbrella.views import make_view
+from umbrella.volumes import load_volume
+
+VIEWS = ("axial", "coronal", "sagittal")
+VIEW_PIXELS = 128
+MOST_VALUES = 50_000  # voxels in a histogram
+
+
+def write_preview(
+    path: Path,
+    rows: Dataset,
+    split: str,
+    transform: ConversationTransform,
+    n: int,
+    most_scans: int,
+    seed: int,
+    process: dict,
+) -> list[tuple[str, str]]:
+    """Write preview.html of `n` rows drawn from a split; returns what is odd, (scan, sentence) each."""
+    draw, plain = random.Random(seed), rows.with_format(None)
+    facts = _survey(plain, draw, most_scans)
+    shown = sorted(draw.sample(range(len(plain)), min(n, len(plain))))
+    labels = Counter(entry["subject_label"] or "no label" for entry in plain["metadata"])
+    oddities = find_oddities(facts)
+    write_page(
+        path,
+        "preview.html.j2",
+        split=split,
+        n_rows=len(plain),
+        n_subjects=len({subject for ids in plain["subject_ids"] for subject in ids}),
+        labels=labels.most_common(12),
+        tables=_count_facts(facts),
+        n_scans=len(facts),
+        oddities=oddities,
+        rows=[_show_row(plain[i], transform) for i in tqdm(shown, desc="drawing rows", unit="row")],
+        view=f"{transform.view}, {transform.image_size} pixels",
+        process=process,
+    )
+    return oddities
+
+
+def _survey(rows: Dataset, draw: random.Random, most_scans: int) -> list[ScanFacts]:
+    scans = {scan["path"]: scan for images in rows["images"] for scan in images}
+    chosen = draw.sample(list(scans.values()), min(most_scans, len(scans)))
+    return [
+        survey_scan(scan.get("bytes") or scan["path"], scan["modality"])[0]
+        for scan in tqdm(chosen, desc="surveying scans", unit="scan")
+    ]
+
+
+def _count_facts(facts: list[ScanFacts]) -> dict[str, list[tuple[str, int]]]:
+    """What is counted → (value, number of scans), the commonest first."""
+    values = {
+        "size, voxels": [" × ".join(map(str, fact.shape)) for fact in facts],
+        "spacing, mm": [" × ".join(f"{value:g}" for value in fact.spacing_mm) for fact in facts],
+        "stored orientation": [fact.orientation for fact in facts],
+        "number type": [fact.dtype for fact in facts],
+    }
+    return {title: Counter(of_scans).most_common(12) for title, of_scans in values.items()}
+
+
+def _show_row(row: dict, transform: ConversationTransform) -> dict:
+    example = transform.encode_row(row)
+    marked = mark_tokens(example, transform.processor.tokenizer, transform.encoder.image_token_ids, colour=False)
+    return {
+        "task_id": row["task_id"],
+        "source": row["source"],
+        "label": row["metadata"]["subject_label"],
+        "counts": describe_counts(example, transform.encoder.image_token_ids),
+        # Text and marked text take turns: mark_tokens puts ⟦ ⟧ around what is supervised.
+        "text": re.split("[⟦⟧]", marked),
+        "scans": [_show_scan(row, number, transform) for number in range(len(row["images"]))],
+    }
+
+
+def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict:
+    scan = row["images"][number]
+    source = scan.get("bytes") or scan["path"]
+    facts, intensities = survey_scan(source, scan["modality"])
+    volume, spacing_mm = load_volume(source, scan["modality"], normalize=True, standardize=False)
+    values = intensities.ravel()[:: max(1, intensities.size // MOST_VALUES)]
+    return {
+        "name": Path(facts.name).name,
+        "facts": facts,
+        "views": {view: draw_scan(make_view(volume, view, VIEW_PIXELS, spacing_mm))[0] for view in VIEWS},
+        "as_trained": draw_scan(transform.load_images(row, number)),
+        "histogram": charts.draw_histogram(np.asarray(values), f"intensity, {facts.modality}"),
+    }

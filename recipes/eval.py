@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 from accelerate import PartialState
+from datasets import disable_progress_bars
 
 from umbrella.arguments import DataArguments, EvalArguments, ModelArguments, parse_arguments
 from umbrella.command import run
@@ -44,6 +45,7 @@ def main():
     # ------------------------------------------------------------------------------------------------ data
     with state.main_process_first():
         rows, selection = select_rows(data_args, eval_args)
+    disable_progress_bars()  # those of `datasets`: ours tell how far the answers are
     check_names(eval_args, rows)
     question = find_question(rows, eval_args)
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)

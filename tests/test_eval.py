@@ -1,5 +1,6 @@
 """eval.py: the same answers whatever the batch, the processes or the interruptions; refusals; cheats caught."""
 
+import itertools
 import json
 import math
 import subprocess
@@ -200,3 +201,66 @@ def test_log_likelihood_is_that_of_the_last_answer_alone():
     assert last_answer_mask(labels).nonzero().tolist() == [[0, 5], [0, 6], [1, 4], [1, 5], [1, 6]]
     found = answer_log_likelihoods(torch.zeros(2, 8, 5), labels)
     assert found.tolist() == pytest.approx([2 * math.log(1 / 5), 3 * math.log(1 / 5)])
+
+
+def rewrite_answers(folder, label_of, text_of):
+    """Other labels and answers for every conversation of a split; both get the row's number."""
+    for number, path in enumerate(sorted(folder.glob("*.json"))):
+        record = json.loads(path.read_text())
+        record["metadata"]["subject_label"] = label_of(number)
+        record["conversations"][-1]["content"] = [{"type": "text", "text": text_of(number)}]
+        path.write_text(json.dumps(record))
+
+
+def answer_with(monkeypatch, texts):
+    """A model that says these texts, row after row, whatever it is shown."""
+    tokenizer = load_processor("tiny").tokenizer
+    said = itertools.cycle(texts)
+
+    def generate(self, input_ids, **_):
+        answers = [next(said) for _ in input_ids]
+        return torch.cat([input_ids, tokenizer(answers, return_tensors="pt", padding=True)["input_ids"]], dim=1)
+
+    monkeypatch.setattr("transformers.LlavaForConditionalGeneration.generate", generate)
+
+
+def test_numbers_are_read_with_their_unit_and_judged_by_their_error(call, data, tmp_path, monkeypatch):
+    """Ages 40 to 47; the answers are two years too high, and one is no number."""
+    rewrite_answers(data / "test", lambda i: str(40 + i), lambda i: f"{40 + i} years")
+    answer_with(monkeypatch, [*(f"The subject is {42 + i} years old." for i in range(7)), "I cannot tell."])
+    evaluate_into(call, tmp_path / "out", "tiny", data, "--unit", "years", "--report", "true")
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert (metrics["n"], metrics["unparseable"]) == (8, 1)
+    assert metrics["metrics"]["mae"]["value"] == pytest.approx((7 * 2 + 7) / 8)  # unread: as far off as 40 from 47
+    assert "mean absolute error" in (tmp_path / "out/report.html").read_text()
+
+
+def test_free_text_is_compared_with_the_rows_own_answer(call, data, tmp_path, monkeypatch):
+    rewrite_answers(data / "test", lambda i: None, lambda i: "The ventricles are wide.")
+    answer_with(monkeypatch, ["The ventricles are wide.", "The ventricles are narrow."])
+    evaluate_into(call, tmp_path / "out", "tiny", data, "--task", "text", "--report", "true")
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())["metrics"]
+    assert metrics["exact_match"]["value"] == 0.5
+    assert metrics["rouge_l"]["value"] == pytest.approx((1 + 3 / 4) / 2)
+    assert "ROUGE-L" in (tmp_path / "out/report.html").read_text()
+
+
+def test_rows_without_a_label_are_left_out_and_counted(call, tiny_model, data, tmp_path):
+    first = sorted((data / "test").glob("*.json"))[0]
+    record = json.loads(first.read_text())
+    record["metadata"]["subject_label"] = None
+    first.write_text(json.dumps(record))
+    assert len(evaluate_into(call, tmp_path / "out", tiny_model, data, "--controls", "false")) == 7
+    selection = json.loads((tmp_path / "out/metrics.json").read_text())["selection"]
+    assert selection == {"found": 8, "used": 7, "excluded": {"no metadata.subject_label": 1}}
+
+
+def test_each_evaluation_is_counted_and_a_repetition_of_its_answers_is_not(call, data, tmp_path):
+    model = tmp_path / "run"
+    load_model("tiny").save_pretrained(model)
+    load_processor("tiny").save_pretrained(model)
+    counts = []
+    for name, flags in (("a", ()), ("a", ()), ("b", ()), ("v", ("--split", "validation"))):
+        evaluate_into(call, tmp_path / name, model, data, "--controls", "false", *flags)
+        counts.append(json.loads((tmp_path / name / "metrics.json").read_text())["evaluations_of_this_split"]["count"])
+    assert counts == [1, 1, 2, 1]

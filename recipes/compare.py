@@ -1,0 +1,57 @@
+"""Compare two evaluated runs, or several seeds a side, on the same rows.
+
+    python recipes/compare.py runs/a runs/b
+    python recipes/compare.py runs/a1,runs/a2,runs/a3 runs/b1,runs/b2,runs/b3 --output comparison.json
+
+Reads what eval.py wrote. Differences are the second minus the first, with a 95 % interval over subjects and a test.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from umbrella.command import run
+from umbrella.comparison import compare, read_evaluation
+from umbrella.verdicts import format_p
+
+MOST_PRINTED = 20
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument(
+        "first", metavar="RUN_A", help="a run's or evaluation's folder, or several with commas (seeds)"
+    )
+    parser.add_argument("second", metavar="RUN_B", help="the other side, in the same way")
+    parser.add_argument("--split", default="test", help="which split's evaluations (default: test)")
+    parser.add_argument("--bootstrap", type=int, default=2000, help="resamples (default: 2000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
+    parser.add_argument("--output", type=Path, help="JSON file to write, all changed rows in it")
+    options = parser.parse_args()
+    sides = [
+        [read_evaluation(folder, options.split) for folder in names.split(",")]
+        for names in (options.first, options.second)
+    ]
+    result = compare(*sides, n_resamples=options.bootstrap, seed=options.seed)
+    for title in ("first", "second"):
+        side = result[title]
+        spread = "" if side["sd"] is None else f" (SD {side['sd']:.4f} over {len(side['values'])} seeds)"
+        print(f"{title:<10} {result['measure']} {side['mean']:.4f}{spread}  {', '.join(side['folders'])}")
+    low, high = result["interval"]
+    print(
+        f"difference {result['difference']:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}, p {format_p(result['p'])}"
+    )
+    if "p_seeds" in result:
+        print(f"seeds      Welch's t-test of their means: p {format_p(result['p_seeds'])}")
+    print(f"changed    {len(result['changed'])} of {result['n']} rows")
+    for row in result["changed"][:MOST_PRINTED]:
+        print(f"  {row['task_id']}: {row['first']} -> {row['second']} (truth: {row['expected']})")
+    if len(result["changed"]) > MOST_PRINTED:
+        print(f"  ... and {len(result['changed']) - MOST_PRINTED} more (--output FILE.json has all)")
+    if options.output:
+        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        print(f"wrote {options.output}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,108 @@
+"""Baselines and confounds: fitted on training rows, judged on test rows; head volume as the phantoms have it."""
+
+import json
+
+import numpy as np
+import phantoms
+import pytest
+
+from umbrella.baselines import evaluate_baselines
+from umbrella.confounds import evaluate_confounds, match_rows
+from umbrella.head_volume import estimate_head_volume_ml, otsu_threshold
+from umbrella.modeling import load_processor
+from umbrella.results import accuracy_by_group, group_rows, subjects_of_rows
+from umbrella.scan_cache import CachingTransform, ViewCache
+from umbrella_dataset import load_umbrella
+
+
+@pytest.fixture(scope="module")
+def splits(small_data):
+    return load_umbrella(str(small_data))
+
+
+def make_records(rows, right):
+    other = {"male": "female", "female": "male"}
+    truths = [entry["subject_label"] for entry in rows["metadata"]]
+    return [
+        {"expected_label": truth, "parsed_label": truth if hit else other[truth]}
+        for truth, hit in zip(truths, right, strict=True)
+    ]
+
+
+def test_head_volume_is_that_of_the_phantom_within_2_percent():
+    rng = np.random.default_rng(0)
+    for sex in phantoms.SEXES * 2:
+        anatomy, acquisition = phantoms.draw_anatomy(rng, sex), phantoms.draw_acquisition(rng)
+        truth = (phantoms.make_labels(anatomy, acquisition) > 0).sum() * np.prod(phantoms.SPACING_MM) / 1000
+        volume = phantoms.make_scan(anatomy, acquisition).astype(np.float32)
+        assert estimate_head_volume_ml(volume, np.array(phantoms.SPACING_MM)) == pytest.approx(truth, rel=0.02)
+
+
+def test_otsu_parts_two_clear_classes():
+    values = np.concatenate(
+        [np.random.default_rng(0).normal(10, 1, 5000), np.random.default_rng(1).normal(90, 1, 900)]
+    )
+    assert (values > otsu_threshold(values)).sum() == 900
+
+
+def test_baselines_are_judged_on_the_rows_of_the_model(splits):
+    rows, train = splits["test"], splits["train"]
+    transform = CachingTransform(load_processor("tiny"), ViewCache(), image_size=64)
+    records = make_records(rows, [True] * 8)
+    found = evaluate_baselines(train, rows, records, subjects_of_rows(rows), transform, 50, 0)
+    assert found["n_train"] == 8
+    assert found["models"]["majority"]["accuracy"] == 0.5  # as many of each sex
+    assert found["models"]["majority"]["mcnemar_p"] == pytest.approx(2 * 0.5**4)
+    assert 0 <= found["models"]["linear"]["accuracy"] <= 1
+    trained_on_itself = evaluate_baselines(train, train, make_records(train, [True] * 8), ["s"] * 8, transform, 50, 0)
+    assert trained_on_itself["models"]["linear"]["accuracy"] == 1.0
+    assert "note" in evaluate_baselines(None, rows, records, subjects_of_rows(rows), transform, 50, 0)
+
+
+def with_metadata(rows, values):
+    def put(row, index):
+        return {"metadata": {**row["metadata"], "extra": json.dumps({"age": values[index], "site": "A"})}}
+
+    return rows.map(put, with_indices=True, load_from_cache_file=False)
+
+
+def test_a_confound_that_gives_the_label_away_is_caught(splits):
+    """Age tells the sex, so there are no matched rows; an age that tells nothing leaves rows to match."""
+    told = {
+        split: with_metadata(
+            splits[split],
+            [30 + i if e["subject_label"] == "male" else 60 + i for i, e in enumerate(splits[split]["metadata"])],
+        )
+        for split in ("train", "test")
+    }
+    rows = told["test"]
+    records = make_records(rows, [True] * 8)
+    found = evaluate_confounds(["age", "site"], told["train"], rows, records, subjects_of_rows(rows), 50, 0)
+    by_title = {entry["title"]: entry["accuracy"] for entry in found["rows"]}
+    assert by_title["confounds alone, logistic regression"] == 1.0
+    assert "No two rows of different labels are alike" in found["sentence"]
+    blind = {split: with_metadata(splits[split], [40] * 8) for split in ("train", "test")}
+    found = evaluate_confounds(["age"], blind["train"], blind["test"], records, subjects_of_rows(rows), 50, 0)
+    matched = {entry["title"]: entry["n"] for entry in found["rows"]}
+    assert matched["the model, rows matched on the confounds"] == 8
+
+
+def test_matched_rows_are_pairs_of_both_labels_that_are_near():
+    ages = np.array([[20.0], [21.0], [50.0], [20.5], [80.0], [51.0]], object)
+    labels = np.array(["a", "a", "a", "b", "b", "b"])
+    matched = match_rows(ages, labels)
+    assert sorted(labels[matched].tolist()) == ["a"] * (len(matched) // 2) + ["b"] * (len(matched) // 2)
+    assert 4 not in matched  # nobody else is 80
+
+
+def test_groups_and_bins_of_age(splits):
+    rows = with_metadata(splits["test"], [31, 38, 42, 49, 55, 55, None, 60])
+    assert group_rows(rows, "age_bin") == [
+        *["30 to 40"] * 2, *["40 to 50"] * 2, *["50 to 60"] * 2, "not stated", "60 to 70"
+    ]  # fmt: skip
+    found = accuracy_by_group([True] * 4 + [False] * 4, rows, ["age_bin"], 50, 0)["age_bin"]
+    assert (found["30 to 40"]["accuracy"], found["50 to 60"]["accuracy"], found["not stated"]["n"]) == (1.0, 0.0, 1)
+    with pytest.raises(
+        ValueError, match=r"handedness: expected a name in the rows' metadata, found none; there are .*age"
+    ):
+        group_rows(rows, "handedness")

@@ -1,0 +1,69 @@
+"""compare.py: a paired difference over the same rows, with interval and test; seeds; refusals."""
+
+import json
+
+import compare as recipe
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from umbrella.comparison import compare, read_evaluation
+
+
+def write_evaluation(folder, right, data="d", task="classification", split="test", name="eval"):
+    """Two rows a subject; `right` tells for each row whether the answer is right."""
+    path = folder / name
+    path.mkdir(parents=True)
+    (path / "settings.json").write_text(json.dumps({"split": split, "data": data, "task": task, "model": "m"}))
+    (path / "metrics.json").write_text("{}")
+    lines = [
+        {"task_id": f"t{i}", "subject_id": f"s{i // 2}", "prediction": "x", "answer": "a"}
+        | {"parsed_label": "a" if hit else "b", "expected_label": "a"}
+        for i, hit in enumerate(right)
+    ]
+    (path / "predictions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def test_one_against_one_is_a_paired_difference_with_mcnemar(call, tmp_path):
+    """The second is right in 12 more rows of 100 and wrong in 2 that the first had."""
+    first = write_evaluation(tmp_path / "a", [True] * 80 + [False] * 20)
+    second = write_evaluation(tmp_path / "b", [False] * 2 + [True] * 90 + [False] * 8)
+    out = call(recipe, first, second, "--output", "out.json")
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert result["difference"] == pytest.approx(0.10)
+    assert result["p"] == pytest.approx(binomtest(2, 14).pvalue)
+    assert result["interval"] == pytest.approx([0.0, 0.2], abs=0.03)  # 0.10 ± 1.96 × 0.051, over 50 subjects
+    assert [row["task_id"] for row in result["changed"]] == ["t0", "t1", *(f"t{i}" for i in range(80, 92))]
+    assert "accuracy 0.8000" in out and "accuracy 0.9000" in out and "changed    14 of 100 rows" in out
+    assert "t0: a -> b (truth: a)" in out
+
+
+def test_several_seeds_have_a_mean_a_spread_and_a_test_of_their_means(tmp_path):
+    draw = np.random.default_rng(0)
+    sides = []
+    for name, chance in (("a", 0.6), ("b", 0.9)):
+        folders = [write_evaluation(tmp_path / f"{name}{i}", draw.random(200) < chance) for i in range(3)]
+        sides.append([read_evaluation(folder, "test") for folder in folders])
+    result = compare(*sides)
+    assert result["first"]["sd"] == pytest.approx(np.std(result["first"]["values"], ddof=1))
+    assert result["interval"][0] < result["difference"] < result["interval"][1]
+    assert result["difference"] == pytest.approx(0.3, abs=0.06)
+    assert result["p"] < 0.01 and result["p_seeds"] < 0.01
+    same = compare(sides[0], sides[0])
+    assert (same["difference"], same["changed"]) == (0.0, [])
+    assert same["p"] > 0.5
+
+
+def test_what_cannot_be_compared_is_refused_in_one_sentence(call, tmp_path):
+    first = write_evaluation(tmp_path / "a", [True] * 4)
+    others = {
+        "the same data": write_evaluation(tmp_path / "b", [True] * 4, data="other"),
+        "expected an evaluation of the test split": tmp_path / "nowhere",
+        "found one of validation": write_evaluation(tmp_path / "c", [True] * 4, split="validation"),
+        "the same rows": write_evaluation(tmp_path / "d", [True] * 3),
+    }
+    for sentence, folder in others.items():
+        with pytest.raises(SystemExit) as end:
+            call(recipe, first, folder)
+        assert sentence in str(end.value)

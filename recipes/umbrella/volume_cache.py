@@ -7,8 +7,8 @@ An entry's name is a hash of the scan's identity, of every option and of the cod
 changes makes another entry; the old one is used no more and goes out as the least recently used.
 """
 
-# Our own entries, since a hit takes 1.6 × as long from safetensors (which has no checksum either) and 1.8 × from
-# diskcache, whose SQLite is not safe on the network file systems of clusters (tests/benchmarks/cache_formats.py).
+# Our own entries: a hit takes as long as from safetensors, which has no checksum, and as from diskcache, whose SQLite is
+# not safe on the network file systems of clusters (tests/benchmarks/caching.py).
 
 import functools
 import io

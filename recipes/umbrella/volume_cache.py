@@ -7,7 +7,7 @@ An entry's name is a hash of the scan's identity, of every option and of the cod
 changes makes another entry; the old one is used no more and goes out as the least recently used.
 """
 
-# Our own entries: a hit takes as long as from safetensors, which has no checksum, and as from diskcache, whose SQLite is
+# Our own entries: a hit is as fast as from safetensors, which has no checksum, and from diskcache, whose SQLite is
 # not safe on the network file systems of clusters (tests/benchmarks/caching.py).
 
 import functools

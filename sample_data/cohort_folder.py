@@ -96,7 +96,9 @@ def summarise(
 ) -> str:
     """Found → excluded → used: in all, by reason, by split, label and the values of `columns`."""
     used = {split: {case.visit.participant_id for case in cases} for split, cases in splits.items()}
-    n_found = len({visit.participant_id for visit in found})
+    # Rows that contradict each other made no visit.
+    dropped = {row.participant_id for row in exclusions.rows if row.reason == "contradicting rows"}
+    n_found = len({visit.participant_id for visit in found} | dropped)
     n_used = sum(map(len, used.values()))
     lines = [
         f"found     {n_found:>8} participants with a row, {len(found)} visits",

@@ -37,6 +37,8 @@ def read_table(path: str | Path) -> list[dict[str, str]]:
                     )
     except UnicodeDecodeError as error:
         raise CohortError(f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#04x}") from None
+    except csv.Error as error:
+        raise CohortError(f"{path}:{reader.line_num}: expected cells of text, found: {error}") from None
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise CohortError(f"{path}: expected every column once, found {twice[0]!r} twice. Rename one")

@@ -21,7 +21,7 @@ from cohort_bids import find_bids_scans, find_scan_root, read_bids
 from cohort_conversations import Style
 from cohort_folder import write_cohort
 from cohort_options import Options, parse_options
-from cohort_splits import assign_splits
+from cohort_splits import EXTERNAL, assign_splits
 from cohort_table import find_scans, read_table, to_visits
 from cohort_target import Case, ChangeQuestion, Target, infer_kind, make_cases, make_change_cases, make_session_order
 
@@ -169,8 +169,12 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     print(summary)
     root = f" --image_root {options.image_root}" if options.image_root else ""
-    print(f"Wrote {options.output_dir}. Check it:")
-    print(f"  python {Path(__file__).with_name('validate_json_format.py')} {options.output_dir}{root} --check_images")
+    folders = [str(options.output_dir)]
+    if (options.output_dir / EXTERNAL).is_dir():
+        folders.append(str(options.output_dir / EXTERNAL))
+    validator = Path(__file__).with_name("validate_json_format.py")
+    print(f"Wrote {' and '.join(folders)}. Check it:")
+    print(f"  python {validator} {' '.join(folders)}{root} --check_images")
     return 0
 
 

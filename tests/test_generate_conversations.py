@@ -189,6 +189,21 @@ def test_the_splits_of_one_run_are_those_of_the_next_by_its_file(tmp_path):
     assert exclusions == []
 
 
+def test_a_split_file_may_leave_people_out_but_not_part_a_family(tmp_path):
+    table = write_table(tmp_path, make_rows(family=lambda i: f"f{i // 2}"))
+    splits = [f"{i:03d}\t{'train' if i < 20 else 'test'}\n" for i in range(38)]
+    (tmp_path / "splits.tsv").write_text("participant_id\tsplit\n" + "".join(splits))
+    flags = ("--target", "sex", "--group_by", "family", "--split_file", str(tmp_path / "splits.tsv"))
+    records, exclusions, _ = run(table, *flags)
+    assert {name: len(some) for name, some in records.items()} == {"train": 20, "test": 18}
+    assert [row["participant_id"] for row in exclusions] == ["sub-038", "sub-039"]
+    assert {row["reason"] for row in exclusions} == {"not in the split file"}
+    splits[20] = splits[20].replace("test", "train")
+    (tmp_path / "splits.tsv").write_text("participant_id\tsplit\n" + "".join(splits))
+    with pytest.raises(CohortError, match="expected group f10 in one split, found sub-021 in test, sub-020 in train"):
+        run(table, *flags)
+
+
 def test_balance_evens_out_train_alone_and_counts_who_went(tmp_path):
     rows = make_rows(dx=lambda i: "ill" if i % 5 == 0 else "well")
     splits, exclusions, summary = run(
@@ -264,6 +279,8 @@ def test_everything_left_out_is_counted_with_its_reason(tmp_path):
     }
     assert sum(map(len, splits.values())) == 37
     assert "1 contradicting rows" in summary and "1 no scan" in summary
+    totals = next(line.split() for line in summary.splitlines() if line.startswith("all "))
+    assert totals == ["all", "40", "3", "29", "4", "4"]
 
 
 def test_found_is_excluded_and_used_for_every_site(tmp_path):
@@ -436,6 +453,10 @@ def test_without_scikit_learn_the_extra_is_named(tmp_path, monkeypatch):
         ("participant_id\tsex\nsub-01\tM\tx\n", "table.tsv:2: expected 2 cells as in the header, found 3"),
         ("participant_id\tsex\tsex\nsub-01\tM\tF\n", "expected every column once, found 'sex' twice"),
         ("participant_id\tsex\n", "found no row"),
+        (
+            "participant_id\tsex\nsub-01\t" + "M" * 200_000 + "\n",
+            "table.tsv:2: expected cells of text, found: field larger",
+        ),
         ("id\tsex\nsub-01\tM\n", "--id_column: expected a column of the table, found no 'participant_id'"),
     ],
 )

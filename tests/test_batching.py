@@ -103,6 +103,25 @@ def test_evaluation_has_the_same_loss_in_groups(rows, tmp_path):
     assert grouped == pytest.approx(plain, rel=1e-5)
 
 
+def test_padding_to_the_longest_row_trains_as_padding_to_2048_does(rows):
+    """The guide pads every row to max_length; the losses of the steps are the same, the time is not."""
+    processor, losses = load_processor("tiny"), []
+    examples = [rows[index] for index in (0, 5, 1)]
+    for padding in ("longest", 2048):
+        model = load_model("tiny", seed=0).train()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for first in (0, 1):
+            batch = ConversationCollator(processor, padding=padding)(examples[first : first + 2])
+            loss = model(**batch).loss
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+    assert batch["input_ids"].shape == (2, 2048)
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)  # the first step changed the model
+    assert losses[:2] == pytest.approx(losses[2:], rel=1e-5)
+
+
 @pytest.mark.parametrize("skipped", [0, 1])
 def test_two_ranks_see_every_row_once_also_after_a_resume(rows, skipped):
     epoch = 1

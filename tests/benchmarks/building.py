@@ -63,7 +63,7 @@ def write_shards(folder: Path, n_rows: int) -> None:
 
 def parse_alone(folder: Path) -> None:
     for entry in os.scandir(folder / "train"):
-        with open(entry.path, "rb") as file:
+        with open(entry.path, encoding="utf-8") as file:
             json.loads(file.read())
 
 

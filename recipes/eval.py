@@ -99,7 +99,7 @@ def main():
     subjects = subjects_of_rows(rows)
     metrics = question.summarize(records, subjects, eval_args.bootstrap, eval_args.seed)
     metrics |= question.compare(records, exchanged, subjects, eval_args.bootstrap)
-    metrics |= {"n_resamples": eval_args.bootstrap, "selection": selection.to_dict(), "leakage": leakage}
+    metrics |= {"bootstrap": {"resamples": eval_args.bootstrap}, "selection": selection.to_dict(), "leakage": leakage}
     metrics |= put_in_context(data_args, eval_args, rows, records, answers)
     log_dir = Path(model_name) if Path(model_name).is_dir() else folder.path
     metrics["evaluations_of_this_split"] = record_evaluation(log_dir, settings, n_new, metrics["metrics"])

@@ -131,7 +131,7 @@ def test_a_model_that_reads_a_scan_is_told_from_one_that_does_not():
         "ignores",
         "text suffices",
     ]
-    assert verdicts["subject"]["sentence"].startswith("The model uses the subject's scan: exchanging it changes 100%")
+    assert verdicts["subject"]["sentence"].startswith("The model uses the subject's scan: exchanging it changes 100.0 %")
     assert verdicts["reference"]["sentence"].startswith("The model does not use the reference scan")
 
 

@@ -264,3 +264,53 @@ def test_each_evaluation_is_counted_and_a_repetition_of_its_answers_is_not(call,
         evaluate_into(call, tmp_path / name, model, data, "--controls", "false", *flags)
         counts.append(json.loads((tmp_path / name / "metrics.json").read_text())["evaluations_of_this_split"]["count"])
     assert counts == [1, 1, 2, 1]
+
+
+@pytest.fixture(scope="module")
+def longitudinal(tmp_path_factory):
+    """24 rows a split: have the ventricles grown since the first scan?"""
+    import generate_longitudinal_change_conversations as generator
+
+    folder = tmp_path_factory.mktemp("longitudinal") / "data"
+    generator.main(["--output_dir", str(folder), "--subjects_per_split", "12"])
+    return folder
+
+
+def ventricle_size(image):
+    """The share of dark pixels inside the brain of an axial view (3, 64, 64)."""
+    brain = image[0, 16:48, 20:44]
+    return (brain < brain.quantile(0.9) * 0.5).float().mean().item()
+
+
+@pytest.mark.parametrize(
+    ("looks_at", "verdict", "sentence"),
+    [
+        ("both", "uses", "The model uses the reference scan: "),
+        ("the last", "ignores", "The model does not use the reference scan: "),
+    ],
+)
+def test_a_model_that_ignores_the_reference_is_told_from_one_that_compares(
+    looks_at, verdict, sentence, call, longitudinal, tmp_path, monkeypatch
+):
+    """Both measure ventricles; one against the first scan, one against the middle of the range, and the second is
+    right far more often than chance. The accuracy alone would pass it."""
+    tokenizer = load_processor("tiny").tokenizer
+
+    def measure(self, input_ids, pixel_values=None, **_):
+        sizes = [0.0] * 2 * len(input_ids) if pixel_values is None else [ventricle_size(i) for i in pixel_values]
+        grown = [
+            second > (first if looks_at == "both" else 0.355)
+            for first, second in zip(sizes[::2], sizes[1::2], strict=True)
+        ]
+        answers = ["They have grown." if more else "They have shrunk." for more in grown]
+        return torch.cat([input_ids, tokenizer(answers, return_tensors="pt", padding=True)["input_ids"]], dim=1)
+
+    monkeypatch.setattr("transformers.LlavaForConditionalGeneration.generate", measure)
+    evaluate_into(call, tmp_path / "out", "tiny", longitudinal)
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert metrics["accuracy"] >= (1.0 if looks_at == "both" else 0.6)
+    assert metrics["n_reversed"] >= 6
+    assert (metrics["accuracy_reference_reversed"] <= 0.15) == (looks_at == "both")
+    assert metrics["verdicts"]["subject"]["verdict"] == "uses"
+    assert metrics["verdicts"]["reference"]["verdict"] == verdict
+    assert metrics["verdicts"]["reference"]["sentence"].startswith(sentence)

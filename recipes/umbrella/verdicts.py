@@ -64,11 +64,10 @@ def _judge_scan(scan: str, control: dict, others: Sequence[dict] = ()) -> dict:
         and control["accuracy"] < control["accuracy_real"]
         and control["mcnemar_p"] < MOST_P
     )
-    low, high = control["changed_interval"]
+    before, after = percent(control["accuracy_real"]), percent(control["accuracy"])
     facts = (
-        f"exchanging it changes {control['changed']:.0%} of the answers (95 % interval {low:.0%} to {high:.0%}; "
-        f"n = {control['n']}) and takes the accuracy from {control['accuracy_real']:.0%} to {control['accuracy']:.0%} "
-        f"(McNemar p {format_p(control['mcnemar_p'])})."
+        f"{_say_changed(control)} It takes the accuracy from {before} to {after} "
+        f"(n = {control['n']}, McNemar p {format_p(control['mcnemar_p'])})."
     )
     if helps:
         return {"verdict": "uses", "sentence": f"The model uses {scan}: {facts}"}
@@ -76,6 +75,12 @@ def _judge_scan(scan: str, control: dict, others: Sequence[dict] = ()) -> dict:
         start = f"The model does not use {scan} to get its answers right, though it reacts to it: "
         return {"verdict": "reacts", "sentence": start + facts}
     return {"verdict": "ignores", "sentence": f"The model does not use {scan}: {facts}"}
+
+
+def _say_changed(control: dict) -> str:
+    low, high = control["changed_interval"]
+    interval = f"95 % interval {percent(low)} to {percent(high)}"
+    return f"exchanging it changes {percent(control['changed'])} of the answers ({interval})."
 
 
 def judge_changes(controls: dict[str, dict]) -> dict[str, dict]:
@@ -86,25 +91,32 @@ def judge_changes(controls: dict[str, dict]) -> dict[str, dict]:
         ("reference", "the reference scan", "reference_same_label"),
     ):
         if name in controls:
-            low, high = controls[name]["changed_interval"]
-            reacts = low > LEAST_CHANGED
-            verdicts[key] = {
-                "verdict": "reacts" if reacts else "ignores",
-                "sentence": f"The model {'reacts to' if reacts else 'does not use'} {scan}: exchanging it changes "
-                f"{controls[name]['changed']:.0%} of the answers (95 % interval {low:.0%} to {high:.0%}).",
-            }
+            reacts = controls[name]["changed_interval"][0] > LEAST_CHANGED
+            start = f"The model {'reacts to' if reacts else 'does not use'} {scan}: "
+            verdict = "reacts" if reacts else "ignores"
+            verdicts[key] = {"verdict": verdict, "sentence": start + _say_changed(controls[name])}
     return verdicts
 
 
 def _judge_text(control: dict) -> dict:
     low, high = control["accuracy_interval"]
+    interval = f"95 % interval {percent(low)} to {percent(high)}"
     facts = (
-        f"without any scan {control['accuracy']:.0%} of its answers are right (95 % interval {low:.0%} to "
-        f"{high:.0%}), with them {control['accuracy_real']:.0%} (McNemar p {format_p(control['mcnemar_p'])})."
+        f"without any scan {percent(control['accuracy'])} of its answers are right ({interval}), with them "
+        f"{percent(control['accuracy_real'])} (McNemar p {format_p(control['mcnemar_p'])})."
     )
     if control["accuracy"] < control["accuracy_real"] and control["mcnemar_p"] < MOST_P:
         return {"verdict": "needs scans", "sentence": f"The text alone does not give the answers away: {facts}"}
     return {"verdict": "text suffices", "sentence": f"The text alone does as well as the scans: {facts}"}
+
+
+def percent(share: float) -> str:
+    """A share as papers write it.
+
+    >>> percent(0.9834)
+    '98.3 %'
+    """
+    return f"{100 * share:.1f} %"
 
 
 def format_p(p: float) -> str:

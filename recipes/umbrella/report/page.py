@@ -5,7 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from umbrella.report.pictures import to_data_uri
-from umbrella.verdicts import format_p
+from umbrella.verdicts import format_p, percent
 
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -14,11 +14,6 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
     undefined=StrictUndefined,
 )
-
-
-def percent(share: float) -> str:
-    """0.9834 → "98.3 %"."""
-    return f"{100 * share:.1f} %"
 
 
 def number(value: float) -> str:

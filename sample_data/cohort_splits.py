@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,23 @@ def assign_splits(cases: list[Case], plan: SplitPlan, exclusions: Exclusions) ->
         else:
             splits[split].append(case)
     return {name: some for name, some in splits.items() if some}
+
+
+def describe_large_groups(splits: dict[str, list[Case]], column: str | None) -> list[str]:
+    """A note for each group that is larger than the smallest split: such a group cannot be in every split."""
+    subjects = {split: {case.visit.participant_id for case in cases} for split, cases in splits.items()}
+    smallest = min(subjects, key=lambda split: len(subjects[split]))
+    place, sizes = {}, Counter()
+    group_of = _find_groups([case for cases in splits.values() for case in cases], column)
+    for split, members in subjects.items():
+        for subject in sorted(members):
+            sizes[group_of[subject]] += 1
+            place[group_of[subject]] = split
+    return [
+        f"WARNING {group} ({column}) has {size} participants, more than {smallest}: all of them are in {place[group]}"
+        for group, size in sorted(sizes.items())
+        if size > max(1, len(subjects[smallest]))
+    ]
 
 
 def _find_groups(cases: list[Case], column: str | None) -> dict[str, str]:

@@ -21,7 +21,7 @@ from cohort_bids import find_bids_scans, find_scan_root, read_bids
 from cohort_conversations import Style
 from cohort_folder import write_cohort
 from cohort_options import Options, parse_options
-from cohort_splits import EXTERNAL, assign_splits
+from cohort_splits import EXTERNAL, assign_splits, describe_large_groups
 from cohort_table import find_scans, read_table, to_visits
 from cohort_target import Case, ChangeQuestion, Target, infer_kind, make_cases, make_change_cases, make_session_order
 
@@ -47,7 +47,7 @@ def generate(options: Options) -> str:
     cases = _make_cases(visits, target, options, exclusions)
     splits = assign_splits(cases, options.plan, exclusions)
     notes = [f"labels are {'balanced' if options.balance else 'as they come'} in train, as they come elsewhere"]
-    notes += _check_splits(splits)
+    notes += _check_splits(splits) + describe_large_groups(splits, options.plan.group_by)
     has_labels = target.kind == "categorical" or options.change == "direction"
     if options.balance and not has_labels:
         raise CohortError(f"--balance: expected a target with labels, found the numbers of {options.target}")

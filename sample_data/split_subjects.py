@@ -40,8 +40,9 @@ def split_subjects(
     """Participant → split. `strata` and `groups` hold one value a participant; a group stays together.
 
     scikit-learn's StratifiedGroupKFold deals the groups of several members into k folds, StratifiedKFold all others
-    (it is quick for 100,000); each split takes a number of folds. Depends on nothing but the arguments, not on
-    their order. Raises CohortError for a group larger than its split and for a cohort too small for the strata.
+    (it is quick for 100,000); each split takes a number of folds, and the second deal evens out what the first left
+    uneven. Depends on nothing but the arguments, not on their order. Raises CohortError for a group larger than every
+    split and for a cohort too small for the strata.
     """
     order = sorted(range(len(subjects)), key=lambda i: subjects[i])
     subjects, strata, groups = ([values[i] for i in order] for values in (subjects, strata, groups))
@@ -50,14 +51,19 @@ def split_subjects(
     members = defaultdict(list)
     for i, group in enumerate(groups):
         members["group" if sizes[group] > 1 else "single"].append(i)
-    split_of = {}
-    for kind, indices in members.items():
-        y, g = np.array(strata)[indices], np.array(groups)[indices]
-        n_units = len(set(g.tolist()))
-        folds_of = _choose_folds(fractions, _most_folds(y, n_units), len(subjects))
-        fold = _deal(y, g if kind == "group" else None, sum(folds_of.values()), seed)
-        names = [name for name in reversed(SPLITS) for _ in range(folds_of[name])]
-        split_of |= {subjects[i]: names[f] for i, f in zip(indices, fold.tolist(), strict=True)}
+    split_of, missing = {}, dict(fractions)
+    for kind in ("group", "single"):
+        if not members[kind]:
+            continue
+        y, g = np.array(strata)[members[kind]], np.array(groups)[members[kind]]
+        n_folds = _choose_folds(missing, _most_folds(y, len(set(g.tolist()))))
+        fold = _deal(y, g if kind == "group" else None, sum(n_folds.values()), seed)
+        names = _name_folds(np.bincount(fold), n_folds, missing)
+        split_of |= {subjects[i]: names[f] for i, f in zip(members[kind], fold.tolist(), strict=True)}
+        # What the families have left uneven, the others even out.
+        counts = Counter(split_of.values())
+        missing = {name: max(0.0, share * len(subjects) - counts[name]) for name, share in fractions.items()}
+        missing = {name: n / (sum(missing.values()) or 1.0) for name, n in missing.items()}
     _check_shares(split_of, fractions)
     return {subject: split_of[subject] for subject in subjects}
 
@@ -84,7 +90,19 @@ def _most_folds(strata: np.ndarray, n_units: int) -> int:
     return max(1, min(n_units, max(Counter(strata.tolist()).values()), _MOST_FOLDS))
 
 
-def _choose_folds(fractions: dict[str, float], most: int, n_subjects: int) -> dict[str, int]:
+def _name_folds(sizes: np.ndarray, n_folds: dict[str, int], fractions: dict[str, float]) -> list[str]:
+    """The split of each fold. Validation and test take the folds nearest to their size: one that a large group has
+    made too large goes to train."""
+    names = ["train"] * len(sizes)
+    for name in SPLITS[:0:-1]:
+        for _ in range(n_folds[name]):
+            ideal = fractions[name] * sizes.sum() / n_folds[name]
+            free = [i for i in range(len(sizes)) if names[i] == "train"]
+            names[min(free, key=lambda i: (abs(sizes[i] - ideal), i))] = name
+    return names
+
+
+def _choose_folds(fractions: dict[str, float], most: int) -> dict[str, int]:
     """How many folds each split takes: the fewest that meet the shares best, at most `most` in all."""
 
     def count(n_folds: int) -> dict[str, int]:
@@ -98,14 +116,14 @@ def _choose_folds(fractions: dict[str, float], most: int, n_subjects: int) -> di
 
 
 def _check_group_sizes(sizes: Counter, fractions: dict[str, float], n_subjects: int) -> None:
-    smallest = min((name for name in SPLITS if fractions[name]), key=lambda name: fractions[name])
-    room = max(1.0, fractions[smallest] * n_subjects)
+    largest = max(fractions, key=lambda name: fractions[name])
+    room = fractions[largest] * n_subjects
     for group, size in sizes.most_common(1):
         if size > 1 and size > room:
             raise CohortError(
-                f"--group_by: expected groups that fit into the split {smallest} ({room:.0f} of {n_subjects} "
-                f"participants), found the group {group!r} with {size}. Give a larger share to {smallest}, or another "
-                "column: this one may not be of families"
+                f"--group_by: expected groups that fit into a split (the largest, {largest}, is to have {room:.0f} of "
+                f"{n_subjects} participants), found the group {group!r} with {size}. Give another column: this one "
+                "may not be of families"
             )
 
 
@@ -116,8 +134,8 @@ def _check_shares(split_of: dict[str, str], fractions: dict[str, float]) -> None
         if (fraction and not counts[name]) or abs(share - fraction) > _TOLERANCE + 1 / len(split_of):
             raise CohortError(
                 f"--split: expected about {fraction:.0%} of {len(split_of)} participants in {name}, found a division "
-                f"that gives it {counts[name]}: the cohort is too small for it. Give fewer columns to --stratify, or "
-                "larger shares"
+                f"that gives it {counts[name]}: the cohort is too small for it. Give fewer columns to --stratify, "
+                "a --group_by of smaller groups, or larger shares"
             )
 
 

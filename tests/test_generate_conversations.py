@@ -189,6 +189,14 @@ def test_the_splits_of_one_run_are_those_of_the_next_by_its_file(tmp_path):
     assert exclusions == []
 
 
+def test_a_family_larger_than_a_split_is_in_train_and_said(tmp_path):
+    rows = make_rows(family=lambda i: "large" if i < 9 else f"f{i}")
+    splits, _, summary = run(write_table(tmp_path, rows), "--target", "sex", "--group_by", "family")
+    assert {f"sub-{i:03d}" for i in range(9)} <= subjects_of(splits["train"])
+    assert "WARNING group large (family) has 9 participants, more than validation: all of them are in train" in summary
+    assert summary.count("WARNING") == 1
+
+
 def test_a_split_file_may_leave_people_out_but_not_part_a_family(tmp_path):
     table = write_table(tmp_path, make_rows(family=lambda i: f"f{i // 2}"))
     splits = [f"{i:03d}\t{'train' if i < 20 else 'test'}\n" for i in range(38)]
@@ -383,7 +391,7 @@ def test_scans_that_cannot_be_read_or_are_anothers_are_left_out(tmp_path):
         (["--target", "age", "--reference", "both"], "--reference both: expected any, earlier or none"),
         (["--target", "age", "--balance"], "--balance: expected a target with labels"),
         (["--target", "sex", "--labels", "x=male", "y=female"], "found none.*The labels known are x, y"),
-        (["--target", "sex", "--group_by", "study"], "expected groups that fit into the split .*'group one' with 40"),
+        (["--target", "sex", "--group_by", "study"], "expected groups that fit into a split .*'group one' with 40"),
         (["--target", "age", "--change", "number"], "expected labels whose order in time can be told"),
     ],
 )  # fmt: skip

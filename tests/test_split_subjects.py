@@ -69,11 +69,28 @@ def test_a_share_of_zero_makes_no_such_split():
     assert Counter(split_of.values()) == {"train": 10, "test": 10}
 
 
-def test_a_group_larger_than_its_split_is_refused_by_name():
+def test_a_group_larger_than_every_split_is_refused_by_name():
     subjects = [f"sub-{i}" for i in range(100)]
-    groups = ["big"] * 40 + subjects[40:]
-    with pytest.raises(CohortError, match=r"found the group 'big' with 40.*another column"):
+    groups = ["big"] * 85 + subjects[85:]
+    with pytest.raises(
+        CohortError, match=r"train, is to have 80 of 100.*found the group 'big' with 85.*another column"
+    ):
         split_subjects(subjects, ["a"] * 100, groups, FRACTIONS, 0)
+
+
+def test_a_group_larger_than_the_test_split_is_in_train():
+    subjects = [f"sub-{i}" for i in range(100)]
+    split_of = split_subjects(subjects, ["a"] * 100, ["big"] * 40 + subjects[40:], FRACTIONS, 0)
+    assert {split_of[subject] for subject in subjects[:40]} == {"train"}
+    assert Counter(split_of.values()) == {"train": 80, "validation": 10, "test": 10}
+
+
+def test_groups_that_cannot_be_divided_are_refused():
+    subjects = [f"sub-{i}" for i in range(100)]
+    with pytest.raises(
+        CohortError, match=r"expected about 80% of 100 participants in train.*a --group_by of smaller groups"
+    ):
+        split_subjects(subjects, ["a"] * 100, ["north", "south"] * 50, FRACTIONS, 0)
 
 
 def test_more_strata_than_the_cohort_can_carry_are_refused():

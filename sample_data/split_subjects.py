@@ -58,7 +58,7 @@ def split_subjects(
         y, g = np.array(strata)[members[kind]], np.array(groups)[members[kind]]
         n_folds = _choose_folds(missing, _most_folds(y, len(set(g.tolist()))))
         fold = _deal(y, g if kind == "group" else None, sum(n_folds.values()), seed)
-        names = _name_folds(np.bincount(fold), n_folds, missing)
+        names = _name_folds(np.bincount(fold, minlength=sum(n_folds.values())), n_folds, missing)
         split_of |= {subjects[i]: names[f] for i, f in zip(members[kind], fold.tolist(), strict=True)}
         # What the families have left uneven, the others even out.
         counts = Counter(split_of.values())

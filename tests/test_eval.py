@@ -9,6 +9,7 @@ import sys
 import eval as evaluation
 import pytest
 import torch
+import train
 
 from umbrella.conversations import IGNORE_INDEX
 from umbrella.modeling import load_model, load_processor
@@ -145,6 +146,15 @@ def test_subjects_of_the_training_data_are_refused_references_included(call, ref
     assert "WARNING: 1 of 4" in json.loads((tmp_path / "out/metrics.json").read_text())["leakage"]
     write_training_data(model, load_umbrella(str(data), split="train"))
     call(evaluation, *flags, "--controls", "false")
+    assert json.loads((tmp_path / "out/metrics.json").read_text())["leakage"].startswith("No subject")
+
+
+def test_a_trained_model_is_not_evaluated_on_its_own_training_split(call, refusal, small_data, tmp_path):
+    steps = ("--max_steps", 1, "--batch_size", 2, "--max_length", 256, "--report_to", "none")
+    call(train, "--json_dir", small_data, "--output_dir", "run", *steps)
+    model = ("--model_name_or_path", tmp_path / "run", "--json_dir", small_data)
+    assert "found 4 of 4 in its training data" in refusal(*model, "--split", "train")
+    call(evaluation, *model, "--output_dir", "out", *FAST, "--controls", "false")
     assert json.loads((tmp_path / "out/metrics.json").read_text())["leakage"].startswith("No subject")
 
 

@@ -55,7 +55,7 @@ def draw_shares(
         errors = [np.maximum(0, shares - low), np.maximum(0, high - shares)]
         axes.errorbar(shares, places, xerr=errors, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
         for place, share, end in zip(places, shares, high, strict=True):
-            axes.text(max(end, share) + 0.02, place, f"{share:.0%}", va="center")
+            axes.text(max(end, share) + 0.02, place, f"{100 * share:.0f} %", va="center")
         axes.set(xlim=(0, 1.2), yticks=places, yticklabels=wrapped, xticks=np.arange(0, 1.01, 0.25))
         axes.set_xticklabels(["0 %", "25 %", "50 %", "75 %", "100 %"])
         axes.grid(axis="y", visible=False)

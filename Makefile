@@ -23,6 +23,7 @@ quickstart: $(VENV)/.quickstart
 	@echo "model        $(RUN)"
 	@echo "predictions  $(RUN)/eval/predictions.jsonl"
 	@echo "metrics      $(RUN)/eval/metrics.json"
+	@echo "report       $(RUN)/eval/report.html"
 
 test: $(VENV)/.test
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST)
@@ -42,7 +43,7 @@ check: $(VENV)/.test
 $(VENV)/.quickstart: setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --constraint constraints.txt torch torchvision
-	$(PIP) --constraint constraints.txt --editable ".[script,tensorboard]"
+	$(PIP) --constraint constraints.txt --editable ".[script,tensorboard,eval]"
 	touch $@
 
 $(VENV)/.test: $(VENV)/.quickstart

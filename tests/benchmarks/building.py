@@ -91,7 +91,7 @@ def run_apart(work, folder: Path, repeats: int = 1) -> dict[str, float]:
         process.start()
         runs.append(reader.recv())
         process.join()
-    return {name: round(min(run[name] for run in runs), 3) for name in runs[0]}
+    return {name: round(min(run[name] for run in runs), 6) for name in runs[0]}
 
 
 def _measure(work, folder: Path, writer) -> None:

@@ -1,0 +1,34 @@
+"""Claims about the benchmark scripts: each runs, small, and writes its JSON."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parent / "benchmarks"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "expected"),
+    [
+        (
+            "building.py",
+            ["--files", "20", "--repeats", "1", "--rows_in_jsonl", "30"],
+            ["files", "ways", "ratios", "jsonl"],
+        ),
+        ("caching.py", ["--size", "32", "--repeats", "1"], ["ms_a_scan", "ratios", "batch"]),
+        ("training.py", ["--steps", "1", "--padding", "512"], ["ways", "ratio", "largest_difference_of_losses"]),
+    ],
+)
+def test_a_benchmark_writes_its_json(script, options, expected, tmp_path):
+    command = [sys.executable, SCRIPTS / script, *options, "--output", tmp_path / "result.json"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=300, stdout=subprocess.DEVNULL)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert set(expected) <= result.keys()
+    if script == "training.py":
+        assert result["largest_difference_of_losses"] < 1e-4
+        assert result["ratio"] > 3  # in processor time

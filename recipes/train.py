@@ -80,19 +80,19 @@ def main():
         return
     if trainer.is_world_process_zero():
         seeds = {"seed": training_args.seed, "data_seed": training_args.data_seed}
-        write_run_record(training_args.output_dir, splits, seeds, training_args.world_size)
+        write_run_record(training_args.output_dir, splits, data_args.json_dir, seeds, training_args.world_size)
         write_training_data(training_args.output_dir, train_rows)
+        recipe.save(training_args.output_dir)
     if resume is not None and resume.lower() == "true":
         resume = get_last_checkpoint(training_args.output_dir)
     result = trainer.train(resume_from_checkpoint=resume)
 
     # ------------------------------------------------------------------------------------------------ save
-    trainer.save_model()
-    trainer.save_state()
     trainer.log_metrics("train", result.metrics)
     trainer.save_metrics("train", result.metrics)
+    trainer.save_state()
+    trainer.save_model()  # last, since it pushes what the folder holds when --push_to_hub is set
     if trainer.is_world_process_zero():
-        recipe.save(training_args.output_dir)
         print(f"model, processor, recipe and run.json are in {training_args.output_dir}")
 
 

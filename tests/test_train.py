@@ -1,5 +1,6 @@
 """train.py in this process: what it writes, and how it ends when something is wrong."""
 
+import hashlib
 import json
 
 import pytest
@@ -26,6 +27,7 @@ def test_training_changes_the_weights_and_saves_what_loads(call, small_data, tmp
     assert record["command"].endswith("--save_steps 1")
     assert record["seeds"]["seed"] == 42
     assert record["data"]["train"]["rows"] == 8
+    assert record["splits_sha256"] is None
     assert set(record["versions"]) >= {"torch", "transformers", "datasets"}
     for folder in ("run", "run/checkpoint-1", "run/checkpoint-2"):
         recipe = json.loads((tmp_path / folder / "umbrella_recipe.json").read_text())
@@ -37,6 +39,13 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others(call, small_da
         call(train, "--json_dir", small_data, "--output_dir", name, *SHORT, "--seed", seed)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in "abc"]
     assert weights[0] == weights[1] != weights[2]
+
+
+def test_run_record_names_the_assignment_to_splits(call, data, tmp_path):
+    (data / "splits.json").write_text('{"sub-0001": "train"}')
+    call(train, "--json_dir", data, "--output_dir", "run", *SHORT)
+    expected = hashlib.sha256(b'{"sub-0001": "train"}').hexdigest()
+    assert json.loads((tmp_path / "run/run.json").read_text())["splits_sha256"] == expected
 
 
 def test_check_batch_prints_one_batch_and_trains_nothing(call, small_data, tmp_path):

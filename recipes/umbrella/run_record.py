@@ -16,11 +16,14 @@ from datasets import DatasetDict
 PACKAGES = ("umbrella-vlm", "torch", "transformers", "datasets", "accelerate", "nibabel", "numpy")
 
 
-def write_run_record(output_dir: str, splits: DatasetDict, seeds: dict[str, int], world_size: int) -> None:
-    """Write `run.json`: command, versions, hardware, seeds and the fingerprint of each split."""
+def write_run_record(
+    output_dir: str, splits: DatasetDict, json_dir: str | None, seeds: dict[str, int], world_size: int
+) -> None:
+    """Write `run.json`: command, versions, hardware, seeds, the fingerprint of each split and of `splits.json`."""
     record = {
         **describe_process(world_size),
         "seeds": seeds,
+        "splits_sha256": hash_splits_file(json_dir),
         "data": {name: {"rows": len(rows), "sha256": fingerprint(rows)} for name, rows in splits.items()},
     }
     path = Path(output_dir) / "run.json"
@@ -41,6 +44,12 @@ def describe_process(world_size: int) -> dict:
             "processes": world_size,
         },
     }
+
+
+def hash_splits_file(json_dir: str | None) -> str | None:
+    """sha256 of the data folder's `splits.json`, which says who is in which split; None where there is none."""
+    path = Path(json_dir or "") / "splits.json"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if json_dir and path.is_file() else None
 
 
 def fingerprint(rows) -> str:

@@ -1,10 +1,12 @@
 """Claims about the cache of views: what is the same scan, what is whole, what stays, who may use it at once."""
 
 import os
+import re
 import resource
 import shutil
 import warnings
 from functools import partial
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -91,18 +93,18 @@ def test_other_code_makes_another_entry(cache, scan, monkeypatch):
 
 
 def test_the_hash_of_the_code_covers_every_module_that_load_view_runs_through():
-    package = os.path.dirname(umbrella.volume_cache.__file__)
+    package = Path(umbrella.volume_cache.__file__).parent
+    # The text's way, and bytes that are the same whoever inflates them, decide nothing of a view.
+    nothing = {"conversations.py", "volume_cache.py", "inflate.py"}
     reached, to_read = set(), ["transform.py"]
     while to_read:
         name = to_read.pop()
         reached.add(name)
-        with open(os.path.join(package, name), encoding="utf-8") as file:
-            lines = [line.split() for line in file if line.startswith("from umbrella.")]
-        to_read += [
-            f"{words[1].removeprefix('umbrella.')}.py" for words in lines if f"{words[1][9:]}.py" not in reached
-        ]
-    # The text's way, and bytes that are the same whoever inflates them, decide nothing of a view.
-    assert reached - {"conversations.py", "volume_cache.py", "inflate.py"} == set(umbrella.volume_cache.CODE)
+        imported = re.findall(
+            r"^from umbrella\.(\w+) import", (package / name).read_text(encoding="utf-8"), re.MULTILINE
+        )
+        to_read += {f"{module}.py" for module in imported} - nothing - reached
+    assert reached == set(umbrella.volume_cache.CODE)
 
 
 def test_a_changed_scan_is_decoded_anew(cache, scan):

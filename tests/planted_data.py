@@ -241,7 +241,8 @@ CLEAN_HEADERS = (
     "FSL5.0", "FSL6.0.{k}", "spm - 3D normalized", "SPM99", "FreeSurfer v7.{k}.0", "TE=2.{n};Time={t}.000",
     "TE=30;Time={t}.{n}0;phase=1", "dcm2niix v1.0.202{k}0{k}1{k}", "3T 3D MPRAGE TR=2300ms/TE=2.98ms/TI=900ms/FA=9deg",
     "T1 MPRAGE SAG ISO", "t1_mprage_sag_p2_iso_{k}.0", "AFNI 3dcopy", "ANTs N4BiasFieldCorrection", "5.0.10",
-    "6.0.{k}", "mri_convert", "nibabel", "GRE EPI", "ep2d_bold_moco_p2", "dti_64dir_b1000", "brain mask", "Smoothed {k}mm FWHM",
+    "6.0.{k}", "mri_convert", "nibabel", "GRE EPI", "ep2d_bold_moco_p2", "dti_64dir_b1000", "brain mask",
+    "Smoothed {k}mm FWHM",
     "sub-{t}x_ses-0{k}_T1w", "aparc+aseg", "intensity normalised", "NIFTI_INTENT", "v2.25 NIfTI-1 Single file format",
     "FLAIR 1.{k}mm", "contrast {k}: faces > houses", "BrainVoyager QX {k}.8", "time 0.{b} s", "spm - realigned",
 )  # fmt: skip

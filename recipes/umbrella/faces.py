@@ -1,9 +1,9 @@
 """Does a head scan still show a face? A heuristic: a nose stands out of the lower front of the head.
 
 From the surface of the head, seen from the front, it takes the depth of the skin in the middle and 15 to 25 mm beside
-it. A nose stands out by 12 mm or more on both sides at once over a height of 12 mm or more, and by more than the cheeks
-fall off towards 30 to 40 mm: a round head curves away the faster the farther from the middle. A forehead, a brain
-without a skull, or a head whose face was cut away does not do so. Only voxels of 4 mm or less show a face.
+it. A nose stands out by 12 mm or more on both sides at once over a height of 12 mm or more, and by more than the
+cheeks fall off towards 30 to 40 mm: a round head curves away the faster the farther from the middle. A forehead, a
+brain without a skull, or a head whose face was cut away does not do so. Only voxels of 4 mm or less show a face.
 
 It misses a nose outside the field of view and a face of which only the nose was removed; it looks at sMRI alone. What
 it hits and misses is measured in tests/test_faces.py.

@@ -112,7 +112,10 @@ PATTERNS: tuple[tuple[str, re.Pattern], ...] = (
     ("host name", _compile(rf"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+{_TOP_LEVEL}(?![\w-]|\.\w)")),
     (
         "host name",
-        _compile(r"(?:host(?:name)?|machine|workstation|node|server)\s*[:=]\s*([\w-]+(?:\.[\w-]+)*)", re.IGNORECASE),
+        _compile(
+            r"(?:host(?:name)?|machine|workstation|node|server)\s*[:=]\s*(?!x86|amd64|arm64|aarch64)([\w-]+(?:\.[\w-]+)*)",
+            re.IGNORECASE,
+        ),
     ),
     (
         "user name",

@@ -1,8 +1,9 @@
 """The rows that a recipe's data arguments name."""
 
-from datasets import Dataset, DatasetDict, load_dataset
+from datasets import Dataset, DatasetDict
 
 from umbrella.arguments import DataArguments
+from umbrella.published_data import load_published
 from umbrella_dataset import load_umbrella
 
 
@@ -14,7 +15,7 @@ def load_splits(arguments: DataArguments) -> DatasetDict:
     config = {"task_types": arguments.task_types, "modalities": arguments.modalities}
     if arguments.json_dir is not None:
         return load_umbrella(arguments.json_dir, image_root=arguments.image_root, **config)
-    splits = load_dataset(arguments.dataset_name)
+    splits = load_published(arguments.dataset_name, arguments.image_root)
     return DatasetDict({name: _filter(rows, name, **config) for name, rows in splits.items()})
 
 

@@ -2,15 +2,16 @@
 are grouped by length though a transform is set."""
 
 import torch
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 
+from umbrella.guarded_push import GuardedPush
 from umbrella.length_batches import LengthGroupedOrder, read_lengths
 from umbrella.recipe import Recipe
 
 NAMES = ("task_ids", "metadata")
 
 
-class ConversationTrainer(Trainer):
+class ConversationTrainer(GuardedPush):
     """A Trainer for batches of `ConversationCollator(keep_metadata=True)`.
 
     Raises FloatingPointError, naming the rows, when a training loss is nan or infinite.

@@ -1,0 +1,81 @@
+"""Publish a data folder or a trained model on the Hub, after a search for personal data.
+
+    python recipes/push_to_hub.py dataset --json_dir my_data --repo_id me/my_data --scans files --scrub true
+    python recipes/push_to_hub.py model --model runs/mine --repo_id me/my_model
+
+Private unless --public. Any finding of personal data stops the push; --scrub publishes clean copies. A push that was
+stopped continues with the same command. Log in with `hf auth login`, or set HF_TOKEN.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+import umbrella_dataset
+from umbrella.arguments import PushDatasetArguments, PushModelArguments, parse_arguments
+from umbrella.cards import build_dataset_card
+from umbrella.command import run
+from umbrella.guard import check_findings
+from umbrella.hub import explain_errors, open_repo, upload
+from umbrella.hub_dataset import Publication, check_scans_exist, parse_size
+from umbrella.hub_model import publish_model
+from umbrella.scrub import Scrubber, load_key
+
+
+def push_dataset():
+    # ------------------------------------------------------------------------------------------------ arguments
+    (options,) = parse_arguments((PushDatasetArguments,), sys.argv[2:])
+    max_shard_bytes = parse_size(options.max_shard_size)
+    work_dir = Path(options.work_dir or f"{options.json_dir.rstrip('/')}.hub")
+
+    # ------------------------------------------------------------------------------------------------ data
+    rows = umbrella_dataset.load_umbrella(options.json_dir, image_root=options.image_root)
+    scrubber = Scrubber(load_key(work_dir / "scrub.key")) if options.scrub else None
+    root = str(Path(options.image_root or options.json_dir).resolve())
+    publication = Publication(rows, root, options.scans, scrubber)
+    check_scans_exist(publication)
+
+    # ------------------------------------------------------------------------------------------------ guard
+    allowed = check_findings(publication.find_personal_data(), options.allow, options.scrub)
+
+    # ------------------------------------------------------------------------------------------------ write
+    folder = work_dir / "upload"
+    publication.stage(folder, max_shard_bytes, options.nifti_feature)
+    if scrubber is not None:
+        (work_dir / "scan_names.json").write_text(json.dumps(publication.names, indent=1), encoding="utf-8")
+    if options.with_script:
+        shutil.copy(umbrella_dataset.__file__, folder)
+    api = HfApi()
+    repo_id = open_repo(api, options.repo_id, "dataset", options.public, options.gated)
+    n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    card = build_dataset_card(rows, repo_id, options, allowed, n_bytes)
+    with explain_errors(repo_id):
+        card.validate(repo_type="dataset")
+    card.save(folder / "README.md")
+
+    # ------------------------------------------------------------------------------------------------ upload
+    print(f"published: {upload(api, folder, repo_id, 'dataset', 'Publish the dataset')}")
+
+
+def push_model():
+    # ------------------------------------------------------------------------------------------------ arguments
+    (options,) = parse_arguments((PushModelArguments,), sys.argv[2:])
+
+    # ------------------------------------------------------------------------------------------------ guard, upload
+    print(f"published: {publish_model(options, HfApi())}")
+
+
+def main():
+    commands = {"dataset": push_dataset, "model": push_model}
+    if len(sys.argv) < 2 or sys.argv[1] not in commands:
+        raise SystemExit(
+            "error: expected `push_to_hub.py dataset ...` or `push_to_hub.py model ...` (--help after it)"
+        )
+    commands[sys.argv[1]]()
+
+
+if __name__ == "__main__":
+    run(main)

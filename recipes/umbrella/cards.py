@@ -1,0 +1,154 @@
+"""Dataset and model cards, from the templates in card_templates/."""
+
+import json
+import re
+import shlex
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+from datasets import DatasetDict
+from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardData
+
+from umbrella.training_data import subjects_of
+
+TEMPLATES = Path(__file__).parent / "card_templates"
+SCANS = {
+    "none": "not included; rows name them relative to a folder that you have (`--image_root`)",
+    "files": "NIfTI or FreeSurfer files under `scans/`, at the names that the rows give",
+    "embed": "in the table, `images[].bytes` (NIfTI or FreeSurfer files)",
+}
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def build_dataset_card(rows: DatasetDict, repo_id: str, options, allowed: dict[str, int], n_bytes: int) -> DatasetCard:
+    """The card of a data folder's publication.
+
+    Args:
+        options: `PushDatasetArguments`.
+        allowed: kinds of personal data that are published as they are, and how often each.
+    """
+    n_rows = sum(map(len, rows.values()))
+    modalities = sorted({name for split in rows.values() for of_row in split["modalities"] for name in of_row})
+    data = DatasetCardData(
+        license=options.license,
+        language=options.languages,
+        pretty_name=repo_id.split("/")[-1],
+        task_categories=["visual-question-answering", "image-text-to-text"],
+        tags=["medical", "neuroimaging", "nifti", *modalities],
+        size_categories=[next((name for most, name in _SIZES if n_rows < most), "n>1M")],
+        configs=[
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in rows],
+            }
+        ],
+    )
+    tasks = Counter(task for split in rows.values() for task in split["task_type"])
+    return DatasetCard.from_template(
+        data,
+        template_path=str(TEMPLATES / "dataset.md"),
+        repo_id=repo_id,
+        splits=[_describe_split(name, split) for name, split in rows.items()],
+        modalities=", ".join(modalities) or "none",
+        tasks=", ".join(f"{task} ({n})" for task, n in sorted(tasks.items())),
+        n_megabytes=max(1, round(n_bytes / 1e6)),
+        scans=SCANS[options.scans],
+        nifti_feature=options.nifti_feature,
+        needs_image_root=options.scans == "none",
+        with_script=options.with_script,
+        scrubbed=options.scrub,
+        allowed=sorted(allowed.items()),
+        scans_checked=options.scans != "none",
+        dua=options.dua,
+    )
+
+
+def _describe_split(name: str, rows) -> dict:
+    plain = rows.with_format(None)
+    labels = Counter(entry["subject_label"] for entry in plain["metadata"] if entry["subject_label"])
+    return {
+        "name": name,
+        "rows": len(rows),
+        "subjects": len(subjects_of(rows)),
+        "scans": len({scan["path"] for images in plain["images"] for scan in images}),
+        "labels": ", ".join(f"{label} ({n})" for label, n in labels.most_common(6)),
+    }
+
+
+def build_model_card(folder: Path, repo_id: str, options, allowed: dict[str, int]) -> ModelCard:
+    """The card of a staged model.
+
+    Args:
+        folder: see `umbrella.hub_model.stage_model`.
+        options: `PushModelArguments`.
+        allowed: kinds of personal data that are published as they are, and how often each.
+    """
+    run = _read_json(folder / "run.json")
+    subjects = _read_json(folder / "training_subjects.json")
+    command = run.get("command", "")
+    base_model = options.base_model or find_base_model(command)
+    data = ModelCardData(
+        license=options.license,
+        language=options.languages,
+        base_model=base_model,
+        library_name="transformers",
+        pipeline_tag="image-text-to-text",
+        tags=["medical", "neuroimaging", "nifti", *subjects.get("modalities", [])],
+    )
+    evaluations = sorted(folder.glob("eval*/metrics.json"))
+    return ModelCard.from_template(
+        data,
+        template_path=str(TEMPLATES / "model.md"),
+        repo_id=repo_id,
+        base_model=base_model,
+        command=command,
+        versions=run.get("versions", {}),
+        splits=run.get("data", {}),
+        n_subjects=len(subjects.get("subject_hmac_sha256", [])),
+        modalities=", ".join(subjects.get("modalities", [])),
+        recipe=_read_json(folder / "umbrella_recipe.json"),
+        evaluations=[_describe_evaluation(path) for path in evaluations],
+        has_report=any(folder.glob("eval*/report.html")),
+        allowed=sorted(allowed.items()),
+    )
+
+
+def find_base_model(command: str) -> str | None:
+    """The Hub's name after --model_name_or_path in a command; None for a folder, "tiny" and where none is named."""
+    words = shlex.split(command.replace("=", " "))
+    named = [after for word, after in pairwise(words) if word == "--model_name_or_path"]
+    return named[-1] if named and re.fullmatch(r"(?!runs/)[\w-][\w.-]*/[\w.-]+", named[-1]) else None
+
+
+def _read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _describe_evaluation(path: Path) -> dict:
+    """The table of one metrics.json: metrics and controls with their 95 % intervals, and what the controls say."""
+    metrics = _read_json(path)
+    rows = [
+        (name.replace("_", " "), entry["value"], entry["interval"])
+        for name, entry in metrics.get(
+            "metrics", {"accuracy": {"value": metrics.get("accuracy"), "interval": None}}
+        ).items()
+        if isinstance(entry["value"], int | float)
+    ]
+    rows += [
+        (f"accuracy, {entry['title']}", entry["accuracy"], entry["accuracy_interval"])
+        for entry in metrics.get("controls", {}).values()
+        if "accuracy" in entry
+    ]
+    folder = path.parent.name
+    return {
+        "split": folder.removeprefix("eval_") if folder != "eval" else "test",
+        "n": metrics.get("n"),
+        "n_subjects": metrics.get("n_subjects"),
+        "rows": [(name, f"{value:.3f}", _show_interval(interval)) for name, value, interval in rows],
+        "verdicts": [verdict["sentence"] for verdict in metrics.get("verdicts", {}).values()],
+    }
+
+
+def _show_interval(interval: list[float] | None) -> str:
+    return "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"

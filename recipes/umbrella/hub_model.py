@@ -1,0 +1,192 @@
+"""A trained model as it is published: weights as safetensors, processor, recipe, metrics and report; nothing else.
+
+Left out are pickles (training_args.bin, optimizer and scheduler states, .pt and .bin weights), predictions,
+checkpoints and logs. Subjects of the training data appear as keyed hashes only, paths of this machine as their last
+part.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path, PurePosixPath
+
+from huggingface_hub import HfApi
+
+from umbrella.arguments import PushModelArguments
+from umbrella.cards import build_model_card
+from umbrella.guard import check_findings
+from umbrella.hub import PushError, explain_errors, open_repo, upload
+from umbrella.privacy import Finding, find_in_text, to_findings, walk_json
+from umbrella.recipe import FILE_NAME as RECIPE_FILE
+from umbrella.scrub import load_key
+from umbrella.training_data import FILE_NAME as TRAINING_DATA
+
+# What a model and its processor consist of; all else stays here.
+MODEL_FILES = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "adapter_config.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "image_processor_config.json",
+    "video_preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+RESULT_FILES = ("run.json", "all_results.json", "train_results.json", "eval_results.json")
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "added_tokens.json")
+SUBJECTS = "training_subjects.json"
+_EXAMPLES = re.compile(r"<section>\s*<h2>[^<]*</h2>\s*<div class=\"examples\">.*?</section>", re.DOTALL)
+_PICTURES = re.compile(r"<img[^>]*src=\"data:image/(?!svg)[^>]*>")
+_TIME_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")  # when a run started
+
+
+def publish_model(
+    options: PushModelArguments, api: HfApi, message: str = "Publish the model", run_folder: Path | None = None
+) -> str:
+    """Stage, guard and upload a model's folder. Returns the commit's address. Raises PushError.
+
+    `run_folder`: the run that a checkpoint belongs to, whose records and recipe go with it.
+    """
+    work_dir = Path(options.work_dir or f"{options.model.rstrip('/')}.hub")
+    folder = work_dir / "upload"
+    key = load_key(work_dir / "scrub.key")
+    stage_model(Path(options.model), folder, key, options.report_scans, run_folder or Path(options.model))
+    allowed = check_findings(find_in_model(folder), options.allow, scrubbed=None)
+    repo_id = open_repo(api, options.repo_id, "model", options.public, options.gated)
+    card = build_model_card(folder, repo_id, options, allowed)
+    with explain_errors(repo_id):
+        card.validate(repo_type="model")
+    card.save(folder / "README.md")
+    return upload(api, folder, repo_id, "model", message)
+
+
+def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_folder: Path) -> None:
+    """Write what is published of `model`, and of the run that made it, into `folder`, anew, without the card.
+
+    Raises PushError where there is no model, or one without safetensors.
+    """
+    if not (model / "config.json").is_file() and not (model / "adapter_config.json").is_file():
+        raise PushError(f"{model}: expected a model's folder with a config.json, found none. Give what train.py wrote")
+    if not list(model.glob("*.safetensors")):
+        raise PushError(
+            f"{model}: expected weights as *.safetensors, found none. Save them with save_pretrained: weights in "
+            "pickles can run code where they are loaded, and are not published"
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for pattern in MODEL_FILES:
+        for path in model.glob(pattern):
+            (folder / path.name).symlink_to(path.resolve())
+    recipe = run_folder / RECIPE_FILE
+    if recipe.is_file():
+        (folder / RECIPE_FILE).symlink_to(recipe.resolve())
+    results = [run_folder / name for name in RESULT_FILES]
+    for path in filter(Path.is_file, [*results, *run_folder.glob("eval*/metrics.json")]):
+        target = folder / path.relative_to(run_folder)
+        target.parent.mkdir(exist_ok=True)
+        cleaned = _shorten_values(json.loads(path.read_text(encoding="utf-8")))
+        target.write_text(json.dumps(cleaned, indent=2) + "\n", encoding="utf-8")
+    for path in run_folder.glob("eval*/report.html"):
+        (folder / path.parent.name).mkdir(exist_ok=True)
+        text = clean_report(path.read_text(encoding="utf-8"), report_scans)
+        (folder / path.relative_to(run_folder)).write_text(text, encoding="utf-8")
+    _write_subjects(run_folder / TRAINING_DATA, folder / SUBJECTS, key)
+
+
+def clean_report(html: str, report_scans: bool) -> str:
+    """A report without paths of this machine and, unless `report_scans`, without its examples: the scans' pictures and
+    the answers to single rows."""
+    if not report_scans:
+        html = _PICTURES.sub("", _EXAMPLES.sub("", html))
+    # Within data addresses there is nothing to shorten, and much to search.
+    pieces = re.split(r"(data:[^\"]*)", html)
+    return "".join(piece if i % 2 else shorten_paths(piece) for i, piece in enumerate(pieces))
+
+
+def shorten_paths(text: str) -> str:
+    """Absolute paths cut to their last part: "/home/me/runs/q" → "q"."""
+    pieces, position = [], 0
+    for match in find_in_text(text):
+        if match.kind == "host path":
+            path = text[match.start : match.end].rstrip("/\\").replace("\\", "/")
+            pieces += [text[position : match.start], PurePosixPath(path).name]
+            position = match.end
+    return "".join([*pieces, text[position:]])
+
+
+def _shorten_values(value):
+    if isinstance(value, dict):
+        return {name: _shorten_values(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_shorten_values(inner) for inner in value]
+    return shorten_paths(value) if isinstance(value, str) else value
+
+
+def _write_subjects(source: Path, target: Path, key: bytes) -> None:
+    """The training subjects as keyed hashes. training_data.json itself holds its salt, so that who guesses an id can
+    check it; the key stays with the publisher."""
+    if not source.is_file():
+        return
+    record = json.loads(source.read_text(encoding="utf-8"))
+    hashes = sorted(hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for text in record["subject_sha256"])
+    published = {
+        "rows": record["rows"],
+        "modalities": record["modalities"],
+        "scheme": "HMAC-SHA256 of the salted SHA-256 in training_data.json; key and salt stay with the publisher",
+        "subject_hmac_sha256": hashes,
+    }
+    target.write_text(json.dumps(published, indent=1) + "\n", encoding="utf-8")
+
+
+def find_in_model(folder: Path) -> list[Finding]:
+    """Findings in all text that a staged model has, but the words of its tokenizer."""
+    findings = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if path.name in VOCABULARIES or name == SUBJECTS:
+            continue
+        for field, text in _read_text(path):
+            findings += to_findings(name, field, _TIME_STAMP.sub("", text))
+    return findings
+
+
+def _read_text(path: Path) -> Iterator[tuple[str, str]]:
+    if path.suffix == ".safetensors":
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        yield from _strings(header.get("__metadata__", {}))
+    elif path.suffix == ".json":
+        yield from _strings(json.loads(path.read_text(encoding="utf-8")))
+    elif path.suffix == ".html":
+        text = re.sub(r"(?s)<style>.*?</style>|<[^>]*>", "\n", path.read_text(encoding="utf-8"))
+        yield from (("text", line.strip()) for line in unescape(text).splitlines() if line.strip())
+    else:
+        yield from (("text", line) for line in path.read_text(encoding="utf-8").splitlines())
+
+
+def _strings(value) -> Iterator[tuple[str, str]]:
+    """The texts in a JSON value; its numbers are a model's, not a person's."""
+    return ((place, text) for place, text in walk_json(_without_numbers(value), "json"))
+
+
+def _without_numbers(value):
+    if isinstance(value, dict):
+        return {name: _without_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_numbers(inner) for inner in value]
+    return value if isinstance(value, str) else None

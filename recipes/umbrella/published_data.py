@@ -1,0 +1,94 @@
+"""A published dataset: its table, and its scans at the names that the rows give, relative to the snapshot.
+
+Only Parquet is read. No code of the repo runs, no pickle is opened, no address in a row is fetched, and no name leads
+out of the folder.
+"""
+
+import re
+from pathlib import Path
+
+from datasets import Dataset, DatasetDict, load_dataset
+from huggingface_hub import snapshot_download
+
+from umbrella.hub import explain_errors
+from umbrella_dataset import FormatError
+
+WANTED = ["data/*.parquet", "scans/*"]
+_SHARD = re.compile(r"(?P<split>[\w.]+?)-\d{5}-of-\d{5}.*\.parquet")
+
+
+def load_published(name: str, image_root: str | None = None) -> DatasetDict:
+    """All splits of a published dataset, scans with `bytes` or with an absolute path in the snapshot.
+
+    Args:
+        name: on the Hub, or the folder of a local copy.
+        image_root: folder that the rows' relative names count from, instead of the snapshot.
+
+    Raises FormatError for a name that leads elsewhere, PushError for a dataset that cannot be had.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        with explain_errors(name):
+            folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=WANTED))
+    shards: dict[str, list[str]] = {}
+    for path in sorted((folder / "data").glob("*.parquet")):
+        found = _SHARD.fullmatch(path.name)
+        if found:
+            shards.setdefault(found["split"], []).append(str(path))
+    if not shards:
+        raise FormatError(
+            f"{name}: expected data/SPLIT-00000-of-00001.parquet in the dataset, found none. Publish it "
+            "with push_to_hub.py"
+        )
+    splits = load_dataset("parquet", data_files=shards)
+    return DatasetDict(
+        {split: _locate_scans(rows, Path(image_root or folder), name) for split, rows in splits.items()}
+    )
+
+
+def _locate_scans(rows: Dataset, root: Path, name: str) -> Dataset:
+    """The rows with absolute paths, but where they carry the scans' bytes."""
+    if "scans" in rows.column_names:
+        return rows.map(_join_bytes, remove_columns="scans")
+    image = rows.features["images"]
+    image = image[0] if isinstance(image, list) else image.feature
+    if "bytes" in image:
+        return rows
+    return rows.map(_to_absolute, fn_kwargs={"root": str(root.absolute()), "name": name})
+
+
+def _join_bytes(row: dict) -> dict:
+    pairs = zip(row["images"], row["scans"], strict=True)
+    return {"images": [{**image, "bytes": scan["bytes"]} for image, scan in pairs]}
+
+
+def _to_absolute(row: dict, root: str, name: str) -> dict:
+    paths = {
+        scan["path"]: str(resolve_inside(scan["path"], Path(root), f"{name}: {row['source']}"))
+        for scan in row["images"]
+    }
+    turns = [
+        {**turn, "content": [{**item, "image_path": paths.get(item["image_path"])} for item in turn["content"]]}
+        for turn in row["conversations"]
+    ]
+    return {"images": [{**scan, "path": paths[scan["path"]]} for scan in row["images"]], "conversations": turns}
+
+
+def resolve_inside(path: str, root: Path, source: str) -> Path:
+    """The file that a row names, inside `root`. In the Hub's cache a snapshot's files are links into its blobs/.
+
+    Raises FormatError for an address, an absolute path, and one that leaves the folder by .. or by a link.
+    """
+    if "://" in path:
+        raise FormatError(
+            f"{source}: images: expected the name of a file, found the address {path!r}: none is fetched"
+        )
+    if Path(path).is_absolute() or ".." in Path(path).parts or "\\" in path:
+        raise FormatError(f"{source}: images: expected a path inside the dataset, found {path!r}")
+    full = root / path
+    real, inside = full.resolve(), [root.resolve()]
+    if root.parent.name == "snapshots":
+        inside.append(root.parent.parent.resolve() / "blobs")
+    if not any(real.is_relative_to(folder) for folder in inside):
+        raise FormatError(f"{source}: images: expected a path inside the dataset, found {path!r}, a link out of it")
+    return full

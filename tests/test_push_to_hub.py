@@ -1,0 +1,600 @@
+"""Round trips over a Hub on loopback, with the real clients: datasets, models, the Trainer's flags, and bad input."""
+
+import gzip
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import huggingface_hub
+import nibabel
+import numpy as np
+import push_to_hub
+import pyarrow.parquet as pq
+import pytest
+import torch
+import train
+import transformers.utils.hub
+from conversation_folder import make_record, write_folder
+from hub_server import DROP, Hub
+from planted_data import draw_items, write_planted_folder
+
+from umbrella.arguments import DataArguments
+from umbrella.cards import find_base_model
+from umbrella.hub_dataset import parse_size
+from umbrella.hub_model import clean_report, shorten_paths
+from umbrella.modeling import load_model, load_processor
+from umbrella.published_data import load_published, resolve_inside
+from umbrella.splits import load_splits
+from umbrella.transform import ConversationTransform
+from umbrella_dataset import load_umbrella
+
+DATASETS5 = os.environ.get("UMBRELLA_DATASETS5_PYTHON")
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    with Hub() as hub:
+        constants = huggingface_hub.constants
+        for name, value in {
+            "ENDPOINT": hub.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_OFFLINE": False,
+            "HF_HUB_DISABLE_XET": True,
+            "HF_HUB_CACHE": str(tmp_path / "hub_cache"),
+        }.items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
+        monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(transformers.utils.hub, "_hf_api", None)
+        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+        log_in(monkeypatch, "hf_test")
+        yield hub
+
+
+def log_in(monkeypatch, token):
+    monkeypatch.setenv("HF_TOKEN", token)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """5 conversations about 6 scans, and one about none."""
+    return write_folder(tmp_path / "my_data", {"train": [1, 2, 0], "test": [1, 2]})
+
+
+def push(call, folder, *flags):
+    return call(push_to_hub, "dataset", "--json_dir", folder, "--repo_id", "tester/brains", *flags)
+
+
+def plain(rows):
+    """What rows say, without where their scans are."""
+    rows = json.loads(json.dumps(rows.to_list(), default=lambda data: len(data)))
+    for row in rows:
+        for scan in row["images"]:
+            scan.pop("bytes", None)
+            scan["path"] = Path(scan["path"]).name
+        for turn in row["conversations"]:
+            for item in turn["content"]:
+                item["image_path"] = item["image_path"] and Path(item["image_path"]).name
+    return rows
+
+
+def read_tables(hub, repo_id="tester/brains"):
+    files = hub.files("dataset", repo_id)
+    return {path: pq.read_table(io.BytesIO(data)) for path, data in files.items() if path.endswith(".parquet")}
+
+
+# Datasets
+
+
+@pytest.mark.parametrize("scans", ["files", "embed", "none"])
+def test_pushed_dataset_gives_the_same_tensors_as_the_folder(hub, call, folder, scans, tmp_path):
+    push(call, folder, "--scans", scans)
+    files = hub.files("dataset", "tester/brains")
+    assert sum(path.startswith("scans/") for path in files) == (6 if scans == "files" else 0)
+    assert str(tmp_path).encode() not in b"".join(files.values())
+    for table in read_tables(hub).values():
+        for row in table.to_pylist():
+            for scan in row["images"]:
+                assert not os.path.isabs(scan["path"])
+                assert ("bytes" in scan) == (scans == "embed")
+
+    image_root = str(folder) if scans == "none" else None
+    published = load_splits(DataArguments(dataset_name="tester/brains", image_root=image_root))
+    local = load_umbrella(str(folder))
+    transform = ConversationTransform(load_processor("tiny"))
+    assert set(published) == {"train", "test"}
+    for split in local:
+        assert plain(published[split]) == plain(local[split])
+        for ours, theirs in zip(
+            local[split].with_transform(transform), published[split].with_transform(transform), strict=True
+        ):
+            assert ours["input_ids"] == theirs["input_ids"]
+            if "pixel_values" in ours:
+                assert torch.equal(ours["pixel_values"], theirs["pixel_values"])
+
+
+def test_load_dataset_alone_reads_it_and_streams_it(hub, call, folder):
+    push(call, folder, "--scans", "embed")
+    rows = datasets.load_dataset("tester/brains", split="train")
+    assert plain(rows) == plain(load_umbrella(str(folder), split="train"))
+    streamed = datasets.load_dataset("tester/brains", split="train", streaming=True)
+    assert [row["task_id"] for row in streamed] == rows["task_id"]
+    data = next(iter(streamed))["images"][0]["bytes"]
+    assert nibabel.Nifti1Image.from_bytes(data).shape == (9, 11, 7)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    DATASETS5 is None, reason="UMBRELLA_DATASETS5_PYTHON names no Python with datasets 5, nibabel and huggingface_hub"
+)
+@pytest.mark.parametrize("flags", [(), ("--nifti_feature",)], ids=["bytes", "nifti"])
+def test_datasets_5_loads_and_streams_what_was_pushed(hub, call, folder, flags, tmp_path):
+    push(call, folder, "--scans", "embed", *flags)
+    code = """
+import datasets
+assert int(datasets.__version__.split(".")[0]) >= 5, datasets.__version__
+rows = datasets.load_dataset("tester/brains")
+streamed = datasets.load_dataset("tester/brains", split="train", streaming=True)
+assert [row["task_id"] for row in streamed] == rows["train"]["task_id"][:]
+row = rows["train"][1]
+if "scans" in row:
+    print(row["task_id"], row["scans"][0].shape, len(row["scans"]))
+else:
+    print(row["task_id"], len(row["images"][0]["bytes"]), row["images"][0]["path"])
+"""
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": hub.url,
+        "HF_TOKEN": "hf_test",
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HOME": str(tmp_path / "home5"),
+        "HF_DATASETS_CACHE": str(tmp_path / "cache5"),
+    }
+    done = subprocess.run([DATASETS5, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    size = (folder / "train_1_0.nii").stat().st_size
+    expected = "train_1 (9, 11, 7) 2" if flags else f"train_1 {size} scans/train_1_0.nii"
+    assert done.stdout.strip() == expected
+
+
+def test_nifti_feature_table_trains_as_well(hub, call, folder):
+    push(call, folder, "--scans", "embed", "--nifti_feature")
+    path = folder.with_name("copy")
+    for name, data in hub.files("dataset", "tester/brains").items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(data)
+    for shard in (path / "data").iterdir():  # datasets below 4 cannot read what its columns are called there
+        pq.write_table(pq.read_table(shard).replace_schema_metadata(None), shard)
+    rows = load_published(str(path))["train"]
+    assert rows[1]["images"][1]["bytes"] == (folder / "train_1_1.nii").read_bytes()
+
+
+def test_shards_keep_their_size_and_all_rows(hub, call, folder):
+    push(call, folder, "--scans", "embed", "--max_shard_size", "5KB")
+    tables = read_tables(hub)
+    assert {path for path in tables if "train" in path} == {f"data/train-{i:05d}-of-00002.parquet" for i in (0, 1)}
+    assert sum(table.num_rows for table in tables.values()) == 5
+
+
+def test_card_says_what_is_in_it(hub, call, folder):
+    push(call, folder, "--license", "cc-by-4.0", "--dua", "Agreement 7 of the consortium.", "--gated", "manual")
+    card = huggingface_hub.DatasetCard(hub.files("dataset", "tester/brains")["README.md"].decode())
+    assert card.data.license == "cc-by-4.0"
+    assert card.data.task_categories == ["visual-question-answering", "image-text-to-text"]
+    assert card.data.size_categories == ["n<1K"]
+    for text in ("| train | 3 | 3 | 3 | female (3) |", "Agreement 7 of the consortium.", "No finding is left."):
+        assert text in card.text
+    assert hub.repos["dataset", "tester/brains"].gated == "manual"
+    assert hub.count("POST", "/api/validate-yaml") > 0
+
+
+def test_pushing_again_uploads_nothing(hub, call, folder):
+    push(call, folder, "--scans", "files")
+    repo = hub.repos["dataset", "tester/brains"]
+    uploads, commits = hub.count("PUT", "^/lfs/"), len(repo.commits)
+    push(call, folder, "--scans", "files")
+    assert (hub.count("PUT", "^/lfs/"), len(repo.commits)) == (uploads, commits)
+
+
+def test_files_that_are_no_longer_in_the_data_leave_the_repo(hub, call, folder):
+    push(call, folder, "--scans", "files")
+    (folder / "train" / "train_1.json").unlink()
+    push(call, folder, "--scans", "files")
+    assert not any("train_1" in path for path in hub.files("dataset", "tester/brains"))
+
+
+def test_push_continues_after_the_server_died_in_the_middle(hub, call, folder):
+    """Nothing shows before the last commit, and no scan that had arrived is sent again."""
+    arrived = []
+
+    def die_after_three(method, path):
+        if method == "PUT" and path.startswith("/lfs/"):
+            if len(arrived) >= 3:
+                return DROP
+            arrived.append(path)
+        return None
+
+    hub.fault = die_after_three
+    with pytest.raises(SystemExit, match=r"connection to the Hub broke.*Run the same command again"):
+        push(call, folder, "--scans", "files")
+    hub.kill()
+    assert set(hub.files("dataset", "tester/brains")) == {".gitattributes"}
+    with pytest.raises(SystemExit, match="connection to the Hub broke"):
+        push(call, folder, "--scans", "files")
+    hub.fault = None
+    hub.start()
+    before = set(hub.lfs)
+    assert len(before) >= 2
+    hub.log.clear()
+    push(call, folder, "--scans", "files")
+    sent = {path.rpartition("/")[2] for method, path, _ in hub.log if method == "PUT"}
+    assert sent == set(hub.lfs) - before
+    assert len([path for path in hub.files("dataset", "tester/brains") if path.startswith("scans/")]) == 6
+
+
+def test_private_by_default_and_hidden_from_others(hub, call, folder, monkeypatch):
+    push(call, folder)
+    assert hub.repos["dataset", "tester/brains"].is_private
+    log_in(monkeypatch, "hf_other")
+    with pytest.raises(ValueError, match="expected a repo that this token may see, found none"):
+        load_published("tester/brains")
+
+
+def test_table_with_the_script_for_older_datasets_loads_without_running_it(hub, call, folder):
+    push(call, folder, "--with_script")
+    assert "umbrella_dataset.py" in hub.files("dataset", "tester/brains")
+    assert len(datasets.load_dataset("tester/brains", split="test")) == 2
+    with pytest.raises(SystemExit):
+        call(push_to_hub, "dataset", "--json_dir", folder, "--repo_id", "x/umbrella_dataset", "--with_script")
+
+
+# Personal data
+
+
+def test_finding_stops_the_push_and_allow_goes_into_the_card(hub, call, folder):
+    record = make_record("train_9", [])
+    record["metadata"]["visit"] = "2019-05-17"
+    (folder / "train" / "train_9.json").write_text(json.dumps(record))
+    with pytest.raises(SystemExit) as stopped:
+        push(call, folder)
+    assert "train/train_9.json: metadata.visit: date: 2***-0*-1*" in str(stopped.value)
+    assert "2019-05-17" not in str(stopped.value)
+    assert not hub.repos
+    push(call, folder, "--allow", "date")
+    assert "- date: 1" in hub.files("dataset", "tester/brains")["README.md"].decode()
+
+
+def unpack(hub):
+    """Every byte that the server holds, as it is and decompressed: gzip files, tables and the scans in them."""
+    pieces = []
+    for data in hub.stored_bytes():
+        pieces.append(data)
+        if data[:2] == b"\x1f\x8b":
+            pieces.append(gzip.decompress(data))
+        if data[:4] == b"PAR1":
+            for row in pq.read_table(io.BytesIO(data)).to_pylist():
+                for scan in row["images"]:
+                    content = scan.pop("bytes", None) or b""
+                    pieces += [content, gzip.decompress(content)] if content[:2] == b"\x1f\x8b" else [content]
+                pieces.append(json.dumps(row, ensure_ascii=False).encode())
+                pieces.append(json.loads(pieces[-1])["metadata"]["extra"].encode())
+    return b"\n".join(pieces)
+
+
+@pytest.mark.parametrize("scans", ["files", "embed"])
+def test_after_scrubbing_no_planted_item_is_in_any_byte(hub, call, tmp_path, scans):
+    items = draw_items(seed=1)
+    folder = write_planted_folder(tmp_path / "planted", items)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit, match="expected no personal data, found"):
+        push(call, folder, "--scans", scans)
+    push(call, folder, "--scans", scans, "--scrub")
+    published = unpack(hub)
+    left = [item for item in items if item.value.encode() in published]
+    left += [item for item in items if json.dumps(item.value).strip('"').encode() in published]
+    assert left == []
+    assert b"sub-0007" not in published and b"scan_0007" not in published
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    rows = load_published("tester/brains")["train"]
+    example = ConversationTransform(load_processor("tiny"))({name: [rows[0][name]] for name in rows.column_names})
+    assert example["pixel_values"][0].shape == (1, 3, 64, 64)
+
+
+def test_scrubbing_again_gives_the_same_bytes(hub, call, folder):
+    push(call, folder, "--scans", "files", "--scrub")
+    first = hub.files("dataset", "tester/brains")
+    push(call, folder, "--scans", "files", "--scrub")
+    assert hub.files("dataset", "tester/brains") == first
+    work_dir = folder.with_name("my_data.hub")
+    assert (work_dir / "scrub.key").is_file()
+    names = json.loads((work_dir / "scan_names.json").read_text())
+    assert set(names.values()) == {path for path in first if path.startswith("scans/")}
+
+
+def test_face_stops_the_push_also_when_scrubbed(hub, call, folder):
+    from test_faces import make_head
+
+    volume, spacing_mm = make_head(3, nose=True)
+    image = nibabel.Nifti1Image((volume * 1000).astype(np.int16), np.diag([*spacing_mm, 1.0]))
+    image.to_filename(folder / "train_0_0.nii")
+    with pytest.raises(SystemExit, match=r"(?s)1 × face.*defacing tool"):
+        push(call, folder, "--scans", "files", "--scrub")
+    push(call, folder)  # the table alone shows no face
+
+
+# Reading safely
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("../other/x.nii", "expected a path inside the dataset"),
+        ("/etc/passwd", "expected a path inside the dataset"),
+        ("scans/link.nii", "a link out of it"),
+        ("https://example.org/x.nii", "none is fetched"),
+    ],
+)
+def test_names_in_a_table_cannot_leave_the_dataset(path, message, tmp_path):
+    (tmp_path / "data" / "scans").mkdir(parents=True)
+    (tmp_path / "secret.nii").write_bytes(b"x")
+    (tmp_path / "data" / "scans" / "link.nii").symlink_to(tmp_path / "secret.nii")
+    with pytest.raises(ValueError, match=message):
+        resolve_inside(path, tmp_path / "data", "x: train/1.json")
+
+
+def test_published_row_that_names_a_file_elsewhere_is_refused(hub, call, folder, tmp_path):
+    push(call, folder, "--scans", "files")
+    copy = tmp_path / "copy"
+    for name, data in hub.files("dataset", "tester/brains").items():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes(data)
+    shard = copy / "data" / "train-00000-of-00001.parquet"
+    table = pq.read_table(shard)
+    rows = table.to_pylist()
+    rows[0]["images"][0]["path"] = "../../secret.nii"
+    pq.write_table(type(table).from_pylist(rows, schema=table.schema), shard)
+    with pytest.raises(ValueError, match=r"train/train_0.json: images: expected a path inside the dataset"):
+        load_published(str(copy))
+
+
+# Models
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A model's folder as train.py and eval.py leave it, with the tiny model untrained."""
+    folder = tmp_path_factory.mktemp("runs") / "mine"
+    load_model("tiny", seed=3).save_pretrained(folder)
+    processor = load_processor("tiny")
+    processor.save_pretrained(folder)
+    recipe = {
+        "view": "axial", "image_size": 64, "normalize": True, "standardize": True,
+        "label_rule": "assistant text and end of turn, v1", "prompt_template": "x",
+    }  # fmt: skip
+    (folder / "umbrella_recipe.json").write_text(json.dumps(recipe))
+    command = f"python {folder}/train.py --model_name_or_path llava-hf/llava-1.5-7b-hf --json_dir {folder}/data"
+    run = {"command": command, "started": "2026-01-02T03:04:05+00:00", "versions": {"torch": "2.14.1"}}
+    (folder / "run.json").write_text(json.dumps({**run, "data": {"train": {"rows": 8, "sha256": "ab"}}}))
+    subjects = {"rows": 8, "modalities": ["sMRI"], "salt": "s", "subject_sha256": ["aa", "bb"]}
+    (folder / "training_data.json").write_text(json.dumps(subjects))
+    torch.save({"x": 1}, folder / "training_args.bin")
+    torch.save({"x": 1}, folder / "optimizer.pt")
+    (folder / "checkpoint-1").mkdir()
+    (folder / "checkpoint-1" / "model.safetensors").write_bytes(b"x")
+    (folder / "eval").mkdir()
+    (folder / "eval" / "predictions.jsonl").write_text("{}")
+    metrics = {
+        "accuracy": 0.9, "n": 40, "n_subjects": 20,
+        "metrics": {"accuracy": {"value": 0.9, "interval": [0.8, 0.97]}, "auroc": {"value": None, "interval": None}},
+        "controls": {"scans_shuffled": {"title": "scans shuffled", "accuracy": 0.5, "accuracy_interval": [0.4, 0.6]}},
+        "verdicts": {"subject": {"verdict": "uses", "sentence": "The model uses the subject's scan."}},
+    }  # fmt: skip
+    (folder / "eval" / "metrics.json").write_text(json.dumps(metrics))
+    report = f"""<section><h2>Accuracy</h2><img src="data:image/svg+xml;base64,AAAA"><pre>{folder}/x</pre></section>
+<section>
+<h2>The most confident mistakes</h2>
+<div class="examples"><article><h4>row_1</h4><img src="data:image/png;base64,BBBB"></article></div>
+</section>"""
+    (folder / "eval" / "report.html").write_text(report)
+    return folder
+
+
+def push_model(call, folder, *flags):
+    work_dir = ("--work_dir", folder.with_name("work"))
+    return call(push_to_hub, "model", "--model", folder, "--repo_id", "tester/model", *work_dir, *flags)
+
+
+def test_pushed_model_loads_and_gives_the_same_logits(hub, call, trained):
+    push_model(call, trained)
+    files = hub.files("model", "tester/model")
+    assert set(files) >= {"model.safetensors", "umbrella_recipe.json", "run.json", "eval/metrics.json", "README.md"}
+    assert not [name for name in files if name.endswith((".bin", ".pt", ".jsonl")) or "checkpoint" in name]
+    assert str(trained.parent).encode() not in b"".join(files.values())
+    assert hub.repos["model", "tester/model"].is_private
+    ids = torch.arange(20)[None]
+    pulled, local = load_model("tester/model"), load_model(str(trained))
+    assert torch.equal(pulled(input_ids=ids).logits, local(input_ids=ids).logits)
+    assert load_processor("tester/model").chat_template == load_processor(str(trained)).chat_template
+
+
+def test_model_card_has_facts_and_evaluation(hub, call, trained):
+    push_model(call, trained, "--license", "apache-2.0")
+    card = huggingface_hub.ModelCard(hub.files("model", "tester/model")["README.md"].decode())
+    assert (card.data.base_model, card.data.license) == ("llava-hf/llava-1.5-7b-hf", "apache-2.0")
+    for text in (
+        "| accuracy | 0.900 | 0.800 to 0.970 |",
+        "| accuracy, scans shuffled | 0.500 | 0.400 to 0.600 |",
+        "- The model uses the subject's scan.",
+        "python train.py --model_name_or_path llava-hf/llava-1.5-7b-hf --json_dir data",
+        "2 training subjects (sMRI)",
+    ):
+        assert text in card.text
+
+
+def test_subjects_are_published_as_keyed_hashes_only(hub, call, trained):
+    push_model(call, trained)
+    files = hub.files("model", "tester/model")
+    assert "training_data.json" not in files
+    hashes = json.loads(files["training_subjects.json"])["subject_hmac_sha256"]
+    assert len(hashes) == 2 and all(len(text) == 64 for text in hashes)
+
+
+def test_report_is_published_without_scans_and_answers_unless_asked_for(hub, call, trained):
+    push_model(call, trained)
+    report = hub.files("model", "tester/model")["eval/report.html"]
+    assert b"row_1" not in report and b"BBBB" not in report and b"AAAA" in report
+    push_model(call, trained, "--report_scans")
+    report = hub.files("model", "tester/model")["eval/report.html"]
+    assert b"row_1" in report and b"BBBB" in report
+    assert str(trained).encode() not in report
+
+
+def test_report_of_an_unknown_form_loses_its_pictures_all_the_same():
+    assert clean_report('<p><img alt="x" src="data:image/jpeg;base64,BBBB"></p>', report_scans=False) == "<p></p>"
+
+
+def test_model_with_weights_in_a_pickle_is_refused(hub, call, trained, tmp_path):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
+    with pytest.raises(SystemExit, match=r"expected weights as .*safetensors, found none"):
+        push_model(call, copy)
+
+
+def test_personal_data_in_a_models_files_stops_the_push(hub, call, trained, tmp_path):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    (copy / "train_results.json").write_text(json.dumps({"note": "ask jane.roe@example.org"}))
+    with pytest.raises(SystemExit, match=r"train_results.json: json.note: e-mail"):
+        push_model(call, copy)
+
+
+def test_trainers_own_flags_pass_the_same_guard(hub, call, small_data, tmp_path):
+    flags = ("--json_dir", small_data, "--output_dir", "run", "--max_steps", 2, "--save_steps", 1, "--batch_size", 2)
+    push_flags = ("--push_to_hub", "true", "--hub_model_id", "tester/trained", "--hub_strategy", "every_save")
+    call(train, *flags, "--max_length", 256, "--report_to", "none", *push_flags)
+    repo = hub.repos["model", "tester/trained"]
+    assert repo.is_private
+    names = {name for files in repo.commits.values() for name in files}
+    assert names >= {"model.safetensors", "processor_config.json", "umbrella_recipe.json", "run.json", "README.md"}
+    assert "training_subjects.json" in names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".jsonl"))]
+    assert str(tmp_path).encode() not in b"".join(hub.stored_bytes())
+    pushed = load_model("tester/trained").state_dict()
+    local = load_model(str(tmp_path / "run")).state_dict()
+    assert all(torch.equal(pushed[name], local[name]) for name in local)
+
+
+def test_trainer_refuses_to_push_optimizer_states(hub, call, small_data):
+    flags = ("--json_dir", small_data, "--output_dir", "run", "--max_steps", 2, "--batch_size", 2, "--max_length", 256)
+    with pytest.raises(SystemExit, match="--hub_strategy: expected end or every_save, found checkpoint"):
+        call(train, *flags, "--push_to_hub", "true", "--hub_strategy", "checkpoint")
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("token", "message"),
+    [
+        ("", r"found no token\. Log in"),
+        ("hf_wrong", "found one that the Hub does not know"),
+        ("hf_read", "found a token without it"),
+        ("hf_other", "found a token without it"),
+    ],
+)
+def test_tokens_that_will_not_do(hub, call, folder, monkeypatch, token, message):
+    log_in(monkeypatch, token)
+    with pytest.raises(SystemExit, match=message):
+        push(call, folder)
+    assert not hub.repos
+
+
+def test_repo_of_the_other_type_is_refused(hub, call, folder):
+    huggingface_hub.HfApi().create_repo("tester/brains", repo_type="model")
+    with pytest.raises(SystemExit, match="expected a dataset, found a model of that name"):
+        push(call, folder)
+
+
+def test_public_repo_is_refused_unless_public_is_meant(hub, call, folder):
+    push(call, folder, "--public")
+    with pytest.raises(SystemExit, match="expected a private repo, found a public one"):
+        push(call, folder)
+
+
+def test_commit_of_somebody_else_in_between(hub, call, folder):
+    def commit_in_between(method, path):
+        if "/preupload/" in path:
+            hub.fault = None
+            repo = hub.repos["dataset", "tester/brains"]
+            repo.commit("main", dict(repo.commits[repo.branches["main"]]))
+
+    hub.fault = commit_in_between
+    with pytest.raises(SystemExit, match="somebody else has committed since this push began; nothing was published"):
+        push(call, folder)
+    push(call, folder)
+    assert "README.md" in hub.files("dataset", "tester/brains")
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(507, "storage quota is used up"), (413, "a file is too large"), (402, "want of a paid plan or storage")],
+)
+def test_answers_about_quota(hub, call, folder, status, message):
+    hub.fault = lambda method, path: (status, "You are over your limit") if path.endswith("/batch") else None
+    with pytest.raises(SystemExit, match=message):
+        push(call, folder)
+    assert set(hub.files("dataset", "tester/brains")) == {".gitattributes"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--scans", "files", "--max_shard_size", "lots"), "expected a size such as 500MB"),
+        (("--nifti_feature",), "expected --scans embed"),
+        (("--gated", "maybe"), "expected auto or manual"),
+    ],
+)
+def test_flags_that_do_not_fit(hub, call, folder, flags, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        push(call, folder, *flags)
+    assert message in str(stopped.value) + capsys.readouterr().err
+
+
+def test_missing_scan_is_named_before_anything_is_written(hub, call, folder):
+    (folder / "train_0_0.nii").unlink()
+    with pytest.raises(SystemExit, match=r"train_0_0.nii: expected a scan, found no such file \(1 in all\)"):
+        push(call, folder, "--scans", "embed")
+    assert not folder.with_name("my_data.hub").exists()
+
+
+def test_command_without_what_to_push(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["push_to_hub.py"])
+    with pytest.raises(SystemExit, match=r"expected `push_to_hub.py dataset"):
+        push_to_hub.main()
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("python train.py --model_name_or_path llava-hf/llava-1.5-7b-hf", "llava-hf/llava-1.5-7b-hf"),
+        ("python train.py --model_name_or_path=me/it", "me/it"),
+        ("python train.py --model_name_or_path tiny", None),
+        ("python train.py --model_name_or_path /home/me/llava", None),
+        ("python train.py recipe.yaml", None),
+    ],
+)
+def test_base_model_is_a_name_on_the_hub_or_none(command, expected):
+    assert find_base_model(command) == expected
+
+
+def test_paths_are_cut_to_their_last_part():
+    assert shorten_paths("python /opt/x/train.py --data /home/me/d") == "python train.py --data d"
+
+
+def test_sizes():
+    assert (parse_size("500MB"), parse_size("1.5 GB")) == (500_000_000, 1_500_000_000)

@@ -4,6 +4,8 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from conversation_writer import write_conversations
+from generate_longitudinal_change_conversations import plan_split
 
 from umbrella.controls import build_controls, permute_scans, swap_references
 from umbrella.verdicts import compare_with_control, judge
@@ -23,10 +25,10 @@ def by_name(rows):
 
 @pytest.fixture(scope="module")
 def longitudinal(tmp_path_factory):
-    import generate_longitudinal_change_conversations as generator
-
-    folder = tmp_path_factory.mktemp("longitudinal") / "data"
-    generator.main(["--output_dir", str(folder), "--subjects_per_split", "8"])
+    """16 rows of 8 subjects; the scans that they name are never read."""
+    folder = tmp_path_factory.mktemp("longitudinal")
+    records, _ = plan_split("test", 1, 8, seed=0)
+    write_conversations(records, folder / "test")
     return load_umbrella(str(folder), split="test")
 
 
@@ -104,11 +106,15 @@ def test_the_sex_task_has_no_sizes_hence_no_reversal_and_controls_n_bounds_the_r
     few = build_controls(rows, seed=0, most_rows=3)
     assert max(len(control.rows) for control in few) == 3
     assert len(set().union(*(control.indices for control in few))) == 3
+    for control in few:  # and a row's exchange does not depend on which others are asked
+        whole = by_name[control.name]
+        for i, images in zip(control.indices, control.rows["images"], strict=True):
+            assert images == whole.rows["images"][whole.indices.index(i)], control.name
 
 
 def test_rows_without_scans_have_no_controls(rows, by_name):
     assert build_controls(by_name["text_only"].rows, 0, 500) == []
-    assert swap_references(by_name["text_only"].rows, 0, same_label=True) == {}
+    assert swap_references(by_name["text_only"].rows, list(range(8)), 0, same_label=True) == {}
 
 
 def make_control(real, control, expected):
@@ -131,7 +137,9 @@ def test_a_model_that_reads_a_scan_is_told_from_one_that_does_not():
         "ignores",
         "text suffices",
     ]
-    assert verdicts["subject"]["sentence"].startswith("The model uses the subject's scan: exchanging it changes 100.0 %")
+    assert verdicts["subject"]["sentence"].startswith(
+        "The model uses the subject's scan: exchanging it changes 100.0 %"
+    )
     assert verdicts["reference"]["sentence"].startswith("The model does not use the reference scan")
 
 

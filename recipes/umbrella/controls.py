@@ -3,13 +3,16 @@
 The reference scans of a row are all its scans but the last, the subject's scan is the last.
 """
 
+import itertools
 import json
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from datasets import Dataset
+
+QUICK_TRIES = 32
 
 
 @dataclass(frozen=True)
@@ -35,22 +38,34 @@ def build_controls(rows: Dataset, seed: int, most_rows: int) -> list[Control]:
     """
     every = list(range(len(rows)))
     asked = sorted(random.Random(seed).sample(every, most_rows)) if len(every) > most_rows else every
-    with_scans = [i for i in asked if rows.with_format(None)[i]["images"]]
+    counts = [len(modalities) for modalities in rows.with_format(None)["modalities"]]  # one for each scan
+    with_scans = [i for i in asked if counts[i]]
     if not with_scans:
         return []
     permuted = permute_scans(rows, seed).select(with_scans)
     controls = [Control("scans_shuffled", "all scans permuted among the rows", permuted, with_scans)]
     exchanges = (
-        ("subject_swapped", "subject's scan of a subject with another label", swap_subjects(rows, seed)),
-        ("reference_same_label", "reference of another subject, same label", swap_references(rows, seed, True)),
-        ("reference_other_label", "reference of another subject, other label", swap_references(rows, seed, False)),
-        ("reference_reversed", "reference that reverses the true answer", find_reversing_references(rows, seed)),
+        ("subject_swapped", "subject's scan of a subject with another label", swap_subjects(rows, asked, seed)),
+        (
+            "reference_same_label",
+            "reference of another subject, same label",
+            swap_references(rows, asked, seed, same_label=True),
+        ),
+        (
+            "reference_other_label",
+            "reference of another subject, other label",
+            swap_references(rows, asked, seed, same_label=False),
+        ),
+        (
+            "reference_reversed",
+            "reference that reverses the true answer",
+            find_reversing_references(rows, asked, seed),
+        ),
     )
     for name, title, images in exchanges:
-        indices = [i for i in asked if i in images]
-        if indices:
-            exchanged = replace_scans(rows.select(indices), [images[i] for i in indices])
-            controls.append(Control(name, title, exchanged, indices))
+        if images:
+            indices = list(images)
+            controls.append(Control(name, title, replace_scans(rows.select(indices), list(images.values())), indices))
     chosen = rows.select(with_scans)
     return [
         *controls,
@@ -89,7 +104,7 @@ def _derange(members: list[int], subjects: list[str | None], rng: random.Random)
     return [giver[member] for member in members]
 
 
-def swap_subjects(rows: Dataset, seed: int) -> dict[int, list[dict]]:
+def swap_subjects(rows: Dataset, asked: list[int], seed: int) -> dict[int, list[dict]]:
     """Row → its scans with the subject's exchanged for that of another subject with another label."""
     images, metadata = _plain(rows)
 
@@ -98,10 +113,10 @@ def swap_subjects(rows: Dataset, seed: int) -> dict[int, list[dict]]:
         return metadata[j]["subject_id"] not in ids and metadata[j]["subject_label"] != metadata[i]["subject_label"]
 
     scanned = [i for i, scans in enumerate(images) if scans]
-    return {i: [*images[i][:-1], images[j][-1]] for i, j in _draw_donors(scanned, fits, seed).items()}
+    return {i: [*images[i][:-1], images[j][-1]] for i, j in _draw_donors(asked, scanned, fits, seed).items()}
 
 
-def swap_references(rows: Dataset, seed: int, same_label: bool) -> dict[int, list[dict]]:
+def swap_references(rows: Dataset, asked: list[int], seed: int, same_label: bool) -> dict[int, list[dict]]:
     """Row → its scans with the first reference exchanged for that of another subject, of the same or another label."""
     images, metadata = _plain(rows)
 
@@ -111,10 +126,10 @@ def swap_references(rows: Dataset, seed: int, same_label: bool) -> dict[int, lis
         return metadata[j]["reference_id"] not in ids and alike == same_label
 
     compared = [i for i, scans in enumerate(images) if len(scans) > 1]
-    return {i: [images[j][0], *images[i][1:]] for i, j in _draw_donors(compared, fits, seed).items()}
+    return {i: [images[j][0], *images[i][1:]] for i, j in _draw_donors(asked, compared, fits, seed).items()}
 
 
-def find_reversing_references(rows: Dataset, seed: int) -> dict[int, list[dict]]:
+def find_reversing_references(rows: Dataset, asked: list[int], seed: int) -> dict[int, list[dict]]:
     """Row → its scans with the reference exchanged for another subject's that reverses the true answer.
 
     Needs the true sizes, `reference_size` and `subject_size` in the metadata: an answer about the change from the
@@ -132,7 +147,7 @@ def find_reversing_references(rows: Dataset, seed: int) -> dict[int, list[dict]]
         return metadata[j]["subject_id"] != metadata[i]["subject_id"] and (subject - other) * change <= -(change**2)
 
     sized = [i for i, pair in enumerate(sizes) if None not in pair and pair[0] != pair[1] and len(images[i]) > 1]
-    return {i: [images[j][0], *images[i][1:]] for i, j in _draw_donors(sized, fits, seed).items()}
+    return {i: [images[j][0], *images[i][1:]] for i, j in _draw_donors(asked, sized, fits, seed).items()}
 
 
 def _plain(rows: Dataset) -> tuple[list, list]:
@@ -140,15 +155,23 @@ def _plain(rows: Dataset) -> tuple[list, list]:
     return plain["images"][:], plain["metadata"][:]
 
 
-def _draw_donors(members: list[int], fits: Callable[[int, int], bool], seed: int) -> dict[int, int]:
-    """Member → one that fits it, drawn at random; members whom none fits are absent."""
-    rng, donors = random.Random(seed), {}
-    for i in members:
-        # Tries in random order: the first that fits is a fair draw among all that do.
-        donor = next((j for j in rng.sample(members, len(members)) if fits(i, j)), None)
+def _draw_donors(asked: list[int], members: list[int], fits: Callable[[int, int], bool], seed: int) -> dict[int, int]:
+    """Those asked for among the members → a member that fits, drawn at random; whom none fits is absent."""
+    donors, of_members = {}, set(members)
+    for i in asked:
+        if i not in of_members:
+            continue
+        rng = random.Random(f"{seed} {i}")  # the same donor whatever else is asked: answers on disk stay valid
+        # Mostly one of a few tries fits; only where none does, all are tried, in random order.
+        tries = itertools.chain(rng.choices(members, k=QUICK_TRIES), _shuffled(members, rng))
+        donor = next((j for j in tries if fits(i, j)), None)
         if donor is not None:
             donors[i] = donor
     return donors
+
+
+def _shuffled(members: list[int], rng: random.Random) -> Iterator[int]:
+    yield from rng.sample(members, len(members))
 
 
 def replace_scans(rows: Dataset, images: list[list[dict]]) -> Dataset:
@@ -162,7 +185,8 @@ def remove_scans(rows: Dataset) -> Dataset:
         [{**turn, "content": [item for item in turn["content"] if item["type"] != "image"]} for turn in conversation]
         for conversation in rows.with_format(None)["conversations"]
     ]
-    return _replace_column(replace_scans(rows, [[] for _ in turns]), "conversations", turns)
+    bare = _replace_column(replace_scans(rows, [[] for _ in turns]), "modalities", [[] for _ in turns])
+    return _replace_column(bare, "conversations", turns)
 
 
 def _replace_column(rows: Dataset, name: str, values: list) -> Dataset:

@@ -2,6 +2,10 @@
 workers that stay, and do not grow."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -137,6 +141,41 @@ def test_two_ranks_see_every_row_once_also_after_a_resume(rows, skipped):
         seen += [row["task_id"] for batch in loader for row in batch]
     expected = [plain[index]["task_id"] for index in list(order[0])[4 * skipped :]]
     assert sorted(seen) == sorted(expected)
+
+
+RESUMED_RANK = """
+import json, os, sys
+import test_batching
+from umbrella.modeling import load_processor
+from umbrella.transform import ConversationTransform
+from umbrella_dataset import load_umbrella
+
+folder, rank = sys.argv[1], os.environ["RANK"]
+rows = load_umbrella(f"{folder}/data", split="train", cache_dir=f"{folder}/{rank}")
+rows.set_transform(ConversationTransform(load_processor("tiny")))
+options = test_batching.GROUPED | {"max_steps": 12, "save_steps": 8, "seed": 3}
+whole = test_batching.build_trainer(rows, f"{folder}/run", **options)
+whole.train()
+again = test_batching.build_trainer(rows, f"{folder}/run", **options)
+again.train(resume_from_checkpoint=f"{folder}/run/checkpoint-8")
+with open(f"{folder}/seen-{rank}.json", "w") as file:
+    json.dump([whole.seen, again.seen], file)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_every_row_once_an_epoch_and_resume_within_one(tmp_path):
+    write_rows(tmp_path / "data", 24)
+    (tmp_path / "rank.py").write_text(RESUMED_RANK)
+    tests = Path(__file__).parent
+    environment = os.environ | {"PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}{os.pathsep}{tests.parent}/recipes"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "rank.py", str(tmp_path)]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=300, capture_output=True)
+    seen = [json.loads((tmp_path / f"seen-{rank}.json").read_text()) for rank in range(2)]
+    for epoch in range(2):  # of 24 rows: 6 steps with 2 rows on each process
+        names = [name for whole, _ in seen for batch in whole[6 * epoch : 6 * epoch + 6] for name in batch]
+        assert sorted(names) == sorted(f"row_{number}" for number in range(24))
+    assert all(again == whole[8:] for whole, again in seen)
 
 
 @pytest.mark.parametrize("step", [0, 7])  # of the second epoch

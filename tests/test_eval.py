@@ -14,7 +14,7 @@ import train
 from umbrella.conversations import IGNORE_INDEX
 from umbrella.modeling import load_model, load_processor
 from umbrella.scoring import answer_log_likelihoods, find_answer_template, last_answer_mask
-from umbrella.training_data import write_training_data
+from umbrella.training_data import subjects_of, write_training_data
 from umbrella_dataset import load_umbrella
 
 FAST = ("--max_length", 256, "--max_new_tokens", 6, "--bootstrap", 50, "--baselines", "false", "--report", "false")
@@ -147,6 +147,12 @@ def test_subjects_of_the_training_data_are_refused_references_included(call, ref
     write_training_data(model, load_umbrella(str(data), split="train"))
     call(evaluation, *flags, "--controls", "false")
     assert json.loads((tmp_path / "out/metrics.json").read_text())["leakage"].startswith("No subject")
+
+
+def test_subjects_are_all_that_a_row_names_wherever_it_names_them(data):
+    rows = load_umbrella(str(data), split="test").select([0])
+    rows = rows.map(lambda row: {"subject_ids": ["x"], "metadata": {**row["metadata"], "reference_id": "y"}})
+    assert subjects_of(rows) == {"x", "y", rows[0]["metadata"]["subject_id"]}
 
 
 def test_a_trained_model_is_not_evaluated_on_its_own_training_split(call, refusal, small_data, tmp_path):

@@ -134,6 +134,7 @@ def _break(connection):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body would wait 40 ms for the answer to its header
     hub: Hub
 
     def log_message(self, *_):

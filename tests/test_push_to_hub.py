@@ -1,6 +1,7 @@
 """Round trips over a Hub on loopback, with the real clients: datasets, models, the Trainer's flags, and bad input."""
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -287,7 +288,7 @@ def unpack(hub):
     return b"\n".join(pieces)
 
 
-@pytest.mark.parametrize("scans", ["files", "embed"])
+@pytest.mark.parametrize("scans", [pytest.param("files", marks=pytest.mark.slow), "embed"])
 def test_after_scrubbing_no_planted_item_is_in_any_byte(hub, call, tmp_path, scans):
     items = draw_items(seed=1)
     folder = write_planted_folder(tmp_path / "planted", items)
@@ -373,9 +374,10 @@ def trained(tmp_path_factory):
     load_model("tiny", seed=3).save_pretrained(folder)
     processor = load_processor("tiny")
     processor.save_pretrained(folder)
+    template = hashlib.sha256(str(processor.chat_template).encode()).hexdigest()
     recipe = {
         "view": "axial", "image_size": 64, "normalize": True, "standardize": True,
-        "label_rule": "assistant text and end of turn, v1", "prompt_template": "x",
+        "label_rule": "assistant text and end of turn, v1", "prompt_template": template,
     }  # fmt: skip
     (folder / "umbrella_recipe.json").write_text(json.dumps(recipe))
     command = f"python {folder}/train.py --model_name_or_path llava-hf/llava-1.5-7b-hf --json_dir {folder}/data"
@@ -421,6 +423,36 @@ def test_pushed_model_loads_and_gives_the_same_logits(hub, call, trained):
     pulled, local = load_model("tester/model"), load_model(str(trained))
     assert torch.equal(pulled(input_ids=ids).logits, local(input_ids=ids).logits)
     assert load_processor("tester/model").chat_template == load_processor(str(trained)).chat_template
+
+
+@pytest.mark.slow
+def test_pushed_model_and_dataset_evaluate_to_the_same_predictions(hub, call, trained, small_data, tmp_path):
+    import eval as evaluation
+
+    push_model(call, trained)
+    call(push_to_hub, "dataset", "--json_dir", small_data, "--repo_id", "tester/heads", "--scans", "files")
+    flags = (
+        "--split",
+        "test",
+        "--max_new_tokens",
+        4,
+        "--controls",
+        "false",
+        "--baselines",
+        "false",
+        "--report",
+        "false",
+    )
+    local = ("--model_name_or_path", trained, "--json_dir", small_data, "--output_dir", "local")
+    pulled = ("--model_name_or_path", "tester/model", "--dataset_name", "tester/heads", "--output_dir", "pulled")
+    call(evaluation, *local, *flags)
+    call(evaluation, *pulled, *flags)
+    first, second = (read_predictions(tmp_path / name) for name in ("local", "pulled"))
+    assert len(first) == 8 and first == second
+
+
+def read_predictions(folder):
+    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
 
 
 def test_model_card_has_facts_and_evaluation(hub, call, trained):

@@ -2,6 +2,7 @@
 
     python validate_json_format.py                          # the generated sample folder beside this script
     python validate_json_format.py my_data --check_images   # and read every scan to its last byte
+    python validate_json_format.py my_data --check_privacy  # and search texts and scans for personal data
     python validate_json_format.py old_data --migrate new_data
 
 PATH is a data folder, one split folder, or files. Exit code 0: no problem, 1: problems. The rules for one record are
@@ -17,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from check_privacy import find_privacy_problems
 from check_scans import find_scan_problems
 from migrate_json_format import migrate
 
@@ -63,6 +65,7 @@ class Validation:
         self.n_files = 0
         self.n_records = 0
         self.scans: list[ScanUse] = []
+        self.records: list[tuple[str, dict, str]] = []  # source, record, data folder
         self._task_ids: dict[tuple[str | None, str], str] = {}
         self._subject_splits: dict[str, dict[str, str]] = {}
         self._labels: set[str] = set()
@@ -102,7 +105,13 @@ class Validation:
         """Read all scans: see `find_scan_problems`."""
         self.findings += [Finding(source, problem) for source, problem in find_scan_problems(self.scans)]
 
+    def check_privacy(self) -> None:
+        """Search all texts and scans: see `find_privacy_problems`."""
+        found = find_privacy_problems(self.records, self.scans, self.image_root)
+        self.findings += [Finding(source, problem) for source, problem in found]
+
     def _check_record(self, record: dict, source: str, split: str | None, folder: str) -> None:
+        self.records.append((source, record, folder))
         task_id, metadata = record["task_id"], record.get("metadata") or {}
         first = self._task_ids.setdefault((split, task_id), source)
         if first != source:
@@ -190,6 +199,7 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("paths", nargs="*", metavar="PATH", help="data folder, split folder or files")
     parser.add_argument("--check_images", action="store_true", help="read every scan; find equal ones")
+    parser.add_argument("--check_privacy", action="store_true", help="search texts and scans for personal data")
     parser.add_argument("--image_root", metavar="DIR", help="what relative scan paths count from")
     parser.add_argument("--report", metavar="FILE.json", help="write all problems as JSON too")
     parser.add_argument(
@@ -234,6 +244,8 @@ def main(argv: list[str] | None = None) -> int:
     validation.finish()
     if options.check_images:
         validation.check_scans()
+    if options.check_privacy:
+        validation.check_privacy()
     counts = Counter(finding.problem.kind for finding in validation.findings)
     if options.report:
         _write_report(options.report, validation, counts)

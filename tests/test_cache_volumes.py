@@ -5,10 +5,12 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import cache_volumes
 import pytest
 from conversation_folder import make_record, write_folder
+from datasets import Dataset, DatasetDict
 
 from umbrella.cache_filling import CachedScans, fill_cache, list_scans
 from umbrella.modeling import load_processor
@@ -55,6 +57,26 @@ def test_a_scan_of_several_rows_is_decoded_once(tmp_path):
     record = make_record("again", ["train_0_0.nii", "train_1_0.nii", "train_0_0.nii"])
     (folder / "train" / "again.json").write_text(json.dumps(record))
     assert len(list_scans(load_umbrella(folder))) == 2
+
+
+def test_scans_in_a_published_table_are_cached_by_their_bytes(json_dir, tmp_path):
+    rows = load_umbrella(json_dir, split="train")
+    embedded = Dataset.from_list(
+        [
+            row
+            | {"images": [scan | {"path": None, "bytes": Path(scan["path"]).read_bytes()} for scan in row["images"]]}
+            for row in rows
+        ]
+    )
+    splits, cache = DatasetDict(train=embedded), VolumeCache(tmp_path / "cache")
+    scans = CachedScans(splits, list_scans(splits), cache, OPTIONS)
+    assert [outcome.is_new for outcome in fill_cache(scans, 0)] == [True] * 5
+    assert [outcome.is_new for outcome in fill_cache(scans, 0)] == [False] * 5
+    transform = ConversationTransform(
+        load_processor("tiny"), **(OPTIONS | {"image_size": 64}), volume_cache=tmp_path / "cache"
+    )
+    transform.encode_row(embedded[0])
+    assert len(contents(tmp_path / "cache")) == 7  # two more, of another size
 
 
 def test_unreadable_scans_are_named_at_the_end_and_the_rest_is_cached(json_dir, tmp_path, call, capsys):

@@ -191,12 +191,13 @@ def test_most_writes_list_no_folder(cache, scan, monkeypatch):
 
 def test_what_killed_processes_left_is_swept_out(cache, scan):
     cache.load(load_view, scan, **OPTIONS)
-    old, young = (entries(cache)[0].with_name(f"{name}.tmp") for name in ("old", "young"))
-    for path in (old, young):
+    old, young, foreign = (entries(cache)[0].with_name(name) for name in ("old.tmp", "young.tmp", "notes.txt"))
+    for path in (old, young, foreign):
         path.write_bytes(b"half an entr")
-    os.utime(old, (0, 0))
+    for path in (old, foreign):
+        os.utime(path, (0, 0))
     cache._sweep()
-    assert (old.exists(), young.exists()) == (False, True)
+    assert (old.exists(), young.exists(), foreign.exists()) == (False, True, True)
 
 
 def test_a_lost_count_is_taken_from_the_entries(cache, scan):

@@ -151,7 +151,7 @@ class VolumeCache:
                 status = item.stat()
                 if item.name.endswith(".view"):
                     entries.append((status.st_mtime_ns, status.st_size, item.path))
-                elif status.st_mtime < time.time() - STALE_SECONDS:
+                elif item.name.endswith(".tmp") and status.st_mtime < time.time() - STALE_SECONDS:
                     os.unlink(item.path)
         total = sum(size for _, size, _ in entries)
         if total > self.most_bytes:

@@ -1,7 +1,7 @@
 """A folder that keeps the views of scans, so that each scan is decoded once; for any number of processes at once.
 
     DIR/3f/3fa94c….view    an entry: digest (8 bytes), shape and repeats (5 × uint32), float32 values
-    DIR/size, DIR/lock     the bytes of all entries together, and the lock under which they are counted
+    DIR/size, DIR/lock     the bytes of all entries together, in digits, and the lock under which they are counted
 
 An entry's name is a hash of the scan's identity, of every option and of the code that decides the result, so whatever
 changes makes another entry; the old one is used no more and goes out as the least recently used.
@@ -30,6 +30,7 @@ KEPT_SHARE = 0.9  # of the bound, after the least recently used went out: a swee
 STALE_SECONDS = 3600  # temporary files older than this are left over from a process that was killed
 CODE = ("scan_files.py", "volumes.py", "intensity.py", "voxel_statistics.py", "views.py", "transform.py")
 DIGEST_BYTES = 8
+SIZE_DIGITS = 20
 SHAPE = struct.Struct("<5I")  # images, stored channels, height, width, repeats of each channel
 PAIR_ENDS = (".hdr", ".hdr.gz", ".img", ".img.gz")
 
@@ -132,14 +133,16 @@ class VolumeCache:
     def _count(self, n_bytes: int) -> None:
         """Add to the size of all entries; above the bound, take the least recently used out."""
         try:
-            with self._lock():
-                size_file = self.folder / "size"
-                counted = size_file.read_bytes() if size_file.exists() else b""
+            with self._lock(), open(os.open(self.folder / "size", os.O_RDWR | os.O_CREAT, 0o666), "r+b", 0) as file:
+                counted = file.read(SIZE_DIGITS)
                 # Without a count (new, or cut short by a full disk) it is taken from the entries.
-                total = int(counted) + n_bytes if counted.isdigit() else self._sweep()
+                is_whole = len(counted) == SIZE_DIGITS and counted.isdigit()
+                total = int(counted) + n_bytes if is_whole else self._sweep()
                 if total > self.most_bytes:
                     total = self._sweep()
-                size_file.write_bytes(b"%d" % total)
+                # In place: a file that is truncated first takes milliseconds on ext4, which then flushes it.
+                file.seek(0)
+                file.write(b"%0*d" % (SIZE_DIGITS, total))
         except Timeout:
             pass  # another process sweeps, and counts all entries anyway
 

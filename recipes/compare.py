@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 
 from umbrella.command import run
-from umbrella.comparison import compare, read_evaluation
-from umbrella.verdicts import format_p
+from umbrella.evaluation.comparison import compare, read_evaluation
+from umbrella.evaluation.verdicts import format_p
 
 MOST_PRINTED = 20
 

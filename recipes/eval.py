@@ -15,20 +15,20 @@ from datasets import disable_progress_bars
 
 from umbrella.arguments import DataArguments, EvalArguments, ModelArguments, parse_arguments
 from umbrella.command import run
-from umbrella.context import check_names, describe_model, put_in_context
-from umbrella.controls import build_controls
-from umbrella.evaluation import Folder, collect_answers, describe_settings
-from umbrella.evaluation_log import record_evaluation
-from umbrella.generation import Answerer
+from umbrella.evaluation.context import check_names, describe_model, put_in_context
+from umbrella.evaluation.controls import build_controls
+from umbrella.evaluation.generation import Answerer
+from umbrella.evaluation.log import record_evaluation
+from umbrella.evaluation.questions import find_question
+from umbrella.evaluation.results import subjects_of_rows
+from umbrella.evaluation.run_folder import Folder, collect_answers, describe_settings
+from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
+from umbrella.evaluation.selection import select_rows
 from umbrella.modeling import check_fits, load_model, load_processor
 from umbrella.preflight import check_scans, check_world_size
-from umbrella.questions import find_question
 from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.report.evaluation_report import write_report
-from umbrella.results import subjects_of_rows
 from umbrella.run_record import describe_process
-from umbrella.scan_cache import CachingTransform, ViewCache
-from umbrella.selection import select_rows
 from umbrella.training_data import guard_against_leakage
 from umbrella.volume_cache import open_volume_cache
 

@@ -6,12 +6,12 @@ import numpy as np
 import phantoms
 import pytest
 
-from umbrella.baselines import evaluate_baselines
-from umbrella.confounds import evaluate_confounds, match_rows
-from umbrella.head_volume import estimate_head_volume_ml, otsu_threshold
+from umbrella.evaluation.baselines import evaluate_baselines
+from umbrella.evaluation.confounds import evaluate_confounds, match_rows
+from umbrella.evaluation.head_volume import estimate_head_volume_ml, otsu_threshold
+from umbrella.evaluation.results import accuracy_by_group, group_rows, subjects_of_rows
+from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
 from umbrella.modeling import load_processor
-from umbrella.results import accuracy_by_group, group_rows, subjects_of_rows
-from umbrella.scan_cache import CachingTransform, ViewCache
 from umbrella_dataset import load_umbrella
 
 

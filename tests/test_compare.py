@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from umbrella.comparison import compare, read_evaluation
+from umbrella.evaluation.comparison import compare, read_evaluation
 
 
 def write_evaluation(folder, right, data="d", task="classification", split="test", name="eval"):

@@ -7,8 +7,8 @@ import pytest
 from conversation_writer import write_conversations
 from generate_longitudinal_change_conversations import plan_split
 
-from umbrella.controls import build_controls, permute_scans, swap_references
-from umbrella.verdicts import compare_with_control, judge
+from umbrella.evaluation.controls import build_controls, permute_scans, swap_references
+from umbrella.evaluation.verdicts import compare_with_control, judge
 from umbrella_dataset import load_umbrella
 
 

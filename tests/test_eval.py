@@ -12,8 +12,8 @@ import torch
 import train
 
 from umbrella.conversations import IGNORE_INDEX
+from umbrella.evaluation.scoring import answer_log_likelihoods, find_answer_template, last_answer_mask
 from umbrella.modeling import load_model, load_processor
-from umbrella.scoring import answer_log_likelihoods, find_answer_template, last_answer_mask
 from umbrella.training_data import subjects_of, write_training_data
 from umbrella_dataset import load_umbrella
 

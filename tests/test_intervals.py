@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from umbrella.intervals import bootstrap, mcnemar, share_interval
+from umbrella.evaluation.intervals import bootstrap, mcnemar, share_interval
 
 
 def draw_clustered(draw, n_subjects=80, rows_each=3):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr
 from sklearn import metrics as sk
 
+from umbrella.evaluation.text_metrics import TextMetrics
 from umbrella.metrics import (
     accuracy,
     classification_metrics,
@@ -17,7 +18,6 @@ from umbrella.metrics import (
     majority_vote,
     regression_metrics,
 )
-from umbrella.text_metrics import TextMetrics
 
 LABELS = ["a", "b", "c"]
 

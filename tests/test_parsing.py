@@ -2,7 +2,7 @@
 
 import pytest
 
-from umbrella.parsing import parse_label, parse_number
+from umbrella.evaluation.parsing import parse_label, parse_number
 
 SEXES = ["male", "female"]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import umbrella.transform
+from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
 from umbrella.modeling import load_processor
-from umbrella.scan_cache import CachingTransform, ViewCache
 from umbrella_dataset import load_umbrella
 
 

@@ -21,7 +21,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from umbrella.parsing import parse_label, parse_number
+from umbrella.evaluation.parsing import parse_label, parse_number
 
 __all__ = [
     "accuracy",

@@ -6,8 +6,8 @@ evaluate.load("recipes/umbrella/evaluate_modules/umbrella_classification.py")
 import datasets
 import evaluate
 
+from umbrella.evaluation.parsing import parse_label
 from umbrella.metrics import classification_metrics, encode
-from umbrella.parsing import parse_label
 
 
 class UmbrellaClassification(evaluate.Metric):

@@ -6,8 +6,8 @@ evaluate.load("recipes/umbrella/evaluate_modules/umbrella_regression.py")
 import datasets
 import evaluate
 
+from umbrella.evaluation.parsing import parse_number
 from umbrella.metrics import regression_metrics
-from umbrella.parsing import parse_number
 
 
 class UmbrellaRegression(evaluate.Metric):

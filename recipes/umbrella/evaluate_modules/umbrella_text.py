@@ -6,11 +6,11 @@ evaluate.load("recipes/umbrella/evaluate_modules/umbrella_text.py")
 import datasets
 import evaluate
 
-from umbrella.text_metrics import TextMetrics
+from umbrella.evaluation.text_metrics import TextMetrics
 
 
 class UmbrellaText(evaluate.Metric):
-    """BLEU, ROUGE-L and exact match; see umbrella.text_metrics."""
+    """BLEU, ROUGE-L and exact match; see umbrella.evaluation.text_metrics."""
 
     def _info(self):
         text = datasets.Value("string")

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset
 
-from umbrella.evaluation import probabilities_of
+from umbrella.evaluation.run_folder import probabilities_of
+from umbrella.evaluation.verdicts import percent
 from umbrella.metrics import encode
 from umbrella.report import charts
 from umbrella.report.page import number, write_page
 from umbrella.report.pictures import draw_scan
 from umbrella.transform import ConversationTransform
-from umbrella.verdicts import percent
 
 MOST_EXAMPLES = 10
 UNITLESS = ("brier", "ece", "auroc", "mae", "rmse", "r2", "pearson_r", "bleu", "rouge_l")  # not shown as per cent

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from umbrella.evaluation.verdicts import format_p, percent
 from umbrella.report.pictures import to_data_uri
-from umbrella.verdicts import format_p, percent
 
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),

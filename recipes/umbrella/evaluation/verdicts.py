@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from umbrella.intervals import mcnemar, share_interval
+from umbrella.evaluation.intervals import mcnemar, share_interval
 
 LEAST_CHANGED = 0.05  # share of answers that must change, by its interval's lower end, for a scan to count as read
 MOST_P = 0.05

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import permutation_test, ttest_ind
 
-from umbrella.answer_file import AnswerFile
-from umbrella.evaluation import SETTINGS
-from umbrella.intervals import LEVEL, mcnemar
+from umbrella.evaluation.answer_file import AnswerFile
+from umbrella.evaluation.intervals import LEVEL, mcnemar
+from umbrella.evaluation.run_folder import SETTINGS
 
 
 @dataclass(frozen=True)

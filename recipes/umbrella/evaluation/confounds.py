@@ -11,9 +11,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from tqdm import tqdm
 
-from umbrella.head_volume import estimate_head_volume_ml
-from umbrella.intervals import share_interval
-from umbrella.results import read_metadata
+from umbrella.evaluation.head_volume import estimate_head_volume_ml
+from umbrella.evaluation.intervals import share_interval
+from umbrella.evaluation.results import read_metadata
 from umbrella.volumes import load_volume
 
 HEAD_VOLUME = "head_volume"

@@ -3,10 +3,10 @@
 from datasets import Dataset
 
 from umbrella.arguments import DataArguments, EvalArguments
-from umbrella.baselines import evaluate_baselines
-from umbrella.confounds import HEAD_VOLUME, evaluate_confounds
+from umbrella.evaluation.baselines import evaluate_baselines
+from umbrella.evaluation.confounds import HEAD_VOLUME, evaluate_confounds
+from umbrella.evaluation.results import accuracy_by_group, group_rows, read_metadata, subjects_of_rows
 from umbrella.recipe import Recipe
-from umbrella.results import accuracy_by_group, group_rows, read_metadata, subjects_of_rows
 from umbrella.splits import load_splits
 from umbrella.training_data import read_training_data
 from umbrella.transform import ConversationTransform

@@ -10,8 +10,8 @@ import numpy as np
 from accelerate import PartialState
 from datasets import Dataset
 
-from umbrella.answer_file import AnswerFile
-from umbrella.generation import Answer, Answerer
+from umbrella.evaluation.answer_file import AnswerFile
+from umbrella.evaluation.generation import Answer, Answerer
 from umbrella.run_record import fingerprint
 
 SETTINGS = "settings.json"

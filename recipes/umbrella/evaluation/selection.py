@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datasets import Dataset
 
 from umbrella.arguments import DataArguments, EvalArguments
-from umbrella.parsing import parse_number
+from umbrella.evaluation.parsing import parse_number
 from umbrella.splits import load_splits, pick_split
 
 

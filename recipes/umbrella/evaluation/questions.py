@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from datasets import Dataset
 
 from umbrella.arguments import EvalArguments
-from umbrella.generation import Answer
-from umbrella.intervals import share_interval
-from umbrella.parsing import parse_label, parse_number
-from umbrella.results import summarize_classification, summarize_regression, summarize_text
-from umbrella.scoring import PLACE, find_answer_template, to_probabilities
-from umbrella.selection import choose_labels, find_task
-from umbrella.verdicts import compare_with_control, judge, judge_changes
+from umbrella.evaluation.generation import Answer
+from umbrella.evaluation.intervals import share_interval
+from umbrella.evaluation.parsing import parse_label, parse_number
+from umbrella.evaluation.results import summarize_classification, summarize_regression, summarize_text
+from umbrella.evaluation.scoring import PLACE, find_answer_template, to_probabilities
+from umbrella.evaluation.selection import choose_labels, find_task
+from umbrella.evaluation.verdicts import compare_with_control, judge, judge_changes
 
 
 def find_question(rows: Dataset, evaluation: EvalArguments) -> "Classification | Regression | FreeText":

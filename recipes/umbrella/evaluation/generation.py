@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from umbrella.collator import ConversationCollator
-from umbrella.scoring import answer_log_likelihoods, replace_answer
+from umbrella.evaluation.scoring import answer_log_likelihoods, replace_answer
 from umbrella.trainer import without_names
 from umbrella.transform import ConversationTransform
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from datasets import Dataset
 
-from umbrella.evaluation import probabilities_of
-from umbrella.intervals import bootstrap, share_interval
+from umbrella.evaluation.intervals import bootstrap, share_interval
+from umbrella.evaluation.run_folder import probabilities_of
 from umbrella.metrics import (
     classification_metrics,
     confusion,
@@ -97,7 +97,7 @@ def summarize_regression(records: list[dict], subjects: list[str], n_resamples: 
 
 def summarize_text(records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
     """n and `metrics` of the answers against the rows' own."""
-    from umbrella.text_metrics import TextMetrics  # its packages are needed for free text only
+    from umbrella.evaluation.text_metrics import TextMetrics  # its packages are needed for free text only
 
     measure = TextMetrics([record["prediction"] for record in records], [record["answer"] for record in records])
     return {

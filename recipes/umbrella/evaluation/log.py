@@ -6,7 +6,7 @@ So a report can say how often a test split was looked at: a number picked from m
 from datetime import UTC, datetime
 from pathlib import Path
 
-from umbrella.answer_file import AnswerFile
+from umbrella.evaluation.answer_file import AnswerFile
 
 FILE_NAME = "evaluations.jsonl"
 

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from umbrella.intervals import mcnemar, share_interval
+from umbrella.evaluation.intervals import mcnemar, share_interval
 from umbrella.transform import ConversationTransform
 
 MOST_TRAIN_ROWS = 2000

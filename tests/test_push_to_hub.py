@@ -34,6 +34,7 @@ from umbrella.splits import load_splits
 from umbrella.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
 
+ROOT = Path(__file__).parents[1]
 DATASETS5 = os.environ.get("UMBRELLA_DATASETS5_PYTHON")
 
 
@@ -136,6 +137,7 @@ def test_load_dataset_alone_reads_it_and_streams_it(hub, call, folder):
 @pytest.mark.parametrize("flags", [(), ("--nifti_feature",)], ids=["bytes", "nifti"])
 def test_datasets_5_loads_and_streams_what_was_pushed(hub, call, folder, flags, tmp_path):
     push(call, folder, "--scans", "embed", *flags)
+    push(call, folder, "--scans", "files", "--repo_id", "tester/files")
     code = """
 import datasets
 assert int(datasets.__version__.split(".")[0]) >= 5, datasets.__version__
@@ -147,9 +149,17 @@ if "scans" in row:
     print(row["task_id"], row["scans"][0].shape, len(row["scans"]))
 else:
     print(row["task_id"], len(row["images"][0]["bytes"]), row["images"][0]["path"])
+from umbrella.published_data import load_published
+pulled = load_published("tester/brains")["train"]
+assert [len(row["images"]) for row in pulled] == [1, 2, 0]
+for scan in pulled[1]["images"]:
+    assert scan["bytes"] == open("scans/" + scan["path"].split("/")[-1], "rb").read(), scan["path"]
+path = load_published("tester/files")["train"][1]["images"][1]["path"]
+assert open(path, "rb").read(4) == bytes([92, 1, 0, 0]), path
 """
     environment = {
         **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "recipes"))),
         "HF_ENDPOINT": hub.url,
         "HF_TOKEN": "hf_test",
         "HF_HUB_OFFLINE": "0",
@@ -157,23 +167,21 @@ else:
         "HF_HOME": str(tmp_path / "home5"),
         "HF_DATASETS_CACHE": str(tmp_path / "cache5"),
     }
-    done = subprocess.run([DATASETS5, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
+    (tmp_path / "scans").symlink_to(folder)
+    done = subprocess.run(
+        [DATASETS5, "-c", code], capture_output=True, text=True, env=environment, timeout=120, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     size = (folder / "train_1_0.nii").stat().st_size
     expected = "train_1 (9, 11, 7) 2" if flags else f"train_1 {size} scans/train_1_0.nii"
     assert done.stdout.strip() == expected
 
 
-def test_nifti_feature_table_trains_as_well(hub, call, folder):
+@pytest.mark.skipif(int(datasets.__version__.split(".")[0]) >= 5, reason="datasets 5 reads it")
+def test_nifti_feature_table_says_that_it_needs_datasets_5(hub, call, folder):
     push(call, folder, "--scans", "embed", "--nifti_feature")
-    path = folder.with_name("copy")
-    for name, data in hub.files("dataset", "tester/brains").items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(data)
-    for shard in (path / "data").iterdir():  # datasets below 4 cannot read what its columns are called there
-        pq.write_table(pq.read_table(shard).replace_schema_metadata(None), shard)
-    rows = load_published(str(path))["train"]
-    assert rows[1]["images"][1]["bytes"] == (folder / "train_1_1.nii").read_bytes()
+    with pytest.raises(ValueError, match=r"tester/brains: expected datasets 5 or later.*found 3"):
+        load_published("tester/brains")
 
 
 def test_shards_keep_their_size_and_all_rows(hub, call, folder):
@@ -269,6 +277,21 @@ def test_finding_stops_the_push_and_allow_goes_into_the_card(hub, call, folder):
     assert not hub.repos
     push(call, folder, "--allow", "date")
     assert "- date: 1" in hub.files("dataset", "tester/brains")["README.md"].decode()
+
+
+def test_kind_that_does_not_exist_cannot_be_allowed(hub, call, folder):
+    with pytest.raises(SystemExit, match=r"--allow: expected some of .*'date'.*, found 'dates'"):
+        push(call, folder, "--allow", "dates")
+
+
+def test_pair_of_header_and_image_is_refused(hub, call, folder):
+    image = nibabel.load(folder / "train_0_0.nii")
+    nibabel.Nifti1Pair(image.get_fdata(), image.affine).to_filename(folder / "pair.hdr")
+    path = folder / "train" / "train_0.json"
+    path.write_text(path.read_text().replace("train_0_0.nii", "pair.hdr"))
+    with pytest.raises(SystemExit, match=r"pair.hdr: expected header and voxels in one file"):
+        push(call, folder, "--scans", "files")
+    push(call, folder)
 
 
 def unpack(hub):
@@ -519,6 +542,19 @@ def test_trainers_own_flags_pass_the_same_guard(hub, call, small_data, tmp_path)
     pushed = load_model("tester/trained").state_dict()
     local = load_model(str(tmp_path / "run")).state_dict()
     assert all(torch.equal(pushed[name], local[name]) for name in local)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scans", ["files", "embed"])
+def test_training_on_a_published_dataset_gives_the_same_weights_as_on_its_folder(
+    hub, call, small_data, tmp_path, scans
+):
+    call(push_to_hub, "dataset", "--json_dir", small_data, "--repo_id", "tester/heads", "--scans", scans)
+    flags = ("--max_steps", 2, "--batch_size", 2, "--max_length", 256, "--report_to", "none")
+    call(train, "--json_dir", small_data, "--output_dir", "local", *flags)
+    call(train, "--dataset_name", "tester/heads", "--output_dir", "published", *flags)
+    local, published = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("local", "published"))
+    assert local == published
 
 
 def test_trainer_refuses_to_push_optimizer_states(hub, call, small_data):

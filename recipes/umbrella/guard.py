@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from umbrella.hub import PushError
-from umbrella.privacy import Finding
+from umbrella.privacy import KINDS, Finding
 from umbrella.scrub import SHIFTED
 
 MOST_SHOWN = 20
@@ -17,6 +17,9 @@ def check_findings(findings: Sequence[Finding], allowed: Sequence[str], scrubbed
 
     Raises PushError, which lists the findings, where a kind is not allowed.
     """
+    unknown = [kind for kind in allowed if kind not in KINDS]
+    if unknown:
+        raise PushError(f"--allow: expected some of {', '.join(map(repr, KINDS))}, found {unknown[0]!r}")
     fine = {*allowed, *(SHIFTED if scrubbed else ())}
     refused = [finding for finding in findings if finding.kind not in fine]
     if refused:

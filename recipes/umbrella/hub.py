@@ -110,7 +110,10 @@ def upload(api: HfApi, folder: Path, repo_id: str, repo_type: str, message: str)
     with explain_errors(repo_id):
         head = api.repo_info(repo_id, repo_type=repo_type).sha
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        additions = [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in paths]
+        additions = [
+            CommitOperationAdd(path.relative_to(folder).as_posix(), path)
+            for path in tqdm(paths, "compare with the repo", unit="file")  # reads each file once, for its hash
+        ]
         with tqdm(total=len(additions), desc="upload", unit="file") as progress:
             for start in range(0, len(additions), FILES_A_BATCH):
                 batch = additions[start : start + FILES_A_BATCH]

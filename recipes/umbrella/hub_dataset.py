@@ -120,7 +120,10 @@ class Publication:
             for path, name in tqdm(self.names.items(), "scans", unit="scan"):
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(self.scan_bytes(path))
+                if self.scrubber is None:
+                    target.symlink_to(os.path.abspath(path))
+                else:
+                    target.write_bytes(self.scan_bytes(path))
 
     def _write_shards(self, folder: Path, split: str, max_shard_bytes: int, nifti_feature: bool) -> None:
         shards = _Shards(folder, split, max_shard_bytes, build_schema(self.scans == "embed", nifti_feature))

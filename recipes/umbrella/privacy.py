@@ -28,6 +28,10 @@ _BIRTH = re.compile(
 _SUFFIX = re.compile(r"\.(?:nii|mgh)(?:\.gz)?$|\.mgz$|\.jsonl?(?::\d+)?$", re.IGNORECASE)
 _ID_FIELDS = ("subject_ids", "metadata.subject_id", "metadata.reference_id", "path")
 _MOST_SHOWN = 40
+KINDS = sorted(
+    {kind for kind, _ in (*PATTERNS, *ID_PATTERNS)}
+    | {"name", "date", "birth date", "identity number", "DICOM header", "face"}
+)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 - Subjects' ids become keyed hashes (HMAC-SHA256), in ids, texts, task ids and names of files alike. Whoever holds the
   key can tell which subject is which; nobody else can, not even by trying all ids.
-- Dates are shifted, all of a row's first subject by the same secret number of days, so that intervals stay.
+- Dates are shifted, all of a subject's (metadata.subject_id, else the first) by the same secret number of days, so
+  that intervals stay.
 - What else the search of `umbrella.privacy` finds in a text is replaced by its kind: "[NAME]".
 - Scans lose the text of their headers, all header extensions and footers; every voxel and number stays.
 """
@@ -77,7 +78,7 @@ class Scrubber:
         """A published row's clean copy; the scans' names in it are expected to be clean already."""
         subjects = [*row["subject_ids"], row["metadata"]["subject_id"], row["metadata"]["reference_id"]]
         subjects = sorted({subject for subject in subjects if subject}, key=len, reverse=True)
-        cleaner = _RowCleaner(self, subjects, (row["subject_ids"] or subjects or [""])[0])
+        cleaner = _RowCleaner(self, subjects, row["metadata"]["subject_id"] or [*row["subject_ids"], ""][0])
         metadata = {
             name: value if value is None else cleaner.clean(value)
             for name, value in row["metadata"].items()

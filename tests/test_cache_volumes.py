@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import cache_volumes
+import numpy as np
 import pytest
 from conversation_folder import make_record, write_folder
 from datasets import Dataset, DatasetDict
@@ -173,3 +174,19 @@ def test_reading_is_whole_while_another_process_writes(tmp_path):
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def test_four_writers_at_once_stay_below_the_bound(tmp_path):
+    cache = VolumeCache(tmp_path / "cache", most_gb=100_000e-9)  # 81 entries
+    views = np.random.default_rng(0).random((1, 3, 10, 10), np.float32)
+    writers = []
+    for writer in range(4):
+        if (pid := os.fork()) == 0:
+            for number in range(100):
+                cache.put(f"{number:02x}{writer:030x}", views)
+            os._exit(0 if cache.is_writable else 1)
+        writers.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in writers] == [0] * 4
+    total = sum(len(entry) for entry in contents(cache.folder).values())
+    assert 0.8 * 100_000 < total <= 100_000 + 4 * 1228  # one in hand each
+    assert list(cache.folder.glob("*/*.tmp")) == []

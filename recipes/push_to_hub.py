@@ -22,6 +22,7 @@ from umbrella.guard import check_findings
 from umbrella.hub import explain_errors, open_repo, upload
 from umbrella.hub_dataset import Publication, check_scans_exist, parse_size
 from umbrella.hub_model import publish_model
+from umbrella.presidio_names import build_name_finder
 from umbrella.scrub import Scrubber, load_key
 
 
@@ -33,9 +34,10 @@ def push_dataset():
 
     # ------------------------------------------------------------------------------------------------ data
     rows = umbrella_dataset.load_umbrella(options.json_dir, image_root=options.image_root)
-    scrubber = Scrubber(load_key(work_dir / "scrub.key")) if options.scrub else None
+    more_names = build_name_finder(options.presidio) if options.presidio else None
+    scrubber = Scrubber(load_key(work_dir / "scrub.key"), more_names) if options.scrub else None
     root = str(Path(options.image_root or options.json_dir).resolve())
-    publication = Publication(rows, root, options.scans, scrubber)
+    publication = Publication(rows, root, options.scans, scrubber, more_names)
     check_scans_exist(publication)
 
     # ------------------------------------------------------------------------------------------------ guard

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import sys
 
 import nibabel
 import numpy as np
@@ -12,6 +13,7 @@ from planted_data import draw_clean, draw_items, write_planted_folder
 
 from umbrella.dates import find_dates, shift_date
 from umbrella.national_ids import find_national_ids
+from umbrella.presidio_names import build_name_finder
 from umbrella.privacy import find_in_row, find_in_scan, find_in_text, mask
 from umbrella.scan_text import read_scan_text
 from umbrella.scrub import Scrubber, clean_scan, load_key
@@ -89,6 +91,36 @@ def test_check_digits_tell_identity_numbers_from_others():
 
 def test_excerpt_shows_first_letters_only():
     assert mask("Jane Roe, 1961") == "J*** R**, 1***"
+
+
+def test_further_names_come_from_the_finder_that_is_given():
+    def find_people(text):
+        yield 0, len("Xq Zorblatt")
+
+    text = "Xq Zorblatt has slept."
+    assert kinds(text) == []
+    assert kinds(text, more_names=find_people) == [("name", "Xq Zorblatt")]
+    assert kinds("Brodmann Ar has slept.", more_names=find_people) == []
+
+
+def test_presidio_finds_names_that_no_list_has():
+    pytest.importorskip("presidio_analyzer", reason="the extra 'privacy' is not installed")
+    spacy = pytest.importorskip("spacy")
+    models = [name for name in spacy.util.get_installed_models() if name.startswith("en_")]
+    if not models:
+        pytest.skip("no English spaCy model is installed")
+    text = "Xantippa Brockelmayr was examined."
+    assert kinds(text) == []
+    assert kinds(text, more_names=build_name_finder(models[0])) == [("name", "Xantippa Brockelmayr")]
+    with pytest.raises(ValueError, match="expected the spaCy model en_none, found none"):
+        build_name_finder("en_none")
+
+
+def test_presidio_that_is_not_installed_is_asked_for(monkeypatch):
+    monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
+    monkeypatch.setitem(sys.modules, "spacy", type(sys)("spacy"))
+    with pytest.raises(ValueError, match=r"expected the package presidio_analyzer, found none. Install the extra"):
+        build_name_finder("en_core_web_lg")
 
 
 def test_metadata_keys_give_numbers_their_meaning():

@@ -280,6 +280,10 @@ class PushDatasetArguments:
     allow: list[str] = field(
         default_factory=list, metadata={"help": "kinds of personal data to publish as they are; the card names them"}
     )
+    presidio: str | None = field(
+        default=None,
+        metadata={"help": "look for names with Presidio and this spaCy model too, as en_core_web_lg"},
+    )
     public: bool = field(default=False, metadata={"help": "for everybody to see (default: private)"})
     gated: str | None = field(
         default=None, metadata={"help": "who asks gets access: auto at once, manual by your hand"}

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from datasets import DatasetDict
 from tqdm import tqdm
 
+from umbrella.presidio_names import NameFinder
 from umbrella.privacy import Finding, find_in_row, find_in_scan
 from umbrella.scan_files import ScanError
 from umbrella.scrub import Scrubber, check_single_file, clean_scan
@@ -38,12 +39,14 @@ class Publication:
     root        the folder that names of scans count from
     scans       "none", "files" or "embed"
     scrubber    makes clean copies; None publishes rows and scans as they are
+    more_names  finds further names, see `umbrella.presidio_names`
     """
 
     rows: DatasetDict
     root: str
     scans: str
     scrubber: Scrubber | None = None
+    more_names: NameFinder | None = None
     names: dict[str, str] = field(default_factory=dict)  # a scan's path → its published name
     modalities: dict[str, str] = field(default_factory=dict)  # a scan's path → sMRI, dMRI or fMRI
 
@@ -97,7 +100,7 @@ class Publication:
             finding
             for split in self.rows
             for row in tqdm(self.published_rows(split), f"guard {split}", len(self.rows[split]), unit="row")
-            for finding in find_in_row(row)
+            for finding in find_in_row(row, self.more_names)
         ]
         if self.scans == "none":
             return findings
@@ -108,7 +111,7 @@ class Publication:
         return findings
 
     def _find_in_scan(self, path: str) -> list[Finding]:
-        return find_in_scan(self.scan_bytes(path), path, self.modalities[path])
+        return find_in_scan(self.scan_bytes(path), path, self.modalities[path], self.more_names)
 
     def stage(self, folder: Path, max_shard_bytes: int, nifti_feature: bool = False) -> None:
         """Write everything but the card into `folder`, anew."""

@@ -17,7 +17,8 @@ from pathlib import Path
 from umbrella.dates import FoundDate, find_dates
 from umbrella.faces import shows_face
 from umbrella.national_ids import find_national_ids
-from umbrella.privacy_names import find_names
+from umbrella.presidio_names import NameFinder
+from umbrella.privacy_names import find_names, is_ordinary
 from umbrella.privacy_patterns import ALLOWED, FILE_NAMES, ID_PATTERNS, PATTERNS
 from umbrella.scan_text import DICOM_EXTENSION, read_scan_text
 
@@ -57,12 +58,15 @@ class Finding:
         return f"{self.file}: {self.field}: {self.kind}: {self.excerpt}"
 
 
-def find_in_text(text: str, is_id: bool = False, is_path: bool = False) -> list[Match]:
+def find_in_text(
+    text: str, is_id: bool = False, is_path: bool = False, more_names: NameFinder | None = None
+) -> list[Match]:
     """All personal data in a text, without overlaps (the longest match stays), in the text's order.
 
     Args:
         is_id: the text is an identifier by itself, so that a bare number may be a cohort's.
         is_path: the text names a file: words may be lower case and are joined by _, - and dots.
+        more_names: finds further names in sentences, see `umbrella.presidio_names`.
     """
     # In a file's name _ joins what is apart, and .nii.gz is no part of an address. Characters keep their places.
     plain = _SUFFIX.sub(lambda found: " " * len(found[0]), text).replace("_", " ") if is_path else text
@@ -76,6 +80,8 @@ def find_in_text(text: str, is_id: bool = False, is_path: bool = False) -> list[
     ]
     matches += [Match("identity number", *span) for span in find_national_ids(plain)]
     matches += [Match("name", *span) for span in find_names(text, is_path)]
+    if more_names is not None and not (is_id or is_path):
+        matches += [Match("name", *span) for span in more_names(text) if not is_ordinary(text[slice(*span)])]
     for date in find_dates(plain):
         kind = "birth date" if _BIRTH.search(plain[: date.start]) else "date"
         matches.append(Match(kind, date.start, date.end, date))
@@ -108,22 +114,22 @@ def mask(text: str) -> str:
     return masked if len(masked) <= _MOST_SHOWN else masked[: _MOST_SHOWN - 3] + "..."
 
 
-def find_in_row(row: dict) -> list[Finding]:
+def find_in_row(row: dict, more_names: NameFinder | None = None) -> list[Finding]:
     """Findings in all text of a published row: ids, names of scans, turns, metadata, and the row's own source."""
     findings = []
     for field, text in walk_row(row):
-        findings += to_findings(row["source"], field, text)
+        findings += to_findings(row["source"], field, text, more_names)
     return findings
 
 
-def to_findings(file: str, field: str, text: str) -> list[Finding]:
+def to_findings(file: str, field: str, text: str, more_names: NameFinder | None = None) -> list[Finding]:
     """Findings in one field; the field's name tells whether it is an identifier or names a file."""
     last = field.rpartition(".")[2]
     is_path = last in ("path", "image_path", "source", "file name", "task_id")
     is_id = field.partition("[")[0] in _ID_FIELDS
     return [
         Finding(file, field, match.kind, mask(text[match.start : match.end]))
-        for match in find_in_text(text, is_id, is_path)
+        for match in find_in_text(text, is_id, is_path, more_names)
     ]
 
 
@@ -159,7 +165,9 @@ def walk_json(value, place: str) -> Iterator[tuple[str, str]]:
         yield place, f"{place.rpartition('.')[2].partition('[')[0]}: {value}"
 
 
-def find_in_scan(source: str | Path | bytes, file: str, modality: str | None = None) -> list[Finding]:
+def find_in_scan(
+    source: str | Path | bytes, file: str, modality: str | None = None, more_names: NameFinder | None = None
+) -> list[Finding]:
     """Findings in a scan's header, extensions and footer, and in its picture: a face.
 
     Args:
@@ -172,7 +180,7 @@ def find_in_scan(source: str | Path | bytes, file: str, modality: str | None = N
     for field, text in read_scan_text(source):
         if field == DICOM_EXTENSION:
             findings.append(Finding(file, "extension", "DICOM header", f"{len(text)} characters of text"))
-        findings += to_findings(file, field, text)
+        findings += to_findings(file, field, text, more_names)
     if modality == "sMRI" and shows_face(source):
         findings.append(Finding(file, "voxels", "face", "a nose stands out of the head"))
     return findings

@@ -95,6 +95,11 @@ def _could_be_a_name(name: str, several: bool) -> bool:
     return len(words) > 1 or words[0] in given_names() or not several
 
 
+def is_ordinary(name: str) -> bool:
+    """Whether a word of it belongs to this field or to no name."""
+    return any(word.lower() in ordinary_words() | field_words() for word in _WORDS.findall(name))
+
+
 def _is_unknown_pair(name: str) -> bool:
     words = [word for word in _WORDS.findall(name) if word not in _PARTICLES]
     return len(words) > 1 and not any(

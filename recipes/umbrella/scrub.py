@@ -19,6 +19,7 @@ import struct
 from pathlib import Path
 
 from umbrella.dates import shift_date
+from umbrella.presidio_names import NameFinder
 from umbrella.privacy import Match, find_in_text
 from umbrella.scan_files import GZIP_MAGIC, ScanError, open_scan
 from umbrella.scan_text import TEXT_FIELDS, header_size, inflate
@@ -49,8 +50,8 @@ def load_key(path: str | Path) -> bytes:
 class Scrubber:
     """Makes clean copies with one key; the same key gives the same copies."""
 
-    def __init__(self, key: bytes):
-        self._key = key
+    def __init__(self, key: bytes, more_names: NameFinder | None = None):
+        self._key, self.more_names = key, more_names
 
     def hash(self, text: str) -> str:
         """A keyed hash of twelve letters."""
@@ -121,7 +122,7 @@ class _RowCleaner:
         if self._ids:
             text = self._ids.sub(lambda found: self._scrubber.subject(found[0]), text)
         pieces, position = [], 0
-        for match in find_in_text(text, is_path=is_path):
+        for match in find_in_text(text, is_path=is_path, more_names=self._scrubber.more_names):
             if match.end > after:
                 pieces += [text[position : max(match.start, after)], self._replace(text, match)]
                 position = match.end

@@ -21,7 +21,7 @@ import torch
 import train
 import transformers.utils.hub
 from conversation_folder import make_record, write_folder
-from hub_server import DROP, Hub
+from hub_server import DROP, File, Hub
 from planted_data import draw_items, write_planted_folder
 
 from umbrella.arguments import DataArguments
@@ -385,6 +385,17 @@ def test_published_row_that_names_a_file_elsewhere_is_refused(hub, call, folder,
     pq.write_table(type(table).from_pylist(rows, schema=table.schema), shard)
     with pytest.raises(ValueError, match=r"train/train_0.json: images: expected a path inside the dataset"):
         load_published(str(copy))
+
+
+def test_weights_in_a_pickle_are_not_loaded_from_the_hub(hub, trained):
+    huggingface_hub.HfApi().create_repo("tester/pickled", private=True)
+    repo = hub.repos["model", "tester/pickled"]
+    files = {"config.json": File((trained / "config.json").read_bytes())}
+    repo.commit(
+        "main", {**files, "pytorch_model.bin": File((trained / "training_args.bin").read_bytes(), is_lfs=True)}
+    )
+    with pytest.raises(OSError, match=r"'tester/pickled' does not load"):
+        load_model("tester/pickled")
 
 
 # Models

@@ -40,6 +40,8 @@ def load_model(model_name_or_path: str = TINY, seed: int = 0, **from_pretrained_
         model = _reload(build_tiny_llava(seed)[0].eval(), AutoModelForImageTextToText, from_pretrained_kwargs)
         model.name_or_path = TINY
     else:
+        if not Path(model_name_or_path).expanduser().is_dir():
+            from_pretrained_kwargs = {"use_safetensors": True, **from_pretrained_kwargs}  # no pickle off the network
         model = _from_pretrained(AutoModelForImageTextToText, model_name_or_path, **from_pretrained_kwargs)
     model.register_forward_pre_hook(_flatten_arguments, with_kwargs=True)
     # save_pretrained would write LLaVA's, Qwen-VL's and Gemma 3's weights under the names of older versions, by which

@@ -16,14 +16,14 @@ from huggingface_hub import HfApi
 
 import umbrella_dataset
 from umbrella.arguments import PushDatasetArguments, PushModelArguments, parse_arguments
-from umbrella.cards import build_dataset_card
 from umbrella.command import run
-from umbrella.guard import check_findings
-from umbrella.hub import explain_errors, open_repo, upload
-from umbrella.hub_dataset import Publication, check_scans_exist, parse_size
-from umbrella.hub_model import publish_model
-from umbrella.presidio_names import build_name_finder
-from umbrella.scrub import Scrubber, load_key
+from umbrella.hub.cards import build_dataset_card
+from umbrella.hub.client import explain_errors, open_repo, upload
+from umbrella.hub.dataset import Publication, check_scans_exist, parse_size
+from umbrella.hub.guard import check_findings
+from umbrella.hub.model import publish_model
+from umbrella.privacy.presidio_names import build_name_finder
+from umbrella.privacy.scrub import Scrubber, load_key
 
 
 def push_dataset():
@@ -72,6 +72,9 @@ def push_model():
 
 def main():
     commands = {"dataset": push_dataset, "model": push_model}
+    if sys.argv[1:2] in (["--help"], ["-h"]):
+        print(f"{__doc__}\nAll flags: push_to_hub.py dataset --help, push_to_hub.py model --help")
+        return
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         raise SystemExit(
             "error: expected `push_to_hub.py dataset ...` or `push_to_hub.py model ...` (--help after it)"

@@ -7,7 +7,7 @@ import numpy as np
 import phantoms
 import pytest
 
-from umbrella.faces import has_nose, shows_face
+from umbrella.privacy.faces import has_nose, shows_face
 
 N = 12  # heads of each kind
 

@@ -25,11 +25,11 @@ from hub_server import DROP, File, Hub
 from planted_data import draw_items, write_planted_folder
 
 from umbrella.arguments import DataArguments
-from umbrella.cards import find_base_model
-from umbrella.hub_dataset import parse_size
-from umbrella.hub_model import clean_report, shorten_paths
+from umbrella.hub.cards import find_base_model
+from umbrella.hub.dataset import parse_size
+from umbrella.hub.model import clean_report, shorten_paths
+from umbrella.hub.published_data import load_published, resolve_inside
 from umbrella.modeling import load_model, load_processor
-from umbrella.published_data import load_published, resolve_inside
 from umbrella.splits import load_splits
 from umbrella.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
@@ -149,7 +149,7 @@ if "scans" in row:
     print(row["task_id"], row["scans"][0].shape, len(row["scans"]))
 else:
     print(row["task_id"], len(row["images"][0]["bytes"]), row["images"][0]["path"])
-from umbrella.published_data import load_published
+from umbrella.hub.published_data import load_published
 pulled = load_published("tester/brains")["train"]
 assert [len(row["images"]) for row in pulled] == [1, 2, 0]
 for scan in pulled[1]["images"]:

@@ -197,12 +197,16 @@ def run_script(argv: list[str]) -> int | str | None:
     return 0
 
 
+SUBCOMMANDS = {"recipes/push_to_hub.py": [["dataset"], ["model"]]}
+
+
 @functools.cache
 def read_flags(script: str) -> set[str]:
     """The flags that a script's --help names."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        assert run_script([script, "--help"]) == 0
+        for command in SUBCOMMANDS.get(script, [[]]):
+            assert run_script([script, *command, "--help"]) == 0
     guides = {f"--{name}" for name in GUIDE_SPELLINGS} if script == "recipes/train.py" else set()
     return set(re.findall(r"^ +(?:-\w, )?(--\w+)", printed.getvalue(), re.MULTILINE)) | guides
 

@@ -3,7 +3,7 @@
 from datasets import Dataset, DatasetDict
 
 from umbrella.arguments import DataArguments
-from umbrella.published_data import load_published
+from umbrella.hub.published_data import load_published
 from umbrella_dataset import load_umbrella
 
 

@@ -4,7 +4,7 @@ are grouped by length though a transform is set."""
 import torch
 from transformers import TrainerCallback
 
-from umbrella.guarded_push import GuardedPush
+from umbrella.hub.guarded_push import GuardedPush
 from umbrella.length_batches import LengthGroupedOrder, read_lengths
 from umbrella.recipe import Recipe
 

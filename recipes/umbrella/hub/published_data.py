@@ -15,7 +15,7 @@ from datasets import Dataset, DatasetDict, load_dataset
 from huggingface_hub import snapshot_download
 from packaging.version import Version
 
-from umbrella.hub import explain_errors
+from umbrella.hub.client import explain_errors
 from umbrella_dataset import FormatError
 
 WANTED = ["data/*.parquet", "scans/*"]

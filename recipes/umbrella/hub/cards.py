@@ -80,7 +80,7 @@ def build_model_card(folder: Path, repo_id: str, options, allowed: dict[str, int
     """The card of a staged model.
 
     Args:
-        folder: see `umbrella.hub_model.stage_model`.
+        folder: see `umbrella.hub.model.stage_model`.
         options: `PushModelArguments`.
         allowed: kinds of personal data that are published as they are, and how often each.
     """

@@ -6,8 +6,8 @@ from huggingface_hub import HfApi
 from transformers import Trainer
 
 from umbrella.arguments import PushModelArguments
-from umbrella.hub import explain_errors, open_repo
-from umbrella.hub_model import publish_model
+from umbrella.hub.client import explain_errors, open_repo
+from umbrella.hub.model import publish_model
 
 STRATEGIES = ("end", "every_save")
 

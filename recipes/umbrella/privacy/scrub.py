@@ -18,11 +18,11 @@ import secrets
 import struct
 from pathlib import Path
 
-from umbrella.dates import shift_date
-from umbrella.presidio_names import NameFinder
 from umbrella.privacy import Match, find_in_text
+from umbrella.privacy.dates import shift_date
+from umbrella.privacy.presidio_names import NameFinder
+from umbrella.privacy.scan_text import TEXT_FIELDS, header_size, inflate
 from umbrella.scan_files import GZIP_MAGIC, ScanError, open_scan
-from umbrella.scan_text import TEXT_FIELDS, header_size, inflate
 
 _LETTERS = "bcdfghjklmnpqrstvwxz"  # no digits and no vowels: a hash is no number and spells no name
 _HASH_LETTERS = 12

@@ -5,7 +5,7 @@
     find_in_scan(source) → findings in a scan's header, and "face" for a head with a nose
 
 A finding shows where it is and what kind it is, and of the text only a masked excerpt. The search errs on the side of
-reporting; `umbrella.scrub` writes clean copies, and `--allow KIND` of the recipe publishes a kind as it is.
+reporting; `umbrella.privacy.scrub` writes clean copies, and `--allow KIND` of the recipe publishes a kind as it is.
 """
 
 import json
@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from umbrella.dates import FoundDate, find_dates
-from umbrella.faces import shows_face
-from umbrella.national_ids import find_national_ids
-from umbrella.presidio_names import NameFinder
-from umbrella.privacy_names import find_names, is_ordinary
-from umbrella.privacy_patterns import ALLOWED, FILE_NAMES, ID_PATTERNS, PATTERNS
-from umbrella.scan_text import DICOM_EXTENSION, read_scan_text
+from umbrella.privacy.dates import FoundDate, find_dates
+from umbrella.privacy.faces import shows_face
+from umbrella.privacy.names import find_names, is_ordinary
+from umbrella.privacy.national_ids import find_national_ids
+from umbrella.privacy.patterns import ALLOWED, FILE_NAMES, ID_PATTERNS, PATTERNS
+from umbrella.privacy.presidio_names import NameFinder
+from umbrella.privacy.scan_text import DICOM_EXTENSION, read_scan_text
 
 _BIRTH = re.compile(
     r"(?:\bD\.?O\.?B\.?|[Bb]orn|[Bb]irth|BIRTH|[Gg]eb(?:oren|\.)|[Nn]ée? le|[Nn]acid|[Nn]at[oa] il|"
@@ -66,7 +66,7 @@ def find_in_text(
     Args:
         is_id: the text is an identifier by itself, so that a bare number may be a cohort's.
         is_path: the text names a file: words may be lower case and are joined by _, - and dots.
-        more_names: finds further names in sentences, see `umbrella.presidio_names`.
+        more_names: finds further names in sentences, see `umbrella.privacy.presidio_names`.
     """
     # In a file's name _ joins what is apart, and .nii.gz is no part of an address. Characters keep their places.
     plain = _SUFFIX.sub(lambda found: " " * len(found[0]), text).replace("_", " ") if is_path else text

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from umbrella.hub import PushError
+from umbrella.hub.client import PushError
 from umbrella.privacy import KINDS, Finding
-from umbrella.scrub import SHIFTED
+from umbrella.privacy.scrub import SHIFTED
 
 MOST_SHOWN = 20
 

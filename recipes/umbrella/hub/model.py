@@ -17,12 +17,12 @@ from pathlib import Path, PurePosixPath
 from huggingface_hub import HfApi
 
 from umbrella.arguments import PushModelArguments
-from umbrella.cards import build_model_card
-from umbrella.guard import check_findings
-from umbrella.hub import PushError, explain_errors, open_repo, upload
+from umbrella.hub.cards import build_model_card
+from umbrella.hub.client import PushError, explain_errors, open_repo, upload
+from umbrella.hub.guard import check_findings
 from umbrella.privacy import Finding, find_in_text, to_findings, walk_json
+from umbrella.privacy.scrub import load_key
 from umbrella.recipe import FILE_NAME as RECIPE_FILE
-from umbrella.scrub import load_key
 from umbrella.training_data import FILE_NAME as TRAINING_DATA
 
 # What a model and its processor consist of; all else stays here.

@@ -6,7 +6,7 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-_DATA = Path(__file__).parent / "privacy_data"
+_DATA = Path(__file__).parent / "words"
 
 _EPONYMS = ("arnold chiari", "charles bonnet", "lou gehrig", "jakob creutzfeldt", "marie tooth", "virchow robin")
 

@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 from datasets import DatasetDict
 from tqdm import tqdm
 
-from umbrella.presidio_names import NameFinder
 from umbrella.privacy import Finding, find_in_row, find_in_scan
+from umbrella.privacy.presidio_names import NameFinder
+from umbrella.privacy.scrub import Scrubber, check_single_file, clean_scan
 from umbrella.scan_files import ScanError
-from umbrella.scrub import Scrubber, check_single_file, clean_scan
 from umbrella_dataset import FEATURES
 
 ROWS_A_GROUP = 1000
@@ -39,7 +39,7 @@ class Publication:
     root        the folder that names of scans count from
     scans       "none", "files" or "embed"
     scrubber    makes clean copies; None publishes rows and scans as they are
-    more_names  finds further names, see `umbrella.presidio_names`
+    more_names  finds further names, see `umbrella.privacy.presidio_names`
     """
 
     rows: DatasetDict

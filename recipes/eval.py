@@ -28,7 +28,7 @@ from umbrella.modeling import check_fits, load_model, load_processor
 from umbrella.preflight import check_scans, check_world_size
 from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.report.evaluation_report import write_report
-from umbrella.run_record import describe_process
+from umbrella.run_record import describe_process, hash_splits_file
 from umbrella.training_data import guard_against_leakage
 from umbrella.volume_cache import open_volume_cache
 
@@ -100,12 +100,13 @@ def main():
     metrics = question.summarize(records, subjects, eval_args.bootstrap, eval_args.seed)
     metrics |= question.compare(records, exchanged, subjects, eval_args.bootstrap)
     metrics |= {"bootstrap": {"resamples": eval_args.bootstrap}, "selection": selection.to_dict(), "leakage": leakage}
+    metrics["splits_sha256"] = hash_splits_file(data_args.json_dir)
     metrics |= put_in_context(data_args, eval_args, rows, records, answers)
     log_dir = Path(model_name) if Path(model_name).is_dir() else folder.path
     metrics["evaluations_of_this_split"] = record_evaluation(log_dir, settings, n_new, metrics["metrics"])
     (folder.path / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     if eval_args.report:
-        facts = describe_model(model, recipe, model_name)
+        facts = describe_model(model, recipe, model_name) | {"splits.json, sha256": metrics["splits_sha256"] or "none"}
         process = describe_process(state.num_processes)
         write_report(
             folder.path / "report.html", rows, records, metrics, answers, model_name, facts, settings, process

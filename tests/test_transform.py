@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from unittest import mock
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from umbrella import transform as transform_module
 from umbrella.conversations import ConversationError
 from umbrella.tiny_llava import build_tiny_processor
-from umbrella.transform import ConversationTransform, resolve_image_size, state_image_size
+from umbrella.transform import ConversationTransform, load_view, resolve_image_size, state_image_size
 from umbrella.views import make_view
 from umbrella.volumes import ScanError, load_image, load_volume
 
@@ -256,3 +257,19 @@ def test_whatever_the_row_the_newest_exchanges_stay_whole_or_the_error_names_the
     runs = [len(list(run)) for of_image, run in itertools.groupby(is_image) if of_image]
     assert sum(runs) == len(features) * tokens_of_an_image
     assert all(run % tokens_of_an_image == 0 for run in runs)
+
+
+def test_views_loaded_after_one_another_and_in_threads_do_not_disturb_each_other(tmp_path):
+    paths = []
+    for seed, shape in enumerate([(9, 11, 7), (20, 6, 15), (5, 5, 5), (16, 16, 16)]):
+        voxels = np.random.default_rng(seed).integers(0, 500, shape).astype([np.int16, np.float32, np.uint8][seed % 3])
+        paths.append(tmp_path / f"{seed}.nii")
+        nibabel.Nifti1Image(voxels, np.diag([2.0, 1.5, 3.0, 1.0])).to_filename(paths[-1])
+    expected = []
+    for path in paths:
+        volume, spacing_mm = load_volume(path)
+        expected.append(make_view(volume, "triplanar", 32, spacing_mm))
+    with ThreadPoolExecutor(4) as pool:
+        views = list(pool.map(lambda path: load_view(path, "sMRI", "triplanar", 32), paths * 25))
+    for i, view in enumerate(views):
+        np.testing.assert_allclose(view, expected[i % 4], atol=1e-5)

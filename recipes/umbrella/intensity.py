@@ -27,9 +27,11 @@ class IntensityMap:
         """Map numbers of any shape, strides and real type to float32; the axes keep their order in memory."""
         kind = np.result_type(stored.dtype, np.float32).type  # float64 only for numbers that float32 does not hold
         mapped = np.empty_like(stored, np.float32)
-        slowest = max(range(stored.ndim), key=lambda axis: abs(stored.strides[axis]))
-        # Slice by slice, so that the steps in between stay in the processor's cache.
-        for part, out in zip(np.moveaxis(stored, slowest, 0), np.moveaxis(mapped, slowest, 0), strict=True):
+        parts = [(stored, mapped)]
+        if stored.ndim == 3:  # slice by slice, so that the steps in between stay in the processor's cache
+            slowest = max(range(stored.ndim), key=lambda axis: abs(stored.strides[axis]))
+            parts = zip(np.moveaxis(stored, slowest, 0), np.moveaxis(mapped, slowest, 0), strict=True)
+        for part, out in parts:
             values = np.subtract(part, kind(self.center), dtype=kind)
             values *= kind(self.gain)
             np.clip(values, kind(self.low), kind(self.high), out=out, casting="same_kind")

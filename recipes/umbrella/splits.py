@@ -35,18 +35,3 @@ def pick_split(splits: DatasetDict, name: str) -> Dataset:
     if name not in splits:
         raise ValueError(f"--split {name}: expected one of {', '.join(splits)}, found no such split in the data")
     return splits[name]
-
-
-def find_labels(rows: Dataset) -> list[str]:
-    """The labels that a split's metadata name. Raises ValueError where a row has none, or all have the same."""
-    labels = [metadata["subject_label"] for metadata in rows["metadata"]]
-    if None in labels:
-        source = rows[labels.index(None)]["source"]
-        raise ValueError(
-            f"{source}: metadata.subject_label: expected the true label, found none. Add it, to score answers"
-        )
-    if len(set(labels)) < 2:
-        raise ValueError(
-            f"metadata.subject_label: expected at least two labels in the split, found only {labels[0]!r}"
-        )
-    return sorted(set(labels))

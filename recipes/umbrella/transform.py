@@ -9,9 +9,11 @@ import numpy as np
 from umbrella.conversations import ConversationEncoder, ConversationError
 from umbrella.views import compose_view, cut_slice, make_view, n_images, view_planes
 from umbrella.volume_cache import VolumeCache
-from umbrella.volumes import ScanError, read_scan
+from umbrella.volumes import ScanError, Scratch, read_scan
 
 ON_OVERFLOW = ("drop_turns", "raise")
+_SCRATCH = Scratch()
+
 DEFAULT_IMAGE_SIZE = 224  # where the processor states no size, as Qwen-VL's do not
 
 
@@ -29,7 +31,7 @@ def load_view(
     Returns (n_images, 3, image_size, image_size), float32. Raises ScanError, also where the view needs more slices
     than the scan has.
     """
-    scan = read_scan(path, modality, normalize, standardize)
+    scan = read_scan(path, modality, normalize, standardize, _SCRATCH)
     shape = scan.stored.shape
     try:
         planes = view_planes(view, shape)

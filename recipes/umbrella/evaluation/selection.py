@@ -1,5 +1,6 @@
 """Which rows are evaluated, and what the task asks of them."""
 
+import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 
@@ -54,6 +55,10 @@ def find_task(rows: Dataset, evaluation: EvalArguments) -> str:
     if evaluation.task != "auto":
         return evaluation.task
     labels = [entry["subject_label"] for entry in rows["metadata"]]
+    # Conversations about a cohort state it: the labels 0 and 1 of a diagnosis are names, not numbers.
+    stated = {json.loads(entry["extra"] or "{}").get("target_type") for entry in rows["metadata"]}
+    if stated == {"categorical"}:
+        return "classification"
     numeric = all(parse_number(label, evaluation.unit) is not None for label in labels)
     return "regression" if numeric and evaluation.labels is None else "classification"
 

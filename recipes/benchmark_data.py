@@ -12,9 +12,10 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from umbrella.arguments import BenchmarkArguments, DataArguments, ModelArguments, parse_arguments
+from umbrella.arguments import BenchmarkArguments, DataArguments, ModelArguments
 from umbrella.collator import ConversationCollator
 from umbrella.command import run
+from umbrella.command_line import parse_arguments
 from umbrella.modeling import load_processor
 from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.splits import load_splits, pick_split

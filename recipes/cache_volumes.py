@@ -10,9 +10,10 @@ import sys
 
 from tqdm import tqdm
 
-from umbrella.arguments import CacheArguments, DataArguments, ModelArguments, parse_arguments
+from umbrella.arguments import CacheArguments, DataArguments, ModelArguments
 from umbrella.cache_filling import CachedScans, fill_cache, list_scans
 from umbrella.command import run
+from umbrella.command_line import parse_arguments
 from umbrella.modeling import load_processor
 from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.splits import load_splits

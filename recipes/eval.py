@@ -13,8 +13,9 @@ from pathlib import Path
 from accelerate import PartialState
 from datasets import disable_progress_bars
 
-from umbrella.arguments import DataArguments, EvalArguments, ModelArguments, parse_arguments
+from umbrella.arguments import DataArguments, EvalArguments, ModelArguments
 from umbrella.command import run
+from umbrella.command_line import parse_arguments
 from umbrella.evaluation.context import check_names, describe_model, put_in_context
 from umbrella.evaluation.controls import build_controls
 from umbrella.evaluation.generation import Answerer

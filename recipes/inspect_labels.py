@@ -11,8 +11,9 @@ import sys
 
 from tqdm import tqdm
 
-from umbrella.arguments import DataArguments, InspectArguments, ModelArguments, parse_arguments
+from umbrella.arguments import DataArguments, InspectArguments, ModelArguments
 from umbrella.command import run
+from umbrella.command_line import parse_arguments
 from umbrella.label_report import describe_counts, draw_histogram, mark_tokens, measure_lengths
 from umbrella.modeling import load_processor
 from umbrella.recipe import asked_for, resolve_recipe

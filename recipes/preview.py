@@ -7,8 +7,9 @@ Writes preview.html, one file that opens in any browser.
 
 from pathlib import Path
 
-from umbrella.arguments import DataArguments, ModelArguments, PreviewArguments, parse_arguments
+from umbrella.arguments import DataArguments, ModelArguments, PreviewArguments
 from umbrella.command import run
+from umbrella.command_line import parse_arguments
 from umbrella.modeling import load_processor
 from umbrella.preflight import check_scans
 from umbrella.recipe import asked_for, resolve_recipe

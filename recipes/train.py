@@ -12,11 +12,12 @@ import os
 from transformers import set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from umbrella.arguments import DataArguments, ModelArguments, TrainArguments, parse_arguments
+from umbrella.arguments import DataArguments, ModelArguments, TrainArguments
 from umbrella.augmentation import Augmentation, SetEpoch
 from umbrella.batch_check import check_batch
 from umbrella.collator import ConversationCollator
 from umbrella.command import run
+from umbrella.command_line import parse_arguments
 from umbrella.modeling import check_fits, load_model, load_processor
 from umbrella.preflight import check_output_dir, check_scans, check_texts, check_world_size
 from umbrella.recipe import asked_for, resolve_recipe

@@ -4,14 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from umbrella.arguments import (
-    DataArguments,
-    EvalArguments,
-    ModelArguments,
-    TrainArguments,
-    parse_arguments,
-    read_yaml_flags,
-)
+from umbrella.arguments import DataArguments, EvalArguments, ModelArguments, TrainArguments
+from umbrella.command_line import parse_arguments, read_yaml_flags
 
 TRAIN, EVAL = (ModelArguments, DataArguments, TrainArguments), (ModelArguments, DataArguments, EvalArguments)
 CONFIGS = Path(__file__).parents[1] / "recipes" / "configs"

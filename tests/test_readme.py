@@ -24,7 +24,7 @@ from unittest import mock
 import pytest
 from conversation_folder import write_scan
 
-from umbrella.arguments import GUIDE_SPELLINGS
+from umbrella.command_line import GUIDE_SPELLINGS
 
 ROOT = Path(__file__).parents[1]
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "guide_examples.md"

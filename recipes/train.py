@@ -12,7 +12,7 @@ import os
 from transformers import set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from umbrella.arguments import DataArguments, ModelArguments, TrainArguments
+from umbrella.arguments import DataArguments, ModelArguments
 from umbrella.augmentation import Augmentation, SetEpoch
 from umbrella.batch_check import check_batch
 from umbrella.collator import ConversationCollator
@@ -24,6 +24,7 @@ from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.run_record import write_run_record
 from umbrella.splits import load_splits, pick_split
 from umbrella.trainer import ConversationTrainer, SaveRecipe
+from umbrella.training_arguments import TrainArguments
 from umbrella.training_data import write_training_data
 from umbrella.transform import ConversationTransform
 from umbrella.volume_cache import open_volume_cache

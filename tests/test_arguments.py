@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from umbrella.arguments import DataArguments, EvalArguments, ModelArguments, TrainArguments
+from umbrella.arguments import DataArguments, EvalArguments, ModelArguments
 from umbrella.command_line import parse_arguments, read_yaml_flags
+from umbrella.training_arguments import TrainArguments
 
 TRAIN, EVAL = (ModelArguments, DataArguments, TrainArguments), (ModelArguments, DataArguments, EvalArguments)
 CONFIGS = Path(__file__).parents[1] / "recipes" / "configs"

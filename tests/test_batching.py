@@ -16,11 +16,11 @@ from accelerate.data_loader import prepare_data_loader
 from conversation_folder import make_record, write_scan
 from torch.utils.data import DataLoader
 
-from umbrella.arguments import TrainArguments
 from umbrella.collator import ConversationCollator
 from umbrella.length_batches import LengthGroupedOrder, read_lengths
 from umbrella.modeling import load_model, load_processor
 from umbrella.trainer import ConversationTrainer
+from umbrella.training_arguments import TrainArguments
 from umbrella.transform import ConversationTransform
 from umbrella.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella

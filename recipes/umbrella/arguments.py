@@ -3,10 +3,8 @@
 import os
 import sys
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
 import torch
-from transformers import TrainingArguments
 
 HAS_CUDA = torch.cuda.is_available()
 # Those that a scheduler has given to this job, where the system can tell.
@@ -74,54 +72,6 @@ class DataArguments:
     def __post_init__(self):
         if (self.json_dir is None) == (self.dataset_name is None):
             raise ValueError("expected exactly one of --json_dir FOLDER and --dataset_name NAME")
-
-
-@dataclass
-class TrainArguments(TrainingArguments):
-    """All of transformers' TrainingArguments, with the defaults of this project, and a few flags more."""
-
-    output_dir: str | None = field(default=None, metadata={"help": "folder for the model, checkpoints and logs"})
-    learning_rate: float = field(default=2e-5, metadata={"help": "peak learning rate"})
-    per_device_train_batch_size: int = field(default=4, metadata={"help": "rows a step on each device (--batch_size)"})
-    per_device_eval_batch_size: int = field(default=4, metadata={"help": "rows a step on each device, evaluating"})
-    use_cpu: bool = field(
-        default=not HAS_CUDA,
-        metadata={"help": "train on the CPU (default: where no CUDA device is)"},
-    )
-    dataloader_pin_memory: bool = field(
-        default=HAS_CUDA, metadata={"help": "pin batches in memory (default: where CUDA is)"}
-    )
-    dataloader_persistent_workers: bool | None = field(
-        default=None, metadata={"help": "keep workers from epoch to epoch (default: where there are workers)"}
-    )
-    # HfArgumentParser reads the types in this order.
-    report_to: None | str | list[str] = field(  # noqa: RUF036
-        default="tensorboard" if find_spec("tensorboard") else "none",
-        metadata={"help": "tensorboard, wandb, ..., all or none (default: tensorboard where it is installed)"},
-    )
-    check_batch: bool = field(
-        default=False, metadata={"help": "run one batch, print its shapes, supervised tokens, loss and memory, stop"}
-    )
-    logging_dir: str | None = field(default=None, metadata={"help": "folder of TensorBoard's logs"})
-    augment: bool = field(
-        default=False,
-        metadata={"help": "change the training scans at random, never left for right (needs the extra 'augment')"},
-    )
-    augment_strength: float = field(default=1.0, metadata={"help": "how much they change: above 0, at most 2"})
-
-    def __post_init__(self):
-        if self.output_dir is None:
-            raise ValueError("expected --output_dir FOLDER")
-        self.remove_unused_columns = False  # the transform needs the row's columns, none of which a model takes
-        if self.dataloader_persistent_workers is None:
-            self.dataloader_persistent_workers = self.dataloader_num_workers > 0
-        super().__post_init__()
-        if self.n_gpu > 1:
-            raise ValueError(
-                f"expected one process a GPU, found one process with {self.n_gpu} GPUs (DataParallel). "
-                f"Start with: accelerate launch --num_processes {self.n_gpu} recipes/train.py ..., or set "
-                "CUDA_VISIBLE_DEVICES to one GPU"
-            )
 
 
 @dataclass

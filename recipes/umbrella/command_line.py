@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from transformers import HfArgumentParser
 
-from umbrella.arguments import TrainArguments
+from umbrella.training_arguments import TrainArguments
 
 # The training guide's spellings → today's flags.
 GUIDE_SPELLINGS = {

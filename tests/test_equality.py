@@ -1,4 +1,4 @@
-"""Claims about several processes: the same gradients and losses as one process, every row once, whatever the rows hold.
+"""Claims about several processes: gradients and losses as of one process, every row once, whatever the rows hold.
 
 Rows without a scan, with one and with five come to the processes in one step.
 """

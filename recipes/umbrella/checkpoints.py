@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints, sort_checkpoints
 
@@ -80,6 +81,14 @@ class CheckpointTrainer(GuardedPush):
         else:
             super()._load_best_model()
 
+    def _issue_warnings_after_load(self, load_result):
+        missing = set(load_result.missing_keys) - set(self.model.all_tied_weights_keys)
+        if missing or load_result.unexpected_keys:
+            raise ValueError(
+                f"expected a checkpoint of this model, found one without {sorted(missing)[:3]} and with the unknown "
+                f"{sorted(load_result.unexpected_keys)[:3]}. Load model and checkpoint from one run."
+            )
+
     # ---------------------------------------------------------------------------------------------- checkpoints
 
     def _save_checkpoint(self, model, trial):
@@ -91,7 +100,7 @@ class CheckpointTrainer(GuardedPush):
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
             super()._save_checkpoint(model, trial)
-        except (OSError, RuntimeError) as error:  # torch's and safetensors' writers raise both
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer raises the second
             raise OSError(_explain_failed_save(folder, error)) from error
         finally:
             self.args.save_total_limit = limit

@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from safetensors.torch import save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 
 from umbrella.base_model import BaseModel, describe_base, read_base
@@ -104,7 +105,13 @@ def _reload(built, auto_class: type, from_pretrained_kwargs: dict):
     if not from_pretrained_kwargs:
         return built
     with TemporaryDirectory() as folder:
-        built.save_pretrained(folder)
+        if isinstance(built, PreTrainedModel):  # whose save_pretrained writes on the first of several processes only
+            weights = {name: parameter.detach() for name, parameter in built.named_parameters()}
+            save_file(weights, f"{folder}/model.safetensors")
+            built.config.save_pretrained(folder)
+            built.generation_config.save_pretrained(folder)
+        else:
+            built.save_pretrained(folder)
         return auto_class.from_pretrained(folder, **from_pretrained_kwargs)
 
 

@@ -83,7 +83,9 @@ def _earlier_run(arguments: TrainArguments) -> Path | None:
     resume = arguments.resume_from_checkpoint
     if resume is None:
         return None
-    run = Path(arguments.output_dir) if resume.lower() == "true" else Path(resume).parent
+    if resume.lower() != "true":
+        return Path(resume).parent
+    run = Path(arguments.output_dir)
     return run if any(run.glob("checkpoint-*")) else None
 
 
@@ -100,6 +102,7 @@ def _find_unreadable(
         for rows in splits.values():
             check_scans(rows)
         return []
+    splits = {name: rows.with_format(None).select_columns(["images", "source"]) for name, rows in splits.items()}
     places = {_identify(splits, place): place for place in list_scans(splits)}
     for scan in recorded:
         if places.pop((scan.path, scan.modality), None) is None:
@@ -133,18 +136,17 @@ def _read_all(
     )
     reasons = dict(tqdm(loader, total=len(scans), desc="reading every scan", unit="scan"))
     return [
-        Unreadable(path, splits[place.split].with_format(None)[place.row]["source"], reasons[i], modality)
+        Unreadable(path, splits[place.split][place.row]["source"], reasons[i], modality)
         for i, ((path, modality), place) in enumerate(places.items())
         if reasons[i]
     ]
 
 
 class _Scans(TorchDataset):
-    """Number → (number, why the scan at that place cannot be read, None where it can)."""
+    """Number → (number, why the scan at that place cannot be read; None where it can)."""
 
     def __init__(self, splits: Mapping[str, Dataset], places: list[Place], transform: ConversationTransform):
-        self.splits = {name: rows.with_format(None) for name, rows in splits.items()}
-        self.places, self.transform = places, transform
+        self.splits, self.places, self.transform = splits, places, transform
 
     def __len__(self) -> int:
         return len(self.places)
@@ -163,7 +165,7 @@ def _as_it_is(finding: tuple) -> tuple:
 
 
 def _identify(splits: Mapping[str, Dataset], place: Place) -> tuple[str, str]:
-    row = splits[place.split].with_format(None)[place.row]
+    row = splits[place.split][place.row]
     return _name_scan(row["images"][place.number], row["source"], place.number)
 
 

@@ -112,6 +112,9 @@ BAD_FLAGS = {
         "--reference_text",
         "A {reference_label}:",
     ): r"expected --reference_label too, found none",
+    (
+        *("--reference", "a.nii", "--reference_label", "male", "--reference_text", "A:", "--reference_reply", "B"),
+    ): r"--reference_label male: expected {reference_label} in .* found it in neither",
     ("--question", "<|im_end|>"): r"the question: .* found the control token '<\|im_end\|>'",
     ("--max_length", 20): r"expected at most max_length=20 tokens, found \d+ .* Set --max_length to \d+",
     ("--max_new_tokens", 0): r"--max_new_tokens: expected at least 1, found 0",

@@ -174,6 +174,12 @@ class PredictArguments:
                 raise ValueError(f"--{name} {value}: expected --reference SCAN too, found none")
             if value is not None and "{reference_label}" in value and self.reference_label is None:
                 raise ValueError(f"--{name} {value!r}: expected --reference_label too, found none")
+        own = [text for text in (self.reference_text, self.reference_reply) if text is not None]
+        if self.reference_label is not None and len(own) == 2 and "{reference_label}" not in "".join(own):
+            raise ValueError(
+                f"--reference_label {self.reference_label}: expected {{reference_label}} in --reference_text or "
+                "--reference_reply, found it in neither"
+            )
         if self.max_new_tokens < 1:
             raise ValueError(f"--max_new_tokens: expected at least 1, found {self.max_new_tokens}")
 

@@ -90,7 +90,7 @@ def test_failure_of_the_main_process_ends_the_job_within_seconds(tmp_path):
     seconds = time.time() - max(float(line.split()[1]) for line in done.stdout.splitlines())
     assert done.returncode != 0
     assert "error: no such data" in done.stderr
-    assert seconds < 15
+    assert seconds < 60  # a few, on a machine that is not busy; otherwise it would be days
 
 
 @pytest.mark.slow

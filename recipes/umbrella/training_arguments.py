@@ -73,9 +73,19 @@ class TrainArguments(TrainingArguments):
     )
     augment_strength: float = field(default=1.0, metadata={"help": "how much they change: above 0, at most 2"})
 
+    max_unreadable: int = field(
+        default=0,
+        metadata={
+            "help": "read every scan before training, and leave out the rows of at most so many that cannot be read "
+            "(default: none may be unreadable, only headers are read)"
+        },
+    )
+
     def __post_init__(self):
         if self.output_dir is None:
             raise ValueError("expected --output_dir FOLDER")
+        if self.max_unreadable < 0:
+            raise ValueError(f"--max_unreadable: expected at least 0, found {self.max_unreadable}")
         self.remove_unused_columns = False  # the transform needs the row's columns, none of which a model takes
         if self.dataloader_persistent_workers is None:
             self.dataloader_persistent_workers = self.dataloader_num_workers > 0

@@ -21,14 +21,14 @@ def main():
     model_args, export_args = parse_arguments((ModelArguments, ExportArguments))
     name = model_args.model_name_or_path
     output_dir = check_export_dir(export_args.output_dir)
-    base_names = read_base_names(name, export_args.base_model)
+    base_names = read_base_names(name, export_args.names_of)
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(name)
     recipe = None if name == TINY else load_recipe(name)
     if recipe is None:
         print(f"note: {name} has no umbrella_recipe.json: the export has none either", file=sys.stderr)
-    model = load_model(name)
+    model = load_model(name, base_model=model_args.base_model)
 
     # ------------------------------------------------------------------------------------------------ save
     export_model(model, processor, recipe, output_dir, export_args.dtype, base_names)

@@ -64,14 +64,14 @@ def write_as_published(folder):
 def test_names_of_the_base_model_are_taken_where_they_are_known(call, tmp_path):
     published = write_as_published(tmp_path / "base")
     save_run(tmp_path / "run", tmp_path / "base")
-    call(export, "--model_name_or_path", "run", "--output_dir", "named", "--base_model", "base")
+    call(export, "--model_name_or_path", "run", "--output_dir", "named", "--names_of", "base")
     exported = load_file(tmp_path / "named" / WEIGHTS)
     assert exported.keys() == published.keys()
     assert all(torch.equal(exported[name], published[name]) for name in published)
     loaded = load_model(tmp_path / "named").state_dict()
     assert all(torch.equal(value, loaded[name]) for name, value in load_model(tmp_path / "base").state_dict().items())
-    with pytest.raises(SystemExit, match=r"--base_model lab/none: .* hf download lab/none"):
-        call(export, "--model_name_or_path", "run", "--output_dir", "other", "--base_model", "lab/none")
+    with pytest.raises(SystemExit, match=r"--names_of lab/none: .* hf download lab/none"):
+        call(export, "--model_name_or_path", "run", "--output_dir", "other", "--names_of", "lab/none")
 
 
 def test_another_number_type(call, tmp_path):

@@ -29,10 +29,10 @@ def make_constant(path):
     path.write_bytes(whole[:352] + bytes(len(whole) - 352))
 
 
-def leave_out(folder, most, cache=None, **options):
+def leave_out(folder, most, cache=None, checkpoint=None, **options):
     arguments = TrainArguments(output_dir=str(folder.parent / "run"), max_unreadable=most, report_to="none", **options)
     transform = ConversationTransform(build_tiny_processor(), volume_cache=cache)
-    return leave_out_unreadable(load_umbrella(str(folder)), transform, arguments)
+    return leave_out_unreadable(load_umbrella(str(folder)), transform, arguments, checkpoint)
 
 
 def test_rows_are_left_out_counted_and_listed(folder, capsys):
@@ -95,20 +95,20 @@ def begun(folder):
     return folder
 
 
-@pytest.mark.parametrize("resume", ["true", "run/checkpoint-1"])
-def test_a_run_that_goes_on_leaves_out_the_same_rows(begun, tmp_path, monkeypatch, resume):
+def test_a_run_that_goes_on_leaves_out_the_same_rows(begun, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     expected = leave_out(begun, most=2)
     for name in ("train_1_1.nii", "train_3_0.nii"):  # both can be read again
         (begun / name).write_bytes((begun / "train_0_0.nii").read_bytes())
-    splits, unreadable = leave_out(begun, 2, resume_from_checkpoint=resume)
+    splits, unreadable = leave_out(begun, 2, checkpoint="run/checkpoint-1")
     assert unreadable == expected[1]
     assert splits["train"]["task_id"] == expected[0]["train"]["task_id"]
     assert leave_out(begun, most=2)[1] == []  # a new run takes them
 
 
-def test_a_run_that_goes_on_with_other_scans_is_stopped(begun):
-    go_on = {"resume_from_checkpoint": "true"}
+def test_a_run_that_goes_on_with_other_scans_is_stopped(begun, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    go_on = {"checkpoint": "run/checkpoint-1"}
     with pytest.raises(ValueError, match=r"--max_unreadable 0: expected at least 2, .* Set --max_unreadable 2"):
         leave_out(begun, 0, **go_on)
     whole = (begun / "validation_0_0.nii").read_bytes()

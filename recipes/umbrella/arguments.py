@@ -200,7 +200,7 @@ class ExportArguments:
             "choices": ["bfloat16", "float16", "float32"],
         },
     )
-    base_model: str | None = field(
+    names_of: str | None = field(
         default=None,
         metadata={"help": "the published model whose names the weights get (default: the one that run.json names)"},
     )

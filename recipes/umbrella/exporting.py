@@ -54,18 +54,18 @@ def export_model(
         recipe.save(output_dir)
 
 
-def read_base_names(run: str, base_model: str | None) -> set[str]:
-    """The weights' names of the published model that `run` was trained from: of `base_model`, else of the one that
+def read_base_names(run: str, names_of: str | None) -> set[str]:
+    """The weights' names of the published model that `run` was trained from: of `names_of`, else of the one that
     run.json names. Empty where it is not known, or not on this machine.
 
-    Raises ValueError where `base_model` is named and has no safetensors here.
+    Raises ValueError where `names_of` is given and has no safetensors here.
     """
-    base = base_model or _find_base(Path(run))
+    base = names_of or _find_base(Path(run))
     names = set() if base is None else _read_names(base)
-    if base_model is not None and not names:
+    if names_of is not None and not names:
         raise ValueError(
-            f"--base_model {base_model}: expected a model's folder, or a model of the Hub that has been fetched; "
-            f"found no safetensors of it on this machine. Fetch it with: hf download {base_model}"
+            f"--names_of {names_of}: expected a model's folder, or a model of the Hub that has been fetched; "
+            f"found no safetensors of it on this machine. Fetch it with: hf download {names_of}"
         )
     return names
 

@@ -9,9 +9,10 @@ The YAML's values are flags; flags on the command line win. `--check_batch` runs
 
 import os
 
-from transformers import set_seed
+from transformers import EarlyStoppingCallback, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
+from umbrella.answer_check import AnswerCheck, settle_best_metric
 from umbrella.arguments import DataArguments, ModelArguments
 from umbrella.augmentation import Augmentation, SetEpoch
 from umbrella.batch_check import check_batch
@@ -62,12 +63,21 @@ def main():
     for rows in filter(None, (train_rows, eval_rows)):
         check_texts(rows, transform.encoder)
     train_rows.set_transform(transform)
+    answer_check = None
     if eval_rows is not None:
         eval_rows.set_transform(ConversationTransform(processor, **options))
+        asked = {"n_rows": training_args.eval_answers, "seed": training_args.seed}
+        answer_check = AnswerCheck(
+            eval_rows, processor, options, **asked, batch_size=training_args.per_device_eval_batch_size
+        )
+        settle_best_metric(training_args, answer_check.metrics)
     model = load_model(model_args.model_name_or_path, seed=training_args.seed)
     check_fits(model, processor, recipe.image_size)
 
     # ------------------------------------------------------------------------------------------------ train
+    callbacks = [SaveRecipe(recipe), *([SetEpoch(augmentation)] if augmentation else [])]
+    if training_args.early_stopping_patience:
+        callbacks.append(EarlyStoppingCallback(training_args.early_stopping_patience))
     trainer = ConversationTrainer(
         model=model,
         args=training_args,
@@ -75,7 +85,8 @@ def main():
         train_dataset=train_rows,
         eval_dataset=eval_rows,
         processing_class=processor,
-        callbacks=[SaveRecipe(recipe), *([SetEpoch(augmentation)] if augmentation else [])],
+        callbacks=callbacks,
+        answer_check=answer_check,
     )
     if training_args.check_batch:
         check_batch(trainer)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
+from umbrella.collator import without_names
 from umbrella.conversations import IGNORE_INDEX
-from umbrella.trainer import without_names
 
 
 def check_batch(trainer) -> None:

@@ -4,14 +4,15 @@ are grouped by length though a transform is set."""
 import torch
 from transformers import TrainerCallback
 
+from umbrella.answer_check import AnswerCheckTrainer
+from umbrella.collator import without_names
 from umbrella.hub.guarded_push import GuardedPush
 from umbrella.length_batches import LengthGroupedOrder, read_lengths
 from umbrella.recipe import Recipe
+from umbrella.tracking import PrivateTracking
 
-NAMES = ("task_ids", "metadata")
 
-
-class ConversationTrainer(GuardedPush):
+class ConversationTrainer(AnswerCheckTrainer, PrivateTracking, GuardedPush):
     """A Trainer for batches of `ConversationCollator(keep_metadata=True)`.
 
     Raises FloatingPointError, naming the rows, when a training loss is nan or infinite.
@@ -49,11 +50,6 @@ class ConversationTrainer(GuardedPush):
 
     def prediction_step(self, model, inputs, *args, **kwargs):
         return super().prediction_step(model, without_names(inputs), *args, **kwargs)
-
-
-def without_names(inputs: dict) -> dict:
-    """A batch without what tells its rows' names: as a model takes it."""
-    return {key: value for key, value in inputs.items() if key not in NAMES}
 
 
 class SaveRecipe(TrainerCallback):

@@ -183,6 +183,16 @@ def test_a_model_that_does_not_learn_is_stopped(call, small_data, tmp_path):
     assert state["best_metric"] == state["log_history"][0]["eval_loss"]
 
 
+def test_a_resumed_run_goes_on_counting(call, small_data, tmp_path, monkeypatch):
+    """The best evaluation is the first. The third without a better one is that of step 4."""
+    rounds = iter([0.5, 0.25, 0.25, 0.25, 0.25, 0.25])
+    monkeypatch.setattr(AnswerCheck, "__call__", lambda self, model: {"accuracy": next(rounds), "unparseable": 0.0})
+    flags = (*EVERY_STEP, "--save_strategy", "steps", "--save_steps", 1, "--early_stopping_patience", 3)
+    for more in (("--max_steps", 2), ("--max_steps", 50, "--resume_from_checkpoint", "true")):
+        call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, *flags, *more)
+    assert json.loads((tmp_path / "run/trainer_state.json").read_text())["global_step"] == 4
+
+
 def settle(metrics, **options):
     args = TrainArguments(output_dir="run", report_to="none", eval_strategy="steps", save_strategy="steps", **options)
     args.eval_steps = args.save_steps

@@ -57,12 +57,15 @@ def check_keys(flags: Sequence[str]) -> None:
 
 
 def check_trackers(report_to: Sequence[str]) -> None:
-    """Raises ValueError that tells what to install for a tracker that is not."""
+    """Raises ValueError that tells what to install for a tracker that is not; warns of those that are sent paths."""
     for name, is_available in (("tensorboard", is_tensorboard_available), ("wandb", is_wandb_available)):
         if name in report_to and not is_available():
             raise ValueError(
                 f'--report_to {name}: expected the package {name}, found none. Install it: pip install -e ".[{name}]"'
             )
+    others = sorted(set(report_to) - {"tensorboard", "wandb"})
+    if others:
+        logger.warning("--report_to %s: these are sent all arguments, paths included", " ".join(others))
 
 
 class PrivateTracking(Trainer):
@@ -93,6 +96,7 @@ class PrivateWandbCallback(WandbCallback):
         if not state.is_world_process_zero:
             return
         if self._wandb.run is None:
+            os.environ["WANDB_ERROR_REPORTING"] = "false"  # of wandb's own errors, with paths
             self._wandb.init(
                 project=os.environ.get("WANDB_PROJECT", "huggingface"),
                 name=Path(args.run_name).name if args.run_name else None,

@@ -78,6 +78,7 @@ class TrainArguments(TrainingArguments):
             if self.eval_strategy == "no":
                 raise ValueError("--early_stopping_patience: expected --eval_strategy steps or epoch, found no")
             self.load_best_model_at_end = True
+            self.restore_callback_states_from_checkpoint = True  # a resumed run goes on counting
         stated = self.metric_for_best_model
         # transformers fills in "loss"; `settle_best_metric` does better once the rows are known.
         self.best_metric_suits_task = stated is None and (self.load_best_model_at_end or self.save_strategy == "best")

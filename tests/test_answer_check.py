@@ -144,6 +144,13 @@ def test_numbers_give_their_mean_absolute_error_and_what_is_unparseable_the_larg
     assert check(load_model("tiny", seed=0)) == {"mae": 60 / 8, "unparseable": 1 / 8}
 
 
+def test_numbers_need_scikit_learn_and_say_so_before_training(data, monkeypatch):
+    set_labels(data, "validation", [str(20 + i) for i in range(8)])
+    monkeypatch.setattr("umbrella.answer_check.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"--eval_answers: expected scikit-learn.*\[eval\].* --eval_answers 0"):
+        build_check(data)
+
+
 def test_labels_give_the_share_of_right_answers(data, monkeypatch):
     set_labels(data, "validation", ["male", "female"] * 4)
     check = build_check(data, batch_size=8)

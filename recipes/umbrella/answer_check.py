@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -35,13 +36,18 @@ class AnswerCheck:
         n_rows: the most rows asked, drawn by `seed`.
         batch_size: rows answered at once in each process.
 
-    `metrics` names what a call returns: see `Task`.
+    `metrics` names what a call returns: see `Task`. Raises ValueError where a package that scores is missing.
     """
 
     def __init__(self, rows: Dataset, processor, options: dict, n_rows: int, seed: int, batch_size: int):
         rows = rows.with_format(None)
         rows = rows.select([i for i, entry in enumerate(rows["metadata"]) if entry["subject_label"] is not None])
         self.task = find_task_of_answers(rows) if n_rows and len(rows) else Task("text")
+        if self.task.name == "regression" and find_spec("sklearn") is None:
+            raise ValueError(
+                "--eval_answers: expected scikit-learn, which scores numbers; found none. Install it: pip install -e "
+                '".[eval]", or ask nothing: --eval_answers 0'
+            )
         self.metrics = self.task.metrics
         drawn = random.Random(seed).sample(range(len(rows)), min(n_rows, len(rows)))
         self.rows = rows.select(sorted(drawn))

@@ -11,8 +11,9 @@ Exit codes: 0 done, 1 an error, 2 a flag that does not exist, 75 told to end (SI
 
 import os
 
-from transformers import set_seed
+from transformers import EarlyStoppingCallback, set_seed
 
+from umbrella.answer_check import AnswerCheck, settle_best_metric
 from umbrella.arguments import DataArguments, ModelArguments
 from umbrella.augmentation import Augmentation, SetEpoch
 from umbrella.batch_check import check_batch
@@ -73,12 +74,19 @@ def main():
     train_rows, eval_rows = used["train"], used.get("validation")
     check_enough_rows(len(train_rows), training_args.world_size)
     train_rows.set_transform(ConversationTransform(processor, **options, augment=augmentation))
+    answer_check = None
     if eval_rows is not None:
         eval_rows.set_transform(transform)
+        n_answers, batch_size = training_args.eval_answers, training_args.per_device_eval_batch_size
+        answer_check = AnswerCheck(eval_rows, processor, options, n_answers, training_args.seed, batch_size)
+        settle_best_metric(training_args, answer_check.metrics)
     model, base = load_for_training(model_args.model_name_or_path, training_args)
     check_fits(model, processor, recipe.image_size)
 
     # ------------------------------------------------------------------------------------------------ train
+    callbacks = [SetEpoch(augmentation)] if augmentation else []
+    if training_args.early_stopping_patience:
+        callbacks.append(EarlyStoppingCallback(training_args.early_stopping_patience))
     trainer = ConversationTrainer(
         model=model,
         args=training_args,
@@ -86,10 +94,11 @@ def main():
         train_dataset=train_rows,
         eval_dataset=eval_rows,
         processing_class=processor,
-        callbacks=[SetEpoch(augmentation)] if augmentation else [],
+        callbacks=callbacks,
         blank=transform.blank_example(),
         recipe=recipe,
         base=base,
+        answer_check=answer_check,
     )
     if training_args.check_batch:
         with explain_out_of_memory(training_args, data_args):

@@ -95,6 +95,7 @@ def test_only_the_answer_is_on_stdout_and_a_missing_recipe_is_told(monkeypatch, 
     scan, model = str(tmp_path / "a.nii"), str(tmp_path / "bare")
     argv = ["predict.py", "--model_name_or_path", model, "--image", scan, "--question", QUESTION]
     monkeypatch.setattr("sys.argv", [*argv, "--reference", scan, "--max_new_tokens", "3"])
+    capsys.readouterr()  # saving the model has printed
     predict.main()
     out, err = capsys.readouterr()
     assert out.count("\n") == 1

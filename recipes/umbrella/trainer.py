@@ -6,17 +6,17 @@ import signal
 import torch
 
 from umbrella.adapters import is_adapted
+from umbrella.answer_check import AnswerCheckTrainer
 from umbrella.blank_rows import FilledRows, add_blank_scan, token_keys
 from umbrella.checkpoints import CheckpointTrainer
-from umbrella.collator import ConversationCollator
+from umbrella.collator import ConversationCollator, without_names
 from umbrella.row_order import RowOrder, read_lengths
 from umbrella.run_speed import MeasuredTrainer
 from umbrella.token_loss import supervised_loss, takes_logits_to_keep
+from umbrella.tracking import PrivateTracking
 
-NAMES = ("task_ids", "metadata")
 
-
-class ConversationTrainer(MeasuredTrainer, CheckpointTrainer):
+class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, CheckpointTrainer):
     """A Trainer for batches of `ConversationCollator(keep_metadata=True)`.
 
     Args:
@@ -102,11 +102,6 @@ class ConversationTrainer(MeasuredTrainer, CheckpointTrainer):
         if (self.blank_batch.keys() - token_keys(self.blank_batch)) & inputs.keys():
             return inputs
         return add_blank_scan(inputs, self._prepare_inputs(self.blank_batch), self.data_collator.fill)
-
-
-def without_names(inputs: dict) -> dict:
-    """A batch without what tells its rows' names: as a model takes it."""
-    return {key: value for key, value in inputs.items() if key not in NAMES}
 
 
 class _DeafToSigterm:

@@ -109,6 +109,25 @@ def test_lora_trains_adapters_and_the_named_part_and_is_merged_when_loaded(run, 
     assert all("proj" in name for name in changed)
 
 
+def test_merged_adapters_are_a_whole_model_for_any_reader(run, tmp_path):
+    for name, flags in (("adapters", ()), ("merged", ("--merge_lora", "true"))):
+        run(name, "--train", "projector,lora", *flags)
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged")
+    assert not list((tmp_path / "merged").glob("adapter*")) and not (tmp_path / "merged/base_model.json").exists()
+    expected = load_model(tmp_path / "adapters").state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
+    with pytest.raises(SystemExit):
+        run("other", "--train", "projector", "--merge_lora", "true")
+
+
+def test_four_bits_name_the_extra_that_they_need(run, monkeypatch):
+    monkeypatch.setattr("umbrella.extras.find_spec", lambda package: None)
+    with pytest.raises(SystemExit, match=r"--load_in_4bit: .*bitsandbytes, found none.*\[qlora\]"):
+        run("run", "--train", "lora", "--load_in_4bit", "true")
+    with pytest.raises(SystemExit, match=r"--train lora: .*peft, found none.*\[peft\]"):
+        run("run", "--train", "lora")
+
+
 def test_a_run_of_a_part_goes_on_from_its_checkpoint(run, tmp_path):
     for train_parts in ("projector", "lora"):
         name, flags = train_parts, ("--train", train_parts, "--lr_scheduler_type", "constant", "--lora_dropout", 0.1)

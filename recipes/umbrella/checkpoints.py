@@ -16,6 +16,7 @@ from transformers.trainer_utils import rotate_checkpoints, sort_checkpoints
 
 from umbrella.adapters import is_adapted
 from umbrella.base_model import BaseModel
+from umbrella.exporting import merge_adapters
 from umbrella.hub.guarded_push import GuardedPush
 from umbrella.recipe import Recipe
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
@@ -46,6 +47,8 @@ class CheckpointTrainer(GuardedPush):
     def save_model(self, output_dir=None, _internal_call=False):
         if self.base is None or is_adapted(self.model):
             super().save_model(output_dir, _internal_call)
+            if self.args.merge_lora and not _internal_call and self.args.should_save:
+                merge_adapters(Path(output_dir or self.args.output_dir), self.processing_class, self.recipe)
             return
         state = collect_trained(self.model)
         folder = output_dir or self.args.output_dir

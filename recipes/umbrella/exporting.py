@@ -13,9 +13,12 @@ from safetensors import safe_open
 from transformers import PreTrainedModel, ProcessorMixin
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import PrefixChange, revert_weight_conversion
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
 
+from umbrella.base_model import FILE_NAME as BASE_FILE
 from umbrella.hub.cards import find_base_model
+from umbrella.modeling import load_model
 from umbrella.recipe import Recipe
 
 
@@ -52,6 +55,15 @@ def export_model(
     processor.save_pretrained(output_dir)
     if recipe is not None:
         recipe.save(output_dir)
+
+
+def merge_adapters(folder: Path, processor: ProcessorMixin, recipe: Recipe) -> None:
+    """Make of a folder of adapters one of the whole model. It is put together on the CPU, by one process alone."""
+    unset_hf_deepspeed_config()  # ZeRO-3 would spread what is loaded over processes that do not load it
+    model = load_model(folder)
+    export_model(model, processor, recipe, folder)
+    for path in (folder / BASE_FILE, *folder.glob("adapter_*")):
+        path.unlink()
 
 
 def read_base_names(run: str, names_of: str | None) -> set[str]:

@@ -106,6 +106,10 @@ class TrainArguments(TrainingArguments):
             )
         if self.fp16 and self.use_cpu:
             raise ValueError("--fp16: expected a GPU, found --use_cpu true; on a CPU train with --bf16 or in float32")
+        if self.merge_lora and self.push_to_hub:
+            raise ValueError(
+                "--merge_lora: expected no --push_to_hub, which pushes adapters; use push_to_hub.py model"
+            )
         if self.merge_lora and "lora" not in self.train.split(","):
             raise ValueError(f"--merge_lora: expected --train lora, found --train {self.train}: there are no adapters")
         super().__post_init__()

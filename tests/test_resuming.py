@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 import train
@@ -217,6 +218,15 @@ def wait_for_checkpoint(folder, process, after=0):
     assert process.poll() is None, "it came to its end before it was killed: raise --max_steps"
 
 
+def kill(process):
+    """All of it at once: torchrun's processes have groups of their own."""
+    everyone = [*psutil.Process(process.pid).children(recursive=True), process]
+    for one in everyone:
+        one.kill()
+    psutil.wait_procs(everyone[:-1])
+    process.wait()
+
+
 def last_step(folder):
     return int(find_whole_checkpoint(folder).split("-")[-1])
 
@@ -229,8 +239,7 @@ def test_killed_and_told_to_end_a_run_comes_to_the_same_weights(run, small_data,
     command += [*flags, "--resume_from_checkpoint", "auto"]
     killed = start(command, tmp_path)
     wait_for_checkpoint(tmp_path / "run", killed)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
+    kill(killed)
     step = last_step(tmp_path / "run")
     told = start(command, tmp_path)
     wait_for_checkpoint(tmp_path / "run", told, after=step)
@@ -259,9 +268,7 @@ def test_two_processes_of_zero2_go_on_to_the_same_weights(parts, small_data, tmp
     resumed = [*torchrun, "--output_dir", "run", "--resume_from_checkpoint", "auto"]
     killed = start(resumed, tmp_path)
     wait_for_checkpoint(tmp_path / "run", killed)
-    os.killpg(killed.pid, signal.SIGKILL)
-    subprocess.run(["pkill", "-9", "-f", str(tmp_path)], check=False)  # torchrun's children have groups of their own
-    killed.wait()
+    kill(killed)
     step = last_step(tmp_path / "run")
 
     # As Slurm starts and ends them: each rank by itself, of which only one is told to end.

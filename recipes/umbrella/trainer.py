@@ -2,6 +2,7 @@
 the step's supervised tokens for every model family, and a loss that is not finite stops the run."""
 
 import signal
+from collections.abc import Callable
 
 import torch
 
@@ -37,14 +38,17 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
 
     def get_train_dataloader(self):
         order = self._get_train_sampler()
-        loader = self._get_dataloader(
+        return self._get_dataloader(
             FilledRows(self.train_dataset, self.blank, max(len(order), len(self.train_dataset))),
             description="Training",
             batch_size=self._train_batch_size,
             sampler_fn=lambda _: order,
             is_training=True,
         )
-        loader.worker_init_fn = _DeafToSigterm(loader.worker_init_fn)
+
+    def _get_dataloader(self, *args, **kwargs):
+        loader = super()._get_dataloader(*args, **kwargs)
+        loader.base_dataloader.worker_init_fn = _DeafToSigterm(loader.worker_init_fn)
         return loader
 
     def _get_train_sampler(self, train_dataset=None):
@@ -107,9 +111,10 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
 class _DeafToSigterm:
     """What a DataLoader worker starts with. Slurm signals workers too, and their death would end the run unsaved."""
 
-    def __init__(self, start):
+    def __init__(self, start: Callable[[int], None] | None):
         self.start = start
 
     def __call__(self, worker_id: int) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        self.start(worker_id)
+        if self.start is not None:
+            self.start(worker_id)

@@ -254,6 +254,16 @@ def test_killed_and_told_to_end_a_run_comes_to_the_same_weights(run, small_data,
 
 
 @pytest.mark.slow
+def test_a_run_with_workers_ends_at_an_error(small_data, tmp_path):
+    command = [sys.executable, ROOT / "recipes/train.py", "--json_dir", small_data, "--output_dir", "run", *FLAGS]
+    flags = ["--dataloader_num_workers", 2, "--learning_rate", "1e30", "--max_grad_norm", 0, "--max_steps", 8]
+    failed = start([*command, *flags], tmp_path)
+    out = failed.communicate(timeout=60)[0]
+    assert failed.returncode == 1
+    assert "expected a finite loss" in out
+
+
+@pytest.mark.slow
 @pytest.mark.xdist_group("deepspeed")
 @pytest.mark.parametrize("parts", ["all", "projector"])
 def test_two_processes_of_zero2_go_on_to_the_same_weights(parts, small_data, tmp_path):

@@ -1,9 +1,6 @@
 """transformers' Trainer with what it lacks here: rows have names and are seen once each, their loss is the mean over
 the step's supervised tokens for every model family, and a loss that is not finite stops the run."""
 
-import signal
-from collections.abc import Callable
-
 import torch
 
 from umbrella.adapters import is_adapted
@@ -15,6 +12,7 @@ from umbrella.row_order import RowOrder, read_lengths
 from umbrella.run_speed import MeasuredTrainer
 from umbrella.token_loss import supervised_loss, takes_logits_to_keep
 from umbrella.tracking import PrivateTracking
+from umbrella.worker_signals import outlive_sigterm
 
 
 class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, CheckpointTrainer):
@@ -48,7 +46,7 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
 
     def _get_dataloader(self, *args, **kwargs):
         loader = super()._get_dataloader(*args, **kwargs)
-        loader.base_dataloader.worker_init_fn = _DeafToSigterm(loader.worker_init_fn)
+        outlive_sigterm(loader)
         return loader
 
     def _get_train_sampler(self, train_dataset=None):
@@ -106,15 +104,3 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
         if (self.blank_batch.keys() - token_keys(self.blank_batch)) & inputs.keys():
             return inputs
         return add_blank_scan(inputs, self._prepare_inputs(self.blank_batch), self.data_collator.fill)
-
-
-class _DeafToSigterm:
-    """What a DataLoader worker starts with. Slurm signals workers too, and their death would end the run unsaved."""
-
-    def __init__(self, start: Callable[[int], None] | None):
-        self.start = start
-
-    def __call__(self, worker_id: int) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if self.start is not None:
-            self.start(worker_id)

@@ -219,7 +219,7 @@ LAUNCHERS = {
 @pytest.mark.xdist_group("deepspeed")
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_zero2_trains_two_cpu_processes_together(launcher, small_data, tmp_path):
-    flags = [*TRAIN, "--json_dir", small_data, "--output_dir", tmp_path / "run", *FAST]
+    flags = [*TRAIN, "--json_dir", small_data, "--output_dir", tmp_path / "run", *FAST, "--save_strategy", "epoch"]
     flags += ["--deepspeed", "ds_configs/zero2.json"] if launcher == "deepspeed" else []
     out = launch([BIN / LAUNCHERS[launcher][0], *LAUNCHERS[launcher][1:], *flags], ROOT)
     assert out.count("world size: 2") == 2
@@ -228,6 +228,7 @@ def test_zero2_trains_two_cpu_processes_together(launcher, small_data, tmp_path)
 
 ONE_BY_ONE = """
 import runpy, sys
+sys.path.insert(0, "recipes")
 names = sys.argv[1:]
 for name in names:
     sys.argv = ["recipes/train.py", *TRAIN[1:], "--output_dir", f"{FOLDER}/{name}", "--deepspeed", f"{FOLDER}/{name}.json"]

@@ -61,7 +61,7 @@ def main():
     volume_cache = open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb)
     prompts = CachingTransform(processor, views, add_generation_prompt=True, volume_cache=volume_cache, **options)
     answers = CachingTransform(processor, views, volume_cache=volume_cache, **options)
-    model = load_model(model_name).to(state.device)
+    model = load_model(model_name, base_model=model_args.base_model).to(state.device)
     check_fits(model, processor, recipe.image_size)
 
     # ------------------------------------------------------------------------------------------------ answers

@@ -5,12 +5,13 @@
     llava-hf/llava-1.5-7b-hf
 
 The YAML's values are flags; flags on the command line win. `--check_batch` runs one batch and stops.
+Exit codes: 0 done, 1 an error, 2 a flag that does not exist, 75 told to end (SIGTERM) and saved: start it again with
+--resume_from_checkpoint auto.
 """
 
 import os
 
 from transformers import set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
 from umbrella.arguments import DataArguments, ModelArguments
 from umbrella.augmentation import Augmentation, SetEpoch
@@ -18,12 +19,23 @@ from umbrella.batch_check import check_batch
 from umbrella.collator import ConversationCollator
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
-from umbrella.modeling import check_fits, load_model, load_processor
-from umbrella.preflight import check_output_dir, check_scans, check_texts, check_world_size
+from umbrella.modeling import check_fits, load_processor
+from umbrella.out_of_memory import explain_out_of_memory
+from umbrella.preflight import (
+    check_deepspeed,
+    check_enough_rows,
+    check_output_dir,
+    check_scans,
+    check_texts,
+    check_world_size,
+)
 from umbrella.recipe import asked_for, resolve_recipe
+from umbrella.resuming import check_belongs, choose_checkpoint
 from umbrella.run_record import write_run_record
+from umbrella.run_speed import to_table
 from umbrella.splits import load_splits, pick_split
-from umbrella.trainer import ConversationTrainer, SaveRecipe
+from umbrella.trained_model import describe_trained, load_for_training
+from umbrella.trainer import ConversationTrainer
 from umbrella.training_arguments import TrainArguments
 from umbrella.training_data import write_training_data
 from umbrella.transform import ConversationTransform
@@ -33,9 +45,12 @@ from umbrella.volume_cache import open_volume_cache
 def main():
     # ------------------------------------------------------------------------------------------------ arguments
     model_args, data_args, training_args = parse_arguments((ModelArguments, DataArguments, TrainArguments))
+    is_main = training_args.process_index == 0
     check_world_size(training_args.world_size)
-    resume = training_args.resume_from_checkpoint
-    check_output_dir(training_args.output_dir, resumes=resume is not None)
+    check_deepspeed(training_args)
+    asked = training_args.resume_from_checkpoint
+    check_output_dir(training_args.output_dir, resumes=asked is not None)
+    checkpoint = choose_checkpoint(asked, training_args.output_dir, say=print if is_main else lambda _: None)
     if training_args.logging_dir:
         os.environ["TENSORBOARD_LOGGING_DIR"] = training_args.logging_dir
     set_seed(training_args.seed)
@@ -44,8 +59,9 @@ def main():
     with training_args.main_process_first(local=False):
         splits = load_splits(data_args)
     train_rows = pick_split(splits, "train")
+    check_enough_rows(len(train_rows), training_args.world_size)
     eval_rows = pick_split(splits, "validation") if training_args.eval_strategy != "no" else None
-    if training_args.process_index == 0:
+    if is_main:
         for rows in filter(None, (train_rows, eval_rows)):
             check_scans(rows)
 
@@ -64,7 +80,7 @@ def main():
     train_rows.set_transform(transform)
     if eval_rows is not None:
         eval_rows.set_transform(ConversationTransform(processor, **options))
-    model = load_model(model_args.model_name_or_path, seed=training_args.seed)
+    model, base = load_for_training(model_args.model_name_or_path, training_args)
     check_fits(model, processor, recipe.image_size)
 
     # ------------------------------------------------------------------------------------------------ train
@@ -75,26 +91,34 @@ def main():
         train_dataset=train_rows,
         eval_dataset=eval_rows,
         processing_class=processor,
-        callbacks=[SaveRecipe(recipe), *([SetEpoch(augmentation)] if augmentation else [])],
+        callbacks=[SetEpoch(augmentation)] if augmentation else [],
+        blank=transform.blank_example(),
+        recipe=recipe,
+        base=base,
     )
     if training_args.check_batch:
-        check_batch(trainer)
+        with explain_out_of_memory(training_args, data_args):
+            check_batch(trainer)
         return
-    if trainer.is_world_process_zero():
+    if checkpoint is not None:
+        check_belongs(checkpoint, trainer)
+    if is_main:
+        print(describe_trained(model, base))
         seeds = {"seed": training_args.seed, "data_seed": training_args.data_seed}
         write_run_record(training_args.output_dir, splits, data_args.json_dir, seeds, training_args.world_size)
         write_training_data(training_args.output_dir, train_rows)
         recipe.save(training_args.output_dir)
-    if resume is not None and resume.lower() == "true":
-        resume = get_last_checkpoint(training_args.output_dir)
-    result = trainer.train(resume_from_checkpoint=resume)
+    with explain_out_of_memory(training_args, data_args):
+        result = trainer.train(resume_from_checkpoint=checkpoint)
 
     # ------------------------------------------------------------------------------------------------ save
+    measured = trainer.measure_run()
     trainer.log_metrics("train", result.metrics)
-    trainer.save_metrics("train", result.metrics)
+    trainer.save_metrics("train", result.metrics | measured)
     trainer.save_state()
     trainer.save_model()  # last, since it pushes what the folder holds when --push_to_hub is set
-    if trainer.is_world_process_zero():
+    if is_main:
+        print(to_table(measured))
         print(f"model, processor, recipe and run.json are in {training_args.output_dir}")
 
 

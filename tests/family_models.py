@@ -146,11 +146,11 @@ def build_model(name, processor):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = MODELS[name](processor)
-    with torch.no_grad():
-        for weights in model.parameters():
-            # At their usual start the weights are so small, Gemma 3's projector even zero, that the answer hardly
-            # depends on the image.
-            if weights.ndim > 1:
-                torch.nn.init.normal_(weights, std=0.1)
+        with torch.no_grad():
+            for weights in model.parameters():
+                # At their usual start the weights are so small, Gemma 3's projector even zero, that the answer hardly
+                # depends on the image.
+                if weights.ndim > 1:
+                    torch.nn.init.normal_(weights, std=0.1)
     model.set_attn_implementation("eager")
     return model.eval()

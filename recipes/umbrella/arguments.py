@@ -19,6 +19,10 @@ class ModelArguments:
         default="tiny",
         metadata={"help": "a folder, a model of the Hub, or 'tiny': a small LLaVA built here, without a network"},
     )
+    base_model: str | None = field(
+        default=None,
+        metadata={"help": "where the base of a checkpoint of trained weights or adapters lies now, if it was moved"},
+    )
 
 
 @dataclass

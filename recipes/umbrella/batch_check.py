@@ -1,13 +1,12 @@
 """One batch, looked at: shapes, what is supervised, loss and memory. For a person, before a long job."""
 
-import resource
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from umbrella.conversations import IGNORE_INDEX
+from umbrella.run_speed import peak_memory_gib
 from umbrella.trainer import without_names
 
 
@@ -21,12 +20,11 @@ def check_batch(trainer) -> None:
     for task_id, n in zip(batch["task_ids"], supervised, strict=True):
         print(f"row {task_id}: {n} supervised tokens")
     model = trainer.model.train()
-    loss = model(**inputs).loss
+    loss = trainer.compute_loss(model, batch)
     loss.backward()
     print(f"loss {loss.item():.4f}")
     if torch.cuda.is_available():
         print(f"peak GPU memory {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     with suppress(OSError):  # Trainer made the folder; the next call shall find none
         Path(trainer.args.output_dir).rmdir()
-    print(f"peak memory of the process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.2f} GiB")
+    print(f"peak memory of the process {peak_memory_gib():.2f} GiB")

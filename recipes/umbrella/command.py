@@ -1,24 +1,37 @@
 """How a recipe ends when something is wrong: with one sentence, not with a page of traceback."""
 
 import os
+import time
 from collections.abc import Callable
 
 # What users meet: unusable data, scans, models and flags (ValueError and its kinds), files (OSError), a missing extra
-# (ImportError), a loss of nan.
-EXPECTED = (ValueError, OSError, ImportError, FloatingPointError)
+# (ImportError), a loss of nan, a model that does not fit.
+EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
+SECONDS_FOR_RANK_0 = 10
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a recipe's `main`; what a user can mend ends it with one sentence and exit code 1.
 
+    Of several processes that meet the same problem the first one says it: the others wait until the launcher ends
+    them, and speak only where they are still there, for a problem of their own.
     UMBRELLA_TRACEBACK=1 in the environment shows where it came from instead.
     """
     try:
         main()
-    except EXPECTED as error:
-        if os.environ.get("UMBRELLA_TRACEBACK") == "1":
+    except (*EXPECTED, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.code, str):
+            raise
+        let_rank_0_speak()
+        if isinstance(error, SystemExit) or os.environ.get("UMBRELLA_TRACEBACK") == "1":
             raise
         raise SystemExit(f"error: {_last_words(error)}") from None
+
+
+def let_rank_0_speak() -> None:
+    """On other processes than the first, wait as long as a launcher takes to end them when the first has ended."""
+    if int(os.environ.get("RANK", "0")) > 0:
+        time.sleep(SECONDS_FOR_RANK_0)
 
 
 def _last_words(error: BaseException) -> str:

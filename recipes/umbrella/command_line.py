@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 from transformers import HfArgumentParser
 
+from umbrella.command import let_rank_0_speak
 from umbrella.training_arguments import TrainArguments
 
 # The training guide's spellings → today's flags.
@@ -21,6 +22,7 @@ GUIDE_SPELLINGS = {
 
 class _Parser(HfArgumentParser):
     def error(self, message: str):
+        let_rank_0_speak()
         # Hundreds of flags: argparse's usage text would bury the one sentence that matters.
         self.exit(2, f"{self.prog}: error: {message}\n(all flags: {self.prog} --help)\n")
 

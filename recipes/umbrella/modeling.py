@@ -19,23 +19,39 @@ from tempfile import TemporaryDirectory
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 
+from umbrella.base_model import BaseModel, describe_base, read_base
+from umbrella.extras import check_extra
+from umbrella.model_files import find_model_file
 from umbrella.tiny_llava import build_tiny_llava, build_tiny_processor
+from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
+from umbrella.trained_weights import load_trained
 from umbrella.transform import resolve_image_size
 
 TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
 GUIDE_KEYS = ("metadata", "task_ids", "num_images")  # in the guide's batch, and no model's
 
 
-def load_model(model_name_or_path: str = TINY, seed: int = 0, **from_pretrained_kwargs) -> PreTrainedModel:
+def load_model(
+    model_name_or_path: str = TINY, seed: int = 0, base_model: str | None = None, **from_pretrained_kwargs
+) -> PreTrainedModel:
     """Load an image-text-to-text model that also takes the guide's batch, in training and in evaluation of the loss.
 
+    A checkpoint that holds only trained weights or adapters is put together with its base model; adapters are merged.
+
     Args:
-        model_name_or_path: "tiny" (built offline), a folder written by `save_pretrained`, or a model of the Hub.
+        model_name_or_path: "tiny" (built offline), a folder written by `save_pretrained` or train.py, or a model of
+            the Hub.
         seed: of the weights of "tiny"; a loaded model has none to draw.
+        base_model: where the base model of such a checkpoint lies now. None: where it lay in training.
         from_pretrained_kwargs: `dtype`, `attn_implementation`, `device_map` and all else that `from_pretrained` takes.
 
-    Raises FileNotFoundError for a folder that does not exist, OSError for a name from which no such model loads.
+    Raises FileNotFoundError for a folder that does not exist, OSError for a name from which no such model loads,
+    ValueError for another base model than the checkpoint was trained on.
     """
+    _check_exists(model_name_or_path)
+    base = None if model_name_or_path == TINY else read_base(model_name_or_path)
+    if base is not None:
+        return _assemble(str(model_name_or_path), base, base_model, from_pretrained_kwargs)
     if model_name_or_path == TINY:
         model = _reload(build_tiny_llava(seed)[0].eval(), AutoModelForImageTextToText, from_pretrained_kwargs)
         model.name_or_path = TINY
@@ -48,6 +64,26 @@ def load_model(model_name_or_path: str = TINY, seed: int = 0, **from_pretrained_
     # Trainer, when it resumes or takes the best checkpoint, finds none of them and goes on with other weights.
     model._weight_conversions = []
     return model
+
+
+def _assemble(name: str, base: BaseModel, base_model: str | None, from_pretrained_kwargs: dict) -> PreTrainedModel:
+    """The base model with a checkpoint's trained weights in it, or with its adapters merged into it."""
+    place = base_model or base.name
+    found = describe_base(place, base.seed)
+    base.check(found, name)
+    if found.revision is not None:
+        from_pretrained_kwargs = {"revision": found.revision, **from_pretrained_kwargs}
+    model = load_model(place, base.seed or 0, **from_pretrained_kwargs)
+    trained = find_model_file(name, TRAINED_WEIGHTS)
+    if trained is not None:
+        load_trained(model, trained)
+    else:
+        check_extra("peft", f"{name}: a checkpoint of adapters", "peft")
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, name).merge_and_unload()
+    model.name_or_path = name
+    return model.eval()
 
 
 def load_processor(model_name_or_path: str = TINY, **from_pretrained_kwargs) -> ProcessorMixin:
@@ -74,13 +110,8 @@ def _reload(built, auto_class: type, from_pretrained_kwargs: dict):
 
 def _from_pretrained(auto_class: type, name: str | Path, **kwargs):
     """`auto_class.from_pretrained`, with its pages on a missing folder or model cut down to a sentence."""
+    _check_exists(name)
     path = Path(name).expanduser()
-    looks_like_a_path = path.is_absolute() or str(name).startswith((".", "~")) or len(path.parts) > 2
-    if looks_like_a_path and not path.is_dir():
-        raise FileNotFoundError(
-            f"model_name_or_path: expected a folder that save_pretrained wrote, a model of the Hub or 'tiny'; "
-            f"found no folder {str(path)!r}."
-        )
     try:
         return auto_class.from_pretrained(path if path.is_dir() else str(name), **kwargs)
     except (OSError, ValueError) as error:
@@ -88,6 +119,17 @@ def _from_pretrained(auto_class: type, name: str | Path, **kwargs):
             f"model_name_or_path: expected a folder that save_pretrained wrote, a model of the Hub or 'tiny'; "
             f"{str(name)!r} does not load ({str(error).splitlines()[0]})"
         ) from error
+
+
+def _check_exists(name: str | Path) -> None:
+    """Raise FileNotFoundError for what can only be a folder, and is none."""
+    path = Path(name).expanduser()
+    looks_like_a_path = path.is_absolute() or str(name).startswith((".", "~")) or len(path.parts) > 2
+    if looks_like_a_path and not path.is_dir():
+        raise FileNotFoundError(
+            f"model_name_or_path: expected a folder that save_pretrained wrote, a model of the Hub or 'tiny'; "
+            f"found no folder {str(path)!r}."
+        )
 
 
 def flatten_batch(batch: Mapping, image_token_id: int | None = None) -> dict:

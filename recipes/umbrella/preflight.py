@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from datasets import Dataset
+from transformers import TrainingArguments
 
 from umbrella.conversations import ConversationEncoder, ConversationError
 from umbrella.volumes import ScanError, check_header
@@ -23,6 +24,29 @@ def check_world_size(world_size: int) -> None:
             f"size of {world_size}. On a CPU start with torchrun, or accelerate launch --use_deepspeed, and with "
             "--use_cpu true."
         )
+
+
+def check_enough_rows(n_rows: int, world_size: int) -> None:
+    """Raise ValueError for fewer training rows than processes: some would never see one."""
+    if n_rows < world_size:
+        raise ValueError(
+            f"expected at least as many training rows as processes, found {n_rows} rows for {world_size} processes. "
+            "Start fewer processes."
+        )
+
+
+def check_deepspeed(args: TrainingArguments) -> None:
+    """Raise ValueError where a DeepSpeed config states other values than the flags come to; shows both."""
+    config = getattr(args, "hf_deepspeed_config", None)
+    if config is None or not config.mismatches:
+        return
+    pairs = "; ".join(line.removeprefix("- ds ").replace(" vs hf ", " against ") for line in config.mismatches)
+    product = args.world_size * args.per_device_train_batch_size * args.gradient_accumulation_steps
+    raise ValueError(
+        f"{args.deepspeed}: expected values that the flags come to, found {pairs}. {args.per_device_train_batch_size} "
+        f"rows a device × {args.gradient_accumulation_steps} accumulated × {args.world_size} processes are {product} "
+        'rows a step. Put "auto" there, or change the flags or the number of processes.'
+    )
 
 
 def check_output_dir(output_dir: str, resumes: bool) -> None:

@@ -6,9 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from transformers.utils import cached_file
-
 from umbrella.arguments import DataArguments
+from umbrella.model_files import find_model_file
 from umbrella.transform import resolve_image_size
 
 FILE_NAME = "umbrella_recipe.json"
@@ -38,18 +37,8 @@ class Recipe:
 
 def load_recipe(model_name_or_path: str) -> Recipe | None:
     """The recipe saved beside a model, in a folder or on the Hub; None for a model that has none."""
-    folder = Path(model_name_or_path)
-    path = folder / FILE_NAME
-    if not folder.is_dir() and not folder.is_absolute():
-        found = cached_file(
-            model_name_or_path,
-            FILE_NAME,
-            _raise_exceptions_for_gated_repo=False,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-        )
-        path = Path(found) if found else path
-    if not path.is_file():
+    path = find_model_file(model_name_or_path, FILE_NAME)
+    if path is None:
         return None
     return Recipe(**json.loads(path.read_text(encoding="utf-8")))
 

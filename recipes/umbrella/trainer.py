@@ -1,54 +1,107 @@
-"""transformers' Trainer with what it lacks here: rows have names, a loss that is not finite stops the run, and rows
-are grouped by length though a transform is set."""
+"""transformers' Trainer with what it lacks here: rows have names and are seen once each, their loss is the mean over
+the step's supervised tokens for every model family, and a loss that is not finite stops the run."""
+
+import signal
 
 import torch
-from transformers import TrainerCallback
 
-from umbrella.hub.guarded_push import GuardedPush
-from umbrella.length_batches import LengthGroupedOrder, read_lengths
-from umbrella.recipe import Recipe
+from umbrella.adapters import is_adapted
+from umbrella.blank_rows import FilledRows, add_blank_scan, token_keys
+from umbrella.checkpoints import CheckpointTrainer
+from umbrella.collator import ConversationCollator
+from umbrella.row_order import RowOrder, read_lengths
+from umbrella.run_speed import MeasuredTrainer
+from umbrella.token_loss import supervised_loss, takes_logits_to_keep
 
 NAMES = ("task_ids", "metadata")
 
 
-class ConversationTrainer(GuardedPush):
+class ConversationTrainer(MeasuredTrainer, CheckpointTrainer):
     """A Trainer for batches of `ConversationCollator(keep_metadata=True)`.
+
+    Args:
+        blank: the example of a blank row, see `umbrella.transform.ConversationTransform.blank_example`.
 
     Raises FloatingPointError, naming the rows, when a training loss is nan or infinite.
     """
+
+    def __init__(self, *args, data_collator: ConversationCollator, blank: dict, **kwargs):
+        super().__init__(*args, data_collator=data_collator, **kwargs)
+        self.blank = blank
+        self.blank_batch = without_names(data_collator([blank]))
+        self.keeps_logits = takes_logits_to_keep(self.model.get_base_model() if is_adapted(self.model) else self.model)
+        # The loss is ours, so the tokens are counted for families too that would not take their number.
+        self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = self._loss_shifts_labels = True
+
+    # ---------------------------------------------------------------------------------------------- rows
+
+    def get_train_dataloader(self):
+        order = self._get_train_sampler()
+        loader = self._get_dataloader(
+            FilledRows(self.train_dataset, self.blank, max(len(order), len(self.train_dataset))),
+            description="Training",
+            batch_size=self._train_batch_size,
+            sampler_fn=lambda _: order,
+            is_training=True,
+        )
+        loader.worker_init_fn = _DeafToSigterm(loader.worker_init_fn)
+        return loader
+
+    def _get_train_sampler(self, train_dataset=None):
+        args = self.args
+        grouped = args.train_sampling_strategy == "group_by_length"
+        return RowOrder(
+            len(self.train_dataset),
+            args.train_sampling_strategy,
+            rows_a_step=self.rows_a_step,
+            rows_a_batch=self._train_batch_size * args.world_size,
+            seed=self._data_seed,
+            epoch=lambda: int(self.state.epoch or 0),
+            drop_last=args.dataloader_drop_last,
+            lengths=read_lengths(self.train_dataset) if grouped else None,
+        )
+
+    def _get_eval_sampler(self, eval_dataset):
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_eval_sampler(eval_dataset)
+        batch = self.args.eval_batch_size
+        lengths = read_lengths(eval_dataset)
+        return RowOrder(len(lengths), "group_by_length", batch, 1, self._data_seed, lambda: 0, lengths=lengths)
+
+    @property
+    def _data_seed(self) -> int:
+        return self.args.seed if self.args.data_seed is None else self.args.data_seed
+
+    # ---------------------------------------------------------------------------------------------- steps
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"step {self.state.global_step + 1}: expected a finite loss, found {loss.item()} in the batch of rows "
-                f"{', '.join(inputs['task_ids'])}. Look at their scans, lower --learning_rate, or train in "
-                "--bf16 instead of --fp16."
+                f"{', '.join(filter(None, inputs['task_ids']))}. Look at their scans, lower --learning_rate, or train "
+                "in --bf16 instead of --fp16."
             )
         return loss
 
-    def _get_train_sampler(self, train_dataset=None):
-        rows = self.train_dataset if train_dataset is None else train_dataset
-        if self.args.train_sampling_strategy != "group_by_length":
-            # Without the transform: "batch_rebalance" reads the column of lengths, the others only count rows.
-            return super()._get_train_sampler(rows.with_format(None))
-        batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGroupedOrder(read_lengths(rows), batch_size, self._data_seed, lambda: int(self.state.epoch or 0))
-
-    def _get_eval_sampler(self, eval_dataset):
-        if self.args.train_sampling_strategy != "group_by_length":
-            return super()._get_eval_sampler(eval_dataset)
-        return LengthGroupedOrder(read_lengths(eval_dataset), self.args.eval_batch_size, self._data_seed, lambda: 0)
-
-    @property
-    def _data_seed(self) -> int:
-        return self.args.seed if self.args.data_seed is None else self.args.data_seed
-
-    def compute_loss(self, model, inputs, *args, **kwargs):
-        return super().compute_loss(model, without_names(inputs), *args, **kwargs)
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        inputs = self._with_scan(without_names(inputs))
+        if self.args.use_liger_kernel:  # its fused loss never makes the logits
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        smoothing = self.args.label_smoothing_factor
+        loss, outputs = supervised_loss(model, inputs, num_items_in_batch, self.keeps_logits, smoothing)
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes  # which take the mean of their gradients
+        return (loss, outputs) if return_outputs else loss
 
     def prediction_step(self, model, inputs, *args, **kwargs):
         return super().prediction_step(model, without_names(inputs), *args, **kwargs)
+
+    def _with_scan(self, inputs: dict) -> dict:
+        """A batch without scans gets the blank row, so that its process runs the vision tower as the others do."""
+        if (self.blank_batch.keys() - token_keys(self.blank_batch)) & inputs.keys():
+            return inputs
+        return add_blank_scan(inputs, self._prepare_inputs(self.blank_batch), self.data_collator.fill)
 
 
 def without_names(inputs: dict) -> dict:
@@ -56,12 +109,12 @@ def without_names(inputs: dict) -> dict:
     return {key: value for key, value in inputs.items() if key not in NAMES}
 
 
-class SaveRecipe(TrainerCallback):
-    """Writes the recipe into each checkpoint, so that any of them can be evaluated."""
+class _DeafToSigterm:
+    """What a DataLoader worker starts with. Slurm signals workers too, and their death would end the run unsaved."""
 
-    def __init__(self, recipe: Recipe):
-        self.recipe = recipe
+    def __init__(self, start):
+        self.start = start
 
-    def on_save(self, args, state, control, **kwargs):
-        if state.is_world_process_zero:
-            self.recipe.save(f"{args.output_dir}/checkpoint-{state.global_step}")
+    def __call__(self, worker_id: int) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self.start(worker_id)

@@ -31,6 +31,38 @@ class TrainArguments(TrainingArguments):
         default="tensorboard" if find_spec("tensorboard") else "none",
         metadata={"help": "tensorboard, wandb, ..., all or none (default: tensorboard where it is installed)"},
     )
+    train: str = field(
+        default="all",
+        metadata={
+            "help": "what is trained: all, or parts separated by commas: projector, language_model, vision_tower, "
+            "lora, or a module's name"
+        },
+    )
+    lora_r: int = field(default=16, metadata={"help": "rank of the LoRA adapters"})
+    lora_alpha: int = field(default=32, metadata={"help": "their scale is lora_alpha / lora_r"})
+    lora_dropout: float = field(default=0.05, metadata={"help": "dropout before the adapters"})
+    lora_target_modules: list[str] | None = field(
+        default=None, metadata={"help": "ends of module names (default: the language model's linear layers)"}
+    )
+    load_in_4bit: bool = field(
+        default=False, metadata={"help": "QLoRA: frozen weights in 4 bits (needs bitsandbytes)"}
+    )
+    merge_lora: bool = field(default=False, metadata={"help": "save the whole model at the end, adapters merged in"})
+    dtype: str | None = field(
+        default=None,
+        metadata={
+            "help": "number format of frozen weights (default: bfloat16 with --bf16, float16 with --fp16, else "
+            "float32)",
+            "choices": ["float32", "bfloat16", "float16"],
+        },
+    )
+    attn_implementation: str | None = field(
+        default=None, metadata={"help": "eager, sdpa, flash_attention_2, ... (default: the model's choice)"}
+    )
+    # transformers asks for False with gradient checkpointing: only its reentrant form breaks, which is not used here.
+    ddp_find_unused_parameters: bool | None = field(
+        default=True, metadata={"help": "let DistributedDataParallel find weights that a step does not use"}
+    )
     check_batch: bool = field(
         default=False, metadata={"help": "run one batch, print its shapes, supervised tokens, loss and memory, stop"}
     )
@@ -47,6 +79,15 @@ class TrainArguments(TrainingArguments):
         self.remove_unused_columns = False  # the transform needs the row's columns, none of which a model takes
         if self.dataloader_persistent_workers is None:
             self.dataloader_persistent_workers = self.dataloader_num_workers > 0
+        if self.train_sampling_strategy == "batch_rebalance":
+            raise ValueError(
+                "--train_sampling_strategy: expected random, sequential or group_by_length, found batch_rebalance, "
+                "which does not see each row once on several processes"
+            )
+        if self.fp16 and self.use_cpu:
+            raise ValueError("--fp16: expected a GPU, found --use_cpu true; on a CPU train with --bf16 or in float32")
+        if self.merge_lora and "lora" not in self.train.split(","):
+            raise ValueError(f"--merge_lora: expected --train lora, found --train {self.train}: there are no adapters")
         super().__post_init__()
         if self.n_gpu > 1:
             raise ValueError(

@@ -163,6 +163,14 @@ class ConversationTransform:
             raise type(error)(f"{row['source']}: {error}") from error
         return encoded | {"metadata": row["metadata"], "task_id": row["task_id"]}
 
+    def blank_example(self) -> dict:
+        """The example of a row with one blank scan and no supervised token, see `umbrella.blank_rows`; its `task_id`
+        and `metadata` are None."""
+        question = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}
+        blank = np.ones((1, 3, self.image_size, self.image_size), np.float32)  # Idefics3 takes zeros for padding
+        encoded = self.encoder.encode([question, {"role": "assistant", "content": "b"}], blank)
+        return encoded | {"labels": [-100] * len(encoded["labels"]), "metadata": None, "task_id": None}
+
     def load_images(self, row: dict, number: int) -> np.ndarray:
         """The views of one scan of a row, (n_images, 3, image_size, image_size); its `bytes` where the row has them,
         else its path."""

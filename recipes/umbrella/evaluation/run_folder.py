@@ -1,6 +1,5 @@
 """One evaluation of a model on a split: its settings, its answers on disk, and what they come to."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ from datasets import Dataset
 
 from umbrella.evaluation.answer_file import AnswerFile
 from umbrella.evaluation.generation import Answer, Answerer
+from umbrella.model_files import fingerprint_model
 from umbrella.run_record import fingerprint
 
 SETTINGS = "settings.json"
-SAMPLED_BYTES = 1024**2
 
 
 @dataclass(frozen=True)
@@ -65,25 +64,6 @@ class Folder:
 def describe_settings(rows: Dataset, split: str, model_name_or_path: str, **options) -> dict:
     """What the answers depend on; a folder holds answers for one such set."""
     return {"split": split, "data": fingerprint(rows), "model": fingerprint_model(model_name_or_path), **options}
-
-
-def fingerprint_model(model_name_or_path: str) -> str:
-    """Tells one set of weights from another: sha256 of names, sizes and first and last megabyte of the weight files.
-
-    A model that is not a folder has its name.
-    """
-    files = sorted(Path(model_name_or_path).glob("*.safetensors")) if Path(model_name_or_path).is_dir() else []
-    if not files:
-        return model_name_or_path
-    digest = hashlib.sha256()
-    for path in files:
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size}".encode())
-        with open(path, "rb") as file:
-            digest.update(file.read(SAMPLED_BYTES))
-            file.seek(max(0, size - SAMPLED_BYTES))
-            digest.update(file.read())
-    return digest.hexdigest()
 
 
 def collect_answers(

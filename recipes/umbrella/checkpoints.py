@@ -1,0 +1,202 @@
+"""Checkpoints that are whole or recognised as not: what a killed job, a full disk or SIGTERM leaves behind.
+
+`complete.json`, the last file that is written into a checkpoint, names all others with their sizes. Only then are
+older checkpoints removed (--save_total_limit).
+"""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import torch
+from transformers import TrainerCallback
+from transformers.trainer_utils import rotate_checkpoints, sort_checkpoints
+
+from umbrella.adapters import is_adapted
+from umbrella.base_model import BaseModel
+from umbrella.hub.guarded_push import GuardedPush
+from umbrella.recipe import Recipe
+from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
+from umbrella.trained_weights import collect_trained, load_trained, save_trained
+
+MARKER = "complete.json"
+PREEMPTED_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
+class CheckpointTrainer(GuardedPush):
+    """A Trainer whose checkpoints are whole, and hold of a partly frozen model only what is trained.
+
+    Args:
+        recipe: written beside every model that is saved.
+        base: of a model that is saved without its frozen weights; None for one that is saved whole.
+    """
+
+    def __init__(self, *args, recipe: Recipe, base: BaseModel | None = None, **kwargs):
+        self.recipe, self.base = recipe, base
+        self.sigterm = SigtermFlag(self)
+        super().__init__(*args, **kwargs)
+        self.add_callback(self.sigterm)
+        if base is not None and self.is_deepspeed_enabled and not is_adapted(self.model):
+            self.model.register_load_state_dict_pre_hook(_keep_frozen)
+
+    # ---------------------------------------------------------------------------------------------- models
+
+    def save_model(self, output_dir=None, _internal_call=False):
+        if self.base is None or is_adapted(self.model):
+            super().save_model(output_dir, _internal_call)
+            return
+        state = collect_trained(self.model)
+        folder = output_dir or self.args.output_dir
+        if self.args.should_save:
+            save_trained(state, self.accelerator.unwrap_model(self.model), folder)
+            self.processing_class.save_pretrained(folder)
+            torch.save(self.args, Path(folder) / "training_args.bin")
+            self._save_records(folder)
+        if self.args.push_to_hub and not _internal_call:
+            self.push_to_hub(commit_message="Model save", revision=self.args.hub_revision)
+
+    def _save(self, output_dir=None, state_dict=None):
+        super()._save(output_dir, state_dict)
+        if self.args.should_save:
+            self._save_records(output_dir or self.args.output_dir)
+
+    def _save_records(self, folder: str) -> None:
+        self.recipe.save(folder)
+        if self.base is not None:
+            self.base.save(folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        path = Path(resume_from_checkpoint) / TRAINED_WEIGHTS
+        if path.is_file():
+            load_trained(model or self.model, path)
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_best_model(self):
+        path = Path(self.state.best_model_checkpoint) / TRAINED_WEIGHTS
+        if path.is_file() and not self.is_deepspeed_enabled:
+            load_trained(self.model, path)
+        else:
+            super()._load_best_model()
+
+    # ---------------------------------------------------------------------------------------------- checkpoints
+
+    def _save_checkpoint(self, model, trial):
+        folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            shutil.rmtree(folder, ignore_errors=True)  # what an earlier run left half-written
+        self.accelerator.wait_for_everyone()
+        # Older checkpoints go only when this one is whole, so not within the method above.
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            super()._save_checkpoint(model, trial)
+        except (OSError, RuntimeError) as error:  # torch's and safetensors' writers raise both
+            raise OSError(_explain_failed_save(folder, error)) from error
+        finally:
+            self.args.save_total_limit = limit
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            write_marker(folder, self.args.world_size, self.rows_a_step)
+            for other in sort_checkpoints(str(folder.parent)):
+                if read_marker(other) is None:
+                    shutil.rmtree(other)
+            best = self.state.best_model_checkpoint
+            rotate_checkpoints(str(folder.parent), limit, best_model_checkpoint=best, use_mtime=True)
+        self.accelerator.wait_for_everyone()
+        if self.sigterm.agreed:
+            if self.args.process_index == 0:
+                print(f"SIGTERM: {folder} is saved; go on with --resume_from_checkpoint auto", flush=True)
+            raise SystemExit(PREEMPTED_EXIT_CODE)
+
+    def _save_optimizer_and_scheduler(self, output_dir):
+        if not self.is_deepspeed_enabled or self.base is None:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        # transformers leaves frozen weights out for PEFT's models only.
+        self.model_wrapped.save_checkpoint(output_dir, exclude_frozen_parameters=True)
+        if self.args.should_save and type(self.lr_scheduler).__name__ != "DeepSpeedSchedulerWrapper":
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / "scheduler.pt")
+
+    @property
+    def rows_a_step(self) -> int:
+        """Rows that a step of the optimizer takes, over all processes."""
+        return self._train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+
+
+class SigtermFlag(TrainerCallback):
+    """SIGTERM (Slurm's pre-emption, a spot instance) ends the run after the present step, with a checkpoint.
+
+    It may reach the processes in different steps, or only some of them: after each step they agree.
+    """
+
+    def __init__(self, trainer):
+        self.trainer, self.received, self.agreed = trainer, False, False
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.previous = signal.signal(signal.SIGTERM, self._receive)
+
+    def _receive(self, number, frame):
+        self.received = True
+
+    def on_step_end(self, args, state, control, **kwargs):
+        received = torch.tensor(int(self.received), device=args.device)
+        self.agreed = bool(self.trainer.accelerator.reduce(received).item())
+        if self.agreed:
+            control.should_save = True
+            control.should_evaluate = False
+        return control
+
+    def on_train_end(self, args, state, control, **kwargs):
+        signal.signal(signal.SIGTERM, self.previous)
+
+
+def _keep_frozen(module, state_dict, prefix, *_):
+    """Before weights are loaded: those that the checkpoint leaves out are the frozen ones, which stay."""
+    for name, value in module.state_dict().items():
+        state_dict.setdefault(f"{prefix}{name}", value)
+
+
+def _explain_failed_save(folder: Path, error: Exception) -> str:
+    whole = find_whole_checkpoint(folder.parent)
+    last = f"{whole} is whole" if whole else "there is no earlier one"
+    return (
+        f"{folder}: expected to write a checkpoint, found: {str(error).splitlines()[0]}. The one before: {last}. "
+        "Make room (--save_total_limit keeps fewer), then go on with --resume_from_checkpoint auto."
+    )
+
+
+# -------------------------------------------------------------------------------------------------- whole or not
+
+
+def write_marker(folder: Path, world_size: int, rows_a_step: int) -> None:
+    """Declare a checkpoint whole."""
+    files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder)}
+    record = {"world_size": world_size, "rows_a_step": rows_a_step, "files": files}
+    partial = folder / f"{MARKER}.partial"
+    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    partial.replace(folder / MARKER)
+
+
+def read_marker(folder: str | Path) -> dict | None:
+    """What `write_marker` wrote; None where a checkpoint is not whole: without it, or files missing or cut short."""
+    path = Path(folder) / MARKER
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    sizes = {file.relative_to(folder).as_posix(): file.stat().st_size for file in _files(Path(folder))}
+    return record if all(sizes.get(name) == size for name, size in record["files"].items()) else None
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(MARKER))
+
+
+def find_whole_checkpoint(output_dir: str | Path, say=None) -> str | None:
+    """The last whole checkpoint of a run; `say` is called with a sentence for each later one that is not."""
+    for folder in reversed(sort_checkpoints(str(output_dir))) if Path(output_dir).is_dir() else ():
+        if read_marker(folder) is not None:
+            return folder
+        if say:
+            say(f"{folder} is half-written and passed over")
+    return None

@@ -1,0 +1,11 @@
+"""Packages that serve one feature: what to say where one is missing."""
+
+from importlib.util import find_spec
+
+
+def check_extra(package: str, flag: str, extra: str) -> None:
+    """Raise ImportError, with the command that installs it, where a package that a flag needs is missing."""
+    if find_spec(package) is None:
+        raise ImportError(
+            f'{flag}: expected the package {package}, found none. Install it: pip install -e ".[{extra}]"'
+        )

@@ -1,0 +1,80 @@
+"""From which checkpoint a run goes on, and whether it belongs to this run."""
+
+from pathlib import Path
+
+from safetensors import safe_open
+from transformers import TrainerState
+
+from umbrella.base_model import read_base
+from umbrella.checkpoints import CheckpointTrainer, find_whole_checkpoint, read_marker
+from umbrella.recipe import load_recipe
+
+
+def choose_checkpoint(asked: str | None, output_dir: str, say) -> str | None:
+    """The checkpoint's folder for what --resume_from_checkpoint says.
+
+    Args:
+        asked: "auto": the last whole one, None where there is none; "true": the same, but there must be one; a folder.
+        say: called with a sentence for a person.
+
+    Raises ValueError where the folder is no whole checkpoint, or "true" finds none.
+    """
+    if asked is None or asked.lower() == "false":
+        return None
+    if asked.lower() in ("auto", "true"):
+        found = find_whole_checkpoint(output_dir, say)
+        if found is None and asked.lower() == "true":
+            raise ValueError(
+                f"--resume_from_checkpoint: expected a whole checkpoint in {output_dir}, found none. Start anew in "
+                "another --output_dir, or with --resume_from_checkpoint auto, which starts where there is none."
+            )
+        say(f"going on from {found}" if found else f"no checkpoint in {output_dir}: starting from the beginning")
+        return found
+    if not (Path(asked) / "trainer_state.json").is_file() or read_marker(asked) is None:
+        raise ValueError(
+            f"--resume_from_checkpoint: expected the folder of a whole checkpoint, found {asked}, which "
+            f"{'is half-written' if Path(asked).is_dir() else 'does not exist'}. auto takes the last whole one."
+        )
+    return asked
+
+
+def check_belongs(checkpoint: str, trainer: CheckpointTrainer) -> None:
+    """Raise ValueError where a checkpoint is of another recipe, base or model, or of steps of another size."""
+    marker, state = read_marker(checkpoint), TrainerState.load_from_json(f"{checkpoint}/trainer_state.json")
+    recipe, base = load_recipe(checkpoint), read_base(checkpoint)
+    for name, found in vars(recipe).items():
+        _compare(checkpoint, f"--{name}", found, getattr(trainer.recipe, name))
+    if (base is None) != (trainer.base is None):
+        saved, now = ("the whole model" if one is None else f"parts of {one.name!r}" for one in (base, trainer.base))
+        _compare(checkpoint, "--train", saved, now)
+    if base is not None:
+        base.check(trainer.base, checkpoint)
+    _check_shapes(checkpoint, trainer.model)
+    if not trainer.args.auto_find_batch_size:
+        _compare(checkpoint, "rows a step (batch size × accumulation × processes)", marker["rows_a_step"],
+                 trainer.rows_a_step)  # fmt: skip
+    if trainer.is_deepspeed_enabled:
+        _compare(checkpoint, "processes", marker["world_size"], trainer.args.world_size)
+    if trainer.args.max_steps > 0 and state.global_step > trainer.args.max_steps:
+        _compare(checkpoint, "--max_steps", f"at least {state.global_step}", trainer.args.max_steps)
+
+
+def _compare(checkpoint: str, name: str, expected, found) -> None:
+    if expected != found:
+        raise ValueError(
+            f"{checkpoint}: {name}: expected {expected!r}, with which it was trained, found {found!r}. Go on with the "
+            "same, or start anew in another --output_dir."
+        )
+
+
+def _check_shapes(checkpoint: str, model) -> None:
+    """The checkpoint's own tensors must be some of the model's."""
+    own = {name: tuple(getattr(value, "ds_shape", value.shape)) for name, value in model.named_parameters()}
+    for path in Path(checkpoint).glob("model*.safetensors"):
+        with safe_open(path, "pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        for name, shape in shapes.items():
+            if own.get(name, shape) != shape:
+                _compare(checkpoint, f"shape of {name}", shape, own[name])
+        if not shapes.keys() & own.keys():
+            _compare(checkpoint, "names of weights", sorted(shapes)[:2], sorted(own)[:2])

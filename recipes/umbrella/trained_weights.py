@@ -1,0 +1,52 @@
+"""Checkpoints that hold only what was trained, when most of the model is frozen.
+
+`trained_weights.safetensors` has the trained parameters by their names in the model. It is no `model.safetensors`:
+`from_pretrained` would take that for the whole model and draw all other weights at random.
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch.distributed.tensor import DTensor
+from transformers import PreTrainedModel
+from transformers.integrations import is_deepspeed_zero3_enabled
+
+FILE_NAME = "trained_weights.safetensors"
+
+
+def collect_trained(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The trained parameters, whole and on the CPU. Where they are spread over processes, each must call this."""
+    return {name: _whole(parameter) for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def _whole(parameter: torch.nn.Parameter) -> torch.Tensor:
+    if is_deepspeed_zero3_enabled():
+        from deepspeed.zero import GatheredParameters
+
+        with GatheredParameters([parameter]):  # one at a time: all at once need not fit on a GPU
+            return parameter.detach().cpu().clone()
+    value = parameter.detach()
+    return (value.full_tensor() if isinstance(value, DTensor) else value).cpu().contiguous()
+
+
+def save_trained(state: dict[str, torch.Tensor], model: PreTrainedModel, folder: str | Path) -> None:
+    """Write the trained weights with the model's config, from which its architecture is known."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    save_file(state, Path(folder) / FILE_NAME, metadata={"format": "pt"})
+    model.config.save_pretrained(folder)
+    if model.generation_config is not None:
+        model.generation_config.save_pretrained(folder)
+
+
+def load_trained(model: PreTrainedModel, path: str | Path) -> None:
+    """Put saved weights into the model that has the others. Raises ValueError where they are not weights of it."""
+    state = load_file(path)
+    own = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    for name, value in state.items():
+        if own.get(name) != tuple(value.shape):
+            raise ValueError(
+                f"{path}: expected weights of {type(model).__name__} {model.name_or_path!r}, found {name} of shape "
+                f"{tuple(value.shape)} where the model has {own.get(name, 'none')}: they belong to another base model."
+            )
+    model.load_state_dict(state, strict=False)

@@ -1,0 +1,96 @@
+"""A training run that is written down to the gradient, for test_equality: in this process, or as a rank of several.
+
+torchrun --nproc_per_node 2 equality_program.py DATA OUTPUT ROWS_A_DEVICE ACCUMULATION DEEPSPEED_CONFIG|none FAMILY...
+"""
+
+import sys
+
+import torch
+from deepspeed.utils import safe_get_full_grad
+from families import FAMILIES
+from family_models import build_model
+
+from umbrella.collator import ConversationCollator
+from umbrella.modeling import load_model, load_processor
+from umbrella.recipe import resolve_recipe
+from umbrella.trainer import ConversationTrainer
+from umbrella.training_arguments import TrainArguments
+from umbrella.transform import ConversationTransform
+from umbrella_dataset import load_umbrella
+
+N_STEPS = {"tiny": 20}  # of the others 2
+
+
+class WrittenTrainer(ConversationTrainer):
+    """Keeps the whole gradient of the first step, unclipped, and the rows and type of the model of each step."""
+
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        self.model_type = type(model).__name__
+        self.seen.append([name for name in inputs["task_ids"] if name is not None])
+        if self.is_deepspeed_enabled and not self.gradient:
+            step = model.step
+            model.step = lambda: (self.keep_gradient(safe_get_full_grad), setattr(model, "step", step), step())
+        return super().training_step(model, inputs, num_items_in_batch)
+
+    def _get_grad_norm(self, model, grad_norm=None):
+        if not self.is_deepspeed_enabled and not self.gradient:
+            self.keep_gradient(lambda parameter: parameter.grad)
+        return super()._get_grad_norm(model, grad_norm)
+
+    def keep_gradient(self, read):
+        for name, parameter in self.model.named_parameters():
+            value = read(parameter)
+            self.gradient[name] = torch.zeros(()) if value is None else value.detach().cpu().clone()
+
+
+def train(family, data, output, batch_size, accumulation, deepspeed=None, **options):
+    """Train and return what was written down."""
+    processor = load_processor("tiny") if family == "tiny" else FAMILIES[family]()
+    model = load_model("tiny", seed=0) if family == "tiny" else build_model(family, processor)
+    rows = load_umbrella(data, split="train", cache_dir=f"{output}/cache")
+    transform = ConversationTransform(processor)
+    rows.set_transform(transform)
+    trainer = WrittenTrainer(
+        model=model,
+        args=TrainArguments(
+            output_dir=f"{output}/run",
+            max_steps=N_STEPS.get(family, 2),
+            per_device_train_batch_size=batch_size,
+            gradient_accumulation_steps=accumulation,
+            max_grad_norm=0.0,
+            learning_rate=1e-3,
+            logging_steps=1,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            deepspeed=deepspeed,
+            **options,
+        ),
+        data_collator=ConversationCollator(processor, keep_metadata=True),
+        train_dataset=rows,
+        processing_class=processor,
+        blank=transform.blank_example(),
+        recipe=resolve_recipe({}, processor, ""),
+    )
+    trainer.seen, trainer.gradient = [], {}
+    trainer.train()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    weights = {name: getattr(p, "ds_shape", None) or p.detach().clone() for name, p in model.named_parameters()}
+    return {
+        "losses": losses,
+        "gradient": trainer.gradient,
+        "seen": trainer.seen,
+        "model_type": trainer.model_type,
+        "weights": weights,
+        "measured": trainer.measure_run(),
+        "rank": trainer.args.process_index,
+    }
+
+
+if __name__ == "__main__":
+    data, output, batch_size, accumulation, deepspeed, *families = sys.argv[1:]
+    deepspeed = None if deepspeed == "none" else deepspeed
+    written = {
+        family: train(family, data, output, int(batch_size), int(accumulation), deepspeed) for family in families
+    }
+    torch.save(written, f"{output}/rank{written[families[0]]['rank']}.pt")

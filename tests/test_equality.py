@@ -1,0 +1,105 @@
+"""Claims about several processes: the same gradients and losses as one process, every row once, whatever the rows hold.
+
+Rows without a scan, with one and with five come to the processes in one step.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import equality_program
+import pytest
+import torch
+from conversation_folder import write_folder
+
+TESTS = Path(__file__).parent
+N_SCANS = [0, 1, 5, 0, 1, 1, 0, 0, 2, 1, 0, 0, 0, 5, 1, 1, 0, 1, 2, 0, 0, 1]  # a row; 22 do not fill batches of 4
+
+
+@pytest.fixture(scope="module")
+def mixed_data(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("mixed") / "data", {"train": N_SCANS})
+
+
+@pytest.fixture(scope="module")
+def alone(mixed_data, tmp_path_factory):
+    """One process with batches of four."""
+    return equality_program.train("tiny", mixed_data, tmp_path_factory.mktemp("alone"), 4, 1)
+
+
+def launch_two(data, output, deepspeed, *families):
+    """Two processes with batches of two each; what each wrote down, by family."""
+    paths = [TESTS, TESTS.parent, TESTS.parent / "recipes"]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # ninja compiles DeepSpeed's op
+    }
+    program = [TESTS / "equality_program.py", data, output, 2, 1, deepspeed, *families]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", 2, *program]
+    done = subprocess.run(
+        list(map(str, command)), cwd=output, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return [torch.load(output / f"rank{rank}.pt", weights_only=False) for rank in range(2)]
+
+
+def relative_difference(one, other):
+    """The norm of the whole gradients' difference over the norm."""
+    assert one.keys() == other.keys()
+    difference = sum(float(((one[name] - other[name]) ** 2).sum()) for name in one)
+    return (difference / sum(float((value**2).sum()) for value in one.values())) ** 0.5
+
+
+def check_equal(found, expected):
+    assert relative_difference(found["gradient"], expected["gradient"]) < 1e-6
+    assert len(found["losses"]) == len(expected["losses"])
+    assert found["losses"] == pytest.approx(expected["losses"], abs=1e-4)
+
+
+def check_rows(ranks, n_rows, steps):
+    """Each epoch, every row is seen once over all processes."""
+    per_epoch = -(-n_rows // 4)
+    for start in range(0, steps - per_epoch + 1, per_epoch):
+        names = [name for rank in ranks for batch in rank["seen"][start : start + per_epoch] for name in batch]
+        assert sorted(names) == sorted(f"train_{number}" for number in range(n_rows))
+
+
+def test_one_process_sees_each_row_once_an_epoch(alone):
+    check_rows([alone], len(N_SCANS), 20)
+    assert alone["losses"][-1] < 0.5 * alone["losses"][0]
+
+
+def test_accumulation_of_two_batches_is_one_batch_of_twice_the_size(alone, mixed_data, tmp_path):
+    check_equal(equality_program.train("tiny", mixed_data, tmp_path, 2, 2), alone)
+
+
+@pytest.mark.parametrize("family", equality_program.MODELS)
+def test_accumulation_weighs_the_tokens_of_every_family_alike(family, mixed_data, tmp_path):
+    whole, halves = (
+        equality_program.train(family, mixed_data, tmp_path / str(size), size, 4 // size) for size in (4, 2)
+    )
+    check_equal(halves, whole)
+
+
+OTHERS = ("qwen2_5_vl", "gemma3", "idefics3")  # the first takes no number of tokens
+
+
+@pytest.mark.slow
+def test_two_processes_of_ddp_are_one_process(alone, mixed_data, tmp_path):
+    ranks = launch_two(mixed_data, tmp_path, "none", "tiny", *OTHERS)
+    check_equal(ranks[0]["tiny"], alone)
+    check_rows([rank["tiny"] for rank in ranks], len(N_SCANS), 20)
+    assert {rank["tiny"]["model_type"] for rank in ranks} == {"DistributedDataParallel"}
+    for family in OTHERS:
+        check_equal(ranks[0][family], equality_program.train(family, mixed_data, tmp_path / family, 4, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("deepspeed")
+@pytest.mark.parametrize("stage", [2, 3])
+def test_two_processes_of_deepspeed_are_one_process(stage, alone, mixed_data, tmp_path):
+    ranks = launch_two(mixed_data, tmp_path, TESTS.parent / f"ds_configs/zero{stage}.json", "tiny")
+    check_equal(ranks[0]["tiny"], alone)
+    check_rows([rank["tiny"] for rank in ranks], len(N_SCANS), 20)
+    assert {rank["tiny"]["model_type"] for rank in ranks} == {"DeepSpeedEngine"}

@@ -210,7 +210,14 @@ def test_accelerate_starts_the_quickstart_on_a_cpu(small_data, tmp_path):
 
 
 LAUNCHERS = {
-    "accelerate": ["accelerate", "launch", "--config_file", "ds_configs/accelerate_zero2.yaml", "--num_processes", "2"],
+    "accelerate": [
+        "accelerate",
+        "launch",
+        "--config_file",
+        "ds_configs/accelerate_zero2.yaml",
+        "--num_processes",
+        "2",
+    ],
     "deepspeed": ["deepspeed", "--num_gpus", "2"],
 }
 

@@ -95,3 +95,14 @@ class TrainArguments(TrainingArguments):
                 f"Start with: accelerate launch --num_processes {self.n_gpu} recipes/train.py ..., or set "
                 "CUDA_VISIBLE_DEVICES to one GPU"
             )
+
+
+@dataclass
+class PlannedTrainArguments(TrainArguments):
+    """The same for a recipe that is not run: on this machine's CPU, without DeepSpeed, no folder is made."""
+
+    output_dir: str | None = field(default="runs/planned", metadata={"help": "not used"})
+
+    def __post_init__(self):
+        self.use_cpu, self.deepspeed = True, None
+        super().__post_init__()

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -238,7 +237,8 @@ import runpy, sys
 sys.path.insert(0, "recipes")
 names = sys.argv[1:]
 for name in names:
-    sys.argv = ["recipes/train.py", *TRAIN[1:], "--output_dir", f"{FOLDER}/{name}", "--deepspeed", f"{FOLDER}/{name}.json"]
+    run = f"{FOLDER}/{name}"
+    sys.argv = [*TRAIN, "--output_dir", run, "--deepspeed", f"{run}.json"]
     runpy.run_path("recipes/train.py", run_name="__main__")
 """
 
@@ -246,7 +246,7 @@ for name in names:
 @pytest.mark.slow
 @pytest.mark.xdist_group("deepspeed")
 def test_offload_and_zero3_train_two_cpu_processes_to_the_same_loss(small_data, tmp_path):
-    """In one launch, one after the other. Offload with torch's AdamW: DeepSpeed's for the CPU compiles for a minute."""
+    """In one launch, one by one. Offload with torch's AdamW: DeepSpeed's for the CPU would compile for a minute."""
     names = ["zero2_offload", "zero3", "zero3_offload"]
     for name in names:
         config = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))

@@ -1,6 +1,7 @@
-"""What a recipe needs in memory: weights as published, activations as in a real run, states as DeepSpeed counts them."""
+"""What a recipe needs in memory: weights as published, activations of a real run, states as DeepSpeed has them."""
 
 import copy
+import re
 
 import estimate_memory
 import pytest
@@ -180,6 +181,30 @@ def test_a_real_step_leaves_the_gradients_and_the_optimizer_that_are_estimated()
     assert sum(moments) == 8 * trained
     assert sum(p.grad.nbytes for p in model.parameters() if p.grad is not None) == 4 * trained
     assert trained / count_weights(model)[1] > 0.98
+
+
+# ------------------------------------------------------------------------------------------------ recipes
+
+SHAPES = {f"llava_1_5_7b_{name}": "llava_1_5_7b" for name in ("stage1", "stage2", "lora")} | {
+    "llava_interleave_0_5b": "llava_interleave_0_5b",
+    "qwen2_5_vl_3b_lora": "qwen2_5_vl_3b",
+    "smolvlm_500m": "smolvlm_500m",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", SHAPES)
+def test_memory_in_a_recipes_header_is_what_the_command_prints(recipe, call):
+    path = ROOT / "recipes" / "configs" / f"{recipe}.yaml"
+    header = re.match(r"(#.*\n)+", path.read_text("utf-8"))[0]
+    n, card = re.search(r"# Hardware: (\d) GPUs? of (\d+) GB", header).groups()
+    stated, strategy, of = re.search(r"Memory: ([\d.]+) GiB a GPU \((\S+), (\d) GPUs?,", header).groups()
+    out = call(estimate_memory, path, "--model_name_or_path", CONFIGS / SHAPES[recipe], "--num_gpus", n)
+    row = next(line for line in out.splitlines() if line.startswith(f"{strategy:<15}"))
+    # weights, gradients, optimizer, buffers, activations, loss, total, cpu, then the cards that it fits
+    assert float(row[15:].split()[6]) == pytest.approx(float(stated), abs=0.06)
+    assert (of, f" {card}" in row[15 + 8 * 12 :]) == (n, True)
+    assert float(stated) < 0.9 * float(card)
 
 
 # ------------------------------------------------------------------------------------------------ command

@@ -189,7 +189,7 @@ class EstimateArguments:
     scans: int = field(default=1, metadata={"help": "scans of a row"})
     supervised_tokens: int | None = field(
         default=None,
-        metadata={"help": "tokens of a row that carry the loss (default: all text, the most there can be)"},
+        metadata={"help": "tokens of a row that carry the loss (default: all text, the most possible)"},
     )
 
     def __post_init__(self):

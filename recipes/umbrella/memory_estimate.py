@@ -10,8 +10,8 @@ Bytes a weight, of N GPUs, with AdamW; mixed stands for --bf16 true:
     offload           as above            -          -                    16 trained (and 2 all: ZeRO-3)
 
 Gradients and optimizer count trained weights alone. Without DeepSpeed the weights themselves are the 32-bit masters
-(`umbrella.trained_model`), used through 16-bit casts that autograd keeps: they are among the activations. DeepSpeed has
-masters of its own, and casts a partition of the gradients to 32 bits before a step. In float32 its 2 becomes 4.
+(`umbrella.trained_model`), used through 16-bit casts that autograd keeps: those are among the activations. DeepSpeed
+has masters of its own, and casts a partition of the gradients to 32 bits before a step. In float32 its 2 becomes 4.
 """
 
 import copy
@@ -60,8 +60,8 @@ class Memory:
 
 
 def load_config(name: str):
-    """A model's config: of "tiny", a folder (config.json is enough), or a model of the Hub; of the base of a checkpoint
-    that holds the trained weights alone.
+    """A model's config: of "tiny", a folder (config.json is enough) or a model of the Hub; where a checkpoint holds
+    trained weights alone, that of its base.
 
     Raises OSError, one sentence, where there is none.
     """

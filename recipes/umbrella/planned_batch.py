@@ -28,8 +28,8 @@ class PlannedBatch:
     def describe(self) -> str:
         """One line for a person."""
         return (
-            f"{self.rows} rows of {self.tokens} tokens on each GPU; images a row: {self.images}, of {self.image_size} px "
-            f"and {self.image_tokens} tokens; {self.supervised} supervised tokens a row"
+            f"{self.rows} rows of {self.tokens} tokens on each GPU; images a row: {self.images}, of "
+            f"{self.image_size} px and {self.image_tokens} tokens; {self.supervised} supervised tokens a row"
         )
 
 

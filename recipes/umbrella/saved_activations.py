@@ -1,11 +1,11 @@
 """What autograd keeps of a forward pass, in bytes, counted in a real run or in one without numbers.
 
-    model on the meta device ──fake_weights──▶ the same with weights that have a shape, a type and a device, and no memory
+    model on the meta device ──fake_weights──▶ the same with weights that have a shape and a type, and no memory
     model, batch ──measure_activations──▶ Activations
 
-Text and image inputs are real in both cases, since models look into them (where are the image tokens?); all that the
-weights touch is fake from there on: torch's FakeTensor, a CPU's operations, so that a real run on a CPU counts the same.
-Attention is SDPA's flash kernel there as on a GPU: no (T, T) matrix is kept.
+Text and image inputs are real in both cases, since models look into them (where are the image tokens?). All that the
+weights touch is fake from there on (torch's FakeTensor) and runs a CPU's operations: a real run on a CPU counts the
+same. Attention is SDPA's flash kernel there as on a GPU: no (T, T) matrix is kept.
 """
 
 from contextlib import ExitStack
@@ -25,7 +25,7 @@ class Activations:
     """Bytes that one forward pass leaves behind for the backward pass.
 
     kept           everything before the output layer
-    largest_layer  the most that a single layer keeps: with checkpointing it comes on top, when that layer is recomputed
+    largest_layer  the most that a single layer keeps: with checkpointing on top, while that layer is recomputed
     loss           output layer and loss: log-probabilities, their gradient, logits in 16 bits
     """
 

@@ -26,6 +26,7 @@ from umbrella.evaluation.run_folder import Folder, collect_answers, describe_set
 from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
 from umbrella.evaluation.selection import select_rows
 from umbrella.modeling import check_fits, load_model, load_processor
+from umbrella.patience import main_process_first, on_main_process
 from umbrella.preflight import check_scans, check_world_size
 from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.report.evaluation_report import write_report
@@ -44,14 +45,13 @@ def main():
     check_world_size(state.num_processes)
 
     # ------------------------------------------------------------------------------------------------ data
-    with state.main_process_first():
+    with main_process_first():
         rows, selection = select_rows(data_args, eval_args)
     disable_progress_bars()  # those of `datasets`: ours tell how far the answers are
     check_names(eval_args, rows)
     question = find_question(rows, eval_args)
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
-    if state.is_main_process:
-        check_scans(rows)
+    on_main_process(check_scans, rows)
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_name)

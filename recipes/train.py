@@ -11,8 +11,9 @@ Exit codes: 0 done, 1 an error, 2 a flag that does not exist, 75 told to end (SI
 
 import os
 
-from transformers import set_seed
+from transformers import EarlyStoppingCallback, set_seed
 
+from umbrella.answer_check import AnswerCheck, settle_best_metric
 from umbrella.arguments import DataArguments, ModelArguments
 from umbrella.augmentation import Augmentation, SetEpoch
 from umbrella.batch_check import check_batch
@@ -21,14 +22,8 @@ from umbrella.command import run
 from umbrella.command_line import parse_arguments
 from umbrella.modeling import check_fits, load_processor
 from umbrella.out_of_memory import explain_out_of_memory
-from umbrella.preflight import (
-    check_deepspeed,
-    check_enough_rows,
-    check_output_dir,
-    check_scans,
-    check_texts,
-    check_world_size,
-)
+from umbrella.patience import main_process_first, on_main_process
+from umbrella.preflight import check_deepspeed, check_enough_rows, check_output_dir, check_texts, check_world_size
 from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.resuming import check_belongs, choose_checkpoint
 from umbrella.run_record import write_run_record
@@ -39,6 +34,7 @@ from umbrella.trainer import ConversationTrainer
 from umbrella.training_arguments import TrainArguments
 from umbrella.training_data import write_training_data
 from umbrella.transform import ConversationTransform
+from umbrella.unreadable import leave_out_unreadable, write_unreadable
 from umbrella.volume_cache import open_volume_cache
 
 
@@ -56,14 +52,10 @@ def main():
     set_seed(training_args.seed)
 
     # ------------------------------------------------------------------------------------------------ data
-    with training_args.main_process_first(local=False):
+    with main_process_first():
         splits = load_splits(data_args)
-    train_rows = pick_split(splits, "train")
-    check_enough_rows(len(train_rows), training_args.world_size)
-    eval_rows = pick_split(splits, "validation") if training_args.eval_strategy != "no" else None
-    if is_main:
-        for rows in filter(None, (train_rows, eval_rows)):
-            check_scans(rows)
+    names = ("train",) if training_args.eval_strategy == "no" else ("train", "validation")
+    used = {name: pick_split(splits, name) for name in names}
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_args.model_name_or_path)
@@ -74,16 +66,27 @@ def main():
         "volume_cache": open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb),
     }
     augmentation = Augmentation(training_args.seed, training_args.augment_strength) if training_args.augment else None
-    transform = ConversationTransform(processor, **options, augment=augmentation)
-    for rows in filter(None, (train_rows, eval_rows)):
-        check_texts(rows, transform.encoder)
-    train_rows.set_transform(transform)
+    transform = ConversationTransform(processor, **options)
+    used, unreadable = leave_out_unreadable(used, transform, training_args, checkpoint)
+    splits.update(used)
+    for rows in used.values():
+        on_main_process(check_texts, rows, transform.encoder)
+    train_rows, eval_rows = used["train"], used.get("validation")
+    check_enough_rows(len(train_rows), training_args.world_size)
+    train_rows.set_transform(ConversationTransform(processor, **options, augment=augmentation))
+    answer_check = None
     if eval_rows is not None:
-        eval_rows.set_transform(ConversationTransform(processor, **options))
+        eval_rows.set_transform(transform)
+        n_answers, batch_size = training_args.eval_answers, training_args.per_device_eval_batch_size
+        answer_check = AnswerCheck(eval_rows, processor, options, n_answers, training_args.seed, batch_size)
+        settle_best_metric(training_args, answer_check.metrics)
     model, base = load_for_training(model_args.model_name_or_path, training_args)
     check_fits(model, processor, recipe.image_size)
 
     # ------------------------------------------------------------------------------------------------ train
+    callbacks = [SetEpoch(augmentation)] if augmentation else []
+    if training_args.early_stopping_patience:
+        callbacks.append(EarlyStoppingCallback(training_args.early_stopping_patience))
     trainer = ConversationTrainer(
         model=model,
         args=training_args,
@@ -91,10 +94,11 @@ def main():
         train_dataset=train_rows,
         eval_dataset=eval_rows,
         processing_class=processor,
-        callbacks=[SetEpoch(augmentation)] if augmentation else [],
+        callbacks=callbacks,
         blank=transform.blank_example(),
         recipe=recipe,
         base=base,
+        answer_check=answer_check,
     )
     if training_args.check_batch:
         with explain_out_of_memory(training_args, data_args):
@@ -107,6 +111,7 @@ def main():
         seeds = {"seed": training_args.seed, "data_seed": training_args.data_seed}
         write_run_record(training_args.output_dir, splits, data_args.json_dir, seeds, training_args.world_size)
         write_training_data(training_args.output_dir, train_rows)
+        write_unreadable(training_args.output_dir, unreadable, training_args.max_unreadable)
         recipe.save(training_args.output_dir)
     with explain_out_of_memory(training_args, data_args):
         result = trainer.train(resume_from_checkpoint=checkpoint)

@@ -1,6 +1,6 @@
 """A training run that is written down to the gradient, for test_equality: in this process, or as a rank of several.
 
-torchrun --nproc_per_node 2 equality_program.py DATA OUTPUT ROWS_A_DEVICE ACCUMULATION DEEPSPEED_CONFIG|none FAMILY...
+torchrun --nproc_per_node 2 equality_program.py DATA OUTPUT ROWS_A_DEVICE ACCUMULATION DEEPSPEED|none FAMILY...
 """
 
 import sys
@@ -9,10 +9,9 @@ import torch
 from deepspeed.utils import safe_get_full_grad
 from families import FAMILIES
 from family_models import build_model
+from tiny_trainer import trainer_parts
 
-from umbrella.collator import ConversationCollator
 from umbrella.modeling import load_model, load_processor
-from umbrella.recipe import resolve_recipe
 from umbrella.trainer import ConversationTrainer
 from umbrella.training_arguments import TrainArguments
 from umbrella.transform import ConversationTransform
@@ -48,8 +47,7 @@ def train(family, data, output, batch_size, accumulation, deepspeed=None, **opti
     processor = load_processor("tiny") if family == "tiny" else FAMILIES[family]()
     model = load_model("tiny", seed=0) if family == "tiny" else build_model(family, processor)
     rows = load_umbrella(data, split="train", cache_dir=f"{output}/cache")
-    transform = ConversationTransform(processor)
-    rows.set_transform(transform)
+    rows.set_transform(ConversationTransform(processor))
     trainer = WrittenTrainer(
         model=model,
         args=TrainArguments(
@@ -66,11 +64,8 @@ def train(family, data, output, batch_size, accumulation, deepspeed=None, **opti
             deepspeed=deepspeed,
             **options,
         ),
-        data_collator=ConversationCollator(processor, keep_metadata=True),
         train_dataset=rows,
-        processing_class=processor,
-        blank=transform.blank_example(),
-        recipe=resolve_recipe({}, processor, ""),
+        **trainer_parts(processor),
     )
     trainer.seen, trainer.gradient = [], {}
     trainer.train()

@@ -14,11 +14,11 @@ import torch
 from accelerate import skip_first_batches
 from accelerate.data_loader import prepare_data_loader
 from conversation_folder import make_record, write_scan
+from tiny_trainer import trainer_parts
 from torch.utils.data import DataLoader
 
 from umbrella.collator import ConversationCollator
 from umbrella.modeling import load_model, load_processor
-from umbrella.recipe import resolve_recipe
 from umbrella.row_order import RowOrder, read_lengths
 from umbrella.trainer import ConversationTrainer
 from umbrella.training_arguments import TrainArguments
@@ -61,12 +61,9 @@ def build_trainer(rows, output_dir, **options):
         args=TrainArguments(
             output_dir=str(output_dir), report_to="none", disable_tqdm=True, per_device_train_batch_size=2, **options
         ),
-        data_collator=ConversationCollator(load_processor("tiny"), keep_metadata=True),
         train_dataset=rows,
         eval_dataset=rows,
-        blank=ConversationTransform(load_processor("tiny")).blank_example(),
-        recipe=resolve_recipe({}, load_processor("tiny"), ""),
-        processing_class=load_processor("tiny"),
+        **trainer_parts(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Claims about several processes: the same gradients and losses as one process, every row once, whatever the rows hold.
+"""Claims about several processes: gradients and losses as of one process, every row once, whatever the rows hold.
 
 Rows without a scan, with one and with five come to the processes in one step.
 """
@@ -12,6 +12,7 @@ import equality_program
 import pytest
 import torch
 from conversation_folder import write_folder
+from family_models import MODELS
 
 TESTS = Path(__file__).parent
 N_SCANS = [0, 1, 5, 0, 1, 1, 0, 0, 2, 1, 0, 0, 0, 5, 1, 1, 0, 1, 2, 0, 0, 1]  # a row; 22 do not fill batches of 4
@@ -74,7 +75,7 @@ def test_accumulation_of_two_batches_is_one_batch_of_twice_the_size(alone, mixed
     check_equal(equality_program.train("tiny", mixed_data, tmp_path, 2, 2), alone)
 
 
-@pytest.mark.parametrize("family", equality_program.MODELS)
+@pytest.mark.parametrize("family", MODELS)
 def test_accumulation_weighs_the_tokens_of_every_family_alike(family, mixed_data, tmp_path):
     whole, halves = (
         equality_program.train(family, mixed_data, tmp_path / str(size), size, 4 // size) for size in (4, 2)

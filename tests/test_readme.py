@@ -140,10 +140,12 @@ def test_five_steps_lead_from_a_bids_tree_to_an_evaluated_model(workplace, monke
         write_scan(folder / f"sub-{i:02d}_T1w.nii.gz", seed=i)
         table += f"sub-{i:02d}\t{'FM'[i % 2]}\n"
     (workplace / "my_bids" / "participants.tsv").write_text(table, encoding="utf-8")
-    blocks = re.findall(r"```bash\n(.*?)```", read_section("Your own data in five steps"), re.DOTALL)
+    shutil.copy(workplace / "my_bids/sub-00/anat/sub-00_T1w.nii.gz", workplace / "scan.nii.gz")
+    sections = read_section("Your own data in five steps") + read_section("Using a model")
+    blocks = re.findall(r"```bash\n(.*?)```", sections, re.DOTALL)
     steps = [command for block in blocks for command in block.splitlines()]
     programs = " ".join(shlex.split(command)[0] for command in steps)
-    assert programs == "python python python python accelerate accelerate python"
+    assert programs == "python python python python accelerate accelerate python python python"
     monkeypatch.chdir(workplace)
     for command in steps:
         if command.startswith("python"):  # in this process, which has imported torch already
@@ -156,6 +158,9 @@ def test_five_steps_lead_from_a_bids_tree_to_an_evaluated_model(workplace, monke
         if "inspect" in command or "--check_batch" in command:
             assert "supervised" in printed
             assert not (workplace / "runs" / "check").exists()
+        if "predict" in command:
+            assert printed.count("\n") == 1
+    assert (workplace / "exported" / "umbrella_recipe.json").is_file()
     table = re.findall(r"`(?:runs/quickstart/)?([\w/]+\.(?:json|jsonl|html|safetensors))`", read_section("Quickstart"))
     assert len(table) == 8
     for name in table:

@@ -41,6 +41,28 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others(call, small_da
     assert weights[0] == weights[1] != weights[2]
 
 
+@pytest.fixture
+def determinism(monkeypatch):
+    """Put back what --full_determinism sets for the whole process."""
+    for name in ("CUDA_LAUNCH_BLOCKING", "CUBLAS_WORKSPACE_CONFIG", "ASCEND_LAUNCH_BLOCKING", "HCCL_DETERMINISTIC"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("FLASH_ATTENTION_DETERMINISTIC", "")
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", torch.backends.cudnn.deterministic)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", torch.backends.cudnn.benchmark)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def test_full_determinism_runs_on_the_cpu_and_repeats_itself_to_the_bit(call, small_data, tmp_path, determinism):
+    flags = (*SHORT, "--full_determinism", "true", "--gradient_accumulation_steps", 2)
+    for name in "ab":
+        call(train, "--json_dir", small_data, "--output_dir", name, *flags)
+        assert torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(False)
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in "ab"]
+    assert weights[0] == weights[1]
+
+
 def test_run_record_names_the_assignment_to_splits(call, data, tmp_path):
     (data / "splits.json").write_text('{"sub-0001": "train"}')
     call(train, "--json_dir", data, "--output_dir", "run", *SHORT)

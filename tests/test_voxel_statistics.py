@@ -1,9 +1,11 @@
 """Percentiles and moments are exact for every number type: numpy in float64 is the oracle."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from umbrella.voxel_statistics import voxel_statistics
+from umbrella.voxel_statistics import make_statistics, voxel_statistics
 
 TYPES = ["u1", "i1", "u2", "i2", "i4", "u4", "i8", "f4", "f8"]
 
@@ -71,3 +73,17 @@ def test_voxels_are_counted_in_any_memory_order_and_not_changed():
     before = stored.copy()
     assert voxel_statistics(stored).percentile(99) == voxel_statistics(before.copy(order="C")).percentile(99)
     np.testing.assert_array_equal(stored, before)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "f4"])
+@pytest.mark.parametrize("n_background", [0, 64, 1003])
+def test_voxels_are_the_same_in_pieces_of_any_size(dtype, n_background):
+    """Pieces of all background, of none, shorter than a block, and of an odd number of voxels."""
+    numbers = (draw("noise", 2001).clip(-60, 60) + 60 * (dtype == "u1")).astype(dtype)
+    numbers[:n_background] = 5
+    statistics, exact = make_statistics(numbers), numbers.astype(np.float64)
+    for start, stop in itertools.pairwise([0, 1, 8, 40, 64, 900, 1003, 1990, 2001]):
+        statistics.add(numbers[start:stop])
+    assert [statistics.percentile(1), statistics.percentile(99)] == pytest.approx(np.percentile(exact, [1, 99]))
+    assert statistics.extremes() == (exact.min(), exact.max())
+    assert statistics.moments(*statistics.extremes()) == pytest.approx((exact.mean(), exact.std()), rel=2e-6, abs=1e-5)

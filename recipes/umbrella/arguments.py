@@ -143,6 +143,74 @@ class InspectArguments:
 
 
 @dataclass
+class PredictArguments:
+    """What is asked about a scan."""
+
+    image: str | None = field(default=None, metadata={"help": "the scan: NIfTI or FreeSurfer"})
+    question: str | None = field(default=None, metadata={"help": "what is asked about it"})
+    modality: str = field(default="sMRI", metadata={"help": "of the scans", "choices": ["sMRI", "dMRI", "fMRI"]})
+    reference: str | None = field(default=None, metadata={"help": "a scan that is shown first, to compare with"})
+    reference_label: str | None = field(default=None, metadata={"help": "what is known of the reference, as male"})
+    reference_text: str | None = field(
+        default=None,
+        metadata={
+            "help": "what is said in front of the reference (default: 'The reference subject is {reference_label}. "
+            "Their scan:'; without a label 'This is the reference scan.')"
+        },
+    )
+    reference_reply: str | None = field(
+        default=None,
+        metadata={
+            "help": "what the model has answered to it (default: 'Understood. The reference subject is "
+            "{reference_label}.'; without a label 'I will compare the next scan with this reference.')"
+        },
+    )
+    max_length: int = field(default=2048, metadata={"help": "most tokens of the question, its scans' tokens counted"})
+    max_new_tokens: int = field(default=64, metadata={"help": "most tokens of the answer"})
+    use_cpu: bool = field(default=not HAS_CUDA, metadata={"help": "answer on the CPU"})
+
+    def __post_init__(self):
+        if self.image is None or self.question is None:
+            raise ValueError('expected --image SCAN and --question "TEXT"')
+        for name in ("reference_label", "reference_text", "reference_reply"):
+            value = getattr(self, name)
+            if value is not None and self.reference is None:
+                raise ValueError(f"--{name} {value}: expected --reference SCAN too, found none")
+            if value is not None and "{reference_label}" in value and self.reference_label is None:
+                raise ValueError(f"--{name} {value!r}: expected --reference_label too, found none")
+        own = [text for text in (self.reference_text, self.reference_reply) if text is not None]
+        if self.reference_label is not None and len(own) == 2 and "{reference_label}" not in "".join(own):
+            raise ValueError(
+                f"--reference_label {self.reference_label}: expected {{reference_label}} in --reference_text or "
+                "--reference_reply, found it in neither"
+            )
+        if self.max_new_tokens < 1:
+            raise ValueError(f"--max_new_tokens: expected at least 1, found {self.max_new_tokens}")
+
+
+@dataclass
+class ExportArguments:
+    """How a model is exported."""
+
+    output_dir: str | None = field(default=None, metadata={"help": "new or empty folder to write"})
+    dtype: str | None = field(
+        default=None,
+        metadata={
+            "help": "number type of the weights (default: as they are)",
+            "choices": ["bfloat16", "float16", "float32"],
+        },
+    )
+    names_of: str | None = field(
+        default=None,
+        metadata={"help": "the published model whose names the weights get (default: the one that run.json names)"},
+    )
+
+    def __post_init__(self):
+        if self.output_dir is None:
+            raise ValueError("expected --output_dir FOLDER")
+
+
+@dataclass
 class CacheArguments:
     """How a cache of views is filled."""
 

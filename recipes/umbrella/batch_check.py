@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
+from umbrella.collator import without_names
 from umbrella.conversations import IGNORE_INDEX
 from umbrella.run_speed import peak_memory_gib
-from umbrella.trainer import without_names
 
 
 def check_batch(trainer) -> None:

@@ -10,11 +10,13 @@ import signal
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints, sort_checkpoints
 
 from umbrella.adapters import is_adapted
 from umbrella.base_model import BaseModel
+from umbrella.exporting import merge_adapters
 from umbrella.hub.guarded_push import GuardedPush
 from umbrella.recipe import Recipe
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
@@ -45,6 +47,8 @@ class CheckpointTrainer(GuardedPush):
     def save_model(self, output_dir=None, _internal_call=False):
         if self.base is None or is_adapted(self.model):
             super().save_model(output_dir, _internal_call)
+            if self.args.merge_lora and not _internal_call and self.args.should_save:
+                merge_adapters(Path(output_dir or self.args.output_dir), self.processing_class, self.recipe)
             return
         state = collect_trained(self.model)
         folder = output_dir or self.args.output_dir
@@ -80,6 +84,14 @@ class CheckpointTrainer(GuardedPush):
         else:
             super()._load_best_model()
 
+    def _issue_warnings_after_load(self, load_result):
+        missing = set(load_result.missing_keys) - set(self.model.all_tied_weights_keys)
+        if missing or load_result.unexpected_keys:
+            raise ValueError(
+                f"expected a checkpoint of this model, found one without {sorted(missing)[:3]} and with the unknown "
+                f"{sorted(load_result.unexpected_keys)[:3]}. Load model and checkpoint from one run."
+            )
+
     # ---------------------------------------------------------------------------------------------- checkpoints
 
     def _save_checkpoint(self, model, trial):
@@ -91,7 +103,7 @@ class CheckpointTrainer(GuardedPush):
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
             super()._save_checkpoint(model, trial)
-        except (OSError, RuntimeError) as error:  # torch's and safetensors' writers raise both
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer raises the second
             raise OSError(_explain_failed_save(folder, error)) from error
         finally:
             self.args.save_total_limit = limit

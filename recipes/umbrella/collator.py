@@ -8,6 +8,7 @@ IGNORE_INDEX = -100  # torch.nn.CrossEntropyLoss leaves these positions out
 # Only the width of rows matters for speed on tensor cores; the mask says what is real.
 PAD_TO_MULTIPLE_OF = 8
 NOT_TENSORS = ("metadata", "task_id")
+NAMES = ("task_ids", "metadata")  # what `keep_metadata` adds to a batch
 
 
 class ConversationCollator:
@@ -85,3 +86,8 @@ def _keys_with_row_axis(processor) -> set[str]:
     blank = np.zeros((64, 64, 3), np.uint8)
     images = processor.image_processor([[blank, blank]], return_tensors="pt").items()
     return {key for key, value in images if value.ndim > 1 and len(value) == 1}
+
+
+def without_names(batch: dict) -> dict:
+    """A batch without what tells its rows' names: as a model takes it."""
+    return {key: value for key, value in batch.items() if key not in NAMES}

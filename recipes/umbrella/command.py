@@ -19,11 +19,13 @@ def run(main: Callable[[], None]) -> None:
     """
     try:
         main()
-    except (*EXPECTED, SystemExit) as error:
-        if isinstance(error, SystemExit) and not isinstance(error.code, str):
-            raise
-        let_rank_0_speak()
-        if isinstance(error, SystemExit) or os.environ.get("UMBRELLA_TRACEBACK") == "1":
+    except SystemExit as error:
+        if isinstance(error.code, str):
+            let_rank_0_speak()
+        raise
+    except Exception as error:
+        let_rank_0_speak()  # whose end may be what went wrong here: a connection that is closed
+        if not isinstance(error, EXPECTED) or os.environ.get("UMBRELLA_TRACEBACK") == "1":
             raise
         raise SystemExit(f"error: {_last_words(error)}") from None
 

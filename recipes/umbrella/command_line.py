@@ -10,6 +10,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from umbrella.command import let_rank_0_speak
+from umbrella.tracking import check_keys
 from umbrella.training_arguments import TrainArguments
 
 # The training guide's spellings → today's flags.
@@ -31,7 +32,7 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
     """`[config.yaml] [--flag value ...]` → one instance of each dataclass; flags win over the YAML.
 
     The YAML becomes flags ahead of the command line's, so both obey the same rules. Unknown and abbreviated flags end
-    the program with a sentence, as do values that do not fit.
+    the program with a sentence, as do values that do not fit and keys (`check_keys`).
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     spellings = "; ".join(f"--{guide} is --{' and --'.join(today)}" for guide, today in GUIDE_SPELLINGS.items())
@@ -42,6 +43,7 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
     launcher = [argv.pop(0)] if argv and argv[0].startswith("--local_rank") else []
     try:
         from_yaml = read_yaml_flags(argv.pop(0)) if argv and argv[0].endswith((".yaml", ".yml")) else []
+        check_keys(from_yaml + argv)
         flags = translate_guide_spellings(launcher + from_yaml + argv, known)
         *instances, unknown = parser.parse_args_into_dataclasses(flags, return_remaining_strings=True)
     except (ValueError, OSError, yaml.YAMLError) as error:

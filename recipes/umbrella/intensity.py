@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from umbrella.voxel_statistics import voxel_statistics
+from umbrella.voxel_statistics import CountedVoxels, PlainVoxels
 
 LOW_PERCENT, HIGH_PERCENT = 1, 99
 
@@ -39,7 +39,7 @@ class IntensityMap:
 
 
 def fit_intensity_map(
-    stored: np.ndarray, slope: float, inter: float, normalize: bool, standardize: bool
+    statistics: CountedVoxels | PlainVoxels, slope: float, inter: float, normalize: bool, standardize: bool
 ) -> IntensityMap:
     """Find the constants for a whole volume of finite stored numbers, whose scaled values are slope * number + inter.
 
@@ -48,7 +48,6 @@ def fit_intensity_map(
     Raises ValueError when the values, or with `normalize` those between the percentiles, are all the same, or so large
     or small that float32 cannot hold them.
     """
-    statistics = voxel_statistics(stored)
     if normalize:
         # The two percentiles lie symmetrically, so a negative slope only swaps them.
         low, high = statistics.percentile(LOW_PERCENT), statistics.percentile(HIGH_PERCENT)

@@ -74,14 +74,18 @@ def check_scans(dataset: Dataset) -> int:
     with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) * 4)) as pool:
         problems = [problem for problem in pool.map(_find_problem, scans.items()) if problem]
     if problems:
-        shown = "\n  ".join(problems[:MOST_SHOWN])
-        more = f"\n  ... and {len(problems) - MOST_SHOWN} more" if len(problems) > MOST_SHOWN else ""
         raise SystemExit(
-            f"error: {len(problems)} of {len(scans)} scans cannot be read:\n  {shown}{more}\n"
+            f"error: {len(problems)} of {len(scans)} scans cannot be read:{show_first(problems)}\n"
             "Restore them, correct --image_root, or take their rows out; "
             "validate_json_format.py --check_images reads every scan to its end."
         )
     return len(scans)
+
+
+def show_first(problems: list[str]) -> str:
+    """The first ten of the problems, each on a line of its own, and how many more there are."""
+    more = [f"... and {len(problems) - MOST_SHOWN} more"] if len(problems) > MOST_SHOWN else []
+    return "".join(f"\n  {line}" for line in problems[:MOST_SHOWN] + more)
 
 
 def _find_problem(scan: tuple[tuple[str, str], str]) -> str | None:

@@ -65,5 +65,8 @@ def fingerprint(rows) -> str:
     return digest.hexdigest()
 
 
-def _size(scan: dict) -> int:
-    return len(scan["bytes"]) if scan.get("bytes") else os.path.getsize(scan["path"])
+def _size(scan: dict) -> int | None:
+    """In bytes; None for a scan that is not there: of splits that are not used, none is looked for."""
+    if scan.get("bytes"):
+        return len(scan["bytes"])
+    return os.path.getsize(scan["path"]) if os.path.exists(scan["path"]) else None

@@ -20,7 +20,7 @@ from nibabel.wrapstruct import WrapStructError
 from umbrella.inflate import GZIP_ERRORS, GzipFile
 
 GZIP_MAGIC = b"\x1f\x8b"
-PIECE_BYTES = 1 << 18  # read at a time, so that they are still in the processor's cache when they are copied
+PIECE = 1 << 18  # voxels that are read at a time, so that they are still in the processor's cache when they are used
 CIFTI_INTENTS = range(3000, 3100)
 VECTOR_INTENTS = (1006, 1007, 1008, 1009)  # displacement field, vector, point set, triangles
 
@@ -92,26 +92,29 @@ def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO
         raise ScanError(f"{name}: expected a readable file, found: {error}") from error
 
 
-def read_into(stream: BinaryIO, array: np.ndarray, header: ScanHeader) -> None:
-    """Fill a contiguous array from the stream. Raises ScanError when the stream ends before."""
-    buffer = memoryview(array.reshape(-1, order="A").view(np.uint8))
-    filled = 0
-    while filled < len(buffer):
-        # Not `readinto`: for gzip streams it reads everything into one more copy first.
-        piece = stream.read(min(PIECE_BYTES, len(buffer) - filled))
-        if not piece:
-            raise ScanError(
-                f"{header.name}: expected {_data_size(header)}, found the end of the file before: "
-                "it is cut short, copy or export it anew"
-            )
-        buffer[filled : filled + len(piece)] = piece
-        filled += len(piece)
+def read_pieces(stream: BinaryIO, array: np.ndarray, header: ScanHeader) -> Iterator[np.ndarray]:
+    """Fill a contiguous array from the stream. Yields its next voxels (n,) as soon as they are there: work on them
+    then finds them in the processor's cache. Raises ScanError when the stream ends before.
+    """
+    voxels = array.reshape(-1, order="A")
+    for start in range(0, len(voxels), PIECE):
+        piece = voxels[start : start + PIECE]
+        buffer, filled = memoryview(piece.view(np.uint8)), 0
+        while filled < len(buffer):
+            n_read = stream.readinto(buffer[filled:])
+            if not n_read:
+                raise ScanError(
+                    f"{header.name}: expected {_data_size(header)}, found the end of the file before: "
+                    "it is cut short, copy or export it anew"
+                )
+            filled += n_read
+        yield piece
 
 
 def check_end(stream: BinaryIO, header: ScanHeader) -> None:
     """Raise ScanError when the stream goes on after its last voxel. At its end gzip's checksum is compared."""
     if header.has_footer:
-        while stream.read(PIECE_BYTES):
+        while stream.read(1 << 18):
             pass
     elif stream.read(1):
         raise ScanError(

@@ -71,7 +71,8 @@ def _time_scan(scan: dict, options: dict, cache: VolumeCache, cold: bool) -> dic
 
 def _inflate(data: bytes) -> None:
     with open_scan(data) as (_, stream):
-        while stream.read(PIECE_BYTES):
+        piece = bytearray(PIECE_BYTES)
+        while stream.readinto(piece):
             pass
 
 

@@ -2,21 +2,22 @@
 the step's supervised tokens for every model family, and a loss that is not finite stops the run."""
 
 import signal
+from collections.abc import Callable
 
 import torch
 
 from umbrella.adapters import is_adapted
+from umbrella.answer_check import AnswerCheckTrainer
 from umbrella.blank_rows import FilledRows, add_blank_scan, token_keys
 from umbrella.checkpoints import CheckpointTrainer
-from umbrella.collator import ConversationCollator
+from umbrella.collator import ConversationCollator, without_names
 from umbrella.row_order import RowOrder, read_lengths
 from umbrella.run_speed import MeasuredTrainer
 from umbrella.token_loss import supervised_loss, takes_logits_to_keep
+from umbrella.tracking import PrivateTracking
 
-NAMES = ("task_ids", "metadata")
 
-
-class ConversationTrainer(MeasuredTrainer, CheckpointTrainer):
+class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, CheckpointTrainer):
     """A Trainer for batches of `ConversationCollator(keep_metadata=True)`.
 
     Args:
@@ -37,14 +38,17 @@ class ConversationTrainer(MeasuredTrainer, CheckpointTrainer):
 
     def get_train_dataloader(self):
         order = self._get_train_sampler()
-        loader = self._get_dataloader(
+        return self._get_dataloader(
             FilledRows(self.train_dataset, self.blank, max(len(order), len(self.train_dataset))),
             description="Training",
             batch_size=self._train_batch_size,
             sampler_fn=lambda _: order,
             is_training=True,
         )
-        loader.worker_init_fn = _DeafToSigterm(loader.worker_init_fn)
+
+    def _get_dataloader(self, *args, **kwargs):
+        loader = super()._get_dataloader(*args, **kwargs)
+        loader.base_dataloader.worker_init_fn = _DeafToSigterm(loader.worker_init_fn)
         return loader
 
     def _get_train_sampler(self, train_dataset=None):
@@ -104,17 +108,13 @@ class ConversationTrainer(MeasuredTrainer, CheckpointTrainer):
         return add_blank_scan(inputs, self._prepare_inputs(self.blank_batch), self.data_collator.fill)
 
 
-def without_names(inputs: dict) -> dict:
-    """A batch without what tells its rows' names: as a model takes it."""
-    return {key: value for key, value in inputs.items() if key not in NAMES}
-
-
 class _DeafToSigterm:
     """What a DataLoader worker starts with. Slurm signals workers too, and their death would end the run unsaved."""
 
-    def __init__(self, start):
+    def __init__(self, start: Callable[[int], None] | None):
         self.start = start
 
     def __call__(self, worker_id: int) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        self.start(worker_id)
+        if self.start is not None:
+            self.start(worker_id)

@@ -6,6 +6,9 @@ from importlib.util import find_spec
 from transformers import TrainingArguments
 
 from umbrella.arguments import HAS_CUDA
+from umbrella.tracking import check_trackers
+
+LOWER_IS_BETTER = ("loss", "mae", "unparseable")
 
 
 @dataclass
@@ -73,9 +76,26 @@ class TrainArguments(TrainingArguments):
     )
     augment_strength: float = field(default=1.0, metadata={"help": "how much they change: above 0, at most 2"})
 
+    max_unreadable: int = field(
+        default=0,
+        metadata={
+            "help": "read every scan before training, and leave out the rows of at most so many that cannot be read "
+            "(default: none may be unreadable, only headers are read)"
+        },
+    )
+    eval_answers: int = field(
+        default=64, metadata={"help": "validation rows that each evaluation has the model answer; 0: only the loss"}
+    )
+    early_stopping_patience: int | None = field(
+        default=None, metadata={"help": "stop after so many evaluations in a row without a better best metric"}
+    )
+
     def __post_init__(self):
         if self.output_dir is None:
             raise ValueError("expected --output_dir FOLDER")
+        if self.max_unreadable < 0:
+            raise ValueError(f"--max_unreadable: expected at least 0, found {self.max_unreadable}")
+        self._check_evaluation()
         self.remove_unused_columns = False  # the transform needs the row's columns, none of which a model takes
         if self.dataloader_persistent_workers is None:
             self.dataloader_persistent_workers = self.dataloader_num_workers > 0
@@ -86,15 +106,40 @@ class TrainArguments(TrainingArguments):
             )
         if self.fp16 and self.use_cpu:
             raise ValueError("--fp16: expected a GPU, found --use_cpu true; on a CPU train with --bf16 or in float32")
+        if self.merge_lora and self.push_to_hub:
+            raise ValueError(
+                "--merge_lora: expected no --push_to_hub, which pushes adapters; use push_to_hub.py model"
+            )
         if self.merge_lora and "lora" not in self.train.split(","):
             raise ValueError(f"--merge_lora: expected --train lora, found --train {self.train}: there are no adapters")
         super().__post_init__()
+        check_trackers(self.report_to)
         if self.n_gpu > 1:
             raise ValueError(
                 f"expected one process a GPU, found one process with {self.n_gpu} GPUs (DataParallel). "
                 f"Start with: accelerate launch --num_processes {self.n_gpu} recipes/train.py ..., or set "
                 "CUDA_VISIBLE_DEVICES to one GPU"
             )
+
+    def _check_evaluation(self):
+        if self.eval_answers < 0:
+            raise ValueError(f"--eval_answers: expected 0 or more rows, found {self.eval_answers}")
+        if self.early_stopping_patience is not None:
+            if self.early_stopping_patience < 1:
+                raise ValueError(
+                    f"--early_stopping_patience: expected at least 1, found {self.early_stopping_patience}"
+                )
+            if self.eval_strategy == "no":
+                raise ValueError("--early_stopping_patience: expected --eval_strategy steps or epoch, found no")
+            self.load_best_model_at_end = True
+            self.restore_callback_states_from_checkpoint = True  # a resumed run goes on counting
+        stated = self.metric_for_best_model
+        # transformers fills in "loss"; `settle_best_metric` does better once the rows are known.
+        self.best_metric_suits_task = stated is None and (self.load_best_model_at_end or self.save_strategy == "best")
+        if self.best_metric_suits_task:
+            self.metric_for_best_model = "loss"
+        elif stated is not None and self.greater_is_better is None:
+            self.greater_is_better = stated.removeprefix("eval_") not in LOWER_IS_BETTER
 
 
 @dataclass

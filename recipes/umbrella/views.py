@@ -127,7 +127,7 @@ def draw_slice(plane: np.ndarray, spacing_mm: np.ndarray, size: int, fill: float
     columns, rows = (
         resize_weights(n, spacing, size, side_mm) for n, spacing in zip(plane.shape, spacing_mm, strict=True)
     )
-    square = rows @ (plane.T.astype(np.float32) - np.float32(fill)) @ columns.T + np.float32(fill)
+    square = resize_plane(plane.T.astype(np.float32) - np.float32(fill), rows, columns) + np.float32(fill)
     return square[::-1]
 
 
@@ -141,32 +141,46 @@ def make_cube(volume: np.ndarray, size: int, spacing_mm: np.ndarray) -> np.ndarr
     slowest_first = sorted(range(3), key=lambda axis: -volume.strides[axis])
     slow, middle, fast = (weights[axis] for axis in slowest_first)
     planes = volume.transpose(slowest_first)
-    cube = np.zeros((size, size, size), np.float32)
-    for thin, row in zip(cube, slow, strict=True):
+    cube = np.empty((size, size, size), np.float32)
+    for thin, voxels, shares in zip(cube, *slow, strict=True):
         plane = np.zeros(planes.shape[1:], np.float32)
-        for index in np.flatnonzero(row):  # few: a full matrix product would mostly add zeros
-            plane += row[index] * planes[index]
-        thin[:] = middle @ plane @ fast.T
+        for voxel, share in zip(voxels, shares, strict=True):
+            plane += share * planes[voxel]
+        thin[:] = resize_plane(plane, middle, fast)
     # What the weights lack to one is padding.
-    padding = 1 - np.einsum("i,j,k->ijk", slow.sum(axis=1), middle.sum(axis=1), fast.sum(axis=1))
+    padding = 1 - np.einsum("i,j,k->ijk", *(shares.sum(axis=1) for _, shares in (slow, middle, fast)))
     cube += np.float32(volume.min()) * padding
     return cube.transpose(np.argsort(slowest_first))
 
 
+def resize_plane(
+    plane: np.ndarray, rows: tuple[np.ndarray, np.ndarray], columns: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Resize (n_rows, n_columns) to (size, size) with the `resize_weights` of either axis."""
+    # Not by matrix products: most factors are zero, and their threads would turn against the other workers.
+    for voxels, shares in (rows, columns):
+        plane = sum(share[:, None] * plane[voxel] for voxel, share in zip(voxels.T, shares.T, strict=True)).T
+    return plane
+
+
 @lru_cache(maxsize=32)  # the scans of a study mostly share their grid
-def resize_weights(n: int, spacing_mm: float, size: int, side_mm: float) -> np.ndarray:
-    """The matrix (size, n) that pads n voxels of `spacing_mm` with zeros to `side_mm` and resizes them to `size`
-    pixels.
+def resize_weights(n: int, spacing_mm: float, size: int, side_mm: float) -> tuple[np.ndarray, np.ndarray]:
+    """Find what pads n voxels of `spacing_mm` with zeros to `side_mm` and resizes them to `size` pixels: of each pixel
+    the voxels that it lies on and their shares of it, both (size, n_voxels).
 
     The filter is the antialiased triangle ("bilinear") of PIL and of torch's `interpolate(antialias=True)`. Theirs can
     only start from whole voxels; here the padding is exact to the millimetre also where a voxel is 4 mm thick.
     """
     pixel = side_mm / size / spacing_mm  # a pixel's size in voxels
     before = (side_mm / spacing_mm - n) / 2  # the padding on either side in voxels
-    voxels = np.arange(-int(before + 0.5), n + int(before + 0.5))  # those whose centres lie on the square
     centres = (np.arange(size) + 0.5) * pixel - before - 0.5
-    weights = np.maximum(0, 1 - np.abs(centres[:, None] - voxels) / max(1.0, pixel))
-    weights /= weights.sum(axis=1, keepdims=True)
-    weights = weights[:, (voxels >= 0) & (voxels < n)].astype(np.float32)
-    weights.flags.writeable = False
-    return weights
+    reach = max(1.0, pixel)
+    voxels = np.ceil(centres - reach).astype(int)[:, None] + np.arange(int(2 * reach) + 1)
+    shares = np.maximum(0, 1 - np.abs(centres[:, None] - voxels) / reach)
+    n_before = int(before + 0.5)  # voxels of padding whose centres lie on the square; beyond them is nothing
+    shares *= (voxels >= -n_before) & (voxels < n + n_before)
+    shares /= shares.sum(axis=1, keepdims=True)
+    shares *= (voxels >= 0) & (voxels < n)
+    voxels, shares = voxels.clip(0, n - 1), shares.astype(np.float32)
+    voxels.flags.writeable = shares.flags.writeable = False
+    return voxels, shares

@@ -8,6 +8,7 @@ import math
 import os
 import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +18,8 @@ from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, io_orientation
 
 from umbrella.intensity import IntensityMap, fit_intensity_map
-from umbrella.scan_files import ScanError, ScanHeader, check_end, check_size, open_scan, read_into
+from umbrella.scan_files import ScanError, ScanHeader, check_end, check_size, open_scan, read_pieces
+from umbrella.voxel_statistics import CountedVoxels, PlainVoxels, make_statistics, voxel_statistics
 
 MODALITIES = ("sMRI", "dMRI", "fMRI")
 MAX_VOXELS = 1024**3  # of one volume; the environment variable UMBRELLA_MAX_VOXELS sets another bound
@@ -106,10 +108,14 @@ def read_scan(
     with open_scan(source) as (header, stream):
         _check_volume(header, modality)
         orientation, spacing_mm = _find_orientation(header)
-        stored = _read_mean(header, stream) if header.n_volumes > 1 else _read_volume(header, stream, scratch)
+        if header.n_volumes > 1:
+            stored = _read_mean(header, stream)
+            statistics = voxel_statistics(stored)
+        else:
+            stored, statistics = _read_volume(header, stream, scratch)
         check_end(stream, header)
     try:
-        intensity = fit_intensity_map(stored, header.slope, header.inter, normalize, standardize)
+        intensity = fit_intensity_map(statistics, header.slope, header.inter, normalize, standardize)
     except ValueError as error:
         raise ScanError(f"{header.name}: {error}") from error
     return Scan(header.name, apply_orientation(stored, orientation), spacing_mm, intensity)
@@ -170,22 +176,35 @@ def _find_orientation(header: ScanHeader) -> tuple[np.ndarray, np.ndarray]:
     return orientation, spacing_mm
 
 
-def _read_volume(header: ScanHeader, stream: BinaryIO, scratch: "Scratch | None" = None) -> np.ndarray:
-    """Read the next volume's stored numbers, in native byte order; those without a finite value become a scaled 0."""
+def _read_volume(
+    header: ScanHeader, stream: BinaryIO, scratch: "Scratch | None"
+) -> tuple[np.ndarray, CountedVoxels | PlainVoxels]:
+    """Read a volume's stored numbers, and the statistics while they are in the processor's cache."""
     make_empty = scratch.empty if scratch else np.empty
-    stored = make_empty(header.shape[:3], header.dtype, order="F")
-    read_into(stream, stored, header)
-    if not stored.dtype.isnative:
-        stored = stored.byteswap(inplace=True).view(stored.dtype.newbyteorder())
-    # NaN and infinities show in the extremes, which are far quicker found than every number is replaced.
-    if stored.dtype.kind == "f" and not np.isfinite([stored.min(), stored.max()]).all():
-        stored[~np.isfinite(stored)] = -header.inter / header.slope
-    return stored
+    stored = make_empty(header.shape[:3], header.dtype.newbyteorder("="), order="F")
+    statistics = make_statistics(stored)
+    for piece in _read_finite(header, stream, stored):
+        statistics.add(piece)
+    return stored, statistics
 
 
 def _read_mean(header: ScanHeader, stream: BinaryIO) -> np.ndarray:
     """Read a series volume by volume and take the mean; only one volume of it is held at a time."""
-    total = np.zeros(header.shape[:3], np.float64, order="F")
+    stored = np.empty(header.shape[:3], header.dtype.newbyteorder("="), order="F")
+    total = np.zeros(stored.size, np.float64)
     for _ in range(header.n_volumes):
-        total += _read_volume(header, stream)
-    return total / header.n_volumes
+        start = 0
+        for piece in _read_finite(header, stream, stored):
+            total[start : start + len(piece)] += piece
+            start += len(piece)
+    return total.reshape(stored.shape, order="F") / header.n_volumes
+
+
+def _read_finite(header: ScanHeader, stream: BinaryIO, stored: np.ndarray) -> Iterator[np.ndarray]:
+    """As `read_pieces` for the next volume, in native byte order; what has no finite value becomes a scaled 0."""
+    for piece in read_pieces(stream, stored, header):
+        if not header.dtype.isnative:
+            piece.byteswap(inplace=True)
+        if piece.dtype.kind == "f" and not (is_finite := np.isfinite(piece)).all():
+            piece[~is_finite] = -header.inter / header.slope
+        yield piece

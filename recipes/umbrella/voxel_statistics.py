@@ -1,56 +1,100 @@
 """Exact percentiles and moments of a volume's stored numbers, in few passes and without a float64 copy.
 
-8- and 16-bit integers are counted: their histogram holds all there is to know. Others are selected: a sample tells
-between which two numbers a percentile lies, one pass collects the few voxels there, and their ranks decide.
+A volume is taken in piece by piece as it is read, each while it is in the processor's cache. Most scans have a
+background of one number, that of their first voxel: where it fills whole blocks it is counted only. 8- and 16-bit
+integers are counted: their histogram holds all there is to know. Others are selected: a sample tells between which two
+numbers a percentile lies, one pass collects the few voxels there, and their ranks decide.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
-PIECE = 1 << 16  # voxels that are worked on at a time, so that they stay in the processor's cache
+PIECE = 1 << 18  # voxels that are taken in at a time
 SAMPLE = 1 << 16
+BLOCK = 8  # voxels; their eight truth values are one 64-bit number
 
 
-def voxel_statistics(stored: np.ndarray) -> "CountedVoxels | PlainVoxels":
-    """Choose the way for a volume's number type; both have the methods `extremes`, `percentile` and `moments`.
+def make_statistics(stored: np.ndarray) -> "CountedVoxels | PlainVoxels":
+    """Choose the way for a volume's number type. `add` takes in its voxels, first to last in memory; after all of them
+    the methods `extremes`, `percentile` and `moments` answer.
 
-    stored  any shape, contiguous in some order, without NaN
+    stored  the volume's memory, which need not be filled yet: any shape, contiguous in some order
     """
     numbers = stored.ravel(order="K")
-    if numbers.itemsize > 8:  # 128-bit floats
-        numbers = numbers.astype(np.float64)
     is_short = numbers.dtype.kind in "iu" and numbers.dtype.itemsize <= 2
     return CountedVoxels(numbers) if is_short else PlainVoxels(numbers)
 
 
+def voxel_statistics(stored: np.ndarray) -> "CountedVoxels | PlainVoxels":
+    """Of a whole volume: any shape, contiguous in some order, without NaN."""
+    statistics, numbers = make_statistics(stored), stored.ravel(order="K")
+    for start in range(0, len(numbers), PIECE):
+        statistics.add(numbers[start : start + PIECE])
+    return statistics
+
+
 class CountedVoxels:
-    """8- or 16-bit integers as their different values, ascending, and how often each occurs."""
+    """8- or 16-bit integers: how often each occurs. Two neighbours of 8 bits are counted as one number: half the
+    work."""
 
     def __init__(self, numbers: np.ndarray):
-        count = _count_bytes if numbers.itemsize == 1 else _count_shorts
-        rest, background, n_dropped = _drop_background(numbers)
-        counts = count(rest) + n_dropped * count(background)
-        bins = np.flatnonzero(counts)
-        values = bins.astype(f"u{numbers.dtype.itemsize}").view(numbers.dtype)
+        self.numbers = numbers
+        self.n_background = 0
+        self.counts = np.zeros(1 << 16, np.int64)  # of each 16-bit pattern
+        self.pending = np.empty(2 * PIECE, np.intp)  # patterns, many at a time, as `bincount` takes them: no more copy
+        self.n_pending = 0
+
+    def add(self, piece: np.ndarray) -> None:
+        """Take in the next voxels (n,)."""
+        rest = _drop_background(piece, self.numbers[0])
+        if rest.nbytes % 2:  # the last voxel has no neighbour: one is taken from the background
+            rest = np.append(rest, self.numbers[:1])
+        self.n_background += len(piece) - len(rest)
+        patterns = rest.view(np.uint16)
+        if self.n_pending + len(patterns) > len(self.pending):
+            self._count_pending()
+        self.pending[self.n_pending : self.n_pending + len(patterns)] = patterns
+        self.n_pending += len(patterns)
+
+    def _count_pending(self) -> None:
+        counts = np.bincount(self.pending[: self.n_pending])
+        self.counts[: len(counts)] += counts
+        self.n_pending = 0
+
+    @cached_property
+    def histogram(self) -> tuple[np.ndarray, np.ndarray]:
+        """The different values, ascending, and how many voxels have each."""
+        self._count_pending()
+        counts, kind = self.counts, self.numbers.dtype
+        if kind.itemsize == 1:
+            pairs = counts.reshape(256, 256)
+            counts = pairs.sum(axis=0) + pairs.sum(axis=1)
+        values = np.arange(len(counts), dtype=f"u{kind.itemsize}").view(kind)
+        counts = counts + self.n_background * (values == self.numbers[0])
         order = np.argsort(values)
-        self.values, self.counts = values[order].astype(np.float64), counts[bins[order]]
-        self.n_up_to = self.counts.cumsum()
+        order = order[counts[order] > 0]
+        return values[order].astype(np.float64), counts[order]
 
     def extremes(self) -> tuple[float, float]:
-        return float(self.values[0]), float(self.values[-1])
+        values, _ = self.histogram
+        return float(values[0]), float(values[-1])
 
     def percentile(self, percent: float) -> float:
-        rank, fraction = _rank(percent, int(self.n_up_to[-1]))
-        bins = np.searchsorted(self.n_up_to, [rank, rank + 1], side="right")
-        lower, upper = self.values[bins.clip(max=len(self.values) - 1)]
+        """numpy's linear percentile."""
+        values, counts = self.histogram
+        rank, fraction = _rank(percent, len(self.numbers))
+        bins = np.searchsorted(counts.cumsum(), [rank, rank + 1], side="right")
+        lower, upper = values[bins.clip(max=len(values) - 1)]
         return float(lower + fraction * (upper - lower))
 
     def moments(self, low: float, high: float) -> tuple[float, float]:
         """Mean and population standard deviation after a clip to [low, high]."""
-        clipped = self.values.clip(low, high)
-        mean = np.average(clipped, weights=self.counts)
-        return float(mean), float(np.sqrt(np.average((clipped - mean) ** 2, weights=self.counts)))
+        values, counts = self.histogram
+        clipped = values.clip(low, high)
+        mean = np.average(clipped, weights=counts)
+        return float(mean), float(np.sqrt(np.average((clipped - mean) ** 2, weights=counts)))
 
 
 class PlainVoxels:
@@ -58,14 +102,28 @@ class PlainVoxels:
 
     def __init__(self, numbers: np.ndarray):
         self.numbers = numbers
-        self.rest, self.background, self.n_dropped = _drop_background(numbers)
-        # Drawn at random (with a fixed seed): any regular step would meet the grid's own and sample a plane or a line.
-        self.sample = np.sort(numbers[np.random.default_rng(0).integers(len(numbers), size=SAMPLE)])
+        self.pieces = []  # without the background
+        self.n_background = 0
+
+    def add(self, piece: np.ndarray) -> None:
+        """Take in the next voxels (n,), without NaN. They must not change any more."""
+        rest = _drop_background(piece, self.numbers[0])
+        self.n_background += len(piece) - len(rest)
+        if len(rest):
+            self.pieces.append(rest)
 
     def extremes(self) -> tuple[float, float]:
-        return float(self.numbers.min()), float(self.numbers.max())
+        pieces = [piece for piece, _ in self._weighted_pieces()]
+        return float(min(piece.min() for piece in pieces)), float(max(piece.max() for piece in pieces))
+
+    @cached_property
+    def sample(self) -> np.ndarray:
+        """Some of the volume's numbers in ascending order."""
+        # Drawn at random (with a fixed seed): any regular step would meet the grid's own and sample a plane or a line.
+        return np.sort(self.numbers[np.random.default_rng(0).integers(len(self.numbers), size=SAMPLE)])
 
     def percentile(self, percent: float) -> float:
+        """numpy's linear percentile."""
         rank, fraction = _rank(percent, len(self.numbers))
         lower, upper = self._order_statistics([rank, min(rank + 1, len(self.numbers) - 1)], percent / 100)
         return float(lower) + fraction * (float(upper) - float(lower))
@@ -89,9 +147,9 @@ class PlainVoxels:
             if n_to_start <= rank < n_below_stop == n_to_start + len(between):
                 return between[rank - n_to_start]
             # Many voxels can share one number, as a background of zeros does; such a number is counted, not collected.
-            if rank < n_to_start and self._count(np.less, start) <= rank:
+            if rank < n_to_start and (n_below_stop if start == stop else self._count(np.less, start)) <= rank:
                 return start
-            if n_below_stop <= rank < self._count(np.less_equal, stop):
+            if n_below_stop <= rank < (n_to_start if start == stop else self._count(np.less_equal, stop)):
                 return stop
             return np.partition(self.numbers, rank)[rank]
 
@@ -102,7 +160,7 @@ class PlainVoxels:
         # Measured from the median, which lies within one standard deviation of the mean, so that no digits cancel.
         middle = float(np.clip(self.sample[SAMPLE // 2], low, high))
         kind = np.result_type(self.numbers.dtype, np.float32).type
-        buffer = np.empty(PIECE, kind)
+        buffer = np.empty(max(len(piece) for piece, _ in self._weighted_pieces()), kind)
         total, squares = 0.0, 0.0
         for piece, times in self._weighted_pieces():
             clipped = buffer[: len(piece)]
@@ -111,14 +169,15 @@ class PlainVoxels:
             np.clip(clipped, kind(low - middle), kind(high - middle), out=clipped)
             total += times * float(clipped.sum())
             with np.errstate(over="ignore"):  # a caller sees an infinite deviation
-                squares += times * float(clipped @ clipped)
+                squares += times * float(np.square(clipped, out=clipped).sum())
         mean = total / len(self.numbers)
         return middle + mean, float(np.sqrt(squares / len(self.numbers) - mean**2))
 
     def _weighted_pieces(self) -> Iterator[tuple[np.ndarray, int]]:
-        """Pieces of the volume, and how many times each is to be counted."""
-        yield from ((piece, 1) for piece in _pieces(self.rest))
-        yield self.background, self.n_dropped
+        """The volume's numbers, and how many times each is to be counted."""
+        yield from ((piece, 1) for piece in self.pieces)
+        if self.n_background:
+            yield self.numbers[:1], self.n_background
 
     def _count(self, comparison: np.ufunc, other: np.generic) -> int:
         return sum(times * np.count_nonzero(comparison(piece, other)) for piece, times in self._weighted_pieces())
@@ -130,35 +189,12 @@ def _rank(percent: float, n: int) -> tuple[int, float]:
     return int(position), position - int(position)
 
 
-def _pieces(numbers: np.ndarray) -> Iterator[np.ndarray]:
-    return (numbers[start : start + PIECE] for start in range(0, len(numbers), PIECE))
-
-
-def _drop_background(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Most scans have a background of one number. Its runs, eight bytes at a time, need to be counted only.
-
-    Returns the numbers without the runs, the few numbers of a dropped word, and how many of these words were dropped.
-    """
-    n_whole = len(numbers) - len(numbers) % 8
-    words = numbers[:n_whole].view(np.uint64)
-    if len(words) < PIECE or np.mean(words[::1021] == words[0]) < 0.2:  # too few to be worth the pass
-        return numbers, numbers[:0], 0
-    kept = [piece[piece != words[0]].view(numbers.dtype) for piece in _pieces(words)]
-    rest = np.concatenate([*kept, numbers[n_whole:]])
-    return rest, words[:1].view(numbers.dtype), (len(numbers) - len(rest)) * numbers.itemsize // 8
-
-
-def _count_bytes(numbers: np.ndarray) -> np.ndarray:
-    """How often each of the 256 bit patterns occurs."""
-    # Two neighbours at a time are counted as one 16-bit number: half the work.
-    n_pairs = len(numbers) // 2
-    pairs = _count_shorts(numbers[: 2 * n_pairs].view(np.uint16)).reshape(256, 256)
-    return pairs.sum(axis=0) + pairs.sum(axis=1) + np.bincount(numbers[2 * n_pairs :].view(np.uint8), minlength=256)
-
-
-def _count_shorts(numbers: np.ndarray) -> np.ndarray:
-    """How often each of the 65536 bit patterns occurs."""
-    counts = np.zeros(1 << 16, np.int64)
-    for start in range(0, len(numbers), 16 * PIECE):  # `bincount` makes 64-bit copies: they stay small this way
-        counts += np.bincount(numbers[start : start + 16 * PIECE].view(np.uint16), minlength=len(counts))
-    return counts
+def _drop_background(piece: np.ndarray, background: np.generic) -> np.ndarray:
+    """The piece's numbers (n,) without those blocks that hold nothing but background; the piece itself where that is
+    little."""
+    n_whole = len(piece) - len(piece) % BLOCK
+    is_kept = (piece[:n_whole] != background).view(np.uint64) != 0
+    if np.count_nonzero(is_kept) > 0.9 * len(is_kept):
+        return piece
+    kept = piece[:n_whole].view(f"V{BLOCK * piece.itemsize}")[is_kept].view(piece.dtype)
+    return np.concatenate([kept, piece[n_whole:]]) if n_whole < len(piece) else kept

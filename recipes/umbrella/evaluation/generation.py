@@ -10,9 +10,8 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from umbrella.collator import ConversationCollator
+from umbrella.collator import ConversationCollator, without_names
 from umbrella.evaluation.scoring import answer_log_likelihoods, replace_answer
-from umbrella.trainer import without_names
 from umbrella.transform import ConversationTransform
 
 
@@ -59,10 +58,11 @@ class Answerer:
             "pad_token_id": tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
         }
 
-    def answer(self, rows: Dataset, title: str, score: bool = False) -> Iterator[list[Answer]]:
+    def answer(self, rows: Dataset, title: str | None, score: bool = False) -> Iterator[list[Answer]]:
         """Answers in the rows' order, a list for every round of batches; on every process the same.
 
         Each round takes the next `batch_size` rows for each process: several processes make the same batches as one.
+        `title` stands before the progress bar; None for no bar.
         """
         state = PartialState()
         batches = [list(range(i, min(i + self.batch_size, len(rows)))) for i in range(0, len(rows), self.batch_size)]
@@ -70,13 +70,14 @@ class Answerer:
         questions = _Questions(rows, self.prompts, self.answers, self.candidates if score else ())
         loader = iter(DataLoader(questions, batch_sampler=mine, collate_fn=list, num_workers=self.num_workers))
         rounds = -(-len(batches) // state.num_processes)
-        with tqdm(total=len(rows), unit="row", desc=title, disable=not state.is_main_process) as progress:
+        silent = title is None or not state.is_main_process
+        with tqdm(total=len(rows), unit="row", desc=title, disable=silent) as progress:
             for _ in range(rounds):
                 answers = gather_object([answer for batch in _take_one(loader) for answer in self._ask(batch)])
                 progress.update(len(answers))
                 yield answers
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: a buffer that a model makes in it would stop the training that goes on
     def _ask(self, questions: list[list[dict]]) -> list[Answer]:
         prompts = self.pad_left([prompt for prompt, *_ in questions])
         inputs = self._to_device(prompts)

@@ -9,7 +9,7 @@ from umbrella.evaluation.generation import Answer
 from umbrella.evaluation.intervals import share_interval
 from umbrella.evaluation.parsing import parse_label, parse_number
 from umbrella.evaluation.results import summarize_classification, summarize_regression, summarize_text
-from umbrella.evaluation.scoring import PLACE, find_answer_template, to_probabilities
+from umbrella.evaluation.scoring import PLACE, find_answer_template, last_text, to_probabilities
 from umbrella.evaluation.selection import choose_labels, find_task
 from umbrella.evaluation.verdicts import compare_with_control, judge, judge_changes
 
@@ -29,11 +29,6 @@ def find_question(rows: Dataset, evaluation: EvalArguments) -> "Classification |
     answers = [last_text(row) for row in rows.with_format(None).select_columns("conversations")]
     template = evaluation.answer_template or find_answer_template(answers, expected, labels)
     return Classification(labels, template)
-
-
-def last_text(row: dict) -> str:
-    """The text of a row's last turn, its items joined by line breaks."""
-    return "\n".join(item["text"] for item in row["conversations"][-1]["content"] if item["type"] == "text")
 
 
 def _describe(row: dict, answer: Answer, prompt: str) -> dict:

@@ -29,6 +29,11 @@ def find_answer_template(answers: Sequence[str], expected: Sequence[str], labels
     return min(shared, key=lambda wording: (-wordings[wording], wording), default=PLACE)
 
 
+def last_text(row: dict) -> str:
+    """The text of a row's last turn, its items joined by line breaks."""
+    return "\n".join(item["text"] for item in row["conversations"][-1]["content"] if item["type"] == "text")
+
+
 def replace_answer(row: dict, answer: str) -> dict:
     """The row with another text as its last turn."""
     last = row["conversations"][-1]

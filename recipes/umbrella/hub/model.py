@@ -32,6 +32,7 @@ MODEL_FILES = (
     "config.json",
     "generation_config.json",
     "adapter_config.json",
+    "base_model.json",
     "processor_config.json",
     "preprocessor_config.json",
     "image_processor_config.json",

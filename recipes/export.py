@@ -1,0 +1,39 @@
+"""Write a trained model as other tools read it: whole, under the names of the published checkpoint it came from.
+
+    python recipes/export.py --model_name_or_path runs/mine --output_dir exported --dtype bfloat16
+
+Writes model, processor, generation config and umbrella_recipe.json, for `from_pretrained` and for all recipes. What
+tells the training subjects (training_data.json) stays with the run: evaluate the run, not the export.
+"""
+
+import sys
+
+from umbrella.arguments import ExportArguments, ModelArguments
+from umbrella.command import run
+from umbrella.command_line import parse_arguments
+from umbrella.exporting import check_export_dir, export_model, read_base_names
+from umbrella.modeling import TINY, load_model, load_processor
+from umbrella.recipe import load_recipe
+
+
+def main():
+    # ------------------------------------------------------------------------------------------------ arguments
+    model_args, export_args = parse_arguments((ModelArguments, ExportArguments))
+    name = model_args.model_name_or_path
+    output_dir = check_export_dir(export_args.output_dir)
+    base_names = read_base_names(name, export_args.names_of)
+
+    # ------------------------------------------------------------------------------------------------ model
+    processor = load_processor(name)
+    recipe = None if name == TINY else load_recipe(name)
+    if recipe is None:
+        print(f"note: {name} has no umbrella_recipe.json: the export has none either", file=sys.stderr)
+    model = load_model(name, base_model=model_args.base_model)
+
+    # ------------------------------------------------------------------------------------------------ save
+    export_model(model, processor, recipe, output_dir, export_args.dtype, base_names)
+    print(f"{type(model).__name__}, {model.num_parameters():,} parameters, {model.dtype}: exported to {output_dir}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,53 @@
+"""Ask a trained model about one scan, alone or after a reference scan. Prints the answer, and nothing else on stdout.
+
+    python recipes/predict.py --model_name_or_path runs/mine --image scan.nii.gz --question "Male or female?"
+    python recipes/predict.py --model_name_or_path runs/mine --image scan.nii.gz --question "Male or female?"
+    --reference other.nii.gz --reference_label male
+
+The scan is shown as the model's recipe says. Research software, not a medical device.
+"""
+
+import contextlib
+import sys
+
+from accelerate import PartialState
+from datasets import disable_progress_bars
+
+from umbrella.arguments import ModelArguments, PredictArguments
+from umbrella.command import run
+from umbrella.command_line import parse_arguments
+from umbrella.evaluation.generation import Answerer
+from umbrella.modeling import TINY, check_fits, load_model, load_processor
+from umbrella.prediction import make_question_rows
+from umbrella.recipe import load_recipe, resolve_recipe
+from umbrella.transform import ConversationTransform
+
+
+def main():
+    # ------------------------------------------------------------------------------------------------ arguments
+    model_args, predict_args = parse_arguments((ModelArguments, PredictArguments))
+    name = model_args.model_name_or_path
+    disable_progress_bars()
+    rows = make_question_rows(predict_args)
+
+    with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints
+        # -------------------------------------------------------------------------------------------- model
+        processor = load_processor(name)
+        recipe = resolve_recipe({}, processor, name)
+        if name == TINY or load_recipe(name) is None:
+            shown = f"{recipe.view}, {recipe.image_size} pixels"
+            print(f"note: {name} has no umbrella_recipe.json: the scan is shown by default, as {shown}")
+        # A reference that does not fit is an error: left out, it would change the answer unseen.
+        options = recipe.transform_options() | {"max_length": predict_args.max_length, "on_overflow": "raise"}
+        prompts = ConversationTransform(processor, add_generation_prompt=True, **options)
+        model = load_model(name).to(PartialState(cpu=predict_args.use_cpu).device)
+        check_fits(model, processor, recipe.image_size)
+
+        # -------------------------------------------------------------------------------------------- answer
+        answerer = Answerer(model, prompts, prompts, batch_size=1, max_new_tokens=predict_args.max_new_tokens)
+        ((found,),) = answerer.answer(rows, "answering")
+    print(found.text)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,176 @@
+"""While a model trains: are its answers right? A sample of the validation rows is answered after each evaluation."""
+
+import contextlib
+import json
+import logging
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from datasets import Dataset
+from transformers import Trainer
+
+from umbrella.arguments import EvalArguments
+from umbrella.evaluation.generation import Answerer
+from umbrella.evaluation.parsing import parse_label, parse_number
+from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
+from umbrella.evaluation.scoring import last_text
+from umbrella.evaluation.selection import find_task
+from umbrella.training_arguments import LOWER_IS_BETTER, TrainArguments
+
+logger = logging.getLogger(__name__)
+
+MAX_NEW_TOKENS = EvalArguments().max_new_tokens  # as eval.py, so that both come to the same numbers
+
+
+class AnswerCheck:
+    """Asks a model the last question of a fixed sample of rows and scores its answers as eval.py does.
+
+    Args:
+        rows: validation rows, with or without a transform. Those without metadata.subject_label are left out.
+        processor, options: of the ConversationTransform.
+        n_rows: the most rows asked, drawn by `seed`.
+        batch_size: rows answered at once in each process.
+
+    `metrics` names what a call returns: see `Task`. Raises ValueError where a package that scores is missing.
+    """
+
+    def __init__(self, rows: Dataset, processor, options: dict, n_rows: int, seed: int, batch_size: int):
+        rows = rows.with_format(None)
+        rows = rows.select([i for i, entry in enumerate(rows["metadata"]) if entry["subject_label"] is not None])
+        self.task = find_task_of_answers(rows) if n_rows and len(rows) else Task("text")
+        if self.task.name == "regression" and find_spec("sklearn") is None:
+            raise ValueError(
+                "--eval_answers: expected scikit-learn, which scores numbers; found none. Install it: pip install -e "
+                '".[eval]", or ask nothing: --eval_answers 0'
+            )
+        self.metrics = self.task.metrics
+        drawn = random.Random(seed).sample(range(len(rows)), min(n_rows, len(rows)))
+        self.rows = rows.select(sorted(drawn))
+        self.batch_size = batch_size
+        # Each evaluation shows the same scans: their views are kept.
+        self.prompts = CachingTransform(processor, ViewCache(), add_generation_prompt=True, **options)
+
+    def __call__(self, model) -> dict[str, float]:
+        """The metrics of the model's answers, on every process the same. Neither the model's modes nor the random
+        state is changed: training goes on as if there had been no check."""
+        if not self.metrics:
+            return {}
+        with _undisturbed(model):
+            texts = self._ask(model)
+        return self.task.score(texts, [entry["subject_label"] for entry in self.rows["metadata"]])
+
+    def _ask(self, model) -> list[str]:
+        # Each process gets as many batches: where weights are spread over processes (ZeRO-3), all must call the model
+        # equally often. The rows that fill up are the first ones again; their second answers are dropped.
+        n, n_processes = len(self.rows), PartialState().num_processes
+        a_round = self.batch_size * n_processes
+        n_asked = n if n_processes == 1 else -(-n // a_round) * a_round
+        answerer = Answerer(model, self.prompts, self.prompts, self.batch_size, MAX_NEW_TOKENS)
+        rounds = answerer.answer(self.rows.select([i % n for i in range(n_asked)]), title=None)
+        return [answer.text for answers in rounds for answer in answers][:n]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What answers state: "classification" (one of `labels`), "regression" (a number, in `unit`) or free "text"."""
+
+    name: str
+    labels: tuple[str, ...] = ()
+    unit: str | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the scores, the telling one first. Free text has none."""
+        return {"classification": ("accuracy", "unparseable"), "regression": ("mae", "unparseable"), "text": ()}[
+            self.name
+        ]
+
+    def parse(self, text: str) -> str | float | None:
+        return parse_label(text, self.labels) if self.name == "classification" else parse_number(text, self.unit)
+
+    def score(self, texts: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
+        """accuracy, or the mean absolute error in the labels' unit; the share of texts that state nothing, which
+        count as wrong."""
+        parsed = [self.parse(text) for text in texts]
+        unparseable = parsed.count(None) / len(parsed)
+        if self.name == "classification":
+            right = [a == b for a, b in zip(parsed, expected, strict=True)]
+            return {"accuracy": sum(right) / len(right), "unparseable": unparseable}
+        from umbrella.metrics import regression_metrics  # its packages, the extra "eval", are needed for numbers only
+
+        mae = regression_metrics(parsed, [self.parse(label) for label in expected])["mae"]
+        return {"mae": mae, "unparseable": unparseable}
+
+
+def find_task_of_answers(rows: Dataset) -> Task:
+    """The task of labelled rows; "text" where most of their own answers do not state the row's label, as in reports,
+    and where there is only one label to state."""
+    metadata = rows["metadata"]
+    units = {json.loads(entry["extra"] or "{}").get("unit") for entry in metadata}
+    unit = (units.pop() or None) if len(units) == 1 else None  # conversations about a cohort state it
+    expected = [entry["subject_label"] for entry in metadata]
+    labels = tuple(sorted(set(expected)))
+    task = Task(find_task(rows, EvalArguments(unit=unit)), labels, unit)
+    if task.name == "classification" and len(labels) < 2:
+        logger.warning("all validation rows have the label %r: answers are not checked", labels[0])
+        return Task("text")
+    answers = [task.parse(last_text(row)) for row in rows.select_columns("conversations")]
+    truths = [label if task.name == "classification" else task.parse(label) for label in expected]
+    stated = sum(answer == truth for answer, truth in zip(answers, truths, strict=True))
+    return task if 2 * stated >= len(rows) else Task("text")
+
+
+@contextlib.contextmanager
+def _undisturbed(model) -> Iterator[None]:
+    """Puts training and evaluation modes and all random states back."""
+    modes = [(module, module.training) for module in model.modules()]
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        for module, training in modes:
+            module.training = training
+
+
+class AnswerCheckTrainer(Trainer):
+    """A Trainer whose evaluation also gives what `answer_check` measures, as eval_accuracy and so on: for the logs,
+    early stopping and the choice of the best checkpoint. Its eval_runtime counts the answers."""
+
+    def __init__(self, *args, answer_check: AnswerCheck | None = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.answer_check = answer_check
+
+    def evaluation_loop(self, *args, metric_key_prefix: str = "eval", **kwargs):
+        # Not in `evaluate`: it logs, and tells the callbacks, before it returns.
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        if self.answer_check is not None and metric_key_prefix == "eval":
+            output.metrics.update({f"eval_{name}": value for name, value in self.answer_check(self.model).items()})
+        return output
+
+
+def settle_best_metric(args: TrainArguments, metrics: Sequence[str]) -> None:
+    """Let the best checkpoint be told by what suits the task where no metric was stated: accuracy, mae or loss.
+
+    metrics  what the answer check measures, the telling one first
+    Raises ValueError for a stated metric that no evaluation will give.
+    """
+    if args.eval_strategy == "no":
+        return
+    known = (*metrics, "loss")
+    if args.best_metric_suits_task:
+        args.metric_for_best_model = known[0]
+        args.greater_is_better = known[0] not in LOWER_IS_BETTER
+    stated = args.metric_for_best_model
+    if stated is not None and stated.removeprefix("eval_") not in known:
+        raise ValueError(
+            f"--metric_for_best_model {stated}: expected one of {', '.join(known)}, which evaluations of these rows "
+            "give; found another"
+        )

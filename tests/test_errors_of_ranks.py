@@ -1,0 +1,96 @@
+"""Claims about starts that cannot work on several processes: one sentence, said once, and an exit code above 0."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import train
+from test_train import SHORT
+from transformers import TrainingArguments
+
+from umbrella.preflight import check_deepspeed, check_enough_rows
+from umbrella.training_arguments import TrainArguments
+
+TRAIN = Path(__file__).parents[1] / "recipes/train.py"
+# The training guide's Example 3.
+GUIDE_CONFIG = {
+    "train_batch_size": 16,
+    "gradient_accumulation_steps": 4,
+    "optimizer": {
+        "type": "AdamW",
+        "params": {"lr": 2e-5, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.01},
+    },
+    "zero_optimization": {"stage": 2},
+}
+GUIDE_FLAGS = ("--batch_size", 2, "--gradient_accumulation_steps", 4, "--weight_decay", 0.01)
+
+
+def fail(n_processes, tmp_path, *flags):
+    """Start train.py by torchrun; returns its sentences, without what torchrun says of the processes' ends."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", n_processes, TRAIN, *flags]
+    done = subprocess.run(list(map(str, command)), cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr.split("torch/distributed/elastic")[0]
+    return [line for line in done.stderr.splitlines() if line.startswith(("error: ", "train.py: error: "))]
+
+
+@pytest.mark.slow
+def test_numbers_of_the_guides_config_that_do_not_multiply_are_shown_once(small_data, tmp_path):
+    (tmp_path / "ds_config.json").write_text(json.dumps(GUIDE_CONFIG))
+    flags = ["--json_dir", small_data, "--output_dir", "run", *GUIDE_FLAGS, "--deepspeed", "ds_config.json"]
+    (sentence,) = fail(4, tmp_path, *flags)
+    assert "train_batch_size=16 against train_batch_size (calculated)=32" in sentence
+    assert "2 rows a device × 4 accumulated × 4 processes are 32 rows a step" in sentence
+
+
+@pytest.mark.slow
+def test_a_missing_scan_is_named_once(data, tmp_path):
+    scan = sorted((data / "images/train").iterdir())[0]
+    scan.unlink()
+    (sentence,) = fail(2, tmp_path, "--json_dir", data, "--output_dir", "run", *SHORT)
+    assert sentence == "error: 1 of 4 scans cannot be read:"
+
+
+@pytest.mark.slow
+def test_a_typo_is_said_once(small_data, tmp_path):
+    (sentence,) = fail(2, tmp_path, "--json_dir", small_data, "--output_dir", "run", "--learning_rte", "1")
+    assert "unknown argument --learning_rte: did you mean --learning_rate?" in sentence
+
+
+def test_values_that_contradict_the_flags_are_shown_both(tmp_path, monkeypatch):
+    monkeypatch.setattr(TrainingArguments, "world_size", property(lambda self: 4))
+    config = GUIDE_CONFIG | {"gradient_clipping": 0.5, "bf16": {"enabled": True}}
+    options = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4, "weight_decay": 0.01}
+    args = TrainArguments(output_dir=str(tmp_path), report_to="none", deepspeed=config, **options)
+    with pytest.raises(ValueError, match=r"gradient_clipping=0.5 against max_grad_norm=1.0; bf16.enabled=True ag"):
+        check_deepspeed(args)
+    right = {key: value for key, value in GUIDE_CONFIG.items() if key != "train_batch_size"}
+    check_deepspeed(TrainArguments(output_dir=str(tmp_path), report_to="none", deepspeed=right, **options))
+    check_deepspeed(TrainArguments(output_dir=str(tmp_path), report_to="none"))
+
+
+def test_fewer_rows_than_processes_are_refused():
+    check_enough_rows(4, 4)
+    with pytest.raises(ValueError, match="found 3 rows for 4 processes"):
+        check_enough_rows(3, 4)
+
+
+def test_half_precision_on_a_cpu_is_refused(call, small_data):
+    with pytest.raises(SystemExit) as end:
+        call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, "--fp16", "true", "--use_cpu", "true")
+    assert end.value.code == 2
+
+
+def test_another_process_than_the_first_lets_it_speak(monkeypatch):
+    from umbrella import command
+
+    waited = []
+    monkeypatch.setattr(command.time, "sleep", waited.append)
+    for rank, expected in (("0", []), ("1", [command.SECONDS_FOR_RANK_0])):
+        monkeypatch.setenv("RANK", rank)
+        waited.clear()
+        with pytest.raises(SystemExit, match="error: no such data"):
+            command.run(lambda: (_ for _ in ()).throw(ValueError("no such data")))
+        assert waited == expected

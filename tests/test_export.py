@@ -1,0 +1,95 @@
+"""What export.py writes: equal weights, for any tool that reads the published names."""
+
+import re
+
+import export
+import pytest
+import torch
+from families import FAMILIES
+from family_models import build_model
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+
+from umbrella.modeling import load_model, load_processor
+from umbrella.recipe import Recipe, load_recipe, resolve_recipe
+
+WEIGHTS = "model.safetensors"
+
+
+def save_run(folder, source):
+    """What train.py leaves: the weights of `source` under the names in memory, processor and recipe. The recipe."""
+    load_model(source).save_pretrained(folder)
+    processor = load_processor(source)
+    processor.save_pretrained(folder)
+    recipe = resolve_recipe({"view": "coronal"}, processor, "")
+    recipe.save(folder)
+    return recipe
+
+
+def save_stock(folder, family):
+    processor = FAMILIES[family]()
+    model = build_model(family, processor)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return model
+
+
+@pytest.mark.parametrize("family", ["llava_1_5", "qwen2_5_vl", "gemma3"])
+def test_export_has_the_weights_and_the_names_of_a_stock_save(call, tmp_path, family):
+    model = save_stock(tmp_path / "stock", family)
+    recipe = save_run(tmp_path / "run", tmp_path / "stock")
+    names = {name: load_file(tmp_path / name / WEIGHTS).keys() for name in ("stock", "run")}
+    assert names["stock"] != names["run"]
+    out = call(export, "--model_name_or_path", "run", "--output_dir", "out/exported")
+    assert "torch.float32: exported to out/exported" in out
+    assert load_file(tmp_path / "out/exported" / WEIGHTS).keys() == names["stock"]
+    for load in (AutoModelForImageTextToText.from_pretrained, load_model):
+        loaded = load(tmp_path / "out/exported").state_dict()
+        assert all(torch.equal(value, loaded[name]) for name, value in model.state_dict().items())
+    assert AutoProcessor.from_pretrained(tmp_path / "out/exported").image_token_ids
+    assert GenerationConfig.from_pretrained(tmp_path / "out/exported")
+    exported = load_recipe(str(tmp_path / "out/exported"))
+    assert isinstance(exported, Recipe) and exported == recipe
+
+
+def write_as_published(folder):
+    """LLaVA-1.5 as it lies on the Hub: CLIP's tower has a prefix more than transformers 5 writes for a new model."""
+    save_stock(folder, "llava_1_5")
+    weights = load_file(folder / WEIGHTS)
+    older = {re.sub(r"^vision_tower\.", "vision_tower.vision_model.", name): value for name, value in weights.items()}
+    save_file(older, folder / WEIGHTS, metadata={"format": "pt"})
+    return older
+
+
+def test_names_of_the_base_model_are_taken_where_they_are_known(call, tmp_path):
+    published = write_as_published(tmp_path / "base")
+    save_run(tmp_path / "run", tmp_path / "base")
+    call(export, "--model_name_or_path", "run", "--output_dir", "named", "--names_of", "base")
+    exported = load_file(tmp_path / "named" / WEIGHTS)
+    assert exported.keys() == published.keys()
+    assert all(torch.equal(exported[name], published[name]) for name in published)
+    loaded = load_model(tmp_path / "named").state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in load_model(tmp_path / "base").state_dict().items())
+    with pytest.raises(SystemExit, match=r"--names_of lab/none: .* hf download lab/none"):
+        call(export, "--model_name_or_path", "run", "--output_dir", "other", "--names_of", "lab/none")
+
+
+def test_another_number_type(call, tmp_path):
+    out = call(export, "--model_name_or_path", "tiny", "--output_dir", "half", "--dtype", "bfloat16")
+    assert "bfloat16" in out
+    assert {value.dtype for value in load_file(tmp_path / "half" / WEIGHTS).values()} == {torch.bfloat16}
+    assert AutoModelForImageTextToText.from_pretrained(tmp_path / "half").dtype == torch.bfloat16
+    assert load_recipe(str(tmp_path / "half")) is None
+
+
+def test_a_folder_with_files_is_refused_and_left_as_it_is(call, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/notes.txt").write_text("mine")
+    with pytest.raises(SystemExit, match=r"--output_dir full: expected an empty or new folder, found 1 files"):
+        call(export, "--output_dir", "full")
+    with pytest.raises(SystemExit, match="expected a folder to write to, found a file"):
+        call(export, "--output_dir", "full/notes.txt")
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["notes.txt"]
+    with pytest.raises(SystemExit, match="found no folder '/nowhere'"):
+        call(export, "--model_name_or_path", "/nowhere", "--output_dir", "out")
+    assert not (tmp_path / "out").exists()

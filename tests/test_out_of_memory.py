@@ -1,0 +1,47 @@
+"""Claims about what is said when memory runs out: the remedies that are left, as flags, with their present values."""
+
+import pytest
+import torch
+import train
+
+from umbrella.arguments import DataArguments
+from umbrella.out_of_memory import explain_out_of_memory, list_remedies
+from umbrella.training_arguments import TrainArguments
+
+
+def test_memory_that_is_not_there_ends_with_flags_and_their_present_values(call, small_data, monkeypatch):
+    def run_out(self, *args, **kwargs):
+        return torch.empty(1 << 50)  # a real allocation that fails
+
+    monkeypatch.setattr(train.ConversationTrainer, "compute_loss", run_out)
+    flags = ("--json_dir", small_data, "--output_dir", "run", "--report_to", "none", "--batch_size", 4)
+    with pytest.raises(SystemExit, match=r"error: .*can't allocate memory") as end:
+        call(train, *flags, "--gradient_accumulation_steps", 2, "--max_length", 512, "--view", "slices:2")
+    lines = str(end.value).splitlines()
+    assert [line.split("   (")[0].strip() for line in lines[2:]] == [
+        "--batch_size 1 --gradient_accumulation_steps 8",
+        "--gradient_checkpointing true",
+        "--bf16 true",
+        "--max_length 256",
+        "--deepspeed ds_configs/zero2.json",
+        "--train lora or --train projector",
+        "--view axial",
+    ]
+    assert "now 4 and 2: the same rows a step" in str(end.value)
+    assert "now 512 tokens a row at most" in str(end.value)
+
+
+def test_what_is_done_already_is_not_proposed(tmp_path):
+    args = TrainArguments(
+        output_dir=str(tmp_path), report_to="none", per_device_train_batch_size=1, bf16=True, train="lora",
+        activation_checkpointing=True, deepspeed={"zero_optimization": {"stage": 2}, "bf16": {"enabled": "auto"}},
+    )  # fmt: skip
+    text = list_remedies(args, DataArguments(json_dir="data"))
+    assert "--max_length 1024" in text and "zero3.json" in text
+    assert not any(flag in text for flag in ("batch_size", "checkpointing", "bf16", "--train", "--view"))
+
+
+def test_another_error_is_left_as_it_is(tmp_path):
+    args = TrainArguments(output_dir=str(tmp_path), report_to="none")
+    with pytest.raises(RuntimeError, match="shapes"), explain_out_of_memory(args, DataArguments(json_dir="data")):
+        torch.zeros(2) @ torch.zeros(3, 4)

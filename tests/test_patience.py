@@ -1,0 +1,112 @@
+"""One process works, the others wait for as long as it takes, and none waits for one that has failed. Each launch is
+torchrun with two processes on the CPU."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from umbrella.patience import main_process_first, on_main_process
+
+ROOT = Path(__file__).parent.parent
+
+# The world's own timeout is short, as `--ddp_timeout` makes it where it is heard (with --use_cpu it is not). It is set
+# only once all have started, which on a busy machine takes longer.
+START = """
+import os, sys, time
+from datetime import timedelta
+import torch.distributed as dist
+dist.init_process_group("gloo", timeout=timedelta(minutes=2))
+dist.barrier()
+dist.distributed_c10d._set_pg_timeout(timedelta(seconds=1))
+rank = dist.get_rank()
+"""
+FAIL = """
+from umbrella.patience import on_main_process
+print("started", time.time(), flush=True)
+on_main_process(lambda: sys.exit("error: no such data"))
+"""
+TRAIN = """
+import json
+import train
+from umbrella.command import run
+
+load, leave_out, check, load_model = train.load_splits, train.leave_out_unreadable, train.check_texts, train.load_model
+
+def be_slow():
+    time.sleep(3 if rank == 0 else 0)
+
+def write_down(*arguments):
+    used, unreadable = leave_out(*arguments)
+    rows = {name: used[name]["task_id"] for name in used}
+    open(f"rows_{rank}.json", "w").write(json.dumps([rows, unreadable]))
+    return used, unreadable
+
+def train_with_the_usual_timeout(*arguments, **options):
+    dist.distributed_c10d._set_pg_timeout(timedelta(minutes=2))
+    return load_model(*arguments, **options)
+
+train.load_splits = lambda *arguments: [be_slow(), load(*arguments)][1]
+train.check_texts = lambda *arguments: [be_slow(), check(*arguments)][1]
+train.leave_out_unreadable, train.load_model = write_down, train_with_the_usual_timeout
+run(train.main)
+
+dist.barrier()
+dist.distributed_c10d._set_pg_timeout(timedelta(seconds=1))
+try:  # the control: a plain barrier does give up
+    be_slow()
+    dist.barrier()
+except RuntimeError as error:
+    print("plain barrier:", str(error)[:200], flush=True)
+"""
+
+
+def launch(script, folder, port, *flags):
+    (folder / "script.py").write_text(START + script)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", 2, "--master_port", port]
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'recipes'}"}
+    return subprocess.run(
+        [str(part) for part in (*command, "script.py", *flags)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_with_one_process_there_is_nobody_to_wait_for():
+    with main_process_first():
+        assert on_main_process(lambda a, b: a + b, 1, 2) == 3
+
+
+@pytest.mark.slow
+def test_failure_of_the_main_process_ends_the_job_within_seconds(tmp_path):
+    done = launch(FAIL, tmp_path, 29632)
+    seconds = time.time() - max(float(line.split()[1]) for line in done.stdout.splitlines())
+    assert done.returncode != 0
+    assert "error: no such data" in done.stderr
+    assert seconds < 60  # a few, on a machine that is not busy; otherwise it would be days
+
+
+@pytest.mark.slow
+def test_slow_building_and_unreadable_scans_give_all_processes_the_same_rows(data, tmp_path):
+    for scan in ("train/sub-0001_T1w.nii.gz", "validation/sub-0005_T1w.nii.gz"):
+        path = data / "images" / scan
+        path.write_bytes(path.read_bytes()[:-2000])
+    flags = ["--json_dir", data, "--output_dir", "run", "--use_cpu", "true", "--max_steps", 1, "--max_length", 256]
+    more = ["--max_unreadable", 2, "--eval_strategy", "steps", "--report_to", "none", "--batch_size", 2]
+    done = launch(TRAIN, tmp_path, 29633, *flags, *more)
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (json.loads((tmp_path / f"rows_{rank}.json").read_text()) for rank in (0, 1))
+    assert first == second
+    assert len(first[1]) == 2
+    assert any(line.startswith("plain barrier:") and "Timed out" in line for line in done.stdout.splitlines())
+    assert done.stdout.count("left out: rows with an unreadable scan") == 1
+    rows = json.loads((tmp_path / "run/run.json").read_text())["data"]
+    assert [rows[name]["rows"] for name in ("train", "validation", "test")] == [*map(len, first[0].values()), 8]
+    assert 0 < rows["train"]["rows"] < 8

@@ -1,0 +1,302 @@
+"""Claims about runs that end before their time: killed, told to end, without room on the disk. They go on to the very
+weights of a run that was not stopped."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+import train
+from safetensors.torch import load_file
+
+from umbrella.checkpoints import MARKER, find_whole_checkpoint, read_marker
+from umbrella.transform import ConversationTransform
+
+ROOT = Path(__file__).parents[1]
+FLAGS = (
+    "--batch_size",
+    2,
+    "--learning_rate",
+    "1e-3",
+    "--max_length",
+    256,
+    "--report_to",
+    "none",
+    "--logging_steps",
+    1,
+)
+
+
+@pytest.fixture
+def run(call, small_data):
+    def run(output_dir, *flags):
+        return call(train, "--json_dir", small_data, "--output_dir", output_dir, *FLAGS, *flags)
+
+    return run
+
+
+def weights_of(folder):
+    return load_file(Path(folder) / "model.safetensors")
+
+
+def check_same(one, other):
+    one, other = weights_of(one), weights_of(other)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+# ------------------------------------------------------------------------------------------------ whole or not
+
+
+def test_a_checkpoint_is_whole_with_all_its_files_at_their_size(run, tmp_path):
+    run("run", "--max_steps", 2, "--save_steps", 1)
+    first, second = (tmp_path / f"run/checkpoint-{step}" for step in (1, 2))
+    marker = read_marker(second)
+    assert (marker["world_size"], marker["rows_a_step"]) == (1, 2)
+    names = {"model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"}
+    assert names | {"umbrella_recipe.json"} <= set(marker["files"])
+    said = []
+    assert find_whole_checkpoint(tmp_path / "run", said.append) == str(second)
+    assert said == []
+    for name in ("optimizer.pt", MARKER):
+        with open(second / name, "r+b") as file:
+            file.truncate(10)
+        if name == MARKER:
+            (second / name).unlink()
+        assert find_whole_checkpoint(tmp_path / "run", said.append) == str(first)
+    assert said == [f"{second} is half-written and passed over"] * 2
+    shutil.rmtree(first)
+    assert find_whole_checkpoint(tmp_path / "run") is None
+
+
+def test_a_half_written_checkpoint_is_passed_over_with_a_note_and_made_anew(run, tmp_path):
+    run("whole", "--max_steps", 6, "--save_steps", 2)
+    run("run", "--max_steps", 6, "--save_steps", 2)
+    for step in (4, 6):
+        (tmp_path / f"run/checkpoint-{step}" / MARKER).unlink()
+        (tmp_path / f"run/checkpoint-{step}/stale").touch()
+    out = run("run", "--max_steps", 6, "--save_steps", 2, "--resume_from_checkpoint", "auto")
+    assert "checkpoint-6 is half-written and passed over\n" in out
+    assert "going on from run/checkpoint-2\n" in out
+    check_same(tmp_path / "whole", tmp_path / "run")
+    assert read_marker(tmp_path / "run/checkpoint-6") is not None
+    assert not (tmp_path / "run/checkpoint-6/stale").exists()
+
+
+def test_older_checkpoints_go_only_when_a_newer_one_is_whole(run, tmp_path, monkeypatch):
+    seen = []
+    write = train.ConversationTrainer._save_optimizer_and_scheduler
+
+    def look(self, output_dir):
+        seen.append(find_whole_checkpoint(tmp_path / "run"))
+        write(self, output_dir)
+
+    monkeypatch.setattr(train.ConversationTrainer, "_save_optimizer_and_scheduler", look)
+    run("run", "--max_steps", 3, "--save_steps", 1, "--save_total_limit", 1)
+    assert seen == [None, *(str(tmp_path / f"run/checkpoint-{step}") for step in (1, 2))]
+    assert [path.name for path in (tmp_path / "run").glob("checkpoint-*")] == ["checkpoint-3"]
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(run, tmp_path):
+    flags = ("--save_steps", 1, "--save_total_limit", 1)
+    run("whole", "--max_steps", 3, *flags, "--lr_scheduler_type", "constant")
+    run("run", "--max_steps", 1, *flags, "--lr_scheduler_type", "constant")
+    again = ("run", "--max_steps", 3, *flags, "--lr_scheduler_type", "constant", "--resume_from_checkpoint", "auto")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (4_000_000, limits[1])
+    )  # as a full disk: the optimizer's file finds no room
+    try:
+        with pytest.raises(SystemExit, match=r"checkpoint-2: expected to write a checkpoint, found: .*"
+                           r"The one before: run/checkpoint-1 is whole. Make room"):  # fmt: skip
+            run(*again)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert find_whole_checkpoint(tmp_path / "run").endswith("checkpoint-1")
+    run(*again)
+    check_same(tmp_path / "whole", tmp_path / "run")
+
+
+# ------------------------------------------------------------------------------------------------ going on
+
+
+def test_no_scan_is_loaded_for_the_rows_that_a_resumed_run_has_seen(run, monkeypatch):
+    loaded = []
+    load = ConversationTransform.load_images
+    monkeypatch.setattr(
+        ConversationTransform, "load_images", lambda self, row, n: loaded.append(row["task_id"]) or load(self, row, n)
+    )
+    run("run", "--max_steps", 6, "--save_steps", 3)  # 4 steps an epoch
+    whole, loaded[:] = list(loaded), []
+    shutil.rmtree("run/checkpoint-6")
+    run("run", "--max_steps", 6, "--save_steps", 3, "--resume_from_checkpoint", "auto")
+    assert loaded == whole[12:]  # 3 steps of 2 rows of 2 scans came before
+    assert len(loaded) == 12 + 4  # accelerate looks one batch ahead
+
+
+def test_auto_starts_where_there_is_no_checkpoint_and_true_does_not(run):
+    with pytest.raises(SystemExit, match="expected a whole checkpoint in run, found none"):
+        run("run", "--max_steps", 1, "--resume_from_checkpoint", "true")
+    out = run("run", "--max_steps", 1, "--resume_from_checkpoint", "auto")
+    assert "no checkpoint in run: starting from the beginning" in out
+    assert Path("run/model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (("--view", "coronal"), r"checkpoint-1: --view: expected 'axial', .* found 'coronal'"),
+        (("--standardize", "false"), r"--standardize: expected True, .* found False"),
+        (("--batch_size", 4), r"rows a step .*: expected 2, .* found 4"),
+        (("--train", "projector"), r"--train: expected 'the whole model', .* found \"parts of 'tiny'\""),
+        (("--model_name_or_path", "other"), r"shape of .*: expected \(128, 64\), .* found \(128, 32\)"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(run, flags, message):
+    run("run", "--max_steps", 1, "--save_steps", 1)
+    if "other" in flags:
+        write_smaller_model("other")
+    with pytest.raises(SystemExit, match=message):
+        run("run", "--max_steps", 2, "--resume_from_checkpoint", "run/checkpoint-1", *flags)
+
+
+def write_smaller_model(folder):
+    from transformers import LlavaForConditionalGeneration
+
+    from umbrella.tiny_llava import build_tiny_llava
+
+    model, processor = build_tiny_llava()
+    config = model.config
+    config.vision_config.hidden_size = 32
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def test_a_checkpoint_of_another_base_is_refused(run):
+    flags = ("--train", "projector", "--max_steps", 1, "--save_steps", 1)
+    run("run", *flags)
+    with pytest.raises(SystemExit, match=r"checkpoint-1: expected the base model .* with seed 42; found .* seed 7"):
+        run("run", *flags, "--seed", 7, "--resume_from_checkpoint", "run/checkpoint-1")
+
+
+# ------------------------------------------------------------------------------------------------ killed
+
+
+def start(command, cwd, **environment):
+    """Start a command in a process group of its own, so that a signal reaches all of it, workers too."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        list(map(str, command)),
+        cwd=cwd,
+        env=os.environ | {"PATH": path} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_checkpoint(folder, process, after=0):
+    """Wait until a checkpoint beyond step `after` is whole, then a random while."""
+    deadline = time.monotonic() + 200
+    while not any(int(path.parent.name.split("-")[1]) > after for path in folder.glob(f"checkpoint-*/{MARKER}")):
+        assert process.poll() is None, process.stdout.read()[-4000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    pause = random.SystemRandom().uniform(0, 1.0)
+    print(f"paused {pause:.3f} s")
+    time.sleep(pause)
+    assert process.poll() is None, "it came to its end before it was killed: raise --max_steps"
+
+
+def kill(process):
+    """All of it at once: torchrun's processes have groups of their own."""
+    everyone = [*psutil.Process(process.pid).children(recursive=True), process]
+    for one in everyone:
+        one.kill()
+    psutil.wait_procs(everyone[:-1])
+    process.wait()
+
+
+def last_step(folder):
+    return int(find_whole_checkpoint(folder).split("-")[-1])
+
+
+@pytest.mark.slow
+def test_killed_and_told_to_end_a_run_comes_to_the_same_weights(run, small_data, tmp_path):
+    flags = ("--max_steps", 20, "--save_steps", 2, "--augment", "true", "--dataloader_num_workers", 2)
+    run("whole", *flags)
+    command = [sys.executable, ROOT / "recipes/train.py", "--json_dir", small_data, "--output_dir", "run", *FLAGS]
+    command += [*flags, "--resume_from_checkpoint", "auto"]
+    killed = start(command, tmp_path)
+    wait_for_checkpoint(tmp_path / "run", killed)
+    kill(killed)
+    step = last_step(tmp_path / "run")
+    told = start(command, tmp_path)
+    wait_for_checkpoint(tmp_path / "run", told, after=step)
+    os.killpg(told.pid, signal.SIGTERM)  # Slurm signals the workers too
+    out = told.communicate(timeout=100)[0]
+    assert told.returncode == 75, out[-4000:]
+    assert f"going on from run/checkpoint-{step}\n" in out
+    assert f"SIGTERM: run/checkpoint-{last_step(tmp_path / 'run')} is saved" in out
+    assert step < last_step(tmp_path / "run") < 20
+    run("run", *flags, "--resume_from_checkpoint", "auto")
+    check_same(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("deepspeed")
+@pytest.mark.parametrize("parts", ["all", "projector"])
+def test_two_processes_of_zero2_go_on_to_the_same_weights(parts, small_data, tmp_path):
+    flags = [*FLAGS, "--deepspeed", ROOT / "ds_configs/zero2.json", "--max_steps", 40, "--save_steps", 3]
+    program = [ROOT / "recipes/train.py", "--json_dir", small_data, *flags, "--train", parts]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", 2, *program]
+    whole = start([*torchrun, "--output_dir", "whole"], tmp_path)
+    out = whole.communicate(timeout=300)[0]
+    assert whole.returncode == 0, out[-4000:]
+    assert out.count("world size: 2") == 2
+
+    resumed = [*torchrun, "--output_dir", "run", "--resume_from_checkpoint", "auto"]
+    killed = start(resumed, tmp_path)
+    wait_for_checkpoint(tmp_path / "run", killed)
+    kill(killed)
+    step = last_step(tmp_path / "run")
+
+    # As Slurm starts and ends them: each rank by itself, of which only one is told to end.
+    rank_flags = [sys.executable, *program, "--output_dir", "run", "--resume_from_checkpoint", "auto"]
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(find_free_port())}
+    ranks = [start(rank_flags, tmp_path, RANK=str(i), LOCAL_RANK=str(i), **common) for i in range(2)]
+    wait_for_checkpoint(tmp_path / "run", ranks[0], after=step)
+    ranks[1].send_signal(signal.SIGTERM)
+    outs = [rank.communicate(timeout=100)[0] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [75, 75], outs[0][-3000:] + outs[1][-3000:]
+    assert step < last_step(tmp_path / "run") < 40
+
+    last = start(resumed, tmp_path)
+    out = last.communicate(timeout=300)[0]
+    assert last.returncode == 0, out[-4000:]
+    name = "model.safetensors" if parts == "all" else "trained_weights.safetensors"
+    one, other = (load_file(tmp_path / folder / name) for folder in ("whole", "run"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    states = list((tmp_path / "run/checkpoint-39").rglob("mp_rank_00_model_states.pt"))
+    share = states[0].stat().st_size / 2_700_000  # of the model in float32
+    assert share > 1 if parts == "all" else share < 0.1
+    marker = json.loads((tmp_path / "run/checkpoint-39" / MARKER).read_text())
+    assert marker["world_size"] == 2
+
+
+def find_free_port():
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]

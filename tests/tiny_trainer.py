@@ -1,0 +1,17 @@
+"""What ConversationTrainer needs beside model, arguments and rows, for the tiny model or another processor."""
+
+from umbrella.collator import ConversationCollator
+from umbrella.modeling import load_processor
+from umbrella.recipe import resolve_recipe
+from umbrella.transform import ConversationTransform
+
+
+def trainer_parts(processor=None) -> dict:
+    """Collator, processor, blank row and recipe, as keyword arguments."""
+    processor = processor or load_processor("tiny")
+    return {
+        "data_collator": ConversationCollator(processor, keep_metadata=True),
+        "processing_class": processor,
+        "blank": ConversationTransform(processor).blank_example(),
+        "recipe": resolve_recipe({}, processor, ""),
+    }

@@ -1,31 +1,14 @@
 """train.py under the launchers that users have, as the README and the guide write them. Two processes on a CPU."""
 
 import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from launching import BIN, ROOT, launch
 from safetensors.torch import load_file
 
-ROOT = Path(__file__).parent.parent
-BIN = Path(sys.executable).parent
-
 pytestmark = pytest.mark.slow
-
-
-def launch(command, cwd):
-    """Run a command line from the folder `cwd`; returns what it printed."""
-    # DeepSpeed compiles an op and finds ninja on the PATH.
-    environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    result = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=400
-    )
-    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
-    return result.stdout
-
 
 GUIDE_FLAGS = "--batch_size 2 --epochs 1 --learning_rate 1e-3 --max_length 256 --report_to none".split(" ")
 TWO = ["--nproc_per_node", "2"]

@@ -249,6 +249,32 @@ class BenchmarkArguments:
 
 
 @dataclass
+class EstimateArguments:
+    """For which machine, and which rows, memory is estimated."""
+
+    num_gpus: int = field(default=1, metadata={"help": "GPUs over which the model is spread, all of one machine"})
+    tokens: int | None = field(default=None, metadata={"help": "tokens of a row, all as long (default: max_length)"})
+    scans: int = field(default=1, metadata={"help": "scans of a row"})
+    supervised_tokens: int | None = field(
+        default=None,
+        metadata={"help": "tokens of a row that carry the loss (default: all text, the most possible)"},
+    )
+
+    def __post_init__(self):
+        for name in ("num_gpus", "scans"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name}: expected at least 1, found {getattr(self, name)}")
+
+
+@dataclass
+class PlannedDataArguments(DataArguments):
+    """The same for a recipe that is not run: the conversations need not be there."""
+
+    def __post_init__(self):
+        pass
+
+
+@dataclass
 class PreviewArguments:
     """What of a split is shown in the preview."""
 

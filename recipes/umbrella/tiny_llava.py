@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2Config,
 )
+from transformers.modeling_utils import set_zero3_state
 
 PATCH_SIZE = 16  # pixels
 VISION_HIDDEN_SIZE = 64
@@ -146,7 +147,8 @@ def build_tiny_llava(seed: int = 0, image_size: int = 64) -> tuple[LlavaForCondi
         tie_word_embeddings=True,
         dtype=torch.float32,
     )
-    with torch.random.fork_rng(devices=[]):
+    # Whole on each process also under ZeRO-3, which otherwise shards the vision tower before its weights are drawn.
+    with torch.random.fork_rng(devices=[]), set_zero3_state():
         torch.manual_seed(seed)
         model = LlavaForConditionalGeneration(config)
     model.generation_config = GenerationConfig(

@@ -140,3 +140,14 @@ class TrainArguments(TrainingArguments):
             self.metric_for_best_model = "loss"
         elif stated is not None and self.greater_is_better is None:
             self.greater_is_better = stated.removeprefix("eval_") not in LOWER_IS_BETTER
+
+
+@dataclass
+class PlannedTrainArguments(TrainArguments):
+    """The same for a recipe that is not run: on this machine's CPU, without DeepSpeed, no folder is made."""
+
+    output_dir: str | None = field(default="runs/planned", metadata={"help": "not used"})
+
+    def __post_init__(self):
+        self.use_cpu, self.deepspeed = True, None
+        super().__post_init__()

@@ -1,0 +1,56 @@
+"""Estimate the memory that a recipe needs on each GPU, before there is one. Needs the model's config.json alone.
+
+    python recipes/estimate_memory.py recipes/configs/llava_1_5_7b_stage2.yaml --num_gpus 8
+    python recipes/estimate_memory.py --model_name_or_path tests/model_configs/qwen2_5_vl_3b --train lora --bf16 true
+
+Takes train.py's YAML and flags. Weights, gradients, optimizer and what a step keeps for its backward pass are counted;
+CUDA's own share (1.5 GiB) is assumed, and temporaries and fragmentation are not in it: leave a tenth free.
+"""
+
+import warnings
+
+from transformers.utils import logging
+
+from umbrella.arguments import EstimateArguments, ModelArguments, PlannedDataArguments
+from umbrella.command import run
+from umbrella.command_line import parse_arguments
+from umbrella.memory_estimate import build_without_memory, count_weights, estimate, load_config, to_table
+from umbrella.planned_batch import plan_batch
+from umbrella.training_arguments import PlannedTrainArguments
+from umbrella.views import n_images
+
+
+def main():
+    # ------------------------------------------------------------------------------------------------ arguments
+    model_args, data_args, training_args, estimate_args = parse_arguments(
+        (ModelArguments, PlannedDataArguments, PlannedTrainArguments, EstimateArguments)
+    )
+    if "adamw" not in training_args.optim or "bit" in training_args.optim:
+        raise ValueError(f"--optim: expected AdamW in 32 bits, which is estimated, found {training_args.optim}")
+    logging.set_verbosity_error()
+    warnings.simplefilter("ignore", FutureWarning)  # PEFT's, about transformers' old names
+
+    # ------------------------------------------------------------------------------------------------ model, batch
+    config = load_config(model_args.model_name_or_path)
+    model = build_without_memory(config, training_args, sharded_by_deepspeed=False)
+    plan = plan_batch(
+        model,
+        rows=training_args.per_device_train_batch_size,
+        tokens=estimate_args.tokens or data_args.max_length,
+        images=estimate_args.scans * n_images(data_args.view or "axial"),
+        image_size=data_args.image_size,
+        supervised=estimate_args.supervised_tokens,
+    )
+
+    # ------------------------------------------------------------------------------------------------ table
+    total, trained = count_weights(model)
+    precision = "mixed precision" if training_args.bf16 else "float32"
+    recomputed = "with" if training_args.activation_checkpointing else "without"
+    print(f"{model_args.model_name_or_path}: {total:,} weights, {trained:,} trained ({trained / total:.2%})")
+    print(f"{plan.describe()}; {precision}, {recomputed} activation checkpointing; GPUs: {estimate_args.num_gpus}\n")
+    print(to_table(estimate(config, training_args, plan, estimate_args.num_gpus)))
+    print("\ncpu: memory of the machine, for all its GPUs. total: with 1.5 GiB for CUDA; leave a tenth of a GPU free.")
+
+
+if __name__ == "__main__":
+    run(main)

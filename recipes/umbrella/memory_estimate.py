@@ -1,0 +1,178 @@
+"""How much memory a GPU needs for a recipe, under each way to spread a model over several: from the config alone.
+
+Bytes a weight, of N GPUs, with AdamW; mixed stands for --bf16 true:
+
+                      weights             gradients  optimizer            on the CPU
+    DDP, mixed        2 frozen, 4 trained 4          8                    -
+    DDP, float32      4                   4          8                    -
+    ZeRO-2, mixed     2                   (2 + 4)/N  (4 + 8)/N            -
+    ZeRO-3, mixed     2/N                 (2 + 4)/N  (4 + 8)/N            -
+    offload           as above            -          -                    16 trained (and 2 all: ZeRO-3)
+
+Gradients and optimizer count trained weights alone. Without DeepSpeed the weights themselves are the 32-bit masters
+(`umbrella.trained_model`), used through 16-bit casts that autograd keeps: those are among the activations. DeepSpeed
+has masters of its own, and casts a partition of the gradients to 32 bits before a step. In float32 its 2 becomes 4.
+"""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
+
+from umbrella.adapters import add_lora
+from umbrella.base_model import BaseModel, read_base
+from umbrella.freezing import LORA, choose_trained
+from umbrella.modeling import TINY
+from umbrella.planned_batch import PlannedBatch, build_batch
+from umbrella.saved_activations import Activations, fake_weights, measure_activations
+from umbrella.tiny_llava import build_tiny_llava
+from umbrella.trained_model import find_dtype
+from umbrella.training_arguments import TrainArguments
+
+MASTER, ADAM = 4, 8  # bytes a trained weight: its copy in 32 bits; mean and variance
+NF4 = 0.5 + 1 / 64  # bytes a weight of 4 bits, with its share of the doubly quantised scales
+MOST_GATHERED = 10**9  # weights that ZeRO-3 holds whole at once: stage3_max_live_parameters
+OVERHEAD = 1.5 * 2**30  # CUDA's context, NCCL, the kernels' workspaces: a usual size, not computed
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of one strategy on each GPU, and on the machine's CPU for all its GPUs."""
+
+    name: str
+    weights: float
+    gradients: float
+    optimizer: float
+    buffers: float
+    activations: float
+    loss: float
+    cpu: float = 0
+
+    @property
+    def total(self) -> float:
+        """On each GPU, with what CUDA itself takes."""
+        parts = self.weights, self.gradients, self.optimizer, self.buffers, self.activations, self.loss
+        return sum(parts) + OVERHEAD
+
+
+def load_config(name: str):
+    """A model's config: of "tiny", a folder (config.json is enough) or a model of the Hub; where a checkpoint holds
+    trained weights alone, that of its base.
+
+    Raises OSError, one sentence, where there is none.
+    """
+    if name == TINY:
+        return build_tiny_llava()[0].config
+    try:
+        base = read_base(name)
+        if base is not None:
+            return load_config(base.name)
+        return AutoConfig.from_pretrained(Path(name).expanduser() if Path(name).expanduser().is_dir() else name)
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"model_name_or_path: expected a folder with a config.json, a model of the Hub or 'tiny'; {name!r} has no "
+            f"config that loads ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def build_without_memory(config, args: TrainArguments, sharded_by_deepspeed: bool) -> PreTrainedModel:
+    """The model as it goes into training, on the meta device: frozen, adapted and in the number formats that
+    `load_for_training` gives it, with DeepSpeed or without."""
+    config, dtype = copy.deepcopy(config), find_dtype(args)
+    if sharded_by_deepspeed:
+        dtype = torch.bfloat16 if args.bf16 else torch.float32
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(
+            config, dtype=dtype, attn_implementation=args.attn_implementation or "sdpa"
+        )
+        choose_trained(model, args.train)
+        if LORA in [part.strip() for part in args.train.split(",")]:
+            model = add_lora(model, args, BaseModel(name=""))
+    for parameter in model.parameters():
+        if sharded_by_deepspeed or parameter.requires_grad:
+            parameter.data = parameter.data.to(dtype if sharded_by_deepspeed else torch.float32)
+    if args.load_in_4bit:  # computed with in 16 bits, whatever PEFT has made of the weights that are not there
+        for weight in weights_in_4bit(model):
+            weight.data = weight.data.to(torch.bfloat16)
+    return model
+
+
+def count_weights(model: nn.Module) -> tuple[int, int]:
+    """(all, trained) weights of a model, tied ones once."""
+    return (
+        sum(p.numel() for p in model.parameters()),
+        sum(p.numel() for p in model.parameters() if p.requires_grad),
+    )
+
+
+def weights_in_4bit(model: PreTrainedModel) -> list[nn.Parameter]:
+    """What QLoRA quantises: the frozen weights of linear layers, without the output layer."""
+    linear = [module.weight for module in model.modules() if isinstance(module, nn.Linear)]
+    output = model.get_output_embeddings().weight
+    return [weight for weight in linear if weight is not output and not weight.requires_grad]
+
+
+def frozen_bytes(model: PreTrainedModel, in_4bit: bool) -> float:
+    """Memory of the frozen weights."""
+    small = {id(weight) for weight in weights_in_4bit(model)} if in_4bit else set()
+    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
+    return sum(p.numel() * NF4 if id(p) in small else p.nbytes for p in frozen)
+
+
+def measure_step(model: PreTrainedModel, plan: PlannedBatch, checkpointing: bool, autocast: bool) -> Activations:
+    """What a step keeps of its forward pass. Changes the model, which must be on the meta device."""
+    batch = build_batch(model, plan, torch.float32 if autocast else model.dtype)
+    fake = fake_weights(model)
+    plain = measure_activations(fake, batch, autocast)
+    if not checkpointing:
+        return Activations(plain.kept, 0, plain.loss)
+    # The layer that is recomputed keeps its own on top of what all have kept.
+    fake.activation_checkpointing_enable()
+    kept = measure_activations(fake, batch, autocast).kept
+    return Activations(kept, plain.largest_layer, plain.loss)
+
+
+def estimate(config, args: TrainArguments, plan: PlannedBatch, num_gpus: int) -> list[Memory]:
+    """A recipe's memory under DDP, ZeRO-2 and ZeRO-3, with and without offload, on `num_gpus` of one machine."""
+    ddp = build_without_memory(config, args, sharded_by_deepspeed=False)
+    frozen = frozen_bytes(ddp, args.load_in_4bit)
+    total, trained = count_weights(ddp)
+    step = measure_step(ddp, plan, args.activation_checkpointing, autocast=args.bf16)
+    step = {"activations": step.kept + step.largest_layer, "loss": step.loss}
+    # Over several GPUs, DDP has the gradients a second time, in the buckets in which it sends them.
+    buckets = 4 * trained if num_gpus > 1 else 0
+    rows = [Memory("DDP", frozen + MASTER * trained, 4 * trained, ADAM * trained, buckets, **step)]
+    if args.load_in_4bit:
+        return rows  # quantised weights are not for DeepSpeed's shards
+
+    sharded = build_without_memory(config, args, sharded_by_deepspeed=True)
+    size = 2 if args.bf16 else 4  # bytes of a weight
+    step = measure_step(sharded, plan, args.activation_checkpointing, autocast=False)
+    step = {"activations": step.kept + step.largest_layer, "loss": step.loss}
+    # ds_configs/*.json: buckets of hidden_size² gradients, two of them since one is sent while the other fills.
+    hidden = config.get_text_config().hidden_size
+    buckets, gathered = 2 * size * hidden**2, size * min(total, MOST_GATHERED)
+    weights, gradients, optimizer = size * total, (size + 4) * trained, (MASTER + ADAM) * trained
+    on_cpu = optimizer + 4 * trained
+    return [
+        *rows,
+        Memory("ZeRO-2", weights, gradients / num_gpus, optimizer / num_gpus, buckets, **step),
+        Memory("ZeRO-2 offload", weights, 0, 0, buckets, **step, cpu=on_cpu),
+        Memory("ZeRO-3", weights / num_gpus, gradients / num_gpus, optimizer / num_gpus, buckets + gathered, **step),
+        Memory("ZeRO-3 offload", 0, 0, 0, buckets + gathered, **step, cpu=on_cpu + weights),
+    ]
+
+
+def to_table(rows: list[Memory], cards: tuple[int, ...] = (24, 40, 80)) -> str:
+    """The estimate for a person, in GiB."""
+    columns = ("weights", "gradients", "optimizer", "buffers", "activations", "loss", "total", "cpu")
+    lines = [f"{'GiB a GPU':<15}" + "".join(f"{name:>12}" for name in columns) + "   fits"]
+    for row in rows:
+        fits = [f"{card}" for card in cards if row.total <= card * GIB]
+        figures = "".join(f"{getattr(row, name) / GIB:>12.2f}" for name in columns)
+        lines.append(f"{row.name:<15}{figures}   {', '.join(fits) + ' GB' if fits else 'none'}")
+    return "\n".join(lines)

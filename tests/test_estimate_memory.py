@@ -1,0 +1,247 @@
+"""What a recipe needs in memory: weights as published, activations of a real run, states as DeepSpeed has them."""
+
+import copy
+import re
+
+import estimate_memory
+import pytest
+import torch
+from families import FAMILIES
+from family_models import build_model
+from launching import ROOT
+
+from umbrella.freezing import choose_trained
+from umbrella.memory_estimate import (
+    GIB,
+    OVERHEAD,
+    build_without_memory,
+    count_weights,
+    estimate,
+    frozen_bytes,
+    load_config,
+    measure_step,
+)
+from umbrella.planned_batch import build_batch, plan_batch
+from umbrella.saved_activations import fake_weights, measure_activations
+from umbrella.tiny_llava import build_tiny_llava
+from umbrella.training_arguments import PlannedTrainArguments
+
+CONFIGS = ROOT / "tests" / "model_configs"
+PUBLISHED = {
+    "llava_1_5_7b": 7_063_427_072,
+    "llava_interleave_0_5b": 864_031_264,  # of the config as we know it; the Hub says 0.9 B
+    "qwen2_5_vl_3b": 3_754_622_976,
+    "smolvlm_500m": 507_482_304,
+}
+
+
+def build(name, deepspeed=False, **options):
+    """A model of real shape, without memory."""
+    return build_without_memory(load_config(str(CONFIGS / name)), PlannedTrainArguments(**options), deepspeed)
+
+
+# ------------------------------------------------------------------------------------------------ weights
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_weights_are_as_many_as_published(name):
+    assert count_weights(build(name)) == (PUBLISHED[name], PUBLISHED[name])
+
+
+def test_projector_is_less_than_a_percent_of_llava_and_lora_what_its_ranks_make():
+    assert count_weights(build("llava_1_5_7b", train="projector"))[1] == 1024 * 4096 + 4096 + 4096 * 4096 + 4096
+    layer = 4 * (4096 + 4096) + 3 * (4096 + 11008)  # inputs and outputs of its seven linear maps
+    assert count_weights(build("llava_1_5_7b", train="lora", lora_r=8))[1] == 32 * 8 * layer
+
+
+def test_number_formats_are_those_of_training():
+    def formats(**options):
+        model = build("smolvlm_500m", train="projector", **options)
+        return {p.requires_grad: p.dtype for p in model.parameters()}
+
+    assert formats() == {True: torch.float32, False: torch.float32}
+    assert formats(bf16=True) == {True: torch.float32, False: torch.bfloat16}
+    assert formats(bf16=True, deepspeed=True) == {True: torch.bfloat16, False: torch.bfloat16}
+
+
+def test_qlora_holds_a_7b_model_in_four_bits():
+    model = build("llava_1_5_7b", train="lora", bf16=True, load_in_4bit=True)
+    assert 3.8 < frozen_bytes(model, in_4bit=True) / GIB < 4.6  # embedding and output layer in 32 bits: 1 GiB of it
+
+
+# ------------------------------------------------------------------------------------------------ activations
+
+
+@pytest.mark.parametrize("bf16", [False, True], ids=["float32", "bf16"])
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
+@pytest.mark.parametrize("train", ["all", "projector", "language_model"])
+def test_fake_run_keeps_what_a_real_one_keeps(train, checkpointing, bf16):
+    real = build_tiny_llava()[0]
+    batch = build_batch(real, plan_batch(real, 3, 50, 2, None, 7), torch.float32)
+    kept = []
+    for model in (fake_weights(copy.deepcopy(real).to("meta")), real):
+        choose_trained(model, train)
+        if checkpointing:
+            model.activation_checkpointing_enable()
+        kept.append(measure_activations(model, batch, bf16))
+    assert kept[0] == kept[1]
+    assert kept[0].kept > 3 * 50 * 128 * 4
+
+
+@pytest.mark.parametrize("family", ["llava_1_5", "qwen2_5_vl", "smolvlm"])
+def test_fake_run_is_true_for_each_family_whose_batch_is_planned(family):
+    processor = FAMILIES[family]()
+    real = build_model(family, processor)
+    real.set_attn_implementation("sdpa")
+    size = {"qwen2_5_vl": 56}.get(family)
+    plan = plan_batch(real, 2, 40, 2, size, None)
+    image = torch.zeros(3, plan.image_size, plan.image_size).numpy()
+    kwargs = {"size": {"longest_edge": 32}} if family == "smolvlm" else {}
+    text = processor.apply_chat_template(
+        [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}], tokenize=False
+    )
+    ids = processor(text=text, images=[image], do_resize=False, do_rescale=False, **kwargs)["input_ids"][0]
+    assert list(ids).count(real.config.image_token_id) == plan.image_tokens  # as the processor itself makes them
+    batch = build_batch(real, plan, torch.float32)
+    fake = fake_weights(copy.deepcopy(real).to("meta"))
+    assert measure_activations(fake, batch, True) == measure_activations(real, batch, True)
+
+
+def test_nothing_grows_with_the_square_of_the_length():
+    def kept(tokens):
+        model = build("smolvlm_500m", bf16=True)
+        return measure_step(model, plan_batch(model, 1, tokens, 1, None, 10), False, autocast=True).kept
+
+    one, two, four = kept(1000), kept(2000), kept(4000)
+    assert four - two == pytest.approx(2 * (two - one), rel=1e-3)
+
+
+def test_checkpointing_keeps_the_layers_inputs_and_one_layer():
+    """Those of the frozen vision tower too: transformers lets its embeddings require gradients."""
+    rows, tokens, patches = 2, 1024, 32**2
+    plain, spared = (
+        measure_step(model, plan_batch(model, rows, tokens, 1, None, 10), checkpointing, autocast=False)
+        for checkpointing in (False, True)
+        for model in [build("smolvlm_500m", deepspeed=True, bf16=True, train="language_model")]
+    )
+    inputs = 2 * rows * (32 * tokens * 960 + 12 * patches * 768)
+    assert inputs <= spared.kept < 1.15 * inputs
+    assert spared.kept + spared.largest_layer < plain.kept / 4
+    assert 32 * spared.largest_layer == pytest.approx(plain.kept, rel=0.1)
+
+
+# ------------------------------------------------------------------------------------------------ states
+
+
+def plan_llava(**options):
+    """The estimate of LLaVA-1.5-7B with short rows, on 4 GPUs, by the names of its strategies."""
+    args = PlannedTrainArguments(per_device_train_batch_size=1, **options)
+    config = load_config(str(CONFIGS / "llava_1_5_7b"))
+    model = build_without_memory(config, args, False)
+    rows = estimate(config, args, plan_batch(model, 1, 600, 1, None, 10), num_gpus=4)
+    return {row.name: row for row in rows}
+
+
+def test_states_of_a_model_trained_in_full_are_those_that_deepspeed_estimates():
+    zero2 = pytest.importorskip("deepspeed.runtime.zero.stage_1_and_2").estimate_zero2_model_states_mem_needs
+    zero3 = pytest.importorskip("deepspeed.runtime.zero.stage3").estimate_zero3_model_states_mem_needs
+    n, rows = PUBLISHED["llava_1_5_7b"], plan_llava(bf16=True)
+
+    def states(name):
+        return rows[name].weights + rows[name].gradients + rows[name].optimizer
+
+    _, gpu = zero2(n, num_gpus_per_node=4, cpu_offload=False)
+    assert states("ZeRO-2") == pytest.approx(gpu, rel=1e-6)
+    cpu, gpu = zero2(n, num_gpus_per_node=4, cpu_offload=True, additional_buffer_factor=1)
+    assert (rows["ZeRO-2 offload"].cpu, states("ZeRO-2 offload")) == (cpu, gpu)
+    _, gpu, _ = zero3(n, 0, num_gpus_per_node=4, cpu_offload=False)  # without the 16-bit gradients, 2 bytes of 20
+    assert states("ZeRO-3") == pytest.approx(gpu * 20 / 18, rel=1e-6)
+    cpu, *_ = zero3(n, 0, num_gpus_per_node=4, cpu_offload=True, additional_buffer_factor=1)
+    assert rows["ZeRO-3 offload"].cpu == cpu
+
+
+def test_states_without_deepspeed_are_16_bytes_a_trained_weight_and_2_a_frozen_one():
+    n, row = PUBLISHED["llava_1_5_7b"], plan_llava(bf16=True, train="projector")["DDP"]
+    trained = 20_979_712
+    assert row.weights + row.gradients + row.optimizer == 16 * trained + 2 * (n - trained)
+    assert row.buffers == 4 * trained
+    parts = row.weights, row.gradients, row.optimizer, row.buffers, row.activations, row.loss
+    assert row.total == pytest.approx(sum(parts) + OVERHEAD)
+    assert row.total / GIB < 24
+
+
+def test_a_real_step_leaves_the_gradients_and_the_optimizer_that_are_estimated():
+    model = build_tiny_llava()[0]
+    batch = build_batch(model, plan_batch(model, 1, 30, 1, None, 5), torch.float32)
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(**batch).loss.backward()
+    optimizer.step()
+    moments = [state[name].nbytes for state in optimizer.state.values() for name in ("exp_avg", "exp_avg_sq")]
+    trained = sum(p.numel() for p in model.parameters() if p.grad is not None)  # CLIP's last layers serve nothing
+    assert sum(moments) == 8 * trained
+    assert sum(p.grad.nbytes for p in model.parameters() if p.grad is not None) == 4 * trained
+    assert trained / count_weights(model)[1] > 0.98
+
+
+# ------------------------------------------------------------------------------------------------ recipes
+
+SHAPES = {f"llava_1_5_7b_{name}": "llava_1_5_7b" for name in ("stage1", "stage2", "lora")} | {
+    "llava_interleave_0_5b": "llava_interleave_0_5b",
+    "qwen2_5_vl_3b_lora": "qwen2_5_vl_3b",
+    "smolvlm_500m": "smolvlm_500m",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", SHAPES)
+def test_memory_in_a_recipes_header_is_what_the_command_prints(recipe, call):
+    path = ROOT / "recipes" / "configs" / f"{recipe}.yaml"
+    header = re.match(r"(#.*\n)+", path.read_text("utf-8"))[0]
+    n, card = re.search(r"# Hardware: (\d) GPUs? of (\d+) GB", header).groups()
+    stated, strategy, of = re.search(r"Memory: ([\d.]+) GiB a GPU \((\S+), (\d) GPUs?,", header).groups()
+    out = call(estimate_memory, path, "--model_name_or_path", CONFIGS / SHAPES[recipe], "--num_gpus", n)
+    row = next(line for line in out.splitlines() if line.startswith(f"{strategy:<15}"))
+    # weights, gradients, optimizer, buffers, activations, loss, total, cpu, then the cards that it fits
+    assert float(row[15:].split()[6]) == pytest.approx(float(stated), abs=0.06)
+    assert (of, f" {card}" in row[15 + 8 * 12 :]) == (n, True)
+    assert float(stated) < 0.9 * float(card)
+
+
+# ------------------------------------------------------------------------------------------------ command
+
+
+def test_command_prints_a_table_of_strategies(call):
+    flags = ["--bf16", "true", "--num_gpus", "8", "--max_length", "512", "--view", "slices:2", "--batch_size", "2"]
+    out = call(estimate_memory, "--model_name_or_path", CONFIGS / "smolvlm_500m", *flags)
+    assert "507,482,304 weights, 507,482,304 trained (100.00%)" in out
+    assert "2 rows of 512 tokens on each GPU; images a row: 2, of 512 px and 64 tokens; 382 supervised" in out
+    names = ["DDP", "ZeRO-2", "ZeRO-2 offload", "ZeRO-3", "ZeRO-3 offload"]
+    rows = [line for line in out.splitlines() if line.endswith("GB")]
+    assert [row[:15].strip() for row in rows] == names
+    assert all(row.endswith("24, 40, 80 GB") for row in rows)
+
+
+def test_tiny_needs_no_folder(call):
+    assert "tiny: 679,552 weights" in call(estimate_memory, "--max_length", "100")
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--model_name_or_path", "no/such_model"], "'no/such_model' has no config that loads"),
+        (["--max_length", "17"], "--tokens: expected more than 17, for 1 images of 16 tokens a row"),
+        (["--supervised_tokens", "5000"], "--supervised_tokens: expected 1 to"),
+        (["--optim", "adafactor"], "--optim: expected AdamW"),
+        (["--train", "tongue"], "--train: expected names out of"),
+    ],
+)
+def test_what_cannot_be_estimated_is_refused_in_one_sentence(call, flags, message):
+    with pytest.raises(SystemExit) as stop:
+        call(estimate_memory, *flags)
+    assert message in str(stop.value) and "\n" not in str(stop.value)
+
+
+def test_no_gpus_are_refused(call, capsys):
+    with pytest.raises(SystemExit):
+        call(estimate_memory, "--num_gpus", "0")
+    assert "--num_gpus: expected at least 1, found 0" in capsys.readouterr().err

@@ -1,7 +1,6 @@
 """Claims about runs that end before their time: killed, told to end, without room on the disk. They go on to the very
 weights of a run that was not stopped."""
 
-import json
 import os
 import random
 import resource
@@ -265,10 +264,10 @@ def test_a_run_with_workers_ends_at_an_error(small_data, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("deepspeed")
-@pytest.mark.parametrize("parts", ["all", "projector"])
-def test_two_processes_of_zero2_go_on_to_the_same_weights(parts, small_data, tmp_path):
+def test_two_processes_of_zero2_go_on_to_the_same_weights(small_data, tmp_path):
+    """Of a partly trained model, whose checkpoints lack the frozen weights."""
     flags = [*FLAGS, "--deepspeed", ROOT / "ds_configs/zero2.json", "--max_steps", 40, "--save_steps", 3]
-    program = [ROOT / "recipes/train.py", "--json_dir", small_data, *flags, "--train", parts]
+    program = [ROOT / "recipes/train.py", "--json_dir", small_data, *flags, "--train", "projector"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", 2, *program]
     whole = start([*torchrun, "--output_dir", "whole"], tmp_path)
     out = whole.communicate(timeout=300)[0]
@@ -294,14 +293,12 @@ def test_two_processes_of_zero2_go_on_to_the_same_weights(parts, small_data, tmp
     last = start(resumed, tmp_path)
     out = last.communicate(timeout=300)[0]
     assert last.returncode == 0, out[-4000:]
-    name = "model.safetensors" if parts == "all" else "trained_weights.safetensors"
-    one, other = (load_file(tmp_path / folder / name) for folder in ("whole", "run"))
-    assert all(torch.equal(one[key], other[key]) for key in one)
-    states = list((tmp_path / "run/checkpoint-39").rglob("mp_rank_00_model_states.pt"))
-    share = states[0].stat().st_size / 2_700_000  # of the model in float32
-    assert share > 1 if parts == "all" else share < 0.1
-    marker = json.loads((tmp_path / "run/checkpoint-39" / MARKER).read_text())
-    assert marker["world_size"] == 2
+    one, other = (load_file(tmp_path / folder / "trained_weights.safetensors") for folder in ("whole", "run"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    checkpoint = tmp_path / "run/checkpoint-39"
+    assert read_marker(checkpoint)["world_size"] == 2
+    (states,) = checkpoint.rglob("mp_rank_00_model_states.pt")
+    assert states.stat().st_size < 150_000  # the projector's 99 kB, not the model's 2.7 MB
 
 
 def find_free_port():

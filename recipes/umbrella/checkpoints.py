@@ -126,7 +126,8 @@ class CheckpointTrainer(GuardedPush):
             super()._save_optimizer_and_scheduler(output_dir)
             return
         # transformers leaves frozen weights out for PEFT's models only.
-        self.model_wrapped.save_checkpoint(output_dir, exclude_frozen_parameters=True)
+        with self.model.register_state_dict_post_hook(_drop_second_names):
+            self.model_wrapped.save_checkpoint(output_dir, exclude_frozen_parameters=True)
         if self.args.should_save and type(self.lr_scheduler).__name__ != "DeepSpeedSchedulerWrapper":
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / "scheduler.pt")
 
@@ -167,6 +168,14 @@ def _keep_frozen(module, state_dict, prefix, *_):
     """Before weights are loaded: those that the checkpoint leaves out are the frozen ones, which stay."""
     for name, value in module.state_dict().items():
         state_dict.setdefault(f"{prefix}{name}", value)
+
+
+def _drop_second_names(module, state_dict, prefix, *_):
+    """Frozen weights that two modules share (an output layer tied to the embedding): DeepSpeed leaves out one name."""
+    names = dict(module.named_parameters(remove_duplicate=False))
+    for name in names.keys() - dict(module.named_parameters()).keys():
+        if not names[name].requires_grad:
+            state_dict.pop(f"{prefix}{name}", None)
 
 
 def _explain_failed_save(folder: Path, error: Exception) -> str:

@@ -45,7 +45,7 @@ def main():
     check_world_size(training_args.world_size)
     check_deepspeed(training_args)
     asked = training_args.resume_from_checkpoint
-    check_output_dir(training_args.output_dir, resumes=asked is not None)
+    check_output_dir(training_args.output_dir, resumes=(asked or "false").lower() != "false")
     checkpoint = choose_checkpoint(asked, training_args.output_dir, say=print if is_main else lambda _: None)
     if training_args.logging_dir:
         os.environ["TENSORBOARD_LOGGING_DIR"] = training_args.logging_dir

@@ -15,9 +15,11 @@ from accelerate.utils import DeepSpeedPlugin, DistributedType, FullyShardedDataP
 from accelerate.utils.fsdp_utils import fsdp2_prepare_auto_wrap_policy
 from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 from launching import BIN, ROOT, launch
+from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
+from umbrella.modeling import load_model
 from umbrella.tiny_llava import build_tiny_llava
 from umbrella.training_arguments import TrainArguments
 
@@ -242,22 +244,33 @@ for name in names:
     run = f"{FOLDER}/{name}"
     sys.argv = [*TRAIN, "--output_dir", run, "--deepspeed", f"{run}.json"]
     runpy.run_path("recipes/train.py", run_name="__main__")
+sys.argv = [*TRAIN, "--output_dir", f"{FOLDER}/zero3", "--deepspeed", f"{FOLDER}/zero3.json"]
+sys.argv += ["--max_steps", "3", "--resume_from_checkpoint", "auto"]
+runpy.run_path("recipes/train.py", run_name="__main__")
 """
 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("deepspeed")
 def test_offload_and_zero3_train_two_cpu_processes_to_the_same_loss(small_data, tmp_path):
-    """In one launch, one by one. Offload with torch's AdamW: DeepSpeed's for the CPU would compile for a minute."""
+    """In one launch, one by one, the projector alone: what is saved of weights that lie in shards. Offload with
+    torch's AdamW: DeepSpeed's for the CPU would compile for a minute."""
     names = ["zero2_offload", "zero3", "zero3_offload"]
     for name in names:
         config = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
         (tmp_path / f"{name}.json").write_text(json.dumps(config | {"zero_force_ds_cpu_optimizer": False}))
-    argv = [*TRAIN, "--json_dir", str(small_data), *FAST]
+    argv = [*TRAIN, "--json_dir", str(small_data), *FAST, "--train", "projector", "--save_strategy", "epoch"]
     (tmp_path / "one_by_one.py").write_text(f"TRAIN = {argv}\nFOLDER = {str(tmp_path)!r}\n{ONE_BY_ONE}")
     out = launch([BIN / "torchrun", "--nproc_per_node", 2, tmp_path / "one_by_one.py", *names], ROOT)
-    assert out.count("world size: 2") == 2 * len(names)
-    losses = {json.loads((tmp_path / name / "train_results.json").read_text())["train_loss"] for name in names}
+    assert out.count("world size: 2") == 2 * (len(names) + 1)
+    losses = {json.loads((tmp_path / name / "train_results.json").read_text())["train_loss"] for name in names[::2]}
     assert max(losses) - min(losses) < 1e-4
-    for name in names:
-        assert (tmp_path / name / "model.safetensors").is_file()
+    first, *others = [load_file(tmp_path / name / "checkpoint-2/trained_weights.safetensors") for name in names]
+    assert {name.split(".")[1] for name in first} == {"multi_modal_projector"}
+    before, after = load_model("tiny", seed=0).state_dict(), load_model(tmp_path / "zero3").state_dict()
+    assert {name for name in before if not torch.equal(before[name], after[name])} == set(first)
+    for other in others:
+        for name, value in first.items():
+            torch.testing.assert_close(other[name], value, atol=1e-5, rtol=1e-5)
+    assert out.count("going on from") == 1
+    assert json.loads((tmp_path / "zero3/trainer_state.json").read_text())["global_step"] == 3

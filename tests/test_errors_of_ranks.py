@@ -87,6 +87,7 @@ def test_another_process_than_the_first_lets_it_speak(monkeypatch):
     from umbrella import command
 
     waited = []
+    monkeypatch.setattr(command.signal, "signal", lambda *_: None)
     monkeypatch.setattr(command.time, "sleep", waited.append)
     for rank, expected in (("0", []), ("1", [command.SECONDS_FOR_RANK_0])):
         monkeypatch.setenv("RANK", rank)

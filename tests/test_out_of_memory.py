@@ -1,5 +1,7 @@
 """Claims about what is said when memory runs out: the remedies that are left, as flags, with their present values."""
 
+import json
+
 import pytest
 import torch
 import train
@@ -45,3 +47,20 @@ def test_another_error_is_left_as_it_is(tmp_path):
     args = TrainArguments(output_dir=str(tmp_path), report_to="none")
     with pytest.raises(RuntimeError, match="shapes"), explain_out_of_memory(args, DataArguments(json_dir="data")):
         torch.zeros(2) @ torch.zeros(3, 4)
+
+
+def test_auto_find_batch_size_trains_with_what_fits(call, small_data, tmp_path, monkeypatch):
+    compute_loss = train.ConversationTrainer.compute_loss
+
+    def fit_two_rows(self, model, inputs, *args, **kwargs):
+        if len(inputs["input_ids"]) > 2:
+            raise RuntimeError("CUDA out of memory. Tried to allocate")
+        return compute_loss(self, model, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(train.ConversationTrainer, "compute_loss", fit_two_rows)
+    flags = ("--json_dir", small_data, "--report_to", "none", "--max_length", 256, "--epochs", 1, "--batch_size", 8)
+    call(train, *flags, "--output_dir", "run", "--auto_find_batch_size", "true")
+    state = json.loads((tmp_path / "run/trainer_state.json").read_text())
+    assert (state["train_batch_size"], state["global_step"]) == (2, 4)  # of 8 rows
+    with pytest.raises(SystemExit, match="out of memory"):
+        call(train, *flags, "--output_dir", "other")

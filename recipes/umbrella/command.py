@@ -1,6 +1,7 @@
 """How a recipe ends when something is wrong: with one sentence, not with a page of traceback."""
 
 import os
+import signal
 import time
 from collections.abc import Callable
 
@@ -33,6 +34,7 @@ def run(main: Callable[[], None]) -> None:
 def let_rank_0_speak() -> None:
     """On other processes than the first, wait as long as a launcher takes to end them when the first has ended."""
     if int(os.environ.get("RANK", "0")) > 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # training takes it for a wish to save
         time.sleep(SECONDS_FOR_RANK_0)
 
 

@@ -22,9 +22,9 @@ def collect_trained(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 
 def _whole(parameter: torch.nn.Parameter) -> torch.Tensor:
     if is_deepspeed_zero3_enabled():
-        from deepspeed.zero import GatheredParameters
+        import deepspeed
 
-        with GatheredParameters([parameter]):  # one at a time: all at once need not fit on a GPU
+        with deepspeed.zero.GatheredParameters([parameter]):  # one at a time: all at once need not fit on a GPU
             return parameter.detach().cpu().clone()
     value = parameter.detach()
     return (value.full_tensor() if isinstance(value, DTensor) else value).cpu().contiguous()

@@ -110,9 +110,10 @@ class CheckpointTrainer(GuardedPush):
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             write_marker(folder, self.args.world_size, self.rows_a_step)
-            for other in sort_checkpoints(str(folder.parent)):
-                if read_marker(other) is None:
-                    shutil.rmtree(other)
+            if limit:  # one that is half-written must not count among those that are kept
+                for other in sort_checkpoints(str(folder.parent)):
+                    if read_marker(other) is None:
+                        shutil.rmtree(other)
             best = self.state.best_model_checkpoint
             rotate_checkpoints(str(folder.parent), limit, best_model_checkpoint=best, use_mtime=True)
         self.accelerator.wait_for_everyone()

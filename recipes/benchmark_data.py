@@ -12,7 +12,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from umbrella.arguments import BenchmarkArguments, DataArguments, ModelArguments
+from umbrella.arguments import DataArguments, ModelArguments
 from umbrella.collator import ConversationCollator
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
@@ -30,6 +30,7 @@ from umbrella.throughput import (
     time_texts,
 )
 from umbrella.throughput_report import draw_conclusion, draw_picture, draw_table
+from umbrella.tool_arguments import BenchmarkArguments
 from umbrella.transform import ConversationTransform
 from umbrella.volume_cache import VolumeCache
 

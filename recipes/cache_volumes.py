@@ -10,13 +10,14 @@ import sys
 
 from tqdm import tqdm
 
-from umbrella.arguments import CacheArguments, DataArguments, ModelArguments
+from umbrella.arguments import DataArguments, ModelArguments
 from umbrella.cache_filling import CachedScans, fill_cache, list_scans
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
 from umbrella.modeling import load_processor
 from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.splits import load_splits
+from umbrella.tool_arguments import CacheArguments
 from umbrella.volume_cache import VolumeCache
 
 

@@ -11,11 +11,12 @@ import warnings
 
 from transformers.utils import logging
 
-from umbrella.arguments import EstimateArguments, ModelArguments, PlannedDataArguments
+from umbrella.arguments import ModelArguments
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
 from umbrella.memory_estimate import build_without_memory, count_weights, estimate, load_config, to_table
 from umbrella.planned_batch import plan_batch
+from umbrella.tool_arguments import EstimateArguments, PlannedDataArguments
 from umbrella.training_arguments import PlannedTrainArguments
 from umbrella.views import n_images
 

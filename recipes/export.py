@@ -8,12 +8,13 @@ tells the training subjects (training_data.json) stays with the run: evaluate th
 
 import sys
 
-from umbrella.arguments import ExportArguments, ModelArguments
+from umbrella.arguments import ModelArguments
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
 from umbrella.exporting import check_export_dir, export_model, read_base_names
 from umbrella.modeling import TINY, load_model, load_processor
 from umbrella.recipe import load_recipe
+from umbrella.tool_arguments import ExportArguments
 
 
 def main():

@@ -13,13 +13,14 @@ import sys
 from accelerate import PartialState
 from datasets import disable_progress_bars
 
-from umbrella.arguments import ModelArguments, PredictArguments
+from umbrella.arguments import ModelArguments
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
 from umbrella.evaluation.generation import Answerer
 from umbrella.modeling import TINY, check_fits, load_model, load_processor
 from umbrella.prediction import make_question_rows
 from umbrella.recipe import load_recipe, resolve_recipe
+from umbrella.tool_arguments import PredictArguments
 from umbrella.transform import ConversationTransform
 
 

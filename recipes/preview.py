@@ -7,7 +7,7 @@ Writes preview.html, one file that opens in any browser.
 
 from pathlib import Path
 
-from umbrella.arguments import DataArguments, ModelArguments, PreviewArguments
+from umbrella.arguments import DataArguments, ModelArguments
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
 from umbrella.modeling import load_processor
@@ -16,6 +16,7 @@ from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.report.preview_report import write_preview
 from umbrella.run_record import describe_process
 from umbrella.splits import load_splits, pick_split
+from umbrella.tool_arguments import PreviewArguments
 from umbrella.transform import ConversationTransform
 
 MOST_PRINTED = 10

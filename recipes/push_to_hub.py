@@ -15,9 +15,9 @@ from pathlib import Path
 from huggingface_hub import HfApi
 
 import umbrella_dataset
-from umbrella.arguments import PushDatasetArguments, PushModelArguments
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
+from umbrella.hub.arguments import PushDatasetArguments, PushModelArguments
 from umbrella.hub.cards import build_dataset_card
 from umbrella.hub.client import explain_errors, open_repo, upload
 from umbrella.hub.dataset import Publication, check_scans_exist, parse_size

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from umbrella.arguments import PredictArguments
+from umbrella.tool_arguments import PredictArguments
 from umbrella_dataset import FEATURES, IMAGE_TOKEN, METADATA_FIELDS
 
 # Of the wordings that the sample conversations draw from; without a label, of those that any comparison has.

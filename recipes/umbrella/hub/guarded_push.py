@@ -5,7 +5,7 @@ from pathlib import Path
 from huggingface_hub import HfApi
 from transformers import Trainer
 
-from umbrella.arguments import PushModelArguments
+from umbrella.hub.arguments import PushModelArguments
 from umbrella.hub.client import explain_errors, open_repo
 from umbrella.hub.model import publish_model
 

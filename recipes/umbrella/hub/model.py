@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from huggingface_hub import HfApi
 
-from umbrella.arguments import PushModelArguments
+from umbrella.hub.arguments import PushModelArguments
 from umbrella.hub.cards import build_model_card
 from umbrella.hub.client import PushError, explain_errors, open_repo, upload
 from umbrella.hub.guard import check_findings

@@ -1,6 +1,7 @@
 """Start train.py's launchers from a test."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,3 +19,10 @@ def launch(command, cwd):
     )
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
     return result.stdout
+
+
+def find_free_port() -> int:
+    """For a launcher that takes 29500 else: two tests may start one at the same time."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 from conversation_folder import write_folder
+from tiny_trainer import trainer_parts
 from torch.utils.data import DataLoader
-from transformers import TrainingArguments
 
 from umbrella.augmentation import Augmentation, SetEpoch, draw_motion, move_head
 from umbrella.collator import ConversationCollator
 from umbrella.tiny_llava import build_tiny_llava, build_tiny_processor
 from umbrella.trainer import ConversationTrainer
+from umbrella.training_arguments import TrainArguments
 from umbrella.transform import ConversationTransform
 from umbrella.views import make_view
 from umbrella_dataset import load_umbrella
@@ -222,21 +223,19 @@ def train(rows, folder, workers, resume=None):
     augment = Augmentation(seed=5)
     trainer = RecordingTrainer(
         model=model,
-        args=TrainingArguments(
+        args=TrainArguments(
             output_dir=str(folder),
             num_train_epochs=2,
             per_device_train_batch_size=2,
             save_steps=6,
-            remove_unused_columns=False,
             dataloader_num_workers=workers,
-            dataloader_persistent_workers=workers > 0,
             use_cpu=True,
             report_to="none",
             disable_tqdm=True,
         ),
-        data_collator=ConversationCollator(processor, keep_metadata=True),
         train_dataset=rows.with_transform(ConversationTransform(processor, augment=augment)),
         callbacks=[SetEpoch(augment)],
+        **trainer_parts(processor),
     )
     trainer.seen = []
     trainer.train(resume_from_checkpoint=resume)

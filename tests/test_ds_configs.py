@@ -14,7 +14,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.utils import DeepSpeedPlugin, DistributedType, FullyShardedDataParallelPlugin, patch_environment
 from accelerate.utils.fsdp_utils import fsdp2_prepare_auto_wrap_policy
 from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
-from launching import BIN, ROOT, launch
+from launching import BIN, ROOT, find_free_port, launch
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
@@ -229,7 +229,9 @@ LAUNCHERS = {
 def test_zero2_trains_two_cpu_processes_together(launcher, small_data, tmp_path):
     flags = [*TRAIN, "--json_dir", small_data, "--output_dir", tmp_path / "run", *FAST, "--save_strategy", "epoch"]
     flags += ["--deepspeed", "ds_configs/zero2.json"] if launcher == "deepspeed" else []
-    out = launch([BIN / LAUNCHERS[launcher][0], *LAUNCHERS[launcher][1:], *flags], ROOT)
+    name, *options = LAUNCHERS[launcher]
+    port = ["--main_process_port" if launcher == "accelerate" else "--master_port", find_free_port()]
+    out = launch([BIN / name, *options, *port, *flags], ROOT)
     assert out.count("world size: 2") == 2
     assert len(list((tmp_path / "run/checkpoint-2").glob("global_step2/*zero_pp_rank_*_optim_states.pt"))) == 2
 

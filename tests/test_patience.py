@@ -35,7 +35,8 @@ import json
 import train
 from umbrella.command import run
 
-load, leave_out, check, load_model = train.load_splits, train.leave_out_unreadable, train.check_texts, train.load_model
+load, leave_out, check = train.load_splits, train.leave_out_unreadable, train.check_texts
+load_model = train.load_for_training
 
 def be_slow():
     time.sleep(3 if rank == 0 else 0)
@@ -52,7 +53,7 @@ def train_with_the_usual_timeout(*arguments, **options):
 
 train.load_splits = lambda *arguments: [be_slow(), load(*arguments)][1]
 train.check_texts = lambda *arguments: [be_slow(), check(*arguments)][1]
-train.leave_out_unreadable, train.load_model = write_down, train_with_the_usual_timeout
+train.leave_out_unreadable, train.load_for_training = write_down, train_with_the_usual_timeout
 run(train.main)
 
 dist.barrier()

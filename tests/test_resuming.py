@@ -15,6 +15,7 @@ import psutil
 import pytest
 import torch
 import train
+from launching import find_free_port
 from safetensors.torch import load_file
 
 from umbrella.checkpoints import MARKER, find_whole_checkpoint, read_marker
@@ -299,11 +300,3 @@ def test_two_processes_of_zero2_go_on_to_the_same_weights(small_data, tmp_path):
     assert read_marker(checkpoint)["world_size"] == 2
     (states,) = checkpoint.rglob("mp_rank_00_model_states.pt")
     assert states.stat().st_size < 150_000  # the projector's 99 kB, not the model's 2.7 MB
-
-
-def find_free_port():
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]

@@ -64,6 +64,7 @@ class Tracked(NamedTuple):
 def tracked(small_data, tmp_path_factory):
     """A run that reports to Weights & Biases and TensorBoard, every name around it a distinctive one."""
     place, folder = tmp_path_factory.mktemp("place"), tmp_path_factory.mktemp("wandb")
+    wandb.teardown()  # what another test of this process may have set up keeps its own WANDB_DIR
     shutil.copytree(small_data, place / "scans-of-the-clinic")
     for path in [place / "scans-of-the-clinic", *(place / "scans-of-the-clinic").rglob("*")][::-1]:
         if path.suffix == ".json":

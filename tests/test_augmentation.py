@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader
 
 from umbrella.augmentation import Augmentation, SetEpoch, draw_motion, move_head
 from umbrella.collator import ConversationCollator
-from umbrella.tiny_llava import build_tiny_llava, build_tiny_processor
+from umbrella.modeling import load_model, load_processor
+from umbrella.tiny_llava import build_tiny_processor
 from umbrella.trainer import ConversationTrainer
 from umbrella.training_arguments import TrainArguments
 from umbrella.transform import ConversationTransform
@@ -219,10 +220,10 @@ class RecordingTrainer(ConversationTrainer):
 
 def train(rows, folder, workers, resume=None):
     """Two epochs of four steps. Returns what each step saw."""
-    model, processor = build_tiny_llava(image_size=32)
+    processor = load_processor("tiny")
     augment = Augmentation(seed=5)
     trainer = RecordingTrainer(
-        model=model,
+        model=load_model("tiny"),
         args=TrainArguments(
             output_dir=str(folder),
             num_train_epochs=2,

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 import train
+from conversation_folder import write_folder
 from families import FAMILIES
 from family_models import MODELS, build_model
 from safetensors.torch import load_file
@@ -136,6 +137,18 @@ def test_a_run_of_a_part_goes_on_from_its_checkpoint(run, tmp_path):
         run(name, *flags, "--max_steps", 4, "--resume_from_checkpoint", "auto")
         whole, resumed = (load_model(tmp_path / folder).state_dict() for folder in (f"{name}-whole", name))
         assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_rows_without_a_scan_train_a_projector_too(call, tmp_path):
+    """Alone in a batch they reach no trained weight: the blank row does, with gradients of zero."""
+    data = write_folder(tmp_path / "data", {"train": [0, 1, 0]})
+    flags = ("--json_dir", data, *SHORT, "--batch_size", 1, "--train", "projector")
+    call(train, *flags, "--output_dir", "run", "--max_steps", 3, "--train_sampling_strategy", "sequential")
+    assert moved(load_model(tmp_path / "run"))  # in the second step
+    only_text = write_folder(tmp_path / "text", {"train": [0, 0]})
+    flags = ("--json_dir", only_text, *flags[2:], "--weight_decay", 0)
+    call(train, *flags, "--output_dir", "unmoved")
+    assert moved(load_model(tmp_path / "unmoved")) == set()
 
 
 def test_mixed_precision_trains_in_32_bits_what_is_trained_and_keeps_the_rest_in_16(run, tmp_path):

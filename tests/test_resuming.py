@@ -1,6 +1,7 @@
 """Claims about runs that end before their time: killed, told to end, without room on the disk. They go on to the very
 weights of a run that was not stopped."""
 
+import multiprocessing
 import os
 import random
 import resource
@@ -18,7 +19,7 @@ import train
 from launching import find_free_port
 from safetensors.torch import load_file
 
-from umbrella.checkpoints import MARKER, find_whole_checkpoint, read_marker
+from umbrella.checkpoints import MARKER, SigtermFlag, find_whole_checkpoint, read_marker
 from umbrella.transform import ConversationTransform
 
 ROOT = Path(__file__).parents[1]
@@ -251,6 +252,26 @@ def test_killed_and_told_to_end_a_run_comes_to_the_same_weights(run, small_data,
     assert step < last_step(tmp_path / "run") < 20
     run("run", *flags, "--resume_from_checkpoint", "auto")
     check_same(tmp_path / "whole", tmp_path / "run")
+
+
+def test_after_a_run_that_failed_sigterm_is_what_it_was(run):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit, match="expected a finite loss"):
+        run("run", "--learning_rate", "1e30", "--max_grad_norm", 0, "--max_steps", 8)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_child_dies_of_sigterm_while_its_parent_notes_it():
+    flag = SigtermFlag(None)
+    with flag.listening():
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        child.start()
+        child.terminate()
+        child.join(10)
+        assert child.exitcode == -signal.SIGTERM
+        assert not flag.received
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert flag.received
 
 
 @pytest.mark.slow

@@ -5,8 +5,11 @@ older checkpoints removed (--save_total_limit).
 """
 
 import json
+import os
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -41,6 +44,10 @@ class CheckpointTrainer(GuardedPush):
         self.add_callback(self.sigterm)
         if base is not None and self.is_deepspeed_enabled and not is_adapted(self.model):
             self.model.register_load_state_dict_pre_hook(_keep_frozen)
+
+    def train(self, *args, **kwargs):
+        with self.sigterm.listening():
+            return super().train(*args, **kwargs)
 
     # ---------------------------------------------------------------------------------------------- models
 
@@ -147,11 +154,21 @@ class SigtermFlag(TrainerCallback):
     def __init__(self, trainer):
         self.trainer, self.received, self.agreed = trainer, False, False
 
-    def on_train_begin(self, args, state, control, **kwargs):
-        self.previous = signal.signal(signal.SIGTERM, self._receive)
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within the block SIGTERM is noted; children of this process die of it as ever."""
+        self.process = os.getpid()
+        previous = signal.signal(signal.SIGTERM, self._receive)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, previous)
 
     def _receive(self, number, frame):
         self.received = True
+        if os.getpid() != self.process:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def on_step_end(self, args, state, control, **kwargs):
         received = torch.tensor(int(self.received), device=args.device)
@@ -160,9 +177,6 @@ class SigtermFlag(TrainerCallback):
             control.should_save = True
             control.should_evaluate = False
         return control
-
-    def on_train_end(self, args, state, control, **kwargs):
-        signal.signal(signal.SIGTERM, self.previous)
 
 
 def _keep_frozen(module, state_dict, prefix, *_):

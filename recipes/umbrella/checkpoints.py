@@ -5,16 +5,11 @@ older checkpoints removed (--save_total_limit).
 """
 
 import json
-import os
 import shutil
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from transformers import TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints, sort_checkpoints
 
 from umbrella.adapters import is_adapted
@@ -22,11 +17,11 @@ from umbrella.base_model import BaseModel
 from umbrella.exporting import merge_adapters
 from umbrella.hub.guarded_push import GuardedPush
 from umbrella.recipe import Recipe
+from umbrella.sigterm import PREEMPTED_EXIT_CODE, SigtermFlag
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.trained_weights import collect_trained, load_trained, save_trained
 
 MARKER = "complete.json"
-PREEMPTED_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
 
 class CheckpointTrainer(GuardedPush):
@@ -143,40 +138,6 @@ class CheckpointTrainer(GuardedPush):
     def rows_a_step(self) -> int:
         """Rows that a step of the optimizer takes, over all processes."""
         return self._train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-
-
-class SigtermFlag(TrainerCallback):
-    """SIGTERM (Slurm's pre-emption, a spot instance) ends the run after the present step, with a checkpoint.
-
-    It may reach the processes in different steps, or only some of them: after each step they agree.
-    """
-
-    def __init__(self, trainer):
-        self.trainer, self.received, self.agreed = trainer, False, False
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Within the block SIGTERM is noted; children of this process die of it as ever."""
-        self.process = os.getpid()
-        previous = signal.signal(signal.SIGTERM, self._receive)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, previous)
-
-    def _receive(self, number, frame):
-        self.received = True
-        if os.getpid() != self.process:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-
-    def on_step_end(self, args, state, control, **kwargs):
-        received = torch.tensor(int(self.received), device=args.device)
-        self.agreed = bool(self.trainer.accelerator.reduce(received).item())
-        if self.agreed:
-            control.should_save = True
-            control.should_evaluate = False
-        return control
 
 
 def _keep_frozen(module, state_dict, prefix, *_):

@@ -10,9 +10,9 @@ from umbrella.checkpoints import CheckpointTrainer
 from umbrella.collator import ConversationCollator, without_names
 from umbrella.row_order import RowOrder, read_lengths
 from umbrella.run_speed import MeasuredTrainer
+from umbrella.sigterm import outlive_sigterm
 from umbrella.token_loss import supervised_loss, takes_logits_to_keep
 from umbrella.tracking import PrivateTracking
-from umbrella.worker_signals import outlive_sigterm
 
 
 class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, CheckpointTrainer):

@@ -1,0 +1,108 @@
+"""SIGTERM (Slurm's pre-emption, a spot instance): who hears it while a model trains.
+
+The process that trains notes it, saves and ends. Slurm sends it to the DataLoader's workers too, whose death would end
+the run unsaved: they are deaf to it, and killed when the run ends. All other children die of it as ever.
+"""
+
+import atexit
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import torch
+from torch.utils.data import DataLoader
+from transformers import TrainerCallback
+
+PREEMPTED_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
+# --------------------------------------------------------------------------------------- the process that trains
+
+
+class SigtermFlag(TrainerCallback):
+    """SIGTERM ends the run after the present step, with a checkpoint.
+
+    It may reach the processes in different steps, or only some of them: after each step they agree.
+    """
+
+    def __init__(self, trainer):
+        self.trainer, self.received, self.agreed = trainer, False, False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within the block SIGTERM is noted; processes that are forked there die of it as ever."""
+        previous = signal.signal(signal.SIGTERM, self._receive)
+        _reset_in_forked_processes()
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+
+    def _receive(self, number, frame):
+        self.received = True
+
+    def on_step_end(self, args, state, control, **kwargs):
+        received = torch.tensor(int(self.received), device=args.device)
+        self.agreed = bool(self.trainer.accelerator.reduce(received).item())
+        if self.agreed:
+            control.should_save = True
+            control.should_evaluate = False
+        return control
+
+
+@cache
+def _reset_in_forked_processes() -> None:
+    """A signal that reaches a child before Python runs there would be lost: it waits until the handler is gone."""
+
+    def is_noted() -> bool:
+        return isinstance(getattr(signal.getsignal(signal.SIGTERM), "__self__", None), SigtermFlag)
+
+    def hold():
+        if is_noted():
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def release():
+        if is_noted():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    def release_in_child():
+        if is_noted():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=release_in_child)
+
+
+# -------------------------------------------------------------------------------------------------------- workers
+
+
+def outlive_sigterm(loader: DataLoader) -> None:
+    """Let the workers of a loader that accelerate has prepared ignore SIGTERM."""
+    loader.base_dataloader.worker_init_fn = _DeafStart(loader.worker_init_fn)
+    _end_workers_at_exit()
+
+
+class _DeafStart:
+    """What a worker runs first."""
+
+    def __init__(self, start):
+        self.start = start
+
+    def __call__(self, worker_id: int) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self.start is not None:
+            self.start(worker_id)
+
+
+@cache
+def _end_workers_at_exit() -> None:
+    atexit.register(_end_workers)  # runs before what multiprocessing has registered, which waits for them
+
+
+def _end_workers() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch would raise at the death of each
+    for worker in multiprocessing.active_children():
+        worker.kill()

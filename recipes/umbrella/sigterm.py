@@ -1,11 +1,8 @@
-"""SIGTERM (Slurm's pre-emption, a spot instance): who hears it while a model trains.
+"""SIGTERM (Slurm's pre-emption, a spot instance): the process that trains notes it, saves and ends.
 
-The process that trains notes it, saves and ends. Slurm sends it to the DataLoader's workers too, whose death would end
-the run unsaved: they are deaf to it, and killed when the run ends. All other children die of it as ever.
+Its DataLoader's workers are deaf to it (`umbrella.loader_workers`); all other children die of it as ever.
 """
 
-import atexit
-import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
@@ -13,13 +10,9 @@ from contextlib import contextmanager
 from functools import cache
 
 import torch
-from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 
 PREEMPTED_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
-
-
-# --------------------------------------------------------------------------------------- the process that trains
 
 
 class SigtermFlag(TrainerCallback):
@@ -74,35 +67,3 @@ def _reset_in_forked_processes() -> None:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
     os.register_at_fork(before=hold, after_in_parent=release, after_in_child=release_in_child)
-
-
-# -------------------------------------------------------------------------------------------------------- workers
-
-
-def outlive_sigterm(loader: DataLoader) -> None:
-    """Let the workers of a loader that accelerate has prepared ignore SIGTERM."""
-    loader.base_dataloader.worker_init_fn = _DeafStart(loader.worker_init_fn)
-    _end_workers_at_exit()
-
-
-class _DeafStart:
-    """What a worker runs first."""
-
-    def __init__(self, start):
-        self.start = start
-
-    def __call__(self, worker_id: int) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if self.start is not None:
-            self.start(worker_id)
-
-
-@cache
-def _end_workers_at_exit() -> None:
-    atexit.register(_end_workers)  # runs before what multiprocessing has registered, which waits for them
-
-
-def _end_workers() -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch would raise at the death of each
-    for worker in multiprocessing.active_children():
-        worker.kill()

@@ -8,9 +8,9 @@ from umbrella.answer_check import AnswerCheckTrainer
 from umbrella.blank_rows import FilledRows, add_blank_scan, token_keys
 from umbrella.checkpoints import CheckpointTrainer
 from umbrella.collator import ConversationCollator, without_names
+from umbrella.loader_workers import outlive_sigterm, stop_workers
 from umbrella.row_order import RowOrder, read_lengths
 from umbrella.run_speed import MeasuredTrainer
-from umbrella.sigterm import outlive_sigterm
 from umbrella.token_loss import supervised_loss, takes_logits_to_keep
 from umbrella.tracking import PrivateTracking
 
@@ -27,14 +27,22 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
     def __init__(self, *args, data_collator: ConversationCollator, blank: dict, **kwargs):
         super().__init__(*args, data_collator=data_collator, **kwargs)
         self.blank = blank
+        self._loaders = []
         self.blank_batch = without_names(data_collator([blank]))
         self.keeps_logits = takes_logits_to_keep(self.model.get_base_model() if is_adapted(self.model) else self.model)
         # The loss is ours, so the tokens are counted for families too that would not take their number.
         self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = self._loss_shifts_labels = True
 
+    def train(self, *args, **kwargs):
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self._stop_workers()
+
     # ---------------------------------------------------------------------------------------------- rows
 
     def get_train_dataloader(self):
+        self._stop_workers()  # of a try with more rows a batch (--auto_find_batch_size)
         order = self._get_train_sampler()
         return self._get_dataloader(
             FilledRows(self.train_dataset, self.blank, max(len(order), len(self.train_dataset))),
@@ -47,7 +55,13 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
     def _get_dataloader(self, *args, **kwargs):
         loader = super()._get_dataloader(*args, **kwargs)
         outlive_sigterm(loader)
+        self._loaders.append(loader)
         return loader
+
+    def _stop_workers(self):
+        for loader in self._loaders:
+            stop_workers(loader)
+        self._loaders.clear()
 
     def _get_train_sampler(self, train_dataset=None):
         args = self.args

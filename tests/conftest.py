@@ -11,8 +11,11 @@ import tempfile
 
 import pytest
 
+# pytest keeps the folders of tests that failed; all that libraries and killed processes leave behind goes.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
 # Read at import by the libraries below, and inherited by the processes that tests launch.
 CACHES = tempfile.mkdtemp(prefix="umbrella-tests-")
+os.environ["TMPDIR"] = tempfile.tempdir = CACHES
 atexit.register(shutil.rmtree, CACHES, ignore_errors=True)
 for name in (
     "HF_HOME",

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -74,6 +75,15 @@ def test_deepspeed_takes_each_json_once_the_flags_have_filled_it(path, bf16, tmp
     assert zero.gather_16bit_weights_on_model_save == (zero.stage == 3)
     assert zero.reduce_bucket_size == 128**2  # the tiny model's hidden size, not buffers of 10⁹ bytes
     assert parsed.optimizer_name is None and parsed.scheduler_name is None  # the Trainer's
+
+
+def test_without_deepspeed_the_error_names_the_command_that_installs_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("umbrella.extras.find_spec", lambda package: None)
+    with pytest.raises(ImportError, match=r'--deepspeed: .* pip install -e "\.\[deepspeed\]"'):
+        TrainArguments(output_dir=str(tmp_path), deepspeed=str(JSONS[0]))
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(ImportError, match="--deepspeed"):
+        TrainArguments(output_dir=str(tmp_path))
 
 
 # ------------------------------------------------------------------------------------------------ accelerate
@@ -224,7 +234,6 @@ LAUNCHERS = {
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("deepspeed")
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_zero2_trains_two_cpu_processes_together(launcher, small_data, tmp_path):
     flags = [*TRAIN, "--json_dir", small_data, "--output_dir", tmp_path / "run", *FAST, "--save_strategy", "epoch"]
@@ -233,12 +242,15 @@ def test_zero2_trains_two_cpu_processes_together(launcher, small_data, tmp_path)
     port = ["--main_process_port" if launcher == "accelerate" else "--master_port", find_free_port()]
     out = launch([BIN / name, *options, *port, *flags], ROOT)
     assert out.count("world size: 2") == 2
+    assert list(Path("/dev/shm").glob("deepspeed_*")) == list(Path(os.environ["TORCH_EXTENSIONS_DIR"]).glob("*")) == []
     assert len(list((tmp_path / "run/checkpoint-2").glob("global_step2/*zero_pp_rank_*_optim_states.pt"))) == 2
 
 
 ONE_BY_ONE = """
 import deepspeed, runpy, sys
 sys.path.insert(0, "recipes")
+from umbrella.deepspeed_start import prepare_deepspeed
+prepare_deepspeed("one of several")
 # On GPUs accelerate does so. On CPUs ZeRO-3 takes each process for the only one while it loads the weights.
 deepspeed.init_distributed("gloo")
 names = sys.argv[1:]
@@ -253,7 +265,6 @@ runpy.run_path("recipes/train.py", run_name="__main__")
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("deepspeed")
 def test_offload_and_zero3_train_two_cpu_processes_to_the_same_loss(small_data, tmp_path):
     """In one launch, one by one, the projector alone: what is saved of weights that lie in shards. Offload with
     torch's AdamW: DeepSpeed's for the CPU would compile for a minute."""

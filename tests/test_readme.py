@@ -96,7 +96,6 @@ def test_examples_and_snippets_of_the_guide_run(workplace, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("deepspeed")
 def test_deepspeed_example_of_the_guide_trains_two_processes_together(workplace):
     (workplace / DEEPSPEED_SCRIPT).write_text(read_deepspeed_script(), encoding="utf-8")
     run_shell(f"torchrun --nproc_per_node 2 {DEEPSPEED_SCRIPT}", workplace)

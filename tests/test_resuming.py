@@ -289,7 +289,6 @@ def test_a_run_with_workers_ends_at_an_error(small_data, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("deepspeed")
 def test_two_processes_of_zero2_go_on_to_the_same_weights(small_data, tmp_path):
     """Of a partly trained model, whose checkpoints lack the frozen weights."""
     flags = [*FLAGS, "--deepspeed", ROOT / "ds_configs/zero2.json", "--max_steps", 40, "--save_steps", 3]

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from transformers import TrainingArguments
 
 from umbrella.arguments import HAS_CUDA
+from umbrella.deepspeed_start import prepare_deepspeed
 from umbrella.tracking import check_trackers
 
 LOWER_IS_BETTER = ("loss", "mae", "unparseable")
@@ -112,6 +113,7 @@ class TrainArguments(TrainingArguments):
             )
         if self.merge_lora and "lora" not in self.train.split(","):
             raise ValueError(f"--merge_lora: expected --train lora, found --train {self.train}: there are no adapters")
+        prepare_deepspeed(self.deepspeed)
         super().__post_init__()
         check_trackers(self.report_to)
         if self.n_gpu > 1:

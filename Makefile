@@ -4,8 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DATA := sample_data/sex_comparison_conversations
 RUN := runs/quickstart
-# Tests that compile DeepSpeed's op share one worker, so that it is compiled once.
-PYTEST := --numprocesses 2 --dist loadgroup
+PYTEST := --numprocesses 2 --dist worksteal
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: quickstart test test-fast style check

@@ -6,8 +6,10 @@ Nothing of torch or of our library is imported on top: the builder's tests also 
 import atexit
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,28 @@ def small_data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "conversations"
     generate_sex_comparison_conversations.main(["--output_dir", str(folder), "--subjects_per_split", "4"])
     return folder
+
+
+@pytest.fixture(scope="session")
+def default_run(tmp_path_factory):
+    """(name) → folder and output of a sample generator, started in another folder than it writes to; once for all
+    of xdist's workers."""
+    from filelock import FileLock
+
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+
+    def generate(name):
+        folder, output = shared / name, shared / f"{name}.txt"
+        with FileLock(shared / f"{name}.lock"):
+            if not output.exists():
+                script = Path(__file__).parents[1] / "sample_data" / f"generate_{name}_conversations.py"
+                command = [sys.executable, script, "--output_dir", name]
+                done = subprocess.run(command, cwd=shared, check=True, stdout=subprocess.PIPE, text=True)
+                output.write_text(done.stdout)
+        return folder, output.read_text()
+
+    return generate
 
 
 @pytest.fixture

@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import eval as evaluation
+import generate_conversations
 import numpy as np
 import pytest
+import train
+import validate_json_format
 from bids_phantoms import write_bids
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,31 +25,29 @@ def bids(tmp_path_factory):
     return write_bids(folder)
 
 
-def run(script, *flags):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, ROOT / script, *map(str, flags)], capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
-
-
-def train_and_evaluate(bids, name, target_flags, *train_flags):
+@pytest.fixture
+def train_and_evaluate(bids, call, tmp_path, capsys):
     """(metrics.json, predictions.jsonl) of a model trained on conversations about the tree."""
-    data, model = bids.parent / name, bids.parent / f"model_{name}"
-    run(
-        "sample_data/generate_conversations.py", "--bids_dir", bids, "--output_dir", data, "--split", "0.6,0.2,0.2",
-        "--group_by", "family_id", "--stratify", "sex,site", *target_flags,
-    )  # fmt: skip
-    assert "VALIDATION PASSED" in run("sample_data/validate_json_format.py", data, "--check_images")
-    run(
-        "recipes/train.py", "--json_dir", data, "--output_dir", model, "--max_length", 512, "--learning_rate", "1e-3",
-        "--lr_scheduler_type", "cosine", "--warmup_steps", 10, "--save_strategy", "no", "--report_to", "none",
-        "--disable_tqdm", "true", "--seed", 0, *train_flags,
-    )  # fmt: skip
-    run("recipes/eval.py", "--model_name_or_path", model, "--json_dir", data, "--max_new_tokens", 12)
-    with open(model / "eval/predictions.jsonl") as file:
-        return json.loads((model / "eval/metrics.json").read_text()), [json.loads(line) for line in file]
+
+    def run(target_flags, *train_flags):
+        generate = ("--bids_dir", bids, "--output_dir", tmp_path / "data", "--split", "0.6,0.2,0.2")
+        generate += ("--group_by", "family_id", "--stratify", "sex,site", *target_flags)
+        assert generate_conversations.main([*map(str, generate)]) in (None, 0)
+        capsys.readouterr()
+        assert validate_json_format.main([str(tmp_path / "data"), "--check_images"]) == 0
+        assert "VALIDATION PASSED" in capsys.readouterr().out
+        flags = ("--json_dir", "data", "--volume_cache", "cache")
+        call(
+            train, *flags, "--output_dir", "model", "--max_length", 512, "--learning_rate", "1e-3",
+            "--lr_scheduler_type", "cosine", "--warmup_steps", 10, "--save_strategy", "no", "--report_to", "none",
+            "--disable_tqdm", "true", "--seed", 0, *train_flags,
+        )  # fmt: skip
+        call(evaluation, *flags, "--model_name_or_path", "model", "--max_new_tokens", 12)
+        with open(tmp_path / "model/eval/predictions.jsonl") as file:
+            metrics = json.loads((tmp_path / "model/eval/metrics.json").read_text())
+            return metrics, [json.loads(line) for line in file]
+
+    return run
 
 
 def test_the_tree_is_accepted_by_the_bids_validator(bids):
@@ -55,16 +57,16 @@ def test_the_tree_is_accepted_by_the_bids_validator(bids):
     assert done.returncode == 0 and [issue for issue in issues if issue["severity"] == "error"] == []
 
 
-def test_sex_with_a_reference_beats_exchanged_scans(bids):
+def test_sex_with_a_reference_beats_exchanged_scans(train_and_evaluate):
     flags = ("--target", "sex", "--reference", "both", "--answer", "{value}")
-    metrics, _ = train_and_evaluate(bids, "sex", flags, "--batch_size", 8, "--epochs", 10)
+    metrics, _ = train_and_evaluate(flags, "--batch_size", 8, "--epochs", 10)
     assert metrics["n"] == 48
     assert metrics["accuracy"] >= max(0.8, metrics["accuracy_scans_shuffled"] + 0.2)
 
 
-def test_age_as_a_number_beats_exchanged_scans_and_the_mean(bids):
+def test_age_as_a_number_beats_exchanged_scans_and_the_mean(train_and_evaluate):
     flags = ("--target", "age", "--answer", "{value_with_unit}")
-    metrics, predictions = train_and_evaluate(bids, "age", flags, "--batch_size", 6, "--epochs", 25)
+    metrics, predictions = train_and_evaluate(flags, "--batch_size", 6, "--epochs", 25)
     expected = np.array([row["expected_number"] for row in predictions])
     parsed = np.array([row["parsed_number"] for row in predictions])
     assert metrics["n"] == 24 and metrics["unparseable"] == 0
@@ -75,9 +77,9 @@ def test_age_as_a_number_beats_exchanged_scans_and_the_mean(bids):
     assert error < 0.9 * np.abs(expected.mean() - expected).mean()
 
 
-def test_change_between_sessions_beats_exchanged_scans(bids):
+def test_change_between_sessions_beats_exchanged_scans(train_and_evaluate):
     flags = ("--target", "ventricle_size", "--change", "direction", "--answer", "{value}")
-    metrics, _ = train_and_evaluate(bids, "change", flags, "--batch_size", 6, "--epochs", 30)
+    metrics, _ = train_and_evaluate(flags, "--batch_size", 6, "--epochs", 30)
     assert metrics["n"] == 12
     assert metrics["accuracy"] >= max(0.8, metrics["accuracy_scans_shuffled"] + 0.2)
 

@@ -3,8 +3,6 @@
 import json
 import random
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -247,16 +245,15 @@ def test_the_writer_needs_no_phantom_and_refuses_a_second_record_of_one_name(tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "n_scans", "max_mb"), [("sex", 300, 60), ("longitudinal", 900, 180)])
-def test_the_default_run_from_another_folder(name, n_scans, max_mb, tmp_path):
-    """200 conversations a split, 10 samples; the script starts from any folder."""
-    script, out = Path(GENERATORS[name].__file__), tmp_path / "out"
-    done = subprocess.run(
-        [sys.executable, script, "--output_dir", "out"], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
-    counts = {split: len(list((out / split).glob("*.json"))) for split in (*SPLITS, "samples")}
+@pytest.mark.parametrize(
+    ("name", "n_scans", "max_mb"), [("sex_comparison", 300, 60), ("longitudinal_change", 900, 180)]
+)
+def test_the_default_run_from_another_folder(name, n_scans, max_mb, default_run):
+    """200 conversations a split, 10 samples."""
+    folder, printed = default_run(name)
+    counts = {split: len(list((folder / split).glob("*.json"))) for split in (*SPLITS, "samples")}
     assert counts == {"train": 200, "validation": 200, "test": 200, "samples": 10}
-    scans = list(out.rglob("*.nii.gz"))
+    scans = list(folder.rglob("*.nii.gz"))
     assert len(scans) == n_scans
     assert sum(scan.stat().st_size for scan in scans) < max_mb * 1e6
-    assert f"Wrote {out}" in done.stdout
+    assert f"Wrote {folder}" in printed

@@ -5,8 +5,6 @@ import json
 from pathlib import Path
 
 import eval as evaluation
-import generate_longitudinal_change_conversations as longitudinal
-import generate_sex_comparison_conversations as sex_comparison
 import pytest
 import train
 
@@ -42,6 +40,7 @@ def make_conversation(task_id, label, scans):
     }
 
 
+@pytest.mark.slow
 def test_real_scans_are_built_trained_on_and_evaluated(call, tmp_path):
     mni152 = package_folder("nilearn") / "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
     nibabel_data = package_folder("nibabel") / "tests/data"
@@ -67,26 +66,25 @@ def test_real_scans_are_built_trained_on_and_evaluated(call, tmp_path):
     assert json.loads((tmp_path / "run/eval/metrics.json").read_text())["n"] == 4
 
 
-def run_recipe(call, generator, name, tmp_path):
-    """Generate the default data, train the shipped recipe, evaluate: metrics.json."""
-    generator.main(["--output_dir", str(tmp_path / "data")])
-    recipe = ROOT / "recipes/configs" / name
-    call(train, recipe, "--json_dir", "data", "--output_dir", "run", "--eval_strategy", "no")
-    call(evaluation, "--model_name_or_path", "run", "--json_dir", "data", "--split", "test")
+def run_recipe(call, data, name, tmp_path):
+    """Train the shipped recipe on a generator's default data, evaluate: metrics.json."""
+    flags = ("--json_dir", data, "--volume_cache", "cache")
+    call(train, ROOT / "recipes/configs" / name, "--output_dir", "run", "--eval_strategy", "no", *flags)
+    call(evaluation, "--model_name_or_path", "run", "--split", "test", *flags)
     return json.loads((tmp_path / "run/eval/metrics.json").read_text())
 
 
 @pytest.mark.slow
-def test_quickstart_learns_sex_and_falls_to_chance_with_other_scans(call, tmp_path):
-    metrics = run_recipe(call, sex_comparison, "quickstart.yaml", tmp_path)
+def test_quickstart_learns_sex_and_falls_to_chance_with_other_scans(call, default_run, tmp_path):
+    metrics = run_recipe(call, default_run("sex_comparison")[0], "quickstart.yaml", tmp_path)
     assert metrics["n"] == 200
     assert metrics["accuracy"] >= 0.90
     assert 0.35 <= metrics["accuracy_scans_shuffled"] <= 0.65
 
 
 @pytest.mark.slow
-def test_longitudinal_recipe_uses_the_first_scan(call, tmp_path):
-    metrics = run_recipe(call, longitudinal, "longitudinal.yaml", tmp_path)
+def test_longitudinal_recipe_uses_the_first_scan(call, default_run, tmp_path):
+    metrics = run_recipe(call, default_run("longitudinal_change")[0], "longitudinal.yaml", tmp_path)
     assert metrics["n"] == 200
     assert metrics["accuracy"] >= 0.90
     assert metrics["accuracy_reference_reversed"] <= 0.15

@@ -8,6 +8,8 @@ tells the training subjects (training_data.json) stays with the run: evaluate th
 
 import sys
 
+import torch
+
 from umbrella.arguments import ModelArguments
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
@@ -29,7 +31,9 @@ def main():
     recipe = None if name == TINY else load_recipe(name)
     if recipe is None:
         print(f"note: {name} has no umbrella_recipe.json: the export has none either", file=sys.stderr)
-    model = load_model(name, base_model=model_args.base_model)
+    # What was trained in 32 bits, and adapters as they are merged, keep them where they are asked for.
+    dtype = {} if export_args.dtype is None else {"dtype": getattr(torch, export_args.dtype)}
+    model = load_model(name, base_model=model_args.base_model, **dtype)
 
     # ------------------------------------------------------------------------------------------------ save
     export_model(model, processor, recipe, output_dir, export_args.dtype, base_names)

@@ -25,7 +25,7 @@ from umbrella.out_of_memory import explain_out_of_memory
 from umbrella.patience import main_process_first, on_main_process
 from umbrella.preflight import check_deepspeed, check_enough_rows, check_output_dir, check_texts, check_world_size
 from umbrella.recipe import asked_for, resolve_recipe
-from umbrella.resuming import check_belongs, choose_checkpoint
+from umbrella.resuming import check_belongs, check_is_shared, choose_checkpoint
 from umbrella.run_record import write_run_record
 from umbrella.run_speed import to_table
 from umbrella.splits import load_splits, pick_split
@@ -45,8 +45,9 @@ def main():
     check_world_size(training_args.world_size)
     check_deepspeed(training_args)
     asked = training_args.resume_from_checkpoint
-    check_output_dir(training_args.output_dir, resumes=(asked or "false").lower() != "false")
-    checkpoint = choose_checkpoint(asked, training_args.output_dir, say=print if is_main else lambda _: None)
+    on_main_process(check_output_dir, training_args.output_dir, (asked or "false").lower() != "false")
+    checkpoint = on_main_process(choose_checkpoint, asked, training_args.output_dir)
+    check_is_shared(checkpoint)
     if training_args.logging_dir:
         os.environ["TENSORBOARD_LOGGING_DIR"] = training_args.logging_dir
     set_seed(training_args.seed)

@@ -131,6 +131,7 @@ def end_filler(pid, reader):
     return int(n_decoded or 0)
 
 
+@pytest.mark.slow
 def test_a_filler_killed_at_any_moment_leaves_no_entry_that_counts_as_whole_and_is_not(many, tmp_path):
     rng, folder = random.Random(0), tmp_path / "cache"
     n_before = -1

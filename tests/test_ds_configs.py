@@ -261,6 +261,10 @@ for name in names:
 sys.argv = [*TRAIN, "--output_dir", f"{FOLDER}/zero3", "--deepspeed", f"{FOLDER}/zero3.json"]
 sys.argv += ["--max_steps", "3", "--resume_from_checkpoint", "auto"]
 runpy.run_path("recipes/train.py", run_name="__main__")
+# Stage 2 after stage 1: the projector's checkpoint is put together under ZeRO-3.
+sys.argv = [*TRAIN, "--output_dir", f"{FOLDER}/stage2", "--deepspeed", f"{FOLDER}/zero3.json"]
+sys.argv += ["--model_name_or_path", f"{FOLDER}/zero3", "--learning_rate", "0", "--train", "projector,lm_head"]
+runpy.run_path("recipes/train.py", run_name="__main__")
 """
 
 
@@ -275,7 +279,7 @@ def test_offload_and_zero3_train_two_cpu_processes_to_the_same_loss(small_data, 
     argv = [*TRAIN, "--json_dir", str(small_data), *FAST, "--train", "projector", "--save_strategy", "epoch"]
     (tmp_path / "one_by_one.py").write_text(f"TRAIN = {argv}\nFOLDER = {str(tmp_path)!r}\n{ONE_BY_ONE}")
     out = launch([BIN / "torchrun", "--nproc_per_node", 2, tmp_path / "one_by_one.py", *names], ROOT)
-    assert out.count("world size: 2") == 2 * (len(names) + 1)
+    assert out.count("world size: 2") == 2 * (len(names) + 2)
     losses = {json.loads((tmp_path / name / "train_results.json").read_text())["train_loss"] for name in names[::2]}
     assert max(losses) - min(losses) < 1e-4
     first, *others = [load_file(tmp_path / name / "checkpoint-2/trained_weights.safetensors") for name in names]
@@ -285,5 +289,7 @@ def test_offload_and_zero3_train_two_cpu_processes_to_the_same_loss(small_data, 
     for other in others:
         for name, value in first.items():
             torch.testing.assert_close(other[name], value, atol=1e-5, rtol=1e-5)
+    second = load_file(tmp_path / "stage2/trained_weights.safetensors")
+    assert all(torch.equal(second[name], after[name]) for name in first)
     assert out.count("going on from") == 1
     assert json.loads((tmp_path / "zero3/trainer_state.json").read_text())["global_step"] == 3

@@ -107,6 +107,7 @@ def test_fake_run_is_true_for_each_family_whose_batch_is_planned(family):
     assert measure_activations(fake, batch, True) == measure_activations(real, batch, True)
 
 
+@pytest.mark.slow
 def test_nothing_grows_with_the_square_of_the_length():
     def kept(tokens):
         model = build("smolvlm_500m", bf16=True)
@@ -142,6 +143,7 @@ def plan_llava(**options):
     return {row.name: row for row in rows}
 
 
+@pytest.mark.slow
 def test_states_of_a_model_trained_in_full_are_those_that_deepspeed_estimates():
     zero2 = pytest.importorskip("deepspeed.runtime.zero.stage_1_and_2").estimate_zero2_model_states_mem_needs
     zero3 = pytest.importorskip("deepspeed.runtime.zero.stage3").estimate_zero3_model_states_mem_needs

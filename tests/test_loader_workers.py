@@ -21,6 +21,7 @@ FLAGS = (
 )
 
 
+@pytest.mark.slow
 def test_after_training_no_worker_is_left(call, small_data):
     call(train, "--json_dir", small_data, *FLAGS, "--batch_size", 2, "--eval_strategy", "steps", "--eval_steps", 4)
     assert multiprocessing.active_children() == []
@@ -34,6 +35,7 @@ def test_after_an_error_no_worker_is_left(call, small_data):
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 def test_a_try_with_too_many_rows_leaves_no_worker(call, small_data, monkeypatch):
     compute_loss, present = ConversationTrainer.compute_loss, []
 

@@ -49,6 +49,7 @@ def test_another_error_is_left_as_it_is(tmp_path):
         torch.zeros(2) @ torch.zeros(3, 4)
 
 
+@pytest.mark.slow
 def test_auto_find_batch_size_trains_with_what_fits(call, small_data, tmp_path, monkeypatch):
     compute_loss = train.ConversationTrainer.compute_loss
 

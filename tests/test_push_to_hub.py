@@ -21,16 +21,19 @@ import torch
 import train
 import transformers.utils.hub
 from conversation_folder import make_record, write_folder
-from hub_server import DROP, File, Hub
+from hub_server import DROP, File, Hub, Repo
 from planted_data import draw_items, write_planted_folder
 
 from umbrella.arguments import DataArguments
+from umbrella.base_model import describe_base
+from umbrella.freezing import choose_trained
 from umbrella.hub.cards import find_base_model
 from umbrella.hub.dataset import parse_size
 from umbrella.hub.model import clean_report, shorten_paths
 from umbrella.hub.published_data import load_published, resolve_inside
 from umbrella.modeling import load_model, load_processor
 from umbrella.splits import load_splits
+from umbrella.trained_weights import collect_trained, save_trained
 from umbrella.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
 
@@ -677,3 +680,28 @@ def test_paths_are_cut_to_their_last_part():
 
 def test_sizes():
     assert (parse_size("500MB"), parse_size("1.5 GB")) == (500_000_000, 1_500_000_000)
+
+
+def test_a_checkpoint_finds_its_base_at_the_commit_that_it_was_trained_on(hub, tmp_path):
+    for name, seed in (("base", 3), ("other", 4)):
+        load_model("tiny", seed=seed).save_pretrained(tmp_path / name)
+    hub.repos["model", "tester/base"] = repo = Repo(is_private=False)
+
+    def publish(name):
+        suffixes = (".json", ".safetensors")
+        paths = [path for path in (tmp_path / name).iterdir() if path.suffix in suffixes]
+        repo.commit("main", {p.name: File(p.read_bytes(), is_lfs=p.suffix == ".safetensors") for p in paths})
+
+    publish("base")
+    model = load_model("tester/base")
+    choose_trained(model, "projector")
+    checkpoint = tmp_path / "checkpoint"
+    save_trained(collect_trained(model), model, checkpoint)
+    describe_base("tester/base").save(checkpoint)
+    publish("other")  # the author goes on
+    expected = model.state_dict()
+    for place in (None, tmp_path / "base"):  # from the Hub, or a copy of it in a folder
+        found = load_model(checkpoint, base_model=place and str(place)).state_dict()
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
+    with pytest.raises(ValueError, match="expected the base model that it was trained on, 'tester/base' with sha256"):
+        load_model(checkpoint, base_model=str(tmp_path / "other"))

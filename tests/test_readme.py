@@ -75,6 +75,7 @@ def test_python_of_the_readme_runs(workplace, monkeypatch, capsys):
     assert 5 < float(re.match(r"tensor\(([\d.]+)", loss)[1]) < 8  # ln 600 = 6.4, a guess among the tokens
 
 
+@pytest.mark.slow
 def test_examples_and_snippets_of_the_guide_run(workplace, monkeypatch, capsys):
     monkeypatch.chdir(workplace)
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "")  # a block sets it: put back afterwards

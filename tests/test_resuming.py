@@ -94,6 +94,17 @@ def test_a_half_written_checkpoint_is_passed_over_with_a_note_and_made_anew(run,
     assert not (tmp_path / "run/checkpoint-6/stale").exists()
 
 
+def test_a_run_that_reached_its_last_step_is_only_saved_again(run, tmp_path):
+    flags = ("--max_steps", 3, "--save_steps", 3, "--lr_scheduler_type", "constant")  # of four steps an epoch
+    run("run", *flags)
+    before = weights_of(tmp_path / "run")
+    (tmp_path / "run/model.safetensors").unlink()  # killed just then
+    run("run", *flags, "--resume_from_checkpoint", "auto")
+    after = weights_of(tmp_path / "run")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert last_step(tmp_path / "run") == 3
+
+
 def test_older_checkpoints_go_only_when_a_newer_one_is_whole(run, tmp_path, monkeypatch):
     seen = []
     write = train.ConversationTrainer._save_optimizer_and_scheduler

@@ -78,6 +78,12 @@ def test_check_batch_prints_one_batch_and_trains_nothing(call, small_data, tmp_p
     assert not (tmp_path / "run").exists()
 
 
+def test_check_batch_computes_in_the_precision_of_training(call, small_data):
+    """The frozen tower in 16 bits leads into a projector in 32."""
+    flags = ("--bf16", "true", "--train", "projector", "--check_batch", "true")
+    assert "loss " in call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, *flags)
+
+
 def test_guide_spellings_and_tensorboard(call, small_data, tmp_path):
     flags = ("--epochs", 1, "--batch_size", 4, "--evaluation_strategy", "epoch", "--logging_dir", "logs")
     call(train, "--json_dir", small_data, "--output_dir", "run", *flags, "--max_length", 256)

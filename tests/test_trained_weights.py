@@ -123,18 +123,25 @@ def test_merged_adapters_are_a_whole_model_for_any_reader(run, tmp_path):
 
 def test_four_bits_name_the_extra_that_they_need(run, monkeypatch):
     monkeypatch.setattr("umbrella.extras.find_spec", lambda package: None)
+    with pytest.raises(SystemExit, match="--load_in_4bit: expected --train lora, found --train projector,lora"):
+        run("run", "--train", "projector,lora", "--load_in_4bit", "true")
     with pytest.raises(SystemExit, match=r"--load_in_4bit: .*bitsandbytes, found none.*\[qlora\]"):
         run("run", "--train", "lora", "--load_in_4bit", "true")
     with pytest.raises(SystemExit, match=r"--train lora: .*peft, found none.*\[peft\]"):
         run("run", "--train", "lora")
 
 
+@pytest.mark.slow
 def test_a_run_of_a_part_goes_on_from_its_checkpoint(run, tmp_path):
     for train_parts in ("projector", "lora"):
         name, flags = train_parts, ("--train", train_parts, "--lr_scheduler_type", "constant", "--lora_dropout", 0.1)
-        run(f"{name}-whole", *flags, "--max_steps", 4)
+        flags += (
+            "--dataloader_num_workers",
+            2,
+        )  # the resumed run starts its own, within an epoch
+        run(f"{name}-whole", *flags, "--max_steps", 6)
         run(name, *flags, "--save_steps", 2)
-        run(name, *flags, "--max_steps", 4, "--resume_from_checkpoint", "auto")
+        run(name, *flags, "--max_steps", 6, "--resume_from_checkpoint", "auto")
         whole, resumed = (load_model(tmp_path / folder).state_dict() for folder in (f"{name}-whole", name))
         assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 

@@ -1,5 +1,6 @@
 """LoRA: small trained matrices beside the frozen ones, by PEFT."""
 
+import warnings
 from importlib import import_module
 
 import torch
@@ -25,12 +26,18 @@ def add_lora(model: PreTrainedModel, args: TrainArguments, base: BaseModel):
     whole = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     if args.load_in_4bit:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    in_full = _smallest_modules(model, whole)
+    left = [name for name in whole if not any(name.startswith(f"{module}.") for module in in_full)]
+    if left:
+        warnings.warn(
+            f"--train {args.train}: {', '.join(left)} stay frozen: beside LoRA whole modules are trained", stacklevel=2
+        )
     config = LoraConfig(
         r=args.lora_r,
         lora_alpha=args.lora_alpha,
         lora_dropout=args.lora_dropout,
         target_modules=args.lora_target_modules or find_linear_layers(model),
-        modules_to_save=_smallest_modules(model, whole) or None,
+        modules_to_save=in_full or None,
         revision=base.revision,
     )
     return get_peft_model(model, config)
@@ -61,7 +68,7 @@ def quantization(args: TrainArguments) -> dict:
     """What `load_model` takes for QLoRA (Dettmers et al. 2023): 4-bit NormalFloat, computing in bfloat16."""
     if not args.load_in_4bit:
         return {}
-    if LORA not in args.train.split(","):
+    if args.train.strip() != LORA:
         raise ValueError(
             f"--load_in_4bit: expected --train lora, found --train {args.train}: 4-bit weights are frozen"
         )

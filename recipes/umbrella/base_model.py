@@ -19,7 +19,7 @@ class BaseModel:
 
     name      what was given as --model_name_or_path: a folder, a name of the Hub or "tiny"
     revision  the commit of a model of the Hub
-    sha256    of the weight files of a folder, see `fingerprint_model`
+    sha256    of the weight files where they are on this machine, see `fingerprint_model`
     seed      of the weights of "tiny"
     """
 
@@ -33,8 +33,14 @@ class BaseModel:
         (Path(folder) / FILE_NAME).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
     def check(self, other: "BaseModel", checkpoint: str) -> None:
-        """Raise ValueError where `other`, the base at hand, is not this one, which `checkpoint` was trained on."""
-        for name in ("revision", "sha256", "seed"):
+        """Raise ValueError where `other`, the base at hand, is not this one, which `checkpoint` was trained on.
+
+        One commit of the Hub is one model; a copy in another place has the same weights.
+        """
+        if self.revision is not None and self.revision == other.revision:
+            return
+        both = [name for name in ("sha256", "seed") if None not in (getattr(self, name), getattr(other, name))]
+        for name in both or ("revision", "sha256", "seed"):
             expected, found = getattr(self, name), getattr(other, name)
             if expected != found:
                 raise ValueError(
@@ -44,14 +50,18 @@ class BaseModel:
                 )
 
 
-def describe_base(name: str, seed: int | None = None) -> BaseModel:
-    """The record of a model by its name, which is loaded or about to be."""
+def describe_base(name: str, seed: int | None = None, revision: str | None = None) -> BaseModel:
+    """The record of a model by its name, which is loaded or about to be; of the Hub's at `revision` or the newest."""
     if name == "tiny":
         return BaseModel(name, seed=seed)
     if Path(name).expanduser().is_dir():
         return BaseModel(name, sha256=fingerprint_model(str(Path(name).expanduser())))
-    config = find_model_file(name, "config.json")
-    return BaseModel(name, revision=config.parent.name if config else None)  # .../snapshots/COMMIT/config.json
+    config = find_model_file(name, "config.json", revision)
+    if config is None:
+        return BaseModel(name)
+    snapshot = config.parent  # .../snapshots/COMMIT
+    sha256 = fingerprint_model(str(snapshot)) if list(snapshot.glob("*.safetensors")) else None
+    return BaseModel(name, revision=snapshot.name, sha256=sha256)
 
 
 def read_base(model_name_or_path: str | Path) -> BaseModel | None:

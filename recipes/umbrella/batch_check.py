@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
+from transformers.integrations import is_deepspeed_zero3_enabled
 
 from umbrella.collator import without_names
 from umbrella.conversations import IGNORE_INDEX
@@ -11,7 +12,12 @@ from umbrella.run_speed import peak_memory_gib
 
 
 def check_batch(trainer) -> None:
-    """Run forward and backward on the first training batch and print what it is made of."""
+    """Run forward and backward on the first training batch and print what it is made of.
+
+    Raises ValueError where the weights are spread over processes, which they are in training alone.
+    """
+    if trainer.is_fsdp_enabled or is_deepspeed_zero3_enabled():
+        raise ValueError("--check_batch: expected no ZeRO-3 or FSDP, which spread the weights; check without")
     batch = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
     inputs = without_names(batch)
     for key, value in inputs.items():
@@ -19,8 +25,9 @@ def check_batch(trainer) -> None:
     supervised = (batch["labels"] != IGNORE_INDEX).sum(dim=1).tolist()
     for task_id, n in zip(batch["task_ids"], supervised, strict=True):
         print(f"row {task_id}: {n} supervised tokens")
-    model = trainer.model.train()
-    loss = trainer.compute_loss(model, batch)
+    model = trainer.model.to(trainer.args.device).train()  # which DeepSpeed does in training
+    with trainer.accelerator.autocast():
+        loss = trainer.compute_loss(model, batch)
     loss.backward()
     print(f"loss {loss.item():.4f}")
     if torch.cuda.is_available():

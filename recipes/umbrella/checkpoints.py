@@ -52,7 +52,7 @@ class CheckpointTrainer(GuardedPush):
             if self.args.merge_lora and not _internal_call and self.args.should_save:
                 merge_adapters(Path(output_dir or self.args.output_dir), self.processing_class, self.recipe)
             return
-        state = collect_trained(self.model)
+        state = collect_trained(self.model, keep=self.args.should_save)
         folder = output_dir or self.args.output_dir
         if self.args.should_save:
             save_trained(state, self.accelerator.unwrap_model(self.model), folder)
@@ -74,14 +74,14 @@ class CheckpointTrainer(GuardedPush):
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
         path = Path(resume_from_checkpoint) / TRAINED_WEIGHTS
-        if path.is_file():
+        if path.is_file() and not self.is_fsdp_enabled:
             load_trained(model or self.model, path)
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_best_model(self):
         path = Path(self.state.best_model_checkpoint) / TRAINED_WEIGHTS
-        if path.is_file() and not self.is_deepspeed_enabled:
+        if path.is_file() and not self.is_deepspeed_enabled and not self.is_fsdp_enabled:
             load_trained(self.model, path)
         else:
             super()._load_best_model()
@@ -106,6 +106,8 @@ class CheckpointTrainer(GuardedPush):
         try:
             super()._save_checkpoint(model, trial)
         except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer raises the second
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
             raise OSError(_explain_failed_save(folder, error)) from error
         finally:
             self.args.save_total_limit = limit

@@ -5,9 +5,11 @@ import signal
 import time
 from collections.abc import Callable
 
-# What users meet: unusable data, scans, models and flags (ValueError and its kinds), files (OSError), a missing extra
-# (ImportError), a loss of nan, a model that does not fit.
-EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
+from safetensors import SafetensorError
+
+# What users meet: unusable data, scans, models and flags (ValueError and its kinds), files and a full disk (OSError,
+# SafetensorError), a missing extra (ImportError), a loss of nan, a model that does not fit.
+EXPECTED = (ValueError, OSError, SafetensorError, ImportError, FloatingPointError, MemoryError)
 SECONDS_FOR_RANK_0 = 10
 
 

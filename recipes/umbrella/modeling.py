@@ -5,6 +5,7 @@ from tempfile import TemporaryDirectory
 
 from safetensors.torch import save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
+from transformers.integrations import is_deepspeed_zero3_enabled
 
 from umbrella.base_model import BaseModel, describe_base, read_base
 from umbrella.extras import check_extra
@@ -56,7 +57,7 @@ def load_model(
 def _assemble(name: str, base: BaseModel, base_model: str | None, from_pretrained_kwargs: dict) -> PreTrainedModel:
     """The base model with a checkpoint's trained weights in it, or with its adapters merged into it."""
     place = base_model or base.name
-    found = describe_base(place, base.seed)
+    found = describe_base(place, base.seed, base.revision)  # the commit of then, wherever the Hub's is now
     base.check(found, name)
     if found.revision is not None:
         from_pretrained_kwargs = {"revision": found.revision, **from_pretrained_kwargs}
@@ -66,6 +67,11 @@ def _assemble(name: str, base: BaseModel, base_model: str | None, from_pretraine
         load_trained(model, trained)
     else:
         check_extra("peft", f"{name}: a checkpoint of adapters", "peft")
+        if is_deepspeed_zero3_enabled():
+            raise ValueError(
+                f"{name}: expected a whole model under ZeRO-3, found adapters, which do not merge into weights that "
+                "are spread over processes. Export it first: recipes/export.py"
+            )
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, name).merge_and_unload()

@@ -1,6 +1,7 @@
 """From which checkpoint a run goes on, and whether it belongs to this run."""
 
 from pathlib import Path
+from socket import gethostname
 
 from safetensors import safe_open
 from transformers import TrainerState
@@ -10,25 +11,24 @@ from umbrella.checkpoints import CheckpointTrainer, find_whole_checkpoint, read_
 from umbrella.recipe import load_recipe
 
 
-def choose_checkpoint(asked: str | None, output_dir: str, say) -> str | None:
-    """The checkpoint's folder for what --resume_from_checkpoint says.
+def choose_checkpoint(asked: str | None, output_dir: str) -> str | None:
+    """The checkpoint's folder for what --resume_from_checkpoint says; says which, for a person.
 
     Args:
         asked: "auto": the last whole one, None where there is none; "true": the same, but there must be one; a folder.
-        say: called with a sentence for a person.
 
     Raises ValueError where the folder is no whole checkpoint, or "true" finds none.
     """
     if asked is None or asked.lower() == "false":
         return None
     if asked.lower() in ("auto", "true"):
-        found = find_whole_checkpoint(output_dir, say)
+        found = find_whole_checkpoint(output_dir, print)
         if found is None and asked.lower() == "true":
             raise ValueError(
                 f"--resume_from_checkpoint: expected a whole checkpoint in {output_dir}, found none. Start anew in "
                 "another --output_dir, or with --resume_from_checkpoint auto, which starts where there is none."
             )
-        say(f"going on from {found}" if found else f"no checkpoint in {output_dir}: starting from the beginning")
+        print(f"going on from {found}" if found else f"no checkpoint in {output_dir}: starting from the beginning")
         return found
     if not (Path(asked) / "trainer_state.json").is_file() or read_marker(asked) is None:
         raise ValueError(
@@ -36,6 +36,15 @@ def choose_checkpoint(asked: str | None, output_dir: str, say) -> str | None:
             f"{'is half-written' if Path(asked).is_dir() else 'does not exist'}. auto takes the last whole one."
         )
     return asked
+
+
+def check_is_shared(checkpoint: str | None) -> None:
+    """Raise ValueError on a process that cannot see the checkpoint that the first one has chosen for all."""
+    if checkpoint is not None and not Path(checkpoint).is_dir():
+        raise ValueError(
+            f"{checkpoint}: expected a checkpoint that every node sees, found none on {gethostname()}. Put "
+            "--output_dir on storage that all nodes share."
+        )
 
 
 def check_belongs(checkpoint: str, trainer: CheckpointTrainer) -> None:

@@ -19,11 +19,11 @@ def load_for_training(model_name_or_path: str, args: TrainArguments):
     Raises ValueError for parts that the model does not have, and as `load_model` and `add_lora` do.
     """
     parts = [part.strip() for part in args.train.split(",")]
-    base = describe_base(model_name_or_path, args.seed)
     options = {"dtype": find_dtype(args), **quantization(args)}
     if args.attn_implementation:
         options["attn_implementation"] = args.attn_implementation
     model = load_model(model_name_or_path, seed=args.seed, **options)
+    base = describe_base(model_name_or_path, args.seed)  # now that the weights are here
     choose_trained(model, args.train)
     if LORA in parts:
         model = add_lora(model, args, base)

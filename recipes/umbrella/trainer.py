@@ -30,6 +30,11 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
         self._loaders = []
         self.blank_batch = without_names(data_collator([blank]))
         self.keeps_logits = takes_logits_to_keep(self.model.get_base_model() if is_adapted(self.model) else self.model)
+        if self.args.use_liger_kernel and not self.model_accepts_loss_kwargs:
+            raise ValueError(
+                f"--use_liger_kernel: expected a model whose fused loss is the mean over a step's tokens, found "
+                f"{type(self.model).__name__}, whose is the mean over each batch's. Leave the flag out."
+            )
         # The loss is ours, so the tokens are counted for families too that would not take their number.
         self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = self._loss_shifts_labels = True
 
@@ -54,6 +59,9 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
 
     def _get_dataloader(self, *args, **kwargs):
         loader = super()._get_dataloader(*args, **kwargs)
+        # Its workers' seeds come from here: drawn from torch's own generator, a run that is resumed and so starts
+        # other workers would go on with other dropout.
+        loader.base_dataloader.generator = torch.Generator().manual_seed(self._data_seed)
         outlive_sigterm(loader)
         self._loaders.append(loader)
         return loader
@@ -89,6 +97,12 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
         return self.args.seed if self.args.data_seed is None else self.args.data_seed
 
     # ---------------------------------------------------------------------------------------------- steps
+
+    def _run_epoch(self, *args, **kwargs):
+        if self.state.global_step >= self.state.max_steps:  # resumed from its last step, within an epoch
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         loss = super().training_step(model, inputs, num_items_in_batch)

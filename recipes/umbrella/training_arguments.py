@@ -116,6 +116,11 @@ class TrainArguments(TrainingArguments):
         prepare_deepspeed(self.deepspeed)
         super().__post_init__()
         check_trackers(self.report_to)
+        if self.auto_find_batch_size and self.world_size > 1:
+            raise ValueError(
+                f"--auto_find_batch_size: expected one process, found {self.world_size}: where one runs out of "
+                "memory the others wait for it forever. Find the size with one, then give it as --batch_size"
+            )
         if self.n_gpu > 1:
             raise ValueError(
                 f"expected one process a GPU, found one process with {self.n_gpu} GPUs (DataParallel). "

@@ -89,3 +89,4 @@ if __name__ == "__main__":
         family: train(family, data, output, int(batch_size), int(accumulation), deepspeed) for family in families
     }
     torch.save(written, f"{output}/rank{written[families[0]]['rank']}.pt")
+    torch.distributed.destroy_process_group()

@@ -160,7 +160,7 @@ def test_two_ranks_see_every_row_once_also_after_a_resume(rows, skipped):
 
 
 RESUMED_RANK = """
-import json, os, sys
+import json, os, sys, torch
 import test_batching
 from umbrella.modeling import load_processor
 from umbrella.transform import ConversationTransform
@@ -176,6 +176,7 @@ again = test_batching.build_trainer(rows, f"{folder}/run", **options)
 again.train(resume_from_checkpoint=f"{folder}/run/checkpoint-8")
 with open(f"{folder}/seen-{rank}.json", "w") as file:
     json.dump([whole.seen, again.seen], file)
+torch.distributed.destroy_process_group()
 """
 
 

@@ -247,7 +247,8 @@ def test_zero2_trains_two_cpu_processes_together(launcher, small_data, tmp_path)
 
 
 ONE_BY_ONE = """
-import deepspeed, runpy, sys
+import atexit, deepspeed, runpy, sys, torch
+atexit.register(lambda: print("left:", not torch.distributed.is_initialized()))  # at the very end
 sys.path.insert(0, "recipes")
 from umbrella.deepspeed_start import prepare_deepspeed
 prepare_deepspeed("one of several")
@@ -289,6 +290,7 @@ def test_offload_and_zero3_train_two_cpu_processes_to_the_same_loss(small_data, 
     for other in others:
         for name, value in first.items():
             torch.testing.assert_close(other[name], value, atol=1e-5, rtol=1e-5)
+    assert out.count("left: True") == 2
     second = load_file(tmp_path / "stage2/trained_weights.safetensors")
     assert all(torch.equal(second[name], after[name]) for name in first)
     assert out.count("going on from") == 1

@@ -1,7 +1,9 @@
 """How a recipe ends when something is wrong: with one sentence, not with a page of traceback."""
 
+import atexit
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -22,9 +24,12 @@ def run(main: Callable[[], None]) -> None:
     """
     try:
         main()
+        atexit.register(_leave_the_others)
     except SystemExit as error:
         if isinstance(error.code, str):
             let_rank_0_speak()
+        else:
+            atexit.register(_leave_the_others)
         raise
     except Exception as error:
         let_rank_0_speak()  # whose end may be what went wrong here: a connection that is closed
@@ -38,6 +43,14 @@ def let_rank_0_speak() -> None:
     if int(os.environ.get("RANK", "0")) > 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # training takes it for a wish to save
         time.sleep(SECONDS_FOR_RANK_0)
+
+
+def _leave_the_others() -> None:
+    """While Python still runs: a thread of gloo's that lets go of a tensor any later aborts the process, whose work is
+    done. Where processes do not end together nobody leaves, since on GPUs that could wait for the others."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _last_words(error: BaseException) -> str:

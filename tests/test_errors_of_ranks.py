@@ -77,10 +77,11 @@ def test_fewer_rows_than_processes_are_refused():
         check_enough_rows(3, 4)
 
 
-def test_half_precision_on_a_cpu_is_refused(call, small_data):
+def test_half_precision_on_a_cpu_is_refused(call, small_data, capsys):
     with pytest.raises(SystemExit) as end:
         call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, "--fp16", "true", "--use_cpu", "true")
     assert end.value.code == 2
+    assert "--fp16: expected a GPU, found --use_cpu true" in capsys.readouterr().err
 
 
 def test_another_process_than_the_first_lets_it_speak(monkeypatch):

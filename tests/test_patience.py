@@ -33,7 +33,6 @@ on_main_process(lambda: sys.exit("error: no such data"))
 TRAIN = """
 import json
 import train
-from umbrella.command import run
 
 load, leave_out, check = train.load_splits, train.leave_out_unreadable, train.check_texts
 load_model = train.load_for_training
@@ -54,7 +53,7 @@ def train_with_the_usual_timeout(*arguments, **options):
 train.load_splits = lambda *arguments: [be_slow(), load(*arguments)][1]
 train.check_texts = lambda *arguments: [be_slow(), check(*arguments)][1]
 train.leave_out_unreadable, train.load_for_training = write_down, train_with_the_usual_timeout
-run(train.main)
+train.main()
 
 dist.barrier()
 dist.distributed_c10d._set_pg_timeout(timedelta(seconds=1))

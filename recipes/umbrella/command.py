@@ -24,12 +24,12 @@ def run(main: Callable[[], None]) -> None:
     """
     try:
         main()
-        atexit.register(_leave_the_others)
+        _end_with_the_others(0)
     except SystemExit as error:
         if isinstance(error.code, str):
             let_rank_0_speak()
         else:
-            atexit.register(_leave_the_others)
+            _end_with_the_others(error.code)
         raise
     except Exception as error:
         let_rank_0_speak()  # whose end may be what went wrong here: a connection that is closed
@@ -45,12 +45,16 @@ def let_rank_0_speak() -> None:
         time.sleep(SECONDS_FOR_RANK_0)
 
 
-def _leave_the_others() -> None:
-    """While Python still runs: a thread of gloo's that lets go of a tensor any later aborts the process, whose work is
-    done. Where processes do not end together nobody leaves, since on GPUs that could wait for the others."""
+def _end_with_the_others(code: int | None) -> None:
+    """Of several processes that end together, none takes Python apart: gloo's threads, which may outlive their group,
+    abort it now and then, and the launcher would take a run that is done for one that failed."""
     distributed = sys.modules.get("torch.distributed")
     if distributed and distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
 
 
 def _last_words(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from families import FAMILIES
 from family_models import build_model
 from tiny_trainer import trainer_parts
 
+from umbrella.command import run
 from umbrella.modeling import load_model, load_processor
 from umbrella.trainer import ConversationTrainer
 from umbrella.training_arguments import TrainArguments
@@ -82,11 +83,14 @@ def train(family, data, output, batch_size, accumulation, deepspeed=None, **opti
     }
 
 
-if __name__ == "__main__":
+def main():
     data, output, batch_size, accumulation, deepspeed, *families = sys.argv[1:]
     deepspeed = None if deepspeed == "none" else deepspeed
     written = {
         family: train(family, data, output, int(batch_size), int(accumulation), deepspeed) for family in families
     }
     torch.save(written, f"{output}/rank{written[families[0]]['rank']}.pt")
-    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    run(main)

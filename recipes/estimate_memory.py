@@ -1,6 +1,6 @@
 """Estimate the memory that a recipe needs on each GPU, before there is one. Needs the model's config.json alone.
 
-    python recipes/estimate_memory.py recipes/configs/llava_1_5_7b_stage2.yaml --num_gpus 8
+    python recipes/estimate_memory.py recipes/configs/llava_1_5_7b_lora.yaml --num_gpus 4
     python recipes/estimate_memory.py --model_name_or_path tests/model_configs/qwen2_5_vl_3b --train lora --bf16 true
 
 Takes train.py's YAML and flags. Weights, gradients, optimizer and what a step keeps for its backward pass are counted;
@@ -32,7 +32,7 @@ def main():
     warnings.simplefilter("ignore", FutureWarning)  # PEFT's, about transformers' old names
 
     # ------------------------------------------------------------------------------------------------ model, batch
-    config = load_config(model_args.model_name_or_path)
+    config = load_config(model_args.model_name_or_path, model_args.base_model)
     model = build_without_memory(config, training_args, sharded_by_deepspeed=False)
     plan = plan_batch(
         model,

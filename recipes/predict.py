@@ -41,7 +41,7 @@ def main():
         # A reference that does not fit is an error: left out, it would change the answer unseen.
         options = recipe.transform_options() | {"max_length": predict_args.max_length, "on_overflow": "raise"}
         prompts = ConversationTransform(processor, add_generation_prompt=True, **options)
-        model = load_model(name).to(PartialState(cpu=predict_args.use_cpu).device)
+        model = load_model(name, base_model=model_args.base_model).to(PartialState(cpu=predict_args.use_cpu).device)
         check_fits(model, processor, recipe.image_size)
 
         # -------------------------------------------------------------------------------------------- answer

@@ -81,7 +81,7 @@ def main():
         n_answers, batch_size = training_args.eval_answers, training_args.per_device_eval_batch_size
         answer_check = AnswerCheck(eval_rows, processor, options, n_answers, training_args.seed, batch_size)
         settle_best_metric(training_args, answer_check.metrics)
-    model, base = load_for_training(model_args.model_name_or_path, training_args)
+    model, base = load_for_training(model_args.model_name_or_path, training_args, model_args.base_model)
     check_fits(model, processor, recipe.image_size)
 
     # ------------------------------------------------------------------------------------------------ train

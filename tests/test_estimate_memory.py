@@ -223,6 +223,13 @@ def test_command_prints_a_table_of_strategies(call):
     assert all(row.endswith("24, 40, 80 GB") for row in rows)
 
 
+def test_half_precision_and_flash_attention_are_estimated_where_neither_runs(call):
+    flags = ["--max_length", "100", "--bf16", "true"]
+    expected = call(estimate_memory, *flags)
+    flags = ["--max_length", "100", "--fp16", "true", "--attn_implementation", "flash_attention_2"]
+    assert call(estimate_memory, *flags) == expected
+
+
 def test_tiny_needs_no_folder(call):
     assert "tiny: 679,552 weights" in call(estimate_memory, "--max_length", "100")
 

@@ -2,6 +2,8 @@
 
 import json
 
+import estimate_memory
+import predict
 import pytest
 import torch
 import train
@@ -80,7 +82,7 @@ def test_two_parts_and_a_checkpoint_as_the_next_base(run, tmp_path):
     assert torch.equal(first.state_dict()[projector], second.state_dict()[projector])
 
 
-def test_another_base_is_refused(run, tmp_path):
+def test_another_base_is_refused_and_one_that_was_moved_is_taken(run, call, small_data, tmp_path):
     for seed in (1, 2):
         load_model("tiny", seed=seed).save_pretrained(tmp_path / f"base{seed}")
         load_processor("tiny").save_pretrained(tmp_path / f"base{seed}")
@@ -89,7 +91,11 @@ def test_another_base_is_refused(run, tmp_path):
     with pytest.raises(ValueError, match=r"run: expected the base model .* 'base1' with sha256 .* found 'base2'"):
         load_model("run", base_model="base2")
     (tmp_path / "base1").rename(tmp_path / "moved")
-    assert load_model("run", base_model="moved") is not None
+    moved_base = ("--model_name_or_path", "run", "--base_model", "moved")
+    run("next", "--train", "projector", *moved_base)
+    assert "679,552 weights" in call(estimate_memory, *moved_base, "--max_length", 100)
+    scan = next((small_data / "images/test").iterdir())
+    assert call(predict, *moved_base, "--image", scan, "--question", "Male or female?", "--max_new_tokens", 2)
     load_model("tiny", seed=3).save_pretrained(tmp_path / "base1")
     with pytest.raises(ValueError, match="expected the base model"):
         load_model("run")

@@ -59,7 +59,7 @@ class Memory:
         return sum(parts) + OVERHEAD
 
 
-def load_config(name: str):
+def load_config(name: str, base_model: str | None = None):
     """A model's config: of "tiny", a folder (config.json is enough) or a model of the Hub; where a checkpoint holds
     trained weights alone, that of its base.
 
@@ -70,7 +70,7 @@ def load_config(name: str):
     try:
         base = read_base(name)
         if base is not None:
-            return load_config(base.name)
+            return load_config(base_model or base.name)
         return AutoConfig.from_pretrained(Path(name).expanduser() if Path(name).expanduser().is_dir() else name)
     except (OSError, ValueError) as error:
         raise OSError(
@@ -83,11 +83,14 @@ def build_without_memory(config, args: TrainArguments, sharded_by_deepspeed: boo
     """The model as it goes into training, on the meta device: frozen, adapted and in the number formats that
     `load_for_training` gives it, with DeepSpeed or without."""
     config, dtype = copy.deepcopy(config), find_dtype(args)
+    attention = args.attn_implementation or "sdpa"
     if sharded_by_deepspeed:
         dtype = torch.bfloat16 if args.bf16 else torch.float32
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(
-            config, dtype=dtype, attn_implementation=args.attn_implementation or "sdpa"
+            config,
+            dtype=dtype,
+            attn_implementation="sdpa" if "flash" in attention else attention,  # which keep the same
         )
         choose_trained(model, args.train)
         if LORA in [part.strip() for part in args.train.split(",")]:

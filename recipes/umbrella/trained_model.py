@@ -9,11 +9,14 @@ from umbrella.modeling import load_model
 from umbrella.training_arguments import TrainArguments
 
 
-def load_for_training(model_name_or_path: str, args: TrainArguments):
+def load_for_training(model_name_or_path: str, args: TrainArguments, base_model: str | None = None):
     """Load a model and make ready what `args.train` names.
 
     In mixed precision frozen weights are loaded in 16 bits and trained ones in 32, which the optimizer needs;
     DeepSpeed takes all in 16 bits and keeps copies in 32 of its own.
+
+    Args:
+        base_model: where the base of a checkpoint of trained weights lies now, see `load_model`.
 
     Returns (model, base): base is None where the whole model is trained and saved, else what its checkpoints stand on.
     Raises ValueError for parts that the model does not have, and as `load_model` and `add_lora` do.
@@ -22,7 +25,7 @@ def load_for_training(model_name_or_path: str, args: TrainArguments):
     options = {"dtype": find_dtype(args), **quantization(args)}
     if args.attn_implementation:
         options["attn_implementation"] = args.attn_implementation
-    model = load_model(model_name_or_path, seed=args.seed, **options)
+    model = load_model(model_name_or_path, seed=args.seed, base_model=base_model, **options)
     base = describe_base(model_name_or_path, args.seed)  # now that the weights are here
     choose_trained(model, args.train)
     if LORA in parts:

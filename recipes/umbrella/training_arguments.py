@@ -111,7 +111,7 @@ class TrainArguments(TrainingArguments):
             raise ValueError(
                 "--merge_lora: expected no --push_to_hub, which pushes adapters; use push_to_hub.py model"
             )
-        if self.merge_lora and "lora" not in self.train.split(","):
+        if self.merge_lora and "lora" not in [part.strip() for part in self.train.split(",")]:
             raise ValueError(f"--merge_lora: expected --train lora, found --train {self.train}: there are no adapters")
         prepare_deepspeed(self.deepspeed)
         super().__post_init__()
@@ -157,4 +157,5 @@ class PlannedTrainArguments(TrainArguments):
 
     def __post_init__(self):
         self.use_cpu, self.deepspeed = True, None
+        self.fp16, self.bf16 = False, self.bf16 or self.fp16  # as large
         super().__post_init__()

@@ -7,6 +7,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset
+from torch.distributed.fsdp import FSDPModule
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -82,7 +83,9 @@ class Answerer:
         prompts = self.pad_left([prompt for prompt, *_ in questions])
         inputs = self._to_device(prompts)
         del inputs["labels"]
-        tokens = self.model.generate(**inputs, **self.generation)
+        # FSDP2 by accelerate, which generate does not know: a process whose answers are done must stay for the others.
+        synced = {"synced_gpus": True} if isinstance(self.model, FSDPModule) else {}
+        tokens = self.model.generate(**inputs, **synced, **self.generation)
         texts = self.tokenizer.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         scores = [self._score(list(candidate)) for candidate in list(zip(*questions, strict=True))[1:]]
         by_row = zip(*scores, strict=True) if scores else [()] * len(texts)

@@ -4,6 +4,7 @@ import atexit
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -51,6 +52,7 @@ def _end_with_the_others(code: int | None) -> None:
     distributed = sys.modules.get("torch.distributed")
     if distributed and distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
+        threading._shutdown()  # waits for threads, as Python does before its exit functions
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()

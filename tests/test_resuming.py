@@ -20,6 +20,7 @@ from launching import find_free_port
 from safetensors.torch import load_file
 
 from umbrella.checkpoints import MARKER, find_whole_checkpoint, read_marker
+from umbrella.loader_workers import DeafContext
 from umbrella.sigterm import SigtermFlag
 from umbrella.transform import ConversationTransform
 
@@ -287,6 +288,18 @@ def test_children_die_of_sigterm_while_their_parent_notes_it():
         assert not flag.received
         os.kill(os.getpid(), signal.SIGTERM)
         assert flag.received
+
+
+def test_a_worker_is_deaf_before_it_has_begun():
+    with SigtermFlag(None).listening():
+        for _ in range(20):
+            worker = DeafContext().Process(target=time.sleep, args=(60,))
+            worker.start()
+            worker.terminate()
+            worker.join(0.05)
+            lives = worker.is_alive()
+            worker.kill()
+            assert lives
 
 
 @pytest.mark.slow

@@ -12,11 +12,25 @@ from functools import cache
 
 from torch.utils.data import DataLoader
 
+from umbrella.sigterm import deaf_forks
+
 
 def outlive_sigterm(loader: DataLoader) -> None:
     """Let the workers of a loader that accelerate has prepared ignore SIGTERM."""
-    loader.base_dataloader.worker_init_fn = _DeafStart(loader.worker_init_fn)
+    inner = loader.base_dataloader
+    inner.worker_init_fn = _DeafStart(loader.worker_init_fn)
+    if inner.num_workers and inner.multiprocessing_context is None and multiprocessing.get_start_method() == "fork":
+        inner.multiprocessing_context = DeafContext()  # so that they are deaf before they reach that
     _kill_workers_at_exit()
+
+
+class DeafContext(multiprocessing.context.ForkContext):
+    """Starts processes that ignore SIGTERM from their first moment, while this one notes it."""
+
+    class Process(multiprocessing.context.ForkProcess):
+        def start(self):
+            with deaf_forks():
+                super().start()
 
 
 class _DeafStart:

@@ -13,6 +13,7 @@ import torch
 from transformers import TrainerCallback
 
 PREEMPTED_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
+_forks_are_deaf = False
 
 
 class SigtermFlag(TrainerCallback):
@@ -46,6 +47,17 @@ class SigtermFlag(TrainerCallback):
         return control
 
 
+@contextmanager
+def deaf_forks() -> Iterator[None]:
+    """Processes that are forked within the block ignore SIGTERM from their first moment."""
+    global _forks_are_deaf
+    _forks_are_deaf = True
+    try:
+        yield
+    finally:
+        _forks_are_deaf = False
+
+
 @cache
 def _reset_in_forked_processes() -> None:
     """A signal that reaches a child before Python runs there would be lost: it waits until the handler is gone."""
@@ -63,7 +75,7 @@ def _reset_in_forked_processes() -> None:
 
     def release_in_child():
         if is_noted():
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN if _forks_are_deaf else signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
     os.register_at_fork(before=hold, after_in_parent=release, after_in_child=release_in_child)

@@ -13,8 +13,11 @@ from family_models import MODELS, build_model
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
+from umbrella.adapters import add_lora
+from umbrella.base_model import BaseModel
 from umbrella.freezing import PARTS, choose_trained, split_parameters
 from umbrella.modeling import load_model, load_processor
+from umbrella.training_arguments import TrainArguments
 
 SHORT = ("--max_steps", 2, "--batch_size", 2, "--learning_rate", "1e-2", "--max_length", 256, "--report_to", "none")
 
@@ -135,6 +138,14 @@ def test_four_bits_name_the_extra_that_they_need(run, monkeypatch):
         run("run", "--train", "lora", "--load_in_4bit", "true")
     with pytest.raises(SystemExit, match=r"--train lora: .*peft, found none.*\[peft\]"):
         run("run", "--train", "lora")
+
+
+def test_weights_that_lora_would_leave_frozen_are_named_with_the_remedy(tmp_path):
+    model = build_model("llava_onevision", FAMILIES["llava_onevision"]())
+    args = TrainArguments(output_dir=str(tmp_path), report_to="none", train="projector,lora")
+    choose_trained(model, args.train)
+    with pytest.raises(ValueError, match=r"found model.image_newline, .* --train model.multi_modal_projector,lora"):
+        add_lora(model, args, BaseModel("base"))
 
 
 @pytest.mark.slow

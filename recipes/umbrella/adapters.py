@@ -1,6 +1,5 @@
 """LoRA: small trained matrices beside the frozen ones, by PEFT."""
 
-import warnings
 from importlib import import_module
 
 import torch
@@ -18,7 +17,8 @@ def add_lora(model: PreTrainedModel, args: TrainArguments, base: BaseModel):
     """Wrap the model in adapters on the linear layers of its language model; what `--train` names beside "lora" is
     trained in full. Returns a PeftModel, whose checkpoints hold the adapters and those parts alone.
 
-    Raises ImportError without PEFT, ValueError for --lora_target_modules that name no layer.
+    Raises ImportError without PEFT, ValueError for --lora_target_modules that name no layer, and for weights that
+    belong to no module of their own.
     """
     check_extra("peft", "--train lora", "peft")
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
@@ -29,8 +29,9 @@ def add_lora(model: PreTrainedModel, args: TrainArguments, base: BaseModel):
     in_full = _smallest_modules(model, whole)
     left = [name for name in whole if not any(name.startswith(f"{module}.") for module in in_full)]
     if left:
-        warnings.warn(
-            f"--train {args.train}: {', '.join(left)} stay frozen: beside LoRA whole modules are trained", stacklevel=2
+        raise ValueError(
+            f"--train {args.train}: expected whole modules beside lora, found {', '.join(left)}, which PEFT would "
+            f"leave frozen. Name the modules instead: --train {','.join([*in_full, LORA])}"
         )
     config = LoraConfig(
         r=args.lora_r,

@@ -46,11 +46,14 @@ def main():
     # ------------------------------------------------------------------------------------------------ table
     total, trained = count_weights(model)
     precision = "mixed precision" if training_args.bf16 else "float32"
-    recomputed = "with" if training_args.activation_checkpointing else "without"
+    recomputed, otherwise = ("with", "without") if training_args.activation_checkpointing else ("without", "with")
     print(f"{model_args.model_name_or_path}: {total:,} weights, {trained:,} trained ({trained / total:.2%})")
     print(f"{plan.describe()}; {precision}, {recomputed} activation checkpointing; GPUs: {estimate_args.num_gpus}\n")
     print(to_table(estimate(config, training_args, plan, estimate_args.num_gpus)))
-    print("\ncpu: memory of the machine, for all its GPUs. total: with 1.5 GiB for CUDA; leave a tenth of a GPU free.")
+    print(
+        f"\notherwise: activations {otherwise} checkpointing, not in the total. total: with 1.5 GiB for CUDA; leave a"
+    )
+    print("tenth of a GPU free. cpu: memory of the machine, for all its GPUs.")
 
 
 if __name__ == "__main__":

@@ -41,7 +41,10 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of one strategy on each GPU, and on the machine's CPU for all its GPUs."""
+    """Bytes of one strategy on each GPU, and on the machine's CPU for all its GPUs.
+
+    otherwise  not in the total: activations without checkpointing where the recipe has it, with it where it has not
+    """
 
     name: str
     weights: float
@@ -49,6 +52,7 @@ class Memory:
     optimizer: float
     buffers: float
     activations: float
+    otherwise: float
     loss: float
     cpu: float = 0
 
@@ -126,36 +130,39 @@ def frozen_bytes(model: PreTrainedModel, in_4bit: bool) -> float:
     return sum(p.numel() * NF4 if id(p) in small else p.nbytes for p in frozen)
 
 
-def measure_step(model: PreTrainedModel, plan: PlannedBatch, checkpointing: bool, autocast: bool) -> Activations:
-    """What a step keeps of its forward pass. Changes the model, which must be on the meta device."""
+def measure_step(model: PreTrainedModel, plan: PlannedBatch, autocast: bool) -> tuple[Activations, Activations]:
+    """What a step keeps of its forward pass: (without activation checkpointing, with it). Changes the model, which
+    must be on the meta device."""
     batch = build_batch(model, plan, torch.float32 if autocast else model.dtype)
     fake = fake_weights(model)
     plain = measure_activations(fake, batch, autocast)
-    if not checkpointing:
-        return Activations(plain.kept, 0, plain.loss)
-    # The layer that is recomputed keeps its own on top of what all have kept.
     fake.activation_checkpointing_enable()
     kept = measure_activations(fake, batch, autocast).kept
-    return Activations(kept, plain.largest_layer, plain.loss)
+    # The layer that is recomputed keeps its own on top of what all have kept.
+    return Activations(plain.kept, 0, plain.loss), Activations(kept, plain.largest_layer, plain.loss)
 
 
 def estimate(config, args: TrainArguments, plan: PlannedBatch, num_gpus: int) -> list[Memory]:
     """A recipe's memory under DDP, ZeRO-2 and ZeRO-3, with and without offload, on `num_gpus` of one machine."""
+
+    def step(model, autocast):
+        plain, spared = measure_step(model, plan, autocast)
+        kept = [plain.kept, spared.kept + spared.largest_layer]
+        used, otherwise = reversed(kept) if args.activation_checkpointing else kept
+        return {"activations": used, "otherwise": otherwise, "loss": plain.loss}
+
     ddp = build_without_memory(config, args, sharded_by_deepspeed=False)
     frozen = frozen_bytes(ddp, args.load_in_4bit)
     total, trained = count_weights(ddp)
-    step = measure_step(ddp, plan, args.activation_checkpointing, autocast=args.bf16)
-    step = {"activations": step.kept + step.largest_layer, "loss": step.loss}
     # Over several GPUs, DDP has the gradients a second time, in the buckets in which it sends them.
     buckets = 4 * trained if num_gpus > 1 else 0
-    rows = [Memory("DDP", frozen + MASTER * trained, 4 * trained, ADAM * trained, buckets, **step)]
+    weights = frozen + MASTER * trained
+    rows = [Memory("DDP", weights, 4 * trained, ADAM * trained, buckets, **step(ddp, autocast=args.bf16))]
     if args.load_in_4bit:
         return rows  # quantised weights are not for DeepSpeed's shards
 
-    sharded = build_without_memory(config, args, sharded_by_deepspeed=True)
+    kept = step(build_without_memory(config, args, sharded_by_deepspeed=True), autocast=False)
     size = 2 if args.bf16 else 4  # bytes of a weight
-    step = measure_step(sharded, plan, args.activation_checkpointing, autocast=False)
-    step = {"activations": step.kept + step.largest_layer, "loss": step.loss}
     # ds_configs/*.json: buckets of hidden_size² gradients, two of them since one is sent while the other fills.
     hidden = config.get_text_config().hidden_size
     buckets, gathered = 2 * size * hidden**2, size * min(total, MOST_GATHERED)
@@ -163,16 +170,16 @@ def estimate(config, args: TrainArguments, plan: PlannedBatch, num_gpus: int) ->
     on_cpu = optimizer + 4 * trained
     return [
         *rows,
-        Memory("ZeRO-2", weights, gradients / num_gpus, optimizer / num_gpus, buckets, **step),
-        Memory("ZeRO-2 offload", weights, 0, 0, buckets, **step, cpu=on_cpu),
-        Memory("ZeRO-3", weights / num_gpus, gradients / num_gpus, optimizer / num_gpus, buckets + gathered, **step),
-        Memory("ZeRO-3 offload", 0, 0, 0, buckets + gathered, **step, cpu=on_cpu + weights),
+        Memory("ZeRO-2", weights, gradients / num_gpus, optimizer / num_gpus, buckets, **kept),
+        Memory("ZeRO-2 offload", weights, 0, 0, buckets, **kept, cpu=on_cpu),
+        Memory("ZeRO-3", weights / num_gpus, gradients / num_gpus, optimizer / num_gpus, buckets + gathered, **kept),
+        Memory("ZeRO-3 offload", 0, 0, 0, buckets + gathered, **kept, cpu=on_cpu + weights),
     ]
 
 
 def to_table(rows: list[Memory], cards: tuple[int, ...] = (24, 40, 80)) -> str:
     """The estimate for a person, in GiB."""
-    columns = ("weights", "gradients", "optimizer", "buffers", "activations", "loss", "total", "cpu")
+    columns = ("weights", "gradients", "optimizer", "buffers", "activations", "otherwise", "loss", "total", "cpu")
     lines = [f"{'GiB a GPU':<15}" + "".join(f"{name:>12}" for name in columns) + "   fits"]
     for row in rows:
         fits = [f"{card}" for card in cards if row.total <= card * GIB]

@@ -25,7 +25,7 @@ from umbrella.out_of_memory import explain_out_of_memory
 from umbrella.patience import main_process_first, on_main_process
 from umbrella.preflight import check_deepspeed, check_enough_rows, check_output_dir, check_texts, check_world_size
 from umbrella.recipe import asked_for, resolve_recipe
-from umbrella.resuming import check_belongs, check_is_shared, choose_checkpoint
+from umbrella.resuming import MadeUpEvaluation, check_belongs, check_is_shared, choose_checkpoint
 from umbrella.run_record import write_run_record
 from umbrella.run_speed import to_table
 from umbrella.splits import load_splits, pick_split
@@ -107,6 +107,7 @@ def main():
         return
     if checkpoint is not None:
         check_belongs(checkpoint, trainer)
+        trainer.add_callback(MadeUpEvaluation(trainer, checkpoint))
     if is_main:
         print(describe_trained(model, base))
         seeds = {"seed": training_args.seed, "data_seed": training_args.data_seed}

@@ -1,6 +1,7 @@
 """Claims about runs that end before their time: killed, told to end, without room on the disk. They go on to the very
 weights of a run that was not stopped."""
 
+import json
 import multiprocessing
 import os
 import random
@@ -21,6 +22,7 @@ from safetensors.torch import load_file
 
 from umbrella.checkpoints import MARKER, find_whole_checkpoint, read_marker
 from umbrella.loader_workers import DeafContext
+from umbrella.resuming import check_is_shared
 from umbrella.sigterm import SigtermFlag
 from umbrella.transform import ConversationTransform
 
@@ -157,6 +159,58 @@ def test_no_scan_is_loaded_for_the_rows_that_a_resumed_run_has_seen(run, monkeyp
     assert len(loaded) == 12 + 4  # accelerate looks one batch ahead
 
 
+def evaluations(folder):
+    history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+    return [(entry["step"], entry["eval_loss"]) for entry in history if "eval_loss" in entry]
+
+
+@pytest.mark.parametrize("told_in", [4, 6], ids=["within", "at the end"])
+def test_an_evaluation_that_sigterm_cut_off_is_made_up(told_in, run, tmp_path, monkeypatch):
+    flags = ("--max_steps", 6, "--save_steps", 2, "--eval_strategy", "steps", "--eval_steps", 2)
+    flags += ("--load_best_model_at_end", "true", "--metric_for_best_model", "loss")
+    run("whole", *flags)
+    step = train.ConversationTrainer.training_step
+
+    def be_told(self, *args, **kwargs):
+        if self.state.global_step == told_in - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.ConversationTrainer, "training_step", be_told)
+        with pytest.raises(SystemExit) as end:
+            run("run", *flags)
+    assert end.value.code == 75
+    assert [step for step, _ in evaluations(tmp_path / f"run/checkpoint-{told_in}")] == list(range(2, told_in, 2))
+    run("run", *flags, "--resume_from_checkpoint", "auto")
+    assert evaluations(tmp_path / "run") == evaluations(tmp_path / "whole")
+    assert len(evaluations(tmp_path / "run")) == 3
+    check_same(tmp_path / "whole", tmp_path / "run")  # the best of the three
+
+
+def test_an_early_stop_that_sigterm_cut_off_comes_before_another_step(run, tmp_path):
+    """As after a kill: the checkpoint of an epoch's last step is there, the epoch's evaluation is not."""
+    flags = ("--num_train_epochs", 5, "--save_strategy", "epoch", "--eval_strategy", "epoch", "--learning_rate", 0)
+    flags += ("--early_stopping_patience", 1, "--eval_answers", 0)  # nothing is learnt: the second is not better
+    run("run", *flags)
+    assert [step for step, _ in evaluations(tmp_path / "run")] == [4, 8]
+    path = tmp_path / "run/checkpoint-8/trainer_state.json"
+    state = json.loads(path.read_text())
+    state["log_history"] = [
+        entry for entry in state["log_history"] if (entry["step"], "eval_loss" in entry) != (8, True)
+    ]
+    state["stateful_callbacks"] = json.loads((path.parents[1] / "checkpoint-4/trainer_state.json").read_text())[
+        "stateful_callbacks"
+    ]
+    path.write_text(json.dumps(state))
+    marker = json.loads((path.parent / MARKER).read_text())
+    marker["files"]["trainer_state.json"] = path.stat().st_size
+    (path.parent / MARKER).write_text(json.dumps(marker))
+    run("run", *flags, "--resume_from_checkpoint", "auto")
+    assert [step for step, _ in evaluations(tmp_path / "run")] == [4, 8]
+    assert last_step(tmp_path / "run") == 8
+
+
 def test_auto_starts_where_there_is_no_checkpoint_and_true_does_not(run):
     with pytest.raises(SystemExit, match="expected a whole checkpoint in run, found none"):
         run("run", "--max_steps", 1, "--resume_from_checkpoint", "true")
@@ -181,6 +235,13 @@ def test_a_checkpoint_of_another_run_is_refused(run, flags, message):
         write_smaller_model("other")
     with pytest.raises(SystemExit, match=message):
         run("run", "--max_steps", 2, "--resume_from_checkpoint", "run/checkpoint-1", *flags)
+
+
+def test_a_checkpoint_that_this_node_does_not_see_is_refused(tmp_path):
+    check_is_shared(None)
+    check_is_shared(str(tmp_path))
+    with pytest.raises(ValueError, match=r"checkpoint-2: expected a checkpoint that every node sees, found none on "):
+        check_is_shared(str(tmp_path / "checkpoint-2"))
 
 
 def write_smaller_model(folder):

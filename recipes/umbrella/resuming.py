@@ -4,7 +4,7 @@ from pathlib import Path
 from socket import gethostname
 
 from safetensors import safe_open
-from transformers import TrainerState
+from transformers import TrainerCallback, TrainerState, TrainingArguments
 
 from umbrella.base_model import read_base
 from umbrella.checkpoints import CheckpointTrainer, find_whole_checkpoint, read_marker
@@ -66,6 +66,30 @@ def check_belongs(checkpoint: str, trainer: CheckpointTrainer) -> None:
         _compare(checkpoint, "processes", marker["world_size"], trainer.args.world_size)
     if trainer.args.max_steps > 0 and state.global_step > trainer.args.max_steps:
         _compare(checkpoint, "--max_steps", f"at least {state.global_step}", trainer.args.max_steps)
+
+
+class MadeUpEvaluation(TrainerCallback):
+    """The evaluation that was due right after the checkpoint, and that SIGTERM or a kill cut off, comes before
+    training goes on: else the best checkpoint and early stopping would miss one."""
+
+    def __init__(self, trainer: CheckpointTrainer, checkpoint: str):
+        self.trainer, self.checkpoint = trainer, checkpoint
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if _lacks_evaluation(args, state):
+            metrics = self.trainer._evaluate(None, None)
+            if self.trainer._determine_best_metric(metrics, None):
+                state.best_model_checkpoint = self.checkpoint
+
+
+def _lacks_evaluation(args: TrainingArguments, state: TrainerState) -> bool:
+    """Whether the step that the state is of was to be evaluated, by transformers' own rule, and was not."""
+    if any(entry["step"] == state.global_step and "eval_runtime" in entry for entry in state.log_history):
+        return False
+    if args.eval_strategy == "steps":
+        is_due = state.global_step % state.eval_steps == 0 or state.global_step >= state.max_steps
+        return is_due and args.eval_delay <= state.global_step
+    return args.eval_strategy == "epoch" and float(state.epoch).is_integer() and args.eval_delay <= state.epoch
 
 
 def _compare(checkpoint: str, name: str, expected, found) -> None:

@@ -99,7 +99,8 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
     # ---------------------------------------------------------------------------------------------- steps
 
     def _run_epoch(self, *args, **kwargs):
-        if self.state.global_step >= self.state.max_steps:  # resumed from its last step, within an epoch
+        # Resumed from its last step, within an epoch; or stopped early by the evaluation that was made up.
+        if self.control.should_training_stop or self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kwargs)

@@ -9,6 +9,7 @@ import pytest
 import train
 from test_train import SHORT
 from transformers import TrainingArguments
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled, unset_hf_deepspeed_config
 
 from umbrella.preflight import check_deepspeed, check_enough_rows
 from umbrella.training_arguments import TrainArguments
@@ -69,6 +70,25 @@ def test_values_that_contradict_the_flags_are_shown_both(tmp_path, monkeypatch):
     right = {key: value for key, value in GUIDE_CONFIG.items() if key != "train_batch_size"}
     check_deepspeed(TrainArguments(output_dir=str(tmp_path), report_to="none", deepspeed=right, **options))
     check_deepspeed(TrainArguments(output_dir=str(tmp_path), report_to="none"))
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_values_that_come_by_accelerates_file_are_compared_before_training_too(stage, tmp_path, monkeypatch):
+    pytest.importorskip("deepspeed")
+    path = tmp_path / "ds.json"
+    stated = {"train_micro_batch_size_per_gpu": 3, "gradient_accumulation_steps": "auto"}
+    path.write_text(json.dumps(stated | {"zero_optimization": {"stage": stage}}))
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    monkeypatch.setenv("ACCELERATE_DEEPSPEED_CONFIG_FILE", str(path))
+    monkeypatch.setenv("ACCELERATE_DEEPSPEED_ZERO3_INIT", str(stage == 3).lower())
+    args = TrainArguments(output_dir=str(tmp_path), report_to="none", per_device_train_batch_size=2)
+    with pytest.raises(ValueError, match=rf"^{path}: .*_batch_size_per_gpu=3 against per_device_train_batch_size=2"):
+        check_deepspeed(args)
+    args.per_device_train_batch_size = 3
+    check_deepspeed(args)
+    assert is_deepspeed_zero3_enabled() == (stage == 3)  # what loading a model asks
+    assert args.deepspeed_plugin.deepspeed_config["gradient_accumulation_steps"] == "auto"  # the Trainer fills it
+    unset_hf_deepspeed_config()
 
 
 def test_fewer_rows_than_processes_are_refused():

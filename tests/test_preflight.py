@@ -1,6 +1,8 @@
 """What is told to be wrong before a job starts."""
 
 import pytest
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 from conversation_folder import write_folder, write_scan
 
 from umbrella.conversations import ConversationEncoder, ConversationError
@@ -65,6 +67,22 @@ def test_a_world_of_another_size_than_the_launcher_started_is_refused(monkeypatc
         check_world_size(1)
     monkeypatch.delenv("WORLD_SIZE")
     check_world_size(1)
+
+
+@pytest.mark.parametrize("n_processes", [1, 4])
+def test_the_only_one_of_several_processes_that_accelerate_was_told_to_start_is_refused(n_processes, monkeypatch):
+    parser = launch_command_parser()
+    arguments = parser.parse_args(["--num_processes", str(n_processes), "--num_machines", "1", "train.py"])
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    for name, value in prepare_simple_launcher_cmd_env(_validate_launch_command(arguments)[0])[1].items():
+        monkeypatch.setenv(name, value)
+    if n_processes == 1:
+        check_world_size(1)
+        return
+    with pytest.raises(
+        SystemExit, match=r"expected several processes that train together, .* found a world size of 1"
+    ):
+        check_world_size(1)
 
 
 def test_an_output_folder_with_an_earlier_run_is_refused_unless_it_goes_on(tmp_path):

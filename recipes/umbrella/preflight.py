@@ -2,10 +2,12 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from pathlib import Path
 
 from datasets import Dataset
 from transformers import TrainingArguments
+from transformers.integrations.deepspeed import HfTrainerDeepSpeedConfig
 
 from umbrella.conversations import ConversationEncoder, ConversationError
 from umbrella.volumes import ScanError, check_header
@@ -15,14 +17,18 @@ MOST_SHOWN = 10
 
 def check_world_size(world_size: int) -> None:
     """Every process of the launcher must train with the others: on a CPU some set-ups make each train alone,
-    silently."""
+    silently. accelerate, where it finds no several GPUs, starts one process whatever it is told, and tells it an
+    address to meet the others at, but not how many they are."""
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     print(f"world size: {world_size}", flush=True)
-    if launched != world_size:
+    by_accelerate = "ACCELERATE_MIXED_PRECISION" in os.environ
+    is_alone = by_accelerate and world_size == 1 and "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ
+    if is_alone or launched != world_size:
+        expected = "several processes" if is_alone else f"{launched} processes"
         raise SystemExit(
-            f"error: expected {launched} processes that train together, as the launcher started them; found a world "
-            f"size of {world_size}. On a CPU start with torchrun, or accelerate launch --use_deepspeed, and with "
-            "--use_cpu true."
+            f"error: expected {expected} that train together, as the launcher was told; found a world "
+            f"size of {world_size}. accelerate's --num_processes counts GPUs: is CUDA there on every node? On a CPU "
+            "start with torchrun, or accelerate launch --use_deepspeed, and with --use_cpu true."
         )
 
 
@@ -37,13 +43,18 @@ def check_enough_rows(n_rows: int, world_size: int) -> None:
 
 def check_deepspeed(args: TrainingArguments) -> None:
     """Raise ValueError where a DeepSpeed config states other values than the flags come to; shows both."""
-    config = getattr(args, "hf_deepspeed_config", None)
+    config, plugin = getattr(args, "hf_deepspeed_config", None), args.deepspeed_plugin
+    if config is None and plugin is not None:  # by accelerate's config file: compared when training starts, too late
+        config = HfTrainerDeepSpeedConfig(deepcopy(plugin.hf_ds_config.config))
+        config.trainer_config_process(args)
+        plugin.set_deepspeed_weakref()  # whose place the copy has taken: loading a model asks it for the ZeRO stage
     if config is None or not config.mismatches:
         return
+    name = args.deepspeed or os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE", "accelerate's config file")
     pairs = "; ".join(line.removeprefix("- ds ").replace(" vs hf ", " against ") for line in config.mismatches)
     product = args.world_size * args.per_device_train_batch_size * args.gradient_accumulation_steps
     raise ValueError(
-        f"{args.deepspeed}: expected values that the flags come to, found {pairs}. {args.per_device_train_batch_size} "
+        f"{name}: expected values that the flags come to, found {pairs}. {args.per_device_train_batch_size} "
         f"rows a device × {args.gradient_accumulation_steps} accumulated × {args.world_size} processes are {product} "
         'rows a step. Put "auto" there, or change the flags or the number of processes.'
     )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from transformers import TrainingArguments
 
 from umbrella.arguments import DataArguments, EvalArguments, ModelArguments
 from umbrella.command_line import parse_arguments, read_yaml_flags
@@ -145,6 +146,17 @@ def test_abbreviations_are_refused(refuse):
 )
 def test_a_value_that_does_not_fit_is_refused(refuse, flags, message):
     assert message in refuse(*flags)
+
+
+def test_several_processes_do_not_look_for_a_batch_size(refuse, monkeypatch):
+    monkeypatch.setattr(TrainingArguments, "world_size", property(lambda self: 2))
+    assert "--auto_find_batch_size: expected one process, found 2" in refuse("--auto_find_batch_size", "true")
+
+
+def test_a_missing_package_of_a_flag_is_named_with_its_command(parse, monkeypatch):
+    monkeypatch.setattr("umbrella.extras.find_spec", lambda package: None)
+    with pytest.raises(ImportError, match=r'--use_liger_kernel: .* pip install -e "\.\[liger\]"'):
+        parse("--use_liger_kernel", "true")
 
 
 def test_data_and_output_are_needed(capsys):

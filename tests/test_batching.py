@@ -14,6 +14,8 @@ import torch
 from accelerate import skip_first_batches
 from accelerate.data_loader import prepare_data_loader
 from conversation_folder import make_record, write_scan
+from families import FAMILIES
+from family_models import build_model
 from tiny_trainer import trainer_parts
 from torch.utils.data import DataLoader
 
@@ -194,6 +196,17 @@ def test_two_processes_train_on_every_row_once_an_epoch_and_resume_within_one(tm
         names = [name for whole, _ in seen for batch in whole[6 * epoch : 6 * epoch + 6] for name in batch]
         assert sorted(names) == sorted(f"row_{number}" for number in range(24))
     assert all(again == whole[8:] for whole, again in seen)
+
+
+def test_a_fused_loss_that_ignores_the_steps_tokens_is_refused(rows, tmp_path):
+    processor = FAMILIES["qwen2_5_vl"]()  # whose model takes no number of tokens
+    args = TrainArguments(output_dir=str(tmp_path), report_to="none")
+    args.use_liger_kernel = True  # its package is not needed before training
+    model = build_model("qwen2_5_vl", processor)
+    with pytest.raises(
+        ValueError, match=r"--use_liger_kernel: .*, found Qwen2_5_VLForConditionalGeneration, whose is"
+    ):
+        ConversationTrainer(model, args, train_dataset=rows, **trainer_parts(processor))
 
 
 @pytest.mark.parametrize("step", [0, 7])  # of the second epoch

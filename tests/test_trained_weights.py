@@ -12,6 +12,7 @@ from families import FAMILIES
 from family_models import MODELS, build_model
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
+from transformers.integrations import HfDeepSpeedConfig
 
 from umbrella.adapters import add_lora
 from umbrella.base_model import BaseModel
@@ -117,6 +118,10 @@ def test_lora_trains_adapters_and_the_named_part_and_is_merged_when_loaded(run, 
     changed = moved(model)
     assert {name.split(".")[1] for name in changed} == {"multi_modal_projector", "language_model"}
     assert all("proj" in name for name in changed)
+    deepspeed = HfDeepSpeedConfig({"zero_optimization": {"stage": 3}})
+    with pytest.raises(ValueError, match=r"run: expected a whole model under ZeRO-3, found adapters, .*export\.py"):
+        load_model(tmp_path / "run")
+    del deepspeed  # and with it transformers' memory of it
 
 
 def test_merged_adapters_are_a_whole_model_for_any_reader(run, tmp_path):

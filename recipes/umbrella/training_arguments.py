@@ -7,6 +7,7 @@ from transformers import TrainingArguments
 
 from umbrella.arguments import HAS_CUDA
 from umbrella.deepspeed_start import prepare_deepspeed
+from umbrella.extras import check_extra
 from umbrella.tracking import check_trackers
 
 LOWER_IS_BETTER = ("loss", "mae", "unparseable")
@@ -114,6 +115,8 @@ class TrainArguments(TrainingArguments):
         if self.merge_lora and "lora" not in [part.strip() for part in self.train.split(",")]:
             raise ValueError(f"--merge_lora: expected --train lora, found --train {self.train}: there are no adapters")
         prepare_deepspeed(self.deepspeed)
+        if self.use_liger_kernel:
+            check_extra("liger_kernel", "--use_liger_kernel", "liger")
         super().__post_init__()
         check_trackers(self.report_to)
         if self.auto_find_batch_size and self.world_size > 1:
@@ -156,6 +159,6 @@ class PlannedTrainArguments(TrainArguments):
     output_dir: str | None = field(default="runs/planned", metadata={"help": "not used"})
 
     def __post_init__(self):
-        self.use_cpu, self.deepspeed = True, None
+        self.use_cpu, self.deepspeed, self.use_liger_kernel = True, None, False
         self.fp16, self.bf16 = False, self.bf16 or self.fp16  # as large
         super().__post_init__()

@@ -25,7 +25,7 @@ from umbrella.out_of_memory import explain_out_of_memory
 from umbrella.patience import main_process_first, on_main_process
 from umbrella.preflight import check_deepspeed, check_enough_rows, check_output_dir, check_texts, check_world_size
 from umbrella.recipe import asked_for, resolve_recipe
-from umbrella.resuming import MadeUpEvaluation, check_belongs, check_is_shared, choose_checkpoint
+from umbrella.resuming import CatchUp, check_belongs, check_is_shared, choose_checkpoint
 from umbrella.run_record import write_run_record
 from umbrella.run_speed import to_table
 from umbrella.splits import load_splits, pick_split
@@ -39,8 +39,13 @@ from umbrella.volume_cache import open_volume_cache
 
 
 def main():
-    # ------------------------------------------------------------------------------------------------ arguments
     model_args, data_args, training_args = parse_arguments((ModelArguments, DataArguments, TrainArguments))
+    with explain_out_of_memory(training_args, data_args):
+        train(model_args, data_args, training_args)
+
+
+def train(model_args: ModelArguments, data_args: DataArguments, training_args: TrainArguments):
+    # ------------------------------------------------------------------------------------------------ before all else
     is_main = training_args.process_index == 0
     check_world_size(training_args.world_size)
     check_deepspeed(training_args)
@@ -102,12 +107,11 @@ def main():
         answer_check=answer_check,
     )
     if training_args.check_batch:
-        with explain_out_of_memory(training_args, data_args):
-            check_batch(trainer)
+        check_batch(trainer)
         return
     if checkpoint is not None:
         check_belongs(checkpoint, trainer)
-        trainer.add_callback(MadeUpEvaluation(trainer, checkpoint))
+        trainer.add_callback(CatchUp(trainer, checkpoint))
     if is_main:
         print(describe_trained(model, base))
         seeds = {"seed": training_args.seed, "data_seed": training_args.data_seed}
@@ -115,8 +119,7 @@ def main():
         write_training_data(training_args.output_dir, train_rows)
         write_unreadable(training_args.output_dir, unreadable, training_args.max_unreadable)
         recipe.save(training_args.output_dir)
-    with explain_out_of_memory(training_args, data_args):
-        result = trainer.train(resume_from_checkpoint=checkpoint)
+    result = trainer.train(resume_from_checkpoint=checkpoint)
 
     # ------------------------------------------------------------------------------------------------ save
     measured = trainer.measure_run()

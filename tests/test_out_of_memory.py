@@ -33,6 +33,13 @@ def test_memory_that_is_not_there_ends_with_flags_and_their_present_values(call,
     assert "now 512 tokens a row at most" in str(end.value)
 
 
+def test_a_model_that_does_not_fit_ends_with_them_too(call, small_data, monkeypatch):
+    monkeypatch.setattr(train.ConversationTrainer, "_move_model_to_device", lambda *_: torch.empty(1 << 50))
+    monkeypatch.setattr(train.ConversationTrainer, "place_model_on_device", True, raising=False)
+    with pytest.raises(SystemExit, match=r"error: .*can't allocate memory.*\n.*\n  --batch_size 1"):
+        call(train, "--json_dir", small_data, "--output_dir", "run", "--report_to", "none")
+
+
 def test_what_is_done_already_is_not_proposed(tmp_path):
     args = TrainArguments(
         output_dir=str(tmp_path), report_to="none", per_device_train_batch_size=1, bf16=True, train="lora",
@@ -47,6 +54,8 @@ def test_another_error_is_left_as_it_is(tmp_path):
     args = TrainArguments(output_dir=str(tmp_path), report_to="none")
     with pytest.raises(RuntimeError, match="shapes"), explain_out_of_memory(args, DataArguments(json_dir="data")):
         torch.zeros(2) @ torch.zeros(3, 4)
+    with pytest.raises(MemoryError), explain_out_of_memory(args, DataArguments(json_dir="data")):
+        raise RuntimeError("Evaluation hit an out-of-memory error.")  # transformers', with --auto_find_batch_size
 
 
 @pytest.mark.slow

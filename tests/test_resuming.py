@@ -75,8 +75,6 @@ def test_a_checkpoint_is_whole_with_all_its_files_at_their_size(run, tmp_path):
     for name in ("optimizer.pt", MARKER):
         with open(second / name, "r+b") as file:
             file.truncate(10)
-        if name == MARKER:
-            (second / name).unlink()
         assert find_whole_checkpoint(tmp_path / "run", said.append) == str(first)
     assert said == [f"{second} is half-written and passed over"] * 2
     shutil.rmtree(first)
@@ -164,10 +162,14 @@ def evaluations(folder):
     return [(entry["step"], entry["eval_loss"]) for entry in history if "eval_loss" in entry]
 
 
-@pytest.mark.parametrize("told_in", [4, 6], ids=["within", "at the end"])
-def test_an_evaluation_that_sigterm_cut_off_is_made_up(told_in, run, tmp_path, monkeypatch):
-    flags = ("--max_steps", 6, "--save_steps", 2, "--eval_strategy", "steps", "--eval_steps", 2)
-    flags += ("--load_best_model_at_end", "true", "--metric_for_best_model", "loss")
+@pytest.mark.parametrize(
+    "told_in, strategy, steps", [(4, "steps", [2, 4, 6]), (6, "steps", [2, 4, 6]), (6, "epoch", [4, 6])]
+)
+def test_an_evaluation_that_sigterm_cut_off_is_made_up(told_in, strategy, steps, run, tmp_path, monkeypatch):
+    """Of 6 steps, with 4 an epoch."""
+    flags = ("--max_steps", 6, "--eval_strategy", strategy, "--eval_steps", 2)
+    flags += ("--save_strategy", strategy, "--save_steps", 2, "--load_best_model_at_end", "true")
+    flags += ("--metric_for_best_model", "loss")
     run("whole", *flags)
     step = train.ConversationTrainer.training_step
 
@@ -181,19 +183,22 @@ def test_an_evaluation_that_sigterm_cut_off_is_made_up(told_in, run, tmp_path, m
         with pytest.raises(SystemExit) as end:
             run("run", *flags)
     assert end.value.code == 75
-    assert [step for step, _ in evaluations(tmp_path / f"run/checkpoint-{told_in}")] == list(range(2, told_in, 2))
+    before = [step for step, _ in evaluations(tmp_path / f"run/checkpoint-{told_in}")]
+    assert before == [step for step in steps if step < told_in]
     run("run", *flags, "--resume_from_checkpoint", "auto")
     assert evaluations(tmp_path / "run") == evaluations(tmp_path / "whole")
-    assert len(evaluations(tmp_path / "run")) == 3
-    check_same(tmp_path / "whole", tmp_path / "run")  # the best of the three
+    assert [step for step, _ in evaluations(tmp_path / "run")] == steps
+    check_same(tmp_path / "whole", tmp_path / "run")  # the best of them
 
 
-def test_an_early_stop_that_sigterm_cut_off_comes_before_another_step(run, tmp_path):
-    """As after a kill: the checkpoint of an epoch's last step is there, the epoch's evaluation is not."""
+def test_a_run_that_stops_early_stays_stopped(run, tmp_path):
+    """Also when it was killed between the checkpoint of the epoch's last step and the evaluation that stops it."""
     flags = ("--num_train_epochs", 5, "--save_strategy", "epoch", "--eval_strategy", "epoch", "--learning_rate", 0)
     flags += ("--early_stopping_patience", 1, "--eval_answers", 0)  # nothing is learnt: the second is not better
     run("run", *flags)
     assert [step for step, _ in evaluations(tmp_path / "run")] == [4, 8]
+    run("run", *flags, "--resume_from_checkpoint", "auto")
+    assert last_step(tmp_path / "run") == 8
     path = tmp_path / "run/checkpoint-8/trainer_state.json"
     state = json.loads(path.read_text())
     state["log_history"] = [
@@ -209,6 +214,17 @@ def test_an_early_stop_that_sigterm_cut_off_comes_before_another_step(run, tmp_p
     run("run", *flags, "--resume_from_checkpoint", "auto")
     assert [step for step, _ in evaluations(tmp_path / "run")] == [4, 8]
     assert last_step(tmp_path / "run") == 8
+
+
+def test_early_stopping_may_begin_when_a_run_goes_on(run, tmp_path):
+    flags = ("--save_strategy", "epoch", "--eval_strategy", "epoch", "--learning_rate", 0, "--eval_answers", 0)
+    flags += ("--load_best_model_at_end", "true", "--metric_for_best_model", "loss", "--lr_scheduler_type", "constant")
+    run("run", "--num_train_epochs", 1, *flags)
+    flags += ("--num_train_epochs", 5, "--resume_from_checkpoint", "auto", "--early_stopping_patience")
+    run("run", *flags, 1)
+    assert last_step(tmp_path / "run") == 8
+    run("run", *flags, 3)  # more patience: two epochs more
+    assert last_step(tmp_path / "run") == 16
 
 
 def test_auto_starts_where_there_is_no_checkpoint_and_true_does_not(run):

@@ -5,6 +5,7 @@ older checkpoints removed (--save_total_limit).
 """
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -173,16 +174,19 @@ def write_marker(folder: Path, world_size: int, rows_a_step: int) -> None:
     files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder)}
     record = {"world_size": world_size, "rows_a_step": rows_a_step, "files": files}
     partial = folder / f"{MARKER}.partial"
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    with open(partial, "w", encoding="utf-8") as file:
+        file.write(json.dumps(record, indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # a machine that goes down must not leave an empty one under the final name
     partial.replace(folder / MARKER)
 
 
 def read_marker(folder: str | Path) -> dict | None:
     """What `write_marker` wrote; None where a checkpoint is not whole: without it, or files missing or cut short."""
-    path = Path(folder) / MARKER
-    if not path.is_file():
+    try:
+        record = json.loads((Path(folder) / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or cut short
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
     sizes = {file.relative_to(folder).as_posix(): file.stat().st_size for file in _files(Path(folder))}
     return record if all(sizes.get(name) == size for name, size in record["files"].items()) else None
 

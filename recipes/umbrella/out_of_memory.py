@@ -8,8 +8,9 @@ import torch
 from umbrella.arguments import DataArguments
 from umbrella.training_arguments import TrainArguments
 
-# What the message of an allocation that failed holds: CUDA's, a CPU's, accelerate's --auto_find_batch_size at its end.
-SIGNS = ("out of memory", "can't allocate memory", "No executable batch size found")
+# What the message of an allocation that failed holds: CUDA's, a CPU's, transformers' of an evaluation, accelerate's
+# --auto_find_batch_size at its end.
+SIGNS = ("out of memory", "can't allocate memory", "out-of-memory", "No executable batch size found")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from pathlib import Path
 from socket import gethostname
 
 from safetensors import safe_open
-from transformers import TrainerCallback, TrainerState, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState, TrainingArguments
 
 from umbrella.base_model import read_base
 from umbrella.checkpoints import CheckpointTrainer, find_whole_checkpoint, read_marker
@@ -68,28 +68,35 @@ def check_belongs(checkpoint: str, trainer: CheckpointTrainer) -> None:
         _compare(checkpoint, "--max_steps", f"at least {state.global_step}", trainer.args.max_steps)
 
 
-class MadeUpEvaluation(TrainerCallback):
-    """The evaluation that was due right after the checkpoint, and that SIGTERM or a kill cut off, comes before
-    training goes on: else the best checkpoint and early stopping would miss one."""
+class CatchUp(TrainerCallback):
+    """What a run that ended right after its checkpoint still had to do there, before training goes on: evaluate, and
+    stop early. Else the best checkpoint would miss one, and a run that had stopped early would train on."""
 
     def __init__(self, trainer: CheckpointTrainer, checkpoint: str):
         self.trainer, self.checkpoint = trainer, checkpoint
 
     def on_train_begin(self, args, state, control, **kwargs):
+        callbacks = self.trainer.callback_handler.callbacks
+        early_stopping = [callback for callback in callbacks if isinstance(callback, EarlyStoppingCallback)]
+        for callback in early_stopping:
+            callback.early_stopping_patience = args.early_stopping_patience  # transformers took the checkpoint's
+            state.stateful_callbacks.setdefault("EarlyStoppingCallback", {})  # for a run that starts with it now
         if _lacks_evaluation(args, state):
             metrics = self.trainer._evaluate(None, None)
             if self.trainer._determine_best_metric(metrics, None):
                 state.best_model_checkpoint = self.checkpoint
+        if any(one.early_stopping_patience_counter >= one.early_stopping_patience for one in early_stopping):
+            control.should_training_stop = True
 
 
 def _lacks_evaluation(args: TrainingArguments, state: TrainerState) -> bool:
     """Whether the step that the state is of was to be evaluated, by transformers' own rule, and was not."""
     if any(entry["step"] == state.global_step and "eval_runtime" in entry for entry in state.log_history):
         return False
+    is_last = state.global_step >= state.max_steps
     if args.eval_strategy == "steps":
-        is_due = state.global_step % state.eval_steps == 0 or state.global_step >= state.max_steps
-        return is_due and args.eval_delay <= state.global_step
-    return args.eval_strategy == "epoch" and float(state.epoch).is_integer() and args.eval_delay <= state.epoch
+        return (state.global_step % state.eval_steps == 0 or is_last) and args.eval_delay <= state.global_step
+    return args.eval_strategy == "epoch" and (state.epoch % 1 == 0 or is_last) and args.eval_delay <= state.epoch
 
 
 def _compare(checkpoint: str, name: str, expected, found) -> None:

@@ -99,7 +99,7 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
     # ---------------------------------------------------------------------------------------------- steps
 
     def _run_epoch(self, *args, **kwargs):
-        # Resumed from its last step, within an epoch; or stopped early by the evaluation that was made up.
+        # Resumed from its last step, within an epoch; or `umbrella.resuming.CatchUp` has stopped it.
         if self.control.should_training_stop or self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
             return

@@ -1,16 +1,20 @@
 """Claims about starts that cannot work on several processes: one sentence, said once, and an exit code above 0."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import train
+from launching import find_free_port
 from test_train import SHORT
 from transformers import TrainingArguments
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled, unset_hf_deepspeed_config
 
+from umbrella import command
+from umbrella.command_line import parse_arguments
 from umbrella.preflight import check_deepspeed, check_enough_rows
 from umbrella.training_arguments import TrainArguments
 
@@ -28,36 +32,17 @@ GUIDE_CONFIG = {
 GUIDE_FLAGS = ("--batch_size", 2, "--gradient_accumulation_steps", 4, "--weight_decay", 0.01)
 
 
-def fail(n_processes, tmp_path, *flags):
-    """Start train.py by torchrun; returns its sentences, without what torchrun says of the processes' ends."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", n_processes, TRAIN, *flags]
-    done = subprocess.run(list(map(str, command)), cwd=tmp_path, capture_output=True, text=True, timeout=200)
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr.split("torch/distributed/elastic")[0]
-    return [line for line in done.stderr.splitlines() if line.startswith(("error: ", "train.py: error: "))]
-
-
 @pytest.mark.slow
 def test_numbers_of_the_guides_config_that_do_not_multiply_are_shown_once(small_data, tmp_path):
     (tmp_path / "ds_config.json").write_text(json.dumps(GUIDE_CONFIG))
     flags = ["--json_dir", small_data, "--output_dir", "run", *GUIDE_FLAGS, "--deepspeed", "ds_config.json"]
-    (sentence,) = fail(4, tmp_path, *flags)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", 4, TRAIN, *flags]
+    done = subprocess.run(list(map(str, torchrun)), cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr.split("torch/distributed/elastic")[0]  # which says how the processes ended
+    (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert "train_batch_size=16 against train_batch_size (calculated)=32" in sentence
     assert "2 rows a device × 4 accumulated × 4 processes are 32 rows a step" in sentence
-
-
-@pytest.mark.slow
-def test_a_missing_scan_is_named_once(data, tmp_path):
-    scan = sorted((data / "images/train").iterdir())[0]
-    scan.unlink()
-    (sentence,) = fail(2, tmp_path, "--json_dir", data, "--output_dir", "run", *SHORT)
-    assert sentence == "error: 1 of 4 scans cannot be read:"
-
-
-@pytest.mark.slow
-def test_a_typo_is_said_once(small_data, tmp_path):
-    (sentence,) = fail(2, tmp_path, "--json_dir", small_data, "--output_dir", "run", "--learning_rte", "1")
-    assert "unknown argument --learning_rte: did you mean --learning_rate?" in sentence
 
 
 def test_values_that_contradict_the_flags_are_shown_both(tmp_path, monkeypatch):
@@ -104,9 +89,44 @@ def test_half_precision_on_a_cpu_is_refused(call, small_data, capsys):
     assert "--fp16: expected a GPU, found --use_cpu true" in capsys.readouterr().err
 
 
-def test_another_process_than_the_first_lets_it_speak(monkeypatch):
-    from umbrella import command
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["the first", "all"])
+def test_where_no_launcher_ends_them_the_others_are_silent(who, data, tmp_path):
+    """As under srun. A missing scan is found by the first alone, too few rows by each."""
+    if who == "the first":
+        sorted((data / "images/train").iterdir())[0].unlink()
+    else:
+        for path in sorted((data / "train").iterdir())[1:]:
+            path.unlink()
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(find_free_port())}
+    program = [sys.executable, TRAIN, "--json_dir", data, "--output_dir", "run", *SHORT]
+    ranks = [
+        subprocess.Popen(
+            list(map(str, program)), cwd=tmp_path, env=os.environ | common | {"RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    first, second = [rank.communicate(timeout=100)[1] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [1, 1]
+    expected = "1 of 4 scans cannot be read" if who == "the first" else "found 1 rows for 2 processes"
+    assert f"error: {expected}" in first or f"processes, {expected}" in first
+    assert "error" not in second.lower() and "Traceback" not in second
 
+
+def test_a_typo_is_left_to_the_first_process(monkeypatch):
+    codes = []
+    monkeypatch.setattr(command.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(command.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(command.os, "_exit", codes.append)
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        with pytest.raises(SystemExit):
+            parse_arguments((TrainArguments,), ["--learning_rte", "1"])
+    assert codes == [1]  # of the second alone
+
+
+def test_another_process_than_the_first_lets_it_speak(monkeypatch):
     waited = []
     monkeypatch.setattr(command.signal, "signal", lambda *_: None)
     monkeypatch.setattr(command.time, "sleep", waited.append)

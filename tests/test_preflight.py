@@ -1,5 +1,8 @@
 """What is told to be wrong before a job starts."""
 
+import os
+import subprocess
+
 import pytest
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_simple_launcher_cmd_env
@@ -83,6 +86,28 @@ def test_the_only_one_of_several_processes_that_accelerate_was_told_to_start_is_
         SystemExit, match=r"expected several processes that train together, .* found a world size of 1"
     ):
         check_world_size(1)
+
+
+def test_an_address_that_the_job_itself_has_set_is_no_launcher_of_several(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    monkeypatch.setenv("MASTER_ADDR", "node7")
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as accelerate:  # inherits it
+        monkeypatch.setattr(os, "getppid", lambda: accelerate.pid)
+        check_world_size(1)
+    with pytest.raises(SystemExit, match="expected several processes"):  # of one that is not to be asked
+        check_world_size(1)
+
+
+@pytest.mark.parametrize("name", ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"])
+def test_tasks_of_mpirun_and_srun_that_train_alone_are_refused(name, monkeypatch):
+    monkeypatch.setenv(name, "4")
+    check_world_size(4)
+    with pytest.raises(
+        SystemExit, match=r"expected 4 processes that train together, .* size of 1\. .*WORLD_SIZE=1 for"
+    ):
+        check_world_size(1)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    check_world_size(1)
 
 
 def test_an_output_folder_with_an_earlier_run_is_refused_unless_it_goes_on(tmp_path):

@@ -3,6 +3,7 @@
 import atexit
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -19,8 +20,8 @@ SECONDS_FOR_RANK_0 = 10
 def run(main: Callable[[], None]) -> None:
     """Run a recipe's `main`; what a user can mend ends it with one sentence and exit code 1.
 
-    Of several processes that meet the same problem the first one says it: the others wait until the launcher ends
-    them, and speak only where they are still there, for a problem of their own.
+    Of several processes that meet the same problem the first one says it. The others wait for their end, and speak
+    only where the first goes on: for a problem of their own.
     UMBRELLA_TRACEBACK=1 in the environment shows where it came from instead.
     """
     try:
@@ -39,11 +40,31 @@ def run(main: Callable[[], None]) -> None:
         raise SystemExit(f"error: {_last_words(error)}") from None
 
 
-def let_rank_0_speak() -> None:
-    """On other processes than the first, wait as long as a launcher takes to end them when the first has ended."""
+def let_rank_0_speak(all_meet_it: bool = False) -> None:
+    """On other processes than the first, wait as long as a launcher takes to end them when the first has ended.
+
+    Under srun, and on other nodes, nothing ends them: where the first has ended meanwhile, or `all_meet_it`, they end
+    with exit code 1 and without a word.
+    """
     if int(os.environ.get("RANK", "0")) > 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # training takes it for a wish to save
         time.sleep(SECONDS_FOR_RANK_0)
+        if all_meet_it or _has_rank_0_ended():
+            sys.stdout.flush()
+            os._exit(1)  # taking a group apart that the first has left would abort
+
+
+def _has_rank_0_ended() -> bool:
+    """Whether nobody listens any more where the processes have met: the first, or its launcher, does as long as it
+    lives."""
+    distributed = sys.modules.get("torch.distributed")
+    if not (distributed and distributed.is_available() and distributed.is_initialized()):
+        return False
+    try:
+        socket.create_connection((os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])), timeout=5).close()
+    except OSError:
+        return True
+    return False
 
 
 def _end_with_the_others(code: int | None) -> None:

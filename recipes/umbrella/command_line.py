@@ -23,7 +23,7 @@ GUIDE_SPELLINGS = {
 
 class _Parser(HfArgumentParser):
     def error(self, message: str):
-        let_rank_0_speak()
+        let_rank_0_speak(all_meet_it=True)
         # Hundreds of flags: argparse's usage text would bury the one sentence that matters.
         self.exit(2, f"{self.prog}: error: {message}\n(all flags: {self.prog} --help)\n")
 

@@ -13,23 +13,38 @@ from umbrella.conversations import ConversationEncoder, ConversationError
 from umbrella.volumes import ScanError, check_header
 
 MOST_SHOWN = 10
+# How many processes were started: torchrun's, accelerate's and DeepSpeed's own word first, then mpirun's and srun's.
+WORLD_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 
 
 def check_world_size(world_size: int) -> None:
-    """Every process of the launcher must train with the others: on a CPU some set-ups make each train alone,
-    silently. accelerate, where it finds no several GPUs, starts one process whatever it is told, and tells it an
-    address to meet the others at, but not how many they are."""
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    """Every process of the launcher must train with the others: under some launchers each would train alone, silently.
+
+    torchrun, accelerate and DeepSpeed state their number, mpirun and srun by variables of their own. accelerate, where
+    it does not find several GPUs, starts a single process, which it tells where to meet the others.
+    """
     print(f"world size: {world_size}", flush=True)
-    by_accelerate = "ACCELERATE_MIXED_PRECISION" in os.environ
-    is_alone = by_accelerate and world_size == 1 and "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ
-    if is_alone or launched != world_size:
-        expected = "several processes" if is_alone else f"{launched} processes"
+    launched = next((int(os.environ[name]) for name in WORLD_SIZES if name in os.environ), 1)
+    told_to_meet = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_ADDR" in os.environ
+    is_alone = launched == 1 and "WORLD_SIZE" not in os.environ and told_to_meet and not _is_inherited("MASTER_ADDR")
+    if launched != world_size or is_alone:
         raise SystemExit(
-            f"error: expected {expected} that train together, as the launcher was told; found a world "
-            f"size of {world_size}. accelerate's --num_processes counts GPUs: is CUDA there on every node? On a CPU "
-            "start with torchrun, or accelerate launch --use_deepspeed, and with --use_cpu true."
+            f"error: expected {'several' if is_alone else launched} processes that train together, as the launcher "
+            f"was told; found a world size of {world_size}. accelerate's --num_processes counts GPUs: is CUDA there? "
+            "On a CPU start with torchrun, or accelerate launch --use_deepspeed, and with --use_cpu true. Under "
+            "mpirun and srun set RANK, LOCAL_RANK and WORLD_SIZE, as ds_configs/slurm_zero2.sbatch does; WORLD_SIZE=1 "
+            "for runs that do not belong together."
         )
+
+
+def _is_inherited(name: str) -> bool:
+    """Whether the process that started this one had the variable in its own environment; False where that is not
+    known, on other systems than Linux."""
+    try:
+        environment = Path(f"/proc/{os.getppid()}/environ").read_bytes()
+    except OSError:
+        return False
+    return any(entry.startswith(f"{name}=".encode()) for entry in environment.split(b"\0"))
 
 
 def check_enough_rows(n_rows: int, world_size: int) -> None:

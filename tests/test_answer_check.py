@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 import torch
 import train
+from conversation_folder import write_folder
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from transformers.integrations import HfDeepSpeedConfig
 
 from umbrella.answer_check import AnswerCheck, settle_best_metric
 from umbrella.evaluation.generation import Answerer
 from umbrella.modeling import load_model, load_processor
 from umbrella.training_arguments import TrainArguments
+from umbrella.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
 
 SHORT = ("--batch_size", 4, "--learning_rate", "1e-3", "--max_length", 256, "--report_to", "none")
@@ -166,6 +169,24 @@ def test_reports_and_a_single_label_are_not_scored(data, labels, answer):
     check = build_check(data)
     assert check.metrics == ()
     assert check(load_model("tiny", seed=0)) == {}
+
+
+def test_where_the_vision_tower_is_spread_a_batch_without_scans_runs_it_too(tmp_path):
+    rows = load_umbrella(str(write_folder(tmp_path, {"validation": [0, 0, 1, 0]})), split="validation")
+    prompts = ConversationTransform(load_processor("tiny"), add_generation_prompt=True, max_length=256)
+    model, runs = load_model("tiny", seed=0), []
+    model.model.vision_tower.register_forward_hook(lambda *_: runs.append(1))
+
+    def ask():
+        runs.clear()
+        answers = [answer for batch in Answerer(model, prompts, prompts, 2, 8).answer(rows, None) for answer in batch]
+        return [(answer.task_id, answer.text) for answer in answers], len(runs)
+
+    alone, n_runs = ask()
+    assert (len(alone), n_runs) == (4, 1)
+    deepspeed = HfDeepSpeedConfig({"zero_optimization": {"stage": 3}})
+    assert ask() == (alone, 2)
+    del deepspeed  # and with it transformers' memory of it
 
 
 def test_early_stopping_stops_and_the_best_checkpoint_is_in_the_folder(call, small_data, tmp_path, monkeypatch):

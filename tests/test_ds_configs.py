@@ -220,22 +220,29 @@ def test_accelerate_starts_the_quickstart_on_a_cpu(small_data, tmp_path):
 
 
 LAUNCHERS = {
-    "accelerate": ["accelerate", "launch", "--config_file", "ds_configs/accelerate_zero2.yaml"],
+    "ddp": ["accelerate", "launch", "--config_file", "ds_configs/accelerate_ddp.yaml"],
+    "zero2": ["accelerate", "launch", "--config_file", "ds_configs/accelerate_zero2.yaml"],
+    "zero3": ["accelerate", "launch", "--config_file", "ds_configs/accelerate_zero3.yaml"],
     "deepspeed": ["deepspeed", "--num_gpus", "2"],
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_zero2_trains_two_cpu_processes_together(launcher, small_data, tmp_path):
+def test_launchers_train_two_cpu_processes_together(launcher, small_data, tmp_path):
     flags = [*TRAIN, "--json_dir", small_data, "--output_dir", tmp_path / "run", *FAST, "--save_strategy", "epoch"]
     flags += ["--deepspeed", "ds_configs/zero2.json"] if launcher == "deepspeed" else []
     name, *options = LAUNCHERS[launcher]
-    port = ["--main_process_port" if launcher == "accelerate" else "--master_port", find_free_port()]
+    port = ["--main_process_port" if name == "accelerate" else "--master_port", find_free_port()]
     out = launch([BIN / name, *options, *port, *flags], ROOT)
     assert out.count("world size: 2") == 2
     assert list(Path("/dev/shm").glob("deepspeed_*")) == list(Path(os.environ["TORCH_EXTENSIONS_DIR"]).glob("*")) == []
-    assert len(list((tmp_path / "run/checkpoint-2").glob("global_step2/*zero_pp_rank_*_optim_states.pt"))) == 2
+    checkpoint = tmp_path / "run/checkpoint-2"
+    assert len(list(checkpoint.glob("rng_state_*.pth"))) == 2
+    shards = list(checkpoint.glob("global_step2/*zero_pp_rank_*_optim_states.pt"))
+    assert len(shards) == (0 if launcher == "ddp" else 2)
+    whole = list(checkpoint.glob("global_step2/mp_rank_00_model_states.pt"))  # under ZeRO-3 each has its own
+    assert len(whole) == (launcher in ("zero2", "deepspeed"))
 
 
 ONE_BY_ONE = """

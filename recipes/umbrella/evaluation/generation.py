@@ -10,6 +10,7 @@ from datasets import Dataset
 from torch.distributed.fsdp import FSDPModule
 from torch.utils.data import DataLoader
 from tqdm import tqdm
+from transformers.integrations import is_deepspeed_zero3_enabled
 
 from umbrella.collator import ConversationCollator, without_names
 from umbrella.evaluation.scoring import answer_log_likelihoods, replace_answer
@@ -50,6 +51,7 @@ class Answerer:
         self.candidates = candidates
         self.pad_left = ConversationCollator(prompts.processor, padding_side="left", keep_metadata=True)
         self.pad_right = ConversationCollator(answers.processor)
+        self.blank = prompts.blank_example()
         self.tokenizer = tokenizer = prompts.processor.tokenizer
         self.generation = {
             "do_sample": False,
@@ -80,19 +82,25 @@ class Answerer:
 
     @torch.no_grad()  # not inference_mode: a buffer that a model makes in it would stop the training that goes on
     def _ask(self, questions: list[list[dict]]) -> list[Answer]:
-        prompts = self.pad_left([prompt for prompt, *_ in questions])
+        prompts = self.pad_left(self._with_scan([prompt for prompt, *_ in questions]))
         inputs = self._to_device(prompts)
         del inputs["labels"]
         # FSDP2 by accelerate, which generate does not know: a process whose answers are done must stay for the others.
         synced = {"synced_gpus": True} if isinstance(self.model, FSDPModule) else {}
-        tokens = self.model.generate(**inputs, **synced, **self.generation)
+        tokens = self.model.generate(**inputs, **synced, **self.generation)[: len(questions)]
         texts = self.tokenizer.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         scores = [self._score(list(candidate)) for candidate in list(zip(*questions, strict=True))[1:]]
         by_row = zip(*scores, strict=True) if scores else [()] * len(texts)
         return [
             Answer(task_id, text.strip(), list(log_likelihoods))
-            for task_id, text, log_likelihoods in zip(prompts["task_ids"], texts, by_row, strict=True)
+            for task_id, text, log_likelihoods in zip(prompts["task_ids"][: len(texts)], texts, by_row, strict=True)
         ]
+
+    def _with_scan(self, examples: list[dict]) -> list[dict]:
+        """Where the vision tower is spread over processes, all run it: a batch without scans gets the blank row."""
+        is_spread = is_deepspeed_zero3_enabled() or isinstance(self.model, FSDPModule)
+        has_scan = any(self.blank.keys() <= example.keys() for example in examples)
+        return examples if has_scan or not is_spread else [*examples, self.blank]
 
     def _score(self, examples: list[dict]) -> list[float]:
         inputs = self._to_device(self.pad_right(examples))

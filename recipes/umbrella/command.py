@@ -57,8 +57,7 @@ def let_rank_0_speak(all_meet_it: bool = False) -> None:
 def _has_rank_0_ended() -> bool:
     """Whether nobody listens any more where the processes have met: the first, or its launcher, does as long as it
     lives."""
-    distributed = sys.modules.get("torch.distributed")
-    if not (distributed and distributed.is_available() and distributed.is_initialized()):
+    if not _have_met() or "MASTER_ADDR" not in os.environ:
         return False
     try:
         socket.create_connection((os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])), timeout=5).close()
@@ -67,12 +66,16 @@ def _has_rank_0_ended() -> bool:
     return False
 
 
+def _have_met() -> bool:
+    distributed = sys.modules.get("torch.distributed")
+    return bool(distributed and distributed.is_available() and distributed.is_initialized())
+
+
 def _end_with_the_others(code: int | None) -> None:
     """Of several processes that end together, none takes Python apart: gloo's threads, which may outlive their group,
     abort it now and then, and the launcher would take a run that is done for one that failed."""
-    distributed = sys.modules.get("torch.distributed")
-    if distributed and distributed.is_available() and distributed.is_initialized():
-        distributed.destroy_process_group()
+    if _have_met():
+        sys.modules["torch.distributed"].destroy_process_group()
         threading._shutdown()  # waits for threads, as Python does before its exit functions
         atexit._run_exitfuncs()
         sys.stdout.flush()

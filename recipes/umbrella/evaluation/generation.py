@@ -51,7 +51,6 @@ class Answerer:
         self.candidates = candidates
         self.pad_left = ConversationCollator(prompts.processor, padding_side="left", keep_metadata=True)
         self.pad_right = ConversationCollator(answers.processor)
-        self.blank = prompts.blank_example()
         self.tokenizer = tokenizer = prompts.processor.tokenizer
         self.generation = {
             "do_sample": False,
@@ -98,9 +97,11 @@ class Answerer:
 
     def _with_scan(self, examples: list[dict]) -> list[dict]:
         """Where the vision tower is spread over processes, all run it: a batch without scans gets the blank row."""
-        is_spread = is_deepspeed_zero3_enabled() or isinstance(self.model, FSDPModule)
-        has_scan = any(self.blank.keys() <= example.keys() for example in examples)
-        return examples if has_scan or not is_spread else [*examples, self.blank]
+        if not is_deepspeed_zero3_enabled() and not isinstance(self.model, FSDPModule):
+            return examples
+        blank = self.prompts.blank_example()
+        has_scan = any(blank.keys() <= example.keys() for example in examples)
+        return examples if has_scan else [*examples, blank]
 
     def _score(self, examples: list[dict]) -> list[float]:
         inputs = self._to_device(self.pad_right(examples))

@@ -159,6 +159,7 @@ def test_states_of_a_model_trained_in_full_are_those_that_deepspeed_estimates():
     assert rows["ZeRO-3 offload"].cpu == cpu
 
 
+@pytest.mark.slow
 def test_states_without_deepspeed_are_16_bytes_a_trained_weight_and_2_a_frozen_one():
     n, row = PUBLISHED["llava_1_5_7b"], plan_llava(bf16=True, train="projector")["DDP"]
     trained = 20_979_712

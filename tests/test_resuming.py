@@ -162,6 +162,7 @@ def evaluations(folder):
     return [(entry["step"], entry["eval_loss"]) for entry in history if "eval_loss" in entry]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "told_in, strategy, steps", [(4, "steps", [2, 4, 6]), (6, "steps", [2, 4, 6]), (6, "epoch", [4, 6])]
 )
@@ -191,6 +192,7 @@ def test_an_evaluation_that_sigterm_cut_off_is_made_up(told_in, strategy, steps,
     check_same(tmp_path / "whole", tmp_path / "run")  # the best of them
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_early_stays_stopped(run, tmp_path):
     """Also when it was killed between the checkpoint of the epoch's last step and the evaluation that stops it."""
     flags = ("--num_train_epochs", 5, "--save_strategy", "epoch", "--eval_strategy", "epoch", "--learning_rate", 0)
@@ -216,6 +218,7 @@ def test_a_run_that_stops_early_stays_stopped(run, tmp_path):
     assert last_step(tmp_path / "run") == 8
 
 
+@pytest.mark.slow
 def test_early_stopping_may_begin_when_a_run_goes_on(run, tmp_path):
     flags = ("--save_strategy", "epoch", "--eval_strategy", "epoch", "--learning_rate", 0, "--eval_answers", 0)
     flags += ("--load_best_model_at_end", "true", "--metric_for_best_model", "loss", "--lr_scheduler_type", "constant")

@@ -23,7 +23,7 @@ from umbrella.modeling import load_model, load_processor
 from umbrella.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
 
-BATCH_SIZE, LEARNING_RATE = 16, 1e-3  # of recipes/configs/quickstart.yaml
+BATCH_SIZE, LEARNING_RATE = 8, 1e-3  # of recipes/configs/quickstart.yaml
 GENERATOR = Path(__file__).parents[2] / "sample_data" / "generate_sex_comparison_conversations.py"
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import eval as evaluation
 import pytest
 import train
-
-ROOT = Path(__file__).parent.parent
+from launching import BIN, ROOT, find_free_port, launch
 
 
 def package_folder(name):
@@ -66,25 +65,38 @@ def test_real_scans_are_built_trained_on_and_evaluated(call, tmp_path):
     assert json.loads((tmp_path / "run/eval/metrics.json").read_text())["n"] == 4
 
 
-def run_recipe(call, data, name, tmp_path):
-    """Train the shipped recipe on a generator's default data, evaluate: metrics.json."""
+def get_flags(data, tmp_path):
+    """For train.py: a generator's default data, a cache beside the run, no evaluation on the way."""
+    folders = ("--json_dir", data, "--volume_cache", tmp_path / "cache", "--output_dir", tmp_path / "run")
+    return (*folders, "--eval_strategy", "no")
+
+
+def evaluate(call, data, tmp_path):
+    """metrics.json of the run on the split `test`."""
     flags = ("--json_dir", data, "--volume_cache", "cache")
-    call(train, ROOT / "recipes/configs" / name, "--output_dir", "run", "--eval_strategy", "no", *flags)
     call(evaluation, "--model_name_or_path", "run", "--split", "test", *flags)
     return json.loads((tmp_path / "run/eval/metrics.json").read_text())
 
 
 @pytest.mark.slow
-def test_quickstart_learns_sex_and_falls_to_chance_with_other_scans(call, default_run, tmp_path):
-    metrics = run_recipe(call, default_run("sex_comparison")[0], "quickstart.yaml", tmp_path)
+def test_quickstart_on_two_processes_learns_sex_and_falls_to_chance_with_other_scans(call, default_run, tmp_path):
+    data = default_run("sex_comparison")[0]
+    accelerate = [BIN / "accelerate", "launch", "--config_file", "ds_configs/accelerate_zero2.yaml"]
+    accelerate += ["--main_process_port", find_free_port()]
+    train_quickstart = ["recipes/train.py", "recipes/configs/quickstart.yaml", *get_flags(data, tmp_path)]
+    out = launch([*accelerate, *train_quickstart], ROOT)
+    assert out.count("world size: 2") == 2
+    metrics = evaluate(call, data, tmp_path)
     assert metrics["n"] == 200
-    assert metrics["accuracy"] >= 0.90
+    assert metrics["accuracy"] >= 0.95
     assert 0.35 <= metrics["accuracy_scans_shuffled"] <= 0.65
 
 
 @pytest.mark.slow
 def test_longitudinal_recipe_uses_the_first_scan(call, default_run, tmp_path):
-    metrics = run_recipe(call, default_run("longitudinal_change")[0], "longitudinal.yaml", tmp_path)
+    data = default_run("longitudinal_change")[0]
+    call(train, ROOT / "recipes/configs/longitudinal.yaml", *get_flags(data, tmp_path))
+    metrics = evaluate(call, data, tmp_path)
     assert metrics["n"] == 200
     assert metrics["accuracy"] >= 0.90
     assert metrics["accuracy_reference_reversed"] <= 0.15

@@ -394,15 +394,17 @@ def test_a_run_with_workers_ends_at_an_error(small_data, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_of_zero2_go_on_to_the_same_weights(small_data, tmp_path):
-    """Of a partly trained model, whose checkpoints lack the frozen weights."""
+    """Of a partly trained model, whose checkpoints lack the frozen weights; under each launcher to the same."""
     flags = [*FLAGS, "--deepspeed", ROOT / "ds_configs/zero2.json", "--max_steps", 40, "--save_steps", 3]
     program = [ROOT / "recipes/train.py", "--json_dir", small_data, *flags, "--train", "projector"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", 2, *program]
-    whole = start([*torchrun, "--output_dir", "whole"], tmp_path)
+    deepspeed = ["deepspeed", "--num_gpus", 2, "--master_port", find_free_port(), *program]
+    whole = start([*deepspeed, "--output_dir", "whole"], tmp_path)
     out = whole.communicate(timeout=300)[0]
     assert whole.returncode == 0, out[-4000:]
     assert out.count("world size: 2") == 2
+    assert list(Path("/dev/shm").glob("deepspeed_*")) == list(Path(os.environ["TORCH_EXTENSIONS_DIR"]).glob("*")) == []
 
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", 2, *program]
     resumed = [*torchrun, "--output_dir", "run", "--resume_from_checkpoint", "auto"]
     killed = start(resumed, tmp_path)
     wait_for_checkpoint(tmp_path / "run", killed)
@@ -426,5 +428,6 @@ def test_two_processes_of_zero2_go_on_to_the_same_weights(small_data, tmp_path):
     assert all(torch.equal(one[name], other[name]) for name in one)
     checkpoint = tmp_path / "run/checkpoint-39"
     assert read_marker(checkpoint)["world_size"] == 2
+    assert [len(list(checkpoint.rglob(f"*{name}"))) for name in (".pth", "_optim_states.pt")] == [2, 2]
     (states,) = checkpoint.rglob("mp_rank_00_model_states.pt")
     assert states.stat().st_size < 150_000  # the projector's 99 kB, not the model's 2.7 MB

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -74,7 +75,8 @@ def data(small_data, tmp_path):
 
 @pytest.fixture
 def call(monkeypatch, tmp_path, capsys):
-    """Call a recipe's main as the command line does, in the folder tmp_path; returns what it printed."""
+    """Call a recipe's main as the command line does, in the folder tmp_path; returns what it printed. What it sets in
+    the environment (TensorBoard's folder) does not reach the next test."""
     from umbrella.command import run
 
     def call(recipe, *flags):
@@ -83,4 +85,5 @@ def call(monkeypatch, tmp_path, capsys):
         run(recipe.main)
         return capsys.readouterr().out
 
-    return call
+    with patch.dict(os.environ):
+        yield call

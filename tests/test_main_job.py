@@ -68,7 +68,7 @@ def test_real_scans_are_built_trained_on_and_evaluated(call, tmp_path):
 def get_flags(data, tmp_path):
     """For train.py: a generator's default data, a cache beside the run, no evaluation on the way."""
     folders = ("--json_dir", data, "--volume_cache", tmp_path / "cache", "--output_dir", tmp_path / "run")
-    return (*folders, "--eval_strategy", "no")
+    return (*folders, "--eval_strategy", "no", "--report_to", "none")
 
 
 def evaluate(call, data, tmp_path):

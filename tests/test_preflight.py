@@ -91,7 +91,10 @@ def test_the_only_one_of_several_processes_that_accelerate_was_told_to_start_is_
 def test_an_address_that_the_job_itself_has_set_is_no_launcher_of_several(monkeypatch):
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
     monkeypatch.setenv("MASTER_ADDR", "node7")
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as accelerate:  # inherits it
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(["cat"], **pipes, bufsize=0) as accelerate:  # inherits it
+        accelerate.stdin.write(b"\n")
+        assert accelerate.stdout.read(1)  # before its program runs, /proc may show no environment yet
         monkeypatch.setattr(os, "getppid", lambda: accelerate.pid)
         check_world_size(1)
     with pytest.raises(SystemExit, match="expected several processes"):  # of one that is not to be asked

@@ -11,7 +11,7 @@ BIN = Path(sys.executable).parent
 
 def launch(command, cwd):
     """Run a command line from the folder `cwd`; returns what it printed."""
-    result = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=400)
+    result = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
     return result.stdout
 

@@ -74,7 +74,6 @@ def tracked(small_data, tmp_path_factory):
     steps = ("--max_steps", 2, "--logging_steps", 1, "--save_steps", 1, "--eval_strategy", "steps", "--eval_steps", 1)
     flags = (*paths, *steps, "--report_to", "all", "--eval_answers", 2, "--batch_size", 4, "--max_length", 256)
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
-        patch.delenv("TENSORBOARD_LOGGING_DIR", raising=False)  # of another test's --logging_dir
         for name, value in (PLANTED | SWITCHES | {"WANDB_DIR": str(folder)}).items():
             patch.setenv(name, value)
         patch.setattr("sys.argv", [str(place / "program-of-the-clinic.py"), *map(str, flags)])

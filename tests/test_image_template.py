@@ -80,7 +80,7 @@ PIECES = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(PIECES, st.lists(st.text(), min_size=len(COLUMNS), max_size=len(COLUMNS)))
 def test_texts_with_doubled_braces_and_columns_come_out_as_they_went_in(pieces, values):
     values = dict(zip(COLUMNS, values, strict=True))

@@ -47,10 +47,7 @@ def generate(options: Options) -> str:
         visits = drop_bad_scans(visits, exclusions)
     cases = _make_cases(visits, target, options, exclusions)
     splits = assign_splits(cases, options.plan, exclusions)
-    notes = [
-        *exclusions.notes,
-        f"labels are {'balanced' if options.balance else 'as they come'} in train, as they come elsewhere",
-    ]
+    notes = [f"labels are {'balanced' if options.balance else 'as they come'} in train, as they come elsewhere"]
     notes += exclusions.notes + _check_splits(splits) + describe_large_groups(splits, options.plan.group_by)
     has_labels = target.kind == "categorical" or options.change == "direction"
     if options.balance and not has_labels:

@@ -671,7 +671,7 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
         modalities = set(config.modalities or MODALITIES)
         for file in files:
             folder = config.data_dir or find_data_folder(file)
-            name = file[len(folder) + 1 :].replace(os.sep, "/") if file.startswith(folder + os.sep) else file
+            name = _name_file(file, folder)
             for line, record in read_records(file):
                 source = name if line is None else f"{name}:{line}"
                 problems = [record] if isinstance(record, Problem) else find_problems(record)
@@ -682,6 +682,27 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                     continue
                 if modalities.issuperset(record["modalities"]):
                     yield record, source, folder
+
+    def as_streaming_dataset(self, *arguments, **options):
+        for name, files in self.config.split_files.items():
+            self._check_first_records(name, files)
+        return super().as_streaming_dataset(*arguments, **options)
+
+    def _check_first_records(self, split: str, files: list[str]) -> None:
+        """Raises FormatError where two .jsonl files begin with one task_id, or a .json file is named for it and has it.
+        A stream never sees all rows at once; a file that repeats others can be told by this much."""
+        found = {os.path.basename(file): file for file in files if file.endswith(".json")}
+        for file in files:
+            task_id = _read_first_id(file) if file.endswith(".jsonl") else None
+            twin = file if task_id is None else found.setdefault(f"{task_id}.json", file)
+            if twin != file and _read_first_id(twin) == task_id:
+                first, again = (
+                    _name_file(name, self.config.data_dir or find_data_folder(name)) for name in (twin, file)
+                )
+                raise FormatError(
+                    f'{again}: task_id: expected it once in {split}, found "{task_id}" in {first} too. Keep one '
+                    "of the two, or load without streaming to see all that they share"
+                )
 
     def _prepare_split_single(self, **kwargs) -> Iterator[tuple]:
         try:
@@ -741,6 +762,18 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                 )
 
 
+def _read_first_id(file: str) -> str | None:
+    """The task_id of a file's first record; None where it cannot be told (the error comes with the rows)."""
+    _, record = next(read_records(file), (None, None))
+    task_id = record.get("task_id") if isinstance(record, dict) else None
+    return task_id if isinstance(task_id, str) else None
+
+
+def _name_file(file: str, folder: str) -> str:
+    """ "train/x.json" for a file in the data folder, the whole path for any other."""
+    return file[len(folder) + 1 :].replace(os.sep, "/") if file.startswith(folder + os.sep) else file
+
+
 def _group(files: list[str]) -> list[tuple[str, ...]]:
     """Runs of files, at least 64 runs where there are as many files: streaming makes one table of each."""
     size = max(1, len(files) // MIN_SHARDS)
@@ -752,8 +785,9 @@ def load_umbrella(
 ):
     """The data folder as a Dataset (`split` given) or a DatasetDict, on every version of `datasets`.
 
-    `config` takes the fields of UmbrellaConfig and `cache_dir`. Raises FormatError for invalid data; a `task_id` twice
-    in a split and a split without rows are not seen when `streaming`.
+    `config` takes the fields of UmbrellaConfig and `cache_dir`. Raises FormatError for invalid data; when
+    `streaming`, a split without rows is not seen, and a `task_id` twice in a split only where a .jsonl file begins with
+    it.
     """
     with io.FileIO(__file__) as code:
         code_hash = hashlib.sha256(code.read()).hexdigest()

@@ -689,8 +689,8 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
         return super().as_streaming_dataset(*arguments, **options)
 
     def _check_first_records(self, split: str, files: list[str]) -> None:
-        """Raises FormatError where two .jsonl files begin with one task_id, or a .json file is named for it and has it.
-        A stream never sees all rows at once; a file that repeats others can be told by this much."""
+        """Raises FormatError where two .jsonl files begin with one task_id, or a .json file is named for it and has
+        it. A stream never sees all rows at once; a file that repeats others can be told by this much."""
         found = {os.path.basename(file): file for file in files if file.endswith(".json")}
         for file in files:
             task_id = _read_first_id(file) if file.endswith(".jsonl") else None
@@ -786,8 +786,8 @@ def load_umbrella(
     """The data folder as a Dataset (`split` given) or a DatasetDict, on every version of `datasets`.
 
     `config` takes the fields of UmbrellaConfig and `cache_dir`. Raises FormatError for invalid data; when
-    `streaming`, a split without rows is not seen, and a `task_id` twice in a split only where a .jsonl file begins with
-    it.
+    `streaming`, a split without rows is not seen, and a `task_id` twice in a split only where a .jsonl file begins
+    with it.
     """
     with io.FileIO(__file__) as code:
         code_hash = hashlib.sha256(code.read()).hexdigest()

@@ -399,7 +399,7 @@ def find_place(source: str) -> str:
 def describe_duplicates(split: str, duplicates: list[Duplicate], n_records: Counter[str]) -> list[tuple[str, Problem]]:
     """(source, problem) for each two places that share task_ids: said once, with the count and what to do.
 
-    `n_records` counts the records of each place (see `find_place`).
+    `n_records` counts all records of each place (see `find_place`); empty where that is not known.
     """
     of_places: dict[tuple[str, str], list[Duplicate]] = {}
     for duplicate in duplicates:
@@ -416,20 +416,20 @@ def describe_duplicates(split: str, duplicates: list[Duplicate], n_records: Coun
         what = "the same conversations" if n_equal == len(shared) else f"{n_equal} of them the same conversations"
         of = f"{len(shared)} of {again}" if again == first else f"{len(shared)} that are in {first} too"
         found = f'{of}, {what} (the first: "{task_id}" in {first_source} and in {source})'
-        remedy = _find_remedy(first, again, len(shared), n_equal, n_records)
+        remedy = _find_remedy(first, again, shared, n_records)
         described.append((again, Problem("duplicate", "task_id", f"each once in {split}", f"{found}. {remedy}")))
     return described
 
 
-def _find_remedy(first: str, again: str, n_shared: int, n_equal: int, n_records: Counter[str]) -> str:
-    if n_equal < n_shared:
+def _find_remedy(first: str, again: str, shared: list[Duplicate], n_records: Counter[str]) -> str:
+    if not all(duplicate.is_equal for duplicate in shared):
         return "Keep the right one of each two, or give one of them another task_id"
     if first == again:
         return f"Delete one {'line' if first.endswith('.jsonl') else 'file'} of each two"
-    whole = [place for place in (again, first) if n_records[place] == n_shared]
-    if whole:
-        other = first if whole[0] == again else again
-        return f"Keep {other} and move {whole[0]} out of the folder: all that it holds is in both"
+    if len(shared) == n_records[again]:
+        return f"Keep {first} and move {again} out of the folder: all that it holds is in both"
+    if len({duplicate.task_id for duplicate in shared}) == n_records[first]:
+        return f"Keep {again} and move {first} out of the folder: all that it holds is in both"
     return f"Delete what {again} has of {first}"
 
 
@@ -750,6 +750,8 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                     before = first.setdefault(row["task_id"], found)
                     if before is not found:
                         duplicates.append(Duplicate(row["task_id"], before[0], source, before[1] == found[1]))
+        if self.config.task_types is not None or self.config.modalities is not None:
+            n_records.clear()  # the tables lack what the filters left out
         if duplicates:
             described = describe_duplicates(split, duplicates, n_records)
             raise FormatError("\n".join(f"{source}: {problem}" for source, problem in described))

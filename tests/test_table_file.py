@@ -55,6 +55,7 @@ SMALL = [["participant_id", "sex"], ["sub-01", "M"], ["sub-02", "F"]]
         ("t.csv", "sep=;\r\n" + join(SMALL, ";", "\r\n"), "utf-8-sig", "divided by semicolon: as its first line says"),
         ("t.csv", "sep=,\n" + join(SMALL), "utf-8", None),
         ("t.csv", "participant_id,sex\nsub-01,M,\nsub-02,F,\n", "utf-8", "all 2 rows end in a comma that the header"),
+        ("t.csv", "participant_id,sex,\nsub-01,M\nsub-02,F\n", "utf-8", "the header ends in a comma that the rows have"),
         ("t.csv", '"participant_id","sex"\n"sub-01","M"\n"sub-02","F"\n', "utf-8", None),
         ("t.csv", " participant_id , sex\nsub-01 , M \nsub-02,F", "utf-8", None),
     ],

@@ -143,15 +143,10 @@ def _describe_line_breaks(path: Path, records: list[_Record]) -> list[str]:
 
 
 def _drop_trailing(path: Path, header: _Record, records: list[_Record], delimiter: str) -> list[str]:
-    """Drop the empty cells that every line ends in. A delimiter that only the header, or only the rows end in is said;
-    a single such row may be two that have run together."""
-    name = name_delimiter(delimiter)
+    """Drop the empty cells that every line ends in. A delimiter that all of several rows, but not the header, end in
+    is said. A header or a single row that alone ends in one stays: it may be two lines that have run together."""
     while header.cells and not header.cells[-1]:
-        n_columns = len(header.cells)
-        if all(len(record.cells) == n_columns - 1 for record in records):
-            header.cells.pop()
-            return [f"{path}: the header ends in a {name} that the rows have not"]
-        if any(len(record.cells) != n_columns or record.cells[-1] for record in records):
+        if any(len(record.cells) != len(header.cells) or record.cells[-1] for record in records):
             return []
         for record in (header, *records):
             record.cells.pop()
@@ -160,7 +155,7 @@ def _drop_trailing(path: Path, header: _Record, records: list[_Record], delimite
         return []
     for record in records:
         record.cells.pop()
-    return [f"{path}: all {len(records)} rows end in a {name} that the header has not"]
+    return [f"{path}: all {len(records)} rows end in a {name_delimiter(delimiter)} that the header has not"]
 
 
 def _check_header(path: Path, header: _Record, records: list[_Record], delimiter: str) -> None:

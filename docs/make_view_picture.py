@@ -30,9 +30,13 @@ def find_mni152() -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan", type=Path, nargs="?", help="a NIfTI file (default: nilearn's MNI152 brain)")
-    parser.add_argument("output", type=Path, nargs="?", default=Path(__file__).parent / "views.png")
+    parser.add_argument("output", type=Path, nargs="?", help="the picture (default, without a scan: docs/views.png)")
     arguments = parser.parse_args()
-    scan = arguments.scan or find_mni152()
+    if arguments.scan and not arguments.output:
+        parser.error(
+            "expected a picture to write beside the scan, as my_views.png, found none: docs/views.png is public"
+        )
+    scan, output = arguments.scan or find_mni152(), arguments.output or Path(__file__).parent / "views.png"
     images = [
         (view, number, image.transpose(1, 2, 0))  # channels last, in [0, 1]
         for view in VIEWS
@@ -46,8 +50,8 @@ def main() -> None:
         axis.imshow(image.clip(0, 1))  # weights sum to one only up to rounding
         axis.set_title(f"{view}, {number + 1}" if view.startswith("slices") else view, color="white", fontsize=10)
     figure.tight_layout(pad=0.5)
-    figure.savefig(arguments.output, dpi=90)
-    print(arguments.output)
+    figure.savefig(output, dpi=90)
+    print(output)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""preview.html: data as training will see them, before any training."""
+"""The preview: data as training will see them, before any training."""
 
 import random
 import re
@@ -33,7 +33,7 @@ def write_preview(
     seed: int,
     process: dict,
 ) -> list[tuple[str, str]]:
-    """Write preview.html of `n` rows drawn from a split; returns what is odd, (scan, sentence) each."""
+    """Write a page of `n` rows drawn from a split; returns what is odd, (scan, sentence) each."""
     draw, plain = random.Random(seed), rows.with_format(None)
     facts = _survey(plain, draw, most_scans)
     shown = sorted(draw.sample(range(len(plain)), min(n, len(plain))))

@@ -13,6 +13,7 @@ from umbrella.label_report import describe_counts, mark_tokens
 from umbrella.report import charts
 from umbrella.report.page import write_page
 from umbrella.report.pictures import draw_scan
+from umbrella.report.scan_roles import name_roles
 from umbrella.scan_survey import ScanFacts, find_oddities, survey_scan
 from umbrella.transform import ConversationTransform
 from umbrella.views import make_view
@@ -99,7 +100,8 @@ def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict
     return {
         "name": Path(facts.name).name,
         "facts": facts,
-        "views": {view: draw_scan(make_view(volume, view, VIEW_PIXELS, spacing_mm))[0] for view in VIEWS},
-        "as_trained": draw_scan(transform.load_images(row, number)),
+        "role": name_roles(row)[number],
+        "views": {view: draw_scan(make_view(volume, view, VIEW_PIXELS, spacing_mm), view)[0] for view in VIEWS},
+        "as_trained": draw_scan(transform.load_images(row, number), transform.view),
         "histogram": charts.draw_histogram(np.asarray(values), f"intensity, {facts.modality}"),
     }

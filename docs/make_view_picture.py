@@ -1,5 +1,8 @@
 """Draw each view of one scan into a picture, as the vision encoder sees it.
 
+Beside it stand the subject's sides: Left and Right, Posterior and Anterior. A triplanar view has none: its three planes
+are the three colours of one picture.
+
 python docs/make_view_picture.py                             # nilearn's MNI152 brain (pip install nilearn matplotlib)
 python docs/make_view_picture.py scan.nii.gz my_views.png    # your scan
 """
@@ -14,6 +17,7 @@ matplotlib.use("Agg")  # no screen needed
 import matplotlib.pyplot as plt
 
 from umbrella.transform import load_view
+from umbrella.views import PLANE_SIDES, parse_view
 
 VIEWS = ["axial", "coronal", "sagittal", "triplanar", "montage:3", "slices:2"]
 IMAGE_SIZE = 160
@@ -25,6 +29,12 @@ def find_mni152() -> Path:
     if nilearn is None:
         raise SystemExit("expected nilearn for its MNI152 brain, found none: pip install nilearn, or name a scan")
     return Path(nilearn.submodule_search_locations[0]) / MNI152
+
+
+def write_sides(axis, left: str, right: str) -> None:
+    """Beside the picture, not on what the model sees."""
+    axis.text(-0.03, 0.5, left, transform=axis.transAxes, ha="right", va="center", color="white", fontsize=9)
+    axis.text(1.03, 0.5, right, transform=axis.transAxes, ha="left", va="center", color="white", fontsize=9)
 
 
 def main() -> None:
@@ -49,6 +59,8 @@ def main() -> None:
     for axis, (view, number, image) in zip(axes.flat, images, strict=False):
         axis.imshow(image.clip(0, 1))  # weights sum to one only up to rounding
         axis.set_title(f"{view}, {number + 1}" if view.startswith("slices") else view, color="white", fontsize=10)
+        if view != "triplanar":
+            write_sides(axis, *PLANE_SIDES.get(parse_view(view)[0], PLANE_SIDES["axial"]))
     figure.tight_layout(pad=0.5)
     figure.savefig(output, dpi=90)
     print(output)

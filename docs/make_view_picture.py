@@ -1,7 +1,7 @@
 """Draw each view of one scan into a picture, as the vision encoder sees it.
 
-Beside it stand the subject's sides: Left and Right, Posterior and Anterior. A triplanar view has none: its three planes
-are the three colours of one picture.
+Beside it stand the subject's sides: Left and Right, Posterior and Anterior. A triplanar view has none: its three
+planes are the three colours of one picture.
 
 python docs/make_view_picture.py                             # nilearn's MNI152 brain (pip install nilearn matplotlib)
 python docs/make_view_picture.py scan.nii.gz my_views.png    # your scan

@@ -12,6 +12,7 @@ from PIL import Image
 
 from umbrella.report.pictures import draw_scan
 from umbrella.report.scan_roles import name_roles
+from umbrella.scan_survey import states_orientation
 from umbrella.transform import load_view
 
 # Every order in which an array may be stored: an axis each for left-right, back-front and bottom-top, either way.
@@ -55,7 +56,7 @@ def test_the_letters_are_the_subjects_sides_for_every_storage_order_and_view(tmp
         sides = write_lopsided_head(path, codes)
         seen.add(sides)
         for view in VIEWS:
-            for picture in draw_scan(load_view(path, "sMRI", view, 64), view):
+            for picture in draw_scan(load_view(path, "sMRI", view, 64), view, states_orientation(path)):
                 slices_across = 2 if view == "montage:2" else 1
                 columns = read_pixels(picture).sum(axis=0).reshape(slices_across, -1).sum(axis=0)
                 left, right = columns[: len(columns) // 2].sum(), columns[len(columns) // 2 :].sum()
@@ -64,6 +65,16 @@ def test_the_letters_are_the_subjects_sides_for_every_storage_order_and_view(tmp
                 if {picture.left, picture.right} == {"A", "P"}:
                     assert view == "sagittal" or picture.name == "sagittal"
     assert len(seen) == 4  # both sides and both ends were bright once
+
+
+def test_sides_that_no_header_states_are_not_claimed(tmp_path):
+    image = nib.Nifti1Image(np.random.default_rng(0).random((8, 9, 10), np.float32), None)
+    assert (image.header["sform_code"], image.header["qform_code"]) == (0, 0)
+    nib.save(image, tmp_path / "scan.nii")
+    with pytest.warns(UserWarning, match="neither sform nor qform is set"):
+        views = load_view(tmp_path / "scan.nii", "sMRI", "triplanar", 16)
+    pictures = draw_scan(views, "triplanar", states_orientation(tmp_path / "scan.nii"))
+    assert [(picture.left, picture.right) for picture in pictures] == [("?", "?")] * 3
 
 
 @pytest.mark.parametrize(
@@ -78,7 +89,7 @@ def test_the_letters_are_the_subjects_sides_for_every_storage_order_and_view(tmp
 def test_the_pixels_are_those_of_the_view_and_each_picture_says_which_it_is(view, names, tmp_path):
     write_lopsided_head(tmp_path / "scan.nii", "LIA")
     views = load_view(tmp_path / "scan.nii", "sMRI", view, 32)
-    pictures = draw_scan(views, view)
+    pictures = draw_scan(views, view, sides_known=True)
     assert [picture.name for picture in pictures] == names
     shown = views[0] if view == "triplanar" else views[:, 0]
     for picture, image in zip(pictures, shown, strict=True):
@@ -87,7 +98,7 @@ def test_the_pixels_are_those_of_the_view_and_each_picture_says_which_it_is(view
 
 
 def test_of_many_slices_nine_are_drawn_and_say_which_they_are():
-    pictures = draw_scan(np.random.default_rng(0).random((17, 3, 8, 8)), "slices:17")
+    pictures = draw_scan(np.random.default_rng(0).random((17, 3, 8, 8)), "slices:17", True)
     assert [picture.name for picture in pictures] == [f"{i} of 17" for i in range(1, 18, 2)]
 
 

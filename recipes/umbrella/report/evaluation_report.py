@@ -16,6 +16,7 @@ from umbrella.report import charts
 from umbrella.report.page import number, write_page
 from umbrella.report.pictures import draw_scan
 from umbrella.report.scan_roles import name_roles
+from umbrella.scan_survey import states_orientation
 from umbrella.transform import ConversationTransform
 
 MOST_EXAMPLES = 10
@@ -264,7 +265,9 @@ def show_turns(row: dict, transform: ConversationTransform, turns: list[dict]) -
         parts = []
         for item in turn["content"]:
             if item["type"] == "image":
-                pictures = draw_scan(transform.load_images(row, scan), transform.view)
+                file = row["images"][scan]
+                sides_known = states_orientation(file.get("bytes") or file["path"])
+                pictures = draw_scan(transform.load_images(row, scan), transform.view, sides_known)
                 alt = f"Scan {scan + 1} of {row['task_id']}, {item['modality']}"
                 parts.append({"pictures": pictures, "alt": alt, "role": roles[scan]})
                 scan += 1

@@ -15,7 +15,8 @@ MOST_PICTURES = 9  # of one scan
 
 class Picture(NamedTuple):
     """A picture as a data address, what it is called among the pictures of its scan ("" where it is the only one), and
-    the letters that stand beside it: L and R for the subject's left and right, P and A for back and front."""
+    the letters that stand beside it: L and R for the subject's left and right, P and A for back and front, "?" where
+    they are not known."""
 
     address: str
     name: str
@@ -29,8 +30,10 @@ def to_data_uri(content: bytes | str, mime: str) -> str:
     return f"data:{mime};base64,{base64.b64encode(raw).decode()}"
 
 
-def draw_scan(views: np.ndarray, view: str) -> list[Picture]:
+def draw_scan(views: np.ndarray, view: str, sides_known: bool) -> list[Picture]:
     """The pictures of one scan, (n_images, 3, H, W), each from its darkest to its brightest value.
+
+    sides_known  whether the scan's header states its orientation, see `umbrella.scan_survey.states_orientation`
 
     The pixels are those that the model sees: no letter is drawn into them. The three planes that a triplanar view has
     for its channels are three pictures; of many images at most nine are drawn, evenly spaced.
@@ -43,7 +46,10 @@ def draw_scan(views: np.ndarray, view: str) -> list[Picture]:
         kept = np.linspace(0, len(views) - 1, min(len(views), MOST_PICTURES)).astype(int)
         drawn = [(f"{i + 1} of {len(views)}" if len(views) > 1 else "", plane, views[i, 0]) for i in kept]
     side = MOST_PIXELS if len(drawn) == 1 else MOST_PIXELS // 2
-    return [Picture(_draw_image(image, side), name, *PLANE_SIDES[plane]) for name, plane, image in drawn]
+    return [
+        Picture(_draw_image(image, side), name, *(PLANE_SIDES[plane] if sides_known else "??"))
+        for name, plane, image in drawn
+    ]
 
 
 def _draw_image(image: np.ndarray, side: int) -> str:

@@ -96,12 +96,15 @@ def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict
     source = scan.get("bytes") or scan["path"]
     facts, intensities = survey_scan(source, scan["modality"])
     volume, spacing_mm = load_volume(source, scan["modality"], normalize=True, standardize=False)
+    sides_known = facts.orientation != "not stated"
     values = intensities.ravel()[:: max(1, intensities.size // MOST_VALUES)]
     return {
         "name": Path(facts.name).name,
         "facts": facts,
         "role": name_roles(row)[number],
-        "views": {view: draw_scan(make_view(volume, view, VIEW_PIXELS, spacing_mm), view)[0] for view in VIEWS},
-        "as_trained": draw_scan(transform.load_images(row, number), transform.view),
+        "views": {
+            view: draw_scan(make_view(volume, view, VIEW_PIXELS, spacing_mm), view, sides_known)[0] for view in VIEWS
+        },
+        "as_trained": draw_scan(transform.load_images(row, number), transform.view, sides_known),
         "histogram": charts.draw_histogram(np.asarray(values), f"intensity, {facts.modality}"),
     }

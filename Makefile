@@ -9,8 +9,8 @@ DATA := sample_data/sex_comparison_conversations
 RUN := runs/quickstart
 PYTEST := --numprocesses 2 --dist worksteal
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
-SMALL := without GPU libraries, about 2 GB
-LARGE := 6.6 GB on Linux, 4.3 GB of them GPU libraries; without an NVIDIA GPU: make quickstart CPU=1
+SMALL := without GPU libraries, less than 2.5 GB
+LARGE := 6.7 GB on Linux, 4.3 GB of them GPU libraries; without an NVIDIA GPU: make quickstart CPU=1
 HAS_GPU_LIBRARIES := error: CPU=1: expected PyTorch without GPU libraries in $(VENV), found them. Remove it, or choose \
 	another: make quickstart CPU=1 VENV=.venv-cpu
 READY := $(VENV)/.quickstart$(if $(CPU),-cpu)

@@ -51,7 +51,7 @@ def test_every_installation_keeps_to_the_pins_and_shows_what_it_does():
         "quickstart 3 of 4:",
         "quickstart 4 of 4:",
     ]
-    assert "6.6 GB" in said[0] and "make quickstart CPU=1" in said[0]
+    assert "6.7 GB" in said[0] and "make quickstart CPU=1" in said[0]
 
 
 def test_the_pins_of_torch_are_those_of_its_builds_without_gpu_libraries_too():

@@ -18,7 +18,7 @@ _NUMBER_TYPE = (
     "Evaluations are made while a model trains, in its own number type: --bf16 true or --fp16 true is for both"
 )
 
-# Why a flag does nothing here, and what does it instead. Each is refused unless it has transformers' default.
+# Why a flag does nothing here, and what does it instead. Each is refused unless it has its default.
 REPLACED = {
     "enable_jit_checkpoint": "Told to end (SIGTERM), a run always saves a checkpoint first, and ends with code 75",
     "do_predict": "train.py answers no split: python recipes/eval.py --model_name_or_path MODEL --split test does",
@@ -30,7 +30,7 @@ REPLACED = {
     "eval_use_gather_object": _LOSSES_ALONE,
     "fp16_full_eval": _NUMBER_TYPE,
     "bf16_full_eval": _NUMBER_TYPE,
-    "hub_revision": "A push goes to the repository's main branch; push_to_hub.py model, too",
+    "hub_revision": "A push goes to the repository's main branch, as that of push_to_hub.py model does",
     "parallelism_config": "Rows are dealt out, and the loss is taken, here, for data parallelism alone; "
     "--deepspeed ds_configs/zero3.json spreads a large model over the GPUs",
 }

@@ -61,7 +61,7 @@ class CheckpointTrainer(GuardedPush):
             torch.save(self.args, Path(folder) / "training_args.bin")
             self._save_records(folder)
         if self.args.push_to_hub and not _internal_call:
-            self.push_to_hub(commit_message="Model save", revision=self.args.hub_revision)
+            self.push_to_hub(commit_message="Model save")
 
     def _save(self, output_dir=None, state_dict=None):
         super()._save(output_dir, state_dict)

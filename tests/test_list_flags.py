@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from umbrella.list_flags import split_list
 
 WORDS = st.text(st.characters(exclude_characters=",", exclude_categories=("Z", "C")), min_size=1)

@@ -67,6 +67,12 @@ def read_bids(bids_dir: Path, derivatives: str | None, table: Path | None, exclu
     return visits
 
 
+def find_sidecars(bids_dir: Path, table: Path | None) -> list[Path]:
+    """The JSON files that describe the columns of `table` (default: participants.tsv) and of the sessions.tsv."""
+    of_table = (table or bids_dir / "participants.tsv").with_suffix(".json")
+    return [of_table, bids_dir / "sessions.json", *sorted(bids_dir.glob("sub-*/sub-*_sessions.json"))]
+
+
 def find_scan_root(bids_dir: Path, derivatives: str | None) -> Path:
     """The folder with the sub-* folders of the scans: the tree itself, or a derivative of it (a name or a path)."""
     if derivatives is None:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cohort import Exclusions, Visit, is_missing, to_key
-from cohort_target import Case, Target
-from conversation_templates import Template
+from cohort import CohortError, Exclusions, Visit, is_missing, to_key
+from cohort_cases import Case
+from cohort_findings import advise
+from cohort_target import Target
+from conversation_templates import FALLBACK, Template
 from conversation_writer import Scan, make_conversation
 
 # The kinds of reference that one value of --reference asks for.
@@ -38,6 +40,7 @@ class Style:
     unit: str = ""  # of the answer
     metadata_columns: tuple[str, ...] = ()
     seed: int = 0
+    given: frozenset[str] = frozenset()  # flags of the user: advice names others
 
 
 class Reference(NamedTuple):
@@ -127,6 +130,7 @@ def _make_record(
     section = "single" if reference is None else "comparison"
     wordings = style.template.single if reference is None else style.template.comparison
     fields = _make_fields(case, reference, style)
+    _check_no_hole(section, fields, case, style)
     texts = {turn: rng.choice(choices).format_map(fields) for turn, choices in wordings.items()}
     turns = [[*_to_scans(case.visit, to_path), texts["question"]], [texts["answer"]]]
     if reference is not None:
@@ -134,12 +138,38 @@ def _make_record(
     return make_conversation(task_id, TASK_TYPES[section], turns, _make_metadata(case, reference, kind, style))
 
 
+# What to do where a wording has a field that has no value.
+_REMEDIES = {
+    "unit": [("--unit", "--unit UNIT says it")],
+    "labels": [("--target_type", "--target_type categorical makes labels of the values")],
+    "session": [("--session_column", "--session_column COLUMN names the sessions")],
+    "reference_session": [("--session_column", "--session_column COLUMN names the sessions")],
+}
+
+
+def _check_no_hole(section: str, fields: dict[str, str], case: Case, style: Style) -> None:
+    """Raises CohortError where any wording of the section, drawn or not, would say a field that is empty."""
+    for name, (turn, wording) in style.template.find_fields(section).items():
+        if fields[name]:
+            continue
+        remedies = list(_REMEDIES.get(name, []))
+        if style.template.name != FALLBACK:
+            remedies.append(("--template", f"--template {FALLBACK} has wordings for any column"))
+        if turn in ("question", "answer"):
+            remedies.append((f"--{turn}", f"--{turn} TEXT words it otherwise"))
+        remedy = advise(style.given, remedies) or "word it without the field"
+        raise CohortError(
+            f"--template {style.template.name}: {section}.{turn}: {wording!r}: expected a value for {{{name}}}, found "
+            f"none for {case.visit.participant_id}. Remedy: {remedy}"
+        )
+
+
 def _make_fields(case: Case, reference: Reference | None, style: Style) -> dict[str, str]:
     fields = {
         "value": case.label,
         "value_with_unit": f"{case.label} {style.unit}".rstrip(),
         "unit": style.unit,
-        "target": style.target.column.replace("_", " "),
+        "target": " ".join(style.target.column.replace("_", " ").split()),
         "labels": " or ".join(filter(None, (", ".join(style.labels[:-1]), *style.labels[-1:]))),
         "session": case.visit.session,
     }
@@ -164,7 +194,7 @@ def _make_metadata(case: Case, reference: Reference | None, kind: str, style: St
         "target_type": "categorical" if style.labels else "numeric",
         **case.extra,
     }
-    if style.unit:
+    if style.unit and not style.labels:
         metadata["unit"] = style.unit
     if visit.session:
         metadata["subject_session"] = visit.session

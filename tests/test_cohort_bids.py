@@ -193,5 +193,5 @@ def test_a_column_known_at_the_later_session_alone_is_asked_about_with_the_earli
     _, exclusions = run(tree, "--target", "sex", "--reference", "earlier", "--question", "Was {reference_value}, now?")
     assert exclusions == []
     flags = ("--target", "outcome", "--reference", "earlier", "--question", "It was {reference_value}, and now?")
-    with pytest.raises(CohortError, match=r"found none\. Choose another column\. Left out: 20 no label"):
+    with pytest.raises(CohortError, match=r"found none\. Remedy: .*another column\. Left out: 20 no label"):
         run(tree, *flags)

@@ -167,7 +167,7 @@ def _check_no_hole(section: str, fields: dict[str, str], case: Case, style: Styl
 def _make_fields(case: Case, reference: Reference | None, style: Style) -> dict[str, str]:
     fields = {
         "value": case.label,
-        "value_with_unit": f"{case.label} {style.unit}".rstrip(),
+        "value_with_unit": _with_unit(case.label, style.unit),
         "unit": style.unit,
         "target": " ".join(style.target.column.replace("_", " ").split()),
         "labels": " or ".join(filter(None, (", ".join(style.labels[:-1]), *style.labels[-1:]))),
@@ -176,10 +176,15 @@ def _make_fields(case: Case, reference: Reference | None, style: Style) -> dict[
     if reference is not None:
         fields |= {
             "reference_value": reference.label,
-            "reference_value_with_unit": f"{reference.label} {style.target.unit}".rstrip(),
+            "reference_value_with_unit": _with_unit(reference.label, style.target.unit),
             "reference_session": reference.visit.session,
         }
     return fields
+
+
+def _with_unit(value: str, unit: str) -> str:
+    """ "34 years"; a value without a unit alone, and nothing where there is no value."""
+    return f"{value} {unit}".rstrip() if value else ""
 
 
 def _make_metadata(case: Case, reference: Reference | None, kind: str, style: Style) -> dict:

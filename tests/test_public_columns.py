@@ -1,4 +1,4 @@
-"""Columns as tables of public BIDS datasets have them, each with the kind, the labels and the unit that it must get."""
+"""Columns as tables of public BIDS datasets have them, each with the kind, labels and unit that it must get."""
 
 import json
 from collections import Counter

@@ -8,6 +8,7 @@ import cohort_target
 import column_kind
 from cohort import MODALITIES
 from cohort_conversations import REFERENCES
+from table_delimiter import DELIMITERS
 
 CONVERSATIONS_PER_SHARD = 10_000
 
@@ -47,6 +48,8 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         metavar="[MODALITY=]PATH",
         help="where a row's scan is, with {column} fields; counts from the table's folder or --image_root",
     )
+    group.add_argument("--delimiter", choices=tuple(DELIMITERS), help="of the table (told from its name and lines)")
+    group.add_argument("--encoding", metavar="NAME", help="of the table, as cp1252 (UTF-8, or as its first bytes say)")
     group.add_argument("--id_column", default="participant_id", metavar="COLUMN", help="(participant_id)")
     group.add_argument("--session_column", default="session_id", metavar="COLUMN", help="(session_id)")
     group.add_argument(

@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,11 @@ from cohort_splits import SplitPlan
 from cohort_target import TargetOptions
 from conversation_templates import FALLBACK, Template, check_wordings, find_template, load_template, to_section
 from split_subjects import parse_fractions
+from table_delimiter import DELIMITERS
+from table_file import TableOptions
+from table_text import is_encoding
 
+from umbrella.evaluation.text_folding import fold
 from umbrella.list_flags import split_list
 
 
@@ -25,8 +30,7 @@ class Options:
     bids_dir: Path | None
     participants: Path | None
     image_templates: dict[str, str]  # modality → template; empty with bids_dir
-    id_column: str
-    session_column: str
+    table: TableOptions  # of participants, or of the BIDS tree's participants.tsv
     derivatives: str | None
     selection: Selection
     target: TargetOptions
@@ -88,8 +92,7 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
         bids_dir=flags.bids_dir and flags.bids_dir.expanduser().resolve(),
         participants=flags.participants and flags.participants.expanduser().absolute(),
         image_templates=_to_image_templates(flags.image_template),
-        id_column=flags.id_column,
-        session_column=flags.session_column,
+        table=_to_table_options(flags),
         derivatives=flags.derivatives,
         selection=_to_selection(flags),
         target=target,
@@ -175,6 +178,13 @@ def _to_selection(flags: argparse.Namespace) -> Selection:
     )
 
 
+def _to_table_options(flags: argparse.Namespace) -> TableOptions:
+    if flags.encoding is not None and not is_encoding(flags.encoding):
+        raise CohortError(f"--encoding: expected an encoding of text, as cp1252 or latin-1, found {flags.encoding}")
+    delimiter = flags.delimiter and DELIMITERS[flags.delimiter]
+    return TableOptions(delimiter, flags.encoding, flags.id_column, flags.session_column)
+
+
 def _to_image_templates(texts: list[str]) -> dict[str, str]:
     templates = {}
     for text in texts:
@@ -194,7 +204,12 @@ def _to_pairs(texts: list[str], option: str) -> list[tuple[str, str]]:
     """The NAME=VALUE of a list; a name or value may hold spaces, as in `1=mild cognitive impairment`."""
     if len(texts) == 1 and "," not in texts[0]:
         texts = re.split(r"\s+(?=[^\s=]+=)", texts[0].strip())
-    return [_to_pair(text, option) for text in split_list([*texts, ""])]
+    pairs = [_to_pair(text, option) for text in split_list([*texts, ""])]
+    names = Counter(fold(name) for name, _ in pairs)
+    for name, _ in pairs:
+        if names[fold(name)] > 1:
+            raise CohortError(f"{option}: expected each NAME=VALUE once, found {name!r} twice")
+    return pairs
 
 
 def _to_pair(text: str, option: str) -> tuple[str, str]:

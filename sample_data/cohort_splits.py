@@ -49,7 +49,7 @@ def assign_splits(
     group_of = find_groups(cases, plan.group_by)
     inside, external = _hold_out(cases, plan.holdout, group_of, exclusions)
     if plan.split_file:
-        split_of = _read_splits(inside, plan, group_of)
+        split_of = _read_splits(inside, plan, group_of, exclusions)
     else:
         first: dict[str, Case] = {}
         for case in inside:
@@ -149,8 +149,11 @@ def to_bins(cells: list[str]) -> list[str]:
     return [str(int(np.searchsorted(borders, numbers[cell]))) if cell in numbers else "" for cell in cells]
 
 
-def _read_splits(cases: list[Case], plan: SplitPlan, group_of: dict[str, str]) -> dict[str, str]:
-    by_key = read_split_file(plan.split_file)
+def _read_splits(
+    cases: list[Case], plan: SplitPlan, group_of: dict[str, str], exclusions: Exclusions
+) -> dict[str, str]:
+    by_key, notes = read_split_file(plan.split_file)
+    exclusions.notes += notes
     names = dict.fromkeys(case.visit.participant_id for case in cases)
     split_of = {name: by_key[to_key(name)] for name in names if to_key(name) in by_key}
     if not split_of:

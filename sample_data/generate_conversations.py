@@ -26,12 +26,13 @@ from cohort_folder import write_cohort
 from cohort_options import Options, parse_options
 from cohort_order import make_session_order
 from cohort_splits import EXTERNAL, assign_splits, find_groups
-from cohort_table import find_scans, read_table, to_visits
+from cohort_table import find_scans, to_visits
 from cohort_target import Target, understand_target
 from column_description import describe_column
 from column_labels import unify_column
 from conversation_templates import Template, to_section
 from split_notes import describe_large_groups, describe_splits
+from table_file import read_table
 
 
 def generate(options: Options) -> str:
@@ -58,10 +59,8 @@ def generate(options: Options) -> str:
         visits = drop_bad_scans(visits, exclusions)
     cases = _make_cases(visits, target, template, options, exclusions)
     splits = assign_splits(cases, options.plan, exclusions, target.column, has_labels, options.given)
-    notes = [
-        f"inferred  {finding.to_line(options.given)}"
-        for finding in (*target.findings, *filter(None, unified), _say_how_divided(target, options))
-    ]
+    findings = [*target.findings, *filter(None, unified), _say_how_divided(target, options)]
+    notes = exclusions.notes + [f"inferred  {finding.to_line(options.given)}" for finding in findings]
     notes.append(f"labels are {'balanced' if options.balance else 'as they come'} in train, as they come elsewhere")
     fractions = None if options.plan.split_file else options.plan.fractions
     notes += describe_splits(splits, has_labels, fractions, options.given)
@@ -99,9 +98,10 @@ def generate(options: Options) -> str:
 def read_visits(options: Options, exclusions: Exclusions) -> list[Visit]:
     """A visit for every row of the cohort's table, with or without a scan."""
     if options.bids_dir is not None:
-        return read_bids(options.bids_dir, options.derivatives, options.participants, exclusions)
-    rows, source = read_table(options.participants), str(options.participants)
-    return to_visits(rows, source, options.id_column, options.session_column, exclusions)
+        return read_bids(options.bids_dir, options.derivatives, options.participants, options.table, exclusions)
+    table = read_table(options.participants, options.table)
+    exclusions.notes += table.notes
+    return to_visits(table, options.table.id_column, options.table.session_column, exclusions)
 
 
 def _find_scans(visits: list[Visit], options: Options, exclusions: Exclusions) -> list[Visit]:
@@ -114,7 +114,7 @@ def _find_scans(visits: list[Visit], options: Options, exclusions: Exclusions) -
         if sessions and visit.session not in sessions:
             exclusions.add_visit(visit, "session not chosen", f"--sessions {' '.join(sessions)}")
     root = options.image_root or options.participants.parent
-    return find_scans(chosen, options.image_templates, str(root), options.id_column, exclusions)
+    return find_scans(chosen, options.image_templates, str(root), options.table.id_column, exclusions)
 
 
 def _read_target(visits: list[Visit], options: Options) -> tuple[Target, Template]:

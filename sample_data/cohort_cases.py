@@ -113,12 +113,12 @@ def _check_answers(cases: list[Case], target: Target, exclusions: Exclusions, gi
     known = (
         f". The labels known are {', '.join(target.named)}" if target.kind == "categorical" and target.named else ""
     )
-    remedies = [("--target", "--target COLUMN for another column")]
+    remedies = [("", "another column")]
     if target.kind == "numeric":
         remedies.insert(0, ("--target_type", "--target_type categorical where the values are labels"))
     elif target.named:
         remedies.insert(0, ("--labels", "--labels VALUE=LABEL names others"))
-    advice = advise(given - {"--target"}, remedies)  # it has to be given, and another column is a remedy
+    advice = advise(given, remedies)
     reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(4))
     example = next((row.detail for row in exclusions.rows if row.reason in ("unknown label", "not a number")), "")
     raise CohortError(

@@ -129,7 +129,9 @@ def understand_target(
             column, "numeric", unit, options.decimals, numbers=numbers, missing=missing, findings=tuple(findings)
         )
     codes = numbers if all(cell in numbers for cell in cells) else {}
-    labels, found = name_labels(column, cells, codes, options.labels, description.levels, template.labels)
+    labels, found = name_labels(
+        column, cells, codes, options.labels, description.levels, description.source, template.labels
+    )
     named = options.labels or template.labels
     unit = options.unit if options.unit is not None else template.unit
     return Target(

@@ -58,6 +58,7 @@ def name_labels(
     numbers: dict[str, float],
     named: dict[str, str],
     levels: dict[str, str],
+    source: str,
     usual: dict[str, str],
 ) -> tuple[dict[str, str], list[Finding]]:
     """(cell → label, what was inferred). A cell that is not in it has a value that nothing names.
@@ -65,7 +66,7 @@ def name_labels(
     cells    all that are not missing, as often as they come
     numbers  of cells, empty unless the column's values are codes
     named    the user's: value → label; where there are any, others are not taken
-    levels   the sidecar's: folded value → label
+    levels   the sidecar's: folded value → label; `source` is its name
     usual    the template's: folded value or level → label; values that neither it nor a level names are not taken
     """
     findings = []
@@ -76,10 +77,10 @@ def name_labels(
         by_key = _key_names(levels)
         level_of = {cell: by_key.get(to_value_key(cell, numbers)) for cell in cells}
         texts = {cell: _name(cell, level_of[cell], numbers, usual) for cell in cells}
-        used = {to_value_key(cell, numbers): texts[cell] for cell in cells if level_of[cell] is not None}
+        used = {cell: texts[cell] for cell in cells if level_of[cell] is not None}
         if used:
-            phrase = ", ".join(f"{value} = {label}" for value, label in sorted(used.items()))
-            findings.append(Finding(column, f"the sidecar's Levels say {phrase}", _NAME_THEM))
+            phrase = ", ".join(f"{cell} = {label}" for cell, label in sorted(used.items()))
+            findings.append(Finding(column, f"Levels in {source} say {phrase}", _NAME_THEM))
     known = [texts[cell] for cell in cells if texts[cell] is not None]
     kept, phrases = merge_spellings(known)
     if phrases:

@@ -126,7 +126,9 @@ def _read_target(visits: list[Visit], options: Options) -> tuple[Target, Templat
     description = describe_column(sidecars, options.target.column)
     target = understand_target(visits, options.target, options.template, description)
     if options.fallback is not None and not options.template.fits(target.kind, to_section(options.reference)):
-        return replace(target, unit=options.target.unit or target.unit), options.fallback
+        # The unit of a template that is not taken is not said either.
+        unit = target.unit if target.kind == "numeric" else options.target.unit or ""
+        return replace(target, unit=unit), options.fallback
     return target, options.template
 
 

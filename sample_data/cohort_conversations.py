@@ -10,7 +10,7 @@ from cohort import CohortError, Exclusions, Visit, is_missing, to_key
 from cohort_cases import Case
 from cohort_findings import advise
 from cohort_target import Target
-from conversation_templates import FALLBACK, Template
+from conversation_templates import FALLBACK, Template, to_section
 from conversation_writer import Scan, make_conversation
 
 # The kinds of reference that one value of --reference asks for.
@@ -58,9 +58,13 @@ def make_records(
     A case for which the split has too few references is counted as `no reference`; it gets those there are.
     """
     rng = random.Random(f"{style.seed} {split}")
+    said = style.template.find_fields(to_section(style.reference))
     cases = sorted(cases, key=lambda case: (to_key(case.visit.participant_id), case.visit.session))
     for number, (case, reference, kind) in enumerate(_pair(split, cases, style, rng, exclusions)):
-        yield _make_record(f"{style.template.task}_{split}_{number:06d}", case, reference, kind, style, rng, to_path)
+        fields = _make_fields(case, reference, style)
+        _check_no_hole(said, fields, case, style)
+        task_id = f"{style.template.task}_{split}_{number:06d}"
+        yield _make_record(task_id, case, reference, kind, style, fields, rng, to_path)
 
 
 def _pair(
@@ -124,13 +128,12 @@ def _make_record(
     reference: Reference | None,
     kind: str,
     style: Style,
+    fields: dict[str, str],
     rng: random.Random,
     to_path: Callable[[str], str],
 ) -> dict:
-    section = "single" if reference is None else "comparison"
-    wordings = style.template.single if reference is None else style.template.comparison
-    fields = _make_fields(case, reference, style)
-    _check_no_hole(section, fields, case, style)
+    section = to_section(style.reference)
+    wordings = getattr(style.template, section)
     texts = {turn: rng.choice(choices).format_map(fields) for turn, choices in wordings.items()}
     turns = [[*_to_scans(case.visit, to_path), texts["question"]], [texts["answer"]]]
     if reference is not None:
@@ -147,9 +150,12 @@ _REMEDIES = {
 }
 
 
-def _check_no_hole(section: str, fields: dict[str, str], case: Case, style: Style) -> None:
-    """Raises CohortError where any wording of the section, drawn or not, would say a field that is empty."""
-    for name, (turn, wording) in style.template.find_fields(section).items():
+def _check_no_hole(said: dict[str, tuple[str, str]], fields: dict[str, str], case: Case, style: Style) -> None:
+    """Raises CohortError where any wording, drawn or not, would say a field that is empty.
+
+    said  field → (turn, wording)
+    """
+    for name, (turn, wording) in said.items():
         if fields[name]:
             continue
         remedies = list(_REMEDIES.get(name, []))
@@ -158,9 +164,10 @@ def _check_no_hole(section: str, fields: dict[str, str], case: Case, style: Styl
         if turn in ("question", "answer"):
             remedies.append((f"--{turn}", f"--{turn} TEXT words it otherwise"))
         remedy = advise(style.given, remedies) or "word it without the field"
+        place = f"{to_section(style.reference)}.{turn}: {wording!r}"
         raise CohortError(
-            f"--template {style.template.name}: {section}.{turn}: {wording!r}: expected a value for {{{name}}}, found "
-            f"none for {case.visit.participant_id}. Remedy: {remedy}"
+            f"--template {style.template.name}: {place}: expected a value for {{{name}}}, found none for "
+            f" {case.visit.participant_id}. Remedy: {remedy}"
         )
 
 

@@ -78,6 +78,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         help="as 1=male 2=female; others go (participants.json's Levels)",
     )
     group.add_argument("--unit", help="of numbers, as years (participants.json's Units, or the template's)")
+    group.add_argument("--decimal_sign", choices=(".", ","), help="of the target's numbers (told from all of them)")
     group.add_argument("--decimals", type=int, metavar="N", help="round numbers to as many")
     group.add_argument(
         "--missing",

@@ -126,7 +126,16 @@ def _to_target(flags: argparse.Namespace, change: str | None) -> TargetOptions:
     missing = None if flags.missing is None else tuple(split_list(flags.missing))
     missing = () if missing == ("none",) else missing
     unit = None if flags.unit is None else flags.unit.strip()
-    return TargetOptions(flags.target, flags.target_type, labels, unit, flags.decimals, missing, change is not None)
+    return TargetOptions(
+        column=flags.target,
+        kind=flags.target_type,
+        labels=labels,
+        unit=unit,
+        decimals=flags.decimals,
+        missing=missing,
+        is_change=change is not None,
+        decimal_sign=flags.decimal_sign,
+    )
 
 
 def _choose_template(flags: argparse.Namespace) -> tuple[Template, str, str | None]:

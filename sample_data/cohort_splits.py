@@ -72,13 +72,16 @@ def find_groups(cases: list[Case], column: str | None) -> dict[str, str]:
     """Participant → group; without a value a participant is a group of one. Raises CohortError for one in two."""
     group_of: dict[str, str] = {}
     spelling: dict[str, str] = {}
+    name_of: dict[str, str] = {}
     for case in cases:
         name = case.visit.participant_id
         value = case.visit.values.get(column) if column else None
         if is_missing(value):
             continue
         # The first spelling names the group: "F1" and "f1" are one family.
-        value = spelling.setdefault(fold(value), value)
+        if value not in name_of:
+            name_of[value] = spelling.setdefault(fold(value), value)
+        value = name_of[value]
         if group_of.setdefault(name, f"group {value}") != f"group {value}":
             raise CohortError(
                 f"{name}: --group_by {column}: expected one value a participant, found {group_of[name][6:]!r} and "
@@ -96,9 +99,11 @@ def _hold_out(
     if holdout is None:
         return cases, []
     column, value = holdout
-    external = [case for case in cases if fold(case.visit.values.get(column, "")) == fold(value)]
+    cells = {case.visit.values.get(column, "") for case in cases}
+    held_out = {cell for cell in cells if fold(cell) == fold(value)}
+    external = [case for case in cases if case.visit.values.get(column, "") in held_out]
     if not external:
-        values = sorted({case.visit.values.get(column, "") for case in cases})
+        values = sorted(cells)
         raise CohortError(
             f"--holdout {column}={value}: expected a value of {column}, found only {', '.join(values[:10])}"
         )
@@ -106,7 +111,7 @@ def _hold_out(
     groups = {group_of[subject] for subject in subjects}
     inside = []
     for case in cases:
-        if fold(case.visit.values.get(column, "")) == fold(value):
+        if case.visit.values.get(column, "") in held_out:
             continue
         if case.visit.participant_id in subjects:
             exclusions.add_visit(case.visit, "held out elsewhere", f"another visit has {column} {value}")
@@ -136,7 +141,10 @@ def to_strata(cells: list[str]) -> list[str]:
     """The stratum of each cell: its label, whatever the spelling, or its bin in a column of numbers."""
     known = [cell for cell in cells if not is_missing(cell)]
     numbers = read_numbers(known, find_number_format(known)[0])
-    return [fold(cell) for cell in cells] if infer_kind(known, numbers).name == "categorical" else to_bins(cells)
+    if infer_kind(known, numbers).name == "numeric":
+        return to_bins(cells)
+    folded = {cell: fold(cell) for cell in set(cells)}
+    return [folded[cell] for cell in cells]
 
 
 def to_bins(cells: list[str]) -> list[str]:

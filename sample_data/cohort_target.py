@@ -23,7 +23,13 @@ from column_kind import SHARE_OF_NUMBERS, Kind, find_missing_codes, format_numbe
 from column_labels import name_labels, to_value_key
 from conversation_templates import Template
 
-from umbrella.evaluation.numbers import USUAL, find_number_format, read_plain_number
+from umbrella.evaluation.numbers import (
+    OF_DECIMAL,
+    USUAL,
+    find_number_format,
+    find_own_format,
+    read_plain_number,
+)
 from umbrella.evaluation.text_folding import fold
 
 
@@ -38,6 +44,7 @@ class TargetOptions:
     decimals: int | None = None
     missing: tuple[str, ...] | None = None  # further cells that mean "missing"; None: ask where there may be some
     is_change: bool = False
+    decimal_sign: str | None = None  # None: told from the column
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,8 @@ def understand_target(
     cells = [visit.values.get(column) for visit in visits]
     cells = [cell for cell in cells if not is_missing(cell)]
     number_format, told_from = find_number_format(cells)
+    if options.decimal_sign is not None:
+        number_format, told_from = OF_DECIMAL[options.decimal_sign], f'decimal sign "{options.decimal_sign}" as stated'
     numbers = read_numbers(cells, number_format)
     missing = _find_missing(cells, numbers, options, description)
     cells = [cell for cell in cells if cell not in missing]
@@ -109,18 +118,24 @@ def understand_target(
         counts = Counter(cell for visit in visits if (cell := visit.values.get(column)) in missing)
         findings.append(
             Finding(
-                column, "missing: " + ", ".join(f"{cell} ({n} rows, {missing[cell]})" for cell, n in counts.items())
+                column, "missing: " + ", ".join(f"{cell} ({_count(n)}, {missing[cell]})" for cell, n in counts.items())
             )
         )
+    if kind.name == "categorical":
+        # A class that the sidecar names is one, whatever its code.
+        suspects = {code: n for code, n in suspects.items() if format_number(code) not in description.levels}
     if kind.name == "numeric" or (all(cell in numbers for cell in plain) and not options.labels):
-        unnamed = {code: n for code, n in suspects.items() if fold(format_number(code)) not in description.levels}
-        _refuse_suspects(column, unnamed, [numbers[cell] for cell in plain if cell in numbers])
+        _refuse_suspects(column, suspects, [numbers[cell] for cell in plain if cell in numbers], description)
     if kind.name == "numeric":
         unit, source = _choose_unit(options, template, description)
         if unit:
             findings.append(Finding(column, f"the unit is {unit}, {source}", (("--unit", "--unit UNIT for another"),)))
-        if number_format != USUAL:
-            findings.append(Finding(column, told_from))
+        # Points alone need no word, unless all could be signs of thousands.
+        signed = [cell for cell in numbers if "." in cell or "," in cell]
+        if number_format != USUAL or (signed and not any(map(find_own_format, signed))):
+            other = "." if number_format.decimal == "," else ","
+            otherwise = (("--decimal_sign", f"--decimal_sign {other} reads them otherwise"),)
+            findings.append(Finding(column, told_from, otherwise))
         left_out = [cell for cell in cells if cell not in numbers]
         if left_out:
             n, example = len(left_out), left_out[0]
@@ -186,7 +201,7 @@ def _decide_kind(
     if options.unit or options.decimals is not None:
         flag = "--unit" if options.unit else "--decimals"
         return Kind("numeric", f"{count} → regression, by {flag}")
-    different = {to_value_key(cell, numbers) for cell in cells}
+    different = {to_value_key(cell, numbers) for cell in set(cells)}
     n_named = len(different & description.levels.keys())
     if n_named and 2 * n_named >= len(different):
         return Kind(
@@ -218,16 +233,26 @@ def _choose_unit(options: TargetOptions, template: Template, description: Column
     return template.unit, f"as in the template {template.name}"
 
 
-def _refuse_suspects(column: str, suspects: dict[float, int], others: Sequence[float]) -> None:
+def _refuse_suspects(
+    column: str, suspects: dict[float, int], others: Sequence[float], description: ColumnDescription
+) -> None:
     if not suspects:
         return
     codes = [format_number(code) for code in suspects]
-    found = " and ".join(f"{code} ({n} rows)" for code, n in zip(codes, suspects.values(), strict=True))
+    levels = [
+        f", {description.levels[code]!r} in {description.source}" for code in codes if code in description.levels
+    ]
+    found = " and ".join(f"{code} ({_count(n)})" for code, n in zip(codes, suspects.values(), strict=True))
+    found += "".join(levels)
     raise CohortError(
         f"--target {column}: expected numbers that mean what they say, found {found} where the other {len(others)} "
         f'run from {format_number(min(others))} to {format_number(max(others))}. If that stands for "missing": '
         f"--missing={','.join(codes)}. If they are values: --missing none"
     )
+
+
+def _count(n: int) -> str:
+    return f"{n} row{'s' if n > 1 else ''}"
 
 
 def _order(

@@ -72,12 +72,12 @@ def name_labels(
     findings = []
     if named:
         by_key = _key_names(named)
-        texts = {cell: by_key.get(to_value_key(cell, numbers)) for cell in cells}
+        texts = {cell: by_key.get(to_value_key(cell, numbers)) for cell in set(cells)}
     else:
         by_key = _key_names(levels)
-        level_of = {cell: by_key.get(to_value_key(cell, numbers)) for cell in cells}
-        texts = {cell: _name(cell, level_of[cell], numbers, usual) for cell in cells}
-        used = {cell: texts[cell] for cell in cells if level_of[cell] is not None}
+        level_of = {cell: by_key.get(to_value_key(cell, numbers)) for cell in set(cells)}
+        texts = {cell: _name(cell, level, numbers, usual) for cell, level in level_of.items()}
+        used = {cell: texts[cell] for cell in texts if level_of[cell] is not None}
         if used:
             phrase = ", ".join(f"{cell} = {label}" for cell, label in sorted(used.items()))
             findings.append(Finding(column, f"Levels in {source} say {phrase}", _NAME_THEM))

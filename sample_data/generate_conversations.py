@@ -48,6 +48,12 @@ def generate(options: Options) -> str:
         "--metadata": options.metadata_columns,
         "--order_by": filter(None, [options.order_by]),
     }.items():
+        names = list(names)
+        if len(names) > 1 and " ".join(names) in columns:
+            raise CohortError(
+                f"{option}: expected columns, found one whose name holds spaces, which are taken for a list. With a "
+                f'comma behind it, it is one name: {option} "{" ".join(names)},"'
+            )
         for name in names:
             check_column(name, columns, "the table", option)
     target, template = _read_target(found, options)

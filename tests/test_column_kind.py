@@ -129,7 +129,7 @@ def test_words_may_mean_missing_too(tmp_path):
 
 def test_a_code_decides_not_whether_the_others_are_numbers(tmp_path):
     rows = make_rows(score=lambda i: "999" if i == 3 else str(i % 2))
-    with pytest.raises(CohortError, match=r"found 999 \(1 rows\)"):
+    with pytest.raises(CohortError, match=r"found 999 \(1 row\)"):
         run(write_table(tmp_path, rows))
     _, summary = run(write_table(tmp_path, rows), "--missing", "999")
     assert "score: 39 values, all numbers, whole and only 2 different, which come again → codes of classes" in summary

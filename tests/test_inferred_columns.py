@@ -166,6 +166,24 @@ def test_flags_that_would_do_nothing_or_harm_are_refused(tmp_path, capsys, flags
     assert message in capsys.readouterr().err
 
 
+def test_a_column_whose_name_holds_spaces_is_taken_as_the_error_says(tmp_path):
+    table = write_table(tmp_path, [row | {"Site of scan": "AB"[i % 2]} for i, row in enumerate(make_rows())])
+    with pytest.raises(CohortError, match='--stratify "Site of scan,"'):
+        run(table, "--target", "sex", "--stratify", "Site of scan")
+    splits, _, _ = run(table, "--target", "sex", "--stratify", "Site of scan,")
+    assert {record["metadata"]["Site of scan"] for record in all_of(splits)} == {"A", "B"}
+
+
+def test_a_level_of_a_number_does_not_make_it_a_value(tmp_path):
+    table = write_table(tmp_path, make_rows(score=lambda i: "999" if i < 2 else f"{20 + i}"))
+    table.with_suffix(".json").write_text(json.dumps({"score": {"Levels": {"999": "did not come"}}}))
+    with pytest.raises(CohortError, match=r"found 999 \(2 rows\), 'did not come' in table.json where the other 38"):
+        run(table, "--target", "score")
+    table.with_suffix(".json").write_text(json.dumps({"score": {"Levels": {"999": "missing"}}}))
+    splits, _, summary = run(table, "--target", "score")
+    assert len(all_of(splits)) == 38 and "score: missing: 999 (2 rows, table.json: missing)" in summary
+
+
 def test_a_column_that_is_to_be_numbers_and_is_not_is_refused_with_the_other_kind(tmp_path):
     rows = make_rows(age=lambda i: f"{20 + i}-{25 + i}")
     with pytest.raises(CohortError, match=r"found none\. Remedy: --target_type categorical where .*40 not a number"):

@@ -126,9 +126,10 @@ def test_everything_inferred_is_a_line_with_its_evidence_and_the_flag_that_decid
     assert lines == [
         "age: 7 values, all numbers → regression, since the template age asks for numbers; --target_type categorical "
         "for classes",
-        "age: missing: -1 (1 rows, by --missing)",
+        "age: missing: -1 (1 row, by --missing)",
         "age: the unit is years, as in the template age; --unit UNIT for another",
-        'age: decimal sign ",", thousands sign ".": told from 1 of 8, as "23,5"',
+        'age: decimal sign ",", thousands sign ".": told from 1 of 8, as "23,5"; --decimal_sign . '
+        "reads them otherwise",
     ]
 
 
@@ -136,6 +137,15 @@ def test_spellings_are_merged_to_the_commonest_and_said(tmp_path):
     target, answers, _ = understand(tmp_path, "dx", ["ad", "AD", "AD", "Control", "control", "control"])
     assert Counter(answers) == {"AD": 3, "control": 3}
     assert "AD (2), ad (1) → AD; control (2), Control (1) → control" in target.findings[-1].evidence
+
+
+def test_numbers_that_could_be_read_in_two_ways_are_said_and_can_be_read_in_the_other(tmp_path):
+    volumes = ["1.500", "2.250", "3.125"]
+    target, answers, _ = understand(tmp_path, "volume", volumes)
+    assert answers == ["1.5", "2.25", "3.125"]
+    said = target.findings[-1].to_line(frozenset())
+    assert '"1.500" could be read in two ways; --decimal_sign , reads them otherwise' in said
+    assert understand(tmp_path, "volume", volumes, decimal_sign=",")[1] == ["1500", "2250", "3125"]
 
 
 def test_a_sidecar_that_cannot_be_read_is_said_and_describes_nothing(tmp_path):

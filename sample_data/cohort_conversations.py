@@ -22,6 +22,7 @@ REFERENCES = {
     "any": ("any",),
     "earlier": ("earlier",),
 }
+LABEL_REFERENCES = ("same", "different", "both")  # those that are chosen by their label
 RESERVED_METADATA = frozenset(
     f"{name}_{what}" for name in ("subject", "reference") for what in ("id", "label", "session", "size", "value")
 ) | {"comparison_type", "task", "target", "target_type", "unit", "_record"}
@@ -167,7 +168,7 @@ def _check_no_hole(said: dict[str, tuple[str, str]], fields: dict[str, str], cas
         place = f"{to_section(style.reference)}.{turn}: {wording!r}"
         raise CohortError(
             f"--template {style.template.name}: {place}: expected a value for {{{name}}}, found none for "
-            f" {case.visit.participant_id}. Remedy: {remedy}"
+            f"{case.visit.participant_id}. Remedy: {remedy}"
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cohort import MODALITIES, CohortError
 from cohort_bids import SUFFIXES, Selection
-from cohort_conversations import RESERVED_METADATA
+from cohort_conversations import LABEL_REFERENCES, RESERVED_METADATA
 from cohort_flags import join_missing_codes, make_parser
 from cohort_splits import SplitPlan
 from cohort_target import TargetOptions
@@ -81,7 +81,7 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
     template, reference, change = _choose_template(flags)
     is_chosen = flags.template is not None or reference == "earlier"
     fallback = None if is_chosen else _word(load_template(FALLBACK), flags, reference)
-    target = _to_target(flags, change)
+    target = _to_target(flags, change, reference)
     stratify = None if flags.stratify is None else tuple(split_list(flags.stratify))
     stratify = () if stratify == ("none",) else stratify
     holdout = _to_pair(flags.holdout, "--holdout") if flags.holdout else None
@@ -113,7 +113,7 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
     )
 
 
-def _to_target(flags: argparse.Namespace, change: str | None) -> TargetOptions:
+def _to_target(flags: argparse.Namespace, change: str | None, reference: str) -> TargetOptions:
     labels = dict(_to_pairs(flags.labels, "--labels"))
     if flags.decimals is not None and flags.decimals < 0:
         raise CohortError(f"--decimals: expected a number of at least 0, found {flags.decimals}")
@@ -123,6 +123,11 @@ def _to_target(flags: argparse.Namespace, change: str | None) -> TargetOptions:
         raise CohortError("--labels: expected a target of classes, found --target_type numeric")
     if flags.decimals is not None and (labels or flags.target_type == "categorical"):
         raise CohortError("--decimals: expected a target of numbers, found --target_type categorical or --labels")
+    needs = None
+    if labels or flags.balance or reference in LABEL_REFERENCES:
+        needs = "categorical"
+    elif change or flags.decimals is not None:
+        needs = "numeric"
     missing = None if flags.missing is None else tuple(split_list(flags.missing))
     missing = () if missing == ("none",) else missing
     unit = None if flags.unit is None else flags.unit.strip()
@@ -134,6 +139,7 @@ def _to_target(flags: argparse.Namespace, change: str | None) -> TargetOptions:
         decimals=flags.decimals,
         missing=missing,
         is_change=change is not None,
+        needs=needs,
         decimal_sign=flags.decimal_sign,
     )
 

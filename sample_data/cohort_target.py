@@ -44,6 +44,7 @@ class TargetOptions:
     decimals: int | None = None
     missing: tuple[str, ...] | None = None  # further cells that mean "missing"; None: ask where there may be some
     is_change: bool = False
+    needs: str | None = None  # the kind that other flags need, as --balance needs labels
     decimal_sign: str | None = None  # None: told from the column
 
 
@@ -219,7 +220,8 @@ def _decide_kind(
 
 
 def _overrule_kind(kind: str, options: TargetOptions, has_numbers: bool) -> Remedies:
-    if options.is_change or not has_numbers:
+    """How to have the other kind, where that can be: text is no number, and other flags may need this kind."""
+    if not has_numbers or options.needs == kind:
         return ()
     other = "--target_type categorical for classes" if kind == "numeric" else "--target_type numeric for regression"
     return (("--target_type", other),)

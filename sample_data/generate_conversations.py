@@ -20,7 +20,7 @@ from check_cohort_scans import drop_bad_scans
 from cohort import CohortError, Exclusions, Visit, check_column
 from cohort_bids import find_bids_scans, find_scan_root, find_sidecars, read_bids
 from cohort_cases import Case, ChangeQuestion, make_cases, make_change_cases
-from cohort_conversations import Style
+from cohort_conversations import LABEL_REFERENCES, Style
 from cohort_findings import Finding
 from cohort_folder import write_cohort
 from cohort_options import Options, parse_options
@@ -143,8 +143,10 @@ def _check_labels_are_asked(has_labels: bool, options: Options) -> None:
     if has_labels:
         return
     column = options.target.column
-    remedy = "" if "--target_type" in options.given else ". Are they codes of classes? Add --target_type categorical"
-    if options.reference in ("same", "different", "both"):
+    remedy = ". Are they codes of classes? Add --target_type categorical"
+    if options.given & {"--target_type", "--decimals", "--change"}:
+        remedy = ""
+    if options.reference in LABEL_REFERENCES:
         raise CohortError(
             f"--reference {options.reference}: expected any, earlier or none for a target of numbers ({column}), "
             f"which has no labels{remedy}"

@@ -69,6 +69,10 @@ def _describe_labels(
             raise CohortError(f"train: expected at least two labels to learn, but {found}. {advice}")
         notes.append(f"WARNING {found}: it cannot be scored. {_say_what_would_do(split, totals, fractions, given)}")
     few = [label for label, n in totals.items() if n < len(divided)]
+    if len(few) == len(totals) > 5:
+        most = max(totals.values())
+        text = f"none of the {len(few)} labels has more than {most} participant{'s' * (most > 1)}"
+        return [*notes, f"WARNING {text}, fewer than the {len(divided)} splits: nothing about a label can be learnt"]
     for label in sorted(few)[:5]:
         where = ", ".join(sorted(subjects[label]))
         notes.append(
@@ -87,6 +91,10 @@ def _say_what_would_do(
         return "It needs participants of a second label"
     rarest = min(totals.values())
     needed = math.ceil(round(1 / fractions[split], 6))
+    if rarest >= needed:
+        return "Divided by the answers it would have every label" + (
+            f", or {advice}" if (advice := _advise_division(given, fractions)) else ""
+        )
     text = f"At {fractions[split]:.0%} of the cohort, {needed} participants of a label put one into {split}"
     text += f"; the rarest has {rarest}"
     advice = _advise_division(given, fractions)

@@ -95,6 +95,26 @@ def test_a_test_that_is_large_enough_is_not_spoken_of(tmp_path):
     assert "WARNING" not in summary
 
 
+def test_labels_that_never_come_again_are_said(tmp_path):
+    _, _, summary = run(write_table(tmp_path, make_rows(40)), "--target", "participant_id")
+    assert "WARNING none of the 40 labels has more than 1 participant, fewer than the 3 splits: nothing" in summary
+
+
+@pytest.mark.parametrize("flags", [["--labels", "0=no", "1=yes"], ["--balance"], ["--reference", "same"]])
+def test_the_other_kind_is_not_advised_where_the_flags_would_refuse_it(tmp_path, flags):
+    table = write_table(tmp_path, make_rows(dx=lambda i: str(i % 2)))
+    assert "--target_type numeric" in run(table, "--target", "dx")[2]
+    assert "--target_type" not in run(table, "--target", "dx", *flags, output="two")[2]
+    with pytest.raises((CohortError, SystemExit)):
+        run(table, "--target", "dx", *flags, "--target_type", "numeric", output="three")
+
+
+def test_a_division_as_drawn_is_not_told_to_be_too_small(tmp_path):
+    table = write_table(tmp_path, make_rows(40))
+    summary = run(table, "--target", "sex", "--stratify", "none")[2]  # the seed 0 draws men alone
+    assert "test has only the label" in summary and "Divided by the answers it would have every label" in summary
+
+
 def test_numbers_that_are_all_equal_in_the_test_are_said(tmp_path):
     rows = make_rows(24, score=lambda i: "7.5" if i > 1 else str(i))
     (tmp_path / "splits.tsv").write_text(

@@ -399,7 +399,7 @@ def find_place(source: str) -> str:
 def describe_duplicates(split: str, duplicates: list[Duplicate], n_records: Counter[str]) -> list[tuple[str, Problem]]:
     """(source, problem) for each two places that share task_ids: said once, with the count and what to do.
 
-    `n_records` counts the records of each place (see `find_place`).
+    `n_records` counts all records of each place (see `find_place`); empty where that is not known.
     """
     of_places: dict[tuple[str, str], list[Duplicate]] = {}
     for duplicate in duplicates:
@@ -416,20 +416,20 @@ def describe_duplicates(split: str, duplicates: list[Duplicate], n_records: Coun
         what = "the same conversations" if n_equal == len(shared) else f"{n_equal} of them the same conversations"
         of = f"{len(shared)} of {again}" if again == first else f"{len(shared)} that are in {first} too"
         found = f'{of}, {what} (the first: "{task_id}" in {first_source} and in {source})'
-        remedy = _find_remedy(first, again, len(shared), n_equal, n_records)
+        remedy = _find_remedy(first, again, shared, n_records)
         described.append((again, Problem("duplicate", "task_id", f"each once in {split}", f"{found}. {remedy}")))
     return described
 
 
-def _find_remedy(first: str, again: str, n_shared: int, n_equal: int, n_records: Counter[str]) -> str:
-    if n_equal < n_shared:
+def _find_remedy(first: str, again: str, shared: list[Duplicate], n_records: Counter[str]) -> str:
+    if not all(duplicate.is_equal for duplicate in shared):
         return "Keep the right one of each two, or give one of them another task_id"
     if first == again:
         return f"Delete one {'line' if first.endswith('.jsonl') else 'file'} of each two"
-    whole = [place for place in (again, first) if n_records[place] == n_shared]
-    if whole:
-        other = first if whole[0] == again else again
-        return f"Keep {other} and move {whole[0]} out of the folder: all that it holds is in both"
+    if len(shared) == n_records[again]:
+        return f"Keep {first} and move {again} out of the folder: all that it holds is in both"
+    if len({duplicate.task_id for duplicate in shared}) == n_records[first]:
+        return f"Keep {again} and move {first} out of the folder: all that it holds is in both"
     return f"Delete what {again} has of {first}"
 
 
@@ -671,7 +671,7 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
         modalities = set(config.modalities or MODALITIES)
         for file in files:
             folder = config.data_dir or find_data_folder(file)
-            name = file[len(folder) + 1 :].replace(os.sep, "/") if file.startswith(folder + os.sep) else file
+            name = _name_file(file, folder)
             for line, record in read_records(file):
                 source = name if line is None else f"{name}:{line}"
                 problems = [record] if isinstance(record, Problem) else find_problems(record)
@@ -682,6 +682,27 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                     continue
                 if modalities.issuperset(record["modalities"]):
                     yield record, source, folder
+
+    def as_streaming_dataset(self, *arguments, **options):
+        for name, files in self.config.split_files.items():
+            self._check_first_records(name, files)
+        return super().as_streaming_dataset(*arguments, **options)
+
+    def _check_first_records(self, split: str, files: list[str]) -> None:
+        """Raises FormatError where two .jsonl files begin with one task_id, or a .json file is named for it and has
+        it. A stream never sees all rows at once; a file that repeats others can be told by this much."""
+        found = {os.path.basename(file): file for file in files if file.endswith(".json")}
+        for file in files:
+            task_id = _read_first_id(file) if file.endswith(".jsonl") else None
+            twin = file if task_id is None else found.setdefault(f"{task_id}.json", file)
+            if twin != file and _read_first_id(twin) == task_id:
+                first, again = (
+                    _name_file(name, self.config.data_dir or find_data_folder(name)) for name in (twin, file)
+                )
+                raise FormatError(
+                    f'{again}: task_id: expected it once in {split}, found "{task_id}" in {first} too. Keep one '
+                    "of the two, or load without streaming to see all that they share"
+                )
 
     def _prepare_split_single(self, **kwargs) -> Iterator[tuple]:
         try:
@@ -729,6 +750,8 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                     before = first.setdefault(row["task_id"], found)
                     if before is not found:
                         duplicates.append(Duplicate(row["task_id"], before[0], source, before[1] == found[1]))
+        if self.config.task_types is not None or self.config.modalities is not None:
+            n_records.clear()  # the tables lack what the filters left out
         if duplicates:
             described = describe_duplicates(split, duplicates, n_records)
             raise FormatError("\n".join(f"{source}: {problem}" for source, problem in described))
@@ -739,6 +762,18 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                 yield from (
                     pq.ParquetFile(file).iter_batches() if shard.endswith(".parquet") else pa.ipc.open_stream(file)
                 )
+
+
+def _read_first_id(file: str) -> str | None:
+    """The task_id of a file's first record; None where it cannot be told (the error comes with the rows)."""
+    _, record = next(read_records(file), (None, None))
+    task_id = record.get("task_id") if isinstance(record, dict) else None
+    return task_id if isinstance(task_id, str) else None
+
+
+def _name_file(file: str, folder: str) -> str:
+    """ "train/x.json" for a file in the data folder, the whole path for any other."""
+    return file[len(folder) + 1 :].replace(os.sep, "/") if file.startswith(folder + os.sep) else file
 
 
 def _group(files: list[str]) -> list[tuple[str, ...]]:
@@ -752,8 +787,9 @@ def load_umbrella(
 ):
     """The data folder as a Dataset (`split` given) or a DatasetDict, on every version of `datasets`.
 
-    `config` takes the fields of UmbrellaConfig and `cache_dir`. Raises FormatError for invalid data; a `task_id` twice
-    in a split and a split without rows are not seen when `streaming`.
+    `config` takes the fields of UmbrellaConfig and `cache_dir`. Raises FormatError for invalid data; when
+    `streaming`, a split without rows is not seen, and a `task_id` twice in a split only where a .jsonl file begins
+    with it.
     """
     with io.FileIO(__file__) as code:
         code_hash = hashlib.sha256(code.read()).hexdigest()

@@ -194,12 +194,11 @@ def _read_sessions(path: Path, participant_id: str, exclusions: Exclusions) -> d
     of_session: dict[str, dict[str, str]] = {}
     for line, row in zip(table.lines, table.rows, strict=True):
         session = row["session_id"].removeprefix("ses-")
-        row = {**row, "session_id": session}
         if is_missing(session):
             exclusions.add("no id", f"{path}:{line}: session_id is {session!r}", participant_id)
         elif of_session.setdefault(session, row) is row:
             continue
-        elif of_session[session] == row:
+        elif of_session[session] | {"session_id": ""} == row | {"session_id": ""}:
             exclusions.add("duplicate row", f"{path}:{line}", participant_id, session)
         else:
             raise CohortError(

@@ -46,7 +46,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="[MODALITY=]PATH",
-        help="where a row's scan is, with {column} fields; counts from the table's folder or --image_root",
+        help="where a row's scan is, with {column} or {column:03d} fields; from the table's folder or --image_root",
     )
     group.add_argument("--delimiter", choices=tuple(DELIMITERS), help="of the table (told from its name and lines)")
     group.add_argument("--encoding", metavar="NAME", help="of the table, as cp1252 (UTF-8, or as its first bytes say)")

@@ -18,9 +18,12 @@ class Repeats:
         self._contents: dict[bytes, tuple[str, str]] = {}
         self._copies: dict[tuple[str, str], list[tuple[str, str]]] = {}
 
+    def count(self, source: str) -> None:
+        """Count a record, valid or not."""
+        self._n_records[find_place(source)] += 1
+
     def add(self, record: dict, source: str, split: str | None) -> bool:
         """Whether another split has the conversation already."""
-        self._n_records[find_place(source)] += 1
         found = (source, record)
         first = self._first.setdefault((split, record["task_id"]), found)
         if first is not found:

@@ -42,18 +42,20 @@ def name_delimiter(character: str) -> str:
 
 
 def _choose(path: Path, text: str, by_name: str, has_flags: bool) -> str:
-    """The name's delimiter where the header has it and no other, or where all lines fit it and none better; else the
-    only one that they fit."""
+    """The name's delimiter where the header has it and no other, or where all lines fit it and it makes most columns;
+    else the only one that they fit, if it makes more columns than the name's makes of the header."""
     counts = {delimiter: _count_columns(text, delimiter) for delimiter in DELIMITERS.values()}
     counts = {delimiter: count for delimiter, count in counts.items() if count > 1}
     if len(counts) <= 1:
         return next(iter(counts), by_name)
     fitting = {delimiter: count for delimiter, count in counts.items() if _fits(text, delimiter, count)}
-    if not fitting:  # the line that fits none is the error to come
-        return by_name if by_name in counts else max(counts, key=lambda delimiter: counts[delimiter])
     most = [delimiter for delimiter, count in fitting.items() if count == max(fitting.values())]
-    if len(fitting) == 1 or most == [by_name]:
+    if (len(fitting) == 1 and counts[most[0]] > counts.get(by_name, 0)) or most == [by_name]:
         return most[0]
+    if by_name not in fitting and by_name in counts:  # the line that does not fit it is the error to come
+        return by_name
+    if not fitting:
+        return max(counts, key=lambda delimiter: counts[delimiter])
     found = " and ".join(f"{count} columns by {_NAMES[delimiter]}" for delimiter, count in fitting.items())
     remedy = "Give --delimiter" if has_flags else "Put cells in double quotes that have such a character in them"
     raise CohortError(f"{path}: expected one delimiter that all lines fit, found {found}. {remedy}")

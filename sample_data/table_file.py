@@ -143,14 +143,15 @@ def _describe_line_breaks(path: Path, records: list[_Record]) -> list[str]:
 
 
 def _drop_trailing(path: Path, header: _Record, records: list[_Record], delimiter: str) -> list[str]:
-    """Drop the empty cells that every line ends in. A delimiter that rows alone end in is said."""
+    """Drop the empty cells that every line ends in. A delimiter that all of several rows, but not the header, end in
+    is said. A header or a single row that alone ends in one stays: it may be two lines that have run together."""
     while header.cells and not header.cells[-1]:
         if any(len(record.cells) != len(header.cells) or record.cells[-1] for record in records):
             return []
         for record in (header, *records):
             record.cells.pop()
     n_columns = len(header.cells)
-    if any(len(record.cells) != n_columns + 1 or record.cells[-1] for record in records):
+    if len(records) < 2 or any(len(record.cells) != n_columns + 1 or record.cells[-1] for record in records):
         return []
     for record in records:
         record.cells.pop()

@@ -80,6 +80,7 @@ class Validation:
         for line, record in read_records(file):
             self.n_records += 1
             source = name if line is None else f"{name}:{line}"
+            self._repeats.count(source)
             problems = [record] if isinstance(record, Problem) else find_problems(record)
             self.findings += [Finding(source, problem) for problem in problems]
             if not problems:

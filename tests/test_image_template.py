@@ -152,6 +152,13 @@ def test_two_rows_with_one_scan_are_refused(tmp_path):
         find(tmp_path, visits, "{site}.nii", ["A.nii"])
 
 
+def test_without_a_row_the_reasons_are_told(tmp_path):
+    exclusions = Exclusions()
+    exclusions.add("session not chosen", "--sessions 9")
+    with pytest.raises(CohortError, match="expected rows to look for scans of, found none; left out: 1 session not"):
+        find_scans([], {"sMRI": "{participant_id}.nii"}, str(tmp_path), "participant_id", exclusions)
+
+
 def test_a_number_that_no_row_has_is_the_reason(tmp_path):
     with pytest.raises(CohortError, match=r"the first looked for is sMRI: \{participant_id:02d\}.nii: its numbers"):
         find(tmp_path, make_visits(["A", "B"]), "{participant_id:02d}.nii", [])

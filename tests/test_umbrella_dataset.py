@@ -275,6 +275,23 @@ def test_what_comes_twice_is_told_by_its_places_and_whether_it_is_equal(tmp_path
         load(_write(tmp_path / "data", {f"train/{name}": content for name, content in files.items()}))
 
 
+def test_no_file_is_to_be_moved_that_holds_more_than_the_filters_kept(tmp_path, load):
+    others = [_record(name, task_type="T1") for name in "cd"]
+    both = [_record(name) for name in "ab"]
+    data_dir = _write(tmp_path / "data", {"train/x.jsonl": [*both, *others], "train/y.jsonl": [*both, _record("e")]})
+    with pytest.raises(FormatError, match=r"Delete what train/y.jsonl has of train/x.jsonl$"):
+        load(data_dir, task_types=["T3"])
+
+
+@pytest.mark.parametrize("twin", ["train/a.json", "train/b.jsonl"])
+def test_a_stream_sees_a_file_that_begins_as_another(tmp_path, load, twin):
+    data_dir = _write(tmp_path / "data", {"train/x.jsonl": [_record("a"), _record("b")], twin: _record("a")})
+    with pytest.raises(FormatError, match=f'^train/x.jsonl: task_id: .* once in train, found "a" in {twin} too'):
+        load(data_dir, "train", streaming=True)
+    os.remove(f"{data_dir}/{twin}")
+    assert [row["task_id"] for row in load(data_dir, "train", streaming=True)] == ["a", "b"]
+
+
 def test_a_task_id_in_two_splits_is_none_of_the_builders_business(data_dir, load):
     _write(Path(data_dir), {"val/v.json": _record("b")})
     assert load(data_dir)["validation"]["task_id"][:] == ["b"]

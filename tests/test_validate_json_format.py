@@ -122,6 +122,14 @@ def test_the_same_conversations_as_json_and_as_jsonl_are_one_problem_with_its_re
     assert validate("data")[0] == 0
 
 
+def test_a_file_that_holds_an_invalid_conversation_too_is_not_to_be_moved(tmp_path, validate):
+    both = [_record("a"), _record("b")]
+    invalid = _record("c") | {"modalities": []}
+    files = {"train/x.jsonl": [*both, invalid], "train/y.jsonl": [*both, _record("d")]}
+    _, lines = validate(_write(tmp_path / "data", files))
+    assert [line for line in lines if line.endswith("Delete what data/train/y.jsonl has of data/train/x.jsonl")]
+
+
 def test_a_split_that_is_a_copy_of_another_is_one_problem_and_other_leaks_stay(tmp_path, validate):
     records = [_record(f"t{i}", f"sub-{i}a", f"sub-{i}b") for i in range(30)]
     copies = [record | {"task_id": f"copy-{i}"} for i, record in enumerate(records)]

@@ -13,6 +13,7 @@ listed, not opened, unless --check_images is given. The same options give the sa
 import random
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,30 +41,16 @@ def generate(options: Options) -> str:
     exclusions = Exclusions()
     found = read_visits(options, exclusions)
     columns = dict.fromkeys(column for visit in found for column in visit.values)
-    for option, names in {
-        "--target": [options.target.column],
-        "--stratify": options.plan.stratify or (),
-        "--group_by": filter(None, [options.plan.group_by]),
-        "--holdout": options.plan.holdout[:1] if options.plan.holdout else [],
-        "--metadata": options.metadata_columns,
-        "--order_by": filter(None, [options.order_by]),
-    }.items():
-        names = list(names)
-        if len(names) > 1 and " ".join(names) in columns:
-            raise CohortError(
-                f"{option}: expected columns, found one whose name holds spaces, which are taken for a list. With a "
-                f'comma behind it, it is one name: {option} "{" ".join(names)},"'
-            )
-        for name in names:
-            check_column(name, columns, "the table", option)
+    _check_columns(columns, options)
     target, template = _read_target(found, options)
     has_labels = target.kind == "categorical" or options.change == "direction"
     _check_labels_are_asked(has_labels, options)
     visits = _find_scans(found, options, exclusions)
-    unified = [unify_column(found, name) for name in columns if name in options.metadata_columns]
     if options.check_images:
         visits = drop_bad_scans(visits, exclusions)
     cases = _make_cases(visits, target, template, options, exclusions)
+    # After the scans and the answers, which are told from the cells as they are written.
+    unified = [unify_column(found, name) for name in columns if name in options.metadata_columns]
     splits = assign_splits(cases, options.plan, exclusions, target.column, has_labels, options.given)
     findings = [*target.findings, *filter(None, unified), _say_how_divided(target, options)]
     notes = exclusions.notes + [f"inferred  {finding.to_line(options.given)}" for finding in findings]
@@ -99,6 +86,26 @@ def generate(options: Options) -> str:
         shown,
         notes,
     )
+
+
+def _check_columns(columns: Iterable[str], options: Options) -> None:
+    """Raises CohortError for a flag that names a column which the table has not."""
+    for option, names in {
+        "--target": [options.target.column],
+        "--stratify": options.plan.stratify or (),
+        "--group_by": filter(None, [options.plan.group_by]),
+        "--holdout": options.plan.holdout[:1] if options.plan.holdout else [],
+        "--metadata": options.metadata_columns,
+        "--order_by": filter(None, [options.order_by]),
+    }.items():
+        names = list(names)
+        if len(names) > 1 and " ".join(names) in columns:
+            raise CohortError(
+                f"{option}: expected columns, found one whose name holds spaces, which are taken for a list. With a "
+                f'comma behind it, it is one name: {option} "{" ".join(names)},"'
+            )
+        for name in names:
+            check_column(name, columns, "the table", option)
 
 
 def read_visits(options: Options, exclusions: Exclusions) -> list[Visit]:

@@ -110,6 +110,14 @@ def test_numbers_kept_as_metadata_are_written_with_a_point(tmp_path):
     assert 'as "60,5"; written with a point' in summary
 
 
+@pytest.mark.parametrize("target, flags", [("age", ["--metadata", "age"]), ("dx", ["--stratify", "dx"])])
+def test_the_target_may_be_kept_as_metadata_too(tmp_path, target, flags):
+    rows = make_rows(20, age=lambda i: f"{20 + i},5", dx=lambda i: ("AD", "ad", "mild  AD", "mild AD ")[i % 4])
+    splits, exclusions, _ = run(write_table(tmp_path, rows), "--target", target, *flags)
+    assert exclusions == [] and len(all_of(splits)) == 20
+    assert all(record["metadata"][target] == record["metadata"]["subject_label"] for record in all_of(splits))
+
+
 @pytest.mark.parametrize(
     "with_spaces, with_commas",
     [

@@ -74,10 +74,11 @@ def read_bids(
     return visits
 
 
-def find_sidecars(bids_dir: Path, table: Path | None) -> list[Path]:
+def find_sidecars(bids_dir: Path, table: Path | None) -> Iterator[Path]:
     """The JSON files that describe the columns of `table` (default: participants.tsv) and of the sessions.tsv."""
-    of_table = (table or bids_dir / "participants.tsv").with_suffix(".json")
-    return [of_table, bids_dir / "sessions.json", *sorted(bids_dir.glob("sub-*/sub-*_sessions.json"))]
+    yield (table or bids_dir / "participants.tsv").with_suffix(".json")
+    yield bids_dir / "sessions.json"
+    yield from sorted(bids_dir.glob("sub-*/sub-*_sessions.json"))
 
 
 def find_scan_root(bids_dir: Path, derivatives: str | None) -> Path:

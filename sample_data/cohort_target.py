@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from cohort import CohortError, Visit, is_missing
 from cohort_findings import Finding, Remedies
 from column_description import ColumnDescription
-from column_kind import SHARE_OF_NUMBERS, Kind, find_missing_codes, format_number, infer_kind, read_numbers
+from column_kind import Kind, are_mostly_numbers, find_missing_codes, format_number, infer_kind, read_numbers
 from column_labels import name_labels, to_value_key
 from conversation_templates import Template
 
 from umbrella.evaluation.numbers import (
     OF_DECIMAL,
     USUAL,
+    NumberFormat,
     find_number_format,
     find_own_format,
     read_plain_number,
@@ -117,11 +118,8 @@ def understand_target(
     findings.append(Finding(column, kind.evidence, _overrule_kind(kind.name, options, bool(numbers))))
     if missing:
         counts = Counter(cell for visit in visits if (cell := visit.values.get(column)) in missing)
-        findings.append(
-            Finding(
-                column, "missing: " + ", ".join(f"{cell} ({_count(n)}, {missing[cell]})" for cell, n in counts.items())
-            )
-        )
+        said = ", ".join(f"{cell} ({_count(n)}, {missing[cell]})" for cell, n in counts.items())
+        findings.append(Finding(column, f"missing: {said}", _SAY_MISSING))
     if kind.name == "categorical":
         # A class that the sidecar names is one, whatever its code.
         suspects = {code: n for code, n in suspects.items() if format_number(code) not in description.levels}
@@ -131,16 +129,7 @@ def understand_target(
         unit, source = _choose_unit(options, template, description)
         if unit:
             findings.append(Finding(column, f"the unit is {unit}, {source}", (("--unit", "--unit UNIT for another"),)))
-        # Points alone need no word, unless all could be signs of thousands.
-        signed = [cell for cell in numbers if "." in cell or "," in cell]
-        if number_format != USUAL or (signed and not any(map(find_own_format, signed))):
-            other = "." if number_format.decimal == "," else ","
-            otherwise = (("--decimal_sign", f"--decimal_sign {other} reads them otherwise"),)
-            findings.append(Finding(column, told_from, otherwise))
-        left_out = [cell for cell in cells if cell not in numbers]
-        if left_out:
-            n, example = len(left_out), left_out[0]
-            findings.append(Finding(column, f"{n} of {len(cells)} values are no numbers, as {example!r}: left out"))
+        findings += _describe_numbers(column, cells, numbers, number_format, told_from)
         return Target(
             column, "numeric", unit, options.decimals, numbers=numbers, missing=missing, findings=tuple(findings)
         )
@@ -160,6 +149,24 @@ def understand_target(
         named=tuple(dict.fromkeys([*named, *(() if options.labels else description.levels)])),
         findings=(*findings, *found),
     )
+
+
+def _describe_numbers(
+    column: str, cells: Sequence[str], numbers: dict[str, float], number_format: NumberFormat, told_from: str
+) -> list[Finding]:
+    """How the numbers of a column were read, where that is not plain, and how many cells are none."""
+    findings = []
+    # Points alone need no word, unless all could be signs of thousands.
+    signed = [cell for cell in numbers if "." in cell or "," in cell]
+    if number_format != USUAL or (signed and not any(map(find_own_format, signed))):
+        other = "." if number_format.decimal == "," else ","
+        otherwise = (("--decimal_sign", f"--decimal_sign {other} reads them otherwise"),)
+        findings.append(Finding(column, told_from, otherwise))
+    left_out = [cell for cell in cells if cell not in numbers]
+    if left_out:
+        text = f"{len(left_out)} of {len(cells)} values are no numbers, as {left_out[0]!r}: left out"
+        findings.append(Finding(column, text))
+    return findings
 
 
 _SAY_MISSING = (("--missing", "--missing none for values"),)
@@ -192,7 +199,7 @@ def _decide_kind(
     inferred = infer_kind(cells, numbers)
     n_numbers = sum(cell in numbers for cell in cells)
     count = f"{len(cells)} values, {'all' if n_numbers == len(cells) else n_numbers or 'no'} numbers"
-    holds_numbers = bool(cells) and n_numbers >= SHARE_OF_NUMBERS * len(cells)
+    holds_numbers = are_mostly_numbers(cells, numbers)
     if options.is_change:
         return Kind("numeric", f"{count} → numbers, since a change is asked for")
     if options.kind is not None:

@@ -1,7 +1,7 @@
 """What a table's JSON sidecar (BIDS: participants.json) says of a column: Levels, the meanings of codes, and Units."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class ColumnDescription:
     unused: tuple[str, ...] = ()
 
 
-def describe_column(sidecars: Sequence[Path], column: str) -> ColumnDescription:
+def describe_column(sidecars: Iterable[Path], column: str) -> ColumnDescription:
     """The description in the first of the files that is there and names the column, by its name or, where only one
     name does, by it in other letter case. A file that is no JSON object describes nothing, and `unused` says so."""
     unused = []

@@ -1,8 +1,9 @@
 """Whether a column holds numbers or classes, told from its cells alone, and codes among numbers that mean "missing".
 
-The rule: text is of classes. A column is of numbers where at least 80 % of its cells are. Numbers are codes of
-classes all the same where all are whole and come again and again: two different ones (0/1, 1/2, -1/1), or at most
-10 different from 0 or 1 up to at most 10, each twice or more on average (1..4).
+The rule: text is of classes. A column is of numbers where at least 80 % of its cells are, or of its different cells (a
+word of its own for "missing" comes again and again). Numbers are codes of classes all the same where all are whole and
+come again and again: two different ones (0/1, 1/2, -1/1), or at most 10 different from 0 or 1 up to at most 10, each
+twice or more on average (1..4).
 """
 
 from collections import Counter
@@ -39,6 +40,14 @@ def format_number(number: float, decimals: int | None = None) -> str:
     return "0" if text in ("", "-0") else text
 
 
+def are_mostly_numbers(cells: Sequence[str], numbers: dict[str, float]) -> bool:
+    different = set(cells)
+    n_numbers, n_different = sum(cell in numbers for cell in cells), len(different & numbers.keys())
+    return bool(cells) and (
+        n_numbers >= SHARE_OF_NUMBERS * len(cells) or n_different >= SHARE_OF_NUMBERS * len(different)
+    )
+
+
 def infer_kind(cells: Sequence[str], numbers: dict[str, float]) -> Kind:
     """The kind of a column by the rule above.
 
@@ -49,7 +58,7 @@ def infer_kind(cells: Sequence[str], numbers: dict[str, float]) -> Kind:
     count = f"{len(cells)} values"
     if not values:
         return Kind("categorical", f"{count}, none a number → classes")
-    if len(values) < SHARE_OF_NUMBERS * len(cells):
+    if not are_mostly_numbers(cells, numbers):
         return Kind("categorical", f"{count}, only {len(values)} numbers → classes")
     n_different = len(set(values))
     told = f"{count}, {'all' if len(values) == len(cells) else len(values)} numbers"

@@ -103,9 +103,7 @@ def _say_what_would_do(
 
 def _advise_division(given: frozenset[str], fractions: dict[str, float] | None) -> str:
     if fractions is None:
-        return advise(given, [("--split_file", "--split_file FILE with another division")]) or (
-            "Another division would put them there"
-        )
+        return "Another division would put them there"
     remedies = [("--split", "--split 0.6,0.2,0.2 makes the small splits larger"), ("--seed", "--seed 1 draws another")]
     if "--stratify" in given or "--group_by" in given:
         return advise(given, remedies) or "Other columns or shares would divide otherwise"

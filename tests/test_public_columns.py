@@ -73,6 +73,8 @@ COLUMNS = [
      ["Oslo", "Oslo", "Berlin", "Oslo"], ""),
     ("yes and no as codes", "smoker", ["0", "1", "0", "1", "n/a"], None, "categorical",
      ["0", "1", "0", "1", None], ""),
+    ("a word of its own for missing", "age", ["31", "-", "44", "-", "-", "27", "60", "52"], None, "numeric",
+     ["31", None, "44", None, None, "27", "60", "52"], "years"),
     ("an effect coding", "arm", ["-1", "1", "1"], None, "categorical", ["-1", "1", "1"], ""),
     ("two codes that are far apart", "cohort", ["10", "20", "10"], None, "categorical", ["10", "20", "10"], ""),
     ("a sidecar in other letter case", "Group", ["1", "2"], {"Levels": {"1": "HC", "2": "PD"}}, "categorical",

@@ -84,6 +84,10 @@ def test_files_that_differ_in_another_entity_are_chosen_by_it(tmp_path):
     tree = write_tree(tmp_path / "bids", sessions=(), names=("task-rest_bold", "task-faces_bold"))
     with pytest.raises(CohortError, match=r"several files.*task-faces_bold\.nii\.gz.*choose with --entities"):
         run(tree, "--modalities", "fMRI")
+    with pytest.raises(CohortError, match="several files") as error:
+        run(write_tree(tmp_path / "two", sessions=(), names=("task-rest_acq-a_bold", "task-rest_acq-b_bold")),
+            "--modalities", "fMRI", "--entities", "task=rest")  # fmt: skip
+    assert "they differ in acq" in str(error.value) and "--entities" not in str(error.value)
     records, exclusions = run(tree, "--modalities", "fMRI", "--entities", "task=rest")
     assert exclusions == [] and all("task-rest" in path for path in paths_of(records))
     assert {modality for record in records for modality in record["modalities"]} == {"fMRI"}

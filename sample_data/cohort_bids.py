@@ -74,6 +74,13 @@ def read_bids(
     return visits
 
 
+def find_sidecars(bids_dir: Path, table: Path | None) -> Iterator[Path]:
+    """The JSON files that describe the columns of `table` (default: participants.tsv) and of the sessions.tsv."""
+    yield (table or bids_dir / "participants.tsv").with_suffix(".json")
+    yield bids_dir / "sessions.json"
+    yield from sorted(bids_dir.glob("sub-*/sub-*_sessions.json"))
+
+
 def find_scan_root(bids_dir: Path, derivatives: str | None) -> Path:
     """The folder with the sub-* folders of the scans: the tree itself, or a derivative of it (a name or a path)."""
     if derivatives is None:
@@ -106,7 +113,7 @@ def find_bids_scans(visits: list[Visit], root: Path, selection: Selection, exclu
         found = _find_files(visit, root)
         for modality, suffix in selection.suffixes.items():
             files = [file for file in found if file[1] == suffix and selection.entities.items() <= file[2].items()]
-            path, reason, detail = _pick(files, selection.run, suffix)
+            path, reason, detail = _pick(files, selection, suffix)
             if path is None:
                 exclusions.add_visit(visit, reason, f"{modality}: {detail}")
                 break
@@ -150,8 +157,11 @@ def _import_parser():
     return parse_bids_name
 
 
-def _pick(files: list[tuple[str, str, dict[str, str]]], run: str, suffix: str) -> tuple[str | None, str, str]:
+def _pick(
+    files: list[tuple[str, str, dict[str, str]]], selection: Selection, suffix: str
+) -> tuple[str | None, str, str]:
     """(path, "", "") or (None, reason, detail)."""
+    run = selection.run
     if run.isdigit():
         files = [file for file in files if file[2].get("run", "").isdigit() and int(file[2]["run"]) == int(run)]
     if not files:
@@ -161,7 +171,9 @@ def _pick(files: list[tuple[str, str, dict[str, str]]], run: str, suffix: str) -
     names = ", ".join(os.path.basename(path) for path, _, _ in files)
     others = [{name: value for name, value in entities.items() if name != "run"} for _, _, entities in files]
     if any(other != others[0] for other in others):
-        return None, "several files", f"{names}; choose with --entities"
+        differing = sorted({name for other in others for name, _ in other.items() ^ others[0].items()})
+        advice = "" if selection.entities else ": choose with --entities"
+        return None, "several files", f"{names}; they differ in {', '.join(differing)}{advice}"
     if run in ("first", "last"):
         ordered = sorted(files, key=lambda file: (int(file[2].get("run", "0")), file[0]))
         return ordered[0 if run == "first" else -1][0], "", ""

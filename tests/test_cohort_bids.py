@@ -84,6 +84,10 @@ def test_files_that_differ_in_another_entity_are_chosen_by_it(tmp_path):
     tree = write_tree(tmp_path / "bids", sessions=(), names=("task-rest_bold", "task-faces_bold"))
     with pytest.raises(CohortError, match=r"several files.*task-faces_bold\.nii\.gz.*choose with --entities"):
         run(tree, "--modalities", "fMRI")
+    with pytest.raises(CohortError, match="several files") as error:
+        run(write_tree(tmp_path / "two", sessions=(), names=("task-rest_acq-a_bold", "task-rest_acq-b_bold")),
+            "--modalities", "fMRI", "--entities", "task=rest")  # fmt: skip
+    assert "they differ in acq" in str(error.value) and "--entities" not in str(error.value)
     records, exclusions = run(tree, "--modalities", "fMRI", "--entities", "task=rest")
     assert exclusions == [] and all("task-rest" in path for path in paths_of(records))
     assert {modality for record in records for modality in record["modalities"]} == {"fMRI"}
@@ -193,7 +197,7 @@ def test_a_column_known_at_the_later_session_alone_is_asked_about_with_the_earli
     _, exclusions = run(tree, "--target", "sex", "--reference", "earlier", "--question", "Was {reference_value}, now?")
     assert exclusions == []
     flags = ("--target", "outcome", "--reference", "earlier", "--question", "It was {reference_value}, and now?")
-    with pytest.raises(CohortError, match=r"found none\. Choose another column\. Left out: 20 no label"):
+    with pytest.raises(CohortError, match=r"found none\. Remedy: .*another column\. Left out: 20 no label"):
         run(tree, *flags)
 
 

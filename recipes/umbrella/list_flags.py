@@ -1,0 +1,16 @@
+"""How a flag takes a list: with commas or with spaces, as one value or as several. The rule of every command."""
+
+from collections.abc import Sequence
+
+
+def split_list(values: str | Sequence[str]) -> list[str]:
+    """The parts of a list as a command line or a YAML gives it; empty ones are dropped.
+
+    Where several values are given, each is a part: `male female`, or `"mild cognitive impairment" control`. Within
+    a value commas separate, so that a part may hold spaces: `"mild cognitive impairment,control"`. White space does
+    where a value is alone and has no comma: `"male female"`.
+    """
+    values = [values] if isinstance(values, str) else list(values)
+    if len(values) == 1 and "," not in values[0]:
+        return values[0].split()
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]

@@ -2,12 +2,14 @@
 the step's supervised tokens for every model family, and a loss that is not finite stops the run."""
 
 import torch
+from transformers.integrations import TensorBoardCallback
 
 from umbrella.adapters import is_adapted
 from umbrella.answer_check import AnswerCheckTrainer
 from umbrella.blank_rows import FilledRows, add_blank_scan, token_keys
 from umbrella.checkpoints import CheckpointTrainer
 from umbrella.collator import ConversationCollator, without_names
+from umbrella.late_tensorboard import LateTensorBoard
 from umbrella.loader_workers import outlive_sigterm, stop_workers
 from umbrella.row_order import RowOrder, read_lengths
 from umbrella.run_speed import MeasuredTrainer
@@ -26,6 +28,8 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
 
     def __init__(self, *args, data_collator: ConversationCollator, blank: dict, **kwargs):
         super().__init__(*args, data_collator=data_collator, **kwargs)
+        if self.pop_callback(TensorBoardCallback) is not None:
+            self.add_callback(LateTensorBoard())
         self.blank = blank
         self._loaders = []
         self.blank_batch = without_names(data_collator([blank]))
@@ -97,6 +101,27 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
         return self.args.seed if self.args.data_seed is None else self.args.data_seed
 
     # ---------------------------------------------------------------------------------------------- steps
+
+    def set_initial_training_values(self, args, dataloader):
+        if len(dataloader) == 0:
+            n_rows = len(self.train_dataset)
+            raise ValueError(
+                f"--dataloader_drop_last: expected at least one whole batch, found {n_rows} rows for "
+                f"{self._train_batch_size} a batch on {args.world_size} processes: no step would be taken. Leave it "
+                f"out, or set --batch_size to at most {n_rows // args.world_size}"
+            )
+        values = super().set_initial_training_values(args, dataloader)
+        if values[-1] <= 0:
+            raise ValueError(
+                f"expected a run of at least one step, found --max_steps {args.max_steps} and --num_train_epochs "
+                f"{args.num_train_epochs:g}: no step would be taken. Raise the one that is 0"
+            )
+        return values
+
+    def log(self, logs, start_time=None):
+        if "train_loss" in logs and self.state.global_step == self._initial_global_step:
+            return  # nothing was left to train: 0.0 is no loss
+        super().log(logs, start_time)
 
     def _run_epoch(self, *args, **kwargs):
         # Resumed from its last step, within an epoch; or `umbrella.resuming.CatchUp` has stopped it.

@@ -23,7 +23,7 @@ def test_training_changes_the_weights_and_saves_what_loads(call, small_data, tmp
     assert {name.split(".")[1] for name in moved} >= {"vision_tower", "multi_modal_projector", "language_model"}
     assert processor.tokenizer.convert_tokens_to_ids("<image>") == model.config.image_token_id
 
-    record = json.loads((tmp_path / "run/run.json").read_text())
+    (record,) = json.loads((tmp_path / "run/run.json").read_text())
     assert record["command"].endswith("--save_steps 1")
     assert record["seeds"]["seed"] == 42
     assert record["data"]["train"]["rows"] == 8
@@ -67,7 +67,7 @@ def test_run_record_names_the_assignment_to_splits(call, data, tmp_path):
     (data / "splits.json").write_text('{"sub-0001": "train"}')
     call(train, "--json_dir", data, "--output_dir", "run", *SHORT)
     expected = hashlib.sha256(b'{"sub-0001": "train"}').hexdigest()
-    assert json.loads((tmp_path / "run/run.json").read_text())["splits_sha256"] == expected
+    assert json.loads((tmp_path / "run/run.json").read_text())[0]["splits_sha256"] == expected
 
 
 def test_check_batch_prints_one_batch_and_trains_nothing(call, small_data, tmp_path):

@@ -66,7 +66,7 @@ def test_a_checkpoint_of_the_projector_holds_the_projector(run, tmp_path):
         assert {name.split(".")[1] for name in saved} == {"multi_modal_projector"}
         assert not list((tmp_path / folder).glob("model*.safetensors"))
         assert json.loads((tmp_path / folder / "base_model.json").read_text()) == {
-            "name": "tiny", "revision": None, "sha256": None, "seed": 42
+            "name": "tiny", "revision": None, "weights_sha256": None, "seed": 42
         }  # fmt: skip
     model = load_model(tmp_path / "run")
     assert moved(model) == set(saved)
@@ -92,7 +92,9 @@ def test_another_base_is_refused_and_one_that_was_moved_is_taken(run, call, smal
         load_processor("tiny").save_pretrained(tmp_path / f"base{seed}")
     run("run", "--train", "projector", "--model_name_or_path", "base1")
     assert load_model("run", base_model="base1") is not None
-    with pytest.raises(ValueError, match=r"run: expected the base model .* 'base1' with sha256 .* found 'base2'"):
+    with pytest.raises(
+        ValueError, match=r"run: expected the base model .* 'base1' with weights.* found 'base2'"
+    ):
         load_model("run", base_model="base2")
     (tmp_path / "base1").rename(tmp_path / "moved")
     moved_base = ("--model_name_or_path", "run", "--base_model", "moved")

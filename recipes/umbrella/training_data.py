@@ -78,7 +78,7 @@ class TrainingData:
     def find_overlap(self, subjects: Iterable[str]) -> list[str]:
         """Those of the subjects that are recorded."""
         salted = [(rows.salt, set(rows.subject_sha256)) for rows in self.seen if rows.salt is not None]
-        return sorted(one for one in set(subjects) if any(_hash(salt, one) in known for salt, known in salted))
+        return sorted(one for one in set(subjects) if any(hash_subject(salt, one) in known for salt, known in salted))
 
     def find_hub_model(self) -> str | None:
         """The nearest model of the Hub that it came from; None where it came from none."""
@@ -92,7 +92,7 @@ class TrainingData:
             return self
         salt = next((before.salt for before in self.seen if before.salt), None) or secrets.token_hex(16)
         modalities = tuple(sorted(modalities_of(rows)))
-        hashes = tuple(sorted(_hash(salt, subject) for subject in subjects))
+        hashes = tuple(sorted(hash_subject(salt, subject) for subject in subjects))
         return replace(self, seen=(*self.seen, SeenRows(len(rows), modalities, hashes, salt, sha256)))
 
     def join(self, other: "TrainingData") -> "TrainingData":
@@ -178,5 +178,6 @@ def _seal(rows: SeenRows, key: bytes) -> SeenRows:
     return replace(rows, salt=None, subject_sha256=tuple(sorted(sealed)))
 
 
-def _hash(salt: str, subject: str) -> str:
+def hash_subject(salt: str, subject: str) -> str:
+    """How a subject is recorded."""
     return hashlib.sha256(f"{salt}{subject}".encode()).hexdigest()

@@ -701,7 +701,5 @@ def test_a_checkpoint_finds_its_base_at_the_commit_that_it_was_trained_on(hub, t
     for place in (None, tmp_path / "base"):  # from the Hub, or a copy of it in a folder
         found = load_model(checkpoint, base_model=place and str(place)).state_dict()
         assert all(torch.equal(found[name], value) for name, value in expected.items())
-    with pytest.raises(
-        ValueError, match="expected the base model that it was trained on, 'tester/base' with weights"
-    ):
+    with pytest.raises(ValueError, match="expected the base model that it was trained on, 'tester/base' with weights"):
         load_model(checkpoint, base_model=str(tmp_path / "other"))

@@ -92,9 +92,7 @@ def test_another_base_is_refused_and_one_that_was_moved_is_taken(run, call, smal
         load_processor("tiny").save_pretrained(tmp_path / f"base{seed}")
     run("run", "--train", "projector", "--model_name_or_path", "base1")
     assert load_model("run", base_model="base1") is not None
-    with pytest.raises(
-        ValueError, match=r"run: expected the base model .* 'base1' with weights.* found 'base2'"
-    ):
+    with pytest.raises(ValueError, match=r"run: expected the base model .* 'base1' with weights.* found 'base2'"):
         load_model("run", base_model="base2")
     (tmp_path / "base1").rename(tmp_path / "moved")
     moved_base = ("--model_name_or_path", "run", "--base_model", "moved")

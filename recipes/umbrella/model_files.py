@@ -1,6 +1,7 @@
 """Files of a model, in a folder or on the Hub."""
 
 import hashlib
+import re
 from pathlib import Path
 
 from transformers.utils import cached_file
@@ -50,3 +51,8 @@ def fingerprint_model(model_name_or_path: str) -> str:
     folder = None if model_name_or_path == "tiny" else find_model_folder(model_name_or_path)
     sha256 = folder and fingerprint_weights(folder)
     return f"sha256:{sha256}" if sha256 else str(model_name_or_path)
+
+
+def is_sampled(fingerprint: str) -> bool:
+    """Whether an older version has made it, of the ends of the files: it cannot be compared with newer ones."""
+    return re.fullmatch("[0-9a-f]{64}", fingerprint) is not None

@@ -24,7 +24,9 @@ from umbrella.checkpoints import MARKER, find_whole_checkpoint, read_marker
 from umbrella.loader_workers import DeafContext
 from umbrella.resuming import check_is_shared
 from umbrella.sigterm import SigtermFlag
+from umbrella.training_data import read_training_data, subjects_of
 from umbrella.transform import ConversationTransform
+from umbrella_dataset import load_umbrella
 
 ROOT = Path(__file__).parents[1]
 FLAGS = (
@@ -100,7 +102,13 @@ def test_a_run_that_reached_its_last_step_is_only_saved_again(run, tmp_path):
     run("run", *flags)
     before = weights_of(tmp_path / "run")
     (tmp_path / "run/model.safetensors").unlink()  # killed just then
-    run("run", *flags, "--resume_from_checkpoint", "auto")
+    records = [tmp_path / "run" / name for name in ("run.json", "training_data.json", "train_results.json")]
+    written = [(path.read_bytes(), path.stat().st_mtime_ns) for path in records]
+    out = run("run", *flags, "--resume_from_checkpoint", "auto")
+    assert "no step was left to take: run/checkpoint-3 is the run's last" in out
+    assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in records] == written
+    history = json.loads((tmp_path / "run/trainer_state.json").read_text())["log_history"]
+    assert [entry["train_loss"] > 0 for entry in history if "train_loss" in entry] == []
     after = weights_of(tmp_path / "run")
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert last_step(tmp_path / "run") == 3
@@ -254,6 +262,30 @@ def test_a_checkpoint_of_another_run_is_refused(run, flags, message):
         write_smaller_model("other")
     with pytest.raises(SystemExit, match=message):
         run("run", "--max_steps", 2, "--resume_from_checkpoint", "run/checkpoint-1", *flags)
+
+
+def test_other_rows_are_refused_and_where_they_are_allowed_both_are_recorded(
+    run, small_data, other_data, data, tmp_path
+):
+    flags = ("--save_steps", 1, "--lr_scheduler_type", "constant", "--resume_from_checkpoint", "auto")
+    run("run", "--max_steps", 1, *flags)
+    records = [tmp_path / "run" / name for name in ("run.json", "training_data.json")]
+    written = [path.read_bytes() for path in records]
+    label = next((data / "train").iterdir())
+    label.write_text(label.read_text().replace("female", "FEMALE"))
+    for other in (other_data, data):
+        with pytest.raises(
+            SystemExit, match=r"checkpoint-1: expected the training rows .* found 8 rows of 4 subjects"
+        ):
+            run("run", "--max_steps", 2, *flags, "--json_dir", other)
+    assert [path.read_bytes() for path in records] == written
+    run("run", "--max_steps", 2, *flags, "--json_dir", other_data, "--resume_on_other_data", "true")
+    subjects = [subjects_of(load_umbrella(str(folder), split="train")) for folder in (small_data, other_data)]
+    both = subjects[0] | subjects[1]
+    found = [read_training_data(f"run{place}").find_overlap(both) for place in ("/checkpoint-1", "/checkpoint-2", "")]
+    assert found == [sorted(subjects[0]), sorted(both), sorted(both)]
+    starts = json.loads(records[0].read_text())
+    assert [Path(start["arguments"]["json_dir"]).name for start in starts] == [small_data.name, other_data.name]
 
 
 def test_a_checkpoint_that_this_node_does_not_see_is_refused(tmp_path):

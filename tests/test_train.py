@@ -220,6 +220,13 @@ def test_a_run_that_would_take_no_step_is_an_error_before_anything_is_saved(flag
     assert not list((tmp_path / "run").rglob("*"))
 
 
+def test_a_run_whose_every_step_was_left_out_saves_no_model(call, small_data, tmp_path, monkeypatch):
+    monkeypatch.setattr("accelerate.Accelerator.optimizer_step_was_skipped", property(lambda self: True))
+    with pytest.raises(SystemExit, match="found 2 steps that were all left out, their gradients too large"):
+        call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT)
+    assert not list((tmp_path / "run").glob("*.safetensors"))
+
+
 def test_missing_data_folder_is_named_and_nothing_is_written(call, tmp_path):
     with pytest.raises(SystemExit, match=r"nowhere: expected a data folder, found none"):
         call(train, "--json_dir", "nowhere", "--output_dir", "run")

@@ -85,7 +85,7 @@ class World:
 
     def train(self, model, subjects, part):
         folder = self.new_folder()
-        save_before_weights(find_before(model.name, 7, None).add_rows(rows_of(*subjects)), folder)
+        save_before_weights(find_before(model.name, 7, None, folder).add_rows(rows_of(*subjects)), folder)
         if part:
             describe_base(model.name, 7).save(folder)
         self.add(folder, model, subjects)
@@ -97,7 +97,7 @@ class World:
         folder = self.new_folder()
         if part:
             start_from("tiny").add_rows(rows_of("somebody else")).save(folder)
-        before = find_before("tiny", 7, model.name)
+        before = find_before("tiny", 7, model.name, folder)
         save_before_weights(before.add_rows(rows_of(*subjects)), folder)
         before.add_rows(rows_of(*subjects)).save(folder)
         self.add(folder, model, subjects)
@@ -223,7 +223,7 @@ def test_a_record_of_an_older_version_names_some_and_leaves_the_rest_open(tmp_pa
         guard_against_leakage(str(run), rows_of("a"), "test", False)
     sentence = guard_against_leakage(str(run), rows_of("c"), "test", False)
     assert f"what {run} was trained on before is not known, so an overlap cannot be excluded" in sentence
-    after = find_before(str(run), 0, None).add_rows(rows_of("c"))
+    after = find_before(str(run), 0, None, tmp_path).add_rows(rows_of("c"))
     assert after.find_overlap("abc") == ["a", "c"] and after.unknown == [str(run)]
 
 
@@ -258,6 +258,20 @@ def test_a_checkpoint_without_a_record_goes_on_with_a_note(tmp_path, capsys):
     assert "does not record on which rows it was trained" in capsys.readouterr().out
     check_same_data(None, rows_of("a"), other_data=False)
     assert capsys.readouterr().out == ""
+
+
+def test_a_run_of_an_older_version_goes_on_with_all_that_it_recorded(tmp_path):
+    checkpoint = tmp_path / "run/checkpoint-1"
+    checkpoint.mkdir(parents=True)
+    record = tmp_path / "run" / FILE_NAME
+    record.write_text(json.dumps(older_record("a")))
+    before = find_before("tiny", 0, str(checkpoint), tmp_path / "run")
+    assert before.find_overlap("abc") == ["a"] and str(checkpoint) in before.unknown
+    written = record.read_bytes()
+    save_before_weights(read_training_data(tmp_path / "run"), tmp_path / "run")  # nothing was left to train
+    assert record.read_bytes() == written
+    elsewhere = find_before("tiny", 0, str(checkpoint), tmp_path)  # the folder above may be of another run
+    assert elsewhere.find_overlap("abc") == [] and elsewhere.unknown == [str(checkpoint)]
 
 
 def test_the_same_rows_again_are_recorded_once():

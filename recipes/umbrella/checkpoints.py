@@ -82,7 +82,7 @@ class CheckpointTrainer(GuardedPush):
             save_before_weights(self.first_step.training_data, folder)
 
     def _save_records(self, folder: str) -> None:
-        if self.first_step is not None:
+        if self.first_step is not None and self.first_step.began:  # else no weight has changed, nor its record
             self.first_step.training_data.save(folder)
         self.recipe.save(folder)
         if self.base is not None:

@@ -13,7 +13,7 @@ def guard_against_leakage(model_name_or_path: str, rows: Dataset, split: str, al
     """
     seen = read_training_data(model_name_or_path)
     foreign = sorted(modalities_of(rows) - seen.modalities)
-    if foreign and seen.seen:
+    if foreign and seen.modalities:
         raise ValueError(
             f"--split {split}: expected scans of {', '.join(sorted(seen.modalities))}, which {model_name_or_path} was "
             f"trained on; found {', '.join(foreign)}. Keep the rows that fit: "

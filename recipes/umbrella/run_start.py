@@ -37,19 +37,26 @@ def describe_start(arguments: tuple, splits: DatasetDict, checkpoint: str | None
         arguments: of the model, of the data and of training.
     """
     model_args, _, training_args = arguments
-    before = find_before(model_args.model_name_or_path, training_args.seed, checkpoint)
+    before = find_before(model_args.model_name_or_path, training_args.seed, checkpoint, training_args.output_dir)
     started_from = [*before.models] if checkpoint is None else [describe_checkpoint(checkpoint), *before.models]
     entry = describe_entry(arguments, splits, started_from)
     return RunStart(before, before.add_rows(splits["train"]), entry)
 
 
-def find_before(model_name_or_path: str, seed: int, checkpoint: str | None) -> TrainingData:
-    """What the weights have seen that a run starts from; of a checkpoint without a record, that of the model and
-    "not known"."""
+def find_before(model_name_or_path: str, seed: int, checkpoint: str | None, output_dir: str | Path) -> TrainingData:
+    """What the weights have seen that a run starts from.
+
+    A checkpoint without a record is of an older version, which left one in the folder of the run that goes on: all
+    that this and the model's say, and "not known".
+    """
     if checkpoint is None:
         return start_from(model_name_or_path, seed)
     before = read_training_data(checkpoint)
-    return before.join(start_from(model_name_or_path, seed)) if checkpoint in before.unknown else before
+    if checkpoint not in before.unknown:
+        return before
+    before = before.join(start_from(model_name_or_path, seed))
+    is_its_run = Path(checkpoint).resolve().parent == Path(output_dir).resolve()
+    return before.join(read_training_data(output_dir)) if is_its_run else before
 
 
 def describe_checkpoint(checkpoint: str) -> dict:
@@ -105,7 +112,11 @@ class FirstStep(TrainerCallback):
 
 def save_before_weights(training_data: TrainingData, folder: str | Path) -> None:
     """Record what weights have seen that are about to be written into a folder, together with what those have seen
-    that may lie there: whichever a kill leaves, its subjects are named."""
-    if (Path(folder) / FILE_NAME).is_file():
-        training_data = training_data.join(read_training_data(folder))
-    training_data.save(folder)
+    that may lie there: whichever a kill leaves, its subjects are named. A record that says it all stays as it is."""
+    if not (Path(folder) / FILE_NAME).is_file():
+        training_data.save(folder)
+        return
+    there = read_training_data(folder)
+    both = there.join(training_data)
+    if both != there:
+        both.save(folder)

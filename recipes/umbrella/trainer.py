@@ -43,10 +43,18 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
         self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = self._loss_shifts_labels = True
 
     def train(self, *args, **kwargs):
+        self._is_moved = False
         try:
-            return super().train(*args, **kwargs)
+            result = super().train(*args, **kwargs)
         finally:
             self._stop_workers()
+        n_steps = self.state.global_step - self._initial_global_step
+        if n_steps and not self._is_moved:
+            raise FloatingPointError(
+                f"expected a step that changes the weights, found {n_steps} steps that were all left "
+                "out, their gradients too large for --fp16. Train in --bf16, or for more steps: each lowers the scale"
+            )
+        return result
 
     # ---------------------------------------------------------------------------------------------- rows
 
@@ -129,6 +137,10 @@ class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, 
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kwargs)
+
+    def _maybe_log_save_evaluate(self, *args, **kwargs):
+        self._is_moved = self._is_moved or not self.accelerator.optimizer_step_was_skipped
+        super()._maybe_log_save_evaluate(*args, **kwargs)
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         loss = super().training_step(model, inputs, num_items_in_batch)

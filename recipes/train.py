@@ -21,6 +21,7 @@ from umbrella.batch_check import check_batch
 from umbrella.collator import ConversationCollator
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
+from umbrella.leakage import describe_training_data
 from umbrella.modeling import check_fits, load_processor
 from umbrella.out_of_memory import explain_out_of_memory
 from umbrella.patience import main_process_first, on_main_process
@@ -119,6 +120,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         trainer.add_callback(CatchUp(trainer, checkpoint))
     if is_main:
         print(describe_trained(model, base))
+        print(f"seen before: {describe_training_data(start.before)}")
     result = trainer.train(resume_from_checkpoint=checkpoint)
 
     # ------------------------------------------------------------------------------------------------ save

@@ -19,6 +19,7 @@ import torch
 import train
 from launching import find_free_port
 from safetensors.torch import load_file
+from transformers import PreTrainedModel
 
 from umbrella.checkpoints import MARKER, find_whole_checkpoint, read_marker
 from umbrella.loader_workers import DeafContext
@@ -265,7 +266,7 @@ def test_a_checkpoint_of_another_run_is_refused(run, flags, message):
 
 
 def test_other_rows_are_refused_and_where_they_are_allowed_both_are_recorded(
-    run, small_data, other_data, data, tmp_path
+    run, small_data, other_data, data, tmp_path, monkeypatch
 ):
     flags = ("--save_steps", 1, "--lr_scheduler_type", "constant", "--resume_from_checkpoint", "auto")
     run("run", "--max_steps", 1, *flags)
@@ -279,9 +280,18 @@ def test_other_rows_are_refused_and_where_they_are_allowed_both_are_recorded(
         ):
             run("run", "--max_steps", 2, *flags, "--json_dir", other)
     assert [path.read_bytes() for path in records] == written
-    run("run", "--max_steps", 2, *flags, "--json_dir", other_data, "--resume_on_other_data", "true")
     subjects = [subjects_of(load_umbrella(str(folder), split="train")) for folder in (small_data, other_data)]
     both = subjects[0] | subjects[1]
+    named, save = [], PreTrainedModel.save_pretrained
+
+    def look(self, folder, *args, **kwargs):
+        named.append(read_training_data(folder).find_overlap(both))
+        save(self, folder, *args, **kwargs)
+
+    monkeypatch.setattr(PreTrainedModel, "save_pretrained", look)
+    out = run("run", "--max_steps", 2, *flags, "--json_dir", other_data, "--resume_on_other_data", "true")
+    assert "seen before: 8 rows of 4 subjects, sMRI\n" in out
+    assert named == [sorted(both)] * 2  # before there are weights that have seen them
     found = [read_training_data(f"run{place}").find_overlap(both) for place in ("/checkpoint-1", "/checkpoint-2", "")]
     assert found == [sorted(subjects[0]), sorted(both), sorted(both)]
     starts = json.loads(records[0].read_text())
@@ -458,6 +468,9 @@ def test_two_processes_of_zero2_go_on_to_the_same_weights(small_data, tmp_path):
     assert last.returncode == 0, out[-4000:]
     one, other = (load_file(tmp_path / folder / "trained_weights.safetensors") for folder in ("whole", "run"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+    starts = json.loads((tmp_path / "run/run.json").read_text())
+    assert [start["hardware"]["processes"] for start in starts] == [2, 2, 2]
+    assert len(read_training_data(tmp_path / "run/checkpoint-39").seen) == 1
     checkpoint = tmp_path / "run/checkpoint-39"
     assert read_marker(checkpoint)["world_size"] == 2
     assert [len(list(checkpoint.rglob(f"*{name}"))) for name in (".pth", "_optim_states.pt")] == [2, 2]

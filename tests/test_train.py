@@ -220,6 +220,24 @@ def test_a_run_that_would_take_no_step_is_an_error_before_anything_is_saved(flag
     assert not list((tmp_path / "run").rglob("*"))
 
 
+def test_rows_that_fill_no_batch_of_all_processes_are_an_error_too(call, small_data, monkeypatch):
+    monkeypatch.setattr(train.TrainArguments, "world_size", property(lambda self: 2))
+    monkeypatch.setattr(train, "check_world_size", lambda size: None)
+    with pytest.raises(SystemExit, match=r"found 8 rows for 8 a batch on 2 processes: .* --batch_size to at most 4"):
+        call(
+            train,
+            "--json_dir",
+            small_data,
+            "--output_dir",
+            "run",
+            *SHORT,
+            "--batch_size",
+            8,
+            "--dataloader_drop_last",
+            1,
+        )
+
+
 def test_a_run_whose_every_step_was_left_out_saves_no_model(call, small_data, tmp_path, monkeypatch):
     monkeypatch.setattr("accelerate.Accelerator.optimizer_step_was_skipped", property(lambda self: True))
     with pytest.raises(SystemExit, match="found 2 steps that were all left out, their gradients too large"):

@@ -185,6 +185,8 @@ SEEN = SeenRows(2, ("sMRI",), tuple(sorted(hash_subject("s", name) for name in "
          "2 rows of 2 subjects, sMRI; what lab/llava was trained on before is not known"),
         ([], [UNKNOWN], "Not known: what lab/llava was trained on is not known, so an overlap cannot be excluded.",
          "what lab/llava was trained on is not known"),
+        ([], [UNKNOWN, UNKNOWN | {"name": "b"}], "Not known: what lab/llava and b were trained on is not known, so an "
+         "overlap cannot be excluded.", "what lab/llava and b were trained on is not known"),
     ],
 )  # fmt: skip
 def test_the_sentence_says_no_more_than_is_known(seen, models, sentence, facts, tmp_path):

@@ -63,8 +63,9 @@ def _exclude(name: str, seen: TrainingData) -> str:
 def _doubts(seen: TrainingData) -> list[str]:
     doubts = []
     if seen.unknown:
-        before = " before" if seen.seen else ""
-        doubts.append(f"what {' and '.join(seen.unknown)} was trained on{before} is not known")
+        names = " and ".join(seen.unknown)
+        were = f"{'was' if len(seen.unknown) == 1 else 'were'} trained on{' before' if seen.seen else ''}"
+        doubts.append(f"what {names} {were} is not known")
     if seen.hidden:
         doubts.append("the publisher has kept the key to other recorded subjects")
     return doubts

@@ -252,8 +252,7 @@ def test_missing_data_folder_is_named_and_nothing_is_written(call, tmp_path):
 
 
 def test_folder_with_an_earlier_run_is_refused(call, small_data, tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run/model.safetensors").touch()
+    (tmp_path / "run/checkpoint-1").mkdir(parents=True)
     with pytest.raises(SystemExit, match=r"run: expected an empty or new folder, found an earlier run"):
         call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT)
 

@@ -276,6 +276,18 @@ def test_a_run_of_an_older_version_goes_on_with_all_that_it_recorded(tmp_path):
     assert elsewhere.find_overlap("abc") == [] and elsewhere.unknown == [str(checkpoint)]
 
 
+def test_of_adapters_without_a_record_the_base_is_asked_where_it_still_lies(tmp_path):
+    base, adapters = tmp_path / "base", tmp_path / "adapters"
+    adapters.mkdir()
+    save(base, TrainingData().add_rows(rows_of("a")))
+    describe_base(str(base)).save(adapters)
+    seen = read_training_data(adapters)
+    assert seen.find_overlap("ab") == ["a"] and seen.unknown == [str(adapters)]
+    base.rename(tmp_path / "moved")
+    seen = read_training_data(adapters)
+    assert seen.find_overlap("ab") == [] and seen.unknown == [str(adapters), str(base)]
+
+
 def test_the_same_rows_again_are_recorded_once():
     once = TrainingData().add_rows(rows_of("a", "b"))
     assert once.add_rows(rows_of("a", "b")) is once

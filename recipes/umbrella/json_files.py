@@ -6,7 +6,7 @@ from pathlib import Path
 
 def write_json(path: Path, value) -> None:
     """Write a value; one that is killed meanwhile leaves the file as it was. Equal bytes are not written again."""
-    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(value, indent=1) + "\n"
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

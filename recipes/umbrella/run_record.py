@@ -45,7 +45,8 @@ def resolve_arguments(arguments: tuple) -> dict:
     """Flag → its value, the YAML's and the defaults included; no key."""
     model_args, data_args, training_args = arguments
     values = {**asdict(model_args), **asdict(data_args), **training_args.to_dict()}
-    return {name: value for name, value in values.items() if not NAME_OF_A_KEY.search(name)}
+    kept = {name: value for name, value in values.items() if not NAME_OF_A_KEY.search(name)}
+    return json.loads(json.dumps(kept, default=str))  # now: written in the first step, it must not fail there
 
 
 def read_run_record(folder: str | Path) -> list[dict]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from umbrella.base_model import describe_base, read_base
+from umbrella.base_model import BaseModel, describe_base, read_base
 from umbrella.json_files import read_json, write_json
 from umbrella.model_files import find_model_file
 from umbrella.run_record import fingerprint
@@ -147,9 +147,9 @@ def read_training_data(model_name_or_path: str | Path) -> TrainingData:
             f"{path}: expected a record of version {VERSION} or older, found {json.dumps(record)[:80]}. Use the "
             "version of Umbrella that wrote it, or remove the file: nothing is then known of what the model has seen"
         )
-    base = read_base(name)
     own = TrainingData((_to_rows(record),) if record else (), ({"name": name, "recorded": False},))
-    return own.join(start_from(base.name, base.seed)) if base else own
+    base = read_base(name)
+    return own.join(_start_from_base(base)) if base else own
 
 
 def start_from(model_name_or_path: str, seed: int | None = None) -> TrainingData:
@@ -159,6 +159,13 @@ def start_from(model_name_or_path: str, seed: int | None = None) -> TrainingData
     recorded = model_name_or_path not in before.unknown
     others = tuple(one for one in before.models if one["name"] != model_name_or_path)
     return replace(before, models=({**model, "recorded": recorded}, *others))
+
+
+def _start_from_base(base: BaseModel) -> TrainingData:
+    """`start_from`, and "not known" of a folder that is no longer where it lay in training."""
+    if base.name == "tiny" or base.revision is not None or Path(base.name).expanduser().is_dir():
+        return start_from(base.name, base.seed)
+    return TrainingData((), ({**base.to_dict(), "recorded": False},))
 
 
 def describe_copy(model_name_or_path: str) -> TrainingData:

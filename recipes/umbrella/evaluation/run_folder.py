@@ -54,7 +54,7 @@ class Folder:
 
     def _refuse_others(self, found: dict, settings: dict) -> None:
         for name, value in settings.items():
-            if name == "model" and is_sampled(found[name]):
+            if name == "model" and is_sampled(found.get(name, "")):
                 raise ValueError(
                     f"{self.path}: expected predictions of {value}, found those of an earlier version, which does not "
                     "tell whether this model made them. Start anew with --overwrite, or choose another --output_dir"

@@ -434,7 +434,7 @@ def trained(tmp_path_factory):
     (folder / "eval").mkdir()
     (folder / "eval" / "predictions.jsonl").write_text("{}")
     metrics = {
-        "accuracy": 0.9, "n": 40, "n_subjects": 20,
+        "accuracy": 0.9, "n": 40, "n_subjects": 20, "leakage": f"Not known: what {folder} was trained on, so",
         "metrics": {"accuracy": {"value": 0.9, "interval": [0.8, 0.97]}, "auroc": {"value": None, "interval": None}},
         "controls": {"scans_shuffled": {"title": "scans shuffled", "accuracy": 0.5, "accuracy_interval": [0.4, 0.6]}},
         "verdicts": {"subject": {"verdict": "uses", "sentence": "The model uses the subject's scan."}},
@@ -508,7 +508,7 @@ def test_model_card_has_facts_and_evaluation(hub, call, trained):
     for text in (
         "| accuracy | 0.900 | 0.800 to 0.970 |",
         "| accuracy, scans shuffled | 0.500 | 0.400 to 0.600 |",
-        "- The model uses the subject's scan.",
+        "- Not known: what mine was trained on, so\n- The model uses the subject's scan.",
         "python train.py recipe.yaml --json_dir data",
         "8 rows of 2 subjects, sMRI; what llava-hf/llava-1.5-7b-hf was trained on before is not known.",
     ):

@@ -56,7 +56,7 @@ def _exclude(name: str, seen: TrainingData) -> str:
         return f"Not known: {'; '.join(doubts)}, so an overlap cannot be excluded."
     return (
         f"No subject of the evaluated rows, references included, is among the {seen.count_comparable()} that are "
-        f"recorded; {'; '.join(doubts)}, so an overlap cannot be excluded."
+        f"recorded{' openly' if seen.hidden else ''}; {'; '.join(doubts)}, so an overlap cannot be excluded."
     )
 
 
@@ -67,5 +67,5 @@ def _doubts(seen: TrainingData) -> list[str]:
         were = f"{'was' if len(seen.unknown) == 1 else 'were'} trained on{' before' if seen.seen else ''}"
         doubts.append(f"what {names} {were} is not known")
     if seen.hidden:
-        doubts.append("the publisher has kept the key to other recorded subjects")
+        doubts.append("some subjects are recorded under a key that stays with the publisher")
     return doubts

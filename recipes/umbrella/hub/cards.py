@@ -137,6 +137,7 @@ def _describe_evaluation(path: Path) -> dict:
         "n": metrics.get("n"),
         "n_subjects": metrics.get("n_subjects"),
         "rows": [(name, f"{value:.3f}", _show_interval(interval)) for name, value, interval in rows],
+        "leakage": metrics.get("leakage"),
         "verdicts": [verdict["sentence"] for verdict in metrics.get("verdicts", {}).values()],
     }
 

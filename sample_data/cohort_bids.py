@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cohort import CohortError, Exclusions, Visit, to_key
-from cohort_table import read_table, to_visits
+from cohort import CohortError, Exclusions, Visit, is_missing, to_key
+from cohort_table import to_visits
+from table_file import TableOptions, read_table
 
 SUFFIXES = {"sMRI": "T1w", "dMRI": "dwi", "fMRI": "bold"}
 _DATATYPES = ("anat", "dwi", "func")
@@ -29,18 +30,22 @@ class Selection:
     entities: dict[str, str] = field(default_factory=dict)  # as {"task": "rest", "space": "MNI152NLin6Asym"}
 
 
-def read_bids(bids_dir: Path, derivatives: str | None, table: Path | None, exclusions: Exclusions) -> list[Visit]:
+def read_bids(
+    bids_dir: Path, derivatives: str | None, table: Path | None, said: TableOptions, exclusions: Exclusions
+) -> list[Visit]:
     """The visits of all rows of `table` (default: participants.tsv), one for each session folder of the participant.
 
-    A participant's sessions.tsv adds its columns to the visit's. Raises CohortError where the tree or table is not
-    there, and where no participant has a folder.
+    A participant's sessions.tsv adds its columns to the visit's; `said` is of `table` alone. Raises CohortError where
+    the tree or table is not there, and where no participant has a folder.
     """
     if not bids_dir.is_dir():
         raise CohortError(f"--bids_dir: expected a folder, found none at {bids_dir}")
     table = table or bids_dir / "participants.tsv"
     folders = list_subjects(find_scan_root(bids_dir, derivatives))
     by_key = defaultdict(list)
-    for visit in to_visits(read_table(table), str(table), "participant_id", "session_id", exclusions):
+    participants = read_table(table, said)
+    exclusions.notes += participants.notes
+    for visit in to_visits(participants, said.id_column, said.session_column, exclusions):
         by_key[to_key(visit.participant_id)].append(visit)
     if folders.keys().isdisjoint(by_key):
         raise CohortError(
@@ -51,7 +56,7 @@ def read_bids(bids_dir: Path, derivatives: str | None, table: Path | None, exclu
     for key, of_subject in by_key.items():
         sessions = _list_sessions(folders[key]) if key in folders else []
         by_session = {visit.session: visit for visit in of_subject}
-        session_values = _read_sessions_table(bids_dir / f"sub-{key}" / f"sub-{key}_sessions.tsv")
+        session_values = _read_sessions(bids_dir / f"sub-{key}" / f"sub-{key}_sessions.tsv", f"sub-{key}", exclusions)
         for session in sessions or list(by_session):
             # A table without sessions says the same of all of them.
             row = by_session.get(session, by_session.get(""))
@@ -60,7 +65,9 @@ def read_bids(bids_dir: Path, derivatives: str | None, table: Path | None, exclu
                 exclusions.add("session without a row", f"{table}: no row of this session", f"sub-{key}", session)
             else:
                 visits.append(Visit(f"sub-{key}", session, values))
-        for session in set(by_session) - set(sessions) - {""} if sessions else ():
+        # A session that the participants' table has itself needs no folder where the tree has no sessions.
+        expected = {*session_values, *(by_session if sessions else ())} - {"", *(sessions or by_session)}
+        for session in sorted(expected):
             exclusions.add("no scan", f"no folder ses-{session}", f"sub-{key}", session)
     for key in sorted(folders.keys() - by_key.keys()):
         exclusions.add("scan without a participant", f"{folders[key]}: no row in {table}", f"sub-{key}")
@@ -166,11 +173,29 @@ def _list_sessions(folder: str) -> list[str]:
         return sorted(entry.name[4:] for entry in entries if entry.name.startswith("ses-") and entry.is_dir())
 
 
-def _read_sessions_table(path: Path) -> dict[str, dict[str, str]]:
-    """Session without "ses-" → its row; empty where there is no such file."""
+def _read_sessions(path: Path, participant_id: str, exclusions: Exclusions) -> dict[str, dict[str, str]]:
+    """Session without "ses-" → its row; empty where there is no such file.
+
+    Rows without a session and repeated ones are left out and counted. Raises CohortError for two rows of a session
+    that contradict each other.
+    """
     if not path.is_file():
         return {}
-    rows = read_table(path)
-    if "session_id" not in rows[0]:
-        raise CohortError(f"{path}: expected a column session_id, found {', '.join(rows[0])}")
-    return {row["session_id"].removeprefix("ses-"): row for row in rows}
+    table = read_table(path)
+    exclusions.notes += table.notes
+    if "session_id" not in table.columns:
+        raise CohortError(f"{path}: expected a column session_id, found {', '.join(table.columns)}")
+    of_session: dict[str, dict[str, str]] = {}
+    for line, row in zip(table.lines, table.rows, strict=True):
+        session = row["session_id"].removeprefix("ses-")
+        if is_missing(session):
+            exclusions.add("no id", f"{path}:{line}: session_id is {session!r}", participant_id)
+        elif of_session.setdefault(session, row) is row:
+            continue
+        elif of_session[session] | {"session_id": ""} == row | {"session_id": ""}:
+            exclusions.add("duplicate row", f"{path}:{line}", participant_id, session)
+        else:
+            raise CohortError(
+                f"{path}:{line}: expected one row of session {session}, found another with other values. Delete one"
+            )
+    return of_session

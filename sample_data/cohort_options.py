@@ -10,6 +10,9 @@ from cohort_conversations import REFERENCES, RESERVED_METADATA
 from cohort_splits import SplitPlan
 from conversation_templates import Template, check_wordings, find_template, load_template
 from split_subjects import parse_fractions
+from table_delimiter import DELIMITERS
+from table_file import TableOptions
+from table_text import is_encoding
 
 CONVERSATIONS_PER_SHARD = 10_000
 
@@ -21,8 +24,7 @@ class Options:
     bids_dir: Path | None
     participants: Path | None
     image_templates: dict[str, str]  # modality → template; empty with bids_dir
-    id_column: str
-    session_column: str
+    table: TableOptions  # of participants, or of the BIDS tree's participants.tsv
     derivatives: str | None
     selection: Selection
     target: str
@@ -68,8 +70,10 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="[MODALITY=]PATH",
-        help="where a row's scan is, with {column} fields; counts from the table's folder or --image_root",
+        help="where a row's scan is, with {column} or {column:03d} fields; from the table's folder or --image_root",
     )
+    group.add_argument("--delimiter", choices=tuple(DELIMITERS), help="of the table (told from its name and lines)")
+    group.add_argument("--encoding", metavar="NAME", help="of the table, as cp1252 (UTF-8, or as its first bytes say)")
     group.add_argument("--id_column", default="participant_id", metavar="COLUMN", help="(participant_id)")
     group.add_argument("--session_column", default="session_id", metavar="COLUMN", help="(session_id)")
     group.add_argument(
@@ -146,8 +150,7 @@ def _to_options(flags: argparse.Namespace) -> Options:
         bids_dir=flags.bids_dir and flags.bids_dir.expanduser().resolve(),
         participants=flags.participants and flags.participants.expanduser().absolute(),
         image_templates=_to_image_templates(flags.image_template),
-        id_column=flags.id_column,
-        session_column=flags.session_column,
+        table=_to_table_options(flags),
         derivatives=flags.derivatives,
         selection=_to_selection(flags),
         target=flags.target,
@@ -208,6 +211,13 @@ def _to_selection(flags: argparse.Namespace) -> Selection:
         run=flags.run,
         entities=dict(_to_pairs(flags.entities, "--entities")),
     )
+
+
+def _to_table_options(flags: argparse.Namespace) -> TableOptions:
+    if flags.encoding is not None and not is_encoding(flags.encoding):
+        raise CohortError(f"--encoding: expected an encoding of text, as cp1252 or latin-1, found {flags.encoding}")
+    delimiter = flags.delimiter and DELIMITERS[flags.delimiter]
+    return TableOptions(delimiter, flags.encoding, flags.id_column, flags.session_column)
 
 
 def _to_image_templates(texts: list[str]) -> dict[str, str]:

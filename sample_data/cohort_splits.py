@@ -34,7 +34,7 @@ def assign_splits(cases: list[Case], plan: SplitPlan, exclusions: Exclusions) ->
     """
     group_of = _find_groups(cases, plan.group_by)
     inside, external = _hold_out(cases, plan.holdout, group_of, exclusions)
-    split_of = _read_splits(inside, plan, group_of) if plan.split_file else _divide(inside, plan, group_of)
+    split_of = _read_splits(inside, plan, group_of, exclusions) if plan.split_file else _divide(inside, plan, group_of)
     splits: dict[str, list[Case]] = {name: [] for name in (*SPLITS, EXTERNAL)}
     splits[EXTERNAL] += external
     for case in inside:
@@ -131,8 +131,11 @@ def _to_strata(values: list[str]) -> list[str]:
     return ["" if number is None else str(int(np.searchsorted(borders, number))) for number in numbers]
 
 
-def _read_splits(cases: list[Case], plan: SplitPlan, group_of: dict[str, str]) -> dict[str, str]:
-    by_key = read_split_file(plan.split_file)
+def _read_splits(
+    cases: list[Case], plan: SplitPlan, group_of: dict[str, str], exclusions: Exclusions
+) -> dict[str, str]:
+    by_key, notes = read_split_file(plan.split_file)
+    exclusions.notes += notes
     names = dict.fromkeys(case.visit.participant_id for case in cases)
     split_of = {name: by_key[to_key(name)] for name in names if to_key(name) in by_key}
     if not split_of:

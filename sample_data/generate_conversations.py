@@ -22,8 +22,9 @@ from cohort_conversations import Style
 from cohort_folder import write_cohort
 from cohort_options import Options, parse_options
 from cohort_splits import EXTERNAL, assign_splits, describe_large_groups
-from cohort_table import find_scans, read_table, to_visits
+from cohort_table import find_scans, to_visits
 from cohort_target import Case, ChangeQuestion, Target, infer_kind, make_cases, make_change_cases, make_session_order
+from table_file import read_table
 
 
 def generate(options: Options) -> str:
@@ -47,7 +48,7 @@ def generate(options: Options) -> str:
     cases = _make_cases(visits, target, options, exclusions)
     splits = assign_splits(cases, options.plan, exclusions)
     notes = [f"labels are {'balanced' if options.balance else 'as they come'} in train, as they come elsewhere"]
-    notes += _check_splits(splits) + describe_large_groups(splits, options.plan.group_by)
+    notes += exclusions.notes + _check_splits(splits) + describe_large_groups(splits, options.plan.group_by)
     has_labels = target.kind == "categorical" or options.change == "direction"
     if options.balance and not has_labels:
         raise CohortError(f"--balance: expected a target with labels, found the numbers of {options.target}")
@@ -81,9 +82,10 @@ def generate(options: Options) -> str:
 def read_visits(options: Options, exclusions: Exclusions) -> list[Visit]:
     """A visit for every row of the cohort's table, with or without a scan."""
     if options.bids_dir is not None:
-        return read_bids(options.bids_dir, options.derivatives, options.participants, exclusions)
-    rows, source = read_table(options.participants), str(options.participants)
-    return to_visits(rows, source, options.id_column, options.session_column, exclusions)
+        return read_bids(options.bids_dir, options.derivatives, options.participants, options.table, exclusions)
+    table = read_table(options.participants, options.table)
+    exclusions.notes += table.notes
+    return to_visits(table, options.table.id_column, options.table.session_column, exclusions)
 
 
 def _find_scans(visits: list[Visit], options: Options, exclusions: Exclusions) -> list[Visit]:
@@ -96,7 +98,7 @@ def _find_scans(visits: list[Visit], options: Options, exclusions: Exclusions) -
         if sessions and visit.session not in sessions:
             exclusions.add_visit(visit, "session not chosen", f"--sessions {' '.join(sessions)}")
     root = options.image_root or options.participants.parent
-    return find_scans(chosen, options.image_templates, str(root), options.id_column, exclusions)
+    return find_scans(chosen, options.image_templates, str(root), options.table.id_column, exclusions)
 
 
 def _read_target(visits: list[Visit], options: Options) -> Target:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from cohort import CohortError, to_key
-from cohort_table import read_table
+from cohort import CohortError, is_missing, to_key
+from table_file import read_table
 
 SPLITS = ("train", "validation", "test")
 _MOST_FOLDS = 40
@@ -139,23 +139,22 @@ def _check_shares(split_of: dict[str, str], fractions: dict[str, float]) -> None
             )
 
 
-def read_split_file(path: Path) -> dict[str, str]:
-    """Participant without "sub-" → split, of a splits.json or a table with the columns participant_id and split."""
+def read_split_file(path: Path) -> tuple[dict[str, str], list[str]]:
+    """(participant without "sub-" → split, what was inferred in sentences) of a splits.json, or of a table with the
+    columns participant_id and split."""
     if path.suffix.lower() == ".json":
-        try:
-            splits = json.loads(path.read_text(encoding="utf-8"))["splits"]
-            pairs = [(name, split) for split, names in splits.items() for name in names]
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):
-            raise CohortError(f"--split_file {path}: expected a splits.json as this program writes it") from None
+        pairs, notes = _read_splits_json(path), []
     else:
-        rows = read_table(path)
-        if not {"participant_id", "split"} <= rows[0].keys():
+        table = read_table(path)
+        if not {"participant_id", "split"} <= set(table.columns):
             raise CohortError(
-                f"--split_file {path}: expected the columns participant_id and split, found {', '.join(rows[0])}"
+                f"--split_file {path}: expected the columns participant_id and split, found {', '.join(table.columns)}"
             )
-        pairs = [(row["participant_id"], row["split"]) for row in rows]
+        pairs, notes = [(row["participant_id"], row["split"]) for row in table.rows], table.notes
     split_of = {}
     for name, split in pairs:
+        if is_missing(name):
+            raise CohortError(f"--split_file {path}: expected an id in every row, found {name!r} in {split}")
         if split not in (*SPLITS, "external"):
             raise CohortError(
                 f"--split_file {path}: {name}: expected {', '.join(SPLITS)} or external, found {split!r}"
@@ -164,4 +163,22 @@ def read_split_file(path: Path) -> dict[str, str]:
             raise CohortError(
                 f"--split_file {path}: {name}: expected one split, found {split_of[to_key(name)]}, {split}"
             )
-    return split_of
+    return split_of, notes
+
+
+def _read_splits_json(path: Path) -> list[tuple[str, str]]:
+    """(participant, split)."""
+    try:
+        splits = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_to_dict)["splits"]
+        return [(str(name), split) for split, names in splits.items() for name in names]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        raise CohortError(
+            f"--split_file {path}: expected a splits.json as this program writes it, each split in it once"
+        ) from None
+
+
+def _to_dict(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """json would keep the last of two equal keys and let the participants of the first vanish."""
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a key twice in one object")
+    return dict(pairs)

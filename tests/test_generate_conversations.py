@@ -255,9 +255,11 @@ def test_no_subject_family_or_session_is_in_two_splits_references_included(tmp_p
         for session in range(rng.integers(1, 4))
     ]
     tmp_path = tmp_path_factory.mktemp("cohort")
+    for row in rows:
+        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").touch()
     splits, _, _ = run(
         write_table(tmp_path, rows), "--target", "sex", "--reference", reference, "--group_by", "family",
-        "--split", "0.5,0.25,0.25", "--seed", str(seed),
+        "--split", "0.5,0.25,0.25", "--seed", str(seed), template="{participant_id}_{session_id}.nii.gz",
     )  # fmt: skip
     family = {row["participant_id"]: row["family"] for row in rows}
     subjects = {name: subjects_of(records) for name, records in splits.items()}

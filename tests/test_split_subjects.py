@@ -109,7 +109,7 @@ def test_a_split_file_is_json_or_a_table_and_ids_lose_their_prefix(tmp_path):
     (tmp_path / "splits.json").write_text(json.dumps({"splits": {"train": ["sub-01"], "test": ["02"]}}))
     (tmp_path / "splits.tsv").write_text("participant_id\tsplit\n01\ttrain\nsub-02\ttest\n")
     for name in ("splits.json", "splits.tsv"):
-        assert read_split_file(tmp_path / name) == {"01": "train", "02": "test"}
+        assert read_split_file(tmp_path / name) == ({"01": "train", "02": "test"}, [])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ Exit codes: 0 done, 1 an error, 2 a flag that does not exist, 75 told to end (SI
 """
 
 import os
+from functools import partial
 
 from transformers import EarlyStoppingCallback, set_seed
 
@@ -20,19 +21,19 @@ from umbrella.batch_check import check_batch
 from umbrella.collator import ConversationCollator
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
+from umbrella.leakage import describe_training_data
 from umbrella.modeling import check_fits, load_processor
 from umbrella.out_of_memory import explain_out_of_memory
 from umbrella.patience import main_process_first, on_main_process
 from umbrella.preflight import check_deepspeed, check_enough_rows, check_output_dir, check_texts, check_world_size
 from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.resuming import CatchUp, check_belongs, check_is_shared, choose_checkpoint
-from umbrella.run_record import write_run_record
 from umbrella.run_speed import to_table
+from umbrella.run_start import FirstStep, check_same_data, describe_start
 from umbrella.splits import load_splits, pick_split
 from umbrella.trained_model import describe_trained, load_for_training
 from umbrella.trainer import ConversationTrainer
 from umbrella.training_arguments import TrainArguments
-from umbrella.training_data import write_training_data
 from umbrella.transform import ConversationTransform
 from umbrella.unreadable import leave_out_unreadable, write_unreadable
 from umbrella.volume_cache import open_volume_cache
@@ -78,6 +79,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     for rows in used.values():
         on_main_process(check_texts, rows, transform.encoder)
     train_rows, eval_rows = used["train"], used.get("validation")
+    on_main_process(check_same_data, checkpoint, train_rows, training_args.resume_on_other_data)
     check_enough_rows(len(train_rows), training_args.world_size)
     train_rows.set_transform(ConversationTransform(processor, **options, augment=augmentation))
     answer_check = None
@@ -90,6 +92,9 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     check_fits(model, processor, recipe.image_size)
 
     # ------------------------------------------------------------------------------------------------ train
+    start = on_main_process(describe_start, (model_args, data_args, training_args), splits, checkpoint)
+    left_out = partial(write_unreadable, training_args.output_dir, unreadable, training_args.max_unreadable)
+    first_step = FirstStep(start, training_args.output_dir, left_out)
     callbacks = [SetEpoch(augmentation)] if augmentation else []
     if training_args.early_stopping_patience:
         callbacks.append(EarlyStoppingCallback(training_args.early_stopping_patience))
@@ -104,6 +109,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         blank=transform.blank_example(),
         recipe=recipe,
         base=base,
+        first_step=first_step,
         answer_check=answer_check,
     )
     if training_args.check_batch:
@@ -114,21 +120,18 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         trainer.add_callback(CatchUp(trainer, checkpoint))
     if is_main:
         print(describe_trained(model, base))
-        seeds = {"seed": training_args.seed, "data_seed": training_args.data_seed}
-        write_run_record(training_args.output_dir, splits, data_args.json_dir, seeds, training_args.world_size)
-        write_training_data(training_args.output_dir, train_rows)
-        write_unreadable(training_args.output_dir, unreadable, training_args.max_unreadable)
-        recipe.save(training_args.output_dir)
+        print(f"seen before: {describe_training_data(start.before)}")
     result = trainer.train(resume_from_checkpoint=checkpoint)
 
     # ------------------------------------------------------------------------------------------------ save
     measured = trainer.measure_run()
-    trainer.log_metrics("train", result.metrics)
-    trainer.save_metrics("train", result.metrics | measured)
+    if first_step.began:
+        trainer.log_metrics("train", result.metrics)
+        trainer.save_metrics("train", result.metrics | measured)
     trainer.save_state()
     trainer.save_model()  # last, since it pushes what the folder holds when --push_to_hub is set
     if is_main:
-        print(to_table(measured))
+        print(to_table(measured) if first_step.began else f"no step was left to take: {checkpoint} is the run's last")
         print(f"model, processor, recipe and run.json are in {training_args.output_dir}")
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from umbrella.evaluation.parsing import parse_label, parse_number
+from umbrella.evaluation.label_parsing import parse_label
+from umbrella.evaluation.number_parsing import parse_number
 
 SEXES = ["male", "female"]
 

@@ -1,34 +1,47 @@
 """What the rows of a split ask for: one of several labels, a number, or free text; each reads and scores answers."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from datasets import Dataset
 
 from umbrella.arguments import EvalArguments
+from umbrella.evaluation.answer_template import find_answer_template
 from umbrella.evaluation.generation import Answer
 from umbrella.evaluation.intervals import share_interval
-from umbrella.evaluation.parsing import parse_label, parse_number
+from umbrella.evaluation.label_parsing import PLACE
+from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers
+from umbrella.evaluation.reading import LabelReading, NumberReading
 from umbrella.evaluation.results import summarize_classification, summarize_regression, summarize_text
-from umbrella.evaluation.scoring import PLACE, find_answer_template, last_text, to_probabilities
-from umbrella.evaluation.selection import choose_labels, find_task
+from umbrella.evaluation.scoring import last_text, to_probabilities
+from umbrella.evaluation.selection import choose_reading, read_labelled
 from umbrella.evaluation.verdicts import compare_with_control, judge, judge_changes
+from umbrella.patience import on_main_process
 
 
 def find_question(rows: Dataset, evaluation: EvalArguments) -> "Classification | Regression | FreeText":
-    """The kind of question that the rows ask, by `--task` and the labels in their metadata.
+    """The kind of question that the rows ask, by the flags and the labels in their metadata; says what it was told from.
 
-    Raises ValueError for labels that do not fit it.
+    Raises ValueError for labels that do not fit it, that cannot be told apart in an answer, or that most of the rows'
+    own answers do not state (unless --task says what they are).
     """
-    task = find_task(rows, evaluation)
-    if task == "text":
+    if evaluation.task == "text":
         return FreeText()
-    if task == "regression":
-        return Regression(evaluation.unit)
-    labels = choose_labels(rows, evaluation.labels)
-    expected = [entry["subject_label"] for entry in rows["metadata"]]
-    answers = [last_text(row) for row in rows.with_format(None).select_columns("conversations")]
-    template = evaluation.answer_template or find_answer_template(answers, expected, labels)
-    return Classification(labels, template)
+    labelled = read_labelled(rows)
+    reading, evidence = choose_reading(labelled, evaluation)
+    own = compare_own_answers(reading, labelled)
+    on_main_process(print, "\n".join([*evidence, f"own answers: {own.describe()}"]))
+    if evaluation.task == "auto" and not own.do_most_state:
+        raise ValueError(
+            f"--split {evaluation.split}: expected answers that state their row's subject_label, found {own.describe()}. "
+            "Write the labels as the answers do. Is it free text: --task text. To look for these labels all the same: "
+            f"--task {reading.task}"
+        )
+    if isinstance(reading, NumberReading):
+        return Regression(reading)
+    truths = [reading.read_truth(row.label) for row in labelled]
+    template = evaluation.answer_template or find_answer_template([row.answer for row in labelled], truths)
+    check_labels_apart(reading, template, labelled)
+    return Classification(reading, template)
 
 
 def _describe(row: dict, answer: Answer, prompt: str) -> dict:
@@ -44,13 +57,17 @@ def _describe(row: dict, answer: Answer, prompt: str) -> dict:
 
 @dataclass(frozen=True)
 class Classification:
-    """One of `labels`; each is scored as the answer that `answer_template` makes of it."""
+    """One of the labels; each is scored as the answer that `answer_template` makes of it."""
 
-    labels: list[str]
+    reading: LabelReading
     answer_template: str
 
+    @property
+    def labels(self) -> list[str]:
+        return list(self.reading.labels)
+
     def to_dict(self) -> dict:
-        return {"task": "classification", **asdict(self)}
+        return {**self.reading.to_dict(), "answer_template": self.answer_template}
 
     def candidates(self) -> list[str]:
         return [self.answer_template.replace(PLACE, label) for label in self.labels]
@@ -60,16 +77,19 @@ class Classification:
         by_label = dict(zip(self.labels, answer.log_likelihoods, strict=True))
         return {
             **_describe(row, answer, prompt),
-            "parsed_label": parse_label(answer.text, self.labels),
-            "expected_label": row["metadata"]["subject_label"],
+            "parsed_label": self.reading.read(answer.text),
+            "expected_label": self.reading.read_truth(row["metadata"]["subject_label"]),
             "log_likelihoods": {label: round(value, 5) for label, value in by_label.items()},
             "probabilities": dict(zip(self.labels, to_probabilities(answer.log_likelihoods), strict=True)),
         }
 
     def to_control_record(self, row: dict, answer: Answer) -> dict:
         """A line of controls.jsonl."""
-        parsed = parse_label(answer.text, self.labels)
-        return {"task_id": row["task_id"], "prediction": answer.text, "parsed_label": parsed}
+        return {
+            "task_id": row["task_id"],
+            "prediction": answer.text,
+            "parsed_label": self.reading.read(answer.text),
+        }
 
     def summarize(self, records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
         return summarize_classification(records, subjects, self.labels, n_resamples, seed)
@@ -121,19 +141,19 @@ class _WithoutLabels:
 
 @dataclass(frozen=True)
 class Regression(_WithoutLabels):
-    """A number, in `unit` where the answers state one."""
+    """A number."""
 
-    unit: str | None
+    reading: NumberReading
 
     def to_dict(self) -> dict:
-        return {"task": "regression", **asdict(self)}
+        return self.reading.to_dict()
 
     def to_prediction(self, row: dict, answer: Answer, prompt: str) -> dict:
         """A line of predictions.jsonl."""
         return {
             **_describe(row, answer, prompt),
-            "parsed_number": parse_number(answer.text, self.unit),
-            "expected_number": parse_number(row["metadata"]["subject_label"], self.unit),
+            "parsed_number": self.reading.read(answer.text),
+            "expected_number": self.reading.read_truth(row["metadata"]["subject_label"]),
         }
 
     def summarize(self, records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:

@@ -28,3 +28,16 @@ def fold(text: str) -> str:
         seen = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen.translate(SIGNS)).casefold())
         seen = seen.translate(SIGNS).replace(DOT_ABOVE, "i")
     return " ".join(unicodedata.normalize("NFKC", seen).split())
+
+
+def fold_with_places(text: str) -> tuple[str, list[int]]:
+    """The text folded letter by letter, and for each of its characters, and its end, the place in `text` that it is
+    from. White space becomes one space each."""
+    folded, places = [], []
+    starts = [i for i, sign in enumerate(text) if i == 0 or unicodedata.category(sign)[0] != "M"]
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        letter = text[start:end]
+        part = " " if letter.isspace() else fold(letter)
+        folded.append(part)
+        places += [start] * len(part)
+    return "".join(folded), [*places, len(text)]

@@ -1,0 +1,132 @@
+"""From an answer's text to the label that it states, in any script."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from umbrella.evaluation.answer_words import (
+    CLAUSE_END,
+    HANGUL,
+    KOREAN_ENDING,
+    MARKS,
+    NEGATING_PREFIXES,
+    NEGATION,
+    NO_LETTER_AFTER,
+    NO_LETTER_BEFORE,
+    SPACED_LETTER,
+    UNSPACED,
+)
+from umbrella.evaluation.text_folding import fold
+
+PLACE = "{label}"
+MOST_WRITTEN_TO = 6  # letters on a side of a label that still count as an ending or an article
+FEWEST_ANSWERS = 2  # that have a form, for it to be one
+
+
+def parse_label(text: str, labels: Iterable[str], forms: Iterable[str] = ()) -> str | None:
+    """The label that a text states; None where it states none, several or a negated one.
+
+    forms  words that are built of labels, as "{label}dir" or "ال{label}": see `find_forms`
+
+    Text and labels are compared folded (`fold`): letter case, composed letters, apostrophes and widths are nothing. A
+    label is a whole word; written to other words it is read in scripts without spaces (Chinese, Japanese, Thai, Lao,
+    Khmer, Burmese), in Korean before particles and forms of "to be" (남성입니다), elsewhere in the `forms` alone. Of
+    labels of which one is a part of another ("impaired", "not impaired") the longer one counts.
+
+    A word of negation in the label's clause makes the answer unreadable: what remains after "not male" is no
+    statement. Those of some twenty languages are known (`answer_words`), by their commonest words; in another
+    language, or where a verb or an ending negates, it is not seen and the label is read.
+
+    >>> parse_label("The subject is Female.", ["male", "female"]), parse_label("是女性。", ["男性", "女性"])
+    ('female', '女性')
+    >>> [parse_label(text, ["male", "female"]) for text in ("male or female", "It is not male.", "No idea.")]
+    [None, None, None]
+    >>> parse_label("No, this is a male.", ["male", "female"])
+    'male'
+    """
+    surfaces, pattern = _compile(tuple(labels), tuple(forms))
+    named = set()
+
+    def take(match: re.Match) -> str:
+        named.add(surfaces[match[0]])
+        return " \0 "  # marks the place: words of a label ("no lesion") are no negation
+
+    masked = pattern.sub(take, _fold_lines(text))
+    if len(named) != 1:
+        return None
+    if any("\0" in clause and NEGATION.search(clause) for clause in CLAUSE_END.split(masked)):
+        return None
+    return named.pop()
+
+
+def find_labels(folded: str, labels: Sequence[str]) -> list[re.Match]:
+    """Where labels stand in a folded text."""
+    return list(_compile(tuple(labels), ())[1].finditer(folded))
+
+
+@lru_cache(maxsize=64)
+def _compile(labels: tuple[str, ...], forms: tuple[str, ...]) -> tuple[dict[str, str], re.Pattern]:
+    """What may stand for each label, folded, and the pattern that finds it."""
+    surfaces = {fold(form.replace(PLACE, label)): label for form in forms for label in labels}
+    surfaces |= {fold(label): label for label in labels}
+    longest_first = sorted(surfaces, key=len, reverse=True)
+    return surfaces, re.compile("|".join(_before(s[0]) + re.escape(s) + _after(s[-1]) for s in longest_first))
+
+
+def _before(first: str) -> str:
+    """What may not stand before a label that begins so."""
+    if re.match(f"[{HANGUL}]", first):
+        return f"(?<![{HANGUL}])"
+    if re.match(f"[{UNSPACED}]", first):
+        return f"(?<![{NEGATING_PREFIXES}])"
+    if first.isdigit():  # the 5 of 2.5, 15 and -5
+        return NO_LETTER_BEFORE + r"(?<!\d[.,])(?<!^[-+])(?<![\s(:=][-+])"
+    return NO_LETTER_BEFORE if re.match(SPACED_LETTER, first) else rf"(?<!\w)(?<!{re.escape(first)})"
+
+
+def _after(last: str) -> str:
+    """What may not stand after a label that ends so."""
+    if re.match(f"[{HANGUL}]", last):
+        return f"(?:(?![{HANGUL}])|(?={KOREAN_ENDING}))"
+    if re.match(f"[{UNSPACED}]", last):
+        return f"(?![{MARKS}])"
+    if last.isdigit():
+        return NO_LETTER_AFTER + r"(?![.,]\d)"
+    return NO_LETTER_AFTER if re.match(SPACED_LETTER, last) else rf"(?!\w)(?!{re.escape(last)})"
+
+
+def _fold_lines(text: str) -> str:
+    return "\n".join(map(fold, text.splitlines()))
+
+
+def find_forms(answers: Sequence[str], expected: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """The words that the data's own answers build of labels: "erkektir" is "{label}tir".
+
+    answers, expected  own answers and true labels, row for row
+    A form is what at least two answers have, that state their row's label in no other way; it is one for all labels.
+    """
+    found = Counter()
+    for answer, label in zip(answers, expected, strict=True):
+        if parse_label(answer, labels) is not None:
+            continue
+        word = rf"((?:{SPACED_LETTER}){{0,{MOST_WRITTEN_TO}}}){re.escape(fold(label))}((?:{SPACED_LETTER}){{0,{MOST_WRITTEN_TO}}})"
+        whole = re.compile(NO_LETTER_BEFORE + word + NO_LETTER_AFTER)
+        found.update({f"{head}{PLACE}{tail}" for head, tail in whole.findall(_fold_lines(answer)) if head or tail})
+    kept = [form for form, n in sorted(found.items(), key=lambda item: (-item[1], item[0])) if n >= FEWEST_ANSWERS]
+    of_others = {fold(other) for other in labels}
+    return [form for form in kept if not {fold(form.replace(PLACE, label)) for label in labels} & of_others]
+
+
+def find_spellings(labels: Iterable[str]) -> dict[str, str]:
+    """Each label as written → the spelling that stands for it: the commonest of those that fold to the same."""
+    counts, best = Counter(labels), {}
+    for label, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        best.setdefault(fold(label), label.strip() or label)
+    return {label: best[fold(label)] for label in counts}
+
+
+def spell_like(labels: Iterable[str], records: Sequence[dict]) -> list[str]:
+    """Labels of another split in the spelling that prediction records have for them; unknown ones as they are."""
+    known = {fold(record["expected_label"]): record["expected_label"] for record in records}
+    return [known.get(fold(label), label) for label in labels]

@@ -1,0 +1,81 @@
+"""Do the answers of a data set state the labels of their rows? What was trained on and what is looked for must agree."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from umbrella.evaluation.label_parsing import PLACE
+from umbrella.evaluation.reading import AnswerError, LabelledAnswer, LabelReading, Reading
+
+MOST_EXAMPLES = 3
+LONGEST_QUOTED = 120
+
+
+@dataclass(frozen=True)
+class OwnAnswers:
+    """How many rows' own answers, read as a model's are, state their subject_label; those that do not, with what was
+    read; the labels that no row's own answer states, with their number of rows."""
+
+    n: int
+    others: list[tuple[LabelledAnswer, str | float | None]]
+    unstated: dict[str, int]
+
+    @property
+    def n_stated(self) -> int:
+        return self.n - len(self.others)
+
+    @property
+    def do_most_state(self) -> bool:
+        return 2 * self.n_stated >= self.n
+
+    def describe(self) -> str:
+        """Counts and examples: "6 of 8 answers state their subject_label. ..." """
+        parts = [f"{self.n_stated} of {self.n} answers state their subject_label"]
+        parts += [f"no answer states {label!r}, the label of {n} rows" for label, n in self.unstated.items()]
+        for row, read in self.others[:MOST_EXAMPLES]:
+            found = "nothing can be read" if read is None else f"{read!r} is read"
+            parts.append(f"{row.source}: {found} in {quote(row.answer)}, whose label is {row.label!r}")
+        return "; ".join(parts)
+
+
+def quote(text: str) -> str:
+    return repr(text if len(text) <= LONGEST_QUOTED else f"{text[:LONGEST_QUOTED]}...")
+
+
+def compare_own_answers(reading: Reading, rows: Sequence[LabelledAnswer]) -> OwnAnswers:
+    """Read each row's own answer as a model's is read, and compare it with its label."""
+    others, stated = [], Counter()
+    for row in rows:
+        read, truth = reading.read(row.answer), reading.read_truth(row.label)
+        if read == truth and read is not None:
+            stated[truth] += 1
+        else:
+            others.append((row, read))
+    unstated = {}
+    if isinstance(reading, LabelReading) and stated:
+        counts = Counter(reading.read_truth(row.label) for row, _ in others)
+        unstated = {label: n for label, n in counts.items() if label not in stated}
+    return OwnAnswers(len(rows), others, unstated)
+
+
+def check_labels_apart(reading: LabelReading, template: str, rows: Sequence[LabelledAnswer]) -> None:
+    """Each label, put into the answers' wording and alone, must be read as itself.
+
+    Raises AnswerError that names two labels of which one reads as the other, or one that cannot be read.
+    """
+    for label in reading.labels:
+        for wording in (PLACE, template):
+            answer = wording.replace(PLACE, label)
+            read = reading.read(answer)
+            if read == label:
+                continue
+            source = next((row.source for row in rows if reading.read_truth(row.label) == label), "--labels")
+            found = f"{label!r}, which cannot be read in" if read is None else f"{label!r}, which reads as {read!r} in"
+            raise AnswerError(
+                source,
+                "metadata.subject_label",
+                "labels that can be told apart in an answer",
+                f"{found} {quote(answer)}",
+                "Rename the label in subject_label and in the answers, or take another wording for the answers "
+                "(eval.py --answer_template)",
+            )

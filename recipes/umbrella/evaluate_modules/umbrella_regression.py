@@ -12,7 +12,7 @@ from umbrella.metrics import regression_metrics
 
 
 class UmbrellaRegression(evaluate.Metric):
-    """Errors and correlation of the number that each answer states, in the signs of the references; see umbrella.metrics."""
+    """Errors and correlation of the number that each answer states, by the references' signs; see umbrella.metrics."""
 
     def _info(self):
         text = datasets.Value("string")

@@ -62,9 +62,12 @@ CLAUSE_END = re.compile(r"[.!?;:,\n。、！？；：，।؟،؛։።]")
 # ------------------------------------------------------------------------------------------------------- Korean
 # What follows a noun within its word: particles, and the forms of "to be" (이다). Another letter makes another word.
 PARTICLES = """
-은 는 이 가 을 를 의 에 에서 에게 와 과 도 만 로 으로 보다 처럼 까지 부터 이나 나 이랑 랑 라고 이라고 라는 이라는 로서 으로서 로는 으로는
+은 는 이 가 을 를 의 에 에서 에게 와 과 도 만 로 으로 보다 처럼 까지 부터 이나 나 이랑 랑
+라고 이라고 라는 이라는 로서 으로서 로는 으로는
 """.split()
-COPULAS = "입니 이다 다 이며 며 이고 고 이에 예요 에요 이었 였 인 임 일 이지 지만 이므 므로 이어 이네 네요 이군 이라 라".split()
+COPULAS = """
+입니 이다 다 이며 며 이고 고 이에 예요 에요 이었 였 인 임 일 이지 지만 이므 므로 이어 이네 네요 이군 이라 라
+""".split()
 KOREAN_ENDING = rf"(?:(?:{'|'.join(sorted(PARTICLES, key=len, reverse=True))})(?![{HANGUL}])|(?:{'|'.join(COPULAS)}))"
 
 # ------------------------------------------------------------------------------------------------------- numbers
@@ -88,9 +91,7 @@ hundred thousand million billion tausend million millionen mio mille millions mi
 тысяч миллион миллиона миллионов
 """.split()
 UNSPACED_MULTIPLIERS = "만 억 조 백 천 หมื่น แสน ล้าน พัน ร้อย".split()
-MULTIPLIED = re.compile(
-    rf"\s*(?:(?:{'|'.join(sorted(MULTIPLIERS, key=len, reverse=True))}){NO_LETTER_AFTER}|{'|'.join(UNSPACED_MULTIPLIERS)})"
-)
+MULTIPLIED = re.compile(rf"\s*(?:(?:{'|'.join(MULTIPLIERS)}){NO_LETTER_AFTER}|{'|'.join(UNSPACED_MULTIPLIERS)})")
 
 UNITS = {  # kind → unit → its size in the smallest of its kind
     "time": {

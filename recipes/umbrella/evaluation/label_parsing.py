@@ -110,7 +110,8 @@ def find_forms(answers: Sequence[str], expected: Sequence[str], labels: Sequence
     for answer, label in zip(answers, expected, strict=True):
         if parse_label(answer, labels) is not None:
             continue
-        word = rf"((?:{SPACED_LETTER}){{0,{MOST_WRITTEN_TO}}}){re.escape(fold(label))}((?:{SPACED_LETTER}){{0,{MOST_WRITTEN_TO}}})"
+        written_to = f"({SPACED_LETTER}{{0,{MOST_WRITTEN_TO}}})"
+        word = written_to + re.escape(fold(label)) + written_to
         whole = re.compile(NO_LETTER_BEFORE + word + NO_LETTER_AFTER)
         found.update({f"{head}{PLACE}{tail}" for head, tail in whole.findall(_fold_lines(answer)) if head or tail})
     kept = [form for form, n in sorted(found.items(), key=lambda item: (-item[1], item[0])) if n >= FEWEST_ANSWERS]
@@ -121,7 +122,7 @@ def find_forms(answers: Sequence[str], expected: Sequence[str], labels: Sequence
 def find_spellings(labels: Iterable[str]) -> dict[str, str]:
     """Each label as written → the spelling that stands for it: the commonest of those that fold to the same."""
     counts, best = Counter(labels), {}
-    for label, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+    for label in sorted(counts, key=lambda label: (-counts[label], label)):
         best.setdefault(fold(label), label.strip() or label)
     return {label: best[fold(label)] for label in counts}
 

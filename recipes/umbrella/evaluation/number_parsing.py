@@ -1,5 +1,6 @@
 """From an answer's text to the one number that it states."""
 
+import itertools
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -120,9 +121,8 @@ def find_numerals(text: str, unit: str | None, number_format: NumberFormat) -> l
 @lru_cache(maxsize=32)
 def _numeral_pattern(unit: str | None, spaced: bool) -> re.Pattern:
     units = sorted({*EVERY_UNIT, *([unit.casefold()] if unit else [])}, key=len, reverse=True)
-    return re.compile(
-        rf"(?P<number>{SPACED_NUMERAL if spaced else NUMERAL})(?:[\s-]*(?P<unit>{'|'.join(map(_unit_pattern, units))}))?"
-    )
+    behind = "|".join(map(_unit_pattern, units))
+    return re.compile(rf"(?P<number>{SPACED_NUMERAL if spaced else NUMERAL})(?:[\s-]*(?P<unit>{behind}))?")
 
 
 def _unit_pattern(unit: str) -> str:
@@ -156,7 +156,7 @@ def _is_bound_or_negated(text: str, numeral: Numeral) -> bool:
 
 def _is_range(text: str, numerals: list[Numeral], counted: list[Numeral]) -> bool:
     """Whether a number that counts is joined to another one: "40 to 50 years" is not 50 years."""
-    for first, second in zip(numerals, numerals[1:], strict=False):
+    for first, second in itertools.pairwise(numerals):
         gap = text[first.end : second.start].strip()
         if gap == "a" and "-" in text[second.start + 1 : second.end]:
             continue  # "a 45-year-old", where "40 a 50 años" is a range

@@ -1,4 +1,4 @@
-"""Do the answers of a data set state the labels of their rows? What was trained on and what is looked for must agree."""
+"""Do the answers of a data set state the labels of their rows? What is trained and what is looked for must agree."""
 
 from collections import Counter
 from collections.abc import Sequence

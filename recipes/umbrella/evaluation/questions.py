@@ -19,7 +19,7 @@ from umbrella.patience import on_main_process
 
 
 def find_question(rows: Dataset, evaluation: EvalArguments) -> "Classification | Regression | FreeText":
-    """The kind of question that the rows ask, by the flags and the labels in their metadata; says what it was told from.
+    """The kind of question that the rows ask, by the flags and their labels; says what it was told from.
 
     Raises ValueError for labels that do not fit it, that cannot be told apart in an answer, or that most of the rows'
     own answers do not state (unless --task says what they are).
@@ -32,9 +32,9 @@ def find_question(rows: Dataset, evaluation: EvalArguments) -> "Classification |
     on_main_process(print, "\n".join([*evidence, f"own answers: {own.describe()}"]))
     if evaluation.task == "auto" and not own.do_most_state:
         raise ValueError(
-            f"--split {evaluation.split}: expected answers that state their row's subject_label, found {own.describe()}. "
-            "Write the labels as the answers do. Is it free text: --task text. To look for these labels all the same: "
-            f"--task {reading.task}"
+            f"--split {evaluation.split}: expected answers that state their row's subject_label, found "
+            f"{own.describe()}. Write the labels as the answers do. Is it free text: --task text. To look for these "
+            f"labels all the same: --task {reading.task}"
         )
     if isinstance(reading, NumberReading):
         return Regression(reading)

@@ -1,6 +1,6 @@
 """How the answers of a data set are read: the kind of task, its labels or the signs and unit of its numbers.
 
-One rule for the evaluation, for the check while a model trains and for the validator. Knows no model and no `datasets`.
+One rule for the evaluation, for the check while a model trains and for the validator. Knows no model, no `datasets`.
 """
 
 from collections import Counter
@@ -116,7 +116,7 @@ def find_reading(rows: Sequence[LabelledAnswer], asked: Asked = Asked()) -> tupl
 
 def find_kind(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[str, str]:
     """("classification" or "regression", what it was told from): by --task or --labels, else by the stored
-    metadata.target_type, else regression only where every subject_label is a number and nothing else, but for a unit."""
+    metadata.target_type, else regression only where every subject_label is a number and nothing else but a unit."""
     stored = [(row, STORED_KINDS[row.target_type]) for row in rows if row.target_type in STORED_KINDS]
     counts = Counter(kind for _, kind in stored)
     if asked.task != "auto":
@@ -162,9 +162,7 @@ def _find_label_reading(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[L
     known = [row for row in rows if fold(row.label) in of_label]
     forms = find_forms([row.answer for row in known], [of_label[fold(row.label)] for row in known], labels)
     if forms:
-        told.append(
-            f"answers: labels are also read in the words {', '.join(forms[:MOST_SHOWN])}, as the data write them"
-        )
+        told.append(f"labels are also read in the words {', '.join(forms[:MOST_SHOWN])}, as the answers write them")
     return LabelReading(tuple(labels), tuple(forms)), told
 
 

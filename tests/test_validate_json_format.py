@@ -65,9 +65,17 @@ def validate(monkeypatch, tmp_path, capsys):
 def test_valid_data_passes_with_exit_code_0(tmp_path, validate):
     _write(
         tmp_path / "data",
-        {"train/x.jsonl": [_record("a"), _record("b")], "test/y.json": [_record("a", "sub-3", "sub-4")]},
+        {
+            "train/x.jsonl": [_record("a"), _record("b", subject_label="male", answer="male")],
+            "test/y.json": [_record("a", "sub-3", "sub-4")],
+        },
     )
-    expected = ["2 files, 3 conversations", "✓ VALIDATION PASSED", "All files conform to format specification"]
+    expected = [
+        "2 files, 3 conversations",
+        "subject_label: 2 values, not all numbers ('female') → classification; eval.py --task regression for numbers",
+        "✓ VALIDATION PASSED",
+        "All files conform to format specification",
+    ]
     assert validate("data") == (0, expected)
 
 
@@ -88,6 +96,8 @@ def test_all_problems_of_all_files_come_in_one_pass_with_counts_and_exit_code_1(
         "       2  token",
         "       1  duplicate",
         "       1  JSON",
+        "subject_label: 1 value, not all numbers ('female') → classification; eval.py --task regression for numbers",
+        "WARNING: train: all 2 conversations have the subject_label 'female': there is nothing to tell apart",
         "✗ VALIDATION FAILED",
     ]
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
@@ -114,7 +124,8 @@ def test_a_split_folder_and_a_file_are_paths_too(tmp_path, validate, path):
 
 def test_samples_of_a_data_folder_are_checked_but_are_no_split(tmp_path, validate):
     _write(tmp_path / "data", {"train/x.jsonl": [_record("a")], "samples/x.jsonl": [_record("a")]})
-    assert validate("data", "data/train")[1][:2] == ["2 files, 2 conversations", "✓ VALIDATION PASSED"]
+    code, lines = validate("data", "data/train")
+    assert (code, lines[0]) == (0, "2 files, 2 conversations")
     _write(tmp_path / "data", {"samples/x.jsonl": [{}]})
     assert validate("data")[0] == 1
 

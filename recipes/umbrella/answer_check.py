@@ -114,8 +114,8 @@ def find_task_of_answers(rows: Sequence[LabelledAnswer]) -> tuple[Task, list[str
     told.append(f"own answers: {own.describe()}")
     if not own.do_most_state:
         told.append(
-            f"WARNING: eval.py will look for {'numbers' if reading.task == 'regression' else 'labels'} that most of these "
-            "answers do not state: write subject_label as the answers do, or evaluate with --task text"
+            "WARNING: eval.py will look for what most of these answers do not state: write "
+            "subject_label as the answers do, or evaluate with --task text"
         )
         return Task(), told
     if len({reading.read_truth(row.label) for row in rows}) < 2:

@@ -58,16 +58,19 @@ def compare_own_answers(reading: Reading, rows: Sequence[LabelledAnswer]) -> Own
     return OwnAnswers(len(rows), others, unstated)
 
 
-def check_labels_apart(reading: LabelReading, template: str, rows: Sequence[LabelledAnswer]) -> None:
+def check_labels_apart(
+    reading: LabelReading, template: str, rows: Sequence[LabelledAnswer], is_asked_for: bool = False
+) -> None:
     """Each label, put into the answers' wording and alone, must be read as itself.
 
+    is_asked_for  the wording is not the data's own, of which `compare_own_answers` tells whether it can be read
     Raises AnswerError that names two labels of which one reads as the other, or one that cannot be read.
     """
     for label in reading.labels:
         for wording in (PLACE, template):
             answer = wording.replace(PLACE, label)
             read = reading.read(answer)
-            if read == label:
+            if read == label or (read is None and wording != PLACE and not is_asked_for):
                 continue
             source = next((row.source for row in rows if reading.read_truth(row.label) == label), "--labels")
             found = f"{label!r}, which cannot be read in" if read is None else f"{label!r}, which reads as {read!r} in"

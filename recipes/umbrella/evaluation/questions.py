@@ -40,7 +40,7 @@ def find_question(rows: Dataset, evaluation: EvalArguments) -> "Classification |
         return Regression(reading)
     truths = [reading.read_truth(row.label) for row in labelled]
     template = evaluation.answer_template or find_answer_template([row.answer for row in labelled], truths)
-    check_labels_apart(reading, template, labelled)
+    check_labels_apart(reading, template, labelled, evaluation.answer_template is not None)
     return Classification(reading, template)
 
 

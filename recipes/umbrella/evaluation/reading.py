@@ -96,6 +96,7 @@ class Asked:
     labels: tuple[str, ...] | None = None
     unit: str | None = None
     decimal_sign: str | None = None
+    further_labels: tuple[str, ...] = ()  # that answers may state besides those of the rows
 
 
 def find_reading(rows: Sequence[LabelledAnswer], asked: Asked = Asked()) -> tuple[Reading, list[str]]:
@@ -142,8 +143,8 @@ def find_kind(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[str, str]:
     unit = asked.unit or next((row.unit for row in rows if row.unit), None)
     others = [label for label in labels if read_quantity(label, unit, signs) is None]
     kind = "classification" if others else "regression"
-    found = f"{len(labels)} values, " + (f"not all numbers ({others[0]!r})" if others else "all numbers")
-    return kind, f"subject_label: {found} → {kind}; --task {OTHER_TASK[kind]}"
+    found = f"{len(labels)} value{'s' if len(labels) > 1 else ''}, " + (f"not all numbers ({others[0]!r})" if others else "all numbers")
+    return kind, f"subject_label: {found} → {kind}; eval.py --task {OTHER_TASK[kind]}"
 
 
 def _find_label_reading(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[LabelReading, list[str]]:
@@ -152,7 +153,7 @@ def _find_label_reading(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[L
     if asked.labels is not None:
         labels = sorted({fold(label): label for label in reversed(asked.labels)}.values(), key=asked.labels.index)
     else:
-        spellings = find_spellings(row.label for row in rows)
+        spellings = find_spellings([*(row.label for row in rows), *asked.further_labels])
         labels = sorted(set(spellings.values()))
         for label in labels:
             written = [f"{raw!r} ({counts[raw]})" for raw in sorted(counts) if spellings[raw] == label]

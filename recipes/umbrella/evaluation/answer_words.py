@@ -84,7 +84,9 @@ at least|at most|more than|less than|fewer than|no more than|up to|over|under|ab
 |greater than|larger than|smaller than|beyond
 """
 BOUND = re.compile(rf"(?:[<>≤≥]=?|\b(?:{BOUND_WORDS.replace(chr(10), '')}))\s*$")
-BOUND_AFTER = re.compile(r"\s*(?:\+|or (?:more|less|older|younger|over|above|below)\b|and (?:older|over|above)\b)")
+BOUND_AFTER = re.compile(
+    r"\s*(?:\+(?!/?-)|or (?:more|less|older|younger|over|above|below)\b|and (?:older|over|above)\b)"
+)
 # A number with one of these words is as many times larger: "1.2 million" is not 1.2. Chinese ones are numerals.
 MULTIPLIERS = """
 hundred thousand million billion tausend million millionen mio mille millions mil millón millones milhões mila milioni

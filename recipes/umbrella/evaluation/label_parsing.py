@@ -1,5 +1,6 @@
 """From an answer's text to the label that it states, in any script."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -71,7 +72,12 @@ def _compile(labels: tuple[str, ...], forms: tuple[str, ...]) -> tuple[dict[str,
     surfaces = {fold(form.replace(PLACE, label)): label for form in forms for label in labels}
     surfaces |= {fold(label): label for label in labels}
     longest_first = sorted(surfaces, key=len, reverse=True)
-    return surfaces, re.compile("|".join(_before(s[0]) + re.escape(s) + _after(s[-1]) for s in longest_first))
+    # What may stand around labels is a long pattern, and nearly always one for all of them.
+    by_surroundings = itertools.groupby(longest_first, key=lambda surface: (_before(surface[0]), _after(surface[-1])))
+    alternatives = [
+        f"{before}(?:{'|'.join(map(re.escape, group))}){after}" for (before, after), group in by_surroundings
+    ]
+    return surfaces, re.compile("|".join(alternatives))
 
 
 def _before(first: str) -> str:
@@ -125,6 +131,13 @@ def find_spellings(labels: Iterable[str]) -> dict[str, str]:
     for label in sorted(counts, key=lambda label: (-counts[label], label)):
         best.setdefault(fold(label), label.strip() or label)
     return {label: best[fold(label)] for label in counts}
+
+
+def count_labels(labels: Iterable[str]) -> Counter[str]:
+    """How many there are of each label, in the spelling that stands for it."""
+    labels = list(labels)
+    spellings = find_spellings(labels)
+    return Counter(spellings[label] for label in labels)
 
 
 def spell_like(labels: Iterable[str], records: Sequence[dict]) -> list[str]:

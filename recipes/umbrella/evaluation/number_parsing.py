@@ -40,9 +40,11 @@ NUMERAL = rf"{SIGN}(?:(?<!\d)[.,](?=\d))?{JOINED}{EXPONENT}"
 SPACED_NUMERAL = rf"(?:{SIGN}{BY_SPACES}{EXPONENT}|{NUMERAL})"
 POWER_OF_TEN = re.compile(r"\s*[×x*·]\s*10(?:\^([-+]?\d+)|([⁻⁺]?[⁰¹²³⁴-⁹]+))")
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
-NAME_BEFORE = re.compile(rf"(?!\d){SPACED_LETTER}(?:{SPACED_LETTER}|-)*$")  # T1, sub-01, COVID-19: no number
-LONGEST_NAME = 40
-UNCERTAINTY_BEFORE = re.compile(r"(?:±|\+/-|\+-)\s*$")
+NAME_BEFORE = re.compile(
+    rf"(?![\d²³¹¼-¾⁰-₉⅐-↋]){SPACED_LETTER}(?:{SPACED_LETTER}|-)*$"
+)  # T1, sub-01, COVID-19: no number
+LONGEST_NAME, LONGEST_CLAUSE = 40, 200  # how far back is looked, so that long texts take no longer a number
+UNCERTAINTY_BEFORE = re.compile(r"(?:±|\+/-|\+-)\s*$|\+/?$")
 BETWEEN_WORD = re.compile(rf"{NO_LETTER_BEFORE}(?:{'|'.join(BETWEEN)}){NO_LETTER_AFTER}")
 
 
@@ -112,7 +114,7 @@ def find_numerals(text: str, unit: str | None, number_format: NumberFormat) -> l
         if power:
             exponent = power[1] or power[2].translate(SUPERSCRIPTS)
             value, name, end = _read(f"{match['number']}e{exponent}", number_format), None, power.end()
-        elif name is None and _goes_on(text, match.end("number")):
+        elif before[-1:].isnumeric() or (name is None and _goes_on(text, match.end("number"))):
             value = None
         found.append(Numeral(match.start(), end, value, name))
     return found
@@ -149,19 +151,20 @@ def _goes_on(text: str, end: int) -> bool:
 
 
 def _is_bound_or_negated(text: str, numeral: Numeral) -> bool:
-    before = text[: numeral.start]
+    before = text[max(0, numeral.start - LONGEST_CLAUSE) : numeral.start]
     clause = CLAUSE_END.split(before)[-1]
     return bool(BOUND.search(before) or BOUND_AFTER.match(text, numeral.end) or NEGATION.search(clause))
 
 
 def _is_range(text: str, numerals: list[Numeral], counted: list[Numeral]) -> bool:
     """Whether a number that counts is joined to another one: "40 to 50 years" is not 50 years."""
+    counting = set(counted)
     for first, second in itertools.pairwise(numerals):
         gap = text[first.end : second.start].strip()
         if gap == "a" and "-" in text[second.start + 1 : second.end]:
             continue  # "a 45-year-old", where "40 a 50 años" is a range
         joined = gap in RANGE_WORDS or (not gap and text[second.start] in "-+")
-        if joined and first.value != second.value and (first in counted or second in counted):
+        if joined and first.value != second.value and (first in counting or second in counting):
             return True
     return False
 

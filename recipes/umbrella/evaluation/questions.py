@@ -29,7 +29,8 @@ def find_question(rows: Dataset, evaluation: EvalArguments) -> "Classification |
     labelled = read_labelled(rows)
     reading, evidence = choose_reading(labelled, evaluation)
     own = compare_own_answers(reading, labelled)
-    on_main_process(print, "\n".join([*evidence, f"own answers: {own.describe()}"]))
+    evidence.append(f"{'WARNING: ' if own.others else ''}own answers: {own.describe()}")
+    on_main_process(print, "\n".join(evidence))
     if evaluation.task == "auto" and not own.do_most_state:
         raise ValueError(
             f"--split {evaluation.split}: expected answers that state their row's subject_label, found "
@@ -37,11 +38,11 @@ def find_question(rows: Dataset, evaluation: EvalArguments) -> "Classification |
             f"labels all the same: --task {reading.task}"
         )
     if isinstance(reading, NumberReading):
-        return Regression(reading)
+        return Regression(reading, tuple(evidence))
     truths = [reading.read_truth(row.label) for row in labelled]
     template = evaluation.answer_template or find_answer_template([row.answer for row in labelled], truths)
     check_labels_apart(reading, template, labelled, evaluation.answer_template is not None)
-    return Classification(reading, template)
+    return Classification(reading, template, tuple(evidence))
 
 
 def _describe(row: dict, answer: Answer, prompt: str) -> dict:
@@ -57,10 +58,14 @@ def _describe(row: dict, answer: Answer, prompt: str) -> dict:
 
 @dataclass(frozen=True)
 class Classification:
-    """One of the labels; each is scored as the answer that `answer_template` makes of it."""
+    """One of the labels; each is scored as the answer that `answer_template` makes of it.
+
+    told_from  sentences for metrics.json: what the task and the labels were told from
+    """
 
     reading: LabelReading
     answer_template: str
+    told_from: tuple[str, ...] = ()
 
     @property
     def labels(self) -> list[str]:
@@ -92,7 +97,8 @@ class Classification:
         }
 
     def summarize(self, records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
-        return summarize_classification(records, subjects, self.labels, n_resamples, seed)
+        summary = summarize_classification(records, subjects, self.labels, n_resamples, seed)
+        return {**summary, "told_from": list(self.told_from)}
 
     def compare(self, records: list[dict], exchanged: dict, subjects: list[str], n_resamples: int) -> dict:
         """The controls' numbers and verdicts; `exchanged` holds name → (Control, its records)."""
@@ -144,6 +150,7 @@ class Regression(_WithoutLabels):
     """A number."""
 
     reading: NumberReading
+    told_from: tuple[str, ...] = ()
 
     def to_dict(self) -> dict:
         return self.reading.to_dict()
@@ -157,7 +164,8 @@ class Regression(_WithoutLabels):
         }
 
     def summarize(self, records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
-        return summarize_regression(records, subjects, n_resamples, seed)
+        summary = summarize_regression(records, subjects, n_resamples, seed)
+        return {**summary, "told_from": list(self.told_from)}
 
 
 @dataclass(frozen=True)

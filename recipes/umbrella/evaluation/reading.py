@@ -143,7 +143,9 @@ def find_kind(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[str, str]:
     unit = asked.unit or next((row.unit for row in rows if row.unit), None)
     others = [label for label in labels if read_quantity(label, unit, signs) is None]
     kind = "classification" if others else "regression"
-    found = f"{len(labels)} value{'s' if len(labels) > 1 else ''}, " + (f"not all numbers ({others[0]!r})" if others else "all numbers")
+    found = f"{len(labels)} value{'s' if len(labels) > 1 else ''}, " + (
+        f"not all numbers ({others[0]!r})" if others else "all numbers"
+    )
     return kind, f"subject_label: {found} → {kind}; eval.py --task {OTHER_TASK[kind]}"
 
 

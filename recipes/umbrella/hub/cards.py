@@ -10,6 +10,7 @@ from pathlib import Path
 from datasets import DatasetDict
 from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardData
 
+from umbrella.evaluation.label_parsing import count_labels
 from umbrella.training_data import subjects_of
 
 TEMPLATES = Path(__file__).parent / "card_templates"
@@ -66,7 +67,7 @@ def build_dataset_card(rows: DatasetDict, repo_id: str, options, allowed: dict[s
 
 def _describe_split(name: str, rows) -> dict:
     plain = rows.with_format(None)
-    labels = Counter(entry["subject_label"] for entry in plain["metadata"] if entry["subject_label"])
+    labels = count_labels(entry["subject_label"] for entry in plain["metadata"] if entry["subject_label"])
     return {
         "name": name,
         "rows": len(rows),

@@ -1,9 +1,7 @@
 """Do the labels of a data set and its answers agree? By the rules by which the evaluation reads answers."""
 
-from collections import Counter
-
-from umbrella.evaluation.answer_template import find_answer_template
-from umbrella.evaluation.own_answers import OwnAnswers, check_labels_apart, compare_own_answers
+from umbrella.evaluation.label_parsing import count_labels
+from umbrella.evaluation.own_answers import OwnAnswers, check_labels_apart, compare_own_answers, find_wording
 from umbrella.evaluation.reading import AnswerError, Asked, LabelledAnswer, LabelReading, Reading, find_reading
 from umbrella_dataset import Problem
 
@@ -53,18 +51,16 @@ class LabelCheck:
 
     def _check_apart(self, reading: Reading) -> None:
         if isinstance(reading, LabelReading):
-            truths = [reading.read_truth(row.label) for row in self._rows]
-            template = find_answer_template([row.answer for row in self._rows], truths)
-            check_labels_apart(reading, template, self._rows)
+            check_labels_apart(reading, find_wording(reading, self._rows), self._rows)
 
     def _warn(self, own: OwnAnswers, n_problems: int) -> None:
         if len(own.others) > n_problems:
             self.warnings.append(
-                f"{own.describe()}. An evaluation finds no label in answers like these: write subject_label as the "
-                "answers do. Are they free text? Then evaluate with --task text"
+                f"{own.count_and_show()}. Answers like these count as wrong in an evaluation: write subject_label as "
+                "the answers do. Are they free text? Then evaluate with --task text"
             )
         for split in dict.fromkeys(self._splits):
-            labels = Counter(row.label for row, of in zip(self._rows, self._splits, strict=True) if of == split)
+            labels = count_labels(row.label for row, of in zip(self._rows, self._splits, strict=True) if of == split)
             if len(labels) == 1 and labels.total() >= FEWEST_TO_TELL:
                 where = split or "the files"
                 self.warnings.append(

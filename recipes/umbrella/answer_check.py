@@ -13,9 +13,8 @@ from datasets import Dataset
 from transformers import Trainer
 
 from umbrella.arguments import EvalArguments
-from umbrella.evaluation.answer_template import find_answer_template
 from umbrella.evaluation.generation import Answerer
-from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers
+from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers, find_wording
 from umbrella.evaluation.reading import AnswerError, LabelledAnswer, LabelReading, Reading, find_reading
 from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
 from umbrella.evaluation.selection import read_labelled
@@ -110,8 +109,10 @@ def find_task_of_answers(rows: Sequence[LabelledAnswer]) -> tuple[Task, list[str
     Raises AnswerError for labels that cannot be scored or told apart.
     """
     reading, told = find_reading(rows)
+    if isinstance(reading, LabelReading):
+        check_labels_apart(reading, find_wording(reading, rows), rows)
     own = compare_own_answers(reading, rows)
-    told.append(f"own answers: {own.describe()}")
+    told.append(own.describe())
     if not own.do_most_state:
         told.append(
             "WARNING: eval.py will look for what most of these answers do not state: write "
@@ -123,9 +124,6 @@ def find_task_of_answers(rows: Sequence[LabelledAnswer]) -> tuple[Task, list[str
             f"WARNING: all {len(rows)} rows have the subject_label {rows[0].label!r}: there is nothing to tell"
         )
         return Task(), told
-    if isinstance(reading, LabelReading):
-        truths = [reading.read_truth(row.label) for row in rows]
-        check_labels_apart(reading, find_answer_template([row.answer for row in rows], truths), rows)
     return Task(reading), told
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from umbrella.evaluation.answer_template import find_answer_template
 from umbrella.evaluation.label_parsing import PLACE
 from umbrella.evaluation.reading import AnswerError, LabelledAnswer, LabelReading, Reading
 
@@ -29,9 +30,16 @@ class OwnAnswers:
         return 2 * self.n_stated >= self.n
 
     def describe(self) -> str:
-        """Counts and examples: "6 of 8 answers state their subject_label. ..." """
+        """Counts and examples: "own answers: 6 of 8 answers state their subject_label; ..." """
+        return f"{'WARNING: ' if self.others else ''}own answers: {self.count_and_show()}"
+
+    def count_and_show(self) -> str:
+        """The same without its heading."""
         parts = [f"{self.n_stated} of {self.n} answers state their subject_label"]
-        parts += [f"no answer states {label!r}, the label of {n} rows" for label, n in self.unstated.items()]
+        parts += [
+            f"no answer states {label!r}, the label of {n} row{'s' if n > 1 else ''}"
+            for label, n in self.unstated.items()
+        ]
         for row, read in self.others[:MOST_EXAMPLES]:
             found = "nothing can be read" if read is None else f"{read!r} is read"
             parts.append(f"{row.source}: {found} in {quote(row.answer)}, whose label is {row.label!r}")
@@ -56,6 +64,13 @@ def compare_own_answers(reading: Reading, rows: Sequence[LabelledAnswer]) -> Own
         counts = Counter(reading.read_truth(row.label) for row, _ in others)
         unstated = {label: n for label, n in counts.items() if label not in stated}
     return OwnAnswers(len(rows), others, unstated)
+
+
+def find_wording(reading: LabelReading, rows: Sequence[LabelledAnswer]) -> str:
+    """The wording that the rows' own answers share, with {label}."""
+    known = [(row.answer, reading.read_truth(row.label)) for row in rows]
+    known = [(answer, truth) for answer, truth in known if truth is not None]
+    return find_answer_template([answer for answer, _ in known], [truth for _, truth in known])
 
 
 def check_labels_apart(

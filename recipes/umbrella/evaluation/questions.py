@@ -1,15 +1,14 @@
 """What the rows of a split ask for: one of several labels, a number, or free text; each reads and scores answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from datasets import Dataset
 
 from umbrella.arguments import EvalArguments
-from umbrella.evaluation.answer_template import find_answer_template
 from umbrella.evaluation.generation import Answer
 from umbrella.evaluation.intervals import share_interval
 from umbrella.evaluation.label_parsing import PLACE
-from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers
+from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers, find_wording
 from umbrella.evaluation.reading import LabelReading, NumberReading
 from umbrella.evaluation.results import summarize_classification, summarize_regression, summarize_text
 from umbrella.evaluation.scoring import last_text, to_probabilities
@@ -28,21 +27,22 @@ def find_question(rows: Dataset, evaluation: EvalArguments) -> "Classification |
         return FreeText()
     labelled = read_labelled(rows)
     reading, evidence = choose_reading(labelled, evaluation)
+    if isinstance(reading, LabelReading):
+        template = evaluation.answer_template or find_wording(reading, labelled)
+        check_labels_apart(reading, template, labelled, evaluation.answer_template is not None)
+        question = Classification(reading, template)
+    else:
+        question = Regression(reading)
     own = compare_own_answers(reading, labelled)
-    evidence.append(f"{'WARNING: ' if own.others else ''}own answers: {own.describe()}")
+    evidence.append(own.describe())
     on_main_process(print, "\n".join(evidence))
     if evaluation.task == "auto" and not own.do_most_state:
         raise ValueError(
             f"--split {evaluation.split}: expected answers that state their row's subject_label, found "
-            f"{own.describe()}. Write the labels as the answers do. Is it free text: --task text. To look for these "
-            f"labels all the same: --task {reading.task}"
+            f"{own.count_and_show()}. Write the labels as the answers do. Is it free text: --task text. To look for "
+            f"these labels all the same: --task {reading.task}"
         )
-    if isinstance(reading, NumberReading):
-        return Regression(reading, tuple(evidence))
-    truths = [reading.read_truth(row.label) for row in labelled]
-    template = evaluation.answer_template or find_answer_template([row.answer for row in labelled], truths)
-    check_labels_apart(reading, template, labelled, evaluation.answer_template is not None)
-    return Classification(reading, template, tuple(evidence))
+    return replace(question, told_from=tuple(evidence))
 
 
 def _describe(row: dict, answer: Answer, prompt: str) -> dict:

@@ -122,6 +122,8 @@ def find_kind(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[str, str]:
     counts = Counter(kind for _, kind in stored)
     if asked.task != "auto":
         return asked.task, f"--task {asked.task}"
+    if asked.labels is not None:
+        return "classification", "--labels: classification"
     if len(counts) > 1:
         first = {kind: row for row, kind in reversed(stored)}
         one, other = first["classification"], first["regression"]
@@ -132,8 +134,6 @@ def find_kind(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[str, str]:
             f"numeric ({counts['regression']} rows, and {counts['classification']} categorical)",
             "Evaluate them apart, or choose with eval.py --task classification or --task regression",
         )
-    if asked.labels is not None:
-        return "classification", "--labels: classification"
     if counts:
         (kind, n) = counts.popitem()
         name = "metadata.target_type"

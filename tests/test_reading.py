@@ -33,7 +33,12 @@ def find(labels, wording="It is {}.", asked=None, **stored):
         ),
         (["45 years", "3 months"], None, "regression", "2 values, all numbers"),
         (["23,5", "1.234,5"], None, "regression", "2 values, all numbers"),
-        (["grade 2", "grade 3"], None, "classification", "not all numbers ('grade 2')"),
+        (
+            ["grade 2", "grade 3"],
+            None,
+            "classification",
+            "not all numbers ('grade 2') → classification; eval.py --task regression for",
+        ),
         (["2T", "3T"], None, "classification", "not all numbers ('2T')"),
         (["40-50", "50-60"], None, "classification", "not all numbers ('40-50')"),
         (["61.5", "44"], "numeric", "regression", "metadata.target_type: numeric in 2 of 2 rows → regression"),

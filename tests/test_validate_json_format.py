@@ -72,7 +72,7 @@ def test_valid_data_passes_with_exit_code_0(tmp_path, validate):
     )
     expected = [
         "2 files, 3 conversations",
-        "subject_label: 2 values, not all numbers ('female') → classification; eval.py --task regression for numbers",
+        "subject_label: 2 values, not all numbers ('female') → classification",
         "✓ VALIDATION PASSED",
         "All files conform to format specification",
     ]
@@ -96,7 +96,7 @@ def test_all_problems_of_all_files_come_in_one_pass_with_counts_and_exit_code_1(
         "       2  token",
         "       1  duplicate",
         "       1  JSON",
-        "subject_label: 1 value, not all numbers ('female') → classification; eval.py --task regression for numbers",
+        "subject_label: 1 value, not all numbers ('female') → classification",
         "WARNING: train: all 2 conversations have the subject_label 'female': there is nothing to tell apart",
         "✗ VALIDATION FAILED",
     ]

@@ -146,7 +146,8 @@ def find_kind(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[str, str]:
     found = f"{len(labels)} value{'s' if len(labels) > 1 else ''}, " + (
         f"not all numbers ({others[0]!r})" if others else "all numbers"
     )
-    return kind, f"subject_label: {found} → {kind}; eval.py --task {OTHER_TASK[kind]}"
+    overruled = f"; eval.py --task {OTHER_TASK[kind]}" if any(map(list_numerals, labels)) else ""
+    return kind, f"subject_label: {found} → {kind}{overruled}"
 
 
 def _find_label_reading(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[LabelReading, list[str]]:

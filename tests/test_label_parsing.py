@@ -50,6 +50,7 @@ def test_a_label_is_read_by_whole_words_and_negations_and_double_answers_are_not
         ("The receptor is +.", ["+", "-"], "+"),
         ("The receptor is ++.", ["+", "++"], "++"),
         ("The receptor is +++.", ["+", "++"], None),
+        ("It is Alz..", ["Alz.", "control"], "Alz."),
         ("grade 2.5", ["grade 2", "grade 3"], None),
         ("score -1", ["1", "2"], None),
         ("score -1", ["-1", "1"], "-1"),

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from umbrella.evaluation.label_parsing import PLACE, find_labels
-from umbrella.evaluation.text_folding import fold_with_places
+from umbrella.evaluation.text_folding import fold, fold_with_places
 
 
 def find_answer_template(answers: Sequence[str], expected: Sequence[str]) -> str:
@@ -15,14 +15,14 @@ def find_answer_template(answers: Sequence[str], expected: Sequence[str]) -> str
     label exactly once it is the label alone.
     """
     wordings, used_with = Counter(), {}
-    for answer, label in zip(answers, expected, strict=True):
+    for (answer, label), n in Counter(zip(answers, expected, strict=True)).items():
         composed = unicodedata.normalize("NFC", answer)  # so that each letter is one character
         folded, places = fold_with_places(composed)
-        found = [match.span() for match in find_labels(folded, [label])]
+        found = find_labels(folded, [label]) if fold(label) in folded else []
         if len(found) == 1:
-            (start, end), wording = found[0], composed
+            start, end = found[0].span()
             wording = composed[: places[start]] + PLACE + composed[places[end] :]
-            wordings[wording] += 1
+            wordings[wording] += n
             used_with.setdefault(wording, set()).add(label)
     # A wording that only one label has could itself give the answer away.
     shared = [wording for wording in wordings if len(used_with[wording]) == len(set(expected))]

@@ -78,15 +78,17 @@ RANGE_WORDS = """
 BETWEEN = (
     "between zwischen entre tra tussen mellan mellem между між między mezi arasında μεταξύ بين בין 之间 之間".split()
 )
-# Before a number they make a bound of it; signs in every language, words in English.
-BOUND_WORDS = """
-at least|at most|more than|less than|fewer than|no more than|up to|over|under|above|below|older than|younger than
-|greater than|larger than|smaller than|beyond
+# Before or after a number they make a bound of it.
+BOUNDS_BEFORE = """
+at least;at most;more than;less than;fewer than;up to;over;under;above;below;older than;younger than;greater than
+larger than;smaller than;beyond;mehr als;weniger als;mindestens;höchstens;über;unter;älter als;jünger als;plus de
+moins de;au moins;más de;menos de;al menos;mais de;più di;meno di;более;менее;больше;меньше;старше;младше
 """
-BOUND = re.compile(rf"(?:[<>≤≥]=?|\b(?:{BOUND_WORDS.replace(chr(10), '')}))\s*$")
-BOUND_AFTER = re.compile(
-    r"\s*(?:\+(?!/?-)|or (?:more|less|older|younger|over|above|below)\b|and (?:older|over|above)\b)"
-)
+BOUNDS_AFTER = "or more;or less;or older;or younger;or over;or above;or below;and older;and over;oder mehr;oder älter"
+UNSPACED_BOUNDS_AFTER = "以上 以下 以内 未満 未满 이상 이하 미만 ขึ้นไป".split()
+_before, _after = ("|".join(re.split("[;\n]", words.strip())) for words in (BOUNDS_BEFORE, BOUNDS_AFTER))
+BOUND = re.compile(rf"(?:[<>≤≥]=?|{NO_LETTER_BEFORE}(?:{_before}))\s*$")
+BOUND_AFTER = re.compile(rf"\s*(?:\+(?!/?-)|(?:{_after}){NO_LETTER_AFTER}|{'|'.join(UNSPACED_BOUNDS_AFTER)})")
 # A number with one of these words is as many times larger: "1.2 million" is not 1.2. Chinese ones are numerals.
 MULTIPLIERS = """
 hundred thousand million billion tausend million millionen mio mille millions mil millón millones milhões mila milioni
@@ -97,8 +99,13 @@ MULTIPLIED = re.compile(rf"\s*(?:(?:{'|'.join(MULTIPLIERS)}){NO_LETTER_AFTER}|{'
 
 UNITS = {  # kind → unit → its size in the smallest of its kind
     "time": {
-        **dict.fromkeys(("years", "year", "yrs", "yr", "yo", "y.o", "y/o", "y"), 12.0),
-        **dict.fromkeys(("months", "month", "mos", "mo"), 1.0),
+        **dict.fromkeys("years year yrs yr yo y.o y/o y".split(), 12.0),
+        **dict.fromkeys(
+            "jahre jahren jahr ans años año anos anni jaar år лет года год 岁 歳 歲 세 살 ปี سنة वर्ष".split(), 12.0
+        ),
+        **dict.fromkeys("months month mos mo".split(), 1.0),
+        **dict.fromkeys("monate monaten monat mois meses mesi maanden månader месяцев месяца".split(), 1.0),
+        **dict.fromkeys("个月 個月 ヶ月 か月 カ月 개월 เดือน".split(), 1.0),
     },
     "days": {**dict.fromkeys(("weeks", "week", "wks", "wk"), 7.0), **dict.fromkeys(("days", "day"), 1.0)},
     "length": {**dict.fromkeys(("mm", "millimetres", "millimeters"), 1.0), "cm": 10.0, "µm": 0.001, "um": 0.001},

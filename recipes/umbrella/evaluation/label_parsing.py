@@ -22,6 +22,7 @@ from umbrella.evaluation.text_folding import fold
 
 PLACE = "{label}"
 MOST_WRITTEN_TO = 6  # letters on a side of a label that still count as an ending or an article
+GRADED = "+-*#<>="  # signs that are said several times: ++ is not +
 FEWEST_ANSWERS = 2  # that have a form, for it to be one
 
 
@@ -66,7 +67,7 @@ def find_labels(folded: str, labels: Sequence[str]) -> list[re.Match]:
     return list(_compile(tuple(labels), ())[1].finditer(folded))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _compile(labels: tuple[str, ...], forms: tuple[str, ...]) -> tuple[dict[str, str], re.Pattern]:
     """What may stand for each label, folded, and the pattern that finds it."""
     surfaces = {fold(form.replace(PLACE, label)): label for form in forms for label in labels}
@@ -88,7 +89,9 @@ def _before(first: str) -> str:
         return f"(?<![{NEGATING_PREFIXES}])"
     if first.isdigit():  # the 5 of 2.5, 15 and -5
         return NO_LETTER_BEFORE + r"(?<!\d[.,])(?<!^[-+])(?<![\s(:=][-+])"
-    return NO_LETTER_BEFORE if re.match(SPACED_LETTER, first) else rf"(?<!\w)(?<!{re.escape(first)})"
+    if re.match(SPACED_LETTER, first):
+        return NO_LETTER_BEFORE
+    return r"(?<!\w)" + (f"(?<!{re.escape(first)})" if first in GRADED else "")
 
 
 def _after(last: str) -> str:
@@ -99,7 +102,9 @@ def _after(last: str) -> str:
         return f"(?![{MARKS}])"
     if last.isdigit():
         return NO_LETTER_AFTER + r"(?![.,]\d)"
-    return NO_LETTER_AFTER if re.match(SPACED_LETTER, last) else rf"(?!\w)(?!{re.escape(last)})"
+    if re.match(SPACED_LETTER, last):
+        return NO_LETTER_AFTER
+    return r"(?!\w)" + (f"(?!{re.escape(last)})" if last in GRADED else "")
 
 
 def _fold_lines(text: str) -> str:
@@ -114,7 +119,7 @@ def find_forms(answers: Sequence[str], expected: Sequence[str], labels: Sequence
     """
     found = Counter()
     for answer, label in zip(answers, expected, strict=True):
-        if parse_label(answer, labels) is not None:
+        if fold(label) not in fold(answer) or parse_label(answer, labels) is not None:
             continue
         written_to = f"({SPACED_LETTER}{{0,{MOST_WRITTEN_TO}}})"
         word = written_to + re.escape(fold(label)) + written_to

@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from umbrella.evaluation.label_parsing import PLACE, find_labels
+from umbrella.evaluation.label_parsing import PLACE, find_places
 from umbrella.evaluation.text_folding import fold, fold_with_places
 
 
@@ -18,9 +18,9 @@ def find_answer_template(answers: Sequence[str], expected: Sequence[str]) -> str
     for (answer, label), n in Counter(zip(answers, expected, strict=True)).items():
         composed = unicodedata.normalize("NFC", answer)  # so that each letter is one character
         folded, places = fold_with_places(composed)
-        found = find_labels(folded, [label]) if fold(label) in folded else []
+        found, _ = find_places(folded, [fold(label)])
         if len(found) == 1:
-            start, end = found[0].span()
+            start, end, _ = found[0]
             wording = composed[: places[start]] + PLACE + composed[places[end] :]
             wordings[wording] += n
             used_with.setdefault(wording, set()).add(label)

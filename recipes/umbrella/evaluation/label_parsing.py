@@ -1,6 +1,5 @@
 """From an answer's text to the label that it states, in any script."""
 
-import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -22,8 +21,33 @@ from umbrella.evaluation.text_folding import fold
 
 PLACE = "{label}"
 MOST_WRITTEN_TO = 6  # letters on a side of a label that still count as an ending or an article
-GRADED = "+-*#<>="  # signs that are said several times: ++ is not +
 FEWEST_ANSWERS = 2  # that have a form, for it to be one
+GRADED = "+-*#<>="  # signs that are said several times: ++ is not +
+MASK = "\0"
+IS_SPACED = re.compile(SPACED_LETTER)
+# What may stand before and behind a label that begins or ends with a letter of a kind.
+BEFORE = {
+    kind: re.compile(pattern)
+    for kind, pattern in {
+        "hangul": f"(?<![{HANGUL}])",
+        "unspaced": f"(?<![{NEGATING_PREFIXES}])",
+        "spaced": NO_LETTER_BEFORE,
+        "digit": NO_LETTER_BEFORE + r"(?<!\d[.,])(?<!^[-+])(?<![\s(:=][-+])",  # not the 5 of 2.5, 15 and -5
+        "sign": r"(?<!\w)",
+        **{sign: rf"(?<!\w)(?<!{re.escape(sign)})" for sign in GRADED},
+    }.items()
+}
+AFTER = {
+    kind: re.compile(pattern)
+    for kind, pattern in {
+        "hangul": f"(?![{HANGUL}])|(?={KOREAN_ENDING})",
+        "unspaced": f"(?![{MARKS}])",
+        "spaced": NO_LETTER_AFTER,
+        "digit": NO_LETTER_AFTER + r"(?![.,]\d)",
+        "sign": r"(?!\w)",
+        **{sign: rf"(?!\w)(?!{re.escape(sign)})" for sign in GRADED},
+    }.items()
+}
 
 
 def parse_label(text: str, labels: Iterable[str], forms: Iterable[str] = ()) -> str | None:
@@ -47,64 +71,51 @@ def parse_label(text: str, labels: Iterable[str], forms: Iterable[str] = ()) -> 
     >>> parse_label("No, this is a male.", ["male", "female"])
     'male'
     """
-    surfaces, pattern = _compile(tuple(labels), tuple(forms))
-    named = set()
-
-    def take(match: re.Match) -> str:
-        named.add(surfaces[match[0]])
-        return " \0 "  # marks the place: words of a label ("no lesion") are no negation
-
-    masked = pattern.sub(take, _fold_lines(text))
+    surfaces = _fold_labels(tuple(labels), tuple(forms))
+    places, masked = find_places(_fold_lines(text), surfaces)
+    named = {surfaces[surface] for _, _, surface in places}
     if len(named) != 1:
         return None
-    if any("\0" in clause and NEGATION.search(clause) for clause in CLAUSE_END.split(masked)):
+    if any(MASK in clause and NEGATION.search(clause) for clause in CLAUSE_END.split(masked)):
         return None
     return named.pop()
 
 
-def find_labels(folded: str, labels: Sequence[str]) -> list[re.Match]:
-    """Where labels stand in a folded text."""
-    return list(_compile(tuple(labels), ())[1].finditer(folded))
-
-
-@lru_cache(maxsize=1024)
-def _compile(labels: tuple[str, ...], forms: tuple[str, ...]) -> tuple[dict[str, str], re.Pattern]:
-    """What may stand for each label, folded, and the pattern that finds it."""
+@lru_cache(maxsize=256)
+def _fold_labels(labels: tuple[str, ...], forms: tuple[str, ...]) -> dict[str, str]:
+    """What may stand for each label, folded, the longest first."""
     surfaces = {fold(form.replace(PLACE, label)): label for form in forms for label in labels}
     surfaces |= {fold(label): label for label in labels}
-    longest_first = sorted(surfaces, key=len, reverse=True)
-    # What may stand around labels is a long pattern, and nearly always one for all of them.
-    by_surroundings = itertools.groupby(longest_first, key=lambda surface: (_before(surface[0]), _after(surface[-1])))
-    alternatives = [
-        f"{before}(?:{'|'.join(map(re.escape, group))}){after}" for (before, after), group in by_surroundings
-    ]
-    return surfaces, re.compile("|".join(alternatives))
+    return dict(sorted(surfaces.items(), key=lambda item: -len(item[0])))
 
 
-def _before(first: str) -> str:
-    """What may not stand before a label that begins so."""
-    if re.match(f"[{HANGUL}]", first):
-        return f"(?<![{HANGUL}])"
-    if re.match(f"[{UNSPACED}]", first):
-        return f"(?<![{NEGATING_PREFIXES}])"
-    if first.isdigit():  # the 5 of 2.5, 15 and -5
-        return NO_LETTER_BEFORE + r"(?<!\d[.,])(?<!^[-+])(?<![\s(:=][-+])"
-    if re.match(SPACED_LETTER, first):
-        return NO_LETTER_BEFORE
-    return r"(?<!\w)" + (f"(?<!{re.escape(first)})" if first in GRADED else "")
+def find_places(folded: str, surfaces: Iterable[str]) -> tuple[list[tuple[int, int, str]], str]:
+    """(start, end, surface) of all that stand in a folded text as words, and the text with these places masked, so
+    that words of a label ("no lesion") are no other label and no negation. Of `surfaces` the first ones win."""
+    places, masked = [], folded
+    for surface in surfaces:
+        before, after = BEFORE[_kind_of(surface[0])], AFTER[_kind_of(surface[-1])]
+        start = masked.find(surface)
+        while start >= 0:
+            end = start + len(surface)
+            if before.match(masked, start) and after.match(masked, end):
+                places.append((start, end, surface))
+                masked = masked[:start] + MASK * len(surface) + masked[end:]
+            start = masked.find(surface, start + 1)
+    return places, masked
 
 
-def _after(last: str) -> str:
-    """What may not stand after a label that ends so."""
-    if re.match(f"[{HANGUL}]", last):
-        return f"(?:(?![{HANGUL}])|(?={KOREAN_ENDING}))"
-    if re.match(f"[{UNSPACED}]", last):
-        return f"(?![{MARKS}])"
-    if last.isdigit():
-        return NO_LETTER_AFTER + r"(?![.,]\d)"
-    if re.match(SPACED_LETTER, last):
-        return NO_LETTER_AFTER
-    return r"(?!\w)" + (f"(?!{re.escape(last)})" if last in GRADED else "")
+def _kind_of(letter: str) -> str:
+    """What the surroundings of a label depend on: the kind of its first and its last letter."""
+    if re.match(f"[{HANGUL}]", letter):
+        return "hangul"
+    if re.match(f"[{UNSPACED}]", letter):
+        return "unspaced"
+    if letter.isdigit():
+        return "digit"
+    if IS_SPACED.match(letter):
+        return "spaced"
+    return letter if letter in GRADED else "sign"
 
 
 def _fold_lines(text: str) -> str:

@@ -200,6 +200,8 @@ def test_endings_are_read_where_the_data_write_them():
 
 def test_a_form_that_would_make_one_label_of_another_is_none():
     assert find_forms(["female", "female"], ["male", "male"], SEXES) == []
+    for answer in ("No abnormality.", "An abnormality.", "It is subnormal."):
+        assert find_forms([answer] * 3, ["normal"] * 3, ["normal", "lesion"]) == []
 
 
 def test_labels_that_differ_by_case_or_outer_space_are_one():

@@ -160,6 +160,16 @@ def test_own_answers_that_do_not_state_their_label_are_counted_and_shown():
     assert not compare_own_answers(find_reading(rows)[0], rows).do_most_state
 
 
+def test_a_rounded_number_states_its_label():
+    rows = [
+        LabelledAnswer(f"{i}", label, answer)
+        for i, (label, answer) in enumerate(
+            [("45.3", "About 45 years"), ("45.6", "45.6"), ("45.6", "45"), ("0.25", "0.3")]
+        )
+    ]
+    assert [row.source for row, _ in compare_own_answers(find_reading(rows)[0], rows).others] == ["2"]
+
+
 def test_a_label_that_reads_as_another_in_the_wording_of_the_answers_is_refused_by_name():
     reading = LabelReading(("lesion", "no lesion"))
     rows = make_rows(["lesion", "no lesion"], "There is no {}.")

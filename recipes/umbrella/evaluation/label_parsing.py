@@ -20,7 +20,8 @@ from umbrella.evaluation.answer_words import (
 from umbrella.evaluation.text_folding import fold
 
 PLACE = "{label}"
-MOST_WRITTEN_TO = 6  # letters on a side of a label that still count as an ending or an article
+WRITTEN_BEFORE = "[\u05d0-\u05ea\u0621-\u064a]{0,3}"
+WRITTEN_BEHIND = rf"{SPACED_LETTER}{{0,6}}"
 FEWEST_ANSWERS = 2  # that have a form, for it to be one
 GRADED = "+-*#<>="  # signs that are said several times: ++ is not +
 MASK = "\0"
@@ -94,10 +95,10 @@ def find_places(folded: str, surfaces: Iterable[str]) -> tuple[list[tuple[int, i
     that words of a label ("no lesion") are no other label and no negation. Of `surfaces` the first ones win."""
     places, masked = [], folded
     for surface in surfaces:
-        before, after = BEFORE[_kind_of(surface[0])], AFTER[_kind_of(surface[-1])]
         start = masked.find(surface)
         while start >= 0:
             end = start + len(surface)
+            before, after = BEFORE[_kind_of(surface[0])], AFTER[_kind_of(surface[-1])]
             if before.match(masked, start) and after.match(masked, end):
                 places.append((start, end, surface))
                 masked = masked[:start] + MASK * len(surface) + masked[end:]
@@ -127,18 +128,24 @@ def find_forms(answers: Sequence[str], expected: Sequence[str], labels: Sequence
 
     answers, expected  own answers and true labels, row for row
     A form is what at least two answers have, that state their row's label in no other way; it is one for all labels.
+    Before the label only articles and alike of Arabic and Hebrew count: elsewhere it may be the contrary (abnormal).
     """
     found = Counter()
     for answer, label in zip(answers, expected, strict=True):
         if fold(label) not in fold(answer) or parse_label(answer, labels) is not None:
             continue
-        written_to = f"({SPACED_LETTER}{{0,{MOST_WRITTEN_TO}}})"
-        word = written_to + re.escape(fold(label)) + written_to
-        whole = re.compile(NO_LETTER_BEFORE + word + NO_LETTER_AFTER)
-        found.update({f"{head}{PLACE}{tail}" for head, tail in whole.findall(_fold_lines(answer)) if head or tail})
+        word = f"({WRITTEN_BEFORE}){re.escape(fold(label))}({WRITTEN_BEHIND})"
+        written = re.findall(NO_LETTER_BEFORE + word + NO_LETTER_AFTER, _fold_lines(answer))
+        forms = {f"{head}{PLACE}{tail}" for head, tail in written if head or tail}
+        found.update(form for form in forms if parse_label(answer, labels, [form]) == label)
     kept = [form for form, n in sorted(found.items(), key=lambda item: (-item[1], item[0])) if n >= FEWEST_ANSWERS]
     of_others = {fold(other) for other in labels}
     return [form for form in kept if not {fold(form.replace(PLACE, label)) for label in labels} & of_others]
+
+
+def find_spelling(label: str, labels: Iterable[str]) -> str | None:
+    """Which of `labels` a label is, however it is spelled; None where it is another."""
+    return _fold_labels(tuple(labels), ()).get(fold(label))
 
 
 def find_spellings(labels: Iterable[str]) -> dict[str, str]:

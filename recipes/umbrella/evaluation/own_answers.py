@@ -51,11 +51,12 @@ def quote(text: str) -> str:
 
 
 def compare_own_answers(reading: Reading, rows: Sequence[LabelledAnswer]) -> OwnAnswers:
-    """Read each row's own answer as a model's is read, and compare it with its label."""
+    """Read each row's own answer as a model's is read, and compare it with its label. A number may be rounded: "45
+    years" states 45.3."""
     others, stated = [], Counter()
     for row in rows:
         read, truth = reading.read(row.answer), reading.read_truth(row.label)
-        if read == truth and read is not None:
+        if read is not None and (read == truth or _is_rounded(read, truth)):
             stated[truth] += 1
         else:
             others.append((row, read))
@@ -64,6 +65,13 @@ def compare_own_answers(reading: Reading, rows: Sequence[LabelledAnswer]) -> Own
         counts = Counter(reading.read_truth(row.label) for row, _ in others)
         unstated = {label: n for label, n in counts.items() if label not in stated}
     return OwnAnswers(len(rows), others, unstated)
+
+
+def _is_rounded(read: str | float, truth: str | float | None) -> bool:
+    if not isinstance(read, float) or truth is None:
+        return False
+    decimals = len(f"{read:.10f}".rstrip("0").partition(".")[2])
+    return abs(read - truth) <= 0.5 * 10**-decimals * (1 + 1e-9)
 
 
 def find_wording(reading: LabelReading, rows: Sequence[LabelledAnswer]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from umbrella.evaluation.answer_words import units_like
-from umbrella.evaluation.label_parsing import find_forms, find_spellings, parse_label
+from umbrella.evaluation.label_parsing import find_forms, find_spelling, find_spellings, parse_label
 from umbrella.evaluation.number_parsing import find_numerals, list_numerals, parse_number, read_quantity
 from umbrella.evaluation.numbers import (
     OF_DECIMAL,
@@ -59,7 +59,7 @@ class LabelReading:
 
     def read_truth(self, label: str) -> str | None:
         """The label in the spelling that stands for it; None for another one."""
-        return next((known for known in self.labels if fold(known) == fold(label)), None)
+        return find_spelling(label, self.labels)
 
     def to_dict(self) -> dict:
         return {"task": self.task, "labels": list(self.labels), "forms": list(self.forms)}

@@ -2,7 +2,8 @@
 
 from umbrella.evaluation.label_parsing import count_labels
 from umbrella.evaluation.own_answers import OwnAnswers, check_labels_apart, compare_own_answers, find_wording
-from umbrella.evaluation.reading import AnswerError, Asked, LabelledAnswer, LabelReading, Reading, find_reading
+from umbrella.evaluation.reading import AnswerError, LabelledAnswer, LabelReading, Reading, find_reading
+from umbrella.evaluation.text_folding import fold
 from umbrella_dataset import Problem
 
 FEWEST_TO_TELL = 2  # rows of which it is worth a word that all have one label
@@ -21,7 +22,7 @@ class LabelCheck:
     def add(self, record: dict, source: str, split: str | None) -> None:
         """A valid record; one without a subject_label says nothing here."""
         metadata = record.get("metadata") or {}
-        if metadata.get("reference_label"):
+        if fold(metadata.get("reference_label") or ""):
             self._references.add(metadata["reference_label"])
         if metadata.get("subject_label") is None:
             return
@@ -35,15 +36,19 @@ class LabelCheck:
         if not self._rows:
             return []
         try:
-            asked = Asked(further_labels=tuple(sorted(self._references)))
-            reading, self.told = find_reading(self._rows, asked)
+            reading, self.told = find_reading(self._rows)
             self._check_apart(reading)
         except AnswerError as error:
             return [(error.source, Problem("labels", error.field, error.expected, error.found))]
         own = compare_own_answers(reading, self._rows)
-        wrong = [(row, read) for row, read in own.others if read is not None]
-        if reading.task == "regression" and not own.do_most_state:
-            wrong = []  # reports hold numbers of all kinds
+        if isinstance(reading, LabelReading):
+            # A label that references alone have is a wrong answer too.
+            unknown = [label for label in sorted(self._references) if reading.read_truth(label) is None]
+            wide = LabelReading((*reading.labels, *unknown), reading.forms)
+            wrong = [(row, read or wide.read(row.answer)) for row, read in own.others]
+        else:  # reports hold numbers of all kinds
+            wrong = own.others if own.do_most_state else []
+        wrong = [(row, read) for row, read in wrong if read is not None]
         self._warn(own, len(wrong))
         return [
             (row.source, _contradiction(row, f"{read:g}" if isinstance(read, float) else read)) for row, read in wrong

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from umbrella.evaluation.answer_template import find_answer_template
-from umbrella.evaluation.label_parsing import PLACE, count_labels, find_forms, find_spellings, parse_label
+from umbrella.evaluation.label_parsing import PLACE, count_labels, find_forms, find_spellings, parse_label, spell_like
 from umbrella.evaluation.text_folding import fold
 
 SEXES = ["male", "female"]
@@ -208,6 +208,11 @@ def test_labels_that_differ_by_case_or_outer_space_are_one():
     spellings = find_spellings(["Male", "male", "male ", "male", "F"])
     assert spellings == {"Male": "male", "male": "male", "male ": "male", "F": "F"}
     assert count_labels(["Male", "male", "F"]) == {"Male": 2, "F": 1}
+
+
+def test_labels_of_another_split_are_spelled_as_the_records_spell_them():
+    records = [{"expected_label": "male"}, {"expected_label": "Female"}]
+    assert spell_like(["Male", "female", "other"], records) == ["male", "Female", "other"]
 
 
 def test_the_wording_of_answers_is_found_whatever_the_spelling():

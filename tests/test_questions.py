@@ -46,6 +46,12 @@ def test_letter_case_between_labels_and_answers_costs_nothing():
     assert accuracy(["Male", "male", "Female"], ["male"] * 3, labels="MALE,FEMALE") == pytest.approx(2 / 3)
 
 
+@pytest.mark.parametrize("labels", ["", "male,", "male, ,female"])
+def test_an_empty_label_among_those_asked_for_is_refused(labels):
+    with pytest.raises(ValueError, match="--labels .*: expected labels with commas between them, found an empty one"):
+        find_question(make_split(["male", "female"]), EvalArguments(labels=labels))
+
+
 def test_grades_are_classes_and_the_decimal_sign_of_the_answers_is_followed(capsys):
     assert isinstance(find_question(make_split(["grade 2", "grade 3"]), EvalArguments()), Classification)
     rows = make_split(["23,5", "41"], "Das Alter ist {} Jahre.")

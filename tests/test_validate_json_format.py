@@ -181,6 +181,12 @@ def test_labels_that_no_answer_states_are_counted_and_shown_and_pass(tmp_path, v
     assert json.loads((tmp_path / "report.json").read_text())["warnings"] == [warning.removeprefix("WARNING: ")]
 
 
+def test_the_label_of_a_reference_may_stand_in_an_answer(tmp_path, validate):
+    _write(tmp_path / "data", {"train/x.jsonl": [_record("a", answer="The participant is female, unlike the male.")]})
+    code, lines = validate("data")
+    assert (code, [line for line in lines if line.startswith("WARNING")]) == (0, [])
+
+
 def test_a_label_that_no_answer_states_while_others_are_is_named_with_its_rows(tmp_path, validate):
     records = [_record("a"), _record("b"), _record("c", subject_label="M", answer="It is a man.")]
     _write(tmp_path / "data", {"train/x.jsonl": records})

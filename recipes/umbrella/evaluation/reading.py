@@ -96,7 +96,6 @@ class Asked:
     labels: tuple[str, ...] | None = None
     unit: str | None = None
     decimal_sign: str | None = None
-    further_labels: tuple[str, ...] = ()  # that answers may state besides those of the rows
 
 
 def find_reading(rows: Sequence[LabelledAnswer], asked: Asked = Asked()) -> tuple[Reading, list[str]]:
@@ -156,7 +155,7 @@ def _find_label_reading(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[L
     if asked.labels is not None:
         labels = sorted({fold(label): label for label in reversed(asked.labels)}.values(), key=asked.labels.index)
     else:
-        spellings = find_spellings([*(row.label for row in rows), *asked.further_labels])
+        spellings = find_spellings(row.label for row in rows)
         labels = sorted(set(spellings.values()))
         for label in labels:
             written = [f"{raw!r} ({counts[raw]})" for raw in sorted(counts) if spellings[raw] == label]

@@ -10,6 +10,7 @@ from datasets import Dataset
 from umbrella.arguments import DataArguments, EvalArguments
 from umbrella.evaluation.reading import Asked, LabelledAnswer, LabelReading, Reading, find_reading
 from umbrella.evaluation.scoring import last_text
+from umbrella.evaluation.text_folding import fold
 from umbrella.splits import load_splits, pick_split
 
 
@@ -69,7 +70,11 @@ def choose_reading(rows: Sequence[LabelledAnswer], evaluation: EvalArguments) ->
 
     Raises ValueError when a row has a label that was not asked for, or when there is only one label to choose from.
     """
-    labels = evaluation.labels and tuple(label.strip() for label in evaluation.labels.split(","))
+    labels = None
+    if evaluation.labels is not None:
+        labels = tuple(label.strip() for label in evaluation.labels.split(","))
+    if labels is not None and not all(map(fold, labels)):
+        raise ValueError(f"--labels {evaluation.labels}: expected labels with commas between them, found an empty one")
     asked = Asked(evaluation.task, labels, evaluation.unit, evaluation.decimal_sign)
     reading, evidence = find_reading(rows, asked)
     if not isinstance(reading, LabelReading):

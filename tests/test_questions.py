@@ -48,7 +48,7 @@ def test_letter_case_between_labels_and_answers_costs_nothing():
 
 @pytest.mark.parametrize("labels", ["", "male,", "male, ,female"])
 def test_an_empty_label_among_those_asked_for_is_refused(labels):
-    with pytest.raises(ValueError, match="--labels .*: expected labels with commas between them, found an empty one"):
+    with pytest.raises(ValueError, match=r"--labels .*: expected labels with commas between them, found an empty one"):
         find_question(make_split(["male", "female"]), EvalArguments(labels=labels))
 
 

@@ -95,6 +95,9 @@ def test_a_number_is_read_whole_or_not_at_all(text, number):
         ("40 a 45 years", None),
         ("40到45 years", None),
         ("40 years to 45", None),
+        ("1 234 years", None),
+        ("3 x 4 years", None),
+        ("28 of 30 years", None),
         ("> 45", None),
         ("over 45 years", None),
         ("at least 45", None),
@@ -186,6 +189,23 @@ def test_no_digit_of_what_is_read_is_left_out(text, signs):
     if read is not None:
         all_digits = int(re.sub(r"\D", "", text))
         assert any(read == all_digits / 10**places for places in range(len(text)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(1, 10**8),
+    st.integers(0, 4),
+    st.sampled_from(SIGNS),
+    st.sampled_from(SIGNS),
+    st.sampled_from(["{} ml", "It is {}ml.", "{}", "I am sure: {} ml"]),
+)
+def test_in_signs_of_another_convention_a_number_is_itself_or_none_or_off_by_what_the_signs_mean(
+    digits, decimals, signs, others, wording
+):
+    """1.234 may be 1234 there, but no part of a number is ever taken for the whole."""
+    number = digits / 10**decimals
+    read = parse_number(wording.format(write(number, decimals, *signs)), "ml", NumberFormat(*others))
+    assert read is None or any(read == pytest.approx(number * factor) for factor in (1, 1e3, 1e-3))
 
 
 @settings(max_examples=100, deadline=None)

@@ -71,8 +71,10 @@ COPULAS = """
 KOREAN_ENDING = rf"(?:(?:{'|'.join(sorted(PARTICLES, key=len, reverse=True))})(?![{HANGUL}])|(?:{'|'.join(COPULAS)}))"
 
 # ------------------------------------------------------------------------------------------------------- numbers
+# Between two numbers they make one statement of both: a range, a size (3 x 4 mm), a score out of a maximum.
 RANGE_WORDS = """
-- -- .. ... ~ 〜 / to or and through till until bis oder und à a ou et o u y e ed tot of en och til eller tai ja
+- -- .. ... ~ 〜 / + x × * · vs vs. versus of von sur su из to or and through till until bis oder und
+à a ou et o u y e ed tot en och til eller tai ja
 до или и та або do i lub až ile veya έως ή إلى أو עד או से या 到 至 或 から か 에서 또는 ถึง หรือ
 """.split()
 BETWEEN = (

@@ -157,13 +157,13 @@ def _is_bound_or_negated(text: str, numeral: Numeral) -> bool:
 
 
 def _is_range(text: str, numerals: list[Numeral], counted: list[Numeral]) -> bool:
-    """Whether a number that counts is joined to another one: "40 to 50 years" is not 50 years."""
+    """Whether a number that counts is joined to another one: "40 to 50 years" is not 50 years, nor "1 234 ml" 234."""
     counting = set(counted)
     for first, second in itertools.pairwise(numerals):
         gap = text[first.end : second.start].strip()
         if gap == "a" and "-" in text[second.start + 1 : second.end]:
             continue  # "a 45-year-old", where "40 a 50 años" is a range
-        joined = gap in RANGE_WORDS or (not gap and text[second.start] in "-+")
+        joined = not gap or gap in RANGE_WORDS  # only a space: one number in groups, or two
         if joined and first.value != second.value and (first in counting or second in counting):
             return True
     return False

@@ -26,18 +26,19 @@ NO_LETTER_BEFORE = rf"(?<!{SPACED_LETTER})"
 NO_LETTER_AFTER = rf"(?!{SPACED_LETTER})"
 
 # ------------------------------------------------------------------------------------------------------- negation
-# Whole words. That a language is not here is no defect that reading could show: its "not" is then not seen.
+# Whole words, left out where another language here means something else by them (né, ani). The "not" of a language
+# that is missing is not seen.
 NEGATIONS = """
 not no non none never neither nor cannot without unlikely exclude excluded excludes absent absence lacks lacking
 nicht kein keine keiner keines keinen keinem ohne weder niemals
 pas jamais aucun aucune sans
 sin ni ningún ninguna tampoco nunca
-senza nessun nessuna né
+senza nessun nessuna
 não sem nenhum nenhuma
 niet geen zonder nooit
 inte ikke ikkje ingen utan uden
 ei eikä nem sem nincs değil yok
-nie bez není ani
+nie bez není
 не ни нет без немає
 δεν όχι χωρίς
 ليس ليست لا غير بدون
@@ -99,7 +100,8 @@ hundred thousand million billion tausend million millionen mio mille millions mi
 UNSPACED_MULTIPLIERS = "만 억 조 백 천 หมื่น แสน ล้าน พัน ร้อย".split()
 MULTIPLIED = re.compile(rf"\s*(?:(?:{'|'.join(MULTIPLIERS)}){NO_LETTER_AFTER}|{'|'.join(UNSPACED_MULTIPLIERS)})")
 
-UNITS = {  # kind → unit → its size in the smallest of its kind
+# Kind → unit → its size in the smallest of its kind. Casefolded: the micro sign is a Greek letter then.
+UNITS = {
     "time": {
         **dict.fromkeys("years year yrs yr yo y.o y/o y".split(), 12.0),
         **dict.fromkeys(
@@ -110,9 +112,9 @@ UNITS = {  # kind → unit → its size in the smallest of its kind
         **dict.fromkeys("个月 個月 ヶ月 か月 カ月 개월 เดือน".split(), 1.0),
     },
     "days": {**dict.fromkeys(("weeks", "week", "wks", "wk"), 7.0), **dict.fromkeys(("days", "day"), 1.0)},
-    "length": {**dict.fromkeys(("mm", "millimetres", "millimeters"), 1.0), "cm": 10.0, "µm": 0.001, "um": 0.001},
+    "length": {**dict.fromkeys(("mm", "millimetres", "millimeters"), 1.0), "cm": 10.0, "μm": 0.001, "um": 0.001},
     "volume": {
-        **dict.fromkeys(("mm3", "mm³", "mm^3", "µl", "ul"), 1.0),
+        **dict.fromkeys(("mm3", "mm³", "mm^3", "μl", "ul"), 1.0),
         **dict.fromkeys(("ml", "cc", "cm3", "cm³", "cm^3", "millilitres", "milliliters"), 1000.0),
         **dict.fromkeys(("litres", "liters", "l"), 1e6),
     },
@@ -126,8 +128,8 @@ UNITS = {  # kind → unit → its size in the smallest of its kind
 def units_like(unit: str) -> dict[str, float]:
     """The units of a unit's kind, itself included, → what one of them is in it.
 
-    >>> units_like("years")["months"], units_like("Jahre")
-    (0.08333333333333333, {'jahre': 1.0})
+    >>> units_like("years")["months"], units_like("Steps")
+    (0.08333333333333333, {'steps': 1.0})
     """
     unit = unit.casefold()
     kind = next((kind for kind in UNITS.values() if unit in kind), {unit: 1.0})

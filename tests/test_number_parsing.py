@@ -32,6 +32,7 @@ COMMA, SPACE = NumberFormat(",", "."), NumberFormat(",", " ")
         ("forty-five", "years", None),
         ("2.5 cm", "mm", 25.0),
         ("36 Monate", "years", 3.0),
+        ("à 45 l'examen", "years", 45.0),
         ("500 \u00b5m", "mm", 0.5),
         ("1 ml", "\u00b5l", 1000.0),
         ("24个月", "years", 2.0),

@@ -40,9 +40,8 @@ NUMERAL = rf"{SIGN}(?:(?<!\d)[.,](?=\d))?{JOINED}{EXPONENT}"
 SPACED_NUMERAL = rf"(?:{SIGN}{BY_SPACES}{EXPONENT}|{NUMERAL})"
 POWER_OF_TEN = re.compile(r"\s*[×x*·]\s*10(?:\^([-+]?\d+)|([⁻⁺]?[⁰¹²³⁴-⁹]+))")
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
-NAME_BEFORE = re.compile(
-    rf"(?![\d²³¹¼-¾⁰-₉⅐-↋]){SPACED_LETTER}(?:{SPACED_LETTER}|-)*$"
-)  # T1, sub-01, COVID-19: no number
+# T1, sub-01, COVID-19: no number
+NAME_BEFORE = re.compile(rf"(?![\d²³¹¼-¾⁰-₉⅐-↋]){SPACED_LETTER}(?:{SPACED_LETTER}|-)*$")
 LONGEST_NAME, LONGEST_CLAUSE = 40, 200  # how far back is looked, so that long texts take no longer a number
 UNCERTAINTY_BEFORE = re.compile(r"(?:±|\+/-|\+-)\s*$|\+/?$")
 BETWEEN_WORD = re.compile(rf"{NO_LETTER_BEFORE}(?:{'|'.join(BETWEEN)}){NO_LETTER_AFTER}")
@@ -128,9 +127,10 @@ def _numeral_pattern(unit: str | None, spaced: bool) -> re.Pattern:
 
 
 def _unit_pattern(unit: str) -> str:
-    """A unit ends where a word ends, but for scripts without spaces; "y" before a number is a Spanish "and"."""
+    """A unit ends where a word ends, but for scripts without spaces; "y" before a number is a Spanish "and",
+    "l'" a French article."""
     end = "" if re.match(f"[{UNSPACED}]", unit[-1]) else NO_LETTER_AFTER + r"(?![²³^\d])"
-    return re.escape(unit) + end + (r"(?!\s*[-+]?\d)" if len(unit) == 1 else "")
+    return re.escape(unit) + end + (r"(?!\s*[-+]?\d|')" if len(unit) == 1 else "")
 
 
 def _read(numeral: str, number_format: NumberFormat) -> float | None:

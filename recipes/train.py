@@ -14,7 +14,7 @@ from functools import partial
 
 from transformers import EarlyStoppingCallback, set_seed
 
-from umbrella.answer_check import AnswerCheck, settle_best_metric
+from umbrella.answer_check import AnswerCheck, check_answers, settle_best_metric
 from umbrella.arguments import DataArguments, ModelArguments
 from umbrella.augmentation import Augmentation, SetEpoch
 from umbrella.batch_check import check_batch
@@ -78,6 +78,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     splits.update(used)
     for rows in used.values():
         on_main_process(check_texts, rows, transform.encoder)
+    on_main_process(check_answers, used, training_args.eval_answers)
     train_rows, eval_rows = used["train"], used.get("validation")
     on_main_process(check_same_data, checkpoint, train_rows, training_args.resume_on_other_data)
     check_enough_rows(len(train_rows), training_args.world_size)

@@ -12,12 +12,12 @@ those of `umbrella_dataset`; here are only those between records.
 import argparse
 import json
 import os
-import re
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from check_labels import LabelCheck
 from check_privacy import find_privacy_problems
 from check_scans import find_scan_problems
 from migrate_json_format import migrate
@@ -69,8 +69,7 @@ class Validation:
         self.records: list[tuple[str, dict, str]] = []  # source, record, data folder
         self._repeats = Repeats()
         self._subject_splits: dict[str, dict[str, str]] = {}
-        self._labels: set[str] = set()
-        self._answers: list[tuple[str, str, str]] = []
+        self.labels = LabelCheck()
 
     def check_file(self, file: str, split: str | None, folder: str) -> None:
         """Check the records of a file; `folder` is what their scan paths count from, `split` None outside a split."""
@@ -97,13 +96,7 @@ class Validation:
             for split, source in others:
                 expected = f'the subject "{subject}" in one split, references included'
                 self._add(source, "subject leak", "subject_ids", expected, f"it in {split}, and in {first} too")
-        labels = sorted(self._labels, key=len, reverse=True)  # "very mild" before "mild"
-        words = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, labels))})(?!\w)")
-        for source, label, answer in self._answers:
-            named = set(words.findall(answer))
-            if len(named) == 1 and label not in named:
-                found = f'"{named.pop()}" and no other label'
-                self._add(source, "wrong answer", "conversations[-1]", f'the subject_label "{label}"', found)
+        self.findings += [Finding(source, problem) for source, problem in self.labels.find_problems()]
 
     def check_scans(self) -> None:
         """Read all scans: see `find_scan_problems`."""
@@ -123,11 +116,7 @@ class Validation:
             for subject in (*subject_ids, metadata.get("subject_id"), metadata.get("reference_id")):
                 if subject is not None:
                     self._subject_splits.setdefault(subject, {}).setdefault(split, source)
-        for key in ("subject_label", "reference_label"):
-            if metadata.get(key):
-                self._labels.add(metadata[key].lower())
-        if metadata.get("subject_label"):
-            self._answers.append((source, metadata["subject_label"].lower(), _last_answer(record).lower()))
+        self.labels.add(record, source, split)
         images = record["images"]
         owners = subject_ids if len(subject_ids) == len(images) else [None] * len(images)
         if len(set(subject_ids)) == 1:
@@ -172,11 +161,6 @@ def _list_folder(folder: str) -> list[str]:
     return [os.path.join(folder, name) for name in names]
 
 
-def _last_answer(record: dict) -> str:
-    content = record["conversations"][-1]["content"]
-    return content if isinstance(content, str) else "\n".join(item["text"] for item in content)
-
-
 def _show_path(file: str) -> str:
     relative = os.path.relpath(file)
     return file if relative.startswith("..") else relative
@@ -188,9 +172,17 @@ def _write_report(path: str, validation: Validation, counts: Counter) -> None:
         "files": validation.n_files,
         "conversations": validation.n_records,
         "counts": dict(counts),
+        "warnings": validation.labels.warnings,
         "problems": [{"source": finding.source, **finding.problem._asdict()} for finding in validation.findings],
     }
     Path(path).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _print_labels(labels: LabelCheck) -> None:
+    for sentence in labels.told:
+        print(sentence)
+    for sentence in labels.warnings:
+        print(f"WARNING: {sentence}")
 
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
@@ -251,6 +243,7 @@ def main(argv: list[str] | None = None) -> int:
         _write_report(options.report, validation, counts)
     print(f"{validation.n_files} files, {validation.n_records} conversations")
     if not validation.findings:
+        _print_labels(validation.labels)
         print("✓ VALIDATION PASSED\nAll files conform to format specification")
         return 0
     for finding in validation.findings:
@@ -258,6 +251,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"\n{len(validation.findings)} problem{'s' if len(validation.findings) > 1 else ''}:")
     for kind, count in counts.most_common():
         print(f"{count:8d}  {kind}")
+    _print_labels(validation.labels)
     print("✗ VALIDATION FAILED")
     return 1
 

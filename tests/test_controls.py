@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 from conversation_writer import write_conversations
+from datasets import Dataset
 from generate_longitudinal_change_conversations import plan_split
 
-from umbrella.evaluation.controls import build_controls, permute_scans, swap_references
+from umbrella.evaluation.controls import build_controls, permute_scans, swap_references, swap_subjects
 from umbrella.evaluation.verdicts import compare_with_control, judge
 from umbrella_dataset import load_umbrella
 
@@ -154,3 +155,19 @@ def test_changed_answers_without_a_loss_are_a_reaction_not_a_use():
 
 def test_two_unparseable_answers_are_no_change():
     assert make_control([None] * 4, [None, None, None, "a"], TRUTH[:4])["changed"] == 0.25
+
+
+def test_labels_that_differ_by_case_alone_are_one_where_scans_are_exchanged():
+    entries = [("a", "Male"), ("b", "male"), ("c", "MALE "), ("d", "female")]
+    metadata = [
+        {"subject_id": f"{i}", "subject_label": label, "reference_id": i, "reference_label": label}
+        for i, label in entries
+    ]
+    images = [[{"path": f"{i}{scan}"} for scan in (1, 2)] for i, _ in entries]
+    rows = Dataset.from_list(
+        [{"images": scans, "metadata": entry} for scans, entry in zip(images, metadata, strict=True)]
+    )
+    swapped = swap_subjects(rows, [0, 1, 2], seed=0)
+    assert [scans[-1]["path"] for scans in swapped.values()] == ["d2", "d2", "d2"]
+    same = swap_references(rows, [0, 1, 2, 3], seed=0, same_label=True)
+    assert set(same) == {0, 1, 2} and all(scans[0]["path"][0] in "abc" for scans in same.values())

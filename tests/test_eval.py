@@ -12,7 +12,8 @@ import torch
 import train
 
 from umbrella.conversations import IGNORE_INDEX
-from umbrella.evaluation.scoring import answer_log_likelihoods, find_answer_template, last_answer_mask
+from umbrella.evaluation.answer_template import find_answer_template
+from umbrella.evaluation.scoring import answer_log_likelihoods, last_answer_mask
 from umbrella.modeling import load_model, load_processor
 from umbrella.training_data import TrainingData, subjects_of
 from umbrella_dataset import load_umbrella
@@ -206,8 +207,8 @@ def test_one_class_alone_says_that_auroc_is_undefined(call, tiny_model, data, tm
 def test_answer_template_is_the_commonest_wording_that_all_labels_share():
     answers = ["It is male.", "It is female.", "Male!", "Female!", "Male!", "Answer: male"]
     expected = ["male", "female", "male", "female", "male", "male"]
-    assert find_answer_template(answers, expected, ["female", "male"]) == "{label}!"
-    assert find_answer_template(["he", "she"], ["male", "female"], ["female", "male"]) == "{label}"
+    assert find_answer_template(answers, expected) == "{label}!"
+    assert find_answer_template(["he", "she"], ["male", "female"]) == "{label}"
 
 
 def test_log_likelihood_is_that_of_the_last_answer_alone():

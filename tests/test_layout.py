@@ -11,6 +11,19 @@ ROOT = Path(__file__).parents[1]
 LIBRARY, RECIPES, SAMPLE_DATA = ROOT / "recipes" / "umbrella", ROOT / "recipes", ROOT / "sample_data"
 # What `volumes` is made of: its own parts, which nothing else of the library enters.
 PARTS_OF_VOLUMES = {"umbrella.scan_files", "umbrella.inflate", "umbrella.intensity", "umbrella.voxel_statistics"}
+# How answers are read, which the validator shares with the evaluation: light modules, without a model or `datasets`.
+ANSWERS = {
+    f"umbrella.evaluation.{name}"
+    for name in (
+        "answer_template",
+        "label_parsing",
+        "number_parsing",
+        "numbers",
+        "own_answers",
+        "reading",
+        "text_folding",
+    )
+}
 
 
 @lru_cache
@@ -109,12 +122,13 @@ def test_the_library_imports_no_recipe_and_nothing_of_the_sample_data():
 
 
 def test_sample_data_takes_the_rules_and_the_scans_from_where_they_are_written():
-    # Of the library only the reader of scans, the search for personal data, how lists, numbers and labels are written;
-    # the rules are umbrella_dataset's.
-    writing = {"umbrella.list_flags", "umbrella.evaluation.numbers", "umbrella.evaluation.text_folding"}
+    # Of the library only the readers of scans and of answers, how a flag writes a list, and the search for personal
+    # data; the rules are umbrella_dataset's.
     for path in SAMPLE_DATA.glob("*.py"):
         library = {module for module in ours(find_imports(path)) if module.startswith("umbrella.")}
-        assert library <= {"umbrella.volumes", "umbrella.privacy", *writing}, path
+        assert library <= {"umbrella.volumes", "umbrella.privacy", "umbrella.list_flags", *ANSWERS}, path
+    for module in ANSWERS:
+        assert packages(find_all_imports(find_path(module))) <= {"umbrella"} | sys.stdlib_module_names
     assert "umbrella_dataset" in find_all_imports(SAMPLE_DATA / "validate_json_format.py")
     assert "umbrella.volumes" in find_all_imports(SAMPLE_DATA / "validate_json_format.py")
 

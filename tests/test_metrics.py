@@ -111,7 +111,9 @@ def test_free_text_equals_sacrebleu_and_exact_match():
     ("name", "predictions", "references", "options", "expected"),
     [
         ("classification", ["It is male.", "not male"], ["male", "male"], {"labels": ["male", "female"]}, 0.5),
+        ("classification", ["It is male.", "FEMALE"], ["Male", "female"], {}, 1.0),
         ("regression", ["45 years", "50"], ["40", "50"], {"unit": "years"}, 2.5),
+        ("regression", ["1.234,5", "2,5"], ["1234,5", "3,5"], {}, 0.5),
         ("text", ["a b c d", "e"], ["a b c d", "f"], {}, 0.5),
     ],
 )

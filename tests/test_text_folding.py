@@ -30,6 +30,7 @@ def test_folding_again_changes_nothing_and_the_form_of_the_letters_is_nothing(te
         ("ｵﾝﾅ", "オンナ"),
         ("남성", unicodedata.normalize("NFD", "남성")),
         ("ذكر", "ذكــر", "\u200fذكر"),
+        ("کنترلی", "كنترلي"),
     ],
 )
 def test_spellings_of_one_label(spellings):

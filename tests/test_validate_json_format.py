@@ -65,9 +65,17 @@ def validate(monkeypatch, tmp_path, capsys):
 def test_valid_data_passes_with_exit_code_0(tmp_path, validate):
     _write(
         tmp_path / "data",
-        {"train/x.jsonl": [_record("a"), _record("b")], "test/y.json": [_record("a", "sub-3", "sub-4")]},
+        {
+            "train/x.jsonl": [_record("a"), _record("b", subject_label="male", answer="male")],
+            "test/y.json": [_record("a", "sub-3", "sub-4")],
+        },
     )
-    expected = ["2 files, 3 conversations", "✓ VALIDATION PASSED", "All files conform to format specification"]
+    expected = [
+        "2 files, 3 conversations",
+        "subject_label: 2 values, not all numbers ('female') → classification",
+        "✓ VALIDATION PASSED",
+        "All files conform to format specification",
+    ]
     assert validate("data") == (0, expected)
 
 
@@ -89,6 +97,8 @@ def test_all_problems_of_all_files_come_in_one_pass_with_counts_and_exit_code_1(
         "       2  token",
         "       1  JSON",
         "       1  duplicate",
+        "subject_label: 1 value, not all numbers ('female') → classification",
+        "WARNING: train: all 2 conversations have the subject_label 'female': there is nothing to tell apart",
         "✗ VALIDATION FAILED",
     ]
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
@@ -167,7 +177,8 @@ def test_a_split_folder_and_a_file_are_paths_too(tmp_path, validate, path):
 
 def test_samples_of_a_data_folder_are_checked_but_are_no_split(tmp_path, validate):
     _write(tmp_path / "data", {"train/x.jsonl": [_record("a")], "samples/x.jsonl": [_record("a")]})
-    assert validate("data", "data/train")[1][:2] == ["2 files, 2 conversations", "✓ VALIDATION PASSED"]
+    code, lines = validate("data", "data/train")
+    assert (code, lines[0]) == (0, "2 files, 2 conversations")
     _write(tmp_path / "data", {"samples/x.jsonl": [{}]})
     assert validate("data")[0] == 1
 
@@ -207,6 +218,86 @@ def test_an_answer_that_names_another_label_alone_is_a_problem(tmp_path, validat
     assert found == code
     if code:
         assert lines[1].endswith('expected the subject_label "female", found "male" and no other label')
+
+
+def test_labels_that_no_answer_states_are_counted_and_shown_and_pass(tmp_path, validate):
+    codes = [("a", "F", "female"), ("b", "M", "male")]
+    records = [_record(i, subject_label=label, answer=said, reference_label=None) for i, label, said in codes]
+    _write(tmp_path / "data", {"train/x.jsonl": records})
+    code, lines = validate("data", "--report", "report.json")
+    (warning,) = [line for line in lines if line.startswith("WARNING: ")]
+    assert code == 0
+    assert warning.startswith(
+        "WARNING: 0 of 2 answers state their subject_label; data/train/x.jsonl:1: nothing can be"
+    )
+    assert "in 'female', whose label is 'F'" in warning and "--task text" in warning
+    assert json.loads((tmp_path / "report.json").read_text())["warnings"] == [warning.removeprefix("WARNING: ")]
+
+
+def test_the_label_of_a_reference_may_stand_in_an_answer(tmp_path, validate):
+    _write(tmp_path / "data", {"train/x.jsonl": [_record("a", answer="The participant is female, unlike the male.")]})
+    code, lines = validate("data")
+    assert (code, [line for line in lines if line.startswith("WARNING")]) == (0, [])
+
+
+def test_a_label_that_no_answer_states_while_others_are_is_named_with_its_rows(tmp_path, validate):
+    records = [_record("a"), _record("b"), _record("c", subject_label="M", answer="It is a man.")]
+    _write(tmp_path / "data", {"train/x.jsonl": records})
+    assert any(
+        "2 of 3 answers" in line and "no answer states 'M', the label of 1 row;" in line
+        for line in validate("data")[1]
+    )
+
+
+def test_all_labels_equal_in_a_split_is_a_warning_with_the_count(tmp_path, validate):
+    both = [_record("a"), _record("b", subject_label="male", answer="male")]
+    one = [
+        _record(name, "sub-3", "sub-4", subject_label=label)
+        for name, label in (("a", "female"), ("b", "Female"), ("c", "female"))
+    ]
+    _write(tmp_path / "data", {"train/x.jsonl": both, "test/y.jsonl": one})
+    code, lines = validate("data")
+    assert (code, [line for line in lines if line.startswith("WARNING")]) == (
+        0,
+        ["WARNING: test: all 3 conversations have the subject_label 'female': there is nothing to tell apart"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"subject_label": " "}, "metadata.subject_label: expected a label, found ' '. Write one, or null."),
+        (
+            {"target_type": "numeric", "subject_label": "1"},
+            "metadata.target_type: expected one kind of target in all rows",
+        ),
+    ],
+)
+def test_labels_that_cannot_be_scored_are_problems(tmp_path, validate, changes, problem):
+    _write(tmp_path / "data", {"train/x.jsonl": [_record("a", **changes), _record("b", target_type="categorical")]})
+    code, lines = validate("data")
+    assert code == 1
+    assert lines[1].startswith(f"data/train/x.jsonl:1: {problem}")
+
+
+def test_labels_and_answers_in_other_scripts_and_numbers_are_compared_as_the_evaluation_reads_them(tmp_path, validate):
+    korean = [
+        _record("a", subject_label="남성", answer="남성입니다."),
+        _record("b", subject_label="여성", answer="남성입니다."),
+    ]
+    _write(tmp_path / "ko", {"train/x.jsonl": korean})
+    assert validate("ko")[1][1].endswith('expected the subject_label "여성", found "남성" and no other label')
+    ages = [("45,5", "45,5 Jahre"), ("44", "44 Jahre"), ("43", "34 Jahre")]
+    records = [_record(f"{i}", subject_label=label, answer=answer) for i, (label, answer) in enumerate(ages)]
+    for record in records:
+        del record["metadata"]["reference_label"]
+    _write(tmp_path / "ages", {"train/x.jsonl": records})
+    code, lines = validate("ages")
+    assert (code, lines[1].partition(": ")[2]) == (
+        1,
+        'conversations[-1]: expected the subject_label "43", found "34" and no other label',
+    )
+    assert any("3 values, all numbers → regression" in line for line in lines)
 
 
 def test_a_missing_sample_folder_says_how_to_generate_it(monkeypatch, tmp_path, validate):

@@ -1,8 +1,6 @@
 """While a model trains: are its answers right? A sample of the validation rows is answered after each evaluation."""
 
 import contextlib
-import json
-import logging
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,13 +14,11 @@ from transformers import Trainer
 
 from umbrella.arguments import EvalArguments
 from umbrella.evaluation.generation import Answerer
-from umbrella.evaluation.parsing import parse_label, parse_number
+from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers, find_wording
+from umbrella.evaluation.reading import AnswerError, LabelledAnswer, LabelReading, Reading, find_reading
 from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
-from umbrella.evaluation.scoring import last_text
-from umbrella.evaluation.selection import find_task
+from umbrella.evaluation.selection import read_labelled
 from umbrella.training_arguments import LOWER_IS_BETTER, TrainArguments
-
-logger = logging.getLogger(__name__)
 
 MAX_NEW_TOKENS = EvalArguments().max_new_tokens  # as eval.py, so that both come to the same numbers
 
@@ -42,7 +38,7 @@ class AnswerCheck:
     def __init__(self, rows: Dataset, processor, options: dict, n_rows: int, seed: int, batch_size: int):
         rows = rows.with_format(None)
         rows = rows.select([i for i, entry in enumerate(rows["metadata"]) if entry["subject_label"] is not None])
-        self.task = find_task_of_answers(rows) if n_rows and len(rows) else Task("text")
+        self.task = find_task_of_answers(read_labelled(rows))[0] if n_rows and len(rows) else Task()
         if self.task.name == "regression" and find_spec("sklearn") is None:
             raise ValueError(
                 "--eval_answers: expected scikit-learn, which scores numbers; found none. Install it: pip install -e "
@@ -77,11 +73,13 @@ class AnswerCheck:
 
 @dataclass(frozen=True)
 class Task:
-    """What answers state: "classification" (one of `labels`), "regression" (a number, in `unit`) or free "text"."""
+    """How answers are read; None for free text, which is not scored."""
 
-    name: str
-    labels: tuple[str, ...] = ()
-    unit: str | None = None
+    reading: Reading | None = None
+
+    @property
+    def name(self) -> str:
+        return "text" if self.reading is None else self.reading.task
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -90,39 +88,60 @@ class Task:
             self.name
         ]
 
-    def parse(self, text: str) -> str | float | None:
-        return parse_label(text, self.labels) if self.name == "classification" else parse_number(text, self.unit)
-
     def score(self, texts: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
         """accuracy, or the mean absolute error in the labels' unit; the share of texts that state nothing, which
         count as wrong."""
-        parsed = [self.parse(text) for text in texts]
+        parsed = [self.reading.read(text) for text in texts]
+        truths = [self.reading.read_truth(label) for label in expected]
         unparseable = parsed.count(None) / len(parsed)
         if self.name == "classification":
-            right = [a == b for a, b in zip(parsed, expected, strict=True)]
+            right = [a == b for a, b in zip(parsed, truths, strict=True)]
             return {"accuracy": sum(right) / len(right), "unparseable": unparseable}
         from umbrella.metrics import regression_metrics  # its packages, the extra "eval", are needed for numbers only
 
-        mae = regression_metrics(parsed, [self.parse(label) for label in expected])["mae"]
-        return {"mae": mae, "unparseable": unparseable}
+        return {"mae": regression_metrics(parsed, truths)["mae"], "unparseable": unparseable}
 
 
-def find_task_of_answers(rows: Dataset) -> Task:
-    """The task of labelled rows; "text" where most of their own answers do not state the row's label, as in reports,
-    and where there is only one label to state."""
-    metadata = rows["metadata"]
-    units = {json.loads(entry["extra"] or "{}").get("unit") for entry in metadata}
-    unit = (units.pop() or None) if len(units) == 1 else None  # conversations about a cohort state it
-    expected = [entry["subject_label"] for entry in metadata]
-    labels = tuple(sorted(set(expected)))
-    task = Task(find_task(rows, EvalArguments(unit=unit)), labels, unit)
-    if task.name == "classification" and len(labels) < 2:
-        logger.warning("all validation rows have the label %r: answers are not checked", labels[0])
-        return Task("text")
-    answers = [task.parse(last_text(row)) for row in rows.select_columns("conversations")]
-    truths = [label if task.name == "classification" else task.parse(label) for label in expected]
-    stated = sum(answer == truth for answer, truth in zip(answers, truths, strict=True))
-    return task if 2 * stated >= len(rows) else Task("text")
+def find_task_of_answers(rows: Sequence[LabelledAnswer]) -> tuple[Task, list[str]]:
+    """The task of labelled rows, by the rule of eval.py, and what it was told from; free text where most of their own
+    answers do not state the row's label, as in reports, and where there is only one label to state.
+
+    Raises AnswerError for labels that cannot be scored or told apart.
+    """
+    reading, told = find_reading(rows)
+    if isinstance(reading, LabelReading):
+        check_labels_apart(reading, find_wording(reading, rows), rows)
+    own = compare_own_answers(reading, rows)
+    told.append(own.describe())
+    if not own.do_most_state:
+        told.append(
+            "WARNING: eval.py will look for what most of these answers do not state: write "
+            "subject_label as the answers do, or evaluate with --task text"
+        )
+        return Task(), told
+    if len({reading.read_truth(row.label) for row in rows}) < 2:
+        told.append(
+            f"WARNING: all {len(rows)} rows have the subject_label {rows[0].label!r}: there is nothing to tell"
+        )
+        return Task(), told
+    return Task(reading), told
+
+
+def check_answers(splits: dict[str, Dataset], n_answers: int) -> None:
+    """Before training: do the answers that are trained state the labels that eval.py will look for? Says what is
+    found, for each split; nothing with --eval_answers 0 and for rows without labels.
+
+    Raises ValueError for labels that cannot be scored or told apart.
+    """
+    for name, rows in splits.items() if n_answers else ():
+        labelled = read_labelled(rows)
+        if not labelled:
+            continue
+        try:
+            _, told = find_task_of_answers(labelled)
+        except AnswerError as error:
+            raise ValueError(f"{error}. To train without asking for answers: --eval_answers 0") from error
+        print("\n".join(f"{name}: {sentence}" for sentence in told), flush=True)
 
 
 @contextlib.contextmanager

@@ -96,7 +96,8 @@ class EvalArguments:
     task: str = field(
         default="auto",
         metadata={
-            "help": "kind of answer: regression where every subject_label is a number, else classification; or text",
+            "help": "kind of answer (auto: as metadata.target_type says; else regression where every subject_label is "
+            "a number and nothing else but a unit, classification otherwise); or text",
             "choices": ["auto", "classification", "regression", "text"],
         },
     )
@@ -110,7 +111,14 @@ class EvalArguments:
             "help": "wording in which each label is scored, as 'This subject is {label}.' (default: the commonest)"
         },
     )
-    unit: str | None = field(default=None, metadata={"help": "unit of numbers in answers: years, kg/m2, ..."})
+    unit: str | None = field(
+        default=None,
+        metadata={"help": "unit of the labels' numbers: years, kg/m2, ... (default: metadata.unit, or as written)"},
+    )
+    decimal_sign: str | None = field(
+        default=None,
+        metadata={"help": "of numbers in answers (default: told from the split's own answers)", "choices": [".", ","]},
+    )
     by: str | None = field(
         default=None, metadata={"help": "accuracy by groups of these metadata, as sex,site,age_bin (bins of age)"}
     )

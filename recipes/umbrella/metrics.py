@@ -21,7 +21,8 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from umbrella.evaluation.parsing import parse_label, parse_number
+from umbrella.evaluation.label_parsing import parse_label
+from umbrella.evaluation.number_parsing import parse_number
 
 __all__ = [
     "accuracy",

@@ -6,7 +6,8 @@ evaluate.load("recipes/umbrella/evaluate_modules/umbrella_classification.py")
 import datasets
 import evaluate
 
-from umbrella.evaluation.parsing import parse_label
+from umbrella.evaluation.label_parsing import find_spellings
+from umbrella.evaluation.reading import LabelReading
 from umbrella.metrics import classification_metrics, encode
 
 
@@ -23,7 +24,9 @@ class UmbrellaClassification(evaluate.Metric):
         )
 
     def _compute(self, predictions, references, labels=None):
-        labels = sorted(set(references)) if labels is None else labels
-        parsed = [parse_label(text, labels) for text in predictions]
-        metrics = classification_metrics(encode(references, labels), encode(parsed, labels), labels)
+        labels = sorted(set(find_spellings(references).values())) if labels is None else labels
+        reading = LabelReading(tuple(labels))
+        parsed = [reading.read(text) for text in predictions]
+        truths = [reading.read_truth(label) for label in references]
+        metrics = classification_metrics(encode(truths, labels), encode(parsed, labels), labels)
         return {**metrics, "unparseable": parsed.count(None)}

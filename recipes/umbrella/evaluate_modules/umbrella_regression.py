@@ -6,12 +6,13 @@ evaluate.load("recipes/umbrella/evaluate_modules/umbrella_regression.py")
 import datasets
 import evaluate
 
-from umbrella.evaluation.parsing import parse_number
+from umbrella.evaluation.number_parsing import list_numerals, parse_number
+from umbrella.evaluation.numbers import find_number_format
 from umbrella.metrics import regression_metrics
 
 
 class UmbrellaRegression(evaluate.Metric):
-    """Errors and correlation of the number that each answer states; see umbrella.metrics."""
+    """Errors and correlation of the number that each answer states, by the references' signs; see umbrella.metrics."""
 
     def _info(self):
         text = datasets.Value("string")
@@ -23,6 +24,7 @@ class UmbrellaRegression(evaluate.Metric):
         )
 
     def _compute(self, predictions, references, unit=None):
-        parsed = [parse_number(text, unit) for text in predictions]
-        metrics = regression_metrics(parsed, [parse_number(text, unit) for text in references])
+        signs, _ = find_number_format(numeral for text in references for numeral in list_numerals(text))
+        parsed = [parse_number(text, unit, signs) for text in predictions]
+        metrics = regression_metrics(parsed, [parse_number(text, unit, signs) for text in references])
         return {**metrics, "unparseable": parsed.count(None)}

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from umbrella.evaluation.intervals import mcnemar, share_interval
+from umbrella.evaluation.label_parsing import spell_like
 from umbrella.transform import ConversationTransform
 
 MOST_TRAIN_ROWS = 2000
@@ -36,7 +37,7 @@ def evaluate_baselines(
     if len(labelled) > MOST_TRAIN_ROWS:
         labelled = sorted(np.random.default_rng(seed).choice(labelled, MOST_TRAIN_ROWS, replace=False).tolist())
     train = train.with_format(None).select(labelled)
-    labels = [entry["subject_label"] for entry in train["metadata"]]
+    labels = spell_like([entry["subject_label"] for entry in train["metadata"]], records)
     majority = Counter(labels).most_common(1)[0][0]
     answers = {"majority": (f"always “{majority}”, the majority class", [majority] * len(rows))}
     counts = {len(images) for part in (train, rows) for images in part.with_format(None)["images"]}

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from umbrella.evaluation.head_volume import estimate_head_volume_ml
 from umbrella.evaluation.intervals import share_interval
+from umbrella.evaluation.label_parsing import spell_like
 from umbrella.evaluation.results import read_metadata
 from umbrella.volumes import load_volume
 
@@ -44,7 +45,7 @@ def evaluate_confounds(
     table, train_table = (read_confounds(part, names, known) for part in (rows, train))
     truths = np.array([record["expected_label"] for record in records])
     right = np.array([record["parsed_label"] for record in records]) == truths
-    train_labels = np.array([entry["subject_label"] for entry in train["metadata"]])
+    train_labels = np.array(spell_like([entry["subject_label"] for entry in train["metadata"]], records))
     alone = build_regression(train_table).fit(train_table, train_labels).predict(table) == truths
     entries = [
         _entry("confounds alone, logistic regression", alone, subjects, n_resamples, seed),

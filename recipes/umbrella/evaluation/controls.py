@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from datasets import Dataset
 
+from umbrella.evaluation.text_folding import fold
+
 QUICK_TRIES = 32
 
 
@@ -107,10 +109,11 @@ def _derange(members: list[int], subjects: list[str | None], rng: random.Random)
 def swap_subjects(rows: Dataset, asked: list[int], seed: int) -> dict[int, list[dict]]:
     """Row → its scans with the subject's exchanged for that of another subject with another label."""
     images, metadata = _plain(rows)
+    of_label = [fold(entry["subject_label"] or "") for entry in metadata]
 
     def fits(i: int, j: int) -> bool:
         ids = {metadata[i]["subject_id"], metadata[i]["reference_id"]}
-        return metadata[j]["subject_id"] not in ids and metadata[j]["subject_label"] != metadata[i]["subject_label"]
+        return metadata[j]["subject_id"] not in ids and of_label[j] != of_label[i]
 
     scanned = [i for i, scans in enumerate(images) if scans]
     return {i: [*images[i][:-1], images[j][-1]] for i, j in _draw_donors(asked, scanned, fits, seed).items()}
@@ -119,10 +122,11 @@ def swap_subjects(rows: Dataset, asked: list[int], seed: int) -> dict[int, list[
 def swap_references(rows: Dataset, asked: list[int], seed: int, same_label: bool) -> dict[int, list[dict]]:
     """Row → its scans with the first reference exchanged for that of another subject, of the same or another label."""
     images, metadata = _plain(rows)
+    of_label = [fold(entry["reference_label"] or "") for entry in metadata]
 
     def fits(i: int, j: int) -> bool:
         ids = {metadata[i]["subject_id"], metadata[i]["reference_id"]}
-        alike = metadata[j]["reference_label"] == metadata[i]["reference_label"]
+        alike = of_label[j] == of_label[i]
         return metadata[j]["reference_id"] not in ids and alike == same_label
 
     compared = [i for i, scans in enumerate(images) if len(scans) > 1]

@@ -92,7 +92,7 @@ def find_own_format(numeral: str) -> NumberFormat | None:
         return None
     if len(kinds) == 2:
         first, last = _canonical(signs[0]), _canonical(signs[-1])
-        shown = NumberFormat(last, first) if last in ".," else None
+        shown = NumberFormat(last, first) if last in ".," and last != first else None
     elif kinds <= {" ", "'"}:
         shown = NumberFormat(".", kinds.pop())
     else:

@@ -1,34 +1,48 @@
 """What the rows of a split ask for: one of several labels, a number, or free text; each reads and scores answers."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 from datasets import Dataset
 
 from umbrella.arguments import EvalArguments
 from umbrella.evaluation.generation import Answer
 from umbrella.evaluation.intervals import share_interval
-from umbrella.evaluation.parsing import parse_label, parse_number
+from umbrella.evaluation.label_parsing import PLACE
+from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers, find_wording
+from umbrella.evaluation.reading import LabelReading, NumberReading
 from umbrella.evaluation.results import summarize_classification, summarize_regression, summarize_text
-from umbrella.evaluation.scoring import PLACE, find_answer_template, last_text, to_probabilities
-from umbrella.evaluation.selection import choose_labels, find_task
+from umbrella.evaluation.scoring import last_text, to_probabilities
+from umbrella.evaluation.selection import choose_reading, read_labelled
 from umbrella.evaluation.verdicts import compare_with_control, judge, judge_changes
+from umbrella.patience import on_main_process
 
 
 def find_question(rows: Dataset, evaluation: EvalArguments) -> "Classification | Regression | FreeText":
-    """The kind of question that the rows ask, by `--task` and the labels in their metadata.
+    """The kind of question that the rows ask, by the flags and their labels; says what it was told from.
 
-    Raises ValueError for labels that do not fit it.
+    Raises ValueError for labels that do not fit it, that cannot be told apart in an answer, or that most of the rows'
+    own answers do not state (unless --task says what they are).
     """
-    task = find_task(rows, evaluation)
-    if task == "text":
+    if evaluation.task == "text":
         return FreeText()
-    if task == "regression":
-        return Regression(evaluation.unit)
-    labels = choose_labels(rows, evaluation.labels)
-    expected = [entry["subject_label"] for entry in rows["metadata"]]
-    answers = [last_text(row) for row in rows.with_format(None).select_columns("conversations")]
-    template = evaluation.answer_template or find_answer_template(answers, expected, labels)
-    return Classification(labels, template)
+    labelled = read_labelled(rows)
+    reading, evidence = choose_reading(labelled, evaluation)
+    if isinstance(reading, LabelReading):
+        template = evaluation.answer_template or find_wording(reading, labelled)
+        check_labels_apart(reading, template, labelled, evaluation.answer_template is not None)
+        question = Classification(reading, template)
+    else:
+        question = Regression(reading)
+    own = compare_own_answers(reading, labelled)
+    evidence.append(own.describe())
+    on_main_process(print, "\n".join(evidence))
+    if evaluation.task == "auto" and not own.do_most_state:
+        raise ValueError(
+            f"--split {evaluation.split}: expected answers that state their row's subject_label, found "
+            f"{own.count_and_show()}. Write the labels as the answers do. Is it free text: --task text. To look for "
+            f"these labels all the same: --task {reading.task}"
+        )
+    return replace(question, told_from=tuple(evidence))
 
 
 def _describe(row: dict, answer: Answer, prompt: str) -> dict:
@@ -44,13 +58,21 @@ def _describe(row: dict, answer: Answer, prompt: str) -> dict:
 
 @dataclass(frozen=True)
 class Classification:
-    """One of `labels`; each is scored as the answer that `answer_template` makes of it."""
+    """One of the labels; each is scored as the answer that `answer_template` makes of it.
 
-    labels: list[str]
+    told_from  sentences for metrics.json: what the task and the labels were told from
+    """
+
+    reading: LabelReading
     answer_template: str
+    told_from: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> list[str]:
+        return list(self.reading.labels)
 
     def to_dict(self) -> dict:
-        return {"task": "classification", **asdict(self)}
+        return {**self.reading.to_dict(), "answer_template": self.answer_template}
 
     def candidates(self) -> list[str]:
         return [self.answer_template.replace(PLACE, label) for label in self.labels]
@@ -60,19 +82,23 @@ class Classification:
         by_label = dict(zip(self.labels, answer.log_likelihoods, strict=True))
         return {
             **_describe(row, answer, prompt),
-            "parsed_label": parse_label(answer.text, self.labels),
-            "expected_label": row["metadata"]["subject_label"],
+            "parsed_label": self.reading.read(answer.text),
+            "expected_label": self.reading.read_truth(row["metadata"]["subject_label"]),
             "log_likelihoods": {label: round(value, 5) for label, value in by_label.items()},
             "probabilities": dict(zip(self.labels, to_probabilities(answer.log_likelihoods), strict=True)),
         }
 
     def to_control_record(self, row: dict, answer: Answer) -> dict:
         """A line of controls.jsonl."""
-        parsed = parse_label(answer.text, self.labels)
-        return {"task_id": row["task_id"], "prediction": answer.text, "parsed_label": parsed}
+        return {
+            "task_id": row["task_id"],
+            "prediction": answer.text,
+            "parsed_label": self.reading.read(answer.text),
+        }
 
     def summarize(self, records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
-        return summarize_classification(records, subjects, self.labels, n_resamples, seed)
+        summary = summarize_classification(records, subjects, self.labels, n_resamples, seed)
+        return {**summary, "told_from": list(self.told_from)}
 
     def compare(self, records: list[dict], exchanged: dict, subjects: list[str], n_resamples: int) -> dict:
         """The controls' numbers and verdicts; `exchanged` holds name → (Control, its records)."""
@@ -121,23 +147,25 @@ class _WithoutLabels:
 
 @dataclass(frozen=True)
 class Regression(_WithoutLabels):
-    """A number, in `unit` where the answers state one."""
+    """A number."""
 
-    unit: str | None
+    reading: NumberReading
+    told_from: tuple[str, ...] = ()
 
     def to_dict(self) -> dict:
-        return {"task": "regression", **asdict(self)}
+        return self.reading.to_dict()
 
     def to_prediction(self, row: dict, answer: Answer, prompt: str) -> dict:
         """A line of predictions.jsonl."""
         return {
             **_describe(row, answer, prompt),
-            "parsed_number": parse_number(answer.text, self.unit),
-            "expected_number": parse_number(row["metadata"]["subject_label"], self.unit),
+            "parsed_number": self.reading.read(answer.text),
+            "expected_number": self.reading.read_truth(row["metadata"]["subject_label"]),
         }
 
     def summarize(self, records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
-        return summarize_regression(records, subjects, n_resamples, seed)
+        summary = summarize_regression(records, subjects, n_resamples, seed)
+        return {**summary, "told_from": list(self.told_from)}
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,11 @@
 """The probability that a model gives to each label, also where its text names none."""
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from umbrella.conversations import IGNORE_INDEX
-
-PLACE = "{label}"
-
-
-def find_answer_template(answers: Sequence[str], expected: Sequence[str], labels: Sequence[str]) -> str:
-    """The commonest wording of the answers, with `{label}` where the label stands: "This subject is {label}."
-
-    One wording serves all rows and all labels, so it tells nothing about a row's truth. Where no answer holds its
-    label exactly once it is the label alone.
-    """
-    wordings, used_with = Counter(), {}
-    for answer, label in zip(answers, expected, strict=True):
-        wording, n = re.subn(rf"(?<!\w){re.escape(label)}(?!\w)", PLACE, answer, flags=re.IGNORECASE)
-        if n == 1:
-            wordings[wording] += 1
-            used_with.setdefault(wording, set()).add(label)
-    # A wording that only one label has could itself give the answer away.
-    shared = [wording for wording in wordings if len(used_with[wording]) == len(set(expected))]
-    return min(shared, key=lambda wording: (-wordings[wording], wording), default=PLACE)
 
 
 def last_text(row: dict) -> str:

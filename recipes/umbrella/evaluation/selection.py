@@ -2,12 +2,15 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from datasets import Dataset
 
 from umbrella.arguments import DataArguments, EvalArguments
-from umbrella.evaluation.parsing import parse_number
+from umbrella.evaluation.reading import Asked, LabelledAnswer, LabelReading, Reading, find_reading
+from umbrella.evaluation.scoring import last_text
+from umbrella.evaluation.text_folding import fold
 from umbrella.splits import load_splits, pick_split
 
 
@@ -50,35 +53,42 @@ def select_rows(data: DataArguments, evaluation: EvalArguments) -> tuple[Dataset
     return rows, Selection(found, len(rows), excluded)
 
 
-def find_task(rows: Dataset, evaluation: EvalArguments) -> str:
-    """What kind of answer the rows ask for: "regression" where every label is a number, "classification" or "text"."""
-    if evaluation.task != "auto":
-        return evaluation.task
-    labels = [entry["subject_label"] for entry in rows["metadata"]]
-    # Conversations about a cohort state it: the labels 0 and 1 of a diagnosis are names, not numbers.
-    stated = {json.loads(entry["extra"] or "{}").get("target_type") for entry in rows["metadata"]}
-    if stated == {"categorical"}:
-        return "classification"
-    numeric = all(parse_number(label, evaluation.unit) is not None for label in labels)
-    return "regression" if numeric and evaluation.labels is None else "classification"
+def read_labelled(rows: Dataset) -> list[LabelledAnswer]:
+    """The rows that have a label, with their own answers."""
+    plain = rows.with_format(None).select_columns(["metadata", "conversations", "source"])
+    return [to_labelled(row) for row in plain if row["metadata"]["subject_label"] is not None]
 
 
-def choose_labels(rows: Dataset, asked: str | None) -> list[str]:
-    """`--labels male,female`, else the labels of the split, sorted.
+def to_labelled(row: dict) -> LabelledAnswer:
+    extra = json.loads(row["metadata"]["extra"] or "{}")
+    stored = {name: value for name in ("target_type", "unit") if isinstance(value := extra.get(name), str) and value}
+    return LabelledAnswer(row["source"], row["metadata"]["subject_label"], last_text(row), **stored)
+
+
+def choose_reading(rows: Sequence[LabelledAnswer], evaluation: EvalArguments) -> tuple[Reading, list[str]]:
+    """How answers are read, by the flags and the rows, and what it was told from: see `find_reading`.
 
     Raises ValueError when a row has a label that was not asked for, or when there is only one label to choose from.
     """
-    found = Counter(entry["subject_label"] for entry in rows["metadata"])
-    labels = [label.strip() for label in asked.split(",")] if asked else sorted(found)
-    unknown = [label for label in found if label not in labels]
+    labels = None
+    if evaluation.labels is not None:
+        labels = tuple(label.strip() for label in evaluation.labels.split(","))
+    if labels is not None and not all(map(fold, labels)):
+        raise ValueError(f"--labels {evaluation.labels}: expected labels with commas between them, found an empty one")
+    asked = Asked(evaluation.task, labels, evaluation.unit, evaluation.decimal_sign)
+    reading, evidence = find_reading(rows, asked)
+    if not isinstance(reading, LabelReading):
+        return reading, evidence
+    unknown = Counter(row.label for row in rows if reading.read_truth(row.label) is None)
     if unknown:
+        label, n = unknown.most_common(1)[0]
         raise ValueError(
-            f"--labels {asked}: expected every label of the split, but {unknown[0]!r}, the label of "
-            f"{found[unknown[0]]} rows, is not among them"
+            f"--labels {evaluation.labels}: expected every label of the split, but {label!r}, the label of {n} rows, "
+            "is not among them"
         )
-    if len(labels) < 2:
+    if len(reading.labels) < 2:
         raise ValueError(
-            f"metadata.subject_label: expected at least two labels, found only {labels[0]!r} in the split. Name all "
-            f"that an answer may give: --labels {labels[0]},OTHER"
+            f"metadata.subject_label: expected at least two labels, found only {reading.labels[0]!r} in the split "
+            f"({len(rows)} rows). Name all that an answer may give: --labels {reading.labels[0]},OTHER"
         )
-    return labels
+    return reading, evidence

@@ -1,13 +1,19 @@
 """What two spellings of one word share."""
 
 import unicodedata
+from functools import lru_cache
 
 DASHES = "‐‑‒–—―−"
 APOSTROPHES = "‘’‛ʼ′´`"
 QUOTES = "“”„‟″"
+PERSIAN = {"ی": "ي", "ک": "ك"}  # letters that look as Arabic ones
 TATWEEL = "ـ"  # draws an Arabic word wider and says nothing
 SIGNS = str.maketrans(
-    dict.fromkeys(DASHES, "-") | dict.fromkeys(APOSTROPHES, "'") | dict.fromkeys(QUOTES, '"') | {TATWEEL: "", "ı": "i"}
+    dict.fromkeys(DASHES, "-")
+    | dict.fromkeys(APOSTROPHES, "'")
+    | dict.fromkeys(QUOTES, '"')
+    | PERSIAN
+    | {TATWEEL: "", "ı": "i"}
 )
 DOT_ABOVE = "i\u0307"  # what the Turkish capital İ becomes in small letters
 
@@ -28,3 +34,19 @@ def fold(text: str) -> str:
         seen = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen.translate(SIGNS)).casefold())
         seen = seen.translate(SIGNS).replace(DOT_ABOVE, "i")
     return " ".join(unicodedata.normalize("NFKC", seen).split())
+
+
+_fold_letter = lru_cache(maxsize=4096)(fold)
+
+
+def fold_with_places(text: str) -> tuple[str, list[int]]:
+    """The text folded letter by letter, and for each of its characters, and its end, the place in `text` that it is
+    from. White space becomes one space each."""
+    folded, places = [], []
+    starts = [i for i, sign in enumerate(text) if i == 0 or unicodedata.category(sign)[0] != "M"]
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        letter = text[start:end]
+        part = " " if letter.isspace() else _fold_letter(letter)
+        folded.append(part)
+        places += [start] * len(part)
+    return "".join(folded), [*places, len(text)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from datasets import DatasetDict
 from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardData
 
+from umbrella.evaluation.label_parsing import count_labels
 from umbrella.leakage import describe_training_data
 from umbrella.run_record import read_run_record
 from umbrella.training_data import read_training_data, subjects_of
@@ -65,7 +66,7 @@ def build_dataset_card(rows: DatasetDict, repo_id: str, options, allowed: dict[s
 
 def _describe_split(name: str, rows) -> dict:
     plain = rows.with_format(None)
-    labels = Counter(entry["subject_label"] for entry in plain["metadata"] if entry["subject_label"])
+    labels = count_labels(entry["subject_label"] for entry in plain["metadata"] if entry["subject_label"])
     return {
         "name": name,
         "rows": len(rows),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset
 
+from umbrella.evaluation.label_parsing import count_labels
 from umbrella.evaluation.run_folder import probabilities_of
 from umbrella.evaluation.verdicts import percent
 from umbrella.metrics import encode
@@ -180,7 +181,7 @@ def _say_confusion(metrics: dict) -> str:
 
 def _describe_data(rows: Dataset, settings: dict) -> dict[str, str]:
     plain = rows.with_format(None)
-    labels = Counter(entry["subject_label"] for entry in plain["metadata"])
+    labels = count_labels(entry["subject_label"] or "none" for entry in plain["metadata"])
     modalities = Counter(modality for of_row in plain["modalities"] for modality in of_row)
     facts = {"scans": ", ".join(f"{n} {modality}" for modality, n in modalities.items()) or "none"}
     if len(labels) <= MOST_EXAMPLES:

@@ -9,6 +9,7 @@ import numpy as np
 from datasets import Dataset
 from tqdm import tqdm
 
+from umbrella.evaluation.label_parsing import count_labels
 from umbrella.label_report import describe_counts, mark_tokens
 from umbrella.report import charts
 from umbrella.report.page import write_page
@@ -38,7 +39,7 @@ def write_preview(
     draw, plain = random.Random(seed), rows.with_format(None)
     facts = _survey(plain, draw, most_scans)
     shown = sorted(draw.sample(range(len(plain)), min(n, len(plain))))
-    labels = Counter(entry["subject_label"] or "no label" for entry in plain["metadata"])
+    labels = count_labels(entry["subject_label"] or "no label" for entry in plain["metadata"])
     oddities = find_oddities(facts)
     write_page(
         path,

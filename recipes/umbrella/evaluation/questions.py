@@ -5,13 +5,12 @@ from dataclasses import asdict, dataclass
 from datasets import Dataset
 
 from umbrella.arguments import EvalArguments
+from umbrella.evaluation.control_scores import compare_labels, compare_numbers, compare_texts
 from umbrella.evaluation.generation import Answer
-from umbrella.evaluation.intervals import share_interval
 from umbrella.evaluation.parsing import parse_label, parse_number
 from umbrella.evaluation.results import summarize_classification, summarize_regression, summarize_text
 from umbrella.evaluation.scoring import PLACE, find_answer_template, last_text, to_probabilities
 from umbrella.evaluation.selection import choose_labels, find_task
-from umbrella.evaluation.verdicts import compare_with_control, judge, judge_changes
 
 
 def find_question(rows: Dataset, evaluation: EvalArguments) -> "Classification | Regression | FreeText":
@@ -74,25 +73,17 @@ class Classification:
     def summarize(self, records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
         return summarize_classification(records, subjects, self.labels, n_resamples, seed)
 
+    def read_truth(self, label: str) -> str:
+        """The true answer of a row with this label."""
+        return label
+
     def compare(self, records: list[dict], exchanged: dict, subjects: list[str], n_resamples: int) -> dict:
         """The controls' numbers and verdicts; `exchanged` holds name → (Control, its records)."""
-        controls = {}
-        for name, (control, got) in exchanged.items():
-            controls[name] = {"title": control.title} | compare_with_control(
-                [records[i]["parsed_label"] for i in control.indices],
-                [record["parsed_label"] for record in got],
-                [records[i]["expected_label"] for i in control.indices],
-                [subjects[i] for i in control.indices],
-                n_resamples,
-            )
-        result = {f"accuracy_{name}": control["accuracy"] for name, control in controls.items()}
-        if "reference_reversed" in controls:
-            result["n_reversed"] = controls["reference_reversed"]["n"]
-        return {**result, "controls": controls, "verdicts": judge(controls)}
+        return compare_labels(records, exchanged, subjects)
 
 
 class _WithoutLabels:
-    """What numbers and free text share: no candidates; a control tells which answers changed."""
+    """What numbers and free text share: no candidates to score."""
 
     def candidates(self) -> list[str]:
         return []
@@ -100,23 +91,6 @@ class _WithoutLabels:
     def to_control_record(self, row: dict, answer: Answer) -> dict:
         """A line of controls.jsonl."""
         return {"task_id": row["task_id"], "prediction": answer.text}
-
-    def compare(self, records: list[dict], exchanged: dict, subjects: list[str], n_resamples: int) -> dict:
-        """The share of answers that each control changed: here no answer is simply right or wrong."""
-        controls = {}
-        for name, (control, got) in exchanged.items():
-            changed = [
-                records[i]["prediction"] != record["prediction"]
-                for i, record in zip(control.indices, got, strict=True)
-            ]
-            of_subjects = [subjects[i] for i in control.indices]
-            controls[name] = {
-                "title": control.title,
-                "n": len(got),
-                "changed": sum(changed) / len(changed),
-                "changed_interval": share_interval(changed, of_subjects, n_resamples),
-            }
-        return {"controls": controls, "verdicts": judge_changes(controls)}
 
 
 @dataclass(frozen=True)
@@ -139,6 +113,17 @@ class Regression(_WithoutLabels):
     def summarize(self, records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
         return summarize_regression(records, subjects, n_resamples, seed)
 
+    def read_truth(self, label: str) -> float | None:
+        """The true answer of a row with this label."""
+        return self._read(label)
+
+    def _read(self, text: str) -> float | None:
+        return parse_number(text, self.unit)
+
+    def compare(self, records: list[dict], exchanged: dict, subjects: list[str], n_resamples: int) -> dict:
+        """The controls' errors and verdicts; `exchanged` holds name → (Control, its records)."""
+        return compare_numbers(records, exchanged, subjects, self._read, n_resamples)
+
 
 @dataclass(frozen=True)
 class FreeText(_WithoutLabels):
@@ -153,3 +138,7 @@ class FreeText(_WithoutLabels):
 
     def summarize(self, records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
         return summarize_text(records, subjects, n_resamples, seed)
+
+    def compare(self, records: list[dict], exchanged: dict, subjects: list[str], n_resamples: int) -> dict:
+        """Which answers each control changed, and verdicts; `exchanged` holds name → (Control, its records)."""
+        return compare_texts(records, exchanged, subjects)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ import torch
 import train
 
 from umbrella.conversations import IGNORE_INDEX
+from umbrella.evaluation.notation import number
 from umbrella.evaluation.scoring import answer_log_likelihoods, find_answer_template, last_answer_mask
 from umbrella.modeling import load_model, load_processor
 from umbrella.training_data import subjects_of, write_training_data
@@ -90,7 +92,7 @@ def tell_the_answer(data):
 
 
 def test_a_model_that_reads_the_answer_from_the_text_is_caught(call, data, tmp_path, monkeypatch):
-    """It is right in every row, and the controls say why."""
+    """It is right in every row whatever is exchanged; of 4 subjects the sentences say that more would show why."""
     tell_the_answer(data)
     tokenizer = load_processor("tiny").tokenizer
 
@@ -104,8 +106,10 @@ def test_a_model_that_reads_the_answer_from_the_text_is_caught(call, data, tmp_p
     evaluate_into(call, tmp_path / "out", "tiny", data)
     metrics = json.loads((tmp_path / "out/metrics.json").read_text())
     assert (metrics["accuracy"], metrics["accuracy_scans_shuffled"], metrics["accuracy_text_only"]) == (1.0, 1.0, 1.0)
-    verdicts = {key: value["verdict"] for key, value in metrics["verdicts"].items()}
-    assert verdicts == {"subject": "ignores", "reference": "ignores", "text": "text suffices"}
+    assert {verdict["verdict"] for verdict in metrics["verdicts"].values()} == {"cannot tell"}
+    sentence = metrics["verdicts"]["text"]["sentence"]
+    assert "the accuracy is 100.0 %" in sentence and "(8 rows of 4 subjects, p = 1.000" in sentence
+    assert re.search(r"About \d+ subjects would", sentence)
 
 
 @pytest.fixture
@@ -242,13 +246,24 @@ def answer_with(monkeypatch, texts):
 
 def test_numbers_are_read_with_their_unit_and_judged_by_their_error(call, data, tmp_path, monkeypatch):
     """Ages 40 to 47; the answers are two years too high, and one is no number."""
-    rewrite_answers(data / "test", lambda i: str(40 + i), lambda i: f"{40 + i} years")
+    for split in ("train", "test"):
+        rewrite_answers(data / split, lambda i: str(40 + i), lambda i: f"{40 + i} years")
     answer_with(monkeypatch, [*(f"The subject is {42 + i} years old." for i in range(7)), "I cannot tell."])
-    evaluate_into(call, tmp_path / "out", "tiny", data, "--unit", "years", "--report", "true")
+    flags = ("--unit", "years", "--report", "true", "--baselines", "true", "--by", "comparison_type")
+    out = call(evaluation, "--model_name_or_path", "tiny", "--json_dir", data, "--output_dir", "out", *FAST, *flags)
     metrics = json.loads((tmp_path / "out/metrics.json").read_text())
     assert (metrics["n"], metrics["unparseable"]) == (8, 1)
     assert metrics["metrics"]["mae"]["value"] == pytest.approx((7 * 2 + 7) / 8)  # unread: as far off as 40 from 47
-    assert "mean absolute error" in (tmp_path / "out/report.html").read_text()
+    low, high = metrics["metrics"]["mae"]["interval"]
+    assert re.search(rf"^mae +2\.625  \(95 % interval {low:.3f} to {high:.3f}\)$", out, re.M)
+    control = metrics["controls"]["scans_shuffled"]
+    assert f"mae_scans_shuffled           {control['mae']:.3f}  (95 % interval" in out
+    assert metrics["verdicts"]["text"]["sentence"] in out
+    page = (tmp_path / "out/report.html").read_text()
+    assert "always 43.5, the mean in training" in page  # the training rows have the same ages
+    assert number(control["mae"]) in page and "Mean absolute error by comparison type" in page
+    assert page.count('class="wrong"') == 2  # the answer without a number, among the furthest and among the nearest
+    assert 'class="right"' not in page
 
 
 def test_free_text_is_compared_with_the_rows_own_answer(call, data, tmp_path, monkeypatch):

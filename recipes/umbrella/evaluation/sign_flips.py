@@ -12,8 +12,9 @@ from umbrella.evaluation.intervals import number_subjects
 
 NAME = "sign flips by subject"
 MOST_ENUMERATED = 14  # subjects whose sums are no whole numbers: 16,384 sign patterns
+MOST_SUM = 100_000  # of whole numbers, to which their distribution is added up
 N_FLIPS = 9_999
-ROUNDING = 1e-9
+ROUNDING = 1e-9  # of the largest sum: sums that differ by less are the same
 
 
 def flip_signs(
@@ -30,10 +31,10 @@ def flip_signs(
     """
     differences = np.asarray(differences, float)
     sums = np.bincount(number_subjects(subjects), differences)
-    observed = abs(sums.sum()) / np.sqrt(dependence(differences, subjects, donors))
-    sizes = np.abs(sums)[np.abs(sums) > ROUNDING]
-    least = observed * (1 - ROUNDING) - ROUNDING
-    if np.array_equal(sizes, np.rint(sizes)):
+    rounding = ROUNDING * np.abs(sums).max()
+    sizes = np.abs(sums)[np.abs(sums) > rounding]
+    least = abs(sums.sum()) / np.sqrt(dependence(differences, subjects, donors)) - rounding
+    if np.array_equal(sizes, np.rint(sizes)) and sizes.sum() <= MOST_SUM:
         return _add_up(sizes.astype(int), least)
     if len(sizes) <= MOST_ENUMERATED:
         patterns = np.arange(2 ** len(sizes))[:, None] >> np.arange(len(sizes)) & 1

@@ -152,10 +152,10 @@ def _describe_evaluation(path: Path) -> dict:
 
 
 def _list_verdicts(metrics: dict) -> list[str]:
-    """The sentences of a metrics.json; those of an evaluation whose tests took rows as independent are not repeated."""
+    """The sentences of a metrics.json; none of an evaluation whose tests took rows as independent."""
     if any("mcnemar_p" in entry for entry in metrics.get("controls", {}).values()):
         return [
-            "What the controls say is left out: an earlier version judged it as if rows of one subject were independent. "
+            "What the controls say is left out: an earlier version took the rows of one subject as independent. "
             "Running eval.py again judges the same answers by subject."
         ]
     sentences = [verdict["sentence"] for verdict in metrics.get("verdicts", {}).values()]

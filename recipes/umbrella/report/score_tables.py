@@ -1,4 +1,4 @@
-"""The report's tables of scores: each control, each simple model, each confound, in the digits that its charts have."""
+"""The report's tables of scores: each control, each simple model, each confound, in the digits of its charts."""
 
 from collections.abc import Sequence
 

@@ -109,7 +109,7 @@ def test_a_model_that_reads_the_answer_from_the_text_is_caught(call, data, tmp_p
     assert {verdict["verdict"] for verdict in metrics["verdicts"].values()} == {"cannot tell"}
     sentence = metrics["verdicts"]["text"]["sentence"]
     assert "the accuracy is 100.0 %" in sentence and "(8 rows of 4 subjects, p = 1.000" in sentence
-    assert re.search(r"About \d+ subjects would", sentence)
+    assert re.search(r"About \d+ subjects instead of 4 would", sentence)
 
 
 @pytest.fixture
@@ -225,10 +225,10 @@ def test_log_likelihood_is_that_of_the_last_answer_alone():
 
 def rewrite_answers(folder, label_of, text_of):
     """Other labels and answers for every conversation of a split; both get the row's number."""
-    for number, path in enumerate(sorted(folder.glob("*.json"))):
+    for i, path in enumerate(sorted(folder.glob("*.json"))):
         record = json.loads(path.read_text())
-        record["metadata"]["subject_label"] = label_of(number)
-        record["conversations"][-1]["content"] = [{"type": "text", "text": text_of(number)}]
+        record["metadata"]["subject_label"] = label_of(i)
+        record["conversations"][-1]["content"] = [{"type": "text", "text": text_of(i)}]
         path.write_text(json.dumps(record))
 
 
@@ -257,7 +257,7 @@ def test_numbers_are_read_with_their_unit_and_judged_by_their_error(call, data, 
     low, high = metrics["metrics"]["mae"]["interval"]
     assert re.search(rf"^mae +2\.625  \(95 % interval {low:.3f} to {high:.3f}\)$", out, re.M)
     control = metrics["controls"]["scans_shuffled"]
-    assert f"mae_scans_shuffled           {control['mae']:.3f}  (95 % interval" in out
+    assert f"mae_scans_shuffled               {control['mae']:.3f}  (95 % interval" in out
     assert metrics["verdicts"]["text"]["sentence"] in out
     page = (tmp_path / "out/report.html").read_text()
     assert "always 43.5, the mean in training" in page  # the training rows have the same ages
@@ -314,17 +314,18 @@ def ventricle_size(image):
 
 
 @pytest.mark.parametrize(
-    ("looks_at", "verdict", "sentence"),
+    ("looks_at", "sentence"),
     [
-        ("both", "uses", "The model uses the reference scan: "),
-        ("the last", "ignores", "The model does not use the reference scan: "),
+        ("both", "Too few rows to tell whether the model uses the reference scan, though it reacts to it: "),
+        ("the last", "Too few rows to tell whether the model uses the reference scan: exchanging it changes 0.0 % "),
     ],
 )
 def test_a_model_that_ignores_the_reference_is_told_from_one_that_compares(
-    looks_at, verdict, sentence, call, longitudinal, tmp_path, monkeypatch
+    looks_at, sentence, call, longitudinal, tmp_path, monkeypatch
 ):
     """Both measure ventricles; one against the first scan, one against the middle of the range, and the second is
-    right far more often than chance. The accuracy alone would pass it."""
+    right far more often than chance. The accuracy alone would pass it. For verdicts 12 subjects are too few (see
+    test_control_scores.py for 100), but not to tell that the scans add to the text."""
     tokenizer = load_processor("tiny").tokenizer
 
     def measure(self, input_ids, pixel_values=None, **_):
@@ -342,6 +343,5 @@ def test_a_model_that_ignores_the_reference_is_told_from_one_that_compares(
     assert metrics["accuracy"] >= (1.0 if looks_at == "both" else 0.6)
     assert metrics["n_reversed"] >= 6
     assert (metrics["accuracy_reference_reversed"] <= 0.15) == (looks_at == "both")
-    assert metrics["verdicts"]["subject"]["verdict"] == "uses"
-    assert metrics["verdicts"]["reference"]["verdict"] == verdict
+    assert metrics["verdicts"]["text"]["verdict"] == "needs scans"
     assert metrics["verdicts"]["reference"]["sentence"].startswith(sentence)

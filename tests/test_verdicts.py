@@ -60,7 +60,7 @@ def test_eight_rows_do_not_show_that_the_text_does_as_well():
     verdict = judge({"text_only": found}, ACCURACY)["text"]
     assert verdict["verdict"] == "cannot tell"
     assert "as well as the scans: without any scan the accuracy is 50.0 %" in verdict["sentence"]
-    assert "About 14 subjects would, at the observed spread" in verdict["sentence"]
+    assert "About 14 subjects instead of 8 would, at the observed spread" in verdict["sentence"]
 
 
 def test_four_rows_do_not_show_that_a_scan_is_not_used():
@@ -68,7 +68,7 @@ def test_four_rows_do_not_show_that_a_scan_is_not_used():
     verdict = judge({"subject_swapped": make_control(TRUTH[:4], REVERSED[:4], TRUTH[:4])}, ACCURACY)["subject"]
     assert verdict["verdict"] == "cannot tell"
     assert verdict["sentence"].startswith("Too few rows to tell whether the model uses the subject's scan, though it")
-    assert "About 6 subjects would" in verdict["sentence"]
+    assert "About 6 subjects instead of 4 would" in verdict["sentence"]
 
 
 def test_a_single_subject_shows_nothing_however_many_its_rows():

@@ -35,7 +35,11 @@ class Measure:
 
     def show_difference(self, value: float) -> str:
         """A difference of scores, signed: in points of per cent, or in the unit of the answers."""
-        return f"{100 * value:+.1f} points" if self.better > 0 else f"{'+' if value >= 0 else '-'}{number(abs(value))}"
+        return f"{100 * value:+.1f}" if self.better > 0 else f"{'+' if value >= 0 else '-'}{number(abs(value))}"
+
+    @property
+    def unit_of_difference(self) -> str:
+        return " points" if self.better > 0 else ""
 
     def show_margin(self) -> str:
         return f"{100 * self.margin:g} points" if self.better > 0 else number(self.margin)

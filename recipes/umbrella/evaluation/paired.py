@@ -22,7 +22,8 @@ class Paired:
     difference  of the mean scores, positive where the first is better
     interval    95 %, by subjects; None for a single subject
     p           see `sign_flips.flip_signs`
-    outcome     "better", "worse" (p < 0.05), "equal" (the interval lies within ± margin), else "unclear"
+    outcome     "better", "worse" (p < 0.05, and the interval says so too), "equal" (the interval lies within
+                ± margin), else "unclear"
     needed      where unclear: about how many subjects would tell, with 80 % power; None where no number can be named
     """
 
@@ -127,7 +128,8 @@ def decide(difference: float, interval: tuple[float, float] | None, p: float, ma
     """Which of the four outcomes of `Paired` holds. A single subject (no interval) decides nothing."""
     if interval is None:
         return "unclear"
-    if p < MOST_P:
+    low, high = interval
+    if p < MOST_P and (low > 0 or high < 0):
         return "better" if difference > 0 else "worse"
     return "equal" if lies_within(interval, margin) else "unclear"
 

@@ -49,9 +49,13 @@ def summarize_classification(
     expected = [record["expected_label"] for record in records]
     true, predicted = encode(expected, labels), encode(parsed, labels)
     probabilities = probabilities_of(records, labels)
+    n_present = len(set(true.tolist()))
 
     def measure(rows: np.ndarray) -> dict[str, float]:
-        return classification_metrics(true[rows], predicted[rows], labels, probabilities[rows])
+        measured = classification_metrics(true[rows], predicted[rows], labels, probabilities[rows])
+        if len(set(true[rows].tolist())) < n_present:
+            del measured["macro_f1"]  # 0 for a label that a resample happens to lack
+        return measured
 
     metrics = with_intervals(measure, subjects, n_resamples, seed)
     for name, (asked, hits) in _shares(true, predicted, probabilities, labels).items():

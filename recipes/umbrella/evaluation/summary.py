@@ -9,7 +9,7 @@ HEADLINES = (  # as far as a task has them
 
 def summarize_as_text(metrics: dict) -> str:
     """Lines of metrics.json for a terminal."""
-    lines = [f"{name:<28} {metrics[name]}" for name in ("n", "n_subjects", "unparseable")]
+    lines = [f"{name:<32} {metrics[name]}" for name in ("n", "n_subjects", "unparseable")]
     lines += [
         _line(name, metrics["metrics"][name]["value"], metrics["metrics"][name]["interval"])
         for name in HEADLINES
@@ -20,7 +20,7 @@ def summarize_as_text(metrics: dict) -> str:
             if key in control:
                 lines.append(_line(f"{key}_{name}", control[key], control[f"{key}_interval"]))
     if "n_reversed" in metrics:
-        lines.append(f"{'n_reversed':<28} {metrics['n_reversed']}")
+        lines.append(f"{'n_reversed':<32} {metrics['n_reversed']}")
     for baseline in metrics.get("baselines", {}).get("models", {}).values():
         lines.append(baseline["sentence"])
     lines += [verdict["sentence"] for verdict in metrics["verdicts"].values()]
@@ -31,4 +31,4 @@ def summarize_as_text(metrics: dict) -> str:
 
 def _line(name: str, value: float, interval: tuple[float, float] | None) -> str:
     ends = f"95 % interval {interval[0]:.3f} to {interval[1]:.3f}" if interval else "no interval"
-    return f"{name:<28} {value:.3f}  ({ends})"
+    return f"{name:<32} {value:.3f}  ({ends})"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from umbrella.evaluation.intervals import share_interval, subjects_for_share
+from umbrella.evaluation.intervals import POWER, share_interval, subjects_for_share
 from umbrella.evaluation.measures import MARGIN, Measure, mean_interval
 from umbrella.evaluation.notation import format_p, percent
 from umbrella.evaluation.paired import compare_paired
@@ -108,7 +108,10 @@ def _judge_scan(scan: str, controls: Sequence[dict], measure: Measure) -> dict:
         end = f" That is surely at most {percent(MOST_CHANGED)} of the answers."
         return {"verdict": "ignores", "sentence": f"The model does not use {scan}: {facts}{end}"}
     start = f"Too few rows to tell whether the model uses {scan}{', though it reacts to it' if reacts else ''}: "
-    return {"verdict": "cannot tell", "sentence": start + facts + say_needed(_needed(controls, reacts, paired))}
+    return {
+        "verdict": "cannot tell",
+        "sentence": start + facts + say_needed(_needed(controls, reacts, paired), control),
+    }
 
 
 def _needed(controls: Sequence[dict], reacts: bool, paired: dict | None) -> int | None:
@@ -128,7 +131,10 @@ def _judge_changes(scan: str, controls: Sequence[dict]) -> dict:
     if _ignores(controls):
         return {"verdict": "ignores", "sentence": f"The model does not use {scan}: {facts}"}
     start = f"Too few rows to tell whether the model reacts to {scan}: "
-    return {"verdict": "cannot tell", "sentence": start + facts + say_needed(_needed(controls, False, None))}
+    return {
+        "verdict": "cannot tell",
+        "sentence": start + facts + say_needed(_needed(controls, False, None), controls[0]),
+    }
 
 
 def _judge_text(control: dict, measure: Measure) -> dict:
@@ -146,7 +152,7 @@ def _judge_text(control: dict, measure: Measure) -> dict:
         start = f"The text alone does as well as the scans, within {measure.show_margin()}: "
         return {"verdict": "text suffices", "sentence": f"{start}{facts} {say_difference(paired, measure)}"}
     start = "Too few rows to tell whether the text alone does as well as the scans: "
-    return {"verdict": "cannot tell", "sentence": start + facts + say_needed(paired["needed"])}
+    return {"verdict": "cannot tell", "sentence": start + facts + say_needed(paired["needed"], paired)}
 
 
 def _say_changed(control: dict) -> str:
@@ -188,18 +194,20 @@ def say_interval(interval: Sequence[float] | None, measure: Measure) -> str:
 
 def say_difference(paired: dict, measure: Measure) -> str:
     """The one's score minus the other's, with the interval."""
-    start = f"Difference in {measure.name} {measure.show_difference(measure.better * paired['difference'])}"
+    unit = measure.unit_of_difference
+    start = f"Difference in {measure.name} {measure.show_difference(measure.better * paired['difference'])}{unit}"
     if paired["interval"] is None:
         return f"{start}, no interval."
     low, high = (measure.show_difference(end) for end in sorted(measure.better * end for end in paired["interval"]))
-    return f"{start}, 95 % interval {low} to {high}."
+    return f"{start}, 95 % interval {low} to {high}{unit}."
 
 
-def say_needed(n_subjects: int | None) -> str:
-    """The end of a sentence that tells nothing: what would."""
-    if n_subjects is None:
+def say_needed(needed: int | None, counted: dict) -> str:
+    """The end of a sentence that tells nothing: how many subjects would, in place of those that were counted."""
+    if needed is None:
         return " How many would cannot be told from these."
-    return f" About {n_subjects:,} subjects would, at the observed spread and with 80 % power."
+    power = f"at the observed spread and with {100 * POWER:.0f} % power"
+    return f" About {needed:,} subjects instead of {counted['n_subjects']:,} would, {power}."
 
 
 def judge_beside(paired: dict, other: str, measure: Measure) -> dict:
@@ -221,5 +229,5 @@ def _judge_pair(paired: dict, one: str, other: str, one_within: str, measure: Me
         "cannot tell": f"Too few rows to tell whether {one_within} does better than {other}",
     }[verdict]
     facts = f"{_lower(say_difference(paired, measure))[:-1]} ({say_rows(paired)}, {say_test(paired)})."
-    end = say_needed(paired["needed"]) if verdict == "cannot tell" else ""
+    end = say_needed(paired["needed"], paired) if verdict == "cannot tell" else ""
     return {"verdict": verdict, "sentence": f"{start}: {facts}{end}"}

@@ -21,6 +21,11 @@ from umbrella.transform import ConversationTransform
 
 MOST_EXAMPLES = 10
 UNITLESS = ("brier", "ece", "auroc", "mae", "rmse", "r2", "pearson_r", "bleu", "rouge_l")  # not shown as per cent
+UNREAD = {  # what is made of an answer in which nothing could be read
+    "classification": "they count as wrong",
+    "regression": "each counts as the number farthest from the truth in the range of the true ones",
+    "text": "they are compared as they are",
+}
 TITLES = {
     "auroc": "AUROC",
     "brier": "Brier score",
@@ -72,6 +77,7 @@ def write_report(
         charts=_draw_charts(metrics, records, settings, folder, measure),
         confusion_text=_say_confusion(metrics),
         answer_template=settings.get("answer_template"),
+        unread=UNREAD[settings["task"]],
         leakage_warning=metrics["leakage"].startswith("WARNING"),
         examples=_pick_examples(rows, records, transform),
         data_facts=_describe_data(rows, settings),

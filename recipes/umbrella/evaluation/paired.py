@@ -56,17 +56,24 @@ class _Spread:
     share_discordant: float
     dependence: float
     scale: float
+    is_share: bool
 
     def ends(self, n: int, extra: float = 0.0) -> tuple[float, float]:
-        """The interval for n subjects, `extra` standard errors wider on both sides.
+        """The interval for n subjects by Student's t, `extra` standard errors wider on both sides.
 
         Two made-up subjects that differ by `scale`, one each way, keep it from claiming certainty where no subject
-        differs (Bonett and Price 2012, Journal of Educational and Behavioral Statistics 37:479; with Student's t).
+        differs: of shares they are counted among the others (Bonett and Price 2012, Journal of Educational and
+        Behavioral Statistics 37:479), of errors they bound the variance from below.
         """
-        middle = self.difference * n / (n + 2)
-        squares = n * (self.about_mean + (self.difference - middle) ** 2) + 2 * (self.scale**2 + middle**2)
-        error = math.sqrt(self.dependence * squares / ((n + 2) * (n + 1)))
-        half = (float(t.ppf((1 + LEVEL) / 2, n - 1)) + extra) * error
+        made_up = 2 * self.scale**2
+        if self.is_share:
+            middle = self.difference * n / (n + 2)
+            squares = n * (self.about_mean + (self.difference - middle) ** 2) + made_up + 2 * middle**2
+            variance = squares / ((n + 2) * (n + 1))
+        else:
+            middle = self.difference
+            variance = max(self.about_mean / (n - 1), made_up / ((n + 2) * (n + 1)))
+        half = (float(t.ppf((1 + LEVEL) / 2, n - 1)) + extra) * math.sqrt(self.dependence * variance)
         return middle - half, middle + half
 
     def subjects_to_differ(self, n: int) -> int | None:
@@ -96,7 +103,7 @@ def compare_paired(
     codes = number_subjects(subjects)
     n_subjects = int(codes.max()) + 1
     p = flip_signs(by_row, subjects, donors, seed)
-    spread = _measure_spread(by_row, codes, dependence(by_row, subjects, donors), measure.scale)
+    spread = _measure_spread(measure, by_row, codes, dependence(by_row, subjects, donors))
     interval = None
     if n_subjects > 1:
         most = 1.0 if measure.better > 0 else math.inf
@@ -106,12 +113,11 @@ def compare_paired(
     if outcome == "unclear" and n_subjects > 1:
         ways = (spread.subjects_to_differ(n_subjects), spread.subjects_to_agree(n_subjects, measure.margin))
         needed = min((way for way in ways if way is not None), default=None)
-    return Paired(
-        spread.difference, interval, p, NAME, len(by_row), n_subjects, measure.margin, outcome, needed
-    )  # fmt: skip
+    rows = (len(by_row), n_subjects)
+    return Paired(spread.difference, interval, p, NAME, *rows, measure.margin, outcome, needed)
 
 
-def _measure_spread(by_row: np.ndarray, codes: np.ndarray, of_donors: float, scale: float) -> _Spread:
+def _measure_spread(measure: Measure, by_row: np.ndarray, codes: np.ndarray, of_donors: float) -> _Spread:
     sums, rows = np.bincount(codes, by_row), np.bincount(codes)
     difference, mean_rows = float(by_row.mean()), rows.mean()
     return _Spread(
@@ -120,7 +126,8 @@ def _measure_spread(by_row: np.ndarray, codes: np.ndarray, of_donors: float, sca
         about_zero=float(((sums / mean_rows) ** 2).mean()),
         share_discordant=float((np.abs(sums) > 1e-12).mean()),
         dependence=of_donors,
-        scale=scale,
+        scale=measure.scale,
+        is_share=measure.better > 0,
     )
 
 

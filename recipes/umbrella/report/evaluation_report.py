@@ -246,15 +246,21 @@ def _badness(record: dict) -> float:
 
 
 def _show_row(row: dict, record: dict, transform: ConversationTransform) -> dict:
-    probabilities = record.get("probabilities", {})
     return {
         "task_id": record["task_id"],
         "turns": show_turns(row, transform, row["conversations"][:-1]),
         "prediction": record["prediction"],
         "colour": _colour(record),
         "expected": record.get("expected_label") or record["answer"],
-        "probabilities": ", ".join(f"{label} {percent(value)}" for label, value in probabilities.items()),
+        "note": _note(record),
     }
+
+
+def _note(record: dict) -> str:
+    """The probabilities of labels, or how far a number is off."""
+    if record.get("parsed_number") is not None:
+        return f"off by {number(abs(record['parsed_number'] - record['expected_number']))}"
+    return ", ".join(f"{label} {percent(value)}" for label, value in record.get("probabilities", {}).items())
 
 
 def show_turns(row: dict, transform: ConversationTransform, turns: list[dict]) -> list[dict]:

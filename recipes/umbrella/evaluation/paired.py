@@ -56,17 +56,17 @@ class _Spread:
     share_discordant: float
     dependence: float
     scale: float
-    is_share: bool
+    is_binary: bool
 
     def ends(self, n: int, extra: float = 0.0) -> tuple[float, float]:
         """The interval for n subjects by Student's t, `extra` standard errors wider on both sides.
 
         Two made-up subjects that differ by `scale`, one each way, keep it from claiming certainty where no subject
-        differs: of shares they are counted among the others (Bonett and Price 2012, Journal of Educational and
-        Behavioral Statistics 37:479), of errors they bound the variance from below.
+        differs. Of rights and wrongs, one a subject, they are counted among the others (Bonett and Price 2012, Journal
+        of Educational and Behavioral Statistics 37:479); of all else they bound the variance from below.
         """
         made_up = 2 * self.scale**2
-        if self.is_share:
+        if self.is_binary:
             middle = self.difference * n / (n + 2)
             squares = n * (self.about_mean + (self.difference - middle) ** 2) + made_up + 2 * middle**2
             variance = squares / ((n + 2) * (n + 1))
@@ -127,7 +127,7 @@ def _measure_spread(measure: Measure, by_row: np.ndarray, codes: np.ndarray, of_
         share_discordant=float((np.abs(sums) > 1e-12).mean()),
         dependence=of_donors,
         scale=measure.scale,
-        is_share=measure.better > 0,
+        is_binary=measure.better > 0 and len(by_row) == len(sums),
     )
 
 

@@ -59,9 +59,10 @@ def compare_with_control(
 def judge(controls: dict[str, dict], measure: Measure | None) -> dict[str, dict]:
     """Controls by name → {"subject": {"verdict", "sentence"}, "reference": ..., "text": ...}, as far as they allow.
 
-    A scan is used when exchanging it makes the answers worse (see `Paired.outcome`). It is reacted to when more than 5 % of the
-    answers change, and not used when at most 10 % do, by the interval of their share. An accuracy that stays alone
-    proves nothing: a reference that does not matter to the truth leaves it as it is even in a model that reads it.
+    A scan is used when exchanging it makes the answers worse (see `Paired.outcome`). It is reacted to when more than
+    5 % of the answers change, and not used when at most 10 % do, by the interval of their share. An accuracy that
+    stays alone proves nothing: a reference that does not matter to the truth leaves it as it is even in a model that
+    reads it.
     Whatever is shown neither way is "cannot tell", with the number of subjects that would.
 
     measure  None for free text, whose answers are not simply right or wrong: there only changes are judged

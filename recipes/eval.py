@@ -50,7 +50,7 @@ def main():
         rows, selection = select_rows(data_args, eval_args)
     disable_progress_bars()  # those of `datasets`: ours tell how far the answers are
     question = find_question(rows, eval_args)
-    check_names(eval_args, rows, question)
+    check_names(eval_args, rows, question.to_dict()["task"])
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
     on_main_process(check_scans, rows)
 

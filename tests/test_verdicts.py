@@ -160,7 +160,7 @@ def test_the_number_of_subjects_that_is_named_would_tell(outcomes):
 
 @pytest.mark.parametrize("rows_each", [1, 5])
 def test_runs_that_differ_by_more_than_the_margin_are_rarely_called_equal(rows_each):
-    """All answers of 16 % of the subjects are lost: 11 points of the 70 that the first run has right, of 40 subjects."""
+    """All answers of 16 % of the 40 subjects are lost: 11 points of the 70 that the first run has right."""
     draw, equal = np.random.default_rng(0), 0
     for _ in range(300):
         first = (draw.random((40, rows_each)) < 0.7).ravel()

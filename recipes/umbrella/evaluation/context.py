@@ -43,12 +43,12 @@ def put_in_context(
     return context
 
 
-def check_names(asked: EvalArguments, rows: Dataset, question: Classification | Regression | FreeText) -> None:
+def check_names(asked: EvalArguments, rows: Dataset, task: str) -> None:
     """Raise ValueError, before the long work starts, for a name in --by or --confounds that no row's metadata has, and
     for either where the task has no use for it."""
-    if asked.confounds and not isinstance(question, Classification):
+    if asked.confounds and task != "classification":
         raise ValueError("--confounds: expected labels to tell from the confounds, found a task without; leave it out")
-    if asked.by and isinstance(question, FreeText):
+    if asked.by and task == "text":
         raise ValueError("--by: expected answers that are right or wrong or numbers, found free text; leave it out")
     for name in asked.by.split(",") if asked.by else ():
         group_rows(rows, name)

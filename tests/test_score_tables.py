@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from umbrella.evaluation.context import check_names
+from umbrella.evaluation.intervals import bootstrap
 from umbrella.evaluation.measures import ACCURACY, measure_errors
-from umbrella.evaluation.results import summarize_classification
+from umbrella.evaluation.results import summarize_classification, summarize_regression
 from umbrella.evaluation.summary import summarize_as_text
 from umbrella.hub.cards import build_model_card
 from umbrella.report.charts import draw_scores
@@ -42,6 +43,15 @@ def test_accuracy_balanced_accuracy_and_the_vote_have_one_kind_of_interval():
         assert list(found["metrics"][name]["interval"]) == expected, name
     assert list(found["majority_vote"]["interval"]) == expected
     assert found["metrics"]["macro_f1"] == found["metrics"]["auroc"] == {"value": 1.0, "interval": None}
+
+
+def test_an_unread_number_is_as_far_off_in_every_resample_as_in_all_rows():
+    """One of 30 answers is unread, 29 from the farthest true age; the others are right: the mean error is 29 / 30."""
+    records = [{"parsed_number": 40.0 + i if i else None, "expected_number": 40.0 + i} for i in range(30)]
+    metrics = summarize_regression(records, list(range(30)), 400, 0)["metrics"]
+    by_errors = bootstrap(lambda rows: {"mae": 29 * (rows == 0).mean()}, list(range(30)), 400, 0)
+    assert metrics["mae"]["value"] == pytest.approx(29 / 30)
+    assert metrics["mae"]["interval"] == pytest.approx(by_errors["mae"])
 
 
 def test_the_terminal_shows_each_headline_with_its_interval():

@@ -15,6 +15,7 @@ from umbrella.metrics import (
     confusion,
     encode,
     explain_undefined,
+    fill_unread,
     majority_vote,
     regression_metrics,
 )
@@ -104,8 +105,9 @@ def _summarize_vote(vote: tuple[list, list] | None) -> dict:
 
 def summarize_regression(records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
     """n, unparseable and `metrics` of the numbers in the answers."""
-    predicted = np.array([record["parsed_number"] for record in records], object)
+    answered = [record["parsed_number"] for record in records]
     expected = np.array([record["expected_number"] for record in records], float)
+    predicted = fill_unread(answered, expected, among=expected)  # once, for resamples too
 
     def measure(rows: np.ndarray) -> dict[str, float]:
         return regression_metrics(predicted[rows], expected[rows])
@@ -113,7 +115,7 @@ def summarize_regression(records: list[dict], subjects: list[str], n_resamples: 
     return {
         "n": len(records),
         "n_subjects": len(set(subjects)),
-        "unparseable": predicted.tolist().count(None),
+        "unparseable": answered.count(None),
         "metrics": with_intervals(measure, subjects, n_resamples, seed),
     }
 

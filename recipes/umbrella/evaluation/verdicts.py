@@ -62,8 +62,7 @@ def judge(controls: dict[str, dict], measure: Measure | None) -> dict[str, dict]
     A scan is used when exchanging it makes the answers worse (see `Paired.outcome`). It is reacted to when more than
     5 % of the answers change, and not used when at most 10 % do, by the interval of their share. An accuracy that
     stays alone proves nothing: a reference that does not matter to the truth leaves it as it is even in a model that
-    reads it.
-    Whatever is shown neither way is "cannot tell", with the number of subjects that would.
+    reads it. Whatever is shown neither way is "cannot tell", with the number of subjects that would.
 
     measure  None for free text, whose answers are not simply right or wrong: there only changes are judged
     """
@@ -106,13 +105,11 @@ def _judge_scan(scan: str, controls: Sequence[dict], measure: Measure) -> dict:
         end = f" So the {measure.name} stays within {measure.show_margin()}: {_lower(say_difference(paired, measure))}"
         return {"verdict": "reacts", "sentence": start + facts + end}
     if _ignores(controls):
-        end = f" That is surely at most {percent(MOST_CHANGED)} of the answers."
+        end = f" By that interval at most {percent(MOST_CHANGED)} of the answers change."
         return {"verdict": "ignores", "sentence": f"The model does not use {scan}: {facts}{end}"}
     start = f"Too few rows to tell whether the model uses {scan}{', though it reacts to it' if reacts else ''}: "
-    return {
-        "verdict": "cannot tell",
-        "sentence": start + facts + say_needed(_needed(controls, reacts, paired), control),
-    }
+    end = say_needed(_needed(controls, reacts, paired), control)
+    return {"verdict": "cannot tell", "sentence": start + facts + end}
 
 
 def _needed(controls: Sequence[dict], reacts: bool, paired: dict | None) -> int | None:
@@ -122,7 +119,7 @@ def _needed(controls: Sequence[dict], reacts: bool, paired: dict | None) -> int 
     unclear = paired is not None and paired["outcome"] == "unclear"
     ways.append(max(react, (paired["needed"] or np.inf) if unclear else 0))
     least = min(ways)
-    return int(least) if 0 < least < np.inf else None
+    return int(max(least, controls[0]["n_subjects"] + 1)) if 0 < least < np.inf else None
 
 
 def _judge_changes(scan: str, controls: Sequence[dict]) -> dict:
@@ -132,10 +129,8 @@ def _judge_changes(scan: str, controls: Sequence[dict]) -> dict:
     if _ignores(controls):
         return {"verdict": "ignores", "sentence": f"The model does not use {scan}: {facts}"}
     start = f"Too few rows to tell whether the model reacts to {scan}: "
-    return {
-        "verdict": "cannot tell",
-        "sentence": start + facts + say_needed(_needed(controls, False, None), controls[0]),
-    }
+    end = say_needed(_needed(controls, False, None), controls[0])
+    return {"verdict": "cannot tell", "sentence": start + facts + end}
 
 
 def _judge_text(control: dict, measure: Measure) -> dict:
@@ -148,7 +143,7 @@ def _judge_text(control: dict, measure: Measure) -> dict:
     if paired["outcome"] == "better":
         return {"verdict": "needs scans", "sentence": f"The scans add to what the text gives away: {facts}"}
     if paired["outcome"] == "worse":
-        return {"verdict": "text suffices", "sentence": f"The text alone does better than with the scans: {facts}"}
+        return {"verdict": "text suffices", "sentence": f"The model does better by the text alone: {facts}"}
     if paired["outcome"] == "equal":
         start = f"The text alone does as well as the scans, within {measure.show_margin()}: "
         return {"verdict": "text suffices", "sentence": f"{start}{facts} {say_difference(paired, measure)}"}

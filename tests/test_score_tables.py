@@ -93,7 +93,7 @@ def test_a_card_shows_errors_under_controls_and_repeats_no_verdict_of_rows_taken
     assert "| mean absolute error, scans shuffled | 9.000 | 5.000 to 12.000 |" in card and OLD_SENTENCE in card
     card = write_card(tmp_path, {"accuracy": 0.5, "accuracy_interval": [0.4, 0.6], "mcnemar_p": 0.125})
     assert "| accuracy, scans shuffled | 0.500 | 0.400 to 0.600 |" in card
-    assert OLD_SENTENCE not in card and "Running eval.py again judges the same answers by subject" in card
+    assert OLD_SENTENCE not in card and "Run eval.py again, which judges by subject" in card
 
 
 def test_groups_and_confounds_are_refused_where_the_task_has_no_use_for_them():

@@ -99,7 +99,7 @@ def check_claims(sentences, bound, wilson, p, difference):
             assert wilson[0] > 0.05 or p < 0.05
 
 
-@settings(max_examples=150)
+@settings(max_examples=100, deadline=None)
 @given(rows_of_two_runs)
 @example(["both"] * 70)
 @example(["lost"] * 8)
@@ -129,7 +129,7 @@ def test_every_claim_agrees_with_formulas_of_others(outcomes):
         assert all("Too few rows" in sentence for sentence in sentences)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(rows_of_two_runs, st.integers(1, 5))
 def test_every_claim_over_several_rows_a_subject_agrees_with_its_own_numbers(outcomes, rows_each):
     real, control = to_scores(outcomes)

@@ -156,7 +156,7 @@ def _list_verdicts(metrics: dict) -> list[str]:
     if any("mcnemar_p" in entry for entry in metrics.get("controls", {}).values()):
         return [
             "What the controls say is left out: an earlier version took the rows of one subject as independent. "
-            "Running eval.py again judges the same answers by subject."
+            "Run eval.py again, which judges by subject."
         ]
     sentences = [verdict["sentence"] for verdict in metrics.get("verdicts", {}).values()]
     sentences += [entry["sentence"] for entry in metrics.get("baselines", {}).get("models", {}).values()]

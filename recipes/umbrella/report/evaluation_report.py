@@ -9,9 +9,10 @@ from datasets import Dataset
 
 from umbrella.evaluation.measures import Measure
 from umbrella.evaluation.notation import number, percent
+from umbrella.evaluation.paired import MOST_P
 from umbrella.evaluation.results import score_records
 from umbrella.evaluation.run_folder import probabilities_of
-from umbrella.evaluation.verdicts import say_rows
+from umbrella.evaluation.verdicts import LEAST_CHANGED, MOST_CHANGED, say_rows
 from umbrella.metrics import encode
 from umbrella.report import charts
 from umbrella.report.page import write_page
@@ -71,6 +72,7 @@ def write_report(
         headline=_make_headline(metrics),
         metric_rows=_list_metrics(metrics),
         measure=measure,
+        limits={"p": MOST_P, "least_changed": percent(LEAST_CHANGED), "most_changed": percent(MOST_CHANGED)},
         control_rows=list_controls(metrics, measure),
         baseline_rows=list_baselines(metrics, measure) if "models" in metrics.get("baselines", {}) else [],
         confound_rows=list_confounds(metrics, measure) if "confounds" in metrics else [],

@@ -100,7 +100,7 @@ def main():
         return
     subjects = subjects_of_rows(rows)
     metrics = question.summarize(records, subjects, eval_args.bootstrap, eval_args.seed)
-    metrics |= question.compare(records, exchanged, subjects, eval_args.bootstrap)
+    metrics |= question.compare(records, exchanged, subjects)
     metrics |= {"bootstrap": {"resamples": eval_args.bootstrap}, "selection": selection.to_dict(), "leakage": leakage}
     metrics["splits_sha256"] = hash_splits_file(data_args.json_dir)
     metrics |= put_in_context(data_args, eval_args, rows, records, answers, question)

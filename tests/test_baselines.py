@@ -50,7 +50,7 @@ def test_baselines_are_judged_on_the_rows_of_the_model(splits):
     rows, train = splits["test"], splits["train"]
     transform = CachingTransform(load_processor("tiny"), ViewCache(), image_size=64)
     records = make_records(rows, [True] * 8)
-    found = evaluate_baselines(train, rows, records, subjects_of_rows(rows), transform, str, 50, 0)
+    found = evaluate_baselines(train, rows, records, subjects_of_rows(rows), transform, str, 0)
     assert found["n_train"] == 8
     assert found["models"]["majority"]["accuracy"] == 0.5  # as many of each sex
     majority = found["models"]["majority"]
@@ -59,9 +59,9 @@ def test_baselines_are_judged_on_the_rows_of_the_model(splits):
     assert "Too few rows to tell whether the model does better than always answering" in majority["sentence"]
     assert 0 <= found["models"]["linear"]["accuracy"] <= 1
     truths = make_records(train, [True] * 8)
-    trained_on_itself = evaluate_baselines(train, train, truths, ["s"] * 8, transform, str, 50, 0)
+    trained_on_itself = evaluate_baselines(train, train, truths, ["s"] * 8, transform, str, 0)
     assert trained_on_itself["models"]["linear"]["accuracy"] == 1.0
-    assert "note" in evaluate_baselines(None, rows, records, subjects_of_rows(rows), transform, str, 50, 0)
+    assert "note" in evaluate_baselines(None, rows, records, subjects_of_rows(rows), transform, str, 0)
 
 
 AGES = (("train", 20), ("test", 30))
@@ -73,7 +73,7 @@ def test_numbers_are_compared_with_the_mean_of_training_and_a_linear_model(split
     transform = CachingTransform(load_processor("tiny"), ViewCache(), image_size=64)
     records = [{"expected_number": 30.0 + i, "parsed_number": 31.0 + i} for i in range(7)]
     records.append({"expected_number": 37.0, "parsed_number": None})  # as far off as 30
-    found = evaluate_baselines(train, rows, records, list("abcdefgh"), transform, float, 50, 0)["models"]
+    found = evaluate_baselines(train, rows, records, list("abcdefgh"), transform, float, 0)["models"]
     assert found["mean"]["title"] == "always 23.5, the mean in training"
     assert found["mean"]["mae"] == pytest.approx(np.mean(np.arange(30, 38) - 23.5))
     assert found["mean"]["paired"]["difference"] == pytest.approx(found["mean"]["mae"] - (7 * 1 + 7) / 8)
@@ -134,7 +134,7 @@ def test_groups_and_bins_of_age(splits):
     assert group_rows(rows, "age_bin") == [
         *["30 to 40"] * 2, *["40 to 50"] * 2, *["50 to 60"] * 2, "not stated", "60 to 70"
     ]  # fmt: skip
-    found = score_by_group([1.0] * 4 + [0.0] * 4, ACCURACY, rows, ["age_bin"], 50, 0)["age_bin"]
+    found = score_by_group([1.0] * 4 + [0.0] * 4, ACCURACY, rows, ["age_bin"])["age_bin"]
     assert (found["30 to 40"]["accuracy"], found["50 to 60"]["accuracy"], found["not stated"]["n"]) == (1.0, 0.0, 1)
     with pytest.raises(
         ValueError, match=r"handedness: expected a name in the rows' metadata, found none; there are .*age"

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, sem, t
 
-from umbrella.evaluation.intervals import bootstrap, share_interval, subjects_for_share, wilson
+from umbrella.evaluation.intervals import bootstrap, mean_interval, share_interval, subjects_for_share, wilson
 
 
 def draw_clustered(draw, n_subjects=80, rows_each=3):
@@ -60,6 +60,15 @@ def test_a_bootstrap_of_five_subjects_covers_a_mean():
         low, high = bootstrap(lambda rows, of=numbers: {"mean": of[rows].mean()}, list("abcde"), 200)["mean"]
         hits += low <= 0 <= high
     assert hits / 200 > 0.87
+
+
+def test_a_mean_has_scipys_t_interval_where_each_subject_has_one_row():
+    numbers = [3.0, 5.0, 4.0, 10.0, 6.5]
+    expected = t.interval(0.95, 4, np.mean(numbers), sem(numbers))
+    assert mean_interval(numbers, range(5)) == pytest.approx(expected)
+    doubled = mean_interval(np.repeat(numbers, 2), np.repeat(range(5), 2))
+    assert doubled == pytest.approx(expected)  # more rows of the same subjects tell no more
+    assert mean_interval([2.0, 3.0], ["x", "x"]) is None and mean_interval([2.0, 2.0], ["x", "y"]) is None
 
 
 def test_balanced_accuracy_of_classes_of_one_size_has_the_interval_of_accuracy_or_a_wider_one():

@@ -189,7 +189,7 @@ def ask(numbers, under_control, truths, name="scans_shuffled"):
     got = [{"prediction": "?" if n is None else str(n)} for n in under_control]
     control = Control(name, "a control", None, list(range(len(records))))
     subjects = [f"s{i}" for i in range(len(records))]
-    return compare_numbers(records, {name: (control, got)}, subjects, lambda s: None if s == "?" else float(s), 200)
+    return compare_numbers(records, {name: (control, got)}, subjects, lambda s: None if s == "?" else float(s))
 
 
 def test_numbers_under_a_control_are_scored_by_their_error():

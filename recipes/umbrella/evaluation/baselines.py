@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from umbrella.evaluation.measures import mean_interval
+from umbrella.evaluation.measures import score_interval
 from umbrella.evaluation.notation import number
 from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.results import score_records
@@ -29,7 +29,6 @@ def evaluate_baselines(
     subjects: Sequence[str],
     transform: ConversationTransform,
     read_truth: Callable[[str], str | float | None],
-    n_resamples: int,
     seed: int,
 ) -> dict:
     """What each baseline comes to on `rows`, with interval, and whether the model's records are better.
@@ -64,7 +63,7 @@ def evaluate_baselines(
         models[name] = {
             "title": title,
             measure.key: float(np.mean(scores)),
-            "interval": mean_interval(measure, scores, subjects, n_resamples, seed),
+            "interval": score_interval(measure, scores, subjects),
             "paired": paired,
             **judge_beside(paired, short, measure),
         }

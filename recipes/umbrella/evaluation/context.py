@@ -25,15 +25,15 @@ def put_in_context(
     """`by`, `baselines` and `confounds`, as far as they are asked for; nothing for free text."""
     if isinstance(question, FreeText):
         return {}
-    context, subjects, options = {}, subjects_of_rows(rows), (asked.bootstrap, asked.seed)
+    context, subjects = {}, subjects_of_rows(rows)
     if asked.by:
         measure, scores = score_records(records)
-        context["by"] = score_by_group(scores, measure, rows, asked.by.split(","), *options)
+        context["by"] = score_by_group(scores, measure, rows, asked.by.split(","))
     train = load_splits(data).get("train") if asked.baselines or asked.confounds else None
     if asked.baselines:
         try:
             context["baselines"] = evaluate_baselines(
-                train, rows, records, subjects, transform, question.read_truth, *options
+                train, rows, records, subjects, transform, question.read_truth, asked.seed
             )
         except ScanError as error:  # the training scans need not lie where a model is only tested
             context["baselines"] = {"note": f"Simple models could not be fitted on the training split: {error}"}

@@ -30,7 +30,6 @@ def compare_numbers(
     exchanged: Exchanged,
     subjects: Sequence[str],
     read: Callable[[str], float | None],
-    n_resamples: int,
 ) -> dict:
     """`controls` and `verdicts` by the absolute error. `read` finds the number in an answer."""
     truths = [record["expected_number"] for record in records]
@@ -44,7 +43,7 @@ def compare_numbers(
         ]
         scores = [errors[control.indices]]
         scores.append(absolute_errors(answers[1], [truths[i] for i in control.indices], among=truths))
-        controls[name] = _compare(control, measure, scores, answers, subjects, n_resamples)
+        controls[name] = _compare(control, measure, scores, answers, subjects)
     return {"controls": controls, "verdicts": judge(controls, measure)}
 
 
@@ -66,9 +65,8 @@ def _compare(
     scores: Sequence[Sequence],
     answers: Sequence[Sequence],
     subjects: Sequence[str],
-    n_resamples: int = 0,
 ) -> dict:
     changed = [before != after for before, after in zip(*answers, strict=True)]
     of_subjects = [subjects[i] for i in control.indices]
-    numbers = compare_with_control(measure, *scores, changed, of_subjects, control.donors, n_resamples)
+    numbers = compare_with_control(measure, *scores, changed, of_subjects, control.donors)
     return {"title": control.title} | numbers

@@ -78,6 +78,23 @@ def share_interval(
     return wilson(*effective_trials(hits, subjects, strata))
 
 
+def mean_interval(values: Sequence[float], subjects: Sequence[Hashable]) -> tuple[float, float] | None:
+    """The 95 % interval of the mean of numbers that are 0 or more, by Student's t over subjects.
+
+    None for a single subject, and where all subjects agree. A bootstrap of 4 subjects ends at the largest of them.
+    """
+    values, codes = np.asarray(values, float), number_subjects(subjects)
+    n_subjects = int(codes.max()) + 1
+    if n_subjects < 2:
+        return None
+    residuals = np.bincount(codes, values - values.mean()) / len(values)
+    error = math.sqrt(n_subjects / (n_subjects - 1) * float(residuals @ residuals))
+    if error < ROUNDING:
+        return None
+    half = float(t.ppf((1 + LEVEL) / 2, n_subjects - 1)) * error
+    return max(0.0, float(values.mean()) - half), float(values.mean()) + half
+
+
 def wilson(share: float, n: float) -> tuple[float, float]:
     """Wilson's 95 % interval of a share in `n` trials, which need not be a whole number."""
     middle = (share + Z_LEVEL**2 / (2 * n)) / (1 + Z_LEVEL**2 / n)

@@ -1,11 +1,11 @@
 """What a row's score is, and which difference of scores is too small to matter."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from umbrella.evaluation.intervals import bootstrap, share_interval
+from umbrella.evaluation.intervals import mean_interval, share_interval
 from umbrella.evaluation.notation import number, percent
 
 MARGIN = 0.10  # of accuracy: runs that surely differ by less do as well as each other
@@ -56,11 +56,8 @@ def measure_errors(expected: Sequence[float]) -> Measure:
     return Measure("mae", "mean absolute error", -1, spread, MARGIN_OF_SPREAD * spread)
 
 
-def mean_interval(
-    measure: Measure, scores: Sequence[float], subjects: Sequence[str], n_resamples: int, seed: int = 0
+def score_interval(
+    measure: Measure, scores: Sequence[float], subjects: Sequence[Hashable]
 ) -> tuple[float, float] | None:
-    """The 95 % interval of a mean score, by the method that metrics of its kind have."""
-    if measure.better > 0:
-        return share_interval(scores, subjects)
-    scores = np.asarray(scores, float)
-    return bootstrap(lambda rows: {"mean": scores[rows].mean()}, subjects, n_resamples, seed).get("mean")
+    """The 95 % interval of a mean score by subjects: a share's for rights and wrongs, Student's t for errors."""
+    return share_interval(scores, subjects) if measure.better > 0 else mean_interval(scores, subjects)

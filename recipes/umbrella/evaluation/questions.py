@@ -77,7 +77,7 @@ class Classification:
         """The true answer of a row with this label."""
         return label
 
-    def compare(self, records: list[dict], exchanged: dict, subjects: list[str], n_resamples: int) -> dict:
+    def compare(self, records: list[dict], exchanged: dict, subjects: list[str]) -> dict:
         """The controls' numbers and verdicts; `exchanged` holds name → (Control, its records)."""
         return compare_labels(records, exchanged, subjects)
 
@@ -120,9 +120,9 @@ class Regression(_WithoutLabels):
     def _read(self, text: str) -> float | None:
         return parse_number(text, self.unit)
 
-    def compare(self, records: list[dict], exchanged: dict, subjects: list[str], n_resamples: int) -> dict:
+    def compare(self, records: list[dict], exchanged: dict, subjects: list[str]) -> dict:
         """The controls' errors and verdicts; `exchanged` holds name → (Control, its records)."""
-        return compare_numbers(records, exchanged, subjects, self._read, n_resamples)
+        return compare_numbers(records, exchanged, subjects, self._read)
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,6 @@ class FreeText(_WithoutLabels):
     def summarize(self, records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
         return summarize_text(records, subjects, n_resamples, seed)
 
-    def compare(self, records: list[dict], exchanged: dict, subjects: list[str], n_resamples: int) -> dict:
+    def compare(self, records: list[dict], exchanged: dict, subjects: list[str]) -> dict:
         """Which answers each control changed, and verdicts; `exchanged` holds name → (Control, its records)."""
         return compare_texts(records, exchanged, subjects)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from datasets import Dataset
 
-from umbrella.evaluation.intervals import bootstrap, share_interval
-from umbrella.evaluation.measures import ACCURACY, EXACT_MATCH, Measure, mean_interval, measure_errors
+from umbrella.evaluation.intervals import bootstrap, mean_interval, share_interval
+from umbrella.evaluation.measures import ACCURACY, EXACT_MATCH, Measure, measure_errors, score_interval
 from umbrella.evaluation.run_folder import probabilities_of
 from umbrella.metrics import (
     absolute_errors,
@@ -112,11 +112,13 @@ def summarize_regression(records: list[dict], subjects: list[str], n_resamples: 
     def measure(rows: np.ndarray) -> dict[str, float]:
         return regression_metrics(predicted[rows], expected[rows])
 
+    metrics = with_intervals(measure, subjects, n_resamples, seed)
+    metrics["mae"]["interval"] = mean_interval(np.abs(predicted - expected), subjects)
     return {
         "n": len(records),
         "n_subjects": len(set(subjects)),
         "unparseable": answered.count(None),
-        "metrics": with_intervals(measure, subjects, n_resamples, seed),
+        "metrics": metrics,
     }
 
 
@@ -145,7 +147,7 @@ def with_intervals(
 
 
 def score_by_group(
-    scores: Sequence[float], measure: Measure, rows: Dataset, names: Sequence[str], n_resamples: int, seed: int
+    scores: Sequence[float], measure: Measure, rows: Dataset, names: Sequence[str]
 ) -> dict[str, dict[str, dict]]:
     """Metadata name → group → {"accuracy" or "mae", "interval", "n", "n_subjects"}."""
     subjects, result = subjects_of_rows(rows), {}
@@ -158,7 +160,7 @@ def score_by_group(
             of_group, of_subjects = [scores[i] for i in indices], [subjects[i] for i in indices]
             result[name][group] = {
                 measure.key: float(np.mean(of_group)),
-                "interval": mean_interval(measure, of_group, of_subjects, n_resamples, seed),
+                "interval": score_interval(measure, of_group, of_subjects),
                 "n": len(indices),
                 "n_subjects": len(set(of_subjects)),
             }

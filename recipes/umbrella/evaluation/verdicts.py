@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from umbrella.evaluation.intervals import POWER, share_interval, subjects_for_share
-from umbrella.evaluation.measures import MARGIN, Measure, mean_interval
+from umbrella.evaluation.measures import MARGIN, Measure, score_interval
 from umbrella.evaluation.notation import format_p, percent
 from umbrella.evaluation.paired import compare_paired
 
@@ -39,7 +39,6 @@ def compare_with_control(
     changed: Sequence[bool],
     subjects: Sequence[str],
     donors: Sequence[str] | None = None,
-    n_resamples: int = 1000,
 ) -> dict:
     """Scores of the real run and under a control, on the same rows → their means, changed answers, and the test.
 
@@ -51,7 +50,7 @@ def compare_with_control(
         **count_changes(changed, subjects),
         f"{key}_real": float(np.mean(real)),
         key: float(np.mean(control)),
-        f"{key}_interval": mean_interval(measure, control, subjects, n_resamples),
+        f"{key}_interval": score_interval(measure, control, subjects),
         "paired": compare_paired(measure, real, control, subjects, donors).to_dict(),
     }
 

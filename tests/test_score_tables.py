@@ -49,9 +49,10 @@ def test_an_unread_number_is_as_far_off_in_every_resample_as_in_all_rows():
     """One of 30 answers is unread, 29 from the farthest true age; the others are right: the mean error is 29 / 30."""
     records = [{"parsed_number": 40.0 + i if i else None, "expected_number": 40.0 + i} for i in range(30)]
     metrics = summarize_regression(records, list(range(30)), 400, 0)["metrics"]
-    by_errors = bootstrap(lambda rows: {"rmse": 29 * (rows == 0).mean() ** 0.5}, list(range(30)), 400, 0)
+    by_errors = bootstrap(lambda rows: {"r2": 1 - 29**2 * (rows == 0).mean() / rows.var()}, list(range(30)), 400, 0)
     assert metrics["mae"]["value"] == pytest.approx(29 / 30)
-    assert metrics["rmse"]["interval"] == pytest.approx(by_errors["rmse"])
+    assert metrics["r2"]["interval"] == pytest.approx(by_errors["r2"])
+    assert metrics["rmse"]["interval"] == pytest.approx([0, (29 * metrics["mae"]["interval"][1]) ** 0.5])
 
 
 def test_the_terminal_shows_each_headline_with_its_interval():

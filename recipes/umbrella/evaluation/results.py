@@ -114,6 +114,8 @@ def summarize_regression(records: list[dict], subjects: list[str], n_resamples: 
 
     metrics = with_intervals(measure, subjects, n_resamples, seed)
     metrics["mae"]["interval"] = mean_interval(np.abs(predicted - expected), subjects)
+    squared = mean_interval((predicted - expected) ** 2, subjects)
+    metrics["rmse"]["interval"] = None if squared is None else tuple(end**0.5 for end in squared)
     return {
         "n": len(records),
         "n_subjects": len(set(subjects)),

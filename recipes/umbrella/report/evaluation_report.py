@@ -21,6 +21,7 @@ from umbrella.report.score_tables import list_baselines, list_confounds, list_co
 from umbrella.transform import ConversationTransform
 
 MOST_EXAMPLES = 10
+FEW_SUBJECTS = 10  # below, a bootstrap's interval covers 83 to 93 % where it says 95
 UNITLESS = ("brier", "ece", "auroc", "mae", "rmse", "r2", "pearson_r", "bleu", "rouge_l")  # not shown as per cent
 UNREAD = {  # what is made of an answer in which nothing could be read
     "classification": "they count as wrong",
@@ -72,7 +73,12 @@ def write_report(
         headline=_make_headline(metrics),
         metric_rows=_list_metrics(metrics),
         measure=measure,
-        limits={"p": MOST_P, "least_changed": percent(LEAST_CHANGED), "most_changed": percent(MOST_CHANGED)},
+        limits={
+            "p": MOST_P,
+            "least_changed": percent(LEAST_CHANGED),
+            "most_changed": percent(MOST_CHANGED),
+            "few_subjects": FEW_SUBJECTS,
+        },
         control_rows=list_controls(metrics, measure),
         baseline_rows=list_baselines(metrics, measure) if "models" in metrics.get("baselines", {}) else [],
         confound_rows=list_confounds(metrics, measure) if "confounds" in metrics else [],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from umbrella.command import run
 from umbrella.evaluation.comparison import compare, read_evaluation
-from umbrella.evaluation.verdicts import format_p
+from umbrella.evaluation.notation import format_p
 
 MOST_PRINTED = 20
 
@@ -24,7 +24,7 @@ def main():
     )
     parser.add_argument("second", metavar="RUN_B", help="the other side, in the same way")
     parser.add_argument("--split", default="test", help="which split's evaluations (default: test)")
-    parser.add_argument("--bootstrap", type=int, default=2000, help="resamples (default: 2000)")
+    parser.add_argument("--bootstrap", type=int, default=2000, help="resamples, for several seeds (default: 2000)")
     parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
     parser.add_argument("--output", type=Path, help="JSON file to write, all changed rows in it")
     options = parser.parse_args()
@@ -37,10 +37,10 @@ def main():
         side = result[title]
         spread = "" if side["sd"] is None else f" (SD {side['sd']:.4f} over {len(side['values'])} seeds)"
         print(f"{title:<10} {result['measure']} {side['mean']:.4f}{spread}  {', '.join(side['folders'])}")
-    low, high = result["interval"]
-    print(
-        f"difference {result['difference']:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}, p {format_p(result['p'])}"
-    )
+    ends = result["interval"]
+    interval = f"95 % interval {ends[0]:+.4f} to {ends[1]:+.4f}" if ends else "no interval"
+    print(f"difference {result['difference']:+.4f}, {interval}, p {format_p(result['p'])} ({result['test']})")
+    print(f"verdict    {result['sentence']}")
     if "p_seeds" in result:
         print(f"seeds      Welch's t-test of their means: p {format_p(result['p_seeds'])}")
     print(f"changed    {len(result['changed'])} of {result['n']} rows")

@@ -25,6 +25,7 @@ from umbrella.evaluation.results import subjects_of_rows
 from umbrella.evaluation.run_folder import Folder, collect_answers, describe_settings, name_folder
 from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
 from umbrella.evaluation.selection import select_rows
+from umbrella.evaluation.summary import summarize_as_text
 from umbrella.leakage import guard_against_leakage
 from umbrella.modeling import check_fits, load_model, load_processor
 from umbrella.patience import main_process_first, on_main_process
@@ -47,8 +48,8 @@ def main():
     with main_process_first():
         rows, selection = select_rows(data_args, eval_args)
     disable_progress_bars()  # those of `datasets`: ours tell how far the answers are
-    check_names(eval_args, rows)
     question = find_question(rows, eval_args)
+    check_names(eval_args, rows, question.to_dict()["task"])
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
     on_main_process(check_scans, rows)
 
@@ -98,10 +99,10 @@ def main():
         return
     subjects = subjects_of_rows(rows)
     metrics = question.summarize(records, subjects, eval_args.bootstrap, eval_args.seed)
-    metrics |= question.compare(records, exchanged, subjects, eval_args.bootstrap)
+    metrics |= question.compare(records, exchanged, subjects)
     metrics |= {"bootstrap": {"resamples": eval_args.bootstrap}, "selection": selection.to_dict(), "leakage": leakage}
     metrics["splits_sha256"] = hash_splits_file(data_args.json_dir)
-    metrics |= put_in_context(data_args, eval_args, rows, records, answers)
+    metrics |= put_in_context(data_args, eval_args, rows, records, answers, question)
     log_dir = Path(model_name) if Path(model_name).is_dir() else folder.path
     metrics["evaluations_of_this_split"] = record_evaluation(log_dir, settings, n_new, metrics["metrics"])
     (folder.path / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
@@ -111,11 +112,7 @@ def main():
         write_report(
             folder.path / "report.html", rows, records, metrics, answers, model_name, facts, settings, process
         )
-    for name, value in metrics.items():
-        if isinstance(value, int | float):
-            print(f"{name:<28} {value:.3f}" if isinstance(value, float) else f"{name:<28} {value}")
-    for verdict in metrics["verdicts"].values():
-        print(verdict["sentence"])
+    print(summarize_as_text(metrics))
     print(f"predictions.jsonl, metrics.json{' and report.html' if eval_args.report else ''} are in {folder.path}")
 
 

@@ -9,7 +9,8 @@ import pytest
 from umbrella.evaluation.baselines import evaluate_baselines
 from umbrella.evaluation.confounds import evaluate_confounds, match_rows
 from umbrella.evaluation.head_volume import estimate_head_volume_ml, otsu_threshold
-from umbrella.evaluation.results import accuracy_by_group, group_rows, subjects_of_rows
+from umbrella.evaluation.measures import ACCURACY
+from umbrella.evaluation.results import group_rows, score_by_group, subjects_of_rows
 from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
 from umbrella.modeling import load_processor
 from umbrella_dataset import load_umbrella
@@ -49,14 +50,44 @@ def test_baselines_are_judged_on_the_rows_of_the_model(splits):
     rows, train = splits["test"], splits["train"]
     transform = CachingTransform(load_processor("tiny"), ViewCache(), image_size=64)
     records = make_records(rows, [True] * 8)
-    found = evaluate_baselines(train, rows, records, subjects_of_rows(rows), transform, 50, 0)
+    found = evaluate_baselines(train, rows, records, subjects_of_rows(rows), transform, str, 0)
     assert found["n_train"] == 8
     assert found["models"]["majority"]["accuracy"] == 0.5  # as many of each sex
-    assert found["models"]["majority"]["mcnemar_p"] == pytest.approx(2 * 0.5**4)
+    majority = found["models"]["majority"]
+    assert majority["paired"]["p"] == 2 * 0.5**2  # two of the four subjects are of the class that it does not say
+    assert majority["verdict"] == "cannot tell"
+    assert "Too few rows to tell whether the model does better than always answering" in majority["sentence"]
     assert 0 <= found["models"]["linear"]["accuracy"] <= 1
-    trained_on_itself = evaluate_baselines(train, train, make_records(train, [True] * 8), ["s"] * 8, transform, 50, 0)
+    truths = make_records(train, [True] * 8)
+    trained_on_itself = evaluate_baselines(train, train, truths, ["s"] * 8, transform, str, 0)
     assert trained_on_itself["models"]["linear"]["accuracy"] == 1.0
-    assert "note" in evaluate_baselines(None, rows, records, subjects_of_rows(rows), transform, 50, 0)
+    assert "note" in evaluate_baselines(None, rows, records, subjects_of_rows(rows), transform, str, 0)
+
+
+AGES = (("train", 20), ("test", 30))
+
+
+def test_numbers_are_compared_with_the_mean_of_training_and_a_linear_model(splits):
+    """Ages 20 to 27 in training, mean 23.5; 30 to 37 in the test, answered one too high, and one not at all."""
+    train, rows = (with_labels(splits[name], [str(age + i) for i in range(8)]) for name, age in AGES)
+    transform = CachingTransform(load_processor("tiny"), ViewCache(), image_size=64)
+    records = [{"expected_number": 30.0 + i, "parsed_number": 31.0 + i} for i in range(7)]
+    records.append({"expected_number": 37.0, "parsed_number": None})  # as far off as 30
+    found = evaluate_baselines(train, rows, records, list("abcdefgh"), transform, float, 0)["models"]
+    assert found["mean"]["title"] == "always 23.5, the mean in training"
+    assert found["mean"]["mae"] == pytest.approx(np.mean(np.arange(30, 38) - 23.5))
+    assert found["mean"]["paired"]["difference"] == pytest.approx(found["mean"]["mae"] - (7 * 1 + 7) / 8)
+    assert (
+        found["mean"]["verdict"] == "better" and "does better than always answering 23.5" in found["mean"]["sentence"]
+    )
+    assert found["linear"]["mae"] > 0
+
+
+def with_labels(rows, labels):
+    def put(row, index):
+        return {"metadata": {**row["metadata"], "subject_label": labels[index]}}
+
+    return rows.map(put, with_indices=True, load_from_cache_file=False)
 
 
 def with_metadata(rows, values):
@@ -77,12 +108,15 @@ def test_a_confound_that_gives_the_label_away_is_caught(splits):
     }
     rows = told["test"]
     records = make_records(rows, [True] * 8)
-    found = evaluate_confounds(["age", "site"], told["train"], rows, records, subjects_of_rows(rows), 50, 0)
+    found = evaluate_confounds(["age", "site"], told["train"], rows, records, subjects_of_rows(rows), str)
     by_title = {entry["title"]: entry["accuracy"] for entry in found["rows"]}
     assert by_title["confounds alone, logistic regression"] == 1.0
-    assert "No two rows of different labels are alike" in found["sentence"]
+    assert "They alone get 100.0 % of the rows right, the model 100.0 %" in found["sentence"]
+    assert "Too few rows to tell whether the model does better than the confounds alone" in found["sentence"]
+    assert "No two rows of different labels are alike" in found["sentence"] and "may be theirs" in found["sentence"]
+    assert "cannot be told from them" not in found["sentence"]
     blind = {split: with_metadata(splits[split], [40] * 8) for split in ("train", "test")}
-    found = evaluate_confounds(["age"], blind["train"], blind["test"], records, subjects_of_rows(rows), 50, 0)
+    found = evaluate_confounds(["age"], blind["train"], blind["test"], records, subjects_of_rows(rows), str)
     matched = {entry["title"]: entry["n"] for entry in found["rows"]}
     assert matched["the model, rows matched on the confounds"] == 8
 
@@ -100,7 +134,7 @@ def test_groups_and_bins_of_age(splits):
     assert group_rows(rows, "age_bin") == [
         *["30 to 40"] * 2, *["40 to 50"] * 2, *["50 to 60"] * 2, "not stated", "60 to 70"
     ]  # fmt: skip
-    found = accuracy_by_group([True] * 4 + [False] * 4, rows, ["age_bin"], 50, 0)["age_bin"]
+    found = score_by_group([1.0] * 4 + [0.0] * 4, ACCURACY, rows, ["age_bin"])["age_bin"]
     assert (found["30 to 40"]["accuracy"], found["50 to 60"]["accuracy"], found["not stated"]["n"]) == (1.0, 0.0, 1)
     with pytest.raises(
         ValueError, match=r"handedness: expected a name in the rows' metadata, found none; there are .*age"

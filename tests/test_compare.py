@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import binomtest
 
 from umbrella.evaluation.comparison import compare, read_evaluation
+from umbrella.metrics import regression_metrics
 
 
 def write_evaluation(folder, right, data="d", task="classification", split="test", name="eval"):
@@ -25,18 +26,19 @@ def write_evaluation(folder, right, data="d", task="classification", split="test
     return folder
 
 
-def test_one_against_one_is_a_paired_difference_with_mcnemar(call, tmp_path):
+def test_one_against_one_is_a_paired_difference_with_a_test_by_subject(call, tmp_path):
     """The second is right in 12 more rows of 100 and wrong in 2 that the first had."""
     first = write_evaluation(tmp_path / "a", [True] * 80 + [False] * 20)
     second = write_evaluation(tmp_path / "b", [False] * 2 + [True] * 90 + [False] * 8)
     out = call(recipe, first, second, "--output", "out.json")
     result = json.loads((tmp_path / "out.json").read_text())
     assert result["difference"] == pytest.approx(0.10)
-    assert result["p"] == pytest.approx(binomtest(2, 14).pvalue)
+    assert result["p"] == pytest.approx(binomtest(1, 7).pvalue)  # both rows of 7 of the 50 subjects differ
     assert result["interval"] == pytest.approx([0.0, 0.2], abs=0.03)  # 0.10 ± 1.96 × 0.051, over 50 subjects
     assert [row["task_id"] for row in result["changed"]] == ["t0", "t1", *(f"t{i}" for i in range(80, 92))]
     assert "accuracy 0.8000" in out and "accuracy 0.9000" in out and "changed    14 of 100 rows" in out
     assert "t0: a -> b (truth: a)" in out
+    assert "verdict    Too few rows to tell whether the second does better than the first" in out
 
 
 def test_several_seeds_have_a_mean_a_spread_and_a_test_of_their_means(tmp_path):
@@ -67,3 +69,40 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(call, tmp_path):
         with pytest.raises(SystemExit) as end:
             call(recipe, first, folder)
         assert sentence in str(end.value)
+
+
+def write_ages(folder, answered):
+    """Ages 40, 41, ..., one a subject."""
+    path = write_evaluation(folder, [True] * len(answered), task="regression") / "eval"
+    lines = [
+        {"task_id": f"t{i}", "subject_id": f"s{i}", "prediction": "x", "answer": "a"}
+        | {"parsed_number": number, "expected_number": 40 + i}
+        for i, number in enumerate(answered)
+    ]
+    (path / "predictions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def test_a_number_that_cannot_be_read_is_scored_as_eval_scores_it(call, tmp_path):
+    """Ages 40 to 47: off by 2 in the first run; right in the second but for one unread answer to 41, 6 from 47."""
+    first = write_ages(tmp_path / "a", [42 + i for i in range(8)])
+    second = write_ages(tmp_path / "b", [None if i == 1 else 40 + i for i in range(8)])
+    out = call(recipe, first, second, "--output", "out.json")
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert (result["first"]["mean"], result["second"]["mean"]) == (2.0, 6 / 8)
+    read = [json.loads(line) for line in (second / "eval/predictions.jsonl").read_text().splitlines()]
+    by_eval = regression_metrics([r["parsed_number"] for r in read], [r["expected_number"] for r in read])
+    assert result["second"]["mean"] == by_eval["mae"]
+    assert result["difference"] == -1.25 and result["interval"][0] < -1.25 < result["interval"][1]
+    assert "mean absolute error 2.0000" in out and "t1: 43 -> None (truth: 41)" in out
+
+
+def test_two_runs_that_answer_alike_are_as_good_only_where_the_rows_show_it(tmp_path):
+    for n_rows, verdict in ((8, "cannot tell"), (100, "as well")):
+        folder = tmp_path / str(n_rows)
+        sides = [
+            [read_evaluation(write_evaluation(folder / name, [True] * n_rows), "test")] for name in ("first", "second")
+        ]
+        result = compare(*sides)
+        assert (result["verdict"], result["p"]) == (verdict, 1.0)
+        assert ("as well as the first, within 10 points" in result["sentence"]) == (n_rows == 100)

@@ -1,4 +1,4 @@
-"""Controls exchange what they say and nothing else; their sentences tell a model that looks from one that does not."""
+"""Controls exchange what they say and nothing else, and know whose scan they show."""
 
 import json
 from types import SimpleNamespace
@@ -9,7 +9,6 @@ from datasets import Dataset
 from generate_longitudinal_change_conversations import plan_split
 
 from umbrella.evaluation.controls import build_controls, permute_scans, swap_references, swap_subjects
-from umbrella.evaluation.verdicts import compare_with_control, judge
 from umbrella_dataset import load_umbrella
 
 
@@ -78,6 +77,14 @@ def test_each_exchange_touches_one_scan_and_keeps_or_changes_its_label(rows, by_
             assert after.text == before.text
 
 
+def test_a_control_names_the_person_whose_scan_it_shows(rows, by_name):
+    for name, place in (("scans_shuffled", 1), ("subject_swapped", 1), ("reference_other_label", 0)):
+        control = by_name[name]
+        shown = [fact.subject if place else fact.reference for fact in facts(control.rows)]
+        assert control.donors == shown, name
+    assert by_name["text_only"].donors is None and by_name["scans_blanked"].donors is None
+
+
 def test_text_only_has_no_scan_and_every_word(rows, by_name):
     control = by_name["text_only"]
     assert control.rows["images"] == [[]] * 8
@@ -118,45 +125,6 @@ def test_rows_without_scans_have_no_controls(rows, by_name):
     assert swap_references(by_name["text_only"].rows, list(range(8)), 0, same_label=True) == {}
 
 
-def make_control(real, control, expected):
-    """100 subjects, a row each."""
-    return compare_with_control(real, control, expected, [f"s{i}" for i in range(len(real))], n_resamples=200)
-
-
-TRUTH = ["a", "b"] * 50
-REVERSED = ["b", "a"] * 50
-
-
-def test_a_model_that_reads_a_scan_is_told_from_one_that_does_not():
-    reads = make_control(TRUTH, REVERSED, TRUTH)
-    assert (reads["accuracy_real"], reads["accuracy"], reads["changed"]) == (1.0, 0.0, 1.0)
-    deaf = make_control(TRUTH, TRUTH, TRUTH)
-    assert (deaf["changed"], deaf["mcnemar_p"]) == (0.0, 1.0)
-    verdicts = judge({"subject_swapped": reads, "reference_reversed": deaf, "text_only": deaf})
-    assert [verdicts[key]["verdict"] for key in ("subject", "reference", "text")] == [
-        "uses",
-        "ignores",
-        "text suffices",
-    ]
-    assert verdicts["subject"]["sentence"].startswith(
-        "The model uses the subject's scan: exchanging it changes 100.0 %"
-    )
-    assert verdicts["reference"]["sentence"].startswith("The model does not use the reference scan")
-
-
-def test_changed_answers_without_a_loss_are_a_reaction_not_a_use():
-    """A fifth of the answers change, as often from wrong to right as back."""
-    real = REVERSED[:10] + TRUTH[10:]
-    control = TRUTH[:10] + REVERSED[10:20] + TRUTH[20:]
-    result = make_control(real, control, TRUTH)
-    assert (result["changed"], result["accuracy"] == result["accuracy_real"]) == (0.2, True)
-    assert judge({"reference_other_label": result})["reference"]["verdict"] == "reacts"
-
-
-def test_two_unparseable_answers_are_no_change():
-    assert make_control([None] * 4, [None, None, None, "a"], TRUTH[:4])["changed"] == 0.25
-
-
 def test_labels_that_differ_by_case_alone_are_one_where_scans_are_exchanged():
     entries = [("a", "Male"), ("b", "male"), ("c", "MALE "), ("d", "female")]
     metadata = [
@@ -168,6 +136,6 @@ def test_labels_that_differ_by_case_alone_are_one_where_scans_are_exchanged():
         [{"images": scans, "metadata": entry} for scans, entry in zip(images, metadata, strict=True)]
     )
     swapped = swap_subjects(rows, [0, 1, 2], seed=0)
-    assert [scans[-1]["path"] for scans in swapped.values()] == ["d2", "d2", "d2"]
+    assert swapped == {0: 3, 1: 3, 2: 3}
     same = swap_references(rows, [0, 1, 2, 3], seed=0, same_label=True)
-    assert set(same) == {0, 1, 2} and all(scans[0]["path"][0] in "abc" for scans in same.values())
+    assert set(same) == {0, 1, 2} and set(same.values()) <= {0, 1, 2}

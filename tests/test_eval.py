@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ import train
 
 from umbrella.conversations import IGNORE_INDEX
 from umbrella.evaluation.answer_template import find_answer_template
+from umbrella.evaluation.notation import number
 from umbrella.evaluation.scoring import answer_log_likelihoods, last_answer_mask
 from umbrella.modeling import load_model, load_processor
 from umbrella.training_data import TrainingData, subjects_of
@@ -91,7 +93,7 @@ def tell_the_answer(data):
 
 
 def test_a_model_that_reads_the_answer_from_the_text_is_caught(call, data, tmp_path, monkeypatch):
-    """It is right in every row, and the controls say why."""
+    """It is right in every row whatever is exchanged; of 4 subjects the sentences say that more would show why."""
     tell_the_answer(data)
     tokenizer = load_processor("tiny").tokenizer
 
@@ -105,8 +107,10 @@ def test_a_model_that_reads_the_answer_from_the_text_is_caught(call, data, tmp_p
     evaluate_into(call, tmp_path / "out", "tiny", data)
     metrics = json.loads((tmp_path / "out/metrics.json").read_text())
     assert (metrics["accuracy"], metrics["accuracy_scans_shuffled"], metrics["accuracy_text_only"]) == (1.0, 1.0, 1.0)
-    verdicts = {key: value["verdict"] for key, value in metrics["verdicts"].items()}
-    assert verdicts == {"subject": "ignores", "reference": "ignores", "text": "text suffices"}
+    assert {verdict["verdict"] for verdict in metrics["verdicts"].values()} == {"cannot tell"}
+    sentence = metrics["verdicts"]["text"]["sentence"]
+    assert "the accuracy is 100.0 %" in sentence and "(8 rows of 4 subjects, p = 1.000" in sentence
+    assert re.search(r"About \d+ subjects instead of 4 would", sentence)
 
 
 @pytest.fixture
@@ -222,10 +226,10 @@ def test_log_likelihood_is_that_of_the_last_answer_alone():
 
 def rewrite_answers(folder, label_of, text_of):
     """Other labels and answers for every conversation of a split; both get the row's number."""
-    for number, path in enumerate(sorted(folder.glob("*.json"))):
+    for i, path in enumerate(sorted(folder.glob("*.json"))):
         record = json.loads(path.read_text())
-        record["metadata"]["subject_label"] = label_of(number)
-        record["conversations"][-1]["content"] = [{"type": "text", "text": text_of(number)}]
+        record["metadata"]["subject_label"] = label_of(i)
+        record["conversations"][-1]["content"] = [{"type": "text", "text": text_of(i)}]
         path.write_text(json.dumps(record))
 
 
@@ -243,13 +247,24 @@ def answer_with(monkeypatch, texts):
 
 def test_numbers_are_read_with_their_unit_and_judged_by_their_error(call, data, tmp_path, monkeypatch):
     """Ages 40 to 47; the answers are two years too high, and one is no number."""
-    rewrite_answers(data / "test", lambda i: str(40 + i), lambda i: f"{40 + i} years")
+    for split in ("train", "test"):
+        rewrite_answers(data / split, lambda i: str(40 + i), lambda i: f"{40 + i} years")
     answer_with(monkeypatch, [*(f"The subject is {42 + i} years old." for i in range(7)), "I cannot tell."])
-    evaluate_into(call, tmp_path / "out", "tiny", data, "--unit", "years", "--report", "true")
+    flags = ("--unit", "years", "--report", "true", "--baselines", "true", "--by", "comparison_type")
+    out = call(evaluation, "--model_name_or_path", "tiny", "--json_dir", data, "--output_dir", "out", *FAST, *flags)
     metrics = json.loads((tmp_path / "out/metrics.json").read_text())
     assert (metrics["n"], metrics["unparseable"]) == (8, 1)
     assert metrics["metrics"]["mae"]["value"] == pytest.approx((7 * 2 + 7) / 8)  # unread: as far off as 40 from 47
-    assert "mean absolute error" in (tmp_path / "out/report.html").read_text()
+    low, high = metrics["metrics"]["mae"]["interval"]
+    assert re.search(rf"^mae +2\.625  \(95 % interval {low:.3f} to {high:.3f}\)$", out, re.M)
+    control = metrics["controls"]["scans_shuffled"]
+    assert f"mae_scans_shuffled               {control['mae']:.3f}  (95 % interval" in out
+    assert metrics["verdicts"]["text"]["sentence"] in out
+    page = (tmp_path / "out/report.html").read_text()
+    assert "always 43.5, the mean in training" in page  # the training rows have the same ages
+    assert number(control["mae"]) in page and "Mean absolute error by comparison type" in page
+    assert page.count('class="wrong"') == 2  # the answer without a number, among the furthest and among the nearest
+    assert 'class="right"' not in page
 
 
 def test_free_text_is_compared_with_the_rows_own_answer(call, data, tmp_path, monkeypatch):
@@ -300,17 +315,18 @@ def ventricle_size(image):
 
 
 @pytest.mark.parametrize(
-    ("looks_at", "verdict", "sentence"),
+    ("looks_at", "sentence"),
     [
-        ("both", "uses", "The model uses the reference scan: "),
-        ("the last", "ignores", "The model does not use the reference scan: "),
+        ("both", "Too few rows to tell whether the model uses the reference scan, though it reacts to it: "),
+        ("the last", "Too few rows to tell whether the model uses the reference scan: exchanging it changes 0.0 % "),
     ],
 )
 def test_a_model_that_ignores_the_reference_is_told_from_one_that_compares(
-    looks_at, verdict, sentence, call, longitudinal, tmp_path, monkeypatch
+    looks_at, sentence, call, longitudinal, tmp_path, monkeypatch
 ):
     """Both measure ventricles; one against the first scan, one against the middle of the range, and the second is
-    right far more often than chance. The accuracy alone would pass it."""
+    right far more often than chance. The accuracy alone would pass it. For verdicts 12 subjects are too few (see
+    test_control_scores.py for 100), but not to tell that the scans add to the text."""
     tokenizer = load_processor("tiny").tokenizer
 
     def measure(self, input_ids, pixel_values=None, **_):
@@ -328,6 +344,5 @@ def test_a_model_that_ignores_the_reference_is_told_from_one_that_compares(
     assert metrics["accuracy"] >= (1.0 if looks_at == "both" else 0.6)
     assert metrics["n_reversed"] >= 6
     assert (metrics["accuracy_reference_reversed"] <= 0.15) == (looks_at == "both")
-    assert metrics["verdicts"]["subject"]["verdict"] == "uses"
-    assert metrics["verdicts"]["reference"]["verdict"] == verdict
+    assert metrics["verdicts"]["text"]["verdict"] == "needs scans"
     assert metrics["verdicts"]["reference"]["sentence"].startswith(sentence)

@@ -9,7 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from umbrella.evaluation.answer_template import find_answer_template
-from umbrella.evaluation.label_parsing import PLACE, count_labels, find_forms, find_spellings, parse_label, spell_like
+from umbrella.evaluation.label_parsing import PLACE, count_labels, find_forms, find_spellings, parse_label
+from umbrella.evaluation.questions import Classification
+from umbrella.evaluation.reading import LabelReading
 from umbrella.evaluation.text_folding import fold
 
 SEXES = ["male", "female"]
@@ -211,8 +213,8 @@ def test_labels_that_differ_by_case_or_outer_space_are_one():
 
 
 def test_labels_of_another_split_are_spelled_as_the_records_spell_them():
-    records = [{"expected_label": "male"}, {"expected_label": "Female"}]
-    assert spell_like(["Male", "female", "other"], records) == ["male", "Female", "other"]
+    question = Classification(LabelReading(("male", "Female")), "{label}")
+    assert [question.read_truth(label) for label in ("Male", "female", "other")] == ["male", "Female", "other"]
 
 
 def test_the_wording_of_answers_is_found_whatever_the_spelling():

@@ -25,11 +25,13 @@ from umbrella.evaluation.label_parsing import parse_label
 from umbrella.evaluation.number_parsing import parse_number
 
 __all__ = [
+    "absolute_errors",
     "accuracy",
     "calibration_bins",
     "classification_metrics",
     "confusion",
     "explain_undefined",
+    "fill_unread",
     "majority_vote",
     "parse_label",
     "parse_number",
@@ -156,19 +158,36 @@ def majority_vote(
     return named, list(truths.values())
 
 
-def regression_metrics(predicted: Sequence[float | None], expected: Sequence[float]) -> dict[str, float]:
-    """mae, rmse, r2 and pearson_r (absent where all numbers of a side are equal).
+def fill_unread(predicted: Sequence[float | None], expected: Sequence[float], among: Sequence[float]) -> np.ndarray:
+    """Answered numbers; for an unparseable one, the largest error that a number in the range of true values can have.
 
-    An unparseable answer is given the largest error that a number within the range of true values could have.
+    among  all true values of the evaluated rows, whose range it is
     """
-    expected = np.asarray(expected, float)
-    low, high = expected.min(), expected.max()
-    predicted = np.array(
+    low, high = min(among), max(among)
+    return np.array(
         [
             (low if truth - low > high - truth else high) if value is None else value
             for value, truth in zip(predicted, expected, strict=True)
-        ]
+        ],
+        float,
     )
+
+
+def absolute_errors(
+    predicted: Sequence[float | None], expected: Sequence[float], among: Sequence[float]
+) -> np.ndarray:
+    """(n,) distances of answered from true numbers, see `fill_unread`."""
+    return np.abs(fill_unread(predicted, expected, among) - np.asarray(expected, float))
+
+
+def regression_metrics(predicted: Sequence[float | None], expected: Sequence[float]) -> dict[str, float]:
+    """mae, rmse, r2 and pearson_r (absent where all numbers of a side are equal).
+
+    An unparseable answer counts as `fill_unread` says.
+    """
+    expected = np.asarray(expected, float)
+    low, high = expected.min(), expected.max()
+    predicted = fill_unread(predicted, expected, expected)
     metrics = {
         "mae": float(mean_absolute_error(expected, predicted)),
         "rmse": float(root_mean_squared_error(expected, predicted)),

@@ -1,16 +1,20 @@
-"""Simple models on the same split, to be beaten: the majority class, and a linear classifier on the same views."""
+"""Simple models on the same split, to be beaten: the majority class or the mean, and a linear one on the views."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from datasets import Dataset
-from sklearn.linear_model import RidgeClassifierCV
+from sklearn.linear_model import RidgeClassifierCV, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from umbrella.evaluation.intervals import mcnemar, share_interval
-from umbrella.evaluation.label_parsing import spell_like
+from umbrella.evaluation.measures import score_interval
+from umbrella.evaluation.notation import number
+from umbrella.evaluation.paired import compare_paired
+from umbrella.evaluation.results import score_records
+from umbrella.evaluation.verdicts import judge_beside
 from umbrella.transform import ConversationTransform
 
 MOST_TRAIN_ROWS = 2000
@@ -22,44 +26,58 @@ def evaluate_baselines(
     train: Dataset | None,
     rows: Dataset,
     records: list[dict],
-    subjects: list[str],
+    subjects: Sequence[str],
     transform: ConversationTransform,
-    n_resamples: int,
+    read_truth: Callable[[str], str | float | None],
     seed: int,
 ) -> dict:
-    """Accuracy of each baseline on `rows` with interval, and McNemar's p against the model's records.
+    """What each baseline comes to on `rows`, with interval, and whether the model's records are better.
 
-    A `note` instead where there are no labelled training rows, or where rows differ in their number of scans.
+    read_truth  finds the true answer in a row's label, as it was found for the records: words, or numbers
+    A `note` instead where there are no labelled training rows. No linear model where rows differ in their number of
+    scans.
     """
     labelled = [] if train is None else [i for i, e in enumerate(train["metadata"]) if e["subject_label"] is not None]
+    labelled = [i for i in labelled if read_truth(train[i]["metadata"]["subject_label"]) is not None]
     if not labelled:
         return {"note": "The data have no labelled training split to fit simple models on."}
     if len(labelled) > MOST_TRAIN_ROWS:
         labelled = sorted(np.random.default_rng(seed).choice(labelled, MOST_TRAIN_ROWS, replace=False).tolist())
     train = train.with_format(None).select(labelled)
-    labels = spell_like([entry["subject_label"] for entry in train["metadata"]], records)
-    majority = Counter(labels).most_common(1)[0][0]
-    answers = {"majority": (f"always “{majority}”, the majority class", [majority] * len(rows))}
+    known = [read_truth(entry["subject_label"]) for entry in train["metadata"]]
+    measure, model_scores = score_records(records)
+    is_label = "parsed_label" in records[0]
+    always = _always_majority if is_label else _always_mean
+    answers = {"majority" if is_label else "mean": always(known, len(rows))}
     counts = {len(images) for part in (train, rows) for images in part.with_format(None)["images"]}
-    if len(counts) == 1 and counts != {0} and len(set(labels)) > 1:
-        classifier = make_pipeline(StandardScaler(), RidgeClassifierCV(PENALTIES))
-        classifier.fit(_read_pixels(train, transform), labels)
-        answers["linear"] = (
-            "linear classifier (ridge) on the views of all scans",
-            classifier.predict(_read_pixels(rows, transform)).tolist(),
-        )
-    truths = [record["expected_label"] for record in records]
-    right_model = [record["parsed_label"] == truth for record, truth in zip(records, truths, strict=True)]
+    if len(counts) == 1 and counts != {0} and len(set(known)) > 1:
+        ridge = RidgeClassifierCV(PENALTIES) if is_label else RidgeCV(PENALTIES)
+        fitted = make_pipeline(StandardScaler(), ridge).fit(_read_pixels(train, transform), known)
+        answered = fitted.predict(_read_pixels(rows, transform)).tolist()
+        answers["linear"] = ("linear model (ridge) on the views of all scans", "a linear model on the views", answered)
     models = {}
-    for name, (title, answered) in answers.items():
-        right = [answer == truth for answer, truth in zip(answered, truths, strict=True)]
+    for name, (title, short, answered) in answers.items():
+        key = "parsed_label" if is_label else "parsed_number"
+        _, scores = score_records([record | {key: said} for record, said in zip(records, answered, strict=True)])
+        paired = compare_paired(measure, model_scores, scores, subjects, seed=seed).to_dict()
         models[name] = {
             "title": title,
-            "accuracy": sum(right) / len(right),
-            "interval": share_interval(right, subjects, n_resamples, seed),
-            "mcnemar_p": mcnemar(right_model, right),
+            measure.key: float(np.mean(scores)),
+            "interval": score_interval(measure, scores, subjects),
+            "paired": paired,
+            **judge_beside(paired, short, measure),
         }
     return {"n_train": len(train), "models": models}
+
+
+def _always_majority(known: list[str], n: int) -> tuple[str, str, list[str]]:
+    majority = Counter(known).most_common(1)[0][0]
+    return f"always “{majority}”, the majority class in training", f"always answering “{majority}”", [majority] * n
+
+
+def _always_mean(known: list[float], n: int) -> tuple[str, str, list[float]]:
+    mean = float(np.mean(known))
+    return f"always {number(mean)}, the mean in training", f"always answering {number(mean)}", [mean] * n
 
 
 def _read_pixels(rows: Dataset, transform: ConversationTransform) -> np.ndarray:

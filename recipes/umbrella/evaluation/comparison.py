@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import permutation_test, ttest_ind
+from scipy.stats import ttest_ind
 
 from umbrella.evaluation.answer_file import AnswerFile
-from umbrella.evaluation.intervals import LEVEL, mcnemar
+from umbrella.evaluation.intervals import number_subjects, tails
+from umbrella.evaluation.paired import compare_paired
+from umbrella.evaluation.results import score_records
 from umbrella.evaluation.run_folder import SETTINGS
+from umbrella.evaluation.verdicts import judge_two
 
 
 @dataclass(frozen=True)
@@ -47,48 +50,40 @@ def read_evaluation(folder: str | Path, split: str) -> Evaluated:
     )
 
 
-def score(record: dict) -> float:
-    """What is compared: 1 for a right answer and 0 for another; a number's absolute error, inf where none is read."""
-    if "parsed_label" in record:
-        return float(record["parsed_label"] == record["expected_label"])
-    if "parsed_number" in record:
-        number = record["parsed_number"]
-        return np.inf if number is None else abs(number - record["expected_number"])
-    return float(record["prediction"].strip() == record["answer"].strip())
-
-
 def compare(first: list[Evaluated], second: list[Evaluated], n_resamples: int = 2000, seed: int = 0) -> dict:
     """Compare two sides, each one or several evaluations (seeds) of the same rows; differences are second minus first.
 
-    The interval resamples subjects, and on a side of several seeds the seeds too. `p` is McNemar's exact test for one
-    evaluation a side, else a test that flips the sign of each subject's difference at random; `p_seeds` is Welch's
-    t-test of the seeds' means (two or more a side).
+    Answers are scored as eval.py scores them. `p` flips the signs of the subjects' differences; `p_seeds` is Welch's
+    t-test of the seeds' means (two or more a side). The interval is that of `paired`; with several seeds on a side it
+    reaches as far as one that resamples subjects and seeds.
 
     Raises ValueError when the evaluations are not of the same rows.
     """
     _check_same_rows([*first, *second])
     task_ids = list(first[0].records)
-    sides = [np.array([[score(run.records[i]) for i in task_ids] for run in side]) for side in (first, second)]
-    if not all(np.isfinite(side).all() for side in sides):
-        raise ValueError("expected a number in every answer to compare errors, found answers without one")
-    task = first[0].settings["task"]
-    subjects = [first[0].records[i]["subject_id"] or i for i in task_ids]
+    scored = [[score_records([run.records[i] for i in task_ids]) for run in side] for side in (first, second)]
+    measure = scored[0][0][0]
+    sides = [np.array([scores for _, scores in side]) for side in scored]  # (seeds, rows) each
+    subjects = [first[0].records[i]["subject_id"] or f"row {i}" for i in task_ids]
     means = [side.mean(axis=1) for side in sides]  # (seeds,)
-    by_row = sides[1].mean(axis=0) - sides[0].mean(axis=0)
+    paired = compare_paired(measure, sides[1].mean(axis=0), sides[0].mean(axis=0), subjects, seed=seed)
+    if len(first) + len(second) > 2 and paired.interval is not None:
+        seeds_too = [measure.better * end for end in _bootstrap_difference(sides, subjects, n_resamples, seed)]
+        paired = paired.widen(min(seeds_too), max(seeds_too))
+    interval = None if paired.interval is None else sorted(measure.better * end for end in paired.interval)
     result = {
-        "measure": {"classification": "accuracy", "regression": "mean absolute error", "text": "exact match"}[task],
+        "measure": measure.name,
         "n": len(task_ids),
-        "n_subjects": len(set(subjects)),
+        "n_subjects": paired.n_subjects,
         "first": _describe(first, means[0]),
         "second": _describe(second, means[1]),
-        "difference": float(by_row.mean()),
-        "interval": _bootstrap_difference(sides, subjects, n_resamples, seed),
+        "difference": measure.better * paired.difference,
+        "interval": interval,
+        "p": paired.p,
+        "test": paired.test,
+        **judge_two(paired.to_dict(), measure),
         "changed": _find_changed(first, second, task_ids),
     }
-    if len(first) == len(second) == 1 and task != "regression":
-        result["p"] = mcnemar(sides[0][0] == 1, sides[1][0] == 1)
-    else:
-        result["p"] = _flip_signs(by_row, subjects, n_resamples, seed)
     if min(len(first), len(second)) > 1 and max(means[0].std(), means[1].std()) > 0:
         result["p_seeds"] = float(ttest_ind(means[1], means[0], equal_var=False).pvalue)
     return result
@@ -121,7 +116,7 @@ def _describe(side: list[Evaluated], means: np.ndarray) -> dict:
 def _bootstrap_difference(
     sides: list[np.ndarray], subjects: list[str], n_resamples: int, seed: int
 ) -> tuple[float, float]:
-    codes = np.unique(subjects, return_inverse=True)[1]
+    codes = number_subjects(subjects)
     n_subjects = codes.max() + 1
     total = np.bincount(codes)
     sums = [np.stack([np.bincount(codes, run, n_subjects) for run in side]) for side in sides]  # (seeds, subjects)
@@ -130,16 +125,7 @@ def _bootstrap_difference(
         chosen = draw.integers(0, n_subjects, n_subjects)
         first, second = (of[draw.integers(0, len(of), len(of))][:, chosen].sum() / len(of) for of in sums)
         differences.append((second - first) / total[chosen].sum())
-    return tuple(float(edge) for edge in np.percentile(differences, [50 * (1 - LEVEL), 50 * (1 + LEVEL)]))
-
-
-def _flip_signs(by_row: np.ndarray, subjects: list[str], n_resamples: int, seed: int) -> float:
-    codes = np.unique(subjects, return_inverse=True)[1]
-    by_subject = np.bincount(codes, by_row)
-    drawn = permutation_test(
-        (by_subject,), np.mean, permutation_type="samples", n_resamples=n_resamples, rng=np.random.default_rng(seed)
-    )
-    return float(drawn.pvalue)
+    return tuple(float(edge) for edge in np.percentile(differences, tails(n_subjects)))
 
 
 def _find_changed(first: list[Evaluated], second: list[Evaluated], task_ids: list[str]) -> list[dict]:

@@ -1,6 +1,6 @@
 """Could something else than the image explain the labels? Logistic regression on confounds alone, and matched rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from datasets import Dataset
@@ -13,8 +13,11 @@ from tqdm import tqdm
 
 from umbrella.evaluation.head_volume import estimate_head_volume_ml
 from umbrella.evaluation.intervals import share_interval
-from umbrella.evaluation.label_parsing import spell_like
+from umbrella.evaluation.measures import ACCURACY
+from umbrella.evaluation.notation import percent
+from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.results import read_metadata
+from umbrella.evaluation.verdicts import judge_beside
 from umbrella.volumes import load_volume
 
 HEAD_VOLUME = "head_volume"
@@ -26,9 +29,8 @@ def evaluate_confounds(
     train: Dataset | None,
     rows: Dataset,
     records: list[dict],
-    subjects: list[str],
-    n_resamples: int,
-    seed: int,
+    subjects: Sequence[str],
+    read_truth: Callable[[str], str],
 ) -> dict:
     """How far the confounds alone get, and the model's accuracy among rows whose confounds do not tell the label.
 
@@ -45,24 +47,41 @@ def evaluate_confounds(
     table, train_table = (read_confounds(part, names, known) for part in (rows, train))
     truths = np.array([record["expected_label"] for record in records])
     right = np.array([record["parsed_label"] for record in records]) == truths
-    train_labels = np.array(spell_like([entry["subject_label"] for entry in train["metadata"]], records))
+    train_labels = np.array([read_truth(entry["subject_label"]) for entry in train["metadata"]])
+    if len(set(train_labels)) < 2:
+        raise ValueError(
+            f"--confounds: expected at least two labels in the training split, found only {train_labels[0]!r}; "
+            "leave it out"
+        )
     alone = build_regression(train_table).fit(train_table, train_labels).predict(table) == truths
+    paired = compare_paired(ACCURACY, right, alone, subjects).to_dict()
+    beside = judge_beside(paired, "the confounds alone", ACCURACY)
     entries = [
-        _entry("confounds alone, logistic regression", alone, subjects, n_resamples, seed),
-        _entry("the model, all rows", right, subjects, n_resamples, seed),
+        _entry("confounds alone, logistic regression", alone, subjects),
+        _entry("the model, all rows", right, subjects),
     ]
-    sentence = f"Confounds: {', '.join(name.replace('_', ' ') for name in names)}."
+    sentence = (
+        f"Confounds: {', '.join(name.replace('_', ' ') for name in names)}. They alone get {percent(alone.mean())} of "
+        f"the rows right, the model {percent(right.mean())}. {beside['sentence']}"
+    )
     if len(set(truths)) == 2:
         matched = match_rows(table, truths)
         if len(matched):
             of_subjects = [subjects[i] for i in matched]
-            title = "the model, rows matched on the confounds"
-            entries.append(_entry(title, right[matched], of_subjects, n_resamples, seed))
-            matched_alone = "confounds alone, the same matched rows"
-            entries.append(_entry(matched_alone, alone[matched], of_subjects, n_resamples, seed))
+            entries.append(_entry("the model, rows matched on the confounds", right[matched], of_subjects))
+            entries.append(_entry("confounds alone, the same matched rows", alone[matched], of_subjects))
         else:
-            sentence += " No two rows of different labels are alike in them: the labels cannot be told from them."
-    return {"names": list(names), "sentence": sentence, "rows": entries}
+            sentence += (
+                " No two rows of different labels are alike in the confounds, so there are none on which the model "
+                "could be judged apart from them: its accuracy may be theirs."
+            )
+    return {
+        "names": list(names),
+        "verdict": beside["verdict"],
+        "sentence": sentence,
+        "paired": paired,
+        "rows": entries,
+    }
 
 
 def read_confounds(rows: Dataset, names: Sequence[str], known_volumes: dict[str, float]) -> np.ndarray:
@@ -132,6 +151,11 @@ def match_rows(table: np.ndarray, truths: np.ndarray) -> np.ndarray:
     return np.array(sorted(pairs), int)
 
 
-def _entry(title: str, right: np.ndarray, subjects: Sequence[str], n_resamples: int, seed: int) -> dict:
-    interval = share_interval(right, subjects, n_resamples, seed)
-    return {"title": title, "n": len(right), "accuracy": float(np.mean(right)), "interval": interval}
+def _entry(title: str, right: np.ndarray, subjects: Sequence[str]) -> dict:
+    return {
+        "title": title,
+        "n": len(right),
+        "n_subjects": len(set(subjects)),
+        "accuracy": float(np.mean(right)),
+        "interval": share_interval(right, subjects),
+    }

@@ -5,7 +5,8 @@ from datasets import Dataset
 from umbrella.arguments import DataArguments, EvalArguments
 from umbrella.evaluation.baselines import evaluate_baselines
 from umbrella.evaluation.confounds import HEAD_VOLUME, evaluate_confounds
-from umbrella.evaluation.results import accuracy_by_group, group_rows, read_metadata, subjects_of_rows
+from umbrella.evaluation.questions import Classification, FreeText, Regression
+from umbrella.evaluation.results import group_rows, read_metadata, score_by_group, score_records, subjects_of_rows
 from umbrella.leakage import describe_training_data
 from umbrella.recipe import Recipe
 from umbrella.splits import load_splits
@@ -15,32 +16,41 @@ from umbrella.volumes import ScanError
 
 
 def put_in_context(
-    data: DataArguments, asked: EvalArguments, rows: Dataset, records: list[dict], transform: ConversationTransform
+    data: DataArguments,
+    asked: EvalArguments,
+    rows: Dataset,
+    records: list[dict],
+    transform: ConversationTransform,
+    question: Classification | Regression | FreeText,
 ) -> dict:
-    """`by`, `baselines` and `confounds` of a classification, as far as they are asked for; nothing for other tasks.
-
-    Raises ValueError for a name in --by or --confounds that no row's metadata has.
-    """
-    if "parsed_label" not in records[0]:
+    """`by`, `baselines` and `confounds`, as far as they are asked for; nothing for free text."""
+    if isinstance(question, FreeText):
         return {}
-    context, subjects, options = {}, subjects_of_rows(rows), (asked.bootstrap, asked.seed)
+    context, subjects = {}, subjects_of_rows(rows)
     if asked.by:
-        right = [record["parsed_label"] == record["expected_label"] for record in records]
-        context["by"] = accuracy_by_group(right, rows, asked.by.split(","), *options)
+        measure, scores = score_records(records)
+        context["by"] = score_by_group(scores, measure, rows, asked.by.split(","))
     train = load_splits(data).get("train") if asked.baselines or asked.confounds else None
     if asked.baselines:
         try:
-            context["baselines"] = evaluate_baselines(train, rows, records, subjects, transform, *options)
+            context["baselines"] = evaluate_baselines(
+                train, rows, records, subjects, transform, question.read_truth, asked.seed
+            )
         except ScanError as error:  # the training scans need not lie where a model is only tested
             context["baselines"] = {"note": f"Simple models could not be fitted on the training split: {error}"}
     if asked.confounds:
         names = asked.confounds.split(",")
-        context["confounds"] = evaluate_confounds(names, train, rows, records, subjects, *options)
+        context["confounds"] = evaluate_confounds(names, train, rows, records, subjects, question.read_truth)
     return context
 
 
-def check_names(asked: EvalArguments, rows: Dataset) -> None:
-    """Raise ValueError for a name in --by or --confounds that no row's metadata has, before the long work starts."""
+def check_names(asked: EvalArguments, rows: Dataset, task: str) -> None:
+    """Raise ValueError, before the long work starts, for a name in --by or --confounds that no row's metadata has, and
+    for either where the task has no use for it."""
+    if asked.confounds and task != "classification":
+        raise ValueError("--confounds: expected labels to tell from the confounds, found a task without; leave it out")
+    if asked.by and task == "text":
+        raise ValueError("--by: expected answers that are right or wrong or numbers, found free text; leave it out")
     for name in asked.by.split(",") if asked.by else ():
         group_rows(rows, name)
     for name in asked.confounds.split(",") if asked.confounds else ():

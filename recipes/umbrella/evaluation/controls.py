@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 from datasets import Dataset
 
+from umbrella.evaluation.results import subjects_of_rows
 from umbrella.evaluation.text_folding import fold
 
 QUICK_TRIES = 32
+REFERENCE, SUBJECT = 0, -1  # places among a row's scans
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Control:
 
     rows     the variant, a row for each of `indices`
     indices  which of the evaluated rows these are
+    donors   whose scan each row is shown in place of its own; None where no scan is another's
     blank    show every scan as its own background
     """
 
@@ -30,6 +33,7 @@ class Control:
     title: str
     rows: Dataset
     indices: list[int]
+    donors: list[str] | None = None
     blank: bool = False
 
 
@@ -44,30 +48,33 @@ def build_controls(rows: Dataset, seed: int, most_rows: int) -> list[Control]:
     with_scans = [i for i in asked if counts[i]]
     if not with_scans:
         return []
-    permuted = permute_scans(rows, seed).select(with_scans)
-    controls = [Control("scans_shuffled", "all scans permuted among the rows", permuted, with_scans)]
-    exchanges = (
-        ("subject_swapped", "subject's scan of a subject with another label", swap_subjects(rows, asked, seed)),
+    images, metadata = _plain(rows)
+    subjects = subjects_of_rows(rows)
+    givers = draw_givers(rows, seed)
+    permuted = replace_scans(rows, [images[giver] for giver in givers]).select(with_scans)
+    lenders = [subjects[givers[i]] for i in with_scans]
+    controls = [Control("scans_shuffled", "all scans permuted among the rows", permuted, with_scans, lenders)]
+    alike, other = (swap_references(rows, asked, seed, same_label=same) for same in (True, False))
+    reversing = find_reversing_references(rows, asked, seed)
+    for name, title, place, giver_of in (
         (
-            "reference_same_label",
-            "reference of another subject, same label",
-            swap_references(rows, asked, seed, same_label=True),
+            "subject_swapped",
+            "subject's scan of a subject with another label",
+            SUBJECT,
+            swap_subjects(rows, asked, seed),
         ),
-        (
-            "reference_other_label",
-            "reference of another subject, other label",
-            swap_references(rows, asked, seed, same_label=False),
-        ),
-        (
-            "reference_reversed",
-            "reference that reverses the true answer",
-            find_reversing_references(rows, asked, seed),
-        ),
-    )
-    for name, title, images in exchanges:
-        if images:
-            indices = list(images)
-            controls.append(Control(name, title, replace_scans(rows.select(indices), list(images.values())), indices))
+        ("reference_same_label", "reference of another subject, same label", REFERENCE, alike),
+        ("reference_other_label", "reference of another subject, other label", REFERENCE, other),
+        ("reference_reversed", "reference that reverses the true answer", REFERENCE, reversing),
+    ):
+        if giver_of:
+            exchanged = [_exchange(images, place, *pair) for pair in giver_of.items()]
+            variant = replace_scans(rows.select(giver_of), exchanged)
+            lenders = [
+                subjects[j] if place == SUBJECT else metadata[j]["reference_id"] or subjects[j]
+                for j in giver_of.values()
+            ]
+            controls.append(Control(name, title, variant, list(giver_of), lenders))
     chosen = rows.select(with_scans)
     return [
         *controls,
@@ -76,20 +83,32 @@ def build_controls(rows: Dataset, seed: int, most_rows: int) -> list[Control]:
     ]
 
 
+def _exchange(images: list[list[dict]], place: int, row: int, giver: int) -> list[dict]:
+    exchanged = list(images[row])
+    exchanged[place] = images[giver][place]
+    return exchanged
+
+
 def permute_scans(rows: Dataset, seed: int) -> Dataset:
-    """Every row with the scans of another row that has as many of them, texts as they were.
+    """Every row with the scans of another row, see `draw_givers`; texts as they were."""
+    images = rows.with_format(None)["images"][:]
+    return replace_scans(rows, [images[giver] for giver in draw_givers(rows, seed)])
+
+
+def draw_givers(rows: Dataset, seed: int) -> list[int]:
+    """For each row another one that has as many scans, each once.
 
     Rows of one subject count as the same row: none keeps its subject's scans, unless it is the only subject with so
     many.
     """
-    images = rows.with_format(None)["images"]
-    subjects = [metadata["subject_id"] for metadata in rows.with_format(None)["metadata"]]
+    images, metadata = _plain(rows)
+    subjects = [entry["subject_id"] for entry in metadata]
     givers = list(range(len(images)))
     for n in {len(scans) for scans in images}:
         alike = [i for i, scans in enumerate(images) if len(scans) == n]
         for row, giver in zip(alike, _derange(alike, subjects, random.Random(seed)), strict=True):
             givers[row] = giver
-    return replace_scans(rows, [images[giver] for giver in givers])
+    return givers
 
 
 def _derange(members: list[int], subjects: list[str | None], rng: random.Random) -> list[int]:
@@ -106,8 +125,8 @@ def _derange(members: list[int], subjects: list[str | None], rng: random.Random)
     return [giver[member] for member in members]
 
 
-def swap_subjects(rows: Dataset, asked: list[int], seed: int) -> dict[int, list[dict]]:
-    """Row → its scans with the subject's exchanged for that of another subject with another label."""
+def swap_subjects(rows: Dataset, asked: list[int], seed: int) -> dict[int, int]:
+    """Row → the row of another subject with another label, which lends the subject's scan."""
     images, metadata = _plain(rows)
     of_label = [fold(entry["subject_label"] or "") for entry in metadata]
 
@@ -116,11 +135,11 @@ def swap_subjects(rows: Dataset, asked: list[int], seed: int) -> dict[int, list[
         return metadata[j]["subject_id"] not in ids and of_label[j] != of_label[i]
 
     scanned = [i for i, scans in enumerate(images) if scans]
-    return {i: [*images[i][:-1], images[j][-1]] for i, j in _draw_donors(asked, scanned, fits, seed).items()}
+    return _draw_donors(asked, scanned, fits, seed)
 
 
-def swap_references(rows: Dataset, asked: list[int], seed: int, same_label: bool) -> dict[int, list[dict]]:
-    """Row → its scans with the first reference exchanged for that of another subject, of the same or another label."""
+def swap_references(rows: Dataset, asked: list[int], seed: int, same_label: bool) -> dict[int, int]:
+    """Row → the row that lends its first reference, of another subject and of the same or another label."""
     images, metadata = _plain(rows)
     of_label = [fold(entry["reference_label"] or "") for entry in metadata]
 
@@ -130,11 +149,11 @@ def swap_references(rows: Dataset, asked: list[int], seed: int, same_label: bool
         return metadata[j]["reference_id"] not in ids and alike == same_label
 
     compared = [i for i, scans in enumerate(images) if len(scans) > 1]
-    return {i: [images[j][0], *images[i][1:]] for i, j in _draw_donors(asked, compared, fits, seed).items()}
+    return _draw_donors(asked, compared, fits, seed)
 
 
-def find_reversing_references(rows: Dataset, asked: list[int], seed: int) -> dict[int, list[dict]]:
-    """Row → its scans with the reference exchanged for another subject's that reverses the true answer.
+def find_reversing_references(rows: Dataset, asked: list[int], seed: int) -> dict[int, int]:
+    """Row → the row of another subject that lends its reference, which reverses the true answer.
 
     Needs the true sizes, `reference_size` and `subject_size` in the metadata: an answer about the change from the
     first scan to the second is reversed by a first scan from the other side of the second one's size, by at least as
@@ -151,7 +170,7 @@ def find_reversing_references(rows: Dataset, asked: list[int], seed: int) -> dic
         return metadata[j]["subject_id"] != metadata[i]["subject_id"] and (subject - other) * change <= -(change**2)
 
     sized = [i for i, pair in enumerate(sizes) if None not in pair and pair[0] != pair[1] and len(images[i]) > 1]
-    return {i: [images[j][0], *images[i][1:]] for i, j in _draw_donors(asked, sized, fits, seed).items()}
+    return _draw_donors(asked, sized, fits, seed)
 
 
 def _plain(rows: Dataset) -> tuple[list, list]:

@@ -1,69 +1,173 @@
-"""How sure a number is: bootstrap over subjects, and a paired test.
+"""How sure a number is, by subjects: intervals of shares, and of any statistic by bootstrap.
 
-Rows of one subject are alike, so an interval that resamples rows is too narrow: whole subjects are drawn instead.
+Rows of one subject are alike, so an interval that counts rows is too narrow: subjects are counted or drawn instead.
 """
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import norm, t
 
 LEVEL = 0.95
+POWER = 0.80  # with which the number of subjects that is named would tell
+Z_LEVEL, Z_POWER = float(norm.ppf((1 + LEVEL) / 2)), float(norm.ppf(POWER))
+ROUNDING = 1e-12
+MOST_SUBJECTS = 1_000_000  # a larger number is not named
 Statistic = Callable[[np.ndarray], dict[str, float]]
+
+
+def number_subjects(subjects: Sequence[Hashable]) -> np.ndarray:
+    """(n rows,) whole numbers from 0 on, the same for rows of the same subject."""
+    index: dict[Hashable, int] = {}
+    return np.array([index.setdefault(subject, len(index)) for subject in subjects], int)
 
 
 def draw_subjects(subjects: Sequence[Hashable], n_resamples: int, seed: int):
     """Yield arrays of row indices: subjects drawn with replacement, as many as there are, with all their rows."""
-    rows_of = {}
-    for row, subject in enumerate(subjects):
-        rows_of.setdefault(subject, []).append(row)
-    groups = [np.array(rows) for rows in rows_of.values()]
+    codes = number_subjects(subjects)
+    groups = [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
     draw = np.random.default_rng(seed)
     for _ in range(n_resamples):
         yield np.concatenate([groups[i] for i in draw.integers(0, len(groups), len(groups))])
 
 
+def tails(n_subjects: int) -> list[float]:
+    """The two percentiles between which a bootstrap's 95 % interval lies: 2.5 and 97.5 for many subjects.
+
+    A percentile interval is too narrow where subjects are few (80 % coverage at 5); the percentiles are moved outwards
+    as Student's t and the divisor n - 1 would move them (Hesterberg 2015, The American Statistician 69:371).
+    """
+    outer = t.ppf((1 + LEVEL) / 2, n_subjects - 1) * math.sqrt(n_subjects / (n_subjects - 1))
+    return [float(100 * norm.cdf(-outer)), float(100 * norm.cdf(outer))]
+
+
 def bootstrap(
     statistic: Statistic, subjects: Sequence[Hashable], n_resamples: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals of each number that `statistic` (row indices → {name: number}) gives.
+    """95 % intervals of each number that `statistic` (row indices → {name: number}) gives, see `tails`.
 
     A number that a resample lacks, as the AUROC where a class was not drawn, is left out of that resample. A number
-    without an interval (a single subject, or never defined) is absent.
+    without an interval is absent: of a single subject, never defined, or the same in all resamples, from which a
+    bootstrap would claim certainty.
     """
-    if len(set(subjects)) < 2:
+    n_subjects = len(set(subjects))
+    if n_subjects < 2:
         return {}
     values: dict[str, list[float]] = {}
     for rows in draw_subjects(subjects, n_resamples, seed):
         for name, value in statistic(rows).items():
             values.setdefault(name, []).append(value)
-    tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
-    return {name: tuple(float(edge) for edge in np.percentile(drawn, tails)) for name, drawn in values.items()}
+    edges = tails(n_subjects)
+    return {
+        name: tuple(float(edge) for edge in np.percentile(drawn, edges))
+        for name, drawn in values.items()
+        if not math.isclose(min(drawn), max(drawn), abs_tol=ROUNDING)
+    }
 
 
-def share_interval(hits: Sequence[bool], subjects: Sequence[Hashable], n_resamples: int = 1000, seed: int = 0):
-    """The 95 % interval (low, high) of a share of rows by bootstrap over subjects.
+def share_interval(
+    hits: Sequence[bool], subjects: Sequence[Hashable], strata: Sequence[Hashable] | None = None
+) -> tuple[float, float]:
+    """The 95 % interval (low, high) of a share of rows, or of the mean of the shares of `strata` of rows.
 
-    Where all rows agree no resample differs, and the bootstrap would claim certainty: there it is Wilson's interval
-    for as many trials as there are subjects.
+    Wilson's interval for `effective_trials`; (0, 1) for a single subject, which tells nothing about others.
     """
-    hits = np.asarray(hits, float)
-    if hits.min() == hits.max():
-        n = len(set(subjects))
-        interval = binomtest(int(hits[0]) * n, n).proportion_ci(LEVEL, method="wilson")
-        return float(interval.low), float(interval.high)
-    codes = np.unique(np.asarray(subjects, str), return_inverse=True)[1]
-    n_subjects = codes.max() + 1
-    right, total = np.bincount(codes, hits), np.bincount(codes)
-    if n_subjects < 2:
+    if len(set(subjects)) < 2:
         return 0.0, 1.0
-    drawn = np.random.default_rng(seed).integers(0, n_subjects, (n_resamples, n_subjects))
-    shares = right[drawn].sum(axis=1) / total[drawn].sum(axis=1)
-    return tuple(float(edge) for edge in np.percentile(shares, [50 * (1 - LEVEL), 50 * (1 + LEVEL)]))
+    return wilson(*effective_trials(hits, subjects, strata))
 
 
-def mcnemar(right_before: Sequence[bool], right_after: Sequence[bool]) -> float:
-    """The p-value of McNemar's exact test: are two runs over the same rows right equally often?"""
-    before, after = np.asarray(right_before, bool), np.asarray(right_after, bool)
-    lost, gained = int((before & ~after).sum()), int((~before & after).sum())
-    return float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
+def mean_interval(values: Sequence[float], subjects: Sequence[Hashable]) -> tuple[float, float] | None:
+    """The 95 % interval of the mean of numbers that are 0 or more, by Student's t over subjects.
+
+    None for a single subject, and where all subjects agree. A bootstrap of 4 subjects ends at the largest of them.
+    """
+    values, codes = np.asarray(values, float), number_subjects(subjects)
+    n_subjects = int(codes.max()) + 1
+    if n_subjects < 2:
+        return None
+    residuals = np.bincount(codes, values - values.mean()) / len(values)
+    error = math.sqrt(n_subjects / (n_subjects - 1) * float(residuals @ residuals))
+    if error < ROUNDING:
+        return None
+    half = float(t.ppf((1 + LEVEL) / 2, n_subjects - 1)) * error
+    return max(0.0, float(values.mean()) - half), float(values.mean()) + half
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share in `n` trials, which need not be a whole number."""
+    middle = (share + Z_LEVEL**2 / (2 * n)) / (1 + Z_LEVEL**2 / n)
+    half = Z_LEVEL * math.sqrt(share * (1 - share) / n + Z_LEVEL**2 / (4 * n**2)) / (1 + Z_LEVEL**2 / n)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def effective_trials(
+    hits: Sequence[bool], subjects: Sequence[Hashable], strata: Sequence[Hashable] | None = None
+) -> tuple[float, float]:
+    """(share, n): as many independent trials as the spread between two or more subjects leaves of the rows.
+
+    One row a subject: the rows. Several: share (1 - share) / variance between subjects, never more than the rows, and
+    fewer for the few subjects that the variance rests on (Korn and Graubard 1998, Survey Methodology 24:193). Where
+    no spread can be seen, since all rows agree or a stratum has one subject, each subject counts once.
+    """
+    hits, subjects = np.asarray(hits, float), number_subjects(subjects)
+    strata = np.zeros(len(hits), int) if strata is None else number_subjects(strata)
+    n_strata, n_subjects = strata.max() + 1, subjects.max() + 1
+    rows_of = np.bincount(strata)
+    subjects_of = np.array([len(set(subjects[strata == i])) for i in range(n_strata)])
+    shares = np.bincount(strata, hits) / rows_of
+    share = float(shares.mean())
+    if hits.min() == hits.max() or subjects_of.min() == 1:
+        return share, float(n_strata**2 / np.sum(1 / subjects_of))
+    most = float(n_strata**2 / np.sum(1 / rows_of))
+    if n_subjects == len(hits) and n_strata == 1:
+        return share, most
+    residuals = np.zeros((n_strata, n_subjects))
+    np.add.at(residuals, (strata, subjects), (hits - shares[strata]) / (n_strata * rows_of[strata]))
+    residuals *= np.sqrt(subjects_of / (subjects_of - 1))[:, None]
+    by_stratum = (residuals**2).sum(axis=1)
+    unseen = np.where(by_stratum < ROUNDING, _guess_variance(shares, subjects_of) / n_strata**2, 0.0)
+    variance = float((residuals.sum(axis=0) ** 2).sum() + unseen.sum())
+    by_stratum += unseen
+    degrees = by_stratum.sum() ** 2 / np.sum(by_stratum**2 / (subjects_of - 1))  # Satterthwaite's
+    trials = min(most, share * (1 - share) / variance)
+    return share, trials * (Z_LEVEL / float(t.ppf((1 + LEVEL) / 2, degrees))) ** 2
+
+
+def _guess_variance(shares: np.ndarray, n_subjects: np.ndarray) -> np.ndarray:
+    """Of shares whose subjects all agree: as if two more were right and two more wrong (Agresti and Coull 1998)."""
+    shares = (shares * n_subjects + 2) / (n_subjects + 4)
+    return shares * (1 - shares) / n_subjects
+
+
+def subjects_for_share(
+    hits: Sequence[bool], subjects: Sequence[Hashable], above: float | None = None, below: float | None = None
+) -> int | None:
+    """About how many subjects would show that the share lies above, or below, a bound, if it is what it is here.
+
+    With 80 % power at the observed spread; None where none would.
+    """
+    n_subjects = len(set(subjects))
+    share, trials = effective_trials(hits, subjects)
+
+    def enough(n: int) -> bool:
+        trials_then = trials * n / n_subjects
+        low, high = wilson(share, trials_then)
+        luck = Z_POWER * math.sqrt(share * (1 - share) / trials_then)
+        return low - luck > above if above is not None else high + luck <= below
+
+    return least_number(enough, n_subjects + 1)
+
+
+def least_number(enough: Callable[[int], bool], start: int) -> int | None:
+    """The least whole number from `start` on that is enough, of a rule that stays true once it is; None: too large."""
+    low, high = start - 1, start
+    while not enough(high):
+        if high > MOST_SUBJECTS:
+            return None
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high

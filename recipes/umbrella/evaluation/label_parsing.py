@@ -161,9 +161,3 @@ def count_labels(labels: Iterable[str]) -> Counter[str]:
     labels = list(labels)
     spellings = find_spellings(labels)
     return Counter(spellings[label] for label in labels)
-
-
-def spell_like(labels: Iterable[str], records: Sequence[dict]) -> list[str]:
-    """Labels of another split in the spelling that prediction records have for them; unknown ones as they are."""
-    known = {fold(record["expected_label"]): record["expected_label"] for record in records}
-    return [known.get(fold(label), label) for label in labels]

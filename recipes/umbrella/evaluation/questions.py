@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 from datasets import Dataset
 
 from umbrella.arguments import EvalArguments
+from umbrella.evaluation.control_scores import compare_labels, compare_numbers, compare_texts
 from umbrella.evaluation.generation import Answer
-from umbrella.evaluation.intervals import share_interval
 from umbrella.evaluation.label_parsing import PLACE
 from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers, find_wording
 from umbrella.evaluation.reading import LabelReading, NumberReading
 from umbrella.evaluation.results import summarize_classification, summarize_regression, summarize_text
 from umbrella.evaluation.scoring import last_text, to_probabilities
 from umbrella.evaluation.selection import choose_reading, read_labelled
-from umbrella.evaluation.verdicts import compare_with_control, judge, judge_changes
 from umbrella.patience import on_main_process
 
 
@@ -100,25 +99,17 @@ class Classification:
         summary = summarize_classification(records, subjects, self.labels, n_resamples, seed)
         return {**summary, "told_from": list(self.told_from)}
 
-    def compare(self, records: list[dict], exchanged: dict, subjects: list[str], n_resamples: int) -> dict:
+    def read_truth(self, label: str) -> str:
+        """The true answer of a row with this label, in the spelling of the labels where it is one of them."""
+        return self.reading.read_truth(label) or label
+
+    def compare(self, records: list[dict], exchanged: dict, subjects: list[str]) -> dict:
         """The controls' numbers and verdicts; `exchanged` holds name → (Control, its records)."""
-        controls = {}
-        for name, (control, got) in exchanged.items():
-            controls[name] = {"title": control.title} | compare_with_control(
-                [records[i]["parsed_label"] for i in control.indices],
-                [record["parsed_label"] for record in got],
-                [records[i]["expected_label"] for i in control.indices],
-                [subjects[i] for i in control.indices],
-                n_resamples,
-            )
-        result = {f"accuracy_{name}": control["accuracy"] for name, control in controls.items()}
-        if "reference_reversed" in controls:
-            result["n_reversed"] = controls["reference_reversed"]["n"]
-        return {**result, "controls": controls, "verdicts": judge(controls)}
+        return compare_labels(records, exchanged, subjects)
 
 
 class _WithoutLabels:
-    """What numbers and free text share: no candidates; a control tells which answers changed."""
+    """What numbers and free text share: no candidates to score."""
 
     def candidates(self) -> list[str]:
         return []
@@ -126,23 +117,6 @@ class _WithoutLabels:
     def to_control_record(self, row: dict, answer: Answer) -> dict:
         """A line of controls.jsonl."""
         return {"task_id": row["task_id"], "prediction": answer.text}
-
-    def compare(self, records: list[dict], exchanged: dict, subjects: list[str], n_resamples: int) -> dict:
-        """The share of answers that each control changed: here no answer is simply right or wrong."""
-        controls = {}
-        for name, (control, got) in exchanged.items():
-            changed = [
-                records[i]["prediction"] != record["prediction"]
-                for i, record in zip(control.indices, got, strict=True)
-            ]
-            of_subjects = [subjects[i] for i in control.indices]
-            controls[name] = {
-                "title": control.title,
-                "n": len(got),
-                "changed": sum(changed) / len(changed),
-                "changed_interval": share_interval(changed, of_subjects, n_resamples),
-            }
-        return {"controls": controls, "verdicts": judge_changes(controls)}
 
 
 @dataclass(frozen=True)
@@ -167,6 +141,14 @@ class Regression(_WithoutLabels):
         summary = summarize_regression(records, subjects, n_resamples, seed)
         return {**summary, "told_from": list(self.told_from)}
 
+    def read_truth(self, label: str) -> float | None:
+        """The true answer of a row with this label."""
+        return self.reading.read_truth(label)
+
+    def compare(self, records: list[dict], exchanged: dict, subjects: list[str]) -> dict:
+        """The controls' errors and verdicts; `exchanged` holds name → (Control, its records)."""
+        return compare_numbers(records, exchanged, subjects, self.reading.read)
+
 
 @dataclass(frozen=True)
 class FreeText(_WithoutLabels):
@@ -181,3 +163,7 @@ class FreeText(_WithoutLabels):
 
     def summarize(self, records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
         return summarize_text(records, subjects, n_resamples, seed)
+
+    def compare(self, records: list[dict], exchanged: dict, subjects: list[str]) -> dict:
+        """Which answers each control changed, and verdicts; `exchanged` holds name → (Control, its records)."""
+        return compare_texts(records, exchanged, subjects)

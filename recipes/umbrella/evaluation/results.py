@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from datasets import Dataset
 
-from umbrella.evaluation.intervals import bootstrap, share_interval
+from umbrella.evaluation.intervals import bootstrap, mean_interval, share_interval
+from umbrella.evaluation.measures import ACCURACY, EXACT_MATCH, Measure, measure_errors, score_interval
 from umbrella.evaluation.run_folder import probabilities_of
 from umbrella.metrics import (
+    absolute_errors,
     classification_metrics,
     confusion,
     encode,
     explain_undefined,
+    fill_unread,
     majority_vote,
     regression_metrics,
 )
@@ -29,6 +32,16 @@ def subjects_of_rows(rows: Dataset) -> list[str]:
     ]
 
 
+def score_records(records: list[dict]) -> tuple[Measure, np.ndarray]:
+    """How prediction records of labels, numbers or texts are scored, and (n,) scores: right or not, or the error."""
+    if "parsed_label" in records[0]:
+        return ACCURACY, np.array([record["parsed_label"] == record["expected_label"] for record in records], float)
+    if "parsed_number" in records[0]:
+        truths = [record["expected_number"] for record in records]
+        return measure_errors(truths), absolute_errors([r["parsed_number"] for r in records], truths, among=truths)
+    return EXACT_MATCH, np.array([r["prediction"].strip() == r["answer"].strip() for r in records], float)
+
+
 def summarize_classification(
     records: list[dict], subjects: list[str], labels: list[str], n_resamples: int, seed: int
 ) -> dict:
@@ -37,15 +50,20 @@ def summarize_classification(
     expected = [record["expected_label"] for record in records]
     true, predicted = encode(expected, labels), encode(parsed, labels)
     probabilities = probabilities_of(records, labels)
+    n_present = len(set(true.tolist()))
 
     def measure(rows: np.ndarray) -> dict[str, float]:
-        return classification_metrics(true[rows], predicted[rows], labels, probabilities[rows])
+        measured = classification_metrics(true[rows], predicted[rows], labels, probabilities[rows])
+        if len(set(true[rows].tolist())) < n_present:
+            del measured["macro_f1"]  # 0 for a label that a resample happens to lack
+        return measured
 
     metrics = with_intervals(measure, subjects, n_resamples, seed)
-    for name, (asked, hits) in _shares(true, predicted, labels).items():
+    for name, (asked, hits) in _shares(true, predicted, probabilities, labels).items():
         if name in metrics:
             of_rows = [subjects[i] for i in np.flatnonzero(asked)]
-            metrics[name]["interval"] = share_interval(hits[asked], of_rows, n_resamples, seed)
+            metrics[name]["interval"] = share_interval(hits[asked], of_rows)
+    metrics["balanced_accuracy"]["interval"] = share_interval(predicted == true, subjects, strata=true.tolist())
     vote = majority_vote(subjects, parsed, expected)
     return {
         "accuracy": metrics["accuracy"]["value"],
@@ -55,43 +73,54 @@ def summarize_classification(
         "metrics": metrics,
         "undefined": explain_undefined(true, labels, has_probabilities=True),
         "confusion": {"labels": labels, "counts": confusion(parsed, expected, labels).tolist()},
-        "majority_vote": _summarize_vote(vote, n_resamples, seed),
+        "majority_vote": _summarize_vote(vote),
     }
 
 
-def _shares(true: np.ndarray, predicted: np.ndarray, labels: list[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _shares(
+    true: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray, labels: list[str]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The metrics that are shares of rows: name → (which rows they are about, which of all rows are hits)."""
-    shares = {"accuracy": (np.full(len(true), True), predicted == true)}
+    every = np.full(len(true), True)
+    shares = {
+        "accuracy": (every, predicted == true),
+        "accuracy_scored": (every, probabilities.argmax(axis=1) == true),
+    }
     for index, label in enumerate(labels):
         shares[f"sensitivity_{label}"] = (true == index, predicted == index)
         shares[f"specificity_{label}"] = (true != index, (predicted != index) & (predicted < len(labels)))
     return shares
 
 
-def _summarize_vote(vote: tuple[list, list] | None, n_resamples: int, seed: int) -> dict:
+def _summarize_vote(vote: tuple[list, list] | None) -> dict:
     if vote is None:
         return {"undefined": "rows of one subject have different true labels"}
     right = [label == truth for label, truth in zip(*vote, strict=True)]
     return {
         "accuracy": sum(right) / len(right),
-        "interval": share_interval(right, range(len(right)), n_resamples, seed),
+        "interval": share_interval(right, range(len(right))),
         "n_subjects": len(right),
     }
 
 
 def summarize_regression(records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
     """n, unparseable and `metrics` of the numbers in the answers."""
-    predicted = np.array([record["parsed_number"] for record in records], object)
+    answered = [record["parsed_number"] for record in records]
     expected = np.array([record["expected_number"] for record in records], float)
+    predicted = fill_unread(answered, expected, among=expected)  # once, for resamples too
 
     def measure(rows: np.ndarray) -> dict[str, float]:
         return regression_metrics(predicted[rows], expected[rows])
 
+    metrics = with_intervals(measure, subjects, n_resamples, seed)
+    metrics["mae"]["interval"] = mean_interval(np.abs(predicted - expected), subjects)
+    squared = mean_interval((predicted - expected) ** 2, subjects)
+    metrics["rmse"]["interval"] = None if squared is None else tuple(end**0.5 for end in squared)
     return {
         "n": len(records),
         "n_subjects": len(set(subjects)),
-        "unparseable": predicted.tolist().count(None),
-        "metrics": with_intervals(measure, subjects, n_resamples, seed),
+        "unparseable": answered.count(None),
+        "metrics": metrics,
     }
 
 
@@ -100,11 +129,13 @@ def summarize_text(records: list[dict], subjects: list[str], n_resamples: int, s
     from umbrella.evaluation.text_metrics import TextMetrics  # its packages are needed for free text only
 
     measure = TextMetrics([record["prediction"] for record in records], [record["answer"] for record in records])
+    metrics = with_intervals(measure, subjects, n_resamples, seed)
+    metrics["exact_match"]["interval"] = share_interval(measure.exact, subjects)
     return {
         "n": len(records),
         "n_subjects": len(set(subjects)),
         "unparseable": sum(not record["prediction"] for record in records),
-        "metrics": with_intervals(measure, subjects, n_resamples, seed),
+        "metrics": metrics,
     }
 
 
@@ -117,25 +148,24 @@ def with_intervals(
     return {name: {"value": value, "interval": intervals.get(name)} for name, value in values.items()}
 
 
-def accuracy_by_group(
-    right: Sequence[bool], rows: Dataset, names: Sequence[str], n_resamples: int, seed: int
+def score_by_group(
+    scores: Sequence[float], measure: Measure, rows: Dataset, names: Sequence[str]
 ) -> dict[str, dict[str, dict]]:
-    """Metadata name → group → {"accuracy", "interval", "n"}."""
+    """Metadata name → group → {"accuracy" or "mae", "interval", "n", "n_subjects"}."""
     subjects, result = subjects_of_rows(rows), {}
     for name in names:
         members: dict[str, list[int]] = {}
         for i, group in enumerate(group_rows(rows, name)):
             members.setdefault(group, []).append(i)
-        result[name] = {
-            group: {
-                "accuracy": float(np.mean([right[i] for i in indices])),
-                "interval": share_interval(
-                    [right[i] for i in indices], [subjects[i] for i in indices], n_resamples, seed
-                ),
+        result[name] = {}
+        for group, indices in sorted(members.items()):
+            of_group, of_subjects = [scores[i] for i in indices], [subjects[i] for i in indices]
+            result[name][group] = {
+                measure.key: float(np.mean(of_group)),
+                "interval": score_interval(measure, of_group, of_subjects),
                 "n": len(indices),
+                "n_subjects": len(set(of_subjects)),
             }
-            for group, indices in sorted(members.items())
-        }
     return result
 
 

@@ -128,9 +128,10 @@ def _describe_evaluation(path: Path) -> dict:
         if isinstance(entry["value"], int | float)
     ]
     rows += [
-        (f"accuracy, {entry['title']}", entry["accuracy"], entry["accuracy_interval"])
+        (f"{title}, {entry['title']}", entry[key], entry[f"{key}_interval"])
         for entry in metrics.get("controls", {}).values()
-        if "accuracy" in entry
+        for key, title in (("accuracy", "accuracy"), ("mae", "mean absolute error"))
+        if key in entry
     ]
     folder = path.parent.name
     return {
@@ -139,8 +140,20 @@ def _describe_evaluation(path: Path) -> dict:
         "n_subjects": metrics.get("n_subjects"),
         "rows": [(name, f"{value:.3f}", _show_interval(interval)) for name, value, interval in rows],
         "leakage": metrics.get("leakage"),
-        "verdicts": [verdict["sentence"] for verdict in metrics.get("verdicts", {}).values()],
+        "verdicts": _list_verdicts(metrics),
     }
+
+
+def _list_verdicts(metrics: dict) -> list[str]:
+    """The sentences of a metrics.json; none of an evaluation whose tests took rows as independent."""
+    if any("mcnemar_p" in entry for entry in metrics.get("controls", {}).values()):
+        return [
+            "What the controls say is left out: an earlier version took the rows of one subject as independent. "
+            "Run eval.py again, which judges by subject."
+        ]
+    sentences = [verdict["sentence"] for verdict in metrics.get("verdicts", {}).values()]
+    sentences += [entry["sentence"] for entry in metrics.get("baselines", {}).get("models", {}).values()]
+    return sentences + ([metrics["confounds"]["sentence"]] if "confounds" in metrics else [])
 
 
 def _show_interval(interval: list[float] | None) -> str:

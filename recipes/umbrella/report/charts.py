@@ -9,6 +9,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
+from umbrella.evaluation.measures import Measure
 from umbrella.metrics import calibration_bins
 
 INK, BLUE, ORANGE, GREY, GRID = "#1b2430", "#2563a8", "#c2571a", "#8a94a3", "#e3e7ec"
@@ -40,24 +41,30 @@ def _draw(height: float, paint, width: float = WIDTH) -> str:
     return file.getvalue()
 
 
-def draw_shares(
-    names: Sequence[str], shares: Sequence[float], intervals: Sequence[tuple], first_is_real: bool = False
+def draw_scores(
+    names: Sequence[str],
+    scores: Sequence[float],
+    intervals: Sequence[tuple | None],
+    measure: Measure,
+    first_is_real: bool = False,
 ) -> str:
-    """Horizontal bars of shares in [0, 1] with their intervals, the first on top."""
+    """Horizontal bars of scores with their intervals, the first on top; each with the digits that tables give it."""
     lines = [textwrap.wrap(name, LABEL_CHARACTERS) for name in names]
     wrapped = ["\n".join(of_name) for of_name in lines]
 
     def paint(axes):
         places = np.arange(len(names))[::-1]
         colors = [BLUE if i == 0 or not first_is_real else ORANGE for i in range(len(names))]
-        axes.barh(places, shares, height=0.62, color=colors, alpha=0.85)
-        low, high = np.transpose(intervals)
-        errors = [np.maximum(0, shares - low), np.maximum(0, high - shares)]
-        axes.errorbar(shares, places, xerr=errors, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
-        for place, share, end in zip(places, shares, high, strict=True):
-            axes.text(max(end, share) + 0.02, place, f"{100 * share:.0f} %", va="center")
-        axes.set(xlim=(0, 1.2), yticks=places, yticklabels=wrapped, xticks=np.arange(0, 1.01, 0.25))
-        axes.set_xticklabels(["0 %", "25 %", "50 %", "75 %", "100 %"])
+        axes.barh(places, scores, height=0.62, color=colors, alpha=0.85)
+        low, high = np.transpose([ends or (score, score) for ends, score in zip(intervals, scores, strict=True)])
+        errors = [np.maximum(0, scores - low), np.maximum(0, high - scores)]
+        axes.errorbar(scores, places, xerr=errors, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
+        longest = 1.0 if measure.better > 0 else float(max(high.max(), max(scores))) or 1.0
+        for place, score, end in zip(places, scores, high, strict=True):
+            axes.text(max(end, score) + 0.02 * longest, place, measure.show(score), va="center")
+        axes.set(xlim=(0, 1.25 * longest), yticks=places, yticklabels=wrapped)
+        if measure.better > 0:
+            axes.set_xticks(np.arange(0, 1.01, 0.25), ["0 %", "25 %", "50 %", "75 %", "100 %"])
         axes.grid(axis="y", visible=False)
 
     return _draw(0.5 + 0.18 * len(names) + 0.18 * sum(map(len, lines)), paint)

@@ -10,18 +10,29 @@ import numpy as np
 from datasets import Dataset
 
 from umbrella.evaluation.label_parsing import count_labels
+from umbrella.evaluation.measures import Measure
+from umbrella.evaluation.notation import number, percent
+from umbrella.evaluation.paired import MOST_P
+from umbrella.evaluation.results import score_records
 from umbrella.evaluation.run_folder import probabilities_of
-from umbrella.evaluation.verdicts import percent
+from umbrella.evaluation.verdicts import LEAST_CHANGED, MOST_CHANGED, say_rows
 from umbrella.metrics import encode
 from umbrella.report import charts
-from umbrella.report.page import number, write_page
+from umbrella.report.page import write_page
 from umbrella.report.pictures import draw_scan
 from umbrella.report.scan_roles import name_roles
+from umbrella.report.score_tables import list_baselines, list_confounds, list_controls
 from umbrella.scan_survey import states_orientation
 from umbrella.transform import ConversationTransform
 
 MOST_EXAMPLES = 10
+FEW_SUBJECTS = 10  # below, a bootstrap's interval covers 83 to 93 % where it says 95
 UNITLESS = ("brier", "ece", "auroc", "mae", "rmse", "r2", "pearson_r", "bleu", "rouge_l")  # not shown as per cent
+UNREAD = {  # what is made of an answer in which nothing could be read
+    "classification": "they count as wrong",
+    "regression": "each counts as the number farthest from the truth in the range of the true ones",
+    "text": "they are compared as they are",
+}
 TITLES = {
     "auroc": "AUROC",
     "brier": "Brier score",
@@ -56,6 +67,7 @@ def write_report(
     process    see `umbrella.run_record.describe_process`
     """
     folder = Path(model_folder)
+    measure = None if settings["task"] == "text" else score_records(records)[0]
     run_json = folder / "run.json"
     write_page(
         path,
@@ -65,9 +77,20 @@ def write_report(
         model={"name": folder.name, "facts": facts | _describe_choice(folder)},
         headline=_make_headline(metrics),
         metric_rows=_list_metrics(metrics),
-        charts=_draw_charts(metrics, records, settings, folder),
+        measure=measure,
+        limits={
+            "p": MOST_P,
+            "least_changed": percent(LEAST_CHANGED),
+            "most_changed": percent(MOST_CHANGED),
+            "few_subjects": FEW_SUBJECTS,
+        },
+        control_rows=list_controls(metrics, measure),
+        baseline_rows=list_baselines(metrics, measure) if "models" in metrics.get("baselines", {}) else [],
+        confound_rows=list_confounds(metrics, measure) if "confounds" in metrics else [],
+        charts=_draw_charts(metrics, records, settings, folder, measure),
         confusion_text=_say_confusion(metrics),
         answer_template=settings.get("answer_template"),
+        unread=UNREAD[settings["task"]],
         leakage_warning=metrics["leakage"].startswith("WARNING"),
         examples=_pick_examples(rows, records, transform),
         data_facts=_describe_data(rows, settings),
@@ -107,14 +130,16 @@ def _make_headline(metrics: dict) -> list[dict]:
         note = f"95 % interval {_show(name, ends[0])} to {_show(name, ends[1])}" if ends else "no interval"
         items.append({"title": TITLES.get(name, name), "value": _show(name, entry["value"]), "note": note})
     shuffled = metrics["controls"].get("scans_shuffled", {})
-    if "accuracy" in shuffled:
-        low, high = shuffled["accuracy_interval"]
-        note = f"95 % interval {percent(low)} to {percent(high)}"
-        items.append({"title": "accuracy, scans shuffled", "value": percent(shuffled["accuracy"]), "note": note})
+    for name in ("accuracy", "mae"):
+        if name in shuffled:
+            ends = shuffled[f"{name}_interval"]
+            note = f"95 % interval {_show(name, ends[0])} to {_show(name, ends[1])}" if ends else "no interval"
+            title = f"{TITLES.get(name, name)}, scans shuffled"
+            items.append({"title": title, "value": _show(name, shuffled[name]), "note": note})
     return items
 
 
-def _draw_charts(metrics: dict, records: list[dict], settings: dict, folder: Path) -> dict:
+def _draw_charts(metrics: dict, records: list[dict], settings: dict, folder: Path, measure: Measure | None) -> dict:
     drawn = dict.fromkeys(("controls", "confusion", "roc", "calibration", "scatter", "training"))
     if settings["task"] == "classification":
         labels = settings["labels"]
@@ -124,14 +149,16 @@ def _draw_charts(metrics: dict, records: list[dict], settings: dict, folder: Pat
         drawn["calibration"] = charts.draw_calibration(true, probabilities)
         if len(set(true.tolist())) > 1:
             drawn["roc"] = charts.draw_roc(true, probabilities, labels)
-        controls = metrics["controls"].values()
-        if controls:
-            drawn["controls"] = charts.draw_shares(
-                ["real run", *(control["title"] for control in controls)],
-                [metrics["accuracy"], *(control["accuracy"] for control in controls)],
-                [metrics["metrics"]["accuracy"]["interval"], *(control["accuracy_interval"] for control in controls)],
-                first_is_real=True,
-            )
+    controls = metrics["controls"].values()
+    if measure and controls:
+        real = metrics["metrics"][measure.key]
+        drawn["controls"] = charts.draw_scores(
+            ["real run", *(control["title"] for control in controls)],
+            [real["value"], *(control[measure.key] for control in controls)],
+            [real["interval"], *(control[f"{measure.key}_interval"] for control in controls)],
+            measure,
+            first_is_real=True,
+        )
     if settings["task"] == "regression":
         parsed = [record for record in records if record["parsed_number"] is not None]
         if parsed:
@@ -140,15 +167,15 @@ def _draw_charts(metrics: dict, records: list[dict], settings: dict, folder: Pat
     history = _read_history(folder)
     if any("loss" in entry for entry in history):
         drawn["training"] = charts.draw_training(history)
-    drawn["groups"] = [_draw_group(name, groups) for name, groups in metrics.get("by", {}).items()]
+    drawn["groups"] = [_draw_group(name, groups, measure) for name, groups in metrics.get("by", {}).items()]
     return drawn
 
 
-def _draw_group(name: str, groups: dict[str, dict]) -> dict:
-    names = [f"{group} (n = {entry['n']})" for group, entry in groups.items()]
-    shares = [entry["accuracy"] for entry in groups.values()]
-    text = ", ".join(f"{title} {percent(share)}" for title, share in zip(names, shares, strict=True))
-    svg = charts.draw_shares(names, shares, [entry["interval"] for entry in groups.values()])
+def _draw_group(name: str, groups: dict[str, dict], measure: Measure) -> dict:
+    names = [f"{group} ({say_rows(entry)})" for group, entry in groups.items()]
+    scores = [entry[measure.key] for entry in groups.values()]
+    text = ", ".join(f"{title} {measure.show(score)}" for title, score in zip(names, scores, strict=True))
+    svg = charts.draw_scores(names, scores, [entry["interval"] for entry in groups.values()], measure)
     return {"name": name.replace("_", " "), "svg": svg, "text": text}
 
 
@@ -232,6 +259,13 @@ def _is_right(record: dict) -> bool | None:
     return record["parsed_label"] == record["expected_label"] if "parsed_label" in record else None
 
 
+def _colour(record: dict) -> str:
+    """The class of an answer: a label is right or wrong; a number or a text is neither, unless none could be read."""
+    if record.get("parsed_number", 0) is None or not record["prediction"]:
+        return "wrong"
+    return {True: "right", False: "wrong", None: ""}[_is_right(record)]
+
+
 def _confidence(record: dict) -> float:
     """The probability of the label that was answered; of the likeliest one where none could be read."""
     return record["probabilities"].get(record["parsed_label"], max(record["probabilities"].values()))
@@ -248,15 +282,21 @@ def _badness(record: dict) -> float:
 
 
 def _show_row(row: dict, record: dict, transform: ConversationTransform) -> dict:
-    probabilities = record.get("probabilities", {})
     return {
         "task_id": record["task_id"],
         "turns": show_turns(row, transform, row["conversations"][:-1]),
         "prediction": record["prediction"],
-        "right": _is_right(record) is not False,
+        "colour": _colour(record),
         "expected": record.get("expected_label") or record["answer"],
-        "probabilities": ", ".join(f"{label} {percent(value)}" for label, value in probabilities.items()),
+        "note": _note(record),
     }
+
+
+def _note(record: dict) -> str:
+    """The probabilities of labels, or how far a number is off."""
+    if record.get("parsed_number") is not None:
+        return f"off by {number(abs(record['parsed_number'] - record['expected_number']))}"
+    return ", ".join(f"{label} {percent(value)}" for label, value in record.get("probabilities", {}).items())
 
 
 def show_turns(row: dict, transform: ConversationTransform, turns: list[dict]) -> list[dict]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from umbrella.evaluation.verdicts import format_p, percent
+from umbrella.evaluation.notation import format_p, number, percent
 from umbrella.report.pictures import to_data_uri
 
 _ENVIRONMENT = Environment(
@@ -14,11 +14,6 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
     undefined=StrictUndefined,
 )
-
-
-def number(value: float) -> str:
-    """Three significant digits, no exponent for everyday sizes."""
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 _ENVIRONMENT.filters |= {

@@ -1,0 +1,72 @@
+"""What each control did to the answers: scored as the real run's are, and judged."""
+
+from collections.abc import Callable, Sequence
+
+from umbrella.evaluation.controls import Control
+from umbrella.evaluation.measures import ACCURACY, Measure, measure_errors
+from umbrella.evaluation.verdicts import compare_with_control, count_changes, judge
+from umbrella.metrics import absolute_errors
+
+Exchanged = dict[str, tuple[Control, list[dict]]]  # name → the control, its records
+
+
+def compare_labels(records: list[dict], exchanged: Exchanged, subjects: Sequence[str]) -> dict:
+    """`controls`, `verdicts`, and the accuracies under each control by name. Two unparseable answers are the same."""
+    controls = {}
+    for name, (control, got) in exchanged.items():
+        asked = [records[i] for i in control.indices]
+        truths = [record["expected_label"] for record in asked]
+        answers = [[record["parsed_label"] for record in of_run] for of_run in (asked, got)]
+        scores = [[label == truth for label, truth in zip(of_run, truths, strict=True)] for of_run in answers]
+        controls[name] = _compare(control, ACCURACY, scores, answers, subjects)
+    result = {f"accuracy_{name}": control["accuracy"] for name, control in controls.items()}
+    if "reference_reversed" in controls:
+        result["n_reversed"] = controls["reference_reversed"]["n"]
+    return {**result, "controls": controls, "verdicts": judge(controls, ACCURACY)}
+
+
+def compare_numbers(
+    records: list[dict],
+    exchanged: Exchanged,
+    subjects: Sequence[str],
+    read: Callable[[str], float | None],
+) -> dict:
+    """`controls` and `verdicts` by the absolute error. `read` finds the number in an answer."""
+    truths = [record["expected_number"] for record in records]
+    errors = absolute_errors([record["parsed_number"] for record in records], truths, among=truths)
+    measure = measure_errors(truths)
+    controls = {}
+    for name, (control, got) in exchanged.items():
+        answers = [
+            [records[i]["parsed_number"] for i in control.indices],
+            [read(record["prediction"]) for record in got],
+        ]
+        scores = [errors[control.indices]]
+        scores.append(absolute_errors(answers[1], [truths[i] for i in control.indices], among=truths))
+        controls[name] = _compare(control, measure, scores, answers, subjects)
+    return {"controls": controls, "verdicts": judge(controls, measure)}
+
+
+def compare_texts(records: list[dict], exchanged: Exchanged, subjects: Sequence[str]) -> dict:
+    """`controls` and `verdicts` by the answers that changed: a free text is not simply right or wrong."""
+    controls = {}
+    for name, (control, got) in exchanged.items():
+        changed = [
+            records[i]["prediction"] != record["prediction"] for i, record in zip(control.indices, got, strict=True)
+        ]
+        counted = count_changes(changed, [subjects[i] for i in control.indices])
+        controls[name] = {"title": control.title} | counted
+    return {"controls": controls, "verdicts": judge(controls, None)}
+
+
+def _compare(
+    control: Control,
+    measure: Measure,
+    scores: Sequence[Sequence],
+    answers: Sequence[Sequence],
+    subjects: Sequence[str],
+) -> dict:
+    changed = [before != after for before, after in zip(*answers, strict=True)]
+    of_subjects = [subjects[i] for i in control.indices]
+    numbers = compare_with_control(measure, *scores, changed, of_subjects, control.donors)
+    return {"title": control.title} | numbers

@@ -26,9 +26,11 @@ from umbrella.patience import main_process_first, on_main_process
 from umbrella.preflight import check_deepspeed, check_enough_rows, check_output_dir, check_texts, check_world_size
 from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.resuming import CatchUp, check_belongs, check_is_shared, choose_checkpoint
+from umbrella.run_defaults import settle_run
+from umbrella.run_log import describe_learning
 from umbrella.run_record import write_run_record
 from umbrella.run_speed import to_table
-from umbrella.splits import load_splits, pick_split
+from umbrella.splits import load_splits, pick_training_splits
 from umbrella.trained_model import describe_trained, load_for_training
 from umbrella.trainer import ConversationTrainer
 from umbrella.training_arguments import TrainArguments
@@ -60,8 +62,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     # ------------------------------------------------------------------------------------------------ data
     with main_process_first():
         splits = load_splits(data_args)
-    names = ("train",) if training_args.eval_strategy == "no" else ("train", "validation")
-    used = {name: pick_split(splits, name) for name in names}
+    used = pick_training_splits(splits, training_args.eval_strategy)
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_args.model_name_or_path)
@@ -79,6 +80,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         on_main_process(check_texts, rows, transform.encoder)
     train_rows, eval_rows = used["train"], used.get("validation")
     check_enough_rows(len(train_rows), training_args.world_size)
+    chosen = settle_run(training_args, model_args.model_name_or_path, len(train_rows))
     train_rows.set_transform(ConversationTransform(processor, **options, augment=augmentation))
     answer_check = None
     if eval_rows is not None:
@@ -113,7 +115,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         check_belongs(checkpoint, trainer)
         trainer.add_callback(CatchUp(trainer, checkpoint))
     if is_main:
-        print(describe_trained(model, base))
+        print(describe_trained(model, base), *chosen, sep="\n")
         seeds = {"seed": training_args.seed, "data_seed": training_args.data_seed}
         write_run_record(training_args.output_dir, splits, data_args.json_dir, seeds, training_args.world_size)
         write_training_data(training_args.output_dir, train_rows)
@@ -123,12 +125,13 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
 
     # ------------------------------------------------------------------------------------------------ save
     measured = trainer.measure_run()
-    trainer.log_metrics("train", result.metrics)
     trainer.save_metrics("train", result.metrics | measured)
     trainer.save_state()
     trainer.save_model()  # last, since it pushes what the folder holds when --push_to_hub is set
     if is_main:
         print(to_table(measured))
+        name, n_tokens = model_args.model_name_or_path, len(processor.tokenizer)
+        print(*describe_learning(trainer.state, training_args, name, n_tokens), sep="\n")
         print(f"model, processor, recipe and run.json are in {training_args.output_dir}")
 
 

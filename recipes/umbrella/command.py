@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 # SafetensorError), a missing extra (ImportError), a loss of nan, a model that does not fit.
 EXPECTED = (ValueError, OSError, SafetensorError, ImportError, FloatingPointError, MemoryError)
 SECONDS_FOR_RANK_0 = 10
+LAUNCHER_VARIABLES = ("TORCHELASTIC_RUN_ID", "CROSS_RANK")  # torchrun's, deepspeed's
 
 
 def run(main: Callable[[], None]) -> None:
@@ -30,14 +31,32 @@ def run(main: Callable[[], None]) -> None:
     except SystemExit as error:
         if isinstance(error.code, str):
             let_rank_0_speak()
-        else:
-            _end_with_the_others(error.code)
+            raise SystemExit(_add_launcher(error.code)) from None
+        _end_with_the_others(error.code)
         raise
     except Exception as error:
         let_rank_0_speak()  # whose end may be what went wrong here: a connection that is closed
         if not isinstance(error, EXPECTED) or os.environ.get("UMBRELLA_TRACEBACK") == "1":
             raise
-        raise SystemExit(f"error: {_last_words(error)}") from None
+        raise SystemExit(_add_launcher(f"error: {_last_words(error)}")) from None
+
+
+def describe_launcher() -> str:
+    """A line on what the launcher, which is told of an error by the exit code alone, will add to it; "" without one.
+
+    No exit code but 0, which would say that all is well, keeps accelerate, torchrun and deepspeed from it.
+    """
+    if "ACCELERATE_MIXED_PRECISION" in os.environ:
+        return (
+            "(accelerate's own lines below only say that this command has ended; --quiet before it leaves them out)\n"
+        )
+    if any(name in os.environ for name in LAUNCHER_VARIABLES):
+        return "(the launcher's own lines below only say that this command has ended)\n"
+    return ""
+
+
+def _add_launcher(sentence: str) -> str:
+    return f"{sentence}\n{describe_launcher()}".rstrip("\n")
 
 
 def let_rank_0_speak(all_meet_it: bool = False) -> None:

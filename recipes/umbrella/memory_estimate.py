@@ -97,7 +97,7 @@ def build_without_memory(config, args: TrainArguments, sharded_by_deepspeed: boo
             attn_implementation="sdpa" if "flash" in attention else attention,  # which keep the same
         )
         choose_trained(model, args.train)
-        if LORA in [part.strip() for part in args.train.split(",")]:
+        if LORA in args.train:
             model = add_lora(model, args, BaseModel(name=""))
     for parameter in model.parameters():
         if sharded_by_deepspeed or parameter.requires_grad:

@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 from transformers.integrations import is_deepspeed_zero3_enabled
 
+from umbrella.arguments import TINY
 from umbrella.base_model import BaseModel, describe_base, read_base
 from umbrella.extras import check_extra
 from umbrella.guide_batch import flatten_arguments, takes_plain_images
@@ -15,8 +16,6 @@ from umbrella.tiny_llava import build_tiny_llava, build_tiny_processor
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.trained_weights import load_trained
 from umbrella.transform import resolve_image_size
-
-TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
 
 
 def load_model(

@@ -25,7 +25,7 @@ def put_in_context(
     context, subjects, options = {}, subjects_of_rows(rows), (asked.bootstrap, asked.seed)
     if asked.by:
         right = [record["parsed_label"] == record["expected_label"] for record in records]
-        context["by"] = accuracy_by_group(right, rows, asked.by.split(","), *options)
+        context["by"] = accuracy_by_group(right, rows, asked.by, *options)
     train = load_splits(data).get("train") if asked.baselines or asked.confounds else None
     if asked.baselines:
         try:
@@ -33,16 +33,15 @@ def put_in_context(
         except ScanError as error:  # the training scans need not lie where a model is only tested
             context["baselines"] = {"note": f"Simple models could not be fitted on the training split: {error}"}
     if asked.confounds:
-        names = asked.confounds.split(",")
-        context["confounds"] = evaluate_confounds(names, train, rows, records, subjects, *options)
+        context["confounds"] = evaluate_confounds(asked.confounds, train, rows, records, subjects, *options)
     return context
 
 
 def check_names(asked: EvalArguments, rows: Dataset) -> None:
     """Raise ValueError for a name in --by or --confounds that no row's metadata has, before the long work starts."""
-    for name in asked.by.split(",") if asked.by else ():
+    for name in asked.by or ():
         group_rows(rows, name)
-    for name in asked.confounds.split(",") if asked.confounds else ():
+    for name in asked.confounds or ():
         if name != HEAD_VOLUME:
             read_metadata(rows, name)
 

@@ -63,17 +63,17 @@ def find_task(rows: Dataset, evaluation: EvalArguments) -> str:
     return "regression" if numeric and evaluation.labels is None else "classification"
 
 
-def choose_labels(rows: Dataset, asked: str | None) -> list[str]:
+def choose_labels(rows: Dataset, asked: list[str] | None) -> list[str]:
     """`--labels male,female`, else the labels of the split, sorted.
 
     Raises ValueError when a row has a label that was not asked for, or when there is only one label to choose from.
     """
     found = Counter(entry["subject_label"] for entry in rows["metadata"])
-    labels = [label.strip() for label in asked.split(",")] if asked else sorted(found)
+    labels = asked or sorted(found)
     unknown = [label for label in found if label not in labels]
     if unknown:
         raise ValueError(
-            f"--labels {asked}: expected every label of the split, but {unknown[0]!r}, the label of "
+            f"--labels {','.join(asked)}: expected every label of the split, but {unknown[0]!r}, the label of "
             f"{found[unknown[0]]} rows, is not among them"
         )
     if len(labels) < 2:

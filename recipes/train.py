@@ -20,6 +20,7 @@ from umbrella.batch_check import check_batch
 from umbrella.collator import ConversationCollator
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
+from umbrella.length_check import check_lengths
 from umbrella.modeling import check_fits, load_processor
 from umbrella.out_of_memory import explain_out_of_memory
 from umbrella.patience import main_process_first, on_main_process
@@ -78,6 +79,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     splits.update(used)
     for rows in used.values():
         on_main_process(check_texts, rows, transform.encoder)
+        on_main_process(check_lengths, rows, transform)
     train_rows, eval_rows = used["train"], used.get("validation")
     check_enough_rows(len(train_rows), training_args.world_size)
     chosen = settle_run(training_args, model_args.model_name_or_path, len(train_rows))

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from safetensors import SafetensorError
 
+from umbrella.library_lines import leave_out_library_lines
+
 # What users meet: unusable data, scans, models and flags (ValueError and its kinds), files and a full disk (OSError,
 # SafetensorError), a missing extra (ImportError), a loss of nan, a model that does not fit.
 EXPECTED = (ValueError, OSError, SafetensorError, ImportError, FloatingPointError, MemoryError)
@@ -25,6 +27,7 @@ def run(main: Callable[[], None]) -> None:
     only where the first goes on: for a problem of their own.
     UMBRELLA_TRACEBACK=1 in the environment shows where it came from instead.
     """
+    leave_out_library_lines()
     try:
         main()
         _end_with_the_others(0)

@@ -5,18 +5,25 @@ from pathlib import Path
 
 from transformers.utils import cached_file
 
+from umbrella.hub_names import find_repo
+
 SAMPLED_BYTES = 1024**2
 
 
 def find_model_file(model_name_or_path: str | Path, file_name: str, revision: str | None = None) -> Path | None:
-    """The path of a file of a model, fetched from the Hub where the name is no folder; None where there is none."""
+    """The path of a file of a model, fetched from the Hub where the name is no folder; None where there is none.
+
+    Raises FileNotFoundError for a name that is neither a folder nor a model of the Hub.
+    """
     folder = Path(model_name_or_path).expanduser()
-    if folder.is_dir() or folder.is_absolute():
+    options = find_repo(model_name_or_path)
+    if folder.is_dir():
         return folder / file_name if (folder / file_name).is_file() else None
     found = cached_file(
         str(model_name_or_path),
         file_name,
         revision=revision,
+        **options,
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,

@@ -6,12 +6,7 @@ from umbrella.arguments import TINY
 from umbrella.training_arguments import TrainArguments
 
 # What trains random weights of this size; 2e-5, the default of all others, is for weights that have learned before.
-TINY_DEFAULTS = {
-    "learning_rate": 1e-3,
-    "lr_scheduler_type": "cosine",
-    "warmup_steps": 20,
-    "per_device_train_batch_size": 8,
-}
+TINY_DEFAULTS = {"learning_rate": 1e-3, "per_device_train_batch_size": 8}
 TINY_STEPS = 300
 LINES, MOST_STEPS_A_LINE = 20, 50  # of losses in a run; steps from one to the next
 EVALUATIONS, MOST_STEPS_AN_EVALUATION = 10, 500
@@ -44,9 +39,7 @@ def _settle_tiny(args: TrainArguments, n_rows: int) -> list[str]:
         args.num_train_epochs = max(float(epochs), args.num_train_epochs)
         chosen["epochs"] = args.num_train_epochs
         reason += f"; {n_rows} rows make {count_steps(args, n_rows)} steps"
-    flags = " ".join(
-        f"--{name} {value:g}" if name != "lr_scheduler_type" else f"--{name} {value}" for name, value in chosen.items()
-    )
+    flags = " ".join(f"--{name} {value:g}" for name, value in chosen.items())
     return [f"defaults of tiny: {flags} ({reason}; flags overrule them)"] if chosen else []
 
 

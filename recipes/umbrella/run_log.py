@@ -10,6 +10,7 @@ from umbrella.training_arguments import TrainArguments
 
 LEAST_FALL = 0.1  # of the first loss
 HARDLY_LEARNED = 0.25  # of the loss of guessing: above, an answer of a few words seldom comes out whole
+HIGH_LEARNING_RATE = 1e-2
 MOST_UNREADABLE = 0.5  # of the answers
 NOT_SHOWN = ("total_flos", "epoch", "_per_second")
 
@@ -75,23 +76,14 @@ def describe_learning(state, args: TrainArguments, model_name_or_path: str, voca
 
 
 def _say_what_to_change(args: TrainArguments, model_name_or_path: str, n_steps: int) -> str:
-    tinys = sorted(args.given[name] for name in {*TINY_DEFAULTS, "num_train_epochs", "max_steps"} & args.given.keys())
-    if (
-        model_name_or_path == TINY
-        and tinys
-        and (n_steps < TINY_STEPS or args.learning_rate != TINY_DEFAULTS["learning_rate"])
-    ):
-        return f"Leave out {' '.join(tinys)}: tiny has defaults that train it."
-    changes = []
-    if args.learning_rate > 1e-2:
-        changes.append(f"a lower --learning_rate (it was {args.learning_rate:g})")
-    else:
-        changes.append(f"a higher --learning_rate (it was {args.learning_rate:g})")
-    changes.append(
-        f"more steps by --max_steps (they were {n_steps})"
-        if args.max_steps > 0
-        else f"more --epochs (they were {args.num_train_epochs:g})"
-    )
+    given = [args.given[name] for name in (*TINY_DEFAULTS, "num_train_epochs", "max_steps") if name in args.given]
+    is_short = n_steps < TINY_STEPS or args.learning_rate != TINY_DEFAULTS["learning_rate"]
+    if model_name_or_path == TINY and given and is_short:
+        return f"Leave out {' '.join(given)}: tiny has defaults that train it."
+    way = "lower" if args.learning_rate > HIGH_LEARNING_RATE else "higher"
+    changes = [f"a {way} --learning_rate (it was {args.learning_rate:g})"]
+    by_steps = args.max_steps > 0
+    changes.append(f"more {'--max_steps' if by_steps else '--epochs'} ({n_steps} steps were done)")
     if args.train != ["all"]:
         changes.append(f"more parts in --train (they were {','.join(args.train)})")
     return f"Try {', '.join(changes[:-1])} or {changes[-1]}."

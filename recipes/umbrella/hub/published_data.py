@@ -16,6 +16,7 @@ from huggingface_hub import snapshot_download
 from packaging.version import Version
 
 from umbrella.hub.client import explain_errors
+from umbrella.hub_names import find_repo
 from umbrella_dataset import FormatError
 
 WANTED = ["data/*.parquet", "scans/*"]
@@ -33,8 +34,9 @@ def load_published(name: str, image_root: str | None = None) -> DatasetDict:
     """
     folder = Path(name)
     if not folder.is_dir():
+        options = find_repo(name, "dataset", f"--dataset_name {name}")
         with explain_errors(name):
-            folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=WANTED))
+            folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=WANTED, **options))
     shards: dict[str, list[str]] = {}
     for path in sorted((folder / "data").glob("*.parquet")):
         found = _SHARD.fullmatch(path.name)

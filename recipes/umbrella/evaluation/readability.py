@@ -14,9 +14,9 @@ def describe_unreadable(records: list[dict], max_new_tokens: int) -> str | None:
         if records and len(unreadable) > MOST_UNREADABLE * len(records):
             return (
                 f"{len(unreadable)} of {len(records)} answers state {what}, the first: "
-                f"{unreadable[0]['prediction'][:SHOWN]!r}. They count as wrong. If they are no sentences, the model has "
-                "not learned to answer: train it longer or with a higher --learning_rate, until its loss is well below 1. "
-                f"If they are, but cut off, raise --max_new_tokens (it is {max_new_tokens}); if they use other words, "
-                "name these with --labels."
+                f"{unreadable[0]['prediction'][:SHOWN]!r}. They count as wrong. If they are no sentences, the "
+                "model has not learned to answer: train it longer or with a higher --learning_rate. If they are cut "
+                f"off, raise --max_new_tokens (it is {max_new_tokens}). If they use other words than "
+                "metadata.subject_label, correct the data: a label must stand in the answers that are trained."
             )
     return None

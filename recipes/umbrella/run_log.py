@@ -68,7 +68,7 @@ def describe_learning(state, args: TrainArguments, model_name_or_path: str, voca
         said.append(f"The model has hardly learned: {guessing}. {remedy}")
     elif first is not None and last > (1 - LEAST_FALL) * first:
         fall = f"fell by {1 - last / first:.1%}" if last < first else f"rose by {last / first - 1:.1%}"
-        said.append(f"The loss {fall} only. If the model was to learn more: {remedy}")
+        said.append(f"The loss {fall} only. {remedy}")
     unreadable = next((entry["eval_unparseable"] for entry in reversed(history) if "eval_unparseable" in entry), 0.0)
     if unreadable > MOST_UNREADABLE:
         said.append(f"{unreadable:.0%} of the answers to validation rows state no label or number. {remedy}")
@@ -79,11 +79,11 @@ def _say_what_to_change(args: TrainArguments, model_name_or_path: str, n_steps: 
     given = [args.given[name] for name in (*TINY_DEFAULTS, "num_train_epochs", "max_steps") if name in args.given]
     is_short = n_steps < TINY_STEPS or args.learning_rate != TINY_DEFAULTS["learning_rate"]
     if model_name_or_path == TINY and given and is_short:
-        return f"Leave out {' '.join(given)}: tiny has defaults that train it."
+        return f"To let the model learn more: leave out {' '.join(given)}, tiny has defaults that train it."
     way = "lower" if args.learning_rate > HIGH_LEARNING_RATE else "higher"
     changes = [f"a {way} --learning_rate (it was {args.learning_rate:g})"]
     by_steps = args.max_steps > 0
     changes.append(f"more {'--max_steps' if by_steps else '--epochs'} ({n_steps} steps were done)")
     if args.train != ["all"]:
         changes.append(f"more parts in --train (they were {','.join(args.train)})")
-    return f"Try {', '.join(changes[:-1])} or {changes[-1]}."
+    return f"To let the model learn more: try {', '.join(changes[:-1])} or {changes[-1]}."

@@ -164,11 +164,11 @@ BAD_FLAGS = {
     (
         "--max_length",
         30,
-    ): r"train_000\d.json: expected at most max_length=30 tokens, found \d+ .* Set --max_length to \d+",
+    ): r"expected rows that fit into --max_length 30, found \d of 8 .*train_000\d.json .* Set --max_length to \d+",
     ("--image_size", 224): r"image_size: expected 64, .* found 224",
     ("--view", "axal"): r"view: expected one of axial, .* found 'axal'",
     ("--model_name_or_path", "./no/such/model"): r"expected a folder .* found no folder",
-    ("--model_name_or_path", "some-lab/some-model"): r"'some-lab/some-model' does not load",
+    ("--model_name_or_path", "some-lab/some-model"): r"no folder 'some-lab/some-model' here, and the Hub is not asked",
     ("--modalities", "fMRI"): r"expected .*fMRI",
     ("--image_root", "./elsewhere"): r"elsewhere",
 }

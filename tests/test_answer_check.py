@@ -93,7 +93,7 @@ def test_training_is_the_same_bit_for_bit_with_and_without_answers(call, small_d
     for n in (0, 3):
         flags = ("--max_steps", 4, *EVERY_STEP, "--eval_answers", n)
         call(train, "--json_dir", small_data, "--output_dir", str(n), *SHORT, *flags)
-        assert ("eval_accuracy" in read_history(tmp_path / str(n))[0]) == (n > 0)
+        assert any("eval_accuracy" in entry for entry in read_history(tmp_path / str(n))) == (n > 0)
     assert (tmp_path / "0/model.safetensors").read_bytes() == (tmp_path / "3/model.safetensors").read_bytes()
 
 

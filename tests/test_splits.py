@@ -15,7 +15,7 @@ def test_training_reads_what_it_evaluates_on():
 
 
 def test_evaluation_without_a_validation_split_names_the_flag_that_asked_for_it():
-    with pytest.raises(ValueError, match="split 'validation' .* only train, test. --eval_strategy epoch") as end:
+    with pytest.raises(ValueError, match=r"split 'validation' .* only train, test\. --eval_strategy epoch") as end:
         pick_training_splits(DatasetDict({"train": ROWS, "test": ROWS}), "epoch")
     assert "--split" not in str(end.value)
 
@@ -27,5 +27,5 @@ def test_training_without_a_train_split_names_no_flag():
 
 
 def test_a_split_that_is_chosen_is_chosen_by_its_flag():
-    with pytest.raises(ValueError, match="found only train. Choose one of them with --split"):
+    with pytest.raises(ValueError, match=r"found only train\. Choose one of them with --split"):
         pick_split(DatasetDict({"train": ROWS}), "test")

@@ -9,10 +9,11 @@ from pathlib import Path
 import yaml
 from transformers import HfArgumentParser
 
+from umbrella.arguments import TINY, ModelArguments
 from umbrella.command import describe_launcher, let_rank_0_speak
 from umbrella.flag_names import GUIDE_SPELLINGS, name_as_given, spell_as_given, suggest, translate_guide_spellings
 from umbrella.list_flags import split_list
-from umbrella.run_defaults import TINY, TINY_DEFAULTS
+from umbrella.run_defaults import TINY_DEFAULTS
 from umbrella.tracking import check_keys
 from umbrella.training_arguments import TrainArguments
 
@@ -61,7 +62,7 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
         check_keys(from_yaml + argv)
         parser.argv = (*launcher, *from_yaml, *argv)
         flags = _split_lists(translate_guide_spellings(parser.argv, parser.flags) if trains else parser.argv, parser)
-        if trains and parser.parse_known_args(flags)[0].model_name_or_path == TINY:
+        if trains and ModelArguments in dataclasses and _names_tiny(parser, flags):
             parser.set_defaults(**TINY_DEFAULTS)
         *instances, unknown = parser.parse_args_into_dataclasses(flags, return_remaining_strings=True)
     except (ValueError, OSError, yaml.YAMLError) as error:
@@ -74,6 +75,10 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
         if isinstance(instance, TrainArguments):
             instance.given = name_as_given(parser.argv, parser.flags)
     return tuple(instances)
+
+
+def _names_tiny(parser: _Parser, flags: list[str]) -> bool:
+    return parser.parse_known_args(flags)[0].model_name_or_path == TINY
 
 
 def _split_lists(argv: list[str], parser: _Parser) -> list[str]:

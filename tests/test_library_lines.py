@@ -23,7 +23,10 @@ def test_one_message_of_a_logger_is_left_out_and_others_are_not(name, caplog):
 @pytest.mark.parametrize(
     "variable, words",
     [
-        ("ACCELERATE_MIXED_PRECISION", "accelerate's own lines below only say that this command has ended; --quiet"),
+        (
+            "ACCELERATE_MIXED_PRECISION",
+            "accelerate's own lines below only say that this command has ended; `accelerate launch --quiet`",
+        ),
         ("TORCHELASTIC_RUN_ID", "the launcher's own lines below"),
     ],
 )

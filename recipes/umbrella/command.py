@@ -49,12 +49,11 @@ def describe_launcher() -> str:
 
     No exit code but 0, which would say that all is well, keeps accelerate, torchrun and deepspeed from it.
     """
-    if "ACCELERATE_MIXED_PRECISION" in os.environ:
-        return (
-            "(accelerate's own lines below only say that this command has ended; --quiet before it leaves them out)\n"
-        )
+    lines = "own lines below only say that this command has ended"
     if any(name in os.environ for name in LAUNCHER_VARIABLES):
-        return "(the launcher's own lines below only say that this command has ended)\n"
+        return f"(the launcher's {lines})\n"
+    if "ACCELERATE_MIXED_PRECISION" in os.environ:  # one process, started by accelerate itself
+        return f"(accelerate's {lines}; `accelerate launch --quiet` leaves them out)\n"
     return ""
 
 

@@ -47,6 +47,7 @@ def count_steps(args: TrainArguments, n_rows: int, epochs: float | None = None) 
     """Optimizer steps of a run over `n_rows`, of so many `epochs` (None: as the arguments say)."""
     if epochs is None and args.max_steps > 0:
         return args.max_steps
-    rows_a_step = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-    an_epoch = n_rows // rows_a_step if args.dataloader_drop_last else math.ceil(n_rows / rows_a_step)
+    batches = n_rows / (args.per_device_train_batch_size * args.world_size)
+    batches = math.floor(batches) if args.dataloader_drop_last else math.ceil(batches)
+    an_epoch = math.ceil(batches / args.gradient_accumulation_steps)
     return max(math.ceil((args.num_train_epochs if epochs is None else epochs) * an_epoch), 1)

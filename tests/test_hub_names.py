@@ -96,5 +96,5 @@ def test_a_folder_and_what_the_hub_has_need_no_options(hub, tmp_path):
 
 def test_an_answer_that_is_an_error_of_the_hub_is_told(hub):
     hub(HfHubHTTPError("503 Server Error", response=httpx.Response(503, request=httpx.Request("GET", "https://hub"))))
-    with pytest.raises(FileNotFoundError, match="503 Server Error"):
+    with pytest.raises(FileNotFoundError, match=r"the Hub refuses \(503 Server Error\)"):
         find_repo("lab/model")

@@ -6,6 +6,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import (
     GatedRepoError,
+    HfHubHTTPError,
     HFValidationError,
     HTTPError,
     OfflineModeIsEnabled,
@@ -57,6 +58,8 @@ def _ask_hub(name: str, repo_type: str, _cache: str) -> str | None:
         return "it is no name that the Hub could know"
     except OfflineModeIsEnabled:
         return "the Hub is not asked, since HF_HUB_OFFLINE is set; the cache has none of that name"
+    except HfHubHTTPError as error:
+        return f"the Hub refuses ({str(error).splitlines()[0]})"
     except (HTTPError, OSError) as error:
         return f"the Hub could not be reached ({type(error).__name__}: {str(error).splitlines()[0]})"
     return None

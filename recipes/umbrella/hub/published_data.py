@@ -30,7 +30,8 @@ def load_published(name: str, image_root: str | None = None) -> DatasetDict:
         name: on the Hub, or the folder of a local copy.
         image_root: folder that the rows' relative names count from, instead of the snapshot.
 
-    Raises FormatError for a name that leads elsewhere, PushError for a dataset that cannot be had.
+    Raises FormatError for a name that leads elsewhere, FileNotFoundError for a dataset that is
+    neither here nor on the Hub, PushError for one that cannot be had.
     """
     folder = Path(name)
     if not folder.is_dir():

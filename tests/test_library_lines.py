@@ -27,9 +27,9 @@ def test_one_message_of_a_logger_is_left_out_and_others_are_not(name):
     [
         (
             "ACCELERATE_MIXED_PRECISION",
-            "accelerate's own lines below only say that this command has ended; `accelerate launch --quiet`",
+            "what accelerate may print below only says that this command has ended; `accelerate launch --quiet`",
         ),
-        ("TORCHELASTIC_RUN_ID", "the launcher's own lines below"),
+        ("TORCHELASTIC_RUN_ID", "what the launcher may print below"),
     ],
 )
 def test_an_error_says_that_the_launchers_traceback_is_the_launchers(monkeypatch, variable, words):

@@ -49,11 +49,11 @@ def describe_launcher() -> str:
 
     No exit code but 0, which would say that all is well, keeps accelerate, torchrun and deepspeed from it.
     """
-    lines = "own lines below only say that this command has ended"
+    nothing_new = "may print below only says that this command has ended"
     if any(name in os.environ for name in LAUNCHER_VARIABLES):
-        return f"(the launcher's {lines})\n"
+        return f"(what the launcher {nothing_new})\n"
     if "ACCELERATE_MIXED_PRECISION" in os.environ:  # one process, started by accelerate itself
-        return f"(accelerate's {lines}; `accelerate launch --quiet` leaves them out)\n"
+        return f"(what accelerate {nothing_new}; `accelerate launch --quiet` leaves it out)\n"
     return ""
 
 

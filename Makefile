@@ -1,21 +1,32 @@
 # `make quickstart`: environment, sample data, training, evaluation. `make test`: all tests.
+# `make quickstart CPU=1`: the same with PyTorch's builds without GPU libraries, from TORCH_INDEX; for a new VENV.
 PYTHON ?= python3
 VENV ?= .venv
+CPU ?=
+TORCH_INDEX ?= $(if $(CPU),https://download.pytorch.org/whl/cpu)
 BIN := $(VENV)/bin
 DATA := sample_data/sex_comparison_conversations
 RUN := runs/quickstart
 PYTEST := --numprocesses 2 --dist worksteal
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+SMALL := without GPU libraries, less than 2.5 GB
+LARGE := 6.7 GB on Linux, 4.3 GB of them GPU libraries; without an NVIDIA GPU: make quickstart CPU=1
+HAS_GPU_LIBRARIES := error: CPU=1: expected PyTorch without GPU libraries in $(VENV), found them. Remove it, or choose \
+	another: make quickstart CPU=1 VENV=.venv-cpu
+READY := $(VENV)/.quickstart$(if $(CPU),-cpu)
 
 .PHONY: quickstart test test-fast style check
 .DELETE_ON_ERROR:
 
-quickstart: $(VENV)/.quickstart
+quickstart: $(READY)
+	@echo "quickstart 2 of 4: data"
 	$(BIN)/python sample_data/generate_sex_comparison_conversations.py
 	$(BIN)/python sample_data/validate_json_format.py --check_images $(DATA)
+	@echo "quickstart 3 of 4: training, about 2 minutes on 2 cores"
 	rm -rf $(RUN)
 	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		recipes/train.py recipes/configs/quickstart.yaml
+	@echo "quickstart 4 of 4: evaluation"
 	$(BIN)/python recipes/eval.py --model_name_or_path $(RUN) --json_dir $(DATA) --split test
 	@echo
 	@echo "data         $(DATA)"
@@ -38,13 +49,18 @@ check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# torch and torchvision go first and together: only a matching pair loads.
-$(VENV)/.quickstart: setup.cfg constraints.txt
+# torch and torchvision go first and together: only a matching pair loads. From an index of their own they come alone,
+# since it has few versions of what they need; that comes with the rest.
+$(READY): setup.cfg constraints.txt
+	@echo "quickstart 1 of 4: environment in $(VENV), $(if $(CPU),$(SMALL),$(LARGE))"
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --constraint constraints.txt torch torchvision
-	$(PIP) --constraint constraints.txt --editable ".[script,tensorboard,eval]"
+	@echo "environment 1 of 2: PyTorch"
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX) --no-deps) torch torchvision
+	@echo "environment 2 of 2: datasets, transformers, and what else setup.cfg names"
+	$(PIP) --editable ".[script,tensorboard,eval]"
+	@$(if $(CPU),$(BIN)/python -c "import sys; import torch; sys.exit(torch.version.cuda and '$(HAS_GPU_LIBRARIES)')")
 	touch $@
 
-$(VENV)/.test: $(VENV)/.quickstart
-	$(PIP) --constraint constraints.txt --editable ".[script,deepspeed,peft,tensorboard,wandb,test]"
+$(VENV)/.test: $(READY)
+	$(PIP) --editable ".[script,deepspeed,peft,tensorboard,wandb,test]"
 	touch $@

@@ -1,6 +1,7 @@
 """Conversations about brain scans: JSON folders in, Arrow rows of text and scan paths out.
 
     load_dataset("./umbrella_dataset.py", data_dir="my_conversations", trust_remote_code=True)  # datasets < 4
+    load_dataset("./umbrella_dataset.py", trust_remote_code=True)  # the generated sample data beside this script
     umbrella_dataset.load_umbrella("my_conversations", split="train")  # every version of datasets
 
 A data folder holds `train/`, `validation/` and `test/` (those that exist) with one conversation per .json file, one
@@ -17,6 +18,9 @@ import io
 import itertools
 import json
 import os
+import re
+import shlex
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -45,8 +49,11 @@ CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_SCAN = 576  # a 336-pixel image in 14-pixel patches, as LLaVA-1.5 has them
 ROWS_PER_TABLE = 1000
 MIN_SHARDS = 64
+SAMPLE_FOLDER = "sample_data/sex_comparison_conversations"  # beside this script
+SAMPLE_GENERATOR = "sample_data/generate_sex_comparison_conversations.py"
 MIGRATE = "validate_json_format.py --migrate OUT_DIR converts it"
 
+_LOGGER = datasets.logging.get_logger(__name__)
 _TEXT = datasets.Value("string")
 FEATURES = datasets.Features(
     {
@@ -116,6 +123,22 @@ def find_data_folder(file: str) -> str:
     """The folder that a file's relative scan paths count from: above its split folder, else the file's own."""
     parent = os.path.dirname(os.path.abspath(file))
     return os.path.dirname(parent) if os.path.basename(parent) in (*SPLIT_FOLDERS, "samples") else parent
+
+
+def find_sample_folder(script_folder: str) -> str | None:
+    """The sample data beside the script; None where a script stands alone. Raises FormatError with the command that
+    generates them where there are none yet."""
+    folder, generator = (
+        os.path.abspath(os.path.join(script_folder, name)) for name in (SAMPLE_FOLDER, SAMPLE_GENERATOR)
+    )
+    if os.path.isdir(folder):
+        return folder
+    if not os.path.isfile(generator):
+        return None
+    raise FormatError(
+        f'{folder}: expected the sample data (no data_dir="FOLDER" was given), found none. Generate them:\n'
+        f"    python {shlex.quote(generator)}"
+    )
 
 
 def read_records(path: str) -> Iterator[tuple[int | None, Any]]:
@@ -355,6 +378,61 @@ def _check_metadata(metadata: Any, problems: list[Problem]) -> None:
         problems.append(Problem("unknown key", "metadata", f"no reserved key {UNKNOWN_FIELDS_KEY}", "it"))
 
 
+# Records that come twice
+
+
+class Duplicate(NamedTuple):
+    """A task_id that a split has twice, and the sources of its two records."""
+
+    task_id: str
+    first: str
+    again: str
+    is_equal: bool  # whether they are the same conversation
+
+
+def find_place(source: str) -> str:
+    """What a source is counted with: its .jsonl file, or all .json files of its folder ("train/*.json")."""
+    lines = re.fullmatch(r"(.*\.jsonl):\d+", source, re.DOTALL)
+    return lines[1] if lines else f"{source.rpartition('/')[0] or '.'}/*.json"
+
+
+def describe_duplicates(split: str, duplicates: list[Duplicate], n_records: Counter[str]) -> list[tuple[str, Problem]]:
+    """(source, problem) for each two places that share task_ids: said once, with the count and what to do.
+
+    `n_records` counts all records of each place (see `find_place`); empty where that is not known.
+    """
+    of_places: dict[tuple[str, str], list[Duplicate]] = {}
+    for duplicate in duplicates:
+        of_places.setdefault((find_place(duplicate.first), find_place(duplicate.again)), []).append(duplicate)
+    described = []
+    for (first, again), shared in of_places.items():
+        task_id, first_source, source, is_equal = shared[0]
+        found = f'"{task_id}" in {first_source} too'
+        if len(shared) == 1:
+            remedy = "Delete one of them" if is_equal else "Another conversation: give it another task_id"
+            described.append((source, Problem("duplicate", "task_id", f"it once in {split}", f"{found}. {remedy}")))
+            continue
+        n_equal = sum(duplicate.is_equal for duplicate in shared)
+        what = "the same conversations" if n_equal == len(shared) else f"{n_equal} of them the same conversations"
+        of = f"{len(shared)} of {again}" if again == first else f"{len(shared)} that are in {first} too"
+        found = f'{of}, {what} (the first: "{task_id}" in {first_source} and in {source})'
+        remedy = _find_remedy(first, again, shared, n_records)
+        described.append((again, Problem("duplicate", "task_id", f"each once in {split}", f"{found}. {remedy}")))
+    return described
+
+
+def _find_remedy(first: str, again: str, shared: list[Duplicate], n_records: Counter[str]) -> str:
+    if not all(duplicate.is_equal for duplicate in shared):
+        return "Keep the right one of each two, or give one of them another task_id"
+    if first == again:
+        return f"Delete one {'line' if first.endswith('.jsonl') else 'file'} of each two"
+    if len(shared) == n_records[again]:
+        return f"Keep {first} and move {again} out of the folder: all that it holds is in both"
+    if len({duplicate.task_id for duplicate in shared}) == n_records[first]:
+        return f"Keep {again} and move {first} out of the folder: all that it holds is in both"
+    return f"Delete what {again} has of {first}"
+
+
 # Rows
 
 
@@ -558,6 +636,15 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
     VERSION = datasets.Version("1.0.0")
     BUILDER_CONFIG_CLASS = UmbrellaConfig
 
+    def _create_builder_config(self, *arguments, **config_kwargs) -> tuple[UmbrellaConfig, str]:
+        # `base_path` is the folder of the script that `load_dataset` was given; this module is a copy in its cache.
+        is_script = self.base_path is not None and os.path.isdir(self.base_path)
+        if is_script and config_kwargs.get("data_dir") is None and config_kwargs.get("data_files") is None:
+            config_kwargs["data_dir"] = find_sample_folder(self.base_path)
+            if config_kwargs["data_dir"] is not None:
+                _LOGGER.warning(f'no data_dir="FOLDER" was given: reading {config_kwargs["data_dir"]}')
+        return super()._create_builder_config(*arguments, **config_kwargs)
+
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(description="Conversations about brain scans", features=FEATURES)
 
@@ -584,7 +671,7 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
         modalities = set(config.modalities or MODALITIES)
         for file in files:
             folder = config.data_dir or find_data_folder(file)
-            name = file[len(folder) + 1 :].replace(os.sep, "/") if file.startswith(folder + os.sep) else file
+            name = _name_file(file, folder)
             for line, record in read_records(file):
                 source = name if line is None else f"{name}:{line}"
                 problems = [record] if isinstance(record, Problem) else find_problems(record)
@@ -595,6 +682,27 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                     continue
                 if modalities.issuperset(record["modalities"]):
                     yield record, source, folder
+
+    def as_streaming_dataset(self, *arguments, **options):
+        for name, files in self.config.split_files.items():
+            self._check_first_records(name, files)
+        return super().as_streaming_dataset(*arguments, **options)
+
+    def _check_first_records(self, split: str, files: list[str]) -> None:
+        """Raises FormatError where two .jsonl files begin with one task_id, or a .json file is named for it and has
+        it. A stream never sees all rows at once; a file that repeats others can be told by this much."""
+        found = {os.path.basename(file): file for file in files if file.endswith(".json")}
+        for file in files:
+            task_id = _read_first_id(file) if file.endswith(".jsonl") else None
+            twin = file if task_id is None else found.setdefault(f"{task_id}.json", file)
+            if twin != file and _read_first_id(twin) == task_id:
+                first, again = (
+                    _name_file(name, self.config.data_dir or find_data_folder(name)) for name in (twin, file)
+                )
+                raise FormatError(
+                    f'{again}: task_id: expected it once in {split}, found "{task_id}" in {first} too. Keep one '
+                    "of the two, or load without streaming to see all that they share"
+                )
 
     def _prepare_split_single(self, **kwargs) -> Iterator[tuple]:
         try:
@@ -621,31 +729,51 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
         self._check_task_ids(info.name, shards)
 
     def _check_task_ids(self, split: str, shards: list[str]) -> None:
-        """Raises FormatError for a task_id twice in a split. Reads the written tables: workers see only their part."""
+        """Raises FormatError for task_ids twice in a split. Reads the written tables: workers see only their part."""
         seen: set[int] = set()
         suspects: set[int] = set()  # hashes of 8 bytes keep the memory flat; equal ones are compared as text below
-        for task_id, _ in self._read_task_ids(shards):
-            key = hash(task_id)
-            (suspects if key in seen else seen).add(key)
+        for batch in self._read_batches(shards):
+            for task_id in batch["task_id"].to_pylist():
+                key = hash(task_id)
+                (suspects if key in seen else seen).add(key)
         if not suspects:
             return
-        first: dict[str, str] = {}
-        for task_id, source in self._read_task_ids(shards):
-            if hash(task_id) in suspects and task_id in first:
-                raise FormatError(
-                    f'{source}: task_id: expected it once in {split}, found "{task_id}" in {first[task_id]} too'
-                )
-            if hash(task_id) in suspects:
-                first[task_id] = source
+        first: dict[str, tuple[str, int]] = {}
+        duplicates: list[Duplicate] = []
+        n_records: Counter[str] = Counter()
+        for batch in self._read_batches(shards):
+            for row in batch.to_pylist():
+                source = row.pop("source")
+                n_records[find_place(source)] += 1
+                if hash(row["task_id"]) in suspects:
+                    found = (source, hash(_ENCODER.encode(row)))
+                    before = first.setdefault(row["task_id"], found)
+                    if before is not found:
+                        duplicates.append(Duplicate(row["task_id"], before[0], source, before[1] == found[1]))
+        if self.config.task_types is not None or self.config.modalities is not None:
+            n_records.clear()  # the tables lack what the filters left out
+        if duplicates:
+            described = describe_duplicates(split, duplicates, n_records)
+            raise FormatError("\n".join(f"{source}: {problem}" for source, problem in described))
 
-    def _read_task_ids(self, shards: list[str]) -> Iterator[tuple[str, str]]:
+    def _read_batches(self, shards: list[str]) -> Iterator[pa.RecordBatch]:
         for shard in shards:
             with self._fs.open(shard) as file:
-                batches = (
+                yield from (
                     pq.ParquetFile(file).iter_batches() if shard.endswith(".parquet") else pa.ipc.open_stream(file)
                 )
-                for batch in batches:
-                    yield from zip(batch["task_id"].to_pylist(), batch["source"].to_pylist(), strict=True)
+
+
+def _read_first_id(file: str) -> str | None:
+    """The task_id of a file's first record; None where it cannot be told (the error comes with the rows)."""
+    _, record = next(read_records(file), (None, None))
+    task_id = record.get("task_id") if isinstance(record, dict) else None
+    return task_id if isinstance(task_id, str) else None
+
+
+def _name_file(file: str, folder: str) -> str:
+    """ "train/x.json" for a file in the data folder, the whole path for any other."""
+    return file[len(folder) + 1 :].replace(os.sep, "/") if file.startswith(folder + os.sep) else file
 
 
 def _group(files: list[str]) -> list[tuple[str, ...]]:
@@ -659,8 +787,9 @@ def load_umbrella(
 ):
     """The data folder as a Dataset (`split` given) or a DatasetDict, on every version of `datasets`.
 
-    `config` takes the fields of UmbrellaConfig and `cache_dir`. Raises FormatError for invalid data; a `task_id` twice
-    in a split and a split without rows are not seen when `streaming`.
+    `config` takes the fields of UmbrellaConfig and `cache_dir`. Raises FormatError for invalid data; when
+    `streaming`, a split without rows is not seen, and a `task_id` twice in a split only where a .jsonl file begins
+    with it.
     """
     with io.FileIO(__file__) as code:
         code_hash = hashlib.sha256(code.read()).hexdigest()

@@ -4,7 +4,7 @@
     accelerate launch --num_processes 4 recipes/eval.py --model_name_or_path MODEL --json_dir DATA
 
 Writes predictions.jsonl, controls.jsonl, metrics.json and report.html into --output_dir (default: the model's folder,
-eval/). A run that was stopped continues where it was.
+eval/; below runs/evaluations/ for a model of the Hub). A run that was stopped continues where it was.
 """
 
 import json
@@ -23,7 +23,7 @@ from umbrella.evaluation.log import record_evaluation
 from umbrella.evaluation.questions import find_question
 from umbrella.evaluation.readability import describe_unreadable
 from umbrella.evaluation.results import subjects_of_rows
-from umbrella.evaluation.run_folder import Folder, collect_answers, describe_settings
+from umbrella.evaluation.run_folder import Folder, collect_answers, describe_settings, name_folder
 from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
 from umbrella.evaluation.selection import select_rows
 from umbrella.length_check import check_lengths
@@ -41,8 +41,7 @@ def main():
     # ------------------------------------------------------------------------------------------------ arguments
     model_args, data_args, eval_args = parse_arguments((ModelArguments, DataArguments, EvalArguments))
     model_name, split = model_args.model_name_or_path, eval_args.split
-    default_dir = Path(model_name) / ("eval" if split == "test" else f"eval_{split}")
-    folder = Folder(Path(eval_args.output_dir or default_dir))
+    folder = Folder(Path(eval_args.output_dir or name_folder(model_name, split)))
     state = PartialState(cpu=eval_args.use_cpu)
     check_world_size(state.num_processes)
 

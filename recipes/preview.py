@@ -2,7 +2,7 @@
 
     python recipes/preview.py --json_dir sample_data/sex_comparison_conversations --n 12
 
-Writes preview.html, one file that opens in any browser.
+Writes one page, runs/preview/NAME_SPLIT.html unless --output says another, that opens in any browser. It shows scans.
 """
 
 from pathlib import Path
@@ -31,7 +31,7 @@ def main():
     transform = ConversationTransform(
         processor, **recipe.transform_options(), max_length=data_args.max_length, on_overflow=data_args.on_overflow
     )
-    path = Path(preview_args.output)
+    path = Path(preview_args.output or name_page(data_args, preview_args.split))
     path.parent.mkdir(parents=True, exist_ok=True)
     amounts = {"n": preview_args.n, "most_scans": preview_args.most_scans, "seed": preview_args.seed}
     odd = write_preview(path, rows, preview_args.split, transform, process=describe_process(1), **amounts)
@@ -40,6 +40,12 @@ def main():
     if len(odd) > MOST_PRINTED:
         print(f"... and {len(odd) - MOST_PRINTED} more")
     print(f"wrote {path}")
+
+
+def name_page(data_args: DataArguments, split: str) -> Path:
+    """Not among the data, where a generator would not write over it, nor in a checkout's root, unignored."""
+    data = Path(data_args.json_dir or data_args.dataset_name).resolve()
+    return Path("runs/preview") / f"{data.name}_{split}.html"
 
 
 if __name__ == "__main__":

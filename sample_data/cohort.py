@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 MODALITIES = ("sMRI", "dMRI", "fMRI")
-MISSING = frozenset(("", "n/a", "na", "nan"))  # compared in lower case; "n/a" is BIDS's
+# What pandas reads as "no value", BIDS's n/a among them, in lower case. But for None case is ignored: "none" may be an
+# answer ("which medication?").
+MISSING = frozenset("|#n/a|#n/a n/a|#na|-1.#ind|-1.#qnan|-nan|1.#ind|1.#qnan|<na>|n/a|na|nan|null".split("|"))
+MISSING_AS_WRITTEN = "None"
 
 
 class CohortError(ValueError):
@@ -36,10 +39,11 @@ class Exclusion(NamedTuple):
 
 
 class Exclusions:
-    """Everything left out so far."""
+    """Everything left out so far, and what was inferred on the way."""
 
     def __init__(self):
         self.rows: list[Exclusion] = []
+        self.notes: list[str] = []  # sentences for the summary
 
     def add(self, reason: str, detail: str, participant_id: str = "", session: str = "") -> None:
         self.rows.append(Exclusion(participant_id, session, reason, detail))
@@ -59,7 +63,7 @@ class Exclusions:
 
 
 def is_missing(value: str | None) -> bool:
-    return value is None or value.strip().lower() in MISSING
+    return value is None or value.strip().lower() in MISSING or value.strip() == MISSING_AS_WRITTEN
 
 
 def to_key(participant_id: str) -> str:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cohort import CohortError, Exclusions, Visit, to_key
-from cohort_table import read_table, to_visits
+from cohort import CohortError, Exclusions, Visit, is_missing, to_key
+from cohort_table import to_visits
+from table_file import TableOptions, read_table
 
 SUFFIXES = {"sMRI": "T1w", "dMRI": "dwi", "fMRI": "bold"}
 _DATATYPES = ("anat", "dwi", "func")
@@ -29,18 +30,22 @@ class Selection:
     entities: dict[str, str] = field(default_factory=dict)  # as {"task": "rest", "space": "MNI152NLin6Asym"}
 
 
-def read_bids(bids_dir: Path, derivatives: str | None, table: Path | None, exclusions: Exclusions) -> list[Visit]:
+def read_bids(
+    bids_dir: Path, derivatives: str | None, table: Path | None, said: TableOptions, exclusions: Exclusions
+) -> list[Visit]:
     """The visits of all rows of `table` (default: participants.tsv), one for each session folder of the participant.
 
-    A participant's sessions.tsv adds its columns to the visit's. Raises CohortError where the tree or table is not
-    there, and where no participant has a folder.
+    A participant's sessions.tsv adds its columns to the visit's; `said` is of `table` alone. Raises CohortError where
+    the tree or table is not there, and where no participant has a folder.
     """
     if not bids_dir.is_dir():
         raise CohortError(f"--bids_dir: expected a folder, found none at {bids_dir}")
     table = table or bids_dir / "participants.tsv"
     folders = list_subjects(find_scan_root(bids_dir, derivatives))
     by_key = defaultdict(list)
-    for visit in to_visits(read_table(table), str(table), "participant_id", "session_id", exclusions):
+    participants = read_table(table, said)
+    exclusions.notes += participants.notes
+    for visit in to_visits(participants, said.id_column, said.session_column, exclusions):
         by_key[to_key(visit.participant_id)].append(visit)
     if folders.keys().isdisjoint(by_key):
         raise CohortError(
@@ -51,7 +56,7 @@ def read_bids(bids_dir: Path, derivatives: str | None, table: Path | None, exclu
     for key, of_subject in by_key.items():
         sessions = _list_sessions(folders[key]) if key in folders else []
         by_session = {visit.session: visit for visit in of_subject}
-        session_values = _read_sessions_table(bids_dir / f"sub-{key}" / f"sub-{key}_sessions.tsv")
+        session_values = _read_sessions(bids_dir / f"sub-{key}" / f"sub-{key}_sessions.tsv", f"sub-{key}", exclusions)
         for session in sessions or list(by_session):
             # A table without sessions says the same of all of them.
             row = by_session.get(session, by_session.get(""))
@@ -60,11 +65,20 @@ def read_bids(bids_dir: Path, derivatives: str | None, table: Path | None, exclu
                 exclusions.add("session without a row", f"{table}: no row of this session", f"sub-{key}", session)
             else:
                 visits.append(Visit(f"sub-{key}", session, values))
-        for session in set(by_session) - set(sessions) - {""} if sessions else ():
+        # A session that the participants' table has itself needs no folder where the tree has no sessions.
+        expected = {*session_values, *(by_session if sessions else ())} - {"", *(sessions or by_session)}
+        for session in sorted(expected):
             exclusions.add("no scan", f"no folder ses-{session}", f"sub-{key}", session)
     for key in sorted(folders.keys() - by_key.keys()):
         exclusions.add("scan without a participant", f"{folders[key]}: no row in {table}", f"sub-{key}")
     return visits
+
+
+def find_sidecars(bids_dir: Path, table: Path | None) -> Iterator[Path]:
+    """The JSON files that describe the columns of `table` (default: participants.tsv) and of the sessions.tsv."""
+    yield (table or bids_dir / "participants.tsv").with_suffix(".json")
+    yield bids_dir / "sessions.json"
+    yield from sorted(bids_dir.glob("sub-*/sub-*_sessions.json"))
 
 
 def find_scan_root(bids_dir: Path, derivatives: str | None) -> Path:
@@ -99,7 +113,7 @@ def find_bids_scans(visits: list[Visit], root: Path, selection: Selection, exclu
         found = _find_files(visit, root)
         for modality, suffix in selection.suffixes.items():
             files = [file for file in found if file[1] == suffix and selection.entities.items() <= file[2].items()]
-            path, reason, detail = _pick(files, selection.run, suffix)
+            path, reason, detail = _pick(files, selection, suffix)
             if path is None:
                 exclusions.add_visit(visit, reason, f"{modality}: {detail}")
                 break
@@ -143,8 +157,11 @@ def _import_parser():
     return parse_bids_name
 
 
-def _pick(files: list[tuple[str, str, dict[str, str]]], run: str, suffix: str) -> tuple[str | None, str, str]:
+def _pick(
+    files: list[tuple[str, str, dict[str, str]]], selection: Selection, suffix: str
+) -> tuple[str | None, str, str]:
     """(path, "", "") or (None, reason, detail)."""
+    run = selection.run
     if run.isdigit():
         files = [file for file in files if file[2].get("run", "").isdigit() and int(file[2]["run"]) == int(run)]
     if not files:
@@ -154,7 +171,9 @@ def _pick(files: list[tuple[str, str, dict[str, str]]], run: str, suffix: str) -
     names = ", ".join(os.path.basename(path) for path, _, _ in files)
     others = [{name: value for name, value in entities.items() if name != "run"} for _, _, entities in files]
     if any(other != others[0] for other in others):
-        return None, "several files", f"{names}; choose with --entities"
+        differing = sorted({name for other in others for name, _ in other.items() ^ others[0].items()})
+        advice = "" if selection.entities else ": choose with --entities"
+        return None, "several files", f"{names}; they differ in {', '.join(differing)}{advice}"
     if run in ("first", "last"):
         ordered = sorted(files, key=lambda file: (int(file[2].get("run", "0")), file[0]))
         return ordered[0 if run == "first" else -1][0], "", ""
@@ -166,11 +185,29 @@ def _list_sessions(folder: str) -> list[str]:
         return sorted(entry.name[4:] for entry in entries if entry.name.startswith("ses-") and entry.is_dir())
 
 
-def _read_sessions_table(path: Path) -> dict[str, dict[str, str]]:
-    """Session without "ses-" → its row; empty where there is no such file."""
+def _read_sessions(path: Path, participant_id: str, exclusions: Exclusions) -> dict[str, dict[str, str]]:
+    """Session without "ses-" → its row; empty where there is no such file.
+
+    Rows without a session and repeated ones are left out and counted. Raises CohortError for two rows of a session
+    that contradict each other.
+    """
     if not path.is_file():
         return {}
-    rows = read_table(path)
-    if "session_id" not in rows[0]:
-        raise CohortError(f"{path}: expected a column session_id, found {', '.join(rows[0])}")
-    return {row["session_id"].removeprefix("ses-"): row for row in rows}
+    table = read_table(path)
+    exclusions.notes += table.notes
+    if "session_id" not in table.columns:
+        raise CohortError(f"{path}: expected a column session_id, found {', '.join(table.columns)}")
+    of_session: dict[str, dict[str, str]] = {}
+    for line, row in zip(table.lines, table.rows, strict=True):
+        session = row["session_id"].removeprefix("ses-")
+        if is_missing(session):
+            exclusions.add("no id", f"{path}:{line}: session_id is {session!r}", participant_id)
+        elif of_session.setdefault(session, row) is row:
+            continue
+        elif of_session[session] | {"session_id": ""} == row | {"session_id": ""}:
+            exclusions.add("duplicate row", f"{path}:{line}", participant_id, session)
+        else:
+            raise CohortError(
+                f"{path}:{line}: expected one row of session {session}, found another with other values. Delete one"
+            )
+    return of_session

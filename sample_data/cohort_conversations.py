@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cohort import Exclusions, Visit, is_missing, to_key
-from cohort_target import Case, Target
-from conversation_templates import Template
+from cohort import CohortError, Exclusions, Visit, is_missing, to_key
+from cohort_cases import Case
+from cohort_findings import advise
+from cohort_target import Target
+from conversation_templates import FALLBACK, Template, to_section
 from conversation_writer import Scan, make_conversation
 
 # The kinds of reference that one value of --reference asks for.
@@ -20,6 +22,7 @@ REFERENCES = {
     "any": ("any",),
     "earlier": ("earlier",),
 }
+LABEL_REFERENCES = ("same", "different", "both")  # those that are chosen by their label
 RESERVED_METADATA = frozenset(
     f"{name}_{what}" for name in ("subject", "reference") for what in ("id", "label", "session", "size", "value")
 ) | {"comparison_type", "task", "target", "target_type", "unit", "_record"}
@@ -38,6 +41,7 @@ class Style:
     unit: str = ""  # of the answer
     metadata_columns: tuple[str, ...] = ()
     seed: int = 0
+    given: frozenset[str] = frozenset()  # flags of the user: advice names others
 
 
 class Reference(NamedTuple):
@@ -55,9 +59,13 @@ def make_records(
     A case for which the split has too few references is counted as `no reference`; it gets those there are.
     """
     rng = random.Random(f"{style.seed} {split}")
+    said = style.template.find_fields(to_section(style.reference))
     cases = sorted(cases, key=lambda case: (to_key(case.visit.participant_id), case.visit.session))
     for number, (case, reference, kind) in enumerate(_pair(split, cases, style, rng, exclusions)):
-        yield _make_record(f"{style.template.task}_{split}_{number:06d}", case, reference, kind, style, rng, to_path)
+        fields = _make_fields(case, reference, style)
+        _check_no_hole(said, fields, case, style)
+        task_id = f"{style.template.task}_{split}_{number:06d}"
+        yield _make_record(task_id, case, reference, kind, style, fields, rng, to_path)
 
 
 def _pair(
@@ -121,12 +129,12 @@ def _make_record(
     reference: Reference | None,
     kind: str,
     style: Style,
+    fields: dict[str, str],
     rng: random.Random,
     to_path: Callable[[str], str],
 ) -> dict:
-    section = "single" if reference is None else "comparison"
-    wordings = style.template.single if reference is None else style.template.comparison
-    fields = _make_fields(case, reference, style)
+    section = to_section(style.reference)
+    wordings = getattr(style.template, section)
     texts = {turn: rng.choice(choices).format_map(fields) for turn, choices in wordings.items()}
     turns = [[*_to_scans(case.visit, to_path), texts["question"]], [texts["answer"]]]
     if reference is not None:
@@ -134,22 +142,57 @@ def _make_record(
     return make_conversation(task_id, TASK_TYPES[section], turns, _make_metadata(case, reference, kind, style))
 
 
+# What to do where a wording has a field that has no value.
+_REMEDIES = {
+    "unit": [("--unit", "--unit UNIT says it")],
+    "labels": [("--target_type", "--target_type categorical makes labels of the values")],
+    "session": [("--session_column", "--session_column COLUMN names the sessions")],
+    "reference_session": [("--session_column", "--session_column COLUMN names the sessions")],
+}
+
+
+def _check_no_hole(said: dict[str, tuple[str, str]], fields: dict[str, str], case: Case, style: Style) -> None:
+    """Raises CohortError where any wording, drawn or not, would say a field that is empty.
+
+    said  field → (turn, wording)
+    """
+    for name, (turn, wording) in said.items():
+        if fields[name]:
+            continue
+        remedies = list(_REMEDIES.get(name, []))
+        if style.template.name != FALLBACK:
+            remedies.append(("--template", f"--template {FALLBACK} has wordings for any column"))
+        if turn in ("question", "answer"):
+            remedies.append((f"--{turn}", f"--{turn} TEXT words it otherwise"))
+        remedy = advise(style.given, remedies) or "word it without the field"
+        place = f"{to_section(style.reference)}.{turn}: {wording!r}"
+        raise CohortError(
+            f"--template {style.template.name}: {place}: expected a value for {{{name}}}, found none for "
+            f"{case.visit.participant_id}. Remedy: {remedy}"
+        )
+
+
 def _make_fields(case: Case, reference: Reference | None, style: Style) -> dict[str, str]:
     fields = {
         "value": case.label,
-        "value_with_unit": f"{case.label} {style.unit}".rstrip(),
+        "value_with_unit": _with_unit(case.label, style.unit),
         "unit": style.unit,
-        "target": style.target.column.replace("_", " "),
+        "target": " ".join(style.target.column.replace("_", " ").split()),
         "labels": " or ".join(filter(None, (", ".join(style.labels[:-1]), *style.labels[-1:]))),
         "session": case.visit.session,
     }
     if reference is not None:
         fields |= {
             "reference_value": reference.label,
-            "reference_value_with_unit": f"{reference.label} {style.target.unit}".rstrip(),
+            "reference_value_with_unit": _with_unit(reference.label, style.target.unit),
             "reference_session": reference.visit.session,
         }
     return fields
+
+
+def _with_unit(value: str, unit: str) -> str:
+    """ "34 years"; a value without a unit alone, and nothing where there is no value."""
+    return f"{value} {unit}".rstrip() if value else ""
 
 
 def _make_metadata(case: Case, reference: Reference | None, kind: str, style: Style) -> dict:
@@ -164,7 +207,7 @@ def _make_metadata(case: Case, reference: Reference | None, kind: str, style: St
         "target_type": "categorical" if style.labels else "numeric",
         **case.extra,
     }
-    if style.unit:
+    if style.unit and not style.labels:
         metadata["unit"] = style.unit
     if visit.session:
         metadata["subject_session"] = visit.session

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cohort import CohortError, Exclusions, Visit
+from cohort_cases import Case
 from cohort_conversations import Style, make_records
 from cohort_splits import EXTERNAL, SplitPlan, write_splits
-from cohort_target import Case
 from conversation_writer import write_conversations, write_shards
 from generated_folder import replace_folder
 
@@ -52,7 +52,7 @@ def write_cohort(
                 raise CohortError(f"{split}: expected at least one conversation, found none; left out: {reasons}")
         write_conversations(samples, folder / "samples")
         subjects = {split: [case.visit.participant_id for case in cases] for split, cases in splits.items()}
-        sha256 = write_splits(folder / "splits.json", subjects, plan)
+        sha256 = write_splits(folder / "splits.json", subjects, plan, style.target.to_record())
         exclusions.write(folder / "exclusions.tsv")
         summary = summarise(found, splits, counts, exclusions, summary_columns)
         summary += "\n".join([*notes, f"splits.json sha256 {sha256}"]) + "\n"

@@ -2,16 +2,21 @@
 
 import hashlib
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from cohort import CohortError, Exclusions, is_missing, to_key
-from cohort_target import MOST_CODES, Case, to_number
+from cohort_cases import Case
+from column_kind import infer_kind, read_numbers
 from split_subjects import SPLITS, read_split_file, split_subjects
 
+from umbrella.evaluation.numbers import find_number_format
+from umbrella.evaluation.text_folding import fold
+
 EXTERNAL = "external"  # the held-out site, in a data folder of its own
+MOST_BINS = 4  # of numbers, with as many participants in each
 
 
 @dataclass(frozen=True)
@@ -19,22 +24,39 @@ class SplitPlan:
     """How the participants are divided."""
 
     fractions: dict[str, float]
-    stratify: tuple[str, ...] = ()
+    stratify: tuple[str, ...] | None = ()  # None: by the answers
     group_by: str | None = None
     split_file: Path | None = None
     holdout: tuple[str, str] | None = None  # column, value
     seed: int = 0
 
 
-def assign_splits(cases: list[Case], plan: SplitPlan, exclusions: Exclusions) -> dict[str, list[Case]]:
+def assign_splits(
+    cases: list[Case],
+    plan: SplitPlan,
+    exclusions: Exclusions,
+    target_column: str,
+    has_labels: bool,
+    given: frozenset[str] = frozenset(),
+) -> dict[str, list[Case]]:
     """Split → its cases. All visits of a participant and all members of a group are in one split.
+
+    target_column  to stratify by it is to stratify by the answers, which are labels where it `has_labels`
 
     Left out and counted: participants that a split file does not name; other visits and relatives of those held out.
     Raises CohortError for a participant in two groups, a holdout that is not there, a split file that parts a group.
     """
-    group_of = _find_groups(cases, plan.group_by)
+    group_of = find_groups(cases, plan.group_by)
     inside, external = _hold_out(cases, plan.holdout, group_of, exclusions)
-    split_of = _read_splits(inside, plan, group_of) if plan.split_file else _divide(inside, plan, group_of)
+    if plan.split_file:
+        split_of = _read_splits(inside, plan, group_of, exclusions)
+    else:
+        first: dict[str, Case] = {}
+        for case in inside:
+            first.setdefault(case.visit.participant_id, case)
+        strata = _find_strata(list(first.values()), plan.stratify, target_column, has_labels)
+        groups = [group_of[subject] for subject in first]
+        split_of = split_subjects(list(first), strata, groups, plan.fractions, plan.seed, given)
     splits: dict[str, list[Case]] = {name: [] for name in (*SPLITS, EXTERNAL)}
     splits[EXTERNAL] += external
     for case in inside:
@@ -46,31 +68,20 @@ def assign_splits(cases: list[Case], plan: SplitPlan, exclusions: Exclusions) ->
     return {name: some for name, some in splits.items() if some}
 
 
-def describe_large_groups(splits: dict[str, list[Case]], column: str | None) -> list[str]:
-    """A note for each group that is larger than the smallest split: such a group cannot be in every split."""
-    subjects = {split: {case.visit.participant_id for case in cases} for split, cases in splits.items()}
-    smallest = min(subjects, key=lambda split: len(subjects[split]))
-    place, sizes = {}, Counter()
-    group_of = _find_groups([case for cases in splits.values() for case in cases], column)
-    for split, members in subjects.items():
-        for subject in sorted(members):
-            sizes[group_of[subject]] += 1
-            place[group_of[subject]] = split
-    return [
-        f"WARNING {group} ({column}) has {size} participants, more than {smallest}: all of them are in {place[group]}"
-        for group, size in sorted(sizes.items())
-        if size > max(1, len(subjects[smallest]))
-    ]
-
-
-def _find_groups(cases: list[Case], column: str | None) -> dict[str, str]:
-    """Participant → group; without a value a participant is a group of one."""
+def find_groups(cases: list[Case], column: str | None) -> dict[str, str]:
+    """Participant → group; without a value a participant is a group of one. Raises CohortError for one in two."""
     group_of: dict[str, str] = {}
+    spelling: dict[str, str] = {}
+    name_of: dict[str, str] = {}
     for case in cases:
         name = case.visit.participant_id
         value = case.visit.values.get(column) if column else None
         if is_missing(value):
             continue
+        # The first spelling names the group: "F1" and "f1" are one family.
+        if value not in name_of:
+            name_of[value] = spelling.setdefault(fold(value), value)
+        value = name_of[value]
         if group_of.setdefault(name, f"group {value}") != f"group {value}":
             raise CohortError(
                 f"{name}: --group_by {column}: expected one value a participant, found {group_of[name][6:]!r} and "
@@ -88,9 +99,11 @@ def _hold_out(
     if holdout is None:
         return cases, []
     column, value = holdout
-    external = [case for case in cases if case.visit.values.get(column) == value]
+    cells = {case.visit.values.get(column, "") for case in cases}
+    held_out = {cell for cell in cells if fold(cell) == fold(value)}
+    external = [case for case in cases if case.visit.values.get(column, "") in held_out]
     if not external:
-        values = sorted({case.visit.values.get(column, "") for case in cases})
+        values = sorted(cells)
         raise CohortError(
             f"--holdout {column}={value}: expected a value of {column}, found only {', '.join(values[:10])}"
         )
@@ -98,7 +111,7 @@ def _hold_out(
     groups = {group_of[subject] for subject in subjects}
     inside = []
     for case in cases:
-        if case.visit.values.get(column) == value:
+        if case.visit.values.get(column, "") in held_out:
             continue
         if case.visit.participant_id in subjects:
             exclusions.add_visit(case.visit, "held out elsewhere", f"another visit has {column} {value}")
@@ -111,28 +124,44 @@ def _hold_out(
     return inside, external
 
 
-def _divide(cases: list[Case], plan: SplitPlan, group_of: dict[str, str]) -> dict[str, str]:
-    first: dict[str, Case] = {}
-    for case in cases:
-        first.setdefault(case.visit.participant_id, case)
-    columns = [_to_strata([case.visit.values.get(column, "") for case in first.values()]) for column in plan.stratify]
-    strata = [" | ".join(values) for values in zip(*columns, strict=True)] or [""] * len(first)
-    groups = [group_of[subject] for subject in first]
-    return split_subjects(list(first), strata, groups, plan.fractions, plan.seed)
+def _find_strata(
+    cases: list[Case], stratify: tuple[str, ...] | None, target_column: str, has_labels: bool
+) -> list[str]:
+    columns = []
+    for column in (target_column,) if stratify is None else stratify:
+        if column == target_column:
+            answers = [case.label for case in cases]
+            columns.append(answers if has_labels else to_bins(answers))
+        else:
+            columns.append(to_strata([case.visit.values.get(column, "") for case in cases]))
+    return [" | ".join(values) for values in zip(*columns, strict=True)] or [""] * len(cases)
 
 
-def _to_strata(values: list[str]) -> list[str]:
-    """The values, or the quarter that each is in where they are numbers with many distinct values."""
-    numbers = [to_number(value) for value in values]
-    known = [number for number in numbers if number is not None]
-    if len(set(known)) <= MOST_CODES:
-        return values
-    borders = np.quantile(known, [0.25, 0.5, 0.75])
-    return ["" if number is None else str(int(np.searchsorted(borders, number))) for number in numbers]
+def to_strata(cells: list[str]) -> list[str]:
+    """The stratum of each cell: its label, whatever the spelling, or its bin in a column of numbers."""
+    known = [cell for cell in cells if not is_missing(cell)]
+    numbers = read_numbers(known, find_number_format(known)[0])
+    if infer_kind(known, numbers).name == "numeric":
+        return to_bins(cells)
+    folded = {cell: fold(cell) for cell in set(cells)}
+    return [folded[cell] for cell in cells]
 
 
-def _read_splits(cases: list[Case], plan: SplitPlan, group_of: dict[str, str]) -> dict[str, str]:
-    by_key = read_split_file(plan.split_file)
+def to_bins(cells: list[str]) -> list[str]:
+    """Which of at most 4 bins of as many participants the number of each cell is in; "" for any other text. A bin has
+    3 members or more, so that each can be in every split."""
+    numbers = read_numbers(cells, find_number_format(cells)[0])
+    values = [numbers[cell] for cell in cells if cell in numbers]
+    n_bins = max(1, min(MOST_BINS, len(values) // len(SPLITS)))
+    borders = np.quantile(values, [i / n_bins for i in range(1, n_bins)]) if values else []
+    return [str(int(np.searchsorted(borders, numbers[cell]))) if cell in numbers else "" for cell in cells]
+
+
+def _read_splits(
+    cases: list[Case], plan: SplitPlan, group_of: dict[str, str], exclusions: Exclusions
+) -> dict[str, str]:
+    by_key, notes = read_split_file(plan.split_file)
+    exclusions.notes += notes
     names = dict.fromkeys(case.visit.participant_id for case in cases)
     split_of = {name: by_key[to_key(name)] for name in names if to_key(name) in by_key}
     if not split_of:
@@ -150,14 +179,19 @@ def _read_splits(cases: list[Case], plan: SplitPlan, group_of: dict[str, str]) -
     return split_of
 
 
-def write_splits(path: Path, splits: dict[str, list[str]], plan: SplitPlan) -> str:
-    """Write splits.json, its participants sorted, and return the sha256 of its bytes."""
+def write_splits(path: Path, splits: dict[str, list[str]], plan: SplitPlan, target: dict) -> str:
+    """Write splits.json, its participants sorted, and return the sha256 of its bytes.
+
+    target  the column that is asked for, as it was understood
+    """
+    is_divided = plan.split_file is None
     record = {
         "seed": plan.seed,
-        "fractions": None if plan.split_file else plan.fractions,
-        "stratify": list(plan.stratify),
+        "fractions": plan.fractions if is_divided else None,
+        "stratify": ([target["column"]] if plan.stratify is None else list(plan.stratify)) if is_divided else [],
         "group_by": plan.group_by,
         "holdout": None if plan.holdout is None else {plan.holdout[0]: plan.holdout[1]},
+        "target": target,
         "splits": {name: sorted(set(subjects)) for name, subjects in splits.items()},
     }
     data = (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()

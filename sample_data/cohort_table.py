@@ -1,67 +1,25 @@
 """A participants table: rows → visits, and the scans that an image template names for them."""
 
-import csv
-import glob
 import os
-import string
-from pathlib import Path
 
-from cohort import CohortError, Exclusions, Visit, check_column, is_missing, suggest, to_key
-
-_DELIMITERS = {".tsv": "\t", ".csv": ","}
+from cohort import CohortError, Exclusions, Visit, check_column, is_missing, to_key
+from image_template import ImageTemplate, parse_template
+from table_file import Table
 
 
-def read_table(path: str | Path) -> list[dict[str, str]]:
-    """The rows of a .tsv or .csv file with a header line, all cells text without outer white space.
-
-    Raises CohortError that names the line: no such file, no rows, a column named twice, a line with too many or too
-    few cells, text that is not UTF-8.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CohortError(f"{path}: expected a table (.tsv or .csv), found no such file. Check the path")
-    if path.suffix.lower() not in _DELIMITERS:
-        raise CohortError(f"{path}: expected a name that ends in .tsv or .csv, found {path.name}")
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=_DELIMITERS[path.suffix.lower()])
-            header = [name.strip() for name in next(reader, [])]
-            rows = []
-            for cells in reader:
-                if len(cells) == len(header):
-                    rows.append(dict(zip(header, map(str.strip, cells), strict=True)))
-                elif any(cells):  # a blank line holds no participant
-                    raise CohortError(
-                        f"{path}:{reader.line_num}: expected {len(header)} cells as in the header, found "
-                        f"{len(cells)}. Mend the line, or name the file by its delimiter (.tsv or .csv)"
-                    )
-    except UnicodeDecodeError as error:
-        raise CohortError(f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#04x}") from None
-    except csv.Error as error:
-        raise CohortError(f"{path}:{reader.line_num}: expected cells of text, found: {error}") from None
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise CohortError(f"{path}: expected every column once, found {twice[0]!r} twice. Rename one")
-    if not rows:
-        raise CohortError(f"{path}: expected a header and at least one row, found no row")
-    return rows
-
-
-def to_visits(
-    rows: list[dict[str, str]], source: str, id_column: str, session_column: str, exclusions: Exclusions
-) -> list[Visit]:
+def to_visits(table: Table, id_column: str, session_column: str, exclusions: Exclusions) -> list[Visit]:
     """One visit a row. The ids "01" and "sub-01" are one participant, written as in its first row.
 
     Left out and counted: rows without an id, repeated rows, and all rows of a visit whose rows contradict each other.
     """
-    check_column(id_column, rows[0], source, "--id_column")
-    has_sessions = session_column in rows[0]
+    check_column(id_column, table.columns, str(table.path), "--id_column")
+    has_sessions = session_column in table.columns
     spelling: dict[str, str] = {}
     visits: dict[tuple[str, str], Visit] = {}
     contradicting: dict[tuple[str, str], str] = {}
-    for number, row in enumerate(rows, 2):
+    for line, row in zip(table.lines, table.rows, strict=True):
         if is_missing(row[id_column]):
-            exclusions.add("no id", f"{source}: row {number}: {id_column} is {row[id_column]!r}")
+            exclusions.add("no id", f"{table.path}:{line}: {id_column} is {row[id_column]!r}")
             continue
         session = row[session_column].removeprefix("ses-") if has_sessions else ""
         session = "" if is_missing(session) else session
@@ -70,11 +28,11 @@ def to_visits(
         if first.values is row:
             continue
         if _compared(first.values, id_column) == _compared(row, id_column):
-            exclusions.add("duplicate row", f"{source}: row {number}", name, session)
+            exclusions.add("duplicate row", f"{table.path}:{line}", name, session)
         else:
             columns = [column for column in row if column != id_column and row[column] != first.values[column]]
             contradicting[name, session] = (
-                f"{source}: row {number}: another {', '.join(columns)} than before "
+                f"{table.path}:{line}: another {', '.join(columns)} than before "
                 f"(if these are sessions: --session_column COLUMN)"
             )
     for (name, session), detail in contradicting.items():
@@ -93,22 +51,28 @@ def find_scans(
 
     Relative paths count from `root`. An id is tried as written, then with the other form of its `sub-` prefix. Folders
     are listed once each; no scan is opened. Scans that fit a template and belong to no row are counted too.
-    Raises CohortError for an unknown field, and where no row has a scan.
+    Raises CohortError for a template that does not fit the table (see `parse_template`), one that gives two rows the
+    same scan, and where no row has a scan.
     """
-    for modality, template in templates.items():
-        _check_fields(template, modality, visits)
+    if not visits:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(4))
+        raise CohortError(f"expected rows to look for scans of, found none; left out: {reasons or 'nothing'}")
+    parsed = {
+        modality: parse_template(os.path.expanduser(text), visits[0].values, f"--image_template ({modality})")
+        for modality, text in templates.items()
+    }
     listings: dict[str, frozenset[str]] = {}
-    known: set[str] = set()
+    owners: dict[str, Visit] = {}
     complete = []
     for visit in visits:
         missing = None
-        for modality, template in templates.items():
+        for modality, template in parsed.items():
             path, reason = _find_scan(visit, template, root, id_column, listings)
             if path is None:
                 missing = missing or (f"{modality}: {reason}")
             else:
                 visit.scans[modality] = path
-                known.add(path)
+                _check_owner(path, visit, owners, modality, template)
         if missing is None:
             complete.append(visit)
         else:
@@ -118,45 +82,40 @@ def find_scans(
             f"--image_template: expected scans of the {len(visits)} rows, found none; the first looked for is "
             f"{exclusions.rows[-len(visits)].detail}. Relative paths count from {root}"
         )
-    for path in sorted(_find_all(templates, root) - known):
+    for path in sorted(set().union(*(template.find_all(root) for template in parsed.values())) - owners.keys()):
         exclusions.add("scan without a participant", path)
     return complete
 
 
-def _check_fields(template: str, modality: str, visits: list[Visit]) -> None:
-    columns = visits[0].values if visits else {}
-    for field in _fields(template):
-        if field not in columns:
-            raise CohortError(
-                f"--image_template ({modality}): expected fields that are columns of the table, found "
-                f"{{{field}}}{suggest(field, columns)}"
-            )
-
-
-def _fields(template: str) -> list[str]:
-    try:
-        return [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
-    except ValueError as error:
-        raise CohortError(f"--image_template {template!r}: expected {{column}} fields, found: {error}") from None
+def _check_owner(path: str, visit: Visit, owners: dict[str, Visit], modality: str, template: ImageTemplate) -> None:
+    """Raises CohortError where another row has the scan already: one of them would be asked about another's head."""
+    owner = owners.setdefault(path, visit)
+    if owner is not visit:
+        rows = [f"{other.participant_id}{other.session and f' session {other.session}'}" for other in (owner, visit)]
+        raise CohortError(
+            f"--image_template ({modality}) {template.text!r}: expected a scan of its own for every row, found {path} "
+            f"for {rows[0]} and for {rows[1]}. Add the {{column}} that tells them apart"
+        )
 
 
 def _find_scan(
-    visit: Visit, template: str, root: str, id_column: str, listings: dict[str, frozenset[str]]
+    visit: Visit, template: ImageTemplate, root: str, id_column: str, listings: dict[str, frozenset[str]]
 ) -> tuple[str | None, str]:
     """(path, "") or (None, what was looked for)."""
-    empty = [field for field in _fields(template) if is_missing(visit.values[field])]
-    if empty:
-        return None, f"the column {empty[0]} is {visit.values[empty[0]]!r}"
+    for column in template.columns:
+        if is_missing(visit.values[column]):
+            return None, f"the column {column} is {visit.values[column]!r}"
     written = visit.values[id_column]
     key = to_key(written)
-    candidates = []
-    for participant_id in dict.fromkeys((written, key, f"sub-{key}")):
-        path = os.path.join(root, template.format_map({**visit.values, id_column: participant_id}))
-        candidates.append(os.path.normpath(path))
+    names = dict.fromkeys((written, key, f"sub-{key}"))
+    paths = [template.write({**visit.values, id_column: name}) for name in names]
+    candidates = [os.path.normpath(os.path.join(root, path)) for path in paths if path is not None]
     for path in candidates:
         if _exists(path, listings):
             return path, ""
-    return None, candidates[0]
+    if candidates:
+        return None, candidates[0]
+    return None, f"{template.text}: its numbers are none in this row"
 
 
 def _exists(path: str, listings: dict[str, frozenset[str]]) -> bool:
@@ -169,17 +128,3 @@ def _exists(path: str, listings: dict[str, frozenset[str]]) -> bool:
         except (FileNotFoundError, NotADirectoryError):
             listings[folder] = frozenset()
     return name in listings[folder]
-
-
-def _find_all(templates: dict[str, str], root: str) -> set[str]:
-    """All files whose names fit a template, whatever stands in its fields."""
-    found = set()
-    for template in templates.values():
-        parts = [
-            glob.escape(literal) + ("*" if field is not None else "")
-            for literal, field, _, _ in string.Formatter().parse(template)
-        ]
-        pattern = "".join(parts)
-        if pattern.strip("*/."):
-            found |= {os.path.normpath(path) for path in glob.iglob(os.path.join(glob.escape(root), pattern))}
-    return found

@@ -1,201 +1,274 @@
-"""What is asked about each visit: a label, a number, or what has changed since an earlier visit of the participant."""
+"""The column that is asked for, as it is understood: numbers or classes, their signs, labels, unit, what is missing.
+
+What decides between numbers and classes, the first of these that applies:
+
+1. --target_type; a question about change is about numbers
+2. --labels: classes
+3. --unit or --decimals: numbers
+4. Levels of participants.json that name most of the values: classes
+5. a template with labels (sex): classes; one of numbers (age), or Units of participants.json: numbers, where the
+   values are numbers
+6. the values themselves, by the rule of column_kind.py
+"""
 
 import math
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cohort import CohortError, Exclusions, Visit, is_missing
+from cohort import CohortError, Visit, is_missing
+from cohort_findings import Finding, Remedies
+from column_description import ColumnDescription
+from column_kind import Kind, are_mostly_numbers, find_missing_codes, format_number, infer_kind, read_numbers
+from column_labels import name_labels, to_value_key
+from conversation_templates import Template
 
-# A column of numbers with more distinct values than this is a quantity, one with fewer may be a code of classes.
-MOST_CODES = 10
+from umbrella.evaluation.numbers import (
+    OF_DECIMAL,
+    USUAL,
+    NumberFormat,
+    find_number_format,
+    find_own_format,
+    read_plain_number,
+)
+from umbrella.evaluation.text_folding import fold
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """What the user states about the target's column."""
+
+    column: str
+    kind: str | None = None  # "categorical", "numeric" or None: to be inferred
+    labels: dict[str, str] = field(default_factory=dict)  # value → label; others are left out
+    unit: str | None = None
+    decimals: int | None = None
+    missing: tuple[str, ...] | None = None  # further cells that mean "missing"; None: ask where there may be some
+    is_change: bool = False
+    needs: str | None = None  # the kind that other flags need, as --balance needs labels
+    decimal_sign: str | None = None  # None: told from the column
 
 
 @dataclass(frozen=True)
 class Target:
-    """A column and how it is read."""
+    """A column and what each of its cells says.
+
+    labels   cell → label, of a column of classes
+    numbers  cell → number, of a column of numbers
+    missing  cell → why it counts as missing
+    """
 
     column: str
     kind: str  # "categorical" or "numeric"
     unit: str = ""
-    labels: dict[str, str] = field(default_factory=dict)  # value in lower case → label; empty: values as they are
     decimals: int | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    label_order: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()  # the values that labels are known for, where others are left out
+    findings: tuple[Finding, ...] = ()
 
-
-@dataclass(slots=True)
-class Case:
-    """A visit with its true answer; `earlier` is the visit it is compared with where the question is about time."""
-
-    visit: Visit
-    label: str  # the answer's {value}; a number as text where the target is numeric
-    earlier: Visit | None = None
-    earlier_label: str = ""
-    extra: dict[str, float] = field(default_factory=dict)  # further metadata
-
-
-@dataclass(frozen=True)
-class ChangeQuestion:
-    """What is asked about two visits: the later one's own value, the difference of their numbers, or its sign."""
-
-    as_change: bool
-    directions: tuple[str, str] | None  # labels of the sign: decreased, increased
-    needs_earlier_value: bool  # to tell the change, or because the wordings say it
-
-
-def infer_kind(visits: Sequence[Visit], column: str) -> str:
-    """ "numeric" for a column of numbers, most of whose values are numbers and more than 10 of them distinct."""
-    values = {visit.values.get(column, "") for visit in visits}
-    values = {value for value in values if not is_missing(value)}
-    numbers = {value for value in values if to_number(value) is not None}
-    return "numeric" if len(numbers) > MOST_CODES and len(numbers) * 2 > len(values) else "categorical"
-
-
-def to_number(text: str) -> float | None:
-    """The finite number that a cell holds, None for any other text."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def format_number(number: float, decimals: int | None) -> str:
-    """34.0 → "34", 23.50 → "23.5"; never in exponents of ten."""
-    text = f"{number:.{6 if decimals is None else decimals}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text in ("", "-0") else text
-
-
-def make_cases(visits: list[Visit], target: Target, exclusions: Exclusions) -> list[Case]:
-    """A case for each visit with a value. Left out and counted: no value, text in a numeric target, a value that
-    `labels` does not name. Raises CohortError where fewer than two labels or numbers are left."""
-    cases = []
-    for visit in visits:
-        label, reason, detail = _read_value(visit, target)
+    def read(self, visit: Visit) -> tuple[str | None, str, str]:
+        """(the answer, "", "") or (None, reason, detail)."""
+        cell = visit.values.get(self.column)
+        if cell is None or is_missing(cell):
+            return None, "no label", f"{self.column} is {'not given' if cell is None else repr(cell)}"
+        if cell in self.missing:
+            return None, "no label", f"{self.column} is {cell!r}: {self.missing[cell]}"
+        if self.kind == "numeric":
+            number = self.numbers.get(cell)
+            if number is None:
+                return None, "not a number", f"{self.column} is {cell!r}"
+            return format_number(number, self.decimals), "", ""
+        label = self.labels.get(cell)
         if label is None:
-            exclusions.add_visit(visit, reason, detail)
-        else:
-            cases.append(Case(visit, label))
-    _check_labels(cases, target, exclusions)
-    return cases
+            return None, "unknown label", f"{self.column} is {cell!r}, none of {', '.join(self.named)}"
+        return label, "", ""
+
+    def to_record(self) -> dict:
+        """What splits.json keeps of it."""
+        record = {"column": self.column, "target_type": self.kind}
+        if self.unit:
+            record["unit"] = self.unit
+        if self.labels:
+            record["labels"] = dict(sorted(self.labels.items()))
+        if self.missing:
+            record["missing"] = sorted(self.missing)
+        return record
 
 
-def make_change_cases(
-    visits: list[Visit],
-    target: Target,
-    question: ChangeQuestion,
-    n_references: int,
-    order: Callable[[list[Visit]], list[Visit]],
-    exclusions: Exclusions,
-) -> list[Case]:
-    """A case for each later visit and each of the participant's first `n_references` earlier ones.
-
-    Left out and counted besides the reasons of `make_cases`: participants with one visit, pairs without a change.
-    """
-    of_subject: dict[str, list[Visit]] = {}
-    for visit in visits:
-        of_subject.setdefault(visit.participant_id, []).append(visit)
-    cases = []
-    for visits_of_one in of_subject.values():
-        if len(visits_of_one) == 1:
-            exclusions.add_visit(visits_of_one[0], "one session", "a change needs an earlier one")
-            continue
-        ordered = order(visits_of_one)
-        for i, visit in enumerate(ordered[1:], 1):
-            for earlier in ordered[: min(i, n_references)]:
-                case, reason, detail = _make_pair(visit, earlier, target, question)
-                if case is None:
-                    exclusions.add_visit(visit, reason, f"since session {earlier.session}: {detail}")
-                else:
-                    cases.append(case)
-    _check_labels(cases, target, exclusions)
-    return cases
-
-
-def _make_pair(visit: Visit, earlier: Visit, target: Target, question: ChangeQuestion) -> tuple[Case | None, str, str]:
-    label, reason, detail = _read_value(visit, target)
-    if label is None:
-        return None, reason, detail
-    before, reason, detail = _read_value(earlier, target)
-    if before is None and question.needs_earlier_value:
-        return None, reason, detail
-    if not question.as_change:
-        return Case(visit, label, earlier, before or ""), "", ""
-    numbers = {
-        "reference": to_number(earlier.values[target.column]),
-        "subject": to_number(visit.values[target.column]),
-    }
-    change = numbers["subject"] - numbers["reference"]
-    if question.directions is None:
-        extra = {f"{name}_value": number for name, number in numbers.items()}
-        return Case(visit, format_number(change, target.decimals), earlier, before, extra), "", ""
-    if change == 0:
-        return None, "no change", f"{target.column} is {before} at both"
-    # These names are what the evaluation's control needs to find a first scan that reverses the answer.
-    extra = {f"{name}_size": number for name, number in numbers.items()}
-    return Case(visit, question.directions[change > 0], earlier, before, extra), "", ""
-
-
-def _read_value(visit: Visit, target: Target) -> tuple[str | None, str, str]:
-    """(label, "", "") or (None, reason, detail)."""
-    value = visit.values.get(target.column)
-    if is_missing(value):
-        return None, "no label", f"{target.column} is {'not given' if value is None else repr(value)}"
-    if target.kind == "numeric":
-        number = to_number(value)
-        if number is None:
-            return None, "not a number", f"{target.column} is {value!r}"
-        return format_number(number, target.decimals), "", ""
-    if not target.labels:
-        return value, "", ""
-    label = target.labels.get(value.lower())
-    if label is None:
-        return None, "unknown label", f"{target.column} is {value!r}, none of {', '.join(target.labels)}"
-    return label, "", ""
-
-
-def _check_labels(cases: list[Case], target: Target, exclusions: Exclusions) -> None:
-    """Raises CohortError where fewer than two different answers are left."""
-    counts = Counter(case.label for case in cases)
-    if len(counts) >= 2:
-        return
-    found = "none" if not counts else f"only {next(iter(counts))!r} ({len(cases)} times)"
-    remedy = f" The labels known are {', '.join(target.labels)}: give others with --labels." if target.labels else ""
-    reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(4))
-    raise CohortError(
-        f"--target {target.column} ({target.kind}): expected at least two different answers, found {found}.{remedy} "
-        f"Choose another column. Left out: {reasons or 'nothing'}"
+def understand_target(
+    visits: Sequence[Visit], options: TargetOptions, template: Template, description: ColumnDescription
+) -> Target:
+    """Raises CohortError where numbers may be codes for "missing" and nothing says whether they are."""
+    column = options.column
+    cells = [visit.values.get(column) for visit in visits]
+    cells = [cell for cell in cells if not is_missing(cell)]
+    number_format, told_from = find_number_format(cells)
+    if options.decimal_sign is not None:
+        number_format, told_from = OF_DECIMAL[options.decimal_sign], f'decimal sign "{options.decimal_sign}" as stated'
+    numbers = read_numbers(cells, number_format)
+    missing = _find_missing(cells, numbers, options, description)
+    cells = [cell for cell in cells if cell not in missing]
+    suspects = {} if options.missing is not None else find_missing_codes([numbers[c] for c in cells if c in numbers])
+    plain = [cell for cell in cells if numbers.get(cell) not in suspects]
+    kind = _decide_kind(plain, numbers, options, template, description)
+    findings = [Finding(column, text) for text in description.unused]
+    findings.append(Finding(column, kind.evidence, _overrule_kind(kind.name, options, bool(numbers))))
+    if missing:
+        counts = Counter(cell for visit in visits if (cell := visit.values.get(column)) in missing)
+        said = ", ".join(f"{cell} ({_count(n)}, {missing[cell]})" for cell, n in counts.items())
+        findings.append(Finding(column, f"missing: {said}", _SAY_MISSING))
+    if kind.name == "categorical":
+        # A class that the sidecar names is one, whatever its code.
+        suspects = {code: n for code, n in suspects.items() if format_number(code) not in description.levels}
+    if kind.name == "numeric" or (all(cell in numbers for cell in plain) and not options.labels):
+        _refuse_suspects(column, suspects, [numbers[cell] for cell in plain if cell in numbers], description)
+    if kind.name == "numeric":
+        unit, source = _choose_unit(options, template, description)
+        if unit:
+            findings.append(Finding(column, f"the unit is {unit}, {source}", (("--unit", "--unit UNIT for another"),)))
+        findings += _describe_numbers(column, cells, numbers, number_format, told_from)
+        return Target(
+            column, "numeric", unit, options.decimals, numbers=numbers, missing=missing, findings=tuple(findings)
+        )
+    codes = numbers if all(cell in numbers for cell in cells) else {}
+    labels, found = name_labels(
+        column, cells, codes, options.labels, description.levels, description.source, template.labels
+    )
+    named = options.labels or template.labels
+    unit = options.unit if options.unit is not None else template.unit
+    return Target(
+        column,
+        "categorical",
+        unit,
+        labels=labels,
+        missing=missing,
+        label_order=_order(set(labels.values()), options, description, template),
+        named=tuple(dict.fromkeys([*named, *(() if options.labels else description.levels)])),
+        findings=(*findings, *found),
     )
 
 
-def make_session_order(visits: list[Visit], chosen: Sequence[str], column: str | None):
-    """A function that puts a participant's visits in order of time.
+def _describe_numbers(
+    column: str, cells: Sequence[str], numbers: dict[str, float], number_format: NumberFormat, told_from: str
+) -> list[Finding]:
+    """How the numbers of a column were read, where that is not plain, and how many cells are none."""
+    findings = []
+    # Points alone need no word, unless all could be signs of thousands.
+    signed = [cell for cell in numbers if "." in cell or "," in cell]
+    if number_format != USUAL or (signed and not any(map(find_own_format, signed))):
+        other = "." if number_format.decimal == "," else ","
+        otherwise = (("--decimal_sign", f"--decimal_sign {other} reads them otherwise"),)
+        findings.append(Finding(column, told_from, otherwise))
+    left_out = [cell for cell in cells if cell not in numbers]
+    if left_out:
+        text = f"{len(left_out)} of {len(cells)} values are no numbers, as {left_out[0]!r}: left out"
+        findings.append(Finding(column, text))
+    return findings
 
-    By the order of `chosen` sessions, else by a column of numbers or ISO dates, else by the number in labels that
-    differ in nothing else (ses-1, ses-2, ses-10). Raises CohortError where none of them tells.
-    """
-    if chosen:
-        return lambda some: sorted(some, key=lambda visit: chosen.index(visit.session))
-    if column is not None:
-        return lambda some: sorted(some, key=lambda visit: _to_time(visit, column))
-    labels = sorted({visit.session for visit in visits})
-    parts = {label: re.fullmatch(r"(\D*)(\d+)", label) for label in labels}
-    if not all(parts.values()) or len({part[1] for part in parts.values()}) != 1:
-        found = ", ".join(filter(None, labels[:8])) or "no sessions"
-        raise CohortError(
-            f"sessions: expected labels whose order in time can be told (1, 2, 10), found {found}. "
-            "Give --sessions in their order, or --order_by COLUMN"
+
+_SAY_MISSING = (("--missing", "--missing none for values"),)
+
+
+def _find_missing(
+    cells: Sequence[str], numbers: dict[str, float], options: TargetOptions, description: ColumnDescription
+) -> dict[str, str]:
+    """Cell → why it counts as missing, beyond the words that always do."""
+    stated = {fold(text) for text in options.missing or ()}
+    stated_numbers = {read_plain_number(text) for text in options.missing or ()} - {None}
+    missing = {}
+    for cell in dict.fromkeys(cells):
+        if fold(cell) in stated or numbers.get(cell, math.nan) in stated_numbers:
+            missing[cell] = "by --missing"
+        elif not options.labels:
+            level = description.missing.get(to_value_key(cell, numbers), description.missing.get(fold(cell)))
+            if level is not None:
+                missing[cell] = f"{description.source}: {level}"
+    return missing
+
+
+def _decide_kind(
+    cells: Sequence[str],
+    numbers: dict[str, float],
+    options: TargetOptions,
+    template: Template,
+    description: ColumnDescription,
+) -> Kind:
+    inferred = infer_kind(cells, numbers)
+    n_numbers = sum(cell in numbers for cell in cells)
+    count = f"{len(cells)} values, {'all' if n_numbers == len(cells) else n_numbers or 'no'} numbers"
+    holds_numbers = are_mostly_numbers(cells, numbers)
+    if options.is_change:
+        return Kind("numeric", f"{count} → numbers, since a change is asked for")
+    if options.kind is not None:
+        return Kind(options.kind, f"{count}, {options.kind} by --target_type")
+    if options.labels:
+        return Kind("categorical", f"{count} → classes, by --labels")
+    if options.unit or options.decimals is not None:
+        flag = "--unit" if options.unit else "--decimals"
+        return Kind("numeric", f"{count} → regression, by {flag}")
+    different = {to_value_key(cell, numbers) for cell in set(cells)}
+    n_named = len(different & description.levels.keys())
+    if n_named and 2 * n_named >= len(different):
+        return Kind(
+            "categorical", f"{n_named} of {len(different)} values have Levels in {description.source} → classes"
         )
-    return lambda some: sorted(some, key=lambda visit: int(parts[visit.session][2]))
+    if template.labels:
+        return Kind("categorical", f"{count} → classes, by the labels of the template {template.name}")
+    if template.target_type == "numeric" and holds_numbers:
+        return Kind("numeric", f"{count} → regression, since the template {template.name} asks for numbers")
+    if description.unit and holds_numbers:
+        return Kind("numeric", f"{count}, Units {description.unit} in {description.source} → regression")
+    if template.target_type == "categorical":
+        return Kind("categorical", f"{count} → classes, since the template {template.name} asks for labels")
+    return inferred
 
 
-def _to_time(visit: Visit, column: str) -> tuple[float, str]:
-    value = visit.values.get(column, "")
-    number = to_number(value)
-    if number is None and not re.match(r"\d{4}-\d\d-\d\d", value):
-        raise CohortError(
-            f"{visit.participant_id} session {visit.session}: --order_by {column}: expected a number or a date "
-            f"(2020-01-31), found {value!r}"
-        )
-    return (math.inf, value) if number is None else (number, "")
+def _overrule_kind(kind: str, options: TargetOptions, has_numbers: bool) -> Remedies:
+    """How to have the other kind, where that can be: text is no number, and other flags may need this kind."""
+    if not has_numbers or options.needs == kind:
+        return ()
+    other = "--target_type categorical for classes" if kind == "numeric" else "--target_type numeric for regression"
+    return (("--target_type", other),)
+
+
+def _choose_unit(options: TargetOptions, template: Template, description: ColumnDescription) -> tuple[str, str]:
+    if options.unit is not None:
+        return options.unit, "by --unit"
+    if description.unit:
+        return description.unit, f"by {description.source}"
+    return template.unit, f"as in the template {template.name}"
+
+
+def _refuse_suspects(
+    column: str, suspects: dict[float, int], others: Sequence[float], description: ColumnDescription
+) -> None:
+    if not suspects:
+        return
+    codes = [format_number(code) for code in suspects]
+    levels = [
+        f", {description.levels[code]!r} in {description.source}" for code in codes if code in description.levels
+    ]
+    found = " and ".join(f"{code} ({_count(n)})" for code, n in zip(codes, suspects.values(), strict=True))
+    found += "".join(levels)
+    raise CohortError(
+        f"--target {column}: expected numbers that mean what they say, found {found} where the other {len(others)} "
+        f'run from {format_number(min(others))} to {format_number(max(others))}. If that stands for "missing": '
+        f"--missing={','.join(codes)}. If they are values: --missing none"
+    )
+
+
+def _count(n: int) -> str:
+    return f"{n} row{'s' if n > 1 else ''}"
+
+
+def _order(
+    labels: set[str], options: TargetOptions, description: ColumnDescription, template: Template
+) -> tuple[str, ...]:
+    """The labels in the order of the options, the sidecar or the template, then sorted."""
+    by_fold = {fold(label): label for label in labels}
+    named = options.labels.values() or [*description.levels.values(), *template.labels.values()]
+    first = [by_fold[fold(label)] for label in named if fold(label) in by_fold]
+    return tuple(dict.fromkeys([*first, *sorted(labels)]))

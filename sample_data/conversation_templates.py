@@ -1,11 +1,14 @@
 """Wordings of conversations from YAML (templates/*.yaml): which there are, which fits a target, which fields."""
 
+import re
 import string
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 from cohort import CohortError, suggest
+
+from umbrella.evaluation.text_folding import fold
 
 FOLDER = Path(__file__).resolve().parent / "templates"
 FALLBACK = "value"  # for targets that no template names
@@ -26,7 +29,8 @@ class Template:
     single: dict[str, list[str]] | None  # question, answer
     comparison: dict[str, list[str]] | None  # introduction, acknowledgement, question, answer
     targets: tuple[str, ...] = ()  # columns that this template is chosen for
-    labels: dict[str, str] = field(default_factory=dict)  # value in lower case → label
+    target_type: str = ""  # "numeric" or "categorical" where the wordings fit one of them only
+    labels: dict[str, str] = field(default_factory=dict)  # folded value → label
     unit: str = ""
     reference: str = ""  # the default of --reference
     directions: tuple[str, str] | None = None  # labels of a change: decreased, increased
@@ -34,8 +38,27 @@ class Template:
     def says_reference_value(self) -> bool:
         return any("{reference_value" in text for texts in (self.comparison or {}).values() for text in texts)
 
+    def find_fields(self, section: str) -> dict[str, tuple[str, str]]:
+        """Field → (turn, wording) of the first in the section that says it."""
+        found: dict[str, tuple[str, str]] = {}
+        for turn, wordings in getattr(self, section).items():
+            for wording in wordings:
+                for name in _read_fields(wording):
+                    found.setdefault(name, (turn, wording))
+        return found
+
+    def fits(self, kind: str, section: str) -> bool:
+        """Whether its wordings suit a target that is "numeric" or "categorical"."""
+        lists_labels = "labels" in self.find_fields(section)
+        return self.target_type in ("", kind) and not (lists_labels and kind == "numeric")
+
     def with_wordings(self, section: str, wordings: dict[str, list[str]]) -> "Template":
         return replace(self, **{section: wordings})
+
+
+def to_section(reference: str) -> str:
+    """The section of a template that a kind of reference takes its wordings from."""
+    return "single" if reference == "none" else "comparison"
 
 
 def load_template(name_or_path: str) -> Template:
@@ -73,16 +96,25 @@ def _build(path: Path, recipe: dict) -> Template:
     if directions is not None and (not isinstance(directions, list) or len(directions) != 2):
         raise CohortError(f"{path}: directions: expected two labels, decreased and increased, found {directions}")
     labels = recipe.get("labels", {})
-    if not isinstance(labels, dict):
-        raise CohortError(f"{path}: labels: expected a mapping of values to labels, found {labels!r}")
+    if not isinstance(labels, dict) or not all(isinstance(label, str) and label.strip() for label in labels.values()):
+        raise CohortError(f"{path}: labels: expected a mapping of values to labels, none empty, found {labels!r}")
+    for key, expected in {"task": r"[\w.-]+", "unit": r"\s*\S.*", "target_type": "numeric|categorical"}.items():
+        value = recipe.get(key)
+        if value is not None and (not isinstance(value, str) or not re.fullmatch(expected, value)):
+            form = {"task": "a name of letters, digits, _ and -", "unit": "a unit as years"}.get(key, expected)
+            raise CohortError(f"{path}: {key}: expected {form}, found {value!r}")
+    targets = recipe.get("targets", [])
+    if not isinstance(targets, list):
+        raise CohortError(f"{path}: targets: expected a list of columns, found {targets!r}")
     return Template(
         name=path.stem,
         task=recipe.get("task", path.stem),
         single=sections.get("single"),
         comparison=sections.get("comparison"),
-        targets=tuple(recipe.get("targets", ())),
-        labels={value.lower(): label for value, label in labels.items()},
-        unit=recipe.get("unit", ""),
+        targets=tuple(targets),
+        target_type=recipe.get("target_type", "numeric" if "unit" in recipe else ""),
+        labels={fold(value): label for value, label in labels.items()},
+        unit=recipe.get("unit", "").strip(),
         reference=recipe.get("reference", ""),
         directions=directions and tuple(directions),
     )
@@ -107,7 +139,7 @@ def check_wordings(wordings: list[str], section: str, turn: str, place: str) -> 
         if not isinstance(wording, str) or not wording.strip():
             raise CohortError(f"{place}: expected wordings that are not empty, found {wording!r}")
         try:
-            fields = [name for _, name, _, _ in string.Formatter().parse(wording) if name is not None]
+            fields = _read_fields(wording)
         except ValueError as error:
             raise CohortError(f"{place}: expected {{fields}} in {wording!r}, found: {error}") from None
         for name in fields:
@@ -122,6 +154,17 @@ def check_wordings(wordings: list[str], section: str, turn: str, place: str) -> 
     if not wordings:
         raise CohortError(f"{place}: expected at least one wording, found none")
     return wordings
+
+
+def _read_fields(wording: str) -> list[str]:
+    """The names of its {fields}. Raises ValueError for a brace without its other, and for a {field:format}."""
+    fields = []
+    for _, name, form, conversion in string.Formatter().parse(wording):
+        if form or conversion:
+            raise ValueError(f"{{{name}}} with a format (numbers are rounded by --decimals)")
+        if name is not None:
+            fields.append(name)
+    return fields
 
 
 def find_template(target: str, reference: str) -> Template:

@@ -13,17 +13,27 @@ listed, not opened, unless --check_images is given. The same options give the sa
 import random
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from check_cohort_scans import drop_bad_scans
 from cohort import CohortError, Exclusions, Visit, check_column
-from cohort_bids import find_bids_scans, find_scan_root, read_bids
-from cohort_conversations import Style
+from cohort_bids import find_bids_scans, find_scan_root, find_sidecars, read_bids
+from cohort_cases import Case, ChangeQuestion, make_cases, make_change_cases
+from cohort_conversations import LABEL_REFERENCES, Style
+from cohort_findings import Finding
 from cohort_folder import write_cohort
 from cohort_options import Options, parse_options
-from cohort_splits import EXTERNAL, assign_splits, describe_large_groups
-from cohort_table import find_scans, read_table, to_visits
-from cohort_target import Case, ChangeQuestion, Target, infer_kind, make_cases, make_change_cases, make_session_order
+from cohort_order import make_session_order
+from cohort_splits import EXTERNAL, assign_splits, find_groups
+from cohort_table import find_scans, to_visits
+from cohort_target import Target, understand_target
+from column_description import describe_column
+from column_labels import unify_column
+from conversation_templates import Template, to_section
+from split_notes import describe_large_groups, describe_splits
+from table_file import read_table
 
 
 def generate(options: Options) -> str:
@@ -31,37 +41,37 @@ def generate(options: Options) -> str:
     exclusions = Exclusions()
     found = read_visits(options, exclusions)
     columns = dict.fromkeys(column for visit in found for column in visit.values)
-    for option, names in {
-        "--target": [options.target],
-        "--stratify": options.plan.stratify,
-        "--group_by": filter(None, [options.plan.group_by]),
-        "--holdout": options.plan.holdout[:1] if options.plan.holdout else [],
-        "--metadata": options.metadata_columns,
-    }.items():
-        for name in names:
-            check_column(name, columns, "the table", option)
-    target = _read_target(found, options)
+    _check_columns(columns, options)
+    target, template = _read_target(found, options)
+    has_labels = target.kind == "categorical" or options.change == "direction"
+    _check_labels_are_asked(has_labels, options)
     visits = _find_scans(found, options, exclusions)
     if options.check_images:
         visits = drop_bad_scans(visits, exclusions)
-    cases = _make_cases(visits, target, options, exclusions)
-    splits = assign_splits(cases, options.plan, exclusions)
-    notes = [f"labels are {'balanced' if options.balance else 'as they come'} in train, as they come elsewhere"]
-    notes += _check_splits(splits) + describe_large_groups(splits, options.plan.group_by)
-    has_labels = target.kind == "categorical" or options.change == "direction"
-    if options.balance and not has_labels:
-        raise CohortError(f"--balance: expected a target with labels, found the numbers of {options.target}")
+    cases = _make_cases(visits, target, template, options, exclusions)
+    # After the scans and the answers, which are told from the cells as they are written.
+    unified = [unify_column(found, name) for name in columns if name in options.metadata_columns]
+    splits = assign_splits(cases, options.plan, exclusions, target.column, has_labels, options.given)
+    findings = [*target.findings, *filter(None, unified), _say_how_divided(target, options)]
+    notes = exclusions.notes + [f"inferred  {finding.to_line(options.given)}" for finding in findings]
+    notes.append(f"labels are {'balanced' if options.balance else 'as they come'} in train, as they come elsewhere")
+    fractions = None if options.plan.split_file else options.plan.fractions
+    notes += describe_splits(splits, has_labels, fractions, options.given)
+    if options.plan.group_by:
+        groups = find_groups([case for some in splits.values() for case in some], options.plan.group_by)
+        notes += describe_large_groups(splits, groups, options.plan.group_by)
     if options.balance:
         splits["train"] = balance(splits["train"], options.plan.seed, exclusions)
     style = Style(
-        template=options.template,
+        template=template,
         target=target,
-        labels=_order_labels(cases, target, options) if has_labels else (),
+        labels=_order_labels(cases, target, template, options) if has_labels else (),
         reference=options.reference,
         n_references=options.references_per_subject,
-        unit="" if has_labels else target.unit,
+        unit="" if options.change == "direction" else target.unit,
         metadata_columns=options.metadata_columns,
         seed=options.plan.seed,
+        given=options.given,
     )
     shown = [name for name in columns if name in options.metadata_columns or name.lower() in ("sex", "gender", "site")]
     return write_cohort(
@@ -78,12 +88,33 @@ def generate(options: Options) -> str:
     )
 
 
+def _check_columns(columns: Iterable[str], options: Options) -> None:
+    """Raises CohortError for a flag that names a column which the table has not."""
+    for option, names in {
+        "--target": [options.target.column],
+        "--stratify": options.plan.stratify or (),
+        "--group_by": filter(None, [options.plan.group_by]),
+        "--holdout": options.plan.holdout[:1] if options.plan.holdout else [],
+        "--metadata": options.metadata_columns,
+        "--order_by": filter(None, [options.order_by]),
+    }.items():
+        names = list(names)
+        if len(names) > 1 and " ".join(names) in columns:
+            raise CohortError(
+                f"{option}: expected columns, found one whose name holds spaces, which are taken for a list. With a "
+                f'comma behind it, it is one name: {option} "{" ".join(names)},"'
+            )
+        for name in names:
+            check_column(name, columns, "the table", option)
+
+
 def read_visits(options: Options, exclusions: Exclusions) -> list[Visit]:
     """A visit for every row of the cohort's table, with or without a scan."""
     if options.bids_dir is not None:
-        return read_bids(options.bids_dir, options.derivatives, options.participants, exclusions)
-    rows, source = read_table(options.participants), str(options.participants)
-    return to_visits(rows, source, options.id_column, options.session_column, exclusions)
+        return read_bids(options.bids_dir, options.derivatives, options.participants, options.table, exclusions)
+    table = read_table(options.participants, options.table)
+    exclusions.notes += table.notes
+    return to_visits(table, options.table.id_column, options.table.session_column, exclusions)
 
 
 def _find_scans(visits: list[Visit], options: Options, exclusions: Exclusions) -> list[Visit]:
@@ -96,32 +127,68 @@ def _find_scans(visits: list[Visit], options: Options, exclusions: Exclusions) -
         if sessions and visit.session not in sessions:
             exclusions.add_visit(visit, "session not chosen", f"--sessions {' '.join(sessions)}")
     root = options.image_root or options.participants.parent
-    return find_scans(chosen, options.image_templates, str(root), options.id_column, exclusions)
+    return find_scans(chosen, options.image_templates, str(root), options.table.id_column, exclusions)
 
 
-def _read_target(visits: list[Visit], options: Options) -> Target:
-    inferred = "numeric" if options.change else infer_kind(visits, options.target)
-    kind = options.target_type or ("categorical" if options.labels else inferred)
-    if kind == "numeric" and options.reference in ("same", "different", "both"):
+def _read_target(visits: list[Visit], options: Options) -> tuple[Target, Template]:
+    """The target as it is understood, and wordings that fit it."""
+    if options.bids_dir is not None:
+        sidecars = find_sidecars(options.bids_dir, options.participants)
+    else:
+        sidecars = [options.participants.with_suffix(".json")]
+    description = describe_column(sidecars, options.target.column)
+    target = understand_target(visits, options.target, options.template, description)
+    if options.fallback is not None and not options.template.fits(target.kind, to_section(options.reference)):
+        # The unit of a template that is not taken is not said either.
+        unit = target.unit if target.kind == "numeric" else options.target.unit or ""
+        return replace(target, unit=unit), options.fallback
+    return target, options.template
+
+
+def _check_labels_are_asked(has_labels: bool, options: Options) -> None:
+    """Raises CohortError for a flag about labels where the answers are numbers."""
+    if has_labels:
+        return
+    column = options.target.column
+    remedy = ". Are they codes of classes? Add --target_type categorical"
+    if options.given & {"--target_type", "--decimals", "--change"}:
+        remedy = ""
+    if options.reference in LABEL_REFERENCES:
         raise CohortError(
-            f"--reference {options.reference}: expected any, earlier or none for a target of numbers "
-            f"({options.target}), which has no labels. Are they codes of classes? Add --target_type categorical"
+            f"--reference {options.reference}: expected any, earlier or none for a target of numbers ({column}), "
+            f"which has no labels{remedy}"
         )
-    if kind == "categorical" and options.change:
-        raise CohortError("--change: expected a target of numbers, found --target_type categorical or --labels")
-    return Target(options.target, kind, options.unit, options.labels, options.decimals)
+    if options.balance:
+        raise CohortError(f"--balance: expected a target with labels, found the numbers of {column}{remedy}")
 
 
-def _make_cases(visits: list[Visit], target: Target, options: Options, exclusions: Exclusions) -> list[Case]:
+def _say_how_divided(target: Target, options: Options) -> Finding:
+    plan = options.plan
+    if plan.split_file is not None:
+        return Finding("splits", f"those of {plan.split_file.name}")
+    if plan.stratify is None:
+        kind = "labels" if target.kind == "categorical" or options.change == "direction" else "bins of the numbers"
+        text = f"the {kind} of {target.column} in equal shares in each, as far as their numbers allow"
+        return Finding("splits", text, (("--stratify", "--stratify COLUMNS or none for others"),))
+    if not plan.stratify:
+        return Finding("splits", "as drawn, by --stratify none")
+    return Finding("splits", f"{', '.join(plan.stratify)} in equal shares in each, by --stratify")
+
+
+def _make_cases(
+    visits: list[Visit], target: Target, template: Template, options: Options, exclusions: Exclusions
+) -> list[Case]:
     if options.reference != "earlier":
-        return make_cases(visits, target, exclusions)
+        return make_cases(visits, target, exclusions, options.given)
     order = make_session_order(visits, options.selection.sessions, options.order_by)
     question = ChangeQuestion(
         as_change=options.change is not None,
-        directions=options.template.directions if options.change == "direction" else None,
-        needs_earlier_value=options.change is not None or options.template.says_reference_value(),
+        directions=template.directions if options.change == "direction" else None,
+        needs_earlier_value=options.change is not None or template.says_reference_value(),
     )
-    return make_change_cases(visits, target, question, options.references_per_subject, order, exclusions)
+    return make_change_cases(
+        visits, target, question, options.references_per_subject, order, exclusions, options.given
+    )
 
 
 def balance(cases: list[Case], seed: int, exclusions: Exclusions) -> list[Case]:
@@ -139,25 +206,11 @@ def balance(cases: list[Case], seed: int, exclusions: Exclusions) -> list[Case]:
     return [case for case in cases if id(case) in kept]
 
 
-def _check_splits(splits: dict[str, list[Case]]) -> list[str]:
-    """Notes about splits with one label. Raises CohortError where training has one."""
-    notes = []
-    for split, cases in splits.items():
-        labels = {case.label for case in cases}
-        if len(labels) == 1 and split == "train":
-            raise CohortError(f"train: expected at least two labels, found only {labels.pop()!r}. Use --stratify")
-        if len(labels) == 1:
-            notes.append(f"WARNING {split} has only the label {labels.pop()!r}: it cannot be scored. Use --stratify")
-    if "train" not in splits:
-        raise CohortError(f"expected participants in train, found only {', '.join(splits)}")
-    return notes
-
-
-def _order_labels(cases: list[Case], target: Target, options: Options) -> tuple[str, ...]:
-    """The labels for "a, b or c", in the order of the options or template, else sorted."""
+def _order_labels(cases: list[Case], target: Target, template: Template, options: Options) -> tuple[str, ...]:
+    """The labels that the cases have, for "a, b or c"."""
     used = {case.label for case in cases}
-    named = options.template.directions if options.change == "direction" else target.labels.values()
-    return tuple(dict.fromkeys([*(label for label in named if label in used), *sorted(used)]))
+    order = template.directions if options.change == "direction" else target.label_order
+    return tuple(label for label in order if label in used)
 
 
 def main(argv: list[str] | None = None) -> int:

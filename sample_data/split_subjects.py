@@ -1,24 +1,26 @@
 """Participants → train, validation, test: families together, strata in equal shares, the same by the seed."""
 
 import json
-import warnings
+import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from cohort import CohortError, to_key
-from cohort_table import read_table
+from cohort import CohortError, is_missing, to_key
+from cohort_findings import advise
+from table_file import read_table
+
+from umbrella.list_flags import split_list
 
 SPLITS = ("train", "validation", "test")
-_MOST_FOLDS = 40
 _TOLERANCE = 0.05  # how far the share of a split may be from what was asked for
 
 
-def parse_fractions(text: str) -> dict[str, float]:
-    """ "0.8,0.1,0.1" → the share of each split. Raises CohortError unless there are three that add up to 1."""
+def parse_fractions(values: str | Sequence[str]) -> dict[str, float]:
+    """ "0.8,0.1,0.1" → the share of each split. Raises CohortError unless three add up to 1."""
+    parts = split_list(values)
     try:
-        shares = [float(part) for part in text.split(",")]
+        shares = [float(part) for part in parts]
     except ValueError:
         shares = []
     if (
@@ -29,90 +31,72 @@ def parse_fractions(text: str) -> dict[str, float]:
     ):
         raise CohortError(
             f"--split: expected three shares for train, validation, test that add up to 1, as 0.8,0.1,0.1, "
-            f"found {text}"
+            f"found {','.join(parts)}"
         )
     return dict(zip(SPLITS, shares, strict=True))
 
 
 def split_subjects(
-    subjects: Sequence[str], strata: Sequence[str], groups: Sequence[str], fractions: dict[str, float], seed: int
+    subjects: Sequence[str],
+    strata: Sequence[str],
+    groups: Sequence[str],
+    fractions: dict[str, float],
+    seed: int,
+    given: frozenset[str] = frozenset(),
 ) -> dict[str, str]:
     """Participant → split. `strata` and `groups` hold one value a participant; a group stays together.
 
-    scikit-learn's StratifiedGroupKFold deals the groups of several members into k folds, StratifiedKFold all others
-    (it is quick for 100,000); each split takes a number of folds, and the second deal evens out what the first left
-    uneven. Depends on nothing but the arguments, not on their order. Raises CohortError for a group larger than every
-    split and for a cohort too small for the strata.
+    Systematic sampling: the participants stand in a row, families first and stratum by stratum, in an order drawn by
+    the seed within each, and the next one goes to the split that lacks most of its share of those so far. So the
+    splits have their shares to the participant, and each stratum nearly so, whatever its size: strata of fewer members
+    than splits are one, which comes first among the singles. Depends on nothing but the arguments, not on their order.
+    Raises CohortError, whose advice names no flag that was `given`, for a group larger than every split and for shares
+    that the cohort cannot be divided into.
     """
     order = sorted(range(len(subjects)), key=lambda i: subjects[i])
-    subjects, strata, groups = ([values[i] for i in order] for values in (subjects, strata, groups))
+    random.Random(seed).shuffle(order)
+    members = defaultdict(list)
+    for i in order:
+        members[groups[i]].append(i)
     sizes = Counter(groups)
     _check_group_sizes(sizes, fractions, len(subjects))
-    members = defaultdict(list)
-    for i, group in enumerate(groups):
-        members["group" if sizes[group] > 1 else "single"].append(i)
-    split_of, missing = {}, dict(fractions)
-    for kind in ("group", "single"):
-        if not members[kind]:
-            continue
-        y, g = np.array(strata)[members[kind]], np.array(groups)[members[kind]]
-        n_folds = _choose_folds(missing, _most_folds(y, len(set(g.tolist()))))
-        fold = _deal(y, g if kind == "group" else None, sum(n_folds.values()), seed)
-        names = _name_folds(np.bincount(fold, minlength=sum(n_folds.values())), n_folds, missing)
-        split_of |= {subjects[i]: names[f] for i, f in zip(members[kind], fold.tolist(), strict=True)}
-        # What the families have left uneven, the others even out.
-        counts = Counter(split_of.values())
-        missing = {name: max(0.0, share * len(subjects) - counts[name]) for name, share in fractions.items()}
-        missing = {name: n / (sum(missing.values()) or 1.0) for name, n in missing.items()}
-    _check_shares(split_of, fractions)
-    return {subject: split_of[subject] for subject in subjects}
+    families = [some for some in members.values() if len(some) > 1]
+    singles = [some for some in members.values() if len(some) == 1]
+    targets = {name: share * len(subjects) for name, share in fractions.items() if share}
+    counts = dict.fromkeys(targets, 0)
+    split_of = {}
+    for units in (families, singles):
+        for unit in _put_in_a_row(units, strata, len(targets)):
+            split = _pick_split(len(unit), counts, targets)
+            counts[split] += len(unit)
+            split_of |= {subjects[i]: split for i in unit}
+    _check_shares(split_of, fractions, len(families), given)
+    return {subjects[i]: split_of[subjects[i]] for i in sorted(order, key=lambda i: subjects[i])}
 
 
-def _deal(strata: np.ndarray, groups: np.ndarray | None, n_folds: int, seed: int) -> np.ndarray:
-    """The number of each member's fold, (n,)."""
-    try:
-        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-    except ImportError:
-        raise CohortError('splits need scikit-learn. Install it: pip install "umbrella-vlm[cohort]"') from None
-    fold = np.zeros(len(strata), dtype=int)
-    if n_folds == 1:
-        return fold
-    splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(n_folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # A stratum with fewer members than folds is in some of them only: the summary shows the counts.
-        warnings.filterwarnings("ignore", message="The least populated class")
-        for number, (_, members) in enumerate(splitter.split(strata, strata, groups)):
-            fold[members] = number
-    return fold
+def _put_in_a_row(units: list[list[int]], strata: Sequence[str], n_splits: int) -> list[list[int]]:
+    """The units by stratum: those too small to be divided first, as one, then the larger the earlier. A family's is
+    the one that most of its members are in."""
+    stratum_of = [
+        min(Counter(strata[i] for i in unit).items(), key=lambda item: (-item[1], item[0]))[0] for unit in units
+    ]
+    sizes = Counter(stratum_of)
+
+    def place(number: int) -> tuple:
+        stratum = stratum_of[number]
+        return (0,) if sizes[stratum] < n_splits else (1, -sizes[stratum], stratum)
+
+    return [units[number] for number in sorted(range(len(units)), key=place)]
 
 
-def _most_folds(strata: np.ndarray, n_units: int) -> int:
-    return max(1, min(n_units, max(Counter(strata.tolist()).values()), _MOST_FOLDS))
-
-
-def _name_folds(sizes: np.ndarray, n_folds: dict[str, int], fractions: dict[str, float]) -> list[str]:
-    """The split of each fold. Validation and test take the folds nearest to their size: one that a large group has
-    made too large goes to train."""
-    names = ["train"] * len(sizes)
-    for name in SPLITS[:0:-1]:
-        for _ in range(n_folds[name]):
-            ideal = fractions[name] * sizes.sum() / n_folds[name]
-            free = [i for i in range(len(sizes)) if names[i] == "train"]
-            names[min(free, key=lambda i: (abs(sizes[i] - ideal), i))] = name
-    return names
-
-
-def _choose_folds(fractions: dict[str, float], most: int) -> dict[str, int]:
-    """How many folds each split takes: the fewest that meet the shares best, at most `most` in all."""
-
-    def count(n_folds: int) -> dict[str, int]:
-        others = {name: round(fractions[name] * n_folds) for name in SPLITS[1:]}
-        return {"train": n_folds - sum(others.values()), **others}
-
-    def error(n_folds: int) -> float:
-        return round(sum(abs(n / n_folds - fractions[name]) for name, n in count(n_folds).items()), 6)
-
-    return count(min(range(1, most + 1), key=lambda n: (error(n), n)))
+def _pick_split(size: int, counts: dict[str, int], targets: dict[str, float]) -> str:
+    """The split that lacks most of its share of those placed so far and of the unit to place. One that it would
+    overfill by more than half of the unit is not asked, unless all would be."""
+    n_placed, n = sum(counts.values()) + size, sum(targets.values())
+    roomy = [name for name in targets if counts[name] + size - targets[name] <= size / 2]
+    if not roomy:
+        roomy = [max(targets, key=lambda name: targets[name] - counts[name])]
+    return max(roomy, key=lambda name: round(n_placed * targets[name] / n - counts[name], 6))
 
 
 def _check_group_sizes(sizes: Counter, fractions: dict[str, float], n_subjects: int) -> None:
@@ -122,40 +106,44 @@ def _check_group_sizes(sizes: Counter, fractions: dict[str, float], n_subjects: 
         if size > 1 and size > room:
             raise CohortError(
                 f"--group_by: expected groups that fit into a split (the largest, {largest}, is to have {room:.0f} of "
-                f"{n_subjects} participants), found the group {group!r} with {size}. Give another column: this one "
+                f"{n_subjects} participants), found the group {group!r} with {size}. Choose another column: this one "
                 "may not be of families"
             )
 
 
-def _check_shares(split_of: dict[str, str], fractions: dict[str, float]) -> None:
+def _check_shares(
+    split_of: dict[str, str], fractions: dict[str, float], n_families: int, given: frozenset[str]
+) -> None:
     counts = Counter(split_of.values())
+    n = len(split_of)
     for name, fraction in fractions.items():
-        share = counts[name] / len(split_of)
-        if (fraction and not counts[name]) or abs(share - fraction) > _TOLERANCE + 1 / len(split_of):
+        if (fraction and not counts[name]) or abs(counts[name] / n - fraction) > _TOLERANCE + 1 / n:
+            why = "its groups are too large" if n_families else "it is too small"
+            remedies = [] if n_families else [("--split", "--split 0.6,0.2,0.2 gives the small splits more")]
+            advice = advise(given, remedies) if n >= 5 else ""
+            advice = advice or ("a column of smaller groups divides better" if n_families else "more would do")
             raise CohortError(
-                f"--split: expected about {fraction:.0%} of {len(split_of)} participants in {name}, found a division "
-                f"that gives it {counts[name]}: the cohort is too small for it. Give fewer columns to --stratify, "
-                "a --group_by of smaller groups, or larger shares"
+                f"--split: expected about {fraction:.0%} of {n} participants in {name}, found a division of the "
+                f"cohort that gives it {counts[name]}: {why}; {advice}"
             )
 
 
-def read_split_file(path: Path) -> dict[str, str]:
-    """Participant without "sub-" → split, of a splits.json or a table with the columns participant_id and split."""
+def read_split_file(path: Path) -> tuple[dict[str, str], list[str]]:
+    """(participant without "sub-" → split, what was inferred in sentences) of a splits.json, or of a table with the
+    columns participant_id and split."""
     if path.suffix.lower() == ".json":
-        try:
-            splits = json.loads(path.read_text(encoding="utf-8"))["splits"]
-            pairs = [(name, split) for split, names in splits.items() for name in names]
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):
-            raise CohortError(f"--split_file {path}: expected a splits.json as this program writes it") from None
+        pairs, notes = _read_splits_json(path), []
     else:
-        rows = read_table(path)
-        if not {"participant_id", "split"} <= rows[0].keys():
+        table = read_table(path)
+        if not {"participant_id", "split"} <= set(table.columns):
             raise CohortError(
-                f"--split_file {path}: expected the columns participant_id and split, found {', '.join(rows[0])}"
+                f"--split_file {path}: expected the columns participant_id and split, found {', '.join(table.columns)}"
             )
-        pairs = [(row["participant_id"], row["split"]) for row in rows]
+        pairs, notes = [(row["participant_id"], row["split"]) for row in table.rows], table.notes
     split_of = {}
     for name, split in pairs:
+        if is_missing(name):
+            raise CohortError(f"--split_file {path}: expected an id in every row, found {name!r} in {split}")
         if split not in (*SPLITS, "external"):
             raise CohortError(
                 f"--split_file {path}: {name}: expected {', '.join(SPLITS)} or external, found {split!r}"
@@ -164,4 +152,22 @@ def read_split_file(path: Path) -> dict[str, str]:
             raise CohortError(
                 f"--split_file {path}: {name}: expected one split, found {split_of[to_key(name)]}, {split}"
             )
-    return split_of
+    return split_of, notes
+
+
+def _read_splits_json(path: Path) -> list[tuple[str, str]]:
+    """(participant, split)."""
+    try:
+        splits = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_to_dict)["splits"]
+        return [(str(name), split) for split, names in splits.items() for name in names]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        raise CohortError(
+            f"--split_file {path}: expected a splits.json as this program writes it, each split in it once"
+        ) from None
+
+
+def _to_dict(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """json would keep the last of two equal keys and let the participants of the first vanish."""
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a key twice in one object")
+    return dict(pairs)

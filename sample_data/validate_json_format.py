@@ -21,6 +21,7 @@ from typing import NamedTuple
 from check_privacy import find_privacy_problems
 from check_scans import find_scan_problems
 from migrate_json_format import migrate
+from repeated_conversations import Repeats
 
 from umbrella_dataset import (
     SPLIT_FOLDERS,
@@ -66,7 +67,7 @@ class Validation:
         self.n_records = 0
         self.scans: list[ScanUse] = []
         self.records: list[tuple[str, dict, str]] = []  # source, record, data folder
-        self._task_ids: dict[tuple[str | None, str], str] = {}
+        self._repeats = Repeats()
         self._subject_splits: dict[str, dict[str, str]] = {}
         self._labels: set[str] = set()
         self._answers: list[tuple[str, str, str]] = []
@@ -79,6 +80,7 @@ class Validation:
         for line, record in read_records(file):
             self.n_records += 1
             source = name if line is None else f"{name}:{line}"
+            self._repeats.count(source)
             problems = [record] if isinstance(record, Problem) else find_problems(record)
             self.findings += [Finding(source, problem) for problem in problems]
             if not problems:
@@ -87,7 +89,9 @@ class Validation:
             self._add(name, "empty", "file", "at least one conversation", "none")
 
     def finish(self) -> None:
-        """The rules that need all files: one split a subject, answers that do not contradict their label."""
+        """The rules that need all files: every conversation once, one split a subject, answers that do not contradict
+        their label."""
+        self.findings += [Finding(source, problem) for source, problem in self._repeats.find_problems()]
         for subject, splits in self._subject_splits.items():
             (first, _), *others = splits.items()
             for split, source in others:
@@ -112,14 +116,10 @@ class Validation:
 
     def _check_record(self, record: dict, source: str, split: str | None, folder: str) -> None:
         self.records.append((source, record, folder))
-        task_id, metadata = record["task_id"], record.get("metadata") or {}
-        first = self._task_ids.setdefault((split, task_id), source)
-        if first != source:
-            self._add(
-                source, "duplicate", "task_id", f"it once in {split or 'these files'}", f'"{task_id}" in {first} too'
-            )
+        metadata = record.get("metadata") or {}
+        is_copy = self._repeats.add(record, source, split)
         subject_ids = record["subject_ids"]
-        if split is not None:
+        if split is not None and not is_copy:  # else the copy is the problem, once for all its subjects
             for subject in (*subject_ids, metadata.get("subject_id"), metadata.get("reference_id")):
                 if subject is not None:
                     self._subject_splits.setdefault(subject, {}).setdefault(split, source)

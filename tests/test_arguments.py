@@ -100,8 +100,7 @@ def test_a_yaml_takes_lists_mappings_and_both_spellings(parse):
 
 
 LISTS = {"--task_types": ["T1", "T3"], "--modalities": ["sMRI", "dMRI"], "--train": ["projector", "lora"],
-         "--lora_target_modules": ["q_proj", "v_proj"], "--report_to": ["tensorboard", "wandb"],
-         "--include_for_metrics": ["inputs", "loss"], "--label_names": ["labels", "more"]}  # fmt: skip
+         "--lora_target_modules": ["q_proj", "v_proj"], "--report_to": ["tensorboard", "wandb"]}  # fmt: skip
 
 
 @pytest.mark.parametrize("flag", LISTS)

@@ -93,7 +93,7 @@ def test_the_recipe_measures_and_writes_everything(tmp_path, call, flags):
     options = ("--seconds", 0.05, "--num_workers", 1, "--batch_size", 2, "--epochs", 2)
     out = call(benchmark_data, "--json_dir", json_dir, *options, *flags)
     assert "with 1 workers this feeds" in out
-    result = json.loads((tmp_path / "benchmark" / "benchmark.json").read_text())
+    result = json.loads((tmp_path / "runs/benchmark" / "benchmark.json").read_text())
     assert result["building"]["rows"] == 4
     assert result["scans"]["file_bytes"] == 352 + 9 * 11 * 7 * 2
     assert result["scans"]["cached_bytes"] == 28 + 64 * 64 * 4

@@ -84,6 +84,10 @@ def test_files_that_differ_in_another_entity_are_chosen_by_it(tmp_path):
     tree = write_tree(tmp_path / "bids", sessions=(), names=("task-rest_bold", "task-faces_bold"))
     with pytest.raises(CohortError, match=r"several files.*task-faces_bold\.nii\.gz.*choose with --entities"):
         run(tree, "--modalities", "fMRI")
+    with pytest.raises(CohortError, match="several files") as error:
+        run(write_tree(tmp_path / "two", sessions=(), names=("task-rest_acq-a_bold", "task-rest_acq-b_bold")),
+            "--modalities", "fMRI", "--entities", "task=rest")  # fmt: skip
+    assert "they differ in acq" in str(error.value) and "--entities" not in str(error.value)
     records, exclusions = run(tree, "--modalities", "fMRI", "--entities", "task=rest")
     assert exclusions == [] and all("task-rest" in path for path in paths_of(records))
     assert {modality for record in records for modality in record["modalities"]} == {"fMRI"}
@@ -193,5 +197,30 @@ def test_a_column_known_at_the_later_session_alone_is_asked_about_with_the_earli
     _, exclusions = run(tree, "--target", "sex", "--reference", "earlier", "--question", "Was {reference_value}, now?")
     assert exclusions == []
     flags = ("--target", "outcome", "--reference", "earlier", "--question", "It was {reference_value}, and now?")
-    with pytest.raises(CohortError, match=r"found none\. Choose another column\. Left out: 20 no label"):
+    with pytest.raises(CohortError, match=r"found none\. Remedy: .*another column\. Left out: 20 no label"):
         run(tree, *flags)
+
+
+def test_no_line_of_a_sessions_table_vanishes(tmp_path):
+    tree = write_tree(tmp_path / "bids", sessions=("1", "2"))
+    table = tree / "sub-03/sub-03_sessions.tsv"
+    table.write_text("session_id\tbmi\nses-1\t20\nses-2\t21\nses-2\t21\nses-9\t22\nn/a\t23\n")
+    _, exclusions = run(tree)
+    assert ("sub-03", "2", "duplicate row") in exclusions
+    assert ("sub-03", "9", "no scan") in exclusions
+    assert ("sub-03", "", "no id") in exclusions
+    table.write_text("session_id\tbmi\nses-1\t20\nses-1\t21\n")
+    with pytest.raises(CohortError, match=r"sub-03_sessions.tsv:3: expected one row of session 1, found another"):
+        run(tree)
+    table.write_text('session_id\tbmi\nses-1\t"20\nses-2\t21\n')
+    with pytest.raises(CohortError, match=r"sub-03_sessions.tsv:2: expected a closing quote"):
+        run(tree)
+
+
+def test_the_columns_of_another_table_are_named_by_the_flags(tmp_path):
+    tree = write_tree(tmp_path / "bids")
+    text = (tree / "participants.tsv").read_text().replace("participant_id", "code")
+    (tmp_path / "clinic.csv").write_text(text.replace("\t", ";"))
+    records, exclusions = run(tree, "--participants", str(tmp_path / "clinic.csv"), "--id_column", "code")
+    assert len({record["metadata"]["subject_id"] for record in records}) == 20
+    assert exclusions == []

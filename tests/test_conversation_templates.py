@@ -64,6 +64,12 @@ def test_a_template_of_the_user_keeps_values_as_they_are_written(tmp_path):
         ("task: x", "expected wordings under single or comparison"),
         ("- a", "expected a mapping, found list"),
         ("a: [", "expected YAML"),
+        ("task: a/b\nsingle: {question: 'Q?', answer: '{value}'}", "task: expected a name of letters"),
+        ("unit: ''\nsingle: {question: 'Q?', answer: '{value}'}", "unit: expected a unit as years, found ''"),
+        ("targets: age\nsingle: {question: 'Q?', answer: '{value}'}", "targets: expected a list of columns"),
+        ("labels: {m: ''}\nsingle: {question: 'Q?', answer: '{value}'}", "labels: expected a mapping .*none empty"),
+        ("target_type: number\nsingle: {question: 'Q?', answer: '{value}'}", "target_type: expected numeric"),
+        ("single: {question: 'Q?', answer: '{value:.1f}'}", "with a format .numbers are rounded by --decimals"),
         ("directions: [up]\nsingle: {question: 'Q?', answer: '{value}'}", "directions: expected two labels"),
     ],
 )  # fmt: skip

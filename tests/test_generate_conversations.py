@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from collections import Counter
 
 import nibabel
@@ -194,7 +193,7 @@ def test_a_family_larger_than_a_split_is_in_train_and_said(tmp_path):
     splits, _, summary = run(write_table(tmp_path, rows), "--target", "sex", "--group_by", "family")
     assert {f"sub-{i:03d}" for i in range(9)} <= subjects_of(splits["train"])
     assert "WARNING group large (family) has 9 participants, more than validation: all of them are in train" in summary
-    assert summary.count("WARNING") == 1
+    assert summary.count("WARNING group") == 1
 
 
 def test_a_split_file_may_leave_people_out_but_not_part_a_family(tmp_path):
@@ -255,9 +254,11 @@ def test_no_subject_family_or_session_is_in_two_splits_references_included(tmp_p
         for session in range(rng.integers(1, 4))
     ]
     tmp_path = tmp_path_factory.mktemp("cohort")
+    for row in rows:
+        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").touch()
     splits, _, _ = run(
         write_table(tmp_path, rows), "--target", "sex", "--reference", reference, "--group_by", "family",
-        "--split", "0.5,0.25,0.25", "--seed", str(seed),
+        "--split", "0.5,0.25,0.25", "--seed", str(seed), template="{participant_id}_{session_id}.nii.gz",
     )  # fmt: skip
     family = {row["participant_id"]: row["family"] for row in rows}
     subjects = {name: subjects_of(records) for name, records in splits.items()}
@@ -298,7 +299,7 @@ def test_found_is_excluded_and_used_for_every_site(tmp_path):
     lines = {
         line[:28].strip(): [int(cell) for cell in line[28:].split()]
         for line in summary.splitlines()
-        if ": " in line[:9]
+        if line.startswith("site: ")
     }
     assert lines["site: A"][:2] == [20, 1] and lines["site: B"][:2] == [20, 0]
     assert all(found == excluded + sum(used) for name, (found, excluded, *used) in lines.items() if "site" in name)
@@ -447,12 +448,6 @@ def test_paths_count_from_the_image_root_and_none_may_leave_it(tmp_path):
     with pytest.raises(CohortError, match=r"elsewhere: expected all scans in it, found .*scans"):
         run(table, *flags, template=f"{tmp_path}/scans/{TEMPLATE}", output="two")
     assert not (tmp_path / "two").exists()
-
-
-def test_without_scikit_learn_the_extra_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.model_selection", None)
-    with pytest.raises(CohortError, match=r'pip install "umbrella-vlm\[cohort\]"'):
-        run(write_table(tmp_path, make_rows()), "--target", "sex")
 
 
 @pytest.mark.parametrize(

@@ -273,3 +273,8 @@ def test_an_image_size_that_the_tower_does_not_take_is_refused_with_the_right_on
         check_fits(model, build_tiny_processor(image_size=32))
     with pytest.raises(ValueError, match=r"image_size: expected 64, .*found 224"):
         check_fits(model, load_processor("tiny"), image_size=224)
+
+
+def test_the_base_of_a_whole_model_is_refused():
+    with pytest.raises(ValueError, match=r"--base_model elsewhere: .* found tiny, a whole model, which has no base"):
+        load_model("tiny", base_model="elsewhere")

@@ -34,6 +34,15 @@ def test_two_rows_are_shown_with_four_pictures_of_each_scan(page):
     assert all(address.startswith("data:") for address in re.findall(r'(?:src|href)="([^"]*)"', text))
 
 
+def test_each_picture_stands_between_letters_and_each_scan_says_what_it_is(page):
+    text = page.read_text(encoding="utf-8")
+    sides = re.findall(r'<b>(\w)</b><img src="data:image/png[^>]*alt="(\w+)[^>]*><b>(\w)</b>', text)
+    assert sides == [("L", "Scan", "R"), ("L", "Axial", "R"), ("L", "Coronal", "R"), ("P", "Sagittal", "A")] * 4
+    assert text.count("data:image/png") == len(sides)
+    assert re.findall('<p class="role">(.*?)</p>', text) == ["reference", "the subject&#39;s scan"] * 2
+    assert "L and R beside a picture are the subject’s left and right, P and A back and front" in text
+
+
 def test_what_the_model_is_trained_to_say_is_marked_and_nothing_else(page, small_data):
     answers = {}
     for path in (small_data / "train").glob("*.json"):

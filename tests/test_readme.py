@@ -29,7 +29,15 @@ from umbrella.command_line import GUIDE_SPELLINGS
 ROOT = Path(__file__).parents[1]
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "guide_examples.md"
 DEEPSPEED_SCRIPT = "train_deepspeed.py"  # the one block that is a program of its own
-LAUNCHER_FLAGS = {"--nproc_per_node", "--num_processes", "--num_gpus", "--logdir", "--quiet", "--config_file"}
+LAUNCHER_FLAGS = {
+    "--nproc_per_node",
+    "--num_processes",
+    "--num_gpus",
+    "--logdir",
+    "--quiet",
+    "--config_file",
+    "--index",
+}  # the last one is pip's --index-url
 
 
 def read_blocks(document: Path, language: str) -> list[tuple[int, str]]:

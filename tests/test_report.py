@@ -2,10 +2,16 @@
 
 import json
 import re
+from collections import Counter
 
 import eval as evaluation
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from page_probe import needs_chromium, probe
+
+from umbrella.report import evaluation_report
+from umbrella.report.evaluation_report import take_turns
 
 WIDTHS = {"desk": 1280, "phone": 375}
 
@@ -35,7 +41,7 @@ def test_the_report_says_what_was_found(report):
     metrics = json.loads((report.parent / "metrics.json").read_text())
     for sentence in (
         "Does the model look at the scans?",
-        "The most confident mistakes",
+        "The most confident mistakes, of each true label in turn",
         "Beside simple models",
         "Confounds",
     ):
@@ -53,6 +59,54 @@ def test_every_picture_has_an_alt_text_and_every_scan_is_shown(report):
     pictures = re.findall(r"<img [^>]*>", report.read_text(encoding="utf-8"))
     assert all(re.search(r'alt="[^"]{10,}"', picture) for picture in pictures)
     assert sum("data:image/png" in picture for picture in pictures) == 8 * 2
+
+
+def test_every_scan_stands_between_letters_and_says_what_it_is(report):
+    page = report.read_text(encoding="utf-8")
+    assert len(re.findall(r'<b>L</b><img src="data:image/png[^>]*><b>R</b>', page)) == 8 * 2
+    assert re.findall('<p class="role">(.*?)</p>', page) == ["reference", "the subject&#39;s scan"] * 8
+    assert "L and R beside a picture are the subject’s left and right" in page
+
+
+# ------------------------------------------------------------------------------------------------ which rows are shown
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=40))
+def test_labels_take_turns_and_keep_their_own_order(labels):
+    turns = take_turns(range(len(labels)), labels)
+    assert sorted(turns) == list(range(len(labels)))
+    for n in range(len(turns) + 1):
+        counts = Counter(labels[i] for i in turns[:n])
+        left = [label for label in set(labels) if counts[label] < labels.count(label)]
+        assert all(counts[label] >= max(counts.values(), default=0) - 1 for label in left)
+    for label in set(labels):
+        own = [i for i in turns if labels[i] == label]
+        assert own == sorted(own)
+
+
+def answered(task_id, expected, parsed, probability):
+    probabilities = dict.fromkeys(("cn", "mci", "ad"), (1 - probability) / 2) | {parsed: probability}
+    return {
+        "task_id": task_id,
+        "expected_label": expected,
+        "parsed_label": parsed,
+        "probabilities": probabilities,
+    }
+
+
+def test_right_answers_and_mistakes_are_shown_of_every_label_that_has_some(monkeypatch):
+    monkeypatch.setattr(evaluation_report, "_show_row", lambda row, record, transform: record["task_id"])
+    records = [answered(f"cn {i}", "cn", "cn", 0.95 - i / 100) for i in range(20)]  # surer than all others
+    records += [answered(f"mci {i}", "mci", "mci", 0.5 + i / 100) for i in range(3)]
+    records += [answered(f"cn as ad {i}", "cn", "ad", 0.9) for i in range(12)]
+    records += [answered(f"ad as mci {i}", "ad", "mci", 0.4) for i in range(2)]
+    wrong, right = evaluation_report._pick_examples(range(len(records)), records, None)
+    assert right["title"] == "The most confident right answers, of each true label in turn (none of ad)"
+    assert right["rows"][:6] == ["cn 0", "mci 2", "cn 1", "mci 1", "cn 2", "mci 0"]
+    assert right["rows"][6:] == ["cn 3", "cn 4", "cn 5", "cn 6"]
+    assert wrong["title"] == "The most confident mistakes, of each true label in turn (none of mci)"
+    assert wrong["rows"][:4] == ["cn as ad 0", "ad as mci 0", "cn as ad 1", "ad as mci 1"]
+    assert len(wrong["rows"]) == 10
 
 
 @pytest.mark.slow

@@ -256,6 +256,29 @@ def test_a_checkpoint_of_another_run_is_refused(run, flags, message):
         run("run", "--max_steps", 2, "--resume_from_checkpoint", "run/checkpoint-1", *flags)
 
 
+def test_a_checkpoint_of_weights_alone_is_refused_and_can_be_started_from_as_a_model(run):
+    run("run", "--max_steps", 1, "--save_steps", 1, "--save_only_model", "true")
+    with pytest.raises(SystemExit, match="checkpoint-1: expected the optimizer's state, found weights alone"):
+        run("run", "--max_steps", 2, "--resume_from_checkpoint", "true")
+    run("second", "--max_steps", 1, "--model_name_or_path", "run/checkpoint-1")
+    assert Path("second/model.safetensors").is_file()
+
+
+def test_a_run_that_saves_weights_alone_is_not_told_to_go_on_when_it_is_told_to_end(run, monkeypatch, capsys):
+    load = ConversationTransform.load_images
+
+    def load_and_be_told(self, row, n):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return load(self, row, n)
+
+    monkeypatch.setattr(ConversationTransform, "load_images", load_and_be_told)
+    with pytest.raises(SystemExit) as end:
+        run("run", "--max_steps", 3, "--save_only_model", "true")
+    assert end.value.code == 75
+    said = "SIGTERM: run/checkpoint-1 is saved; without the optimizer (--save_only_model) no run goes on"
+    assert said in capsys.readouterr().out
+
+
 def test_a_checkpoint_that_this_node_does_not_see_is_refused(tmp_path):
     check_is_shared(None)
     check_is_shared(str(tmp_path))

@@ -88,15 +88,39 @@ def test_a_group_larger_than_the_test_split_is_in_train():
 def test_groups_that_cannot_be_divided_are_refused():
     subjects = [f"sub-{i}" for i in range(100)]
     with pytest.raises(
-        CohortError, match=r"expected about 80% of 100 participants in train.*a --group_by of smaller groups"
+        CohortError, match=r"expected about 80% of 100 participants in train.*a column of smaller groups"
     ):
         split_subjects(subjects, ["a"] * 100, ["north", "south"] * 50, FRACTIONS, 0)
 
 
-def test_more_strata_than_the_cohort_can_carry_are_refused():
-    subjects = [f"sub-{i}" for i in range(12)]
-    with pytest.raises(CohortError, match=r"too small for it\. Give fewer columns to --stratify"):
-        split_subjects(subjects, subjects, subjects, FRACTIONS, 0)
+@pytest.mark.parametrize("n", [7, 12, 20, 41])
+def test_strata_of_one_do_not_hinder_the_division(n):
+    subjects = [f"sub-{i:02d}" for i in range(n)]
+    counts = Counter(split_subjects(subjects, subjects, subjects, FRACTIONS, 0).values())
+    assert all(abs(counts[name] - share * n) < 1 for name, share in FRACTIONS.items())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from("aaabbc"), min_size=10, max_size=120), st.integers(0, 99))
+def test_every_stratum_has_its_share_of_every_split_to_about_one_participant(strata, seed):
+    subjects = [f"sub-{i:03d}" for i in range(len(strata))]
+    split_of = split_subjects(subjects, strata, subjects, FRACTIONS, seed)
+    counts = Counter((stratum, split_of[subject]) for subject, stratum in zip(subjects, strata, strict=True))
+    for stratum, size in Counter(strata).items():
+        for name, share in FRACTIONS.items():
+            assert abs(counts[stratum, name] - share * size) <= 2
+
+
+def test_a_cohort_too_small_for_its_shares_is_refused_with_shares_that_do():
+    subjects = [f"sub-{i}" for i in range(5)]
+    with pytest.raises(CohortError, match=r"about 10% of 5 participants in test.*--split 0\.6,0\.2,0\.2"):
+        split_subjects(subjects, ["a"] * 5, subjects, FRACTIONS, 0)
+    fractions = parse_fractions("0.6,0.2,0.2")
+    assert Counter(split_subjects(subjects, ["a"] * 5, subjects, fractions, 0).values()) == {
+        "train": 3,
+        "validation": 1,
+        "test": 1,
+    }
 
 
 @pytest.mark.parametrize("text", ["0.8,0.2", "0.8,0.1,0.2", "a,b,c", "1.2,-0.1,-0.1", "0,0.5,0.5"])
@@ -109,7 +133,7 @@ def test_a_split_file_is_json_or_a_table_and_ids_lose_their_prefix(tmp_path):
     (tmp_path / "splits.json").write_text(json.dumps({"splits": {"train": ["sub-01"], "test": ["02"]}}))
     (tmp_path / "splits.tsv").write_text("participant_id\tsplit\n01\ttrain\nsub-02\ttest\n")
     for name in ("splits.json", "splits.tsv"):
-        assert read_split_file(tmp_path / name) == {"01": "train", "02": "test"}
+        assert read_split_file(tmp_path / name) == ({"01": "train", "02": "test"}, [])
 
 
 @pytest.mark.parametrize(

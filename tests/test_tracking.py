@@ -10,11 +10,13 @@ import struct
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import MagicMock
 
 import pytest
 import train
 import wandb
 from tiny_trainer import trainer_parts
+from transformers import TrainerState
 from transformers.integrations import WandbCallback
 from wandb.proto.wandb_internal_pb2 import Record
 
@@ -174,6 +176,18 @@ def test_a_models_name_is_sent_where_it_is_one_of_the_hub(name, sent):
     described = describe_run(args, model)
     assert described["model/name"] == sent
     assert "private" not in str(described)
+
+
+def test_the_project_is_the_flags_where_the_environment_names_none(tmp_path, monkeypatch):
+    args, model = TrainArguments(output_dir=str(tmp_path), report_to="none", project="brains"), load_model("tiny")
+    for environment, expected in ((None, "brains"), ("of-the-lab", "of-the-lab")):
+        monkeypatch.delenv("WANDB_PROJECT", raising=False)
+        if environment:
+            monkeypatch.setenv("WANDB_PROJECT", environment)
+        callback = PrivateWandbCallback()
+        callback._wandb = MagicMock(run=None)
+        callback.setup(args, TrainerState(is_world_process_zero=True), model)
+        assert callback._wandb.init.call_args.kwargs["project"] == expected
 
 
 @pytest.mark.parametrize("report_to, expected", [("wandb", [PrivateWandbCallback]), ("none", []), ("tensorboard", [])])

@@ -3,6 +3,9 @@
 import copy
 import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import datasets
@@ -223,6 +226,70 @@ def test_a_task_id_twice_in_a_split_is_an_error(data_dir, load, num_proc):
             FormatError, match=r'z.json: task_id: expected it once in train, found "a2" in train/a.jsonl:2'
         ):
             load(data_dir, num_proc=num_proc)
+
+
+@pytest.mark.parametrize("num_proc", [None, 2])
+def test_the_same_conversations_in_two_forms_are_said_once_with_count_and_remedy(tmp_path, load, num_proc):
+    records = [_record(f"t{i:03d}") for i in range(70)]
+    files = {f"train/{record['task_id']}.json": record for record in records[:60]}
+    data_dir = _write(tmp_path / "data", {**files, "train/x.jsonl": records})
+    with pytest.raises(FormatError) as error:
+        load(data_dir, num_proc=num_proc)
+    assert str(error.value) == (
+        "train/x.jsonl: task_id: expected each once in train, found 60 that are in train/*.json too, the same "
+        'conversations (the first: "t000" in train/t000.json and in train/x.jsonl:1). Keep train/x.jsonl and move '
+        "train/*.json out of the folder: all that it holds is in both"
+    )
+    for name in files:
+        os.remove(f"{data_dir}/{name}")
+    assert len(load(data_dir, "train")) == 70
+
+
+@pytest.mark.parametrize(
+    "files, message",
+    [
+        (
+            {"a.json": _record("a"), "a (copy).json": _record("a"), "b.json": _record("b"), "b1.json": _record("b")},
+            r"^train/\*.json: .* found 2 of train/\*.json, the same .*Delete one file of each two$",
+        ),
+        (
+            {"x.jsonl": [_record("a"), _record("b"), _record("a"), _record("b")]},
+            r"^train/x.jsonl: .* found 2 of train/x.jsonl, the same .*jsonl:3\). Delete one line of each two$",
+        ),
+        (
+            {"x.jsonl": [_record("a"), _record("b")], "y.jsonl": [_record("a"), _record("b", site="B")]},
+            r"found 2 that are in train/x.jsonl too, 1 of them the same .*Keep the right one of each two, or give",
+        ),
+        (
+            {"x.jsonl": [_record(name) for name in "abc"], "y.jsonl": [_record(name) for name in "bcd"]},
+            r"^train/y.jsonl: .*found 2 that are in train/x.jsonl too, the same .*Delete what train/y.jsonl has of tr",
+        ),
+        (
+            {"x.jsonl": [_record("a"), _record("a", site="B")]},
+            r"^train/x.jsonl:2: .*Another conversation: give it ano",
+        ),
+    ],
+)
+def test_what_comes_twice_is_told_by_its_places_and_whether_it_is_equal(tmp_path, load, files, message):
+    with pytest.raises(FormatError, match=message):
+        load(_write(tmp_path / "data", {f"train/{name}": content for name, content in files.items()}))
+
+
+def test_no_file_is_to_be_moved_that_holds_more_than_the_filters_kept(tmp_path, load):
+    others = [_record(name, task_type="T1") for name in "cd"]
+    both = [_record(name) for name in "ab"]
+    data_dir = _write(tmp_path / "data", {"train/x.jsonl": [*both, *others], "train/y.jsonl": [*both, _record("e")]})
+    with pytest.raises(FormatError, match=r"Delete what train/y.jsonl has of train/x.jsonl$"):
+        load(data_dir, task_types=["T3"])
+
+
+@pytest.mark.parametrize("twin", ["train/a.json", "train/b.jsonl"])
+def test_a_stream_sees_a_file_that_begins_as_another(tmp_path, load, twin):
+    data_dir = _write(tmp_path / "data", {"train/x.jsonl": [_record("a"), _record("b")], twin: _record("a")})
+    with pytest.raises(FormatError, match=f'^train/x.jsonl: task_id: .* once in train, found "a" in {twin} too'):
+        load(data_dir, "train", streaming=True)
+    os.remove(f"{data_dir}/{twin}")
+    assert [row["task_id"] for row in load(data_dir, "train", streaming=True)] == ["a", "b"]
 
 
 def test_a_task_id_in_two_splits_is_none_of_the_builders_business(data_dir, load):
@@ -457,3 +524,34 @@ def test_the_loading_script_takes_files_and_reports_the_format_error_itself(data
     _write(Path(data_dir), {"train/c.json": "[]"})
     with pytest.raises(ValueError, match=r"train/c.json: record: expected one JSON object .*found a list of 0"):
         datasets.load_dataset(str(SCRIPT), data_dir=data_dir, **options)
+
+
+@script
+@pytest.mark.parametrize("options", [{}, {"streaming": True}, {"num_proc": 2}])
+def test_the_script_alone_reads_the_sample_data_beside_it_or_says_how_to_make_them(tmp_path, monkeypatch, options):
+    folder = tmp_path / "my project"
+    (folder / "sample_data").mkdir(parents=True)
+    shutil.copy(SCRIPT, folder)
+    monkeypatch.chdir(folder)
+
+    def load_script():
+        return datasets.load_dataset(
+            "./umbrella_dataset.py", trust_remote_code=True, cache_dir=str(tmp_path / "s"), **options
+        )
+
+    with pytest.raises(ValueError, match='expected data_dir="FOLDER" or data_files'):
+        load_script()
+    generator = folder / "sample_data/generate_sex_comparison_conversations.py"
+    sample = folder / "sample_data/sex_comparison_conversations"
+    generator.write_text("import os\nos.mkdir(os.path.join(os.path.dirname(__file__), 'made'))\n")
+    with pytest.raises(ValueError, match="expected the sample data") as error:
+        load_script()
+    assert str(error.value).startswith(f"{sample}: ")
+    command = str(error.value).splitlines()[1].strip()
+    assert command == f"python '{generator}'"
+    subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True)
+    assert (folder / "sample_data/made").is_dir()
+    _write(sample, {"train/a.jsonl": [_record("a")], "test/b.json": _record("b")})
+    rows = load_script()
+    assert [row["task_id"] for split in ("train", "test") for row in rows[split]] == ["a", "b"]
+    assert next(iter(rows["train"]))["images"][0]["path"] == f"{sample}/images/sub-1.nii.gz"

@@ -81,24 +81,77 @@ def test_all_problems_of_all_files_come_in_one_pass_with_counts_and_exit_code_1(
         "2 files, 4 conversations",
         'data/train/x.jsonl:2: images[0].token: expected "<image>", found "<image_sMRI>"',
         'data/train/x.jsonl:2: images[1].token: expected "<image>", found "<image_sMRI>"',
-        'data/train/x.jsonl:3: task_id: expected it once in train, found "a" in data/train/x.jsonl:1 too',
         "data/val/y.json: file: expected one JSON object, found an empty file",
+        'data/train/x.jsonl:3: task_id: expected it once in train, found "a" in data/train/x.jsonl:1 too. Delete one '
+        "of them",
         "",
         "4 problems:",
         "       2  token",
-        "       1  duplicate",
         "       1  JSON",
+        "       1  duplicate",
         "✗ VALIDATION FAILED",
     ]
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert (report["passed"], report["counts"]) == (False, {"token": 2, "duplicate": 1, "JSON": 1})
-    assert report["problems"][2] == {
+    assert report["problems"][3] == {
         "source": "data/train/x.jsonl:3",
         "kind": "duplicate",
         "field": "task_id",
         "expected": "it once in train",
-        "found": '"a" in data/train/x.jsonl:1 too',
+        "found": '"a" in data/train/x.jsonl:1 too. Delete one of them',
     }
+
+
+def _problems(lines):
+    return lines[1 : lines.index("")]
+
+
+def test_the_same_conversations_as_json_and_as_jsonl_are_one_problem_with_its_remedy(tmp_path, validate):
+    records = [_record(f"t{i}") for i in range(60)]
+    files = {f"train/t{i}.json": [record] for i, record in enumerate(records)}
+    _write(tmp_path / "data", {**files, "train/all.jsonl": records, "train/more.jsonl": [_record("u")]})
+    code, lines = validate("data")
+    assert code == 1
+    assert _problems(lines) == [
+        "data/train/*.json: task_id: expected each once in train, found 60 that are in data/train/all.jsonl too, the "
+        'same conversations (the first: "t0" in data/train/all.jsonl:1 and in data/train/t0.json). Keep '
+        "data/train/all.jsonl and move data/train/*.json out of the folder: all that it holds is in both"
+    ]
+    for i in range(60):
+        (tmp_path / "data" / f"train/t{i}.json").unlink()
+    assert validate("data")[0] == 0
+
+
+def test_a_file_that_holds_an_invalid_conversation_too_is_not_to_be_moved(tmp_path, validate):
+    both = [_record("a"), _record("b")]
+    invalid = _record("c") | {"modalities": []}
+    files = {"train/x.jsonl": [*both, invalid], "train/y.jsonl": [*both, _record("d")]}
+    _, lines = validate(_write(tmp_path / "data", files))
+    assert [line for line in lines if line.endswith("Delete what data/train/y.jsonl has of data/train/x.jsonl")]
+
+
+def test_a_split_that_is_a_copy_of_another_is_one_problem_and_other_leaks_stay(tmp_path, validate):
+    records = [_record(f"t{i}", f"sub-{i}a", f"sub-{i}b") for i in range(30)]
+    copies = [record | {"task_id": f"copy-{i}"} for i, record in enumerate(records)]
+    leak = _record("leak", "sub-3a", "sub-new")
+    _write(tmp_path / "data", {"train/x.jsonl": records, "validation/x.jsonl": [*copies, leak]})
+    code, lines = validate("data")
+    assert code == 1
+    assert _problems(lines) == [
+        "data/validation/x.jsonl: conversations: expected other conversations in validation than in train, found 30 "
+        "that train has too (the first: data/validation/x.jsonl:1 and data/train/x.jsonl:1): nothing that validation "
+        "measures of them would be true. Take them out of one of the two",
+        'data/validation/x.jsonl:31: subject_ids: expected the subject "sub-3a" in one split, references included, '
+        "found it in validation, and in train too",
+    ]
+
+
+def test_samples_and_texts_alone_may_come_again(tmp_path, validate):
+    text = {key: [] for key in ("subject_ids", "modalities", "images")}
+    turns = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hello."}]
+    text = {"task_id": "text", "task_type": "T0", **text, "conversations": turns}
+    files = {"train/x.jsonl": [_record("a"), text], "samples/a.json": [_record("a")], "test/x.jsonl": [text]}
+    assert validate(_write(tmp_path / "data", files))[0] == 0
 
 
 def test_an_empty_jsonl_file_is_a_problem(tmp_path, validate):

@@ -91,7 +91,11 @@ class EvalArguments:
 
     split: str = field(default="test", metadata={"help": "which split"})
     output_dir: str | None = field(
-        default=None, metadata={"help": "folder to write (default: MODEL/eval; MODEL/eval_SPLIT if not test)"}
+        default=None,
+        metadata={
+            "help": "folder to write (default: MODEL/eval, or MODEL/eval_SPLIT if not test; "
+            "runs/evaluations/NAME/eval for a model that is no folder)"
+        },
     )
     overwrite: bool = field(default=False, metadata={"help": "remove the predictions that are in the folder first"})
     batch_size: int = field(default=8, metadata={"help": "rows generated at once"})

@@ -61,7 +61,7 @@ class CheckpointTrainer(GuardedPush):
             torch.save(self.args, Path(folder) / "training_args.bin")
             self._save_records(folder)
         if self.args.push_to_hub and not _internal_call:
-            self.push_to_hub(commit_message="Model save", revision=self.args.hub_revision)
+            self.push_to_hub(commit_message="Model save")
 
     def _save(self, output_dir=None, state_dict=None):
         super()._save(output_dir, state_dict)
@@ -109,7 +109,7 @@ class CheckpointTrainer(GuardedPush):
         except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer raises the second
             if isinstance(error, torch.OutOfMemoryError):
                 raise
-            raise OSError(_explain_failed_save(folder, error)) from error
+            raise OSError(_explain_failed_save(folder, error, self._way_on)) from error
         finally:
             self.args.save_total_limit = limit
         self.accelerator.wait_for_everyone()
@@ -124,8 +124,14 @@ class CheckpointTrainer(GuardedPush):
         self.accelerator.wait_for_everyone()
         if self.sigterm.agreed:
             if self.args.process_index == 0:
-                print(f"SIGTERM: {folder} is saved; go on with --resume_from_checkpoint auto", flush=True)
+                print(f"SIGTERM: {folder} is saved; {self._way_on}", flush=True)
             raise SystemExit(PREEMPTED_EXIT_CODE)
+
+    @property
+    def _way_on(self) -> str:
+        if self.args.save_only_model:  # see `umbrella.resuming`
+            return "without the optimizer (--save_only_model) no run goes on: start from a checkpoint as a model"
+        return "go on with --resume_from_checkpoint auto"
 
     def _save_optimizer_and_scheduler(self, output_dir):
         if not self.is_deepspeed_enabled or self.base is None:
@@ -157,12 +163,12 @@ def _drop_second_names(module, state_dict, prefix, *_):
             state_dict.pop(f"{prefix}{name}", None)
 
 
-def _explain_failed_save(folder: Path, error: Exception) -> str:
+def _explain_failed_save(folder: Path, error: Exception, way_on: str) -> str:
     whole = find_whole_checkpoint(folder.parent)
     last = f"{whole} is whole" if whole else "there is no earlier one"
     return (
         f"{folder}: expected to write a checkpoint, found: {str(error).splitlines()[0]}. The one before: {last}. "
-        "Make room (--save_total_limit keeps fewer), then go on with --resume_from_checkpoint auto."
+        f"Make room (--save_total_limit keeps fewer), then {way_on}."
     )
 
 

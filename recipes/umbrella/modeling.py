@@ -34,11 +34,16 @@ def load_model(
         from_pretrained_kwargs: `dtype`, `attn_implementation`, `device_map` and all else that `from_pretrained` takes.
 
     Raises FileNotFoundError for a folder that does not exist, OSError for a name from which no such model loads,
-    ValueError for another base model than the checkpoint was trained on.
+    ValueError for another base model than the checkpoint was trained on, and for the base of a whole model.
     """
     base = None if model_name_or_path == TINY else read_base(model_name_or_path)
     if base is not None:
         return _assemble(str(model_name_or_path), base, base_model, from_pretrained_kwargs)
+    if base_model is not None:
+        raise ValueError(
+            f"--base_model {base_model}: expected a checkpoint of trained weights or adapters beside it, found "
+            f"{model_name_or_path}, a whole model, which has no base. Leave the flag out."
+        )
     if model_name_or_path == TINY:
         model = _reload(build_tiny_llava(seed)[0].eval(), AutoModelForImageTextToText, from_pretrained_kwargs)
         model.name_or_path = TINY

@@ -59,6 +59,7 @@ def check_belongs(checkpoint: str, trainer: CheckpointTrainer) -> None:
     if base is not None:
         base.check(trainer.base, checkpoint)
     _check_shapes(checkpoint, trainer.model)
+    _check_optimizer(checkpoint)
     if not trainer.args.auto_find_batch_size:
         _compare(checkpoint, "rows a step (batch size × accumulation × processes)", marker["rows_a_step"],
                  trainer.rows_a_step)  # fmt: skip
@@ -104,6 +105,15 @@ def _compare(checkpoint: str, name: str, expected, found) -> None:
         raise ValueError(
             f"{checkpoint}: {name}: expected {expected!r}, with which it was trained, found {found!r}. Go on with the "
             "same, or start anew in another --output_dir."
+        )
+
+
+def _check_optimizer(checkpoint: str) -> None:
+    """transformers goes on without a word where there is none: with other steps than the run would have taken."""
+    if not (Path(checkpoint) / "scheduler.pt").is_file() and not list(Path(checkpoint).glob("global_step*")):
+        raise ValueError(
+            f"{checkpoint}: expected the optimizer's state, found weights alone, as --save_only_model saves them. "
+            f"Start from them as a model: --model_name_or_path {checkpoint}, in another --output_dir."
         )
 
 

@@ -36,6 +36,12 @@ class ScanFacts:
     share_zero: float
 
 
+def states_orientation(source: str | bytes) -> bool:
+    """Whether a scan's header says which way its axes point. Without it left and right are not known."""
+    with open_scan(source) as (header, _):
+        return header.affine is not None
+
+
 def survey_scan(source: str | bytes, modality: str) -> tuple[ScanFacts, np.ndarray]:
     """The facts of a scan, and its intensities (X, Y, Z). Raises ScanError."""
     with open_scan(source) as (header, _):

@@ -113,7 +113,7 @@ class BenchmarkArguments:
     cold: bool = field(default=False, metadata={"help": "read the scans from the disk, not from the system's memory"})
     epochs: int = field(default=5, metadata={"help": "epochs over which memory is watched"})
     seconds: float = field(default=5.0, metadata={"help": "duration of each measurement of batches"})
-    output_dir: str = field(default="benchmark", metadata={"help": "folder of benchmark.json and benchmark.png"})
+    output_dir: str = field(default="runs/benchmark", metadata={"help": "folder of benchmark.json and benchmark.png"})
 
     def __post_init__(self):
         check_bounds(self, dict.fromkeys(("n_rows", "batch_size", "epochs"), AT_LEAST_1))
@@ -151,7 +151,9 @@ class PreviewArguments:
     split: str = field(default="train", metadata={"help": "which split"})
     n: int = field(default=12, metadata={"help": "how many rows are shown, drawn by the seed"})
     most_scans: int = field(default=500, metadata={"help": "how many scans are searched for what is odd"})
-    output: str = field(default="preview.html", metadata={"help": "file to write"})
+    output: str | None = field(
+        default=None, metadata={"help": "page to write (default: runs/preview/NAME_SPLIT.html, NAME the data's)"}
+    )
     seed: int = field(default=0, metadata={"help": "of the draw of rows and scans"})
 
     def __post_init__(self):

@@ -98,7 +98,7 @@ class PrivateWandbCallback(WandbCallback):
         if self._wandb.run is None:
             os.environ["WANDB_ERROR_REPORTING"] = "false"  # of wandb's own errors, with paths
             self._wandb.init(
-                project=os.environ.get("WANDB_PROJECT", "huggingface"),
+                project=os.environ.get("WANDB_PROJECT", args.project),
                 name=Path(args.run_name).name if args.run_name else None,
                 settings=private_settings(),
             )

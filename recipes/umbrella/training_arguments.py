@@ -10,6 +10,7 @@ from umbrella.deepspeed_start import prepare_deepspeed
 from umbrella.extras import check_extra
 from umbrella.list_flags import split_list
 from umbrella.number_bounds import AT_LEAST_1, BELOW_1, NOT_NEGATIVE, POSITIVE, SEED, Bounds, check_bounds
+from umbrella.refused_flags import check_flags
 from umbrella.tracking import check_trackers
 
 LOWER_IS_BETTER = ("loss", "mae", "unparseable")
@@ -45,6 +46,9 @@ class TrainArguments(TrainingArguments):
     dataloader_pin_memory: bool = field(
         default=HAS_CUDA, metadata={"help": "pin batches in memory (default: where CUDA is)"}
     )
+    remove_unused_columns: bool = field(
+        default=False, metadata={"help": "always false: the transform needs the columns of a row"}
+    )
     dataloader_persistent_workers: bool | None = field(
         default=None, metadata={"help": "keep workers from epoch to epoch (default: where there are workers)"}
     )
@@ -52,6 +56,11 @@ class TrainArguments(TrainingArguments):
         default_factory=lambda: ["tensorboard" if find_spec("tensorboard") else "none"],
         metadata={"help": "tensorboard, wandb, ..., all or none (default: tensorboard where it is installed)"},
     )
+    # transformers' type is one that no text of a command line can be read as.
+    liger_kernel_config: dict | str | None = field(
+        default=None, metadata={"help": "which of liger's kernels --use_liger_kernel takes, as JSON"}
+    )
+    _VALID_DICT_FIELDS = [*TrainingArguments._VALID_DICT_FIELDS, "liger_kernel_config"]  # noqa: RUF012
     train: list[str] = field(
         default_factory=lambda: ["all"],
         metadata={
@@ -115,7 +124,6 @@ class TrainArguments(TrainingArguments):
         check_bounds(self, BOUNDS)
         self.train, self.report_to = split_list(self.train), split_list(self.report_to)
         self._check_evaluation()
-        self.remove_unused_columns = False  # the transform needs the row's columns, none of which a model takes
         if self.dataloader_persistent_workers is None:
             self.dataloader_persistent_workers = self.dataloader_num_workers > 0
         if self.train_sampling_strategy == "batch_rebalance":
@@ -137,6 +145,7 @@ class TrainArguments(TrainingArguments):
         if self.use_liger_kernel:
             check_extra("liger_kernel", "--use_liger_kernel", "liger")
         super().__post_init__()
+        check_flags(self)
         check_trackers(self.report_to)
         if self.auto_find_batch_size and self.world_size > 1:
             raise ValueError(
@@ -160,6 +169,11 @@ class TrainArguments(TrainingArguments):
         # transformers fills in "loss"; `settle_best_metric` does better once the rows are known.
         self.best_metric_suits_task = stated is None and (self.load_best_model_at_end or self.save_strategy == "best")
         if self.best_metric_suits_task:
+            if self.greater_is_better is not None:
+                raise ValueError(
+                    f"--greater_is_better: expected --metric_for_best_model beside it, found {self.greater_is_better} "
+                    "alone: the metric that suits the task is taken, whose direction is known"
+                )
             self.metric_for_best_model = "loss"
         elif stated is not None and self.greater_is_better is None:
             self.greater_is_better = stated.removeprefix("eval_") not in LOWER_IS_BETTER

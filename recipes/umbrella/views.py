@@ -13,6 +13,8 @@ import numpy as np
 VIEWS = "axial, coronal, sagittal, triplanar, slices:K, montage:K"
 # The axis that a slice is cut across. The two others are (columns, rows) of the picture, in this order.
 PLANE_AXES = {"axial": 2, "coronal": 1, "sagittal": 0}
+# What of the subject is at the left and at the right edge of a slice's picture: Left, Right, Posterior, Anterior.
+PLANE_SIDES = {"axial": ("L", "R"), "coronal": ("L", "R"), "sagittal": ("P", "A")}
 
 
 def parse_view(view: str) -> tuple[str, int]:

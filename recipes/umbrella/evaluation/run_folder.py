@@ -17,6 +17,13 @@ from umbrella.run_record import fingerprint
 SETTINGS = "settings.json"
 
 
+def name_folder(model_name: str, split: str) -> Path:
+    """Where an evaluation is written unless a folder is named: within the model's, or, for one that is no folder here
+    (the Hub's, tiny), below runs/, which no checkout keeps: predictions hold names, the report shows scans."""
+    model = Path(model_name) if Path(model_name).is_dir() else Path("runs/evaluations") / model_name.replace("/", "--")
+    return model / ("eval" if split == "test" else f"eval_{split}")
+
+
 @dataclass(frozen=True)
 class Folder:
     """An evaluation's output folder."""

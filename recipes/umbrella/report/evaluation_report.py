@@ -2,6 +2,8 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from umbrella.metrics import encode
 from umbrella.report import charts
 from umbrella.report.page import number, write_page
 from umbrella.report.pictures import draw_scan
+from umbrella.report.scan_roles import name_roles
+from umbrella.scan_survey import states_orientation
 from umbrella.transform import ConversationTransform
 
 MOST_EXAMPLES = 10
@@ -185,12 +189,18 @@ def _describe_data(rows: Dataset, settings: dict) -> dict[str, str]:
 
 
 def _pick_examples(rows: Dataset, records: list[dict], transform: ConversationTransform) -> list[dict]:
-    """The surest mistakes and as many right answers; for numbers and text, the worst and the best."""
+    """The surest mistakes and as many right answers, of each label in turn; for numbers and text, the worst and the
+    best."""
     ranked = sorted(range(len(records)), key=lambda i: -_badness(records[i]))
     if "parsed_label" in records[0]:
-        wrong = [i for i in ranked if _is_right(records[i]) is False]
-        right = sorted((i for i in ranked if _is_right(records[i])), key=lambda i: -_confidence(records[i]))
-        titles = ("The most confident mistakes", "Right answers, the most confident first")
+        wrong = [i for i in ranked if not _is_right(records[i])]
+        right = [i for i in ranked if _is_right(records[i])]
+        labels = [record["expected_label"] for record in records]
+        wrong, right = (take_turns(chosen, [labels[i] for i in chosen]) for chosen in (wrong, right))
+        titles = (
+            "The most confident mistakes" + say_labels(labels, [labels[i] for i in wrong[:MOST_EXAMPLES]]),
+            "The most confident right answers" + say_labels(labels, [labels[i] for i in right[:MOST_EXAMPLES]]),
+        )
     else:
         wrong, right = ranked, ranked[::-1]
         titles = ("The answers furthest from the truth", "The answers nearest to the truth")
@@ -198,6 +208,23 @@ def _pick_examples(rows: Dataset, records: list[dict], transform: ConversationTr
         {"title": title, "rows": [_show_row(rows[i], records[i], transform) for i in chosen[:MOST_EXAMPLES]]}
         for title, chosen in zip(titles, (wrong, right), strict=True)
     ]
+
+
+def take_turns(ranked: Sequence[int], labels: Sequence[str]) -> list[int]:
+    """The first of each label, then the second of each, and so on; `labels` are those of `ranked`, best first."""
+    queues = {}
+    for i, label in zip(ranked, labels, strict=True):
+        queues.setdefault(label, []).append(i)
+    return [i for round_ in zip_longest(*queues.values()) for i in round_ if i is not None]
+
+
+def say_labels(labels: Sequence[str], shown: Sequence[str]) -> str:
+    """For a heading: that the labels take turns, and those of which no row is shown."""
+    missing = sorted(set(labels) - set(shown))
+    if not shown or len(set(labels)) < 2:
+        return ""
+    none_of = f"{', '.join(missing[:3])}{' and others' if len(missing) > 3 else ''}"
+    return ", of each true label in turn" + (f" (none of {none_of})" if missing else "")
 
 
 def _is_right(record: dict) -> bool | None:
@@ -233,14 +260,17 @@ def _show_row(row: dict, record: dict, transform: ConversationTransform) -> dict
 
 def show_turns(row: dict, transform: ConversationTransform, turns: list[dict]) -> list[dict]:
     """Turns as the conversation template takes them: texts, and scans as the model sees them, in their places."""
-    scan, shown = 0, []
+    scan, roles, shown = 0, name_roles(row), []
     for turn in turns:
         parts = []
         for item in turn["content"]:
             if item["type"] == "image":
-                pictures = draw_scan(transform.load_images(row, scan))
+                file = row["images"][scan]
+                sides_known = states_orientation(file.get("bytes") or file["path"])
+                pictures = draw_scan(transform.load_images(row, scan), transform.view, sides_known)
+                alt = f"Scan {scan + 1} of {row['task_id']}, {item['modality']}"
+                parts.append({"pictures": pictures, "alt": alt, "role": roles[scan]})
                 scan += 1
-                parts.append({"pictures": pictures, "alt": f"Scan {scan} of {row['task_id']}, {item['modality']}"})
             else:
                 parts.append({"text": item["text"]})
         shown.append({"role": turn["role"], "parts": parts})

@@ -1,4 +1,4 @@
-"""preview.html: data as training will see them, before any training."""
+"""The preview: data as training will see them, before any training."""
 
 import random
 import re
@@ -13,6 +13,7 @@ from umbrella.label_report import describe_counts, mark_tokens
 from umbrella.report import charts
 from umbrella.report.page import write_page
 from umbrella.report.pictures import draw_scan
+from umbrella.report.scan_roles import name_roles
 from umbrella.scan_survey import ScanFacts, find_oddities, survey_scan
 from umbrella.transform import ConversationTransform
 from umbrella.views import make_view
@@ -33,7 +34,7 @@ def write_preview(
     seed: int,
     process: dict,
 ) -> list[tuple[str, str]]:
-    """Write preview.html of `n` rows drawn from a split; returns what is odd, (scan, sentence) each."""
+    """Write a page of `n` rows drawn from a split; returns what is odd, (scan, sentence) each."""
     draw, plain = random.Random(seed), rows.with_format(None)
     facts = _survey(plain, draw, most_scans)
     shown = sorted(draw.sample(range(len(plain)), min(n, len(plain))))
@@ -95,11 +96,15 @@ def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict
     source = scan.get("bytes") or scan["path"]
     facts, intensities = survey_scan(source, scan["modality"])
     volume, spacing_mm = load_volume(source, scan["modality"], normalize=True, standardize=False)
+    sides_known = facts.orientation != "not stated"
     values = intensities.ravel()[:: max(1, intensities.size // MOST_VALUES)]
     return {
         "name": Path(facts.name).name,
         "facts": facts,
-        "views": {view: draw_scan(make_view(volume, view, VIEW_PIXELS, spacing_mm))[0] for view in VIEWS},
-        "as_trained": draw_scan(transform.load_images(row, number)),
+        "role": name_roles(row)[number],
+        "views": {
+            view: draw_scan(make_view(volume, view, VIEW_PIXELS, spacing_mm), view, sides_known)[0] for view in VIEWS
+        },
+        "as_trained": draw_scan(transform.load_images(row, number), transform.view, sides_known),
         "histogram": charts.draw_histogram(np.asarray(values), f"intensity, {facts.modality}"),
     }

@@ -1,0 +1,24 @@
+"""What was inferred about a cohort, and advice: every sentence that names a flag to the user goes through here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Remedies = Sequence[tuple[str, str]]  # (the flag, what to do with it: "--stratify none for none")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something inferred, what it was told from, and the flags that decide otherwise."""
+
+    what: str
+    evidence: str
+    otherwise: Remedies = ()
+
+    def to_line(self, given: frozenset[str]) -> str:
+        advice = advise(given, self.otherwise)
+        return f"{self.what}: {self.evidence}" + (f"; {advice}" if advice else "")
+
+
+def advise(given: frozenset[str], remedies: Remedies) -> str:
+    """The remedies whose flags were not given already, as one clause; "" where none is left."""
+    return ", or ".join(text for flag, text in remedies if flag not in given)

@@ -1,0 +1,110 @@
+"""The classes of a column: which cells are one label however they are spelled, and what the label is called."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from cohort import Visit, is_missing
+from cohort_findings import Finding
+from column_kind import format_number, read_numbers
+
+from umbrella.evaluation.numbers import USUAL, find_number_format, read_plain_number
+from umbrella.evaluation.text_folding import fold
+
+
+def to_value_key(cell: str, numbers: dict[str, float]) -> str:
+    """What two spellings of one value share: "AD" and " ad "; "1", "01" and "1.0" where they are numbers."""
+    return format_number(numbers[cell]) if cell in numbers else fold(cell)
+
+
+def merge_spellings(cells: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Cell → the commonest spelling of its label (of equally common ones the first in order of signs), and a phrase
+    for each label that had several: "AD (31), ad (2) → AD"."""
+    counts = Counter(cells)
+    spellings: dict[str, list[str]] = {}
+    for cell in sorted(counts, key=lambda cell: (-counts[cell], cell)):
+        spellings.setdefault(fold(cell), []).append(cell)
+    kept, phrases = {}, []
+    for cells_of_one in spellings.values():
+        label = " ".join(cells_of_one[0].split())
+        kept |= dict.fromkeys(cells_of_one, label)
+        if len(cells_of_one) > 1:
+            found = ", ".join(f"{cell} ({counts[cell]})" for cell in cells_of_one)
+            phrases.append(f"{found} → {label}")
+    return kept, phrases
+
+
+def unify_column(visits: list[Visit], column: str) -> Finding | None:
+    """Give each label of a column its commonest spelling, in `visits` themselves, and numbers their usual signs
+    ("23,5" → "23.5"), so that all who read the conversations see the same. None where nothing changed."""
+    cells = [cell for visit in visits if not is_missing(cell := visit.values.get(column))]
+    number_format, told_from = find_number_format(cells)
+    numbers = read_numbers(cells, number_format)
+    if cells and len(numbers) == len(set(cells)):
+        changed = {cell: format_number(number) for cell, number in numbers.items()} if number_format != USUAL else {}
+        finding = Finding(column, f"{told_from}; written with a point") if changed else None
+    else:
+        changed, phrases = merge_spellings(cells)
+        finding = Finding(column, f"spellings of one value: {'; '.join(phrases)}") if phrases else None
+    if finding is not None:
+        for visit in visits:
+            cell = visit.values.get(column)
+            visit.values[column] = changed.get(cell, cell)
+    return finding
+
+
+def name_labels(
+    column: str,
+    cells: Sequence[str],
+    numbers: dict[str, float],
+    named: dict[str, str],
+    levels: dict[str, str],
+    source: str,
+    usual: dict[str, str],
+) -> tuple[dict[str, str], list[Finding]]:
+    """(cell → label, what was inferred). A cell that is not in it has a value that nothing names.
+
+    cells    all that are not missing, as often as they come
+    numbers  of cells, empty unless the column's values are codes
+    named    the user's: value → label; where there are any, others are not taken
+    levels   the sidecar's: folded value → label; `source` is its name
+    usual    the template's: folded value or level → label; values that neither it nor a level names are not taken
+    """
+    findings = []
+    if named:
+        by_key = _key_names(named)
+        texts = {cell: by_key.get(to_value_key(cell, numbers)) for cell in set(cells)}
+    else:
+        by_key = _key_names(levels)
+        level_of = {cell: by_key.get(to_value_key(cell, numbers)) for cell in set(cells)}
+        texts = {cell: _name(cell, level, numbers, usual) for cell, level in level_of.items()}
+        used = {cell: texts[cell] for cell in texts if level_of[cell] is not None}
+        if used:
+            phrase = ", ".join(f"{cell} = {label}" for cell, label in sorted(used.items()))
+            findings.append(Finding(column, f"Levels in {source} say {phrase}", _NAME_THEM))
+    known = [texts[cell] for cell in cells if texts[cell] is not None]
+    kept, phrases = merge_spellings(known)
+    if phrases:
+        findings.append(Finding(column, f"spellings of one label: {'; '.join(phrases)}", _NAME_THEM))
+    return {cell: kept[text] for cell, text in texts.items() if text is not None}, findings
+
+
+_NAME_THEM = (("--labels", "--labels VALUE=LABEL names them otherwise"),)
+
+
+def _key_names(names: dict[str, str]) -> dict[str, str]:
+    """Names by `to_value_key` of their values, so that `1=male` names a cell "1.0"."""
+    keyed = {}
+    for value, label in names.items():
+        number = read_plain_number(value)
+        keyed[fold(value)] = label
+        if number is not None:
+            keyed[format_number(number)] = label
+    return keyed
+
+
+def _name(cell: str, level: str | None, numbers: dict[str, float], usual: dict[str, str]) -> str | None:
+    if level is not None:
+        return usual.get(fold(level), level)
+    if usual:
+        return usual.get(fold(cell))
+    return format_number(numbers[cell]) if cell in numbers else cell

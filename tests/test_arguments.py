@@ -171,7 +171,6 @@ def test_abbreviations_are_refused(refuse):
         (("--batch_size", "0"), "error: --batch_size: expected at least 1, found 0"),
         (("--epoch", "3"), "unknown argument --epoch: did you mean --epochs?"),
         (("--max_length", "1.5"), "--max_length: expected a whole number, found '1.5'"),
-        (("--deepspeed", "no/such.json"), "no/such.json"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(refuse, flags, message):

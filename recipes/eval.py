@@ -26,6 +26,7 @@ from umbrella.evaluation.results import subjects_of_rows
 from umbrella.evaluation.run_folder import Folder, collect_answers, describe_settings, name_folder
 from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
 from umbrella.evaluation.selection import select_rows
+from umbrella.leakage import guard_against_leakage
 from umbrella.length_check import check_lengths
 from umbrella.modeling import check_fits, load_model, load_processor
 from umbrella.patience import main_process_first, on_main_process
@@ -33,7 +34,6 @@ from umbrella.preflight import check_scans, check_world_size
 from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.report.evaluation_report import write_report
 from umbrella.run_record import describe_process, hash_splits_file
-from umbrella.training_data import guard_against_leakage
 from umbrella.volume_cache import open_volume_cache
 
 

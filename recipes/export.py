@@ -2,8 +2,8 @@
 
     python recipes/export.py --model_name_or_path runs/mine --output_dir exported --dtype bfloat16
 
-Writes model, processor, generation config and umbrella_recipe.json, for `from_pretrained` and for all recipes. What
-tells the training subjects (training_data.json) stays with the run: evaluate the run, not the export.
+Writes model, processor, generation config and umbrella_recipe.json, for `from_pretrained` and for all recipes, and
+training_data.json: what the model has seen, its subjects as hashes.
 """
 
 import sys
@@ -17,6 +17,7 @@ from umbrella.exporting import check_export_dir, export_model, read_base_names
 from umbrella.modeling import TINY, load_model, load_processor
 from umbrella.recipe import load_recipe
 from umbrella.tool_arguments import ExportArguments
+from umbrella.training_data import describe_copy
 
 
 def main():
@@ -36,6 +37,7 @@ def main():
     model = load_model(name, base_model=model_args.base_model, **dtype)
 
     # ------------------------------------------------------------------------------------------------ save
+    describe_copy(name).save(output_dir)
     export_model(model, processor, recipe, output_dir, export_args.dtype, base_names)
     print(f"{type(model).__name__}, {model.num_parameters():,} parameters, {model.dtype}: exported to {output_dir}")
 

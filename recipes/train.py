@@ -10,6 +10,7 @@ Exit codes: 0 done, 1 an error, 2 a flag that does not exist, 75 told to end (SI
 """
 
 import os
+from functools import partial
 
 from transformers import EarlyStoppingCallback, set_seed
 
@@ -20,6 +21,7 @@ from umbrella.batch_check import check_batch
 from umbrella.collator import ConversationCollator
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
+from umbrella.leakage import describe_training_data
 from umbrella.length_check import check_lengths
 from umbrella.modeling import check_fits, load_processor
 from umbrella.out_of_memory import explain_out_of_memory
@@ -29,13 +31,12 @@ from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.resuming import CatchUp, check_belongs, check_is_shared, choose_checkpoint
 from umbrella.run_defaults import settle_run
 from umbrella.run_log import describe_learning
-from umbrella.run_record import write_run_record
 from umbrella.run_speed import to_table
+from umbrella.run_start import FirstStep, check_same_data, describe_start
 from umbrella.splits import load_splits, pick_training_splits
 from umbrella.trained_model import describe_trained, load_for_training
 from umbrella.trainer import ConversationTrainer
 from umbrella.training_arguments import TrainArguments
-from umbrella.training_data import write_training_data
 from umbrella.transform import ConversationTransform
 from umbrella.unreadable import leave_out_unreadable, write_unreadable
 from umbrella.volume_cache import open_volume_cache
@@ -81,6 +82,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         on_main_process(check_texts, rows, transform.encoder)
         on_main_process(check_lengths, rows, transform)
     train_rows, eval_rows = used["train"], used.get("validation")
+    on_main_process(check_same_data, checkpoint, train_rows, training_args.resume_on_other_data)
     check_enough_rows(len(train_rows), training_args.world_size)
     chosen = settle_run(training_args, model_args.model_name_or_path, len(train_rows))
     train_rows.set_transform(ConversationTransform(processor, **options, augment=augmentation))
@@ -94,6 +96,9 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     check_fits(model, processor, recipe.image_size)
 
     # ------------------------------------------------------------------------------------------------ train
+    start = on_main_process(describe_start, (model_args, data_args, training_args), splits, checkpoint)
+    left_out = partial(write_unreadable, training_args.output_dir, unreadable, training_args.max_unreadable)
+    first_step = FirstStep(start, training_args.output_dir, left_out)
     callbacks = [SetEpoch(augmentation)] if augmentation else []
     if training_args.early_stopping_patience:
         callbacks.append(EarlyStoppingCallback(training_args.early_stopping_patience))
@@ -108,6 +113,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         blank=transform.blank_example(),
         recipe=recipe,
         base=base,
+        first_step=first_step,
         answer_check=answer_check,
     )
     if training_args.check_batch:
@@ -117,23 +123,22 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         check_belongs(checkpoint, trainer)
         trainer.add_callback(CatchUp(trainer, checkpoint))
     if is_main:
-        print(describe_trained(model, base), *chosen, sep="\n")
-        seeds = {"seed": training_args.seed, "data_seed": training_args.data_seed}
-        write_run_record(training_args.output_dir, splits, data_args.json_dir, seeds, training_args.world_size)
-        write_training_data(training_args.output_dir, train_rows)
-        write_unreadable(training_args.output_dir, unreadable, training_args.max_unreadable)
-        recipe.save(training_args.output_dir)
+        seen = f"seen before: {describe_training_data(start.before)}"
+        print(describe_trained(model, base), seen, *chosen, sep="\n")
     result = trainer.train(resume_from_checkpoint=checkpoint)
 
     # ------------------------------------------------------------------------------------------------ save
     measured = trainer.measure_run()
-    trainer.save_metrics("train", result.metrics | measured)
+    if first_step.began:
+        trainer.save_metrics("train", result.metrics | measured)
     trainer.save_state()
     trainer.save_model()  # last, since it pushes what the folder holds when --push_to_hub is set
     if is_main:
-        print(to_table(measured))
         name, n_tokens = model_args.model_name_or_path, len(processor.tokenizer)
-        print(*describe_learning(trainer.state, training_args, name, n_tokens), sep="\n")
+        if first_step.began:
+            print(to_table(measured), *describe_learning(trainer.state, training_args, name, n_tokens), sep="\n")
+        else:
+            print(f"no step was left to take: {checkpoint} is the run's last")
         print(f"model, processor, recipe and run.json are in {training_args.output_dir}")
 
 

@@ -74,6 +74,15 @@ def data(small_data, tmp_path):
 
 
 @pytest.fixture
+def other_data(small_data, tmp_path):
+    """A data folder that trains on the subjects which `small_data` validates on."""
+    folder = shutil.copytree(small_data, tmp_path / "other_data")
+    shutil.rmtree(folder / "train")
+    shutil.copytree(folder / "validation", folder / "train")
+    return folder
+
+
+@pytest.fixture
 def call(monkeypatch, tmp_path, capsys):
     """Call a recipe's main as the command line does, in the folder tmp_path; returns what it printed. What it sets in
     the environment (TensorBoard's folder) does not reach the next test."""

@@ -14,7 +14,7 @@ import train
 from umbrella.conversations import IGNORE_INDEX
 from umbrella.evaluation.scoring import answer_log_likelihoods, find_answer_template, last_answer_mask
 from umbrella.modeling import load_model, load_processor
-from umbrella.training_data import subjects_of, write_training_data
+from umbrella.training_data import TrainingData, subjects_of
 from umbrella_dataset import load_umbrella
 
 FAST = ("--max_length", 256, "--max_new_tokens", 6, "--bootstrap", 50, "--baselines", "false", "--report", "false")
@@ -137,14 +137,14 @@ def test_subjects_of_the_training_data_are_refused_references_included(call, ref
     trained = load_umbrella(str(data), split="train").map(
         lambda row: {"subject_ids": [*row["subject_ids"], reference]}
     )
-    write_training_data(model, trained)
+    TrainingData().add_rows(trained).save(model)
     assert reference not in (model / "training_data.json").read_text()
     sentence = refusal("--model_name_or_path", model, "--json_dir", data)
     assert f"found 1 of 4 in its training data, the first '{reference}'" in sentence
     flags = ("--model_name_or_path", model, "--json_dir", data, "--output_dir", tmp_path / "out", *FAST)
     call(evaluation, *flags, "--controls", "false", "--allow_subject_overlap", "true")
     assert "WARNING: 1 of 4" in json.loads((tmp_path / "out/metrics.json").read_text())["leakage"]
-    write_training_data(model, load_umbrella(str(data), split="train"))
+    TrainingData().add_rows(load_umbrella(str(data), split="train")).save(model)
     call(evaluation, *flags, "--controls", "false")
     assert json.loads((tmp_path / "out/metrics.json").read_text())["leakage"].startswith("No subject")
 
@@ -168,7 +168,7 @@ def test_a_modality_that_the_checkpoint_was_not_trained_on_is_refused(refusal, d
     rows = load_umbrella(str(data), split="train")
     model = tmp_path / "run"
     model.mkdir()
-    write_training_data(model, rows.map(lambda row: {"modalities": ["fMRI"] * len(row["modalities"])}))
+    TrainingData().add_rows(rows.map(lambda row: {"modalities": ["fMRI"] * len(row["modalities"])})).save(model)
     sentence = refusal("--model_name_or_path", model, "--json_dir", data)
     assert "expected scans of fMRI" in sentence and "found sMRI" in sentence
 

@@ -12,6 +12,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationC
 
 from umbrella.modeling import load_model, load_processor
 from umbrella.recipe import Recipe, load_recipe, resolve_recipe
+from umbrella.training_data import SeenRows, TrainingData, hash_subject, read_training_data
 
 WEIGHTS = "model.safetensors"
 
@@ -23,6 +24,9 @@ def save_run(folder, source):
     processor.save_pretrained(folder)
     recipe = resolve_recipe({"view": "coronal"}, processor, "")
     recipe.save(folder)
+    rows = SeenRows(1, ("sMRI",), (hash_subject("s", "sub-01"),), "s", "ab")
+    base = {"name": str(source), "revision": "c0ffee", "recorded": False}
+    TrainingData((rows,), (base,)).save(folder)
     return recipe
 
 
@@ -50,6 +54,9 @@ def test_export_has_the_weights_and_the_names_of_a_stock_save(call, tmp_path, fa
     assert GenerationConfig.from_pretrained(tmp_path / "out/exported")
     exported = load_recipe(str(tmp_path / "out/exported"))
     assert isinstance(exported, Recipe) and exported == recipe
+    assert (tmp_path / "out/exported/training_data.json").read_bytes() == (
+        tmp_path / "run/training_data.json"
+    ).read_bytes()
 
 
 def write_as_published(folder):
@@ -64,9 +71,10 @@ def write_as_published(folder):
 def test_names_of_the_base_model_are_taken_where_they_are_known(call, tmp_path):
     published = write_as_published(tmp_path / "base")
     save_run(tmp_path / "run", tmp_path / "base")
-    call(export, "--model_name_or_path", "run", "--output_dir", "named", "--names_of", "base")
-    exported = load_file(tmp_path / "named" / WEIGHTS)
-    assert exported.keys() == published.keys()
+    for name, flags in (("named", ("--names_of", "base")), ("recorded", ())):
+        call(export, "--model_name_or_path", "run", "--output_dir", name, *flags)
+        exported = load_file(tmp_path / name / WEIGHTS)
+        assert exported.keys() == published.keys()
     assert all(torch.equal(exported[name], published[name]) for name in published)
     loaded = load_model(tmp_path / "named").state_dict()
     assert all(torch.equal(value, loaded[name]) for name, value in load_model(tmp_path / "base").state_dict().items())
@@ -80,6 +88,7 @@ def test_another_number_type(call, tmp_path):
     assert {value.dtype for value in load_file(tmp_path / "half" / WEIGHTS).values()} == {torch.bfloat16}
     assert AutoModelForImageTextToText.from_pretrained(tmp_path / "half").dtype == torch.bfloat16
     assert load_recipe(str(tmp_path / "half")) is None
+    assert read_training_data(tmp_path / "half") == TrainingData()  # random weights have seen nobody
 
 
 def test_a_folder_with_files_is_refused_and_left_as_it_is(call, tmp_path):

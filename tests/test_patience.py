@@ -107,6 +107,6 @@ def test_slow_building_and_unreadable_scans_give_all_processes_the_same_rows(dat
     assert len(first[1]) == 2
     assert any(line.startswith("plain barrier:") and "Timed out" in line for line in done.stdout.splitlines())
     assert done.stdout.count("left out: rows with an unreadable scan") == 1
-    rows = json.loads((tmp_path / "run/run.json").read_text())["data"]
+    rows = json.loads((tmp_path / "run/run.json").read_text())[0]["data"]
     assert [rows[name]["rows"] for name in ("train", "validation", "test")] == [*map(len, first[0].values()), 8]
     assert 0 < rows["train"]["rows"] < 8

@@ -120,7 +120,12 @@ def test_an_output_folder_with_an_earlier_run_is_refused_unless_it_goes_on(tmp_p
     check_output_dir(str(folder), resumes=False)
     write_scan(folder / "something.nii", seed=0)
     check_output_dir(str(folder), resumes=True)
-    with pytest.raises(SystemExit, match=r"found an earlier run\. Continue it with --resume_from_checkpoint true"):
+    with pytest.raises(
+        SystemExit, match=r"found something\.nii\. Choose another --output_dir"
+    ):  # nothing to go on from
+        check_output_dir(str(folder), resumes=False)
+    (folder / "checkpoint-1").mkdir()
+    with pytest.raises(SystemExit, match=r"found an earlier run\. .* continue it with --resume_from_checkpoint true"):
         check_output_dir(str(folder), resumes=False)
     with pytest.raises(SystemExit, match="expected a folder to write to, found a file"):
         check_output_dir(str(folder / "something.nii"), resumes=True)

@@ -27,17 +27,18 @@ from planted_data import draw_items, write_planted_folder
 from umbrella.arguments import DataArguments
 from umbrella.base_model import describe_base
 from umbrella.freezing import choose_trained
-from umbrella.hub.cards import find_base_model
 from umbrella.hub.dataset import parse_size
 from umbrella.hub.model import clean_report, shorten_paths
 from umbrella.hub.published_data import load_published, resolve_inside
 from umbrella.modeling import load_model, load_processor
 from umbrella.splits import load_splits
 from umbrella.trained_weights import collect_trained, save_trained
+from umbrella.training_data import SeenRows, TrainingData, hash_subject, read_training_data, subjects_of
 from umbrella.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
 
 ROOT = Path(__file__).parents[1]
+SUBJECTS = ["sub-01", "sub-02"]
 DATASETS5 = os.environ.get("UMBRELLA_DATASETS5_PYTHON")
 
 
@@ -417,11 +418,15 @@ def trained(tmp_path_factory):
         "label_rule": "assistant text and end of turn, v1", "prompt_template": template,
     }  # fmt: skip
     (folder / "umbrella_recipe.json").write_text(json.dumps(recipe))
-    command = f"python {folder}/train.py --model_name_or_path llava-hf/llava-1.5-7b-hf --json_dir {folder}/data"
+    command = f"python {folder}/train.py {folder}/recipe.yaml --json_dir {folder}/data"
     run = {"command": command, "started": "2026-01-02T03:04:05+00:00", "versions": {"torch": "2.14.1"}}
-    (folder / "run.json").write_text(json.dumps({**run, "data": {"train": {"rows": 8, "sha256": "ab"}}}))
-    subjects = {"rows": 8, "modalities": ["sMRI"], "salt": "s", "subject_sha256": ["aa", "bb"]}
-    (folder / "training_data.json").write_text(json.dumps(subjects))
+    (folder / "run.json").write_text(json.dumps([{**run, "data": {"train": {"rows": 8, "sha256": "ab"}}}]))
+    seen = SeenRows(8, ("sMRI",), tuple(sorted(hash_subject("s", name) for name in SUBJECTS)), "s", "ab")
+    models = [
+        {"name": str(folder.with_name("stage1")), "revision": None, "recorded": True},
+        {"name": "llava-hf/llava-1.5-7b-hf", "revision": "c0ffee", "recorded": False},
+    ]
+    TrainingData((seen,), tuple(models)).save(folder)
     torch.save({"x": 1}, folder / "training_args.bin")
     torch.save({"x": 1}, folder / "optimizer.pt")
     (folder / "checkpoint-1").mkdir()
@@ -429,7 +434,7 @@ def trained(tmp_path_factory):
     (folder / "eval").mkdir()
     (folder / "eval" / "predictions.jsonl").write_text("{}")
     metrics = {
-        "accuracy": 0.9, "n": 40, "n_subjects": 20,
+        "accuracy": 0.9, "n": 40, "n_subjects": 20, "leakage": f"Not known: what {folder} was trained on, so",
         "metrics": {"accuracy": {"value": 0.9, "interval": [0.8, 0.97]}, "auroc": {"value": None, "interval": None}},
         "controls": {"scans_shuffled": {"title": "scans shuffled", "accuracy": 0.5, "accuracy_interval": [0.4, 0.6]}},
         "verdicts": {"subject": {"verdict": "uses", "sentence": "The model uses the subject's scan."}},
@@ -456,6 +461,10 @@ def test_pushed_model_loads_and_gives_the_same_logits(hub, call, trained):
     assert not [name for name in files if name.endswith((".bin", ".pt", ".jsonl")) or "checkpoint" in name]
     assert str(trained.parent).encode() not in b"".join(files.values())
     assert hub.repos["model", "tester/model"].is_private
+    seen = read_training_data("tester/model")
+    assert seen.find_overlap([*SUBJECTS, "sub-03"]) == SUBJECTS
+    assert [model["name"] for model in seen.models] == ["stage1", "llava-hf/llava-1.5-7b-hf"]
+    assert seen.unknown == ["llava-hf/llava-1.5-7b-hf"]
     ids = torch.arange(20)[None]
     pulled, local = load_model("tester/model"), load_model(str(trained))
     assert torch.equal(pulled(input_ids=ids).logits, local(input_ids=ids).logits)
@@ -499,19 +508,21 @@ def test_model_card_has_facts_and_evaluation(hub, call, trained):
     for text in (
         "| accuracy | 0.900 | 0.800 to 0.970 |",
         "| accuracy, scans shuffled | 0.500 | 0.400 to 0.600 |",
-        "- The model uses the subject's scan.",
-        "python train.py --model_name_or_path llava-hf/llava-1.5-7b-hf --json_dir data",
-        "2 training subjects (sMRI)",
+        "- Not known: what mine was trained on, so\n- The model uses the subject's scan.",
+        "python train.py recipe.yaml --json_dir data",
+        "8 rows of 2 subjects, sMRI; what llava-hf/llava-1.5-7b-hf was trained on before is not known.",
     ):
         assert text in card.text
 
 
-def test_subjects_are_published_as_keyed_hashes_only(hub, call, trained):
-    push_model(call, trained)
-    files = hub.files("model", "tester/model")
-    assert "training_data.json" not in files
-    hashes = json.loads(files["training_subjects.json"])["subject_hmac_sha256"]
-    assert len(hashes) == 2 and all(len(text) == 64 for text in hashes)
+@pytest.mark.parametrize(("flags", "found"), [((), []), (("--checkable_subjects", "true"), SUBJECTS)])
+def test_in_a_public_repo_nobody_can_guess_subjects_unless_asked_for(hub, call, trained, flags, found):
+    push_model(call, trained, "--public", *flags)
+    seen = read_training_data("tester/model")
+    assert seen.find_overlap(SUBJECTS) == found and seen.hidden == (not found)
+    (rows,) = seen.seen
+    local = set(read_training_data(trained).seen[0].subject_sha256)
+    assert len(rows.subject_sha256) == 2 and set(rows.subject_sha256).isdisjoint(local) == (not found)
 
 
 def test_report_is_published_without_scans_and_answers_unless_asked_for(hub, call, trained):
@@ -550,7 +561,8 @@ def test_trainers_own_flags_pass_the_same_guard(hub, call, small_data, tmp_path)
     assert repo.is_private
     names = {name for files in repo.commits.values() for name in files}
     assert names >= {"model.safetensors", "processor_config.json", "umbrella_recipe.json", "run.json", "README.md"}
-    assert "training_subjects.json" in names
+    assert read_training_data("tester/trained") == read_training_data(tmp_path / "run")
+    assert len(read_training_data("tester/trained").find_overlap(subjects_of(load_umbrella(small_data)["train"]))) == 4
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".jsonl"))]
     assert str(tmp_path).encode() not in b"".join(hub.stored_bytes())
     pushed = load_model("tester/trained").state_dict()
@@ -660,20 +672,6 @@ def test_command_without_what_to_push(monkeypatch):
         push_to_hub.main()
 
 
-@pytest.mark.parametrize(
-    ("command", "expected"),
-    [
-        ("python train.py --model_name_or_path llava-hf/llava-1.5-7b-hf", "llava-hf/llava-1.5-7b-hf"),
-        ("python train.py --model_name_or_path=me/it", "me/it"),
-        ("python train.py --model_name_or_path tiny", None),
-        ("python train.py --model_name_or_path /home/me/llava", None),
-        ("python train.py recipe.yaml", None),
-    ],
-)
-def test_base_model_is_a_name_on_the_hub_or_none(command, expected):
-    assert find_base_model(command) == expected
-
-
 def test_paths_are_cut_to_their_last_part():
     assert shorten_paths("python /opt/x/train.py --data /home/me/d") == "python train.py --data d"
 
@@ -703,5 +701,5 @@ def test_a_checkpoint_finds_its_base_at_the_commit_that_it_was_trained_on(hub, t
     for place in (None, tmp_path / "base"):  # from the Hub, or a copy of it in a folder
         found = load_model(checkpoint, base_model=place and str(place)).state_dict()
         assert all(torch.equal(found[name], value) for name, value in expected.items())
-    with pytest.raises(ValueError, match="expected the base model that it was trained on, 'tester/base' with sha256"):
+    with pytest.raises(ValueError, match="expected the base model that it was trained on, 'tester/base' with weights"):
         load_model(checkpoint, base_model=str(tmp_path / "other"))

@@ -48,7 +48,7 @@ def test_the_report_says_what_was_found(report):
         assert sentence in page
     assert "8 found, 0 excluded, 8 used" in page
     assert "8 of 8 answers could not be read; they count as wrong" in page
-    assert "the model records no training subjects" in page
+    assert "is in the training data: tiny was never trained" in page
     assert "evaluated once by this run folder" in page
     assert "--confounds head_volume" in page  # the command
     assert page.count("<article>") == 8

@@ -19,12 +19,15 @@ import torch
 import train
 from launching import find_free_port
 from safetensors.torch import load_file
+from transformers import PreTrainedModel
 
 from umbrella.checkpoints import MARKER, find_whole_checkpoint, read_marker
 from umbrella.loader_workers import DeafContext
 from umbrella.resuming import check_is_shared
 from umbrella.sigterm import SigtermFlag
+from umbrella.training_data import read_training_data, subjects_of
 from umbrella.transform import ConversationTransform
+from umbrella_dataset import load_umbrella
 
 ROOT = Path(__file__).parents[1]
 FLAGS = (
@@ -100,7 +103,13 @@ def test_a_run_that_reached_its_last_step_is_only_saved_again(run, tmp_path):
     run("run", *flags)
     before = weights_of(tmp_path / "run")
     (tmp_path / "run/model.safetensors").unlink()  # killed just then
-    run("run", *flags, "--resume_from_checkpoint", "auto")
+    records = [tmp_path / "run" / name for name in ("run.json", "training_data.json", "train_results.json")]
+    written = [(path.read_bytes(), path.stat().st_mtime_ns) for path in records]
+    out = run("run", *flags, "--resume_from_checkpoint", "auto")
+    assert "no step was left to take: run/checkpoint-3 is the run's last" in out
+    assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in records] == written
+    history = json.loads((tmp_path / "run/trainer_state.json").read_text())["log_history"]
+    assert [entry["train_loss"] > 0 for entry in history if "train_loss" in entry] == []
     after = weights_of(tmp_path / "run")
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert last_step(tmp_path / "run") == 3
@@ -254,6 +263,39 @@ def test_a_checkpoint_of_another_run_is_refused(run, flags, message):
         write_smaller_model("other")
     with pytest.raises(SystemExit, match=message):
         run("run", "--max_steps", 2, "--resume_from_checkpoint", "run/checkpoint-1", *flags)
+
+
+def test_other_rows_are_refused_and_where_they_are_allowed_both_are_recorded(
+    run, small_data, other_data, data, tmp_path, monkeypatch
+):
+    flags = ("--save_steps", 1, "--lr_scheduler_type", "constant", "--resume_from_checkpoint", "auto")
+    run("run", "--max_steps", 1, *flags)
+    records = [tmp_path / "run" / name for name in ("run.json", "training_data.json")]
+    written = [path.read_bytes() for path in records]
+    label = next((data / "train").iterdir())
+    label.write_text(label.read_text().replace("female", "FEMALE"))
+    for other in (other_data, data):
+        with pytest.raises(
+            SystemExit, match=r"checkpoint-1: expected the training rows .* found 8 rows of 4 subjects"
+        ):
+            run("run", "--max_steps", 2, *flags, "--json_dir", other)
+    assert [path.read_bytes() for path in records] == written
+    subjects = [subjects_of(load_umbrella(str(folder), split="train")) for folder in (small_data, other_data)]
+    both = subjects[0] | subjects[1]
+    named, save = [], PreTrainedModel.save_pretrained
+
+    def look(self, folder, *args, **kwargs):
+        named.append(read_training_data(folder).find_overlap(both))
+        save(self, folder, *args, **kwargs)
+
+    monkeypatch.setattr(PreTrainedModel, "save_pretrained", look)
+    out = run("run", "--max_steps", 2, *flags, "--json_dir", other_data, "--resume_on_other_data", "true")
+    assert "seen before: 8 rows of 4 subjects, sMRI\n" in out
+    assert named == [sorted(both)] * 2  # before there are weights that have seen them
+    found = [read_training_data(f"run{place}").find_overlap(both) for place in ("/checkpoint-1", "/checkpoint-2", "")]
+    assert found == [sorted(subjects[0]), sorted(both), sorted(both)]
+    starts = json.loads(records[0].read_text())
+    assert [Path(start["arguments"]["json_dir"]).name for start in starts] == [small_data.name, other_data.name]
 
 
 def test_a_checkpoint_of_weights_alone_is_refused_and_can_be_started_from_as_a_model(run):
@@ -449,6 +491,9 @@ def test_two_processes_of_zero2_go_on_to_the_same_weights(small_data, tmp_path):
     assert last.returncode == 0, out[-4000:]
     one, other = (load_file(tmp_path / folder / "trained_weights.safetensors") for folder in ("whole", "run"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+    starts = json.loads((tmp_path / "run/run.json").read_text())
+    assert [start["hardware"]["processes"] for start in starts] == [2, 2, 2]
+    assert len(read_training_data(tmp_path / "run/checkpoint-39").seen) == 1
     checkpoint = tmp_path / "run/checkpoint-39"
     assert read_marker(checkpoint)["world_size"] == 2
     assert [len(list(checkpoint.rglob(f"*{name}"))) for name in (".pth", "_optim_states.pt")] == [2, 2]

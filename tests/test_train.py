@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import train
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from umbrella.modeling import load_model
+from umbrella.training_data import read_training_data
 
 SHORT = ("--max_steps", 2, "--batch_size", 2, "--learning_rate", "1e-3", "--max_length", 256, "--report_to", "none")
 
@@ -23,15 +25,23 @@ def test_training_changes_the_weights_and_saves_what_loads(call, small_data, tmp
     assert {name.split(".")[1] for name in moved} >= {"vision_tower", "multi_modal_projector", "language_model"}
     assert processor.tokenizer.convert_tokens_to_ids("<image>") == model.config.image_token_id
 
-    record = json.loads((tmp_path / "run/run.json").read_text())
+    (record,) = json.loads((tmp_path / "run/run.json").read_text())
     assert record["command"].endswith("--save_steps 1")
     assert record["seeds"]["seed"] == 42
     assert record["data"]["train"]["rows"] == 8
+    resolved = record["arguments"]
+    assert (resolved["learning_rate"], resolved["max_steps"], resolved["num_train_epochs"]) == (1e-3, 2, 3.0)
+    assert (resolved["model_name_or_path"], resolved["view"]) == ("tiny", None)
+    assert not [name for name in resolved if name.endswith(("token", "key"))]
+    (model,) = record["started_from"]
+    assert (model["name"], model["seed"], model["recorded"]) == ("tiny", 42, True)
     assert record["splits_sha256"] is None
     assert set(record["versions"]) >= {"torch", "transformers", "datasets"}
     for folder in ("run", "run/checkpoint-1", "run/checkpoint-2"):
         recipe = json.loads((tmp_path / folder / "umbrella_recipe.json").read_text())
         assert (recipe["view"], recipe["image_size"], recipe["standardize"]) == ("axial", 64, True)
+        shutil.move(tmp_path / folder / "training_data.json", tmp_path / "alone.json")
+        assert len(json.loads((tmp_path / "alone.json").read_text())["seen"][0]["subject_sha256"]) == 4
 
 
 def test_same_seed_gives_the_same_weights_and_another_seed_others(call, small_data, tmp_path):
@@ -67,7 +77,7 @@ def test_run_record_names_the_assignment_to_splits(call, data, tmp_path):
     (data / "splits.json").write_text('{"sub-0001": "train"}')
     call(train, "--json_dir", data, "--output_dir", "run", *SHORT)
     expected = hashlib.sha256(b'{"sub-0001": "train"}').hexdigest()
-    assert json.loads((tmp_path / "run/run.json").read_text())["splits_sha256"] == expected
+    assert json.loads((tmp_path / "run/run.json").read_text())[0]["splits_sha256"] == expected
 
 
 def test_check_batch_prints_one_batch_and_trains_nothing(call, small_data, tmp_path):
@@ -97,7 +107,21 @@ def test_resume_goes_on_where_the_checkpoint_ends(call, small_data, tmp_path):
     flags = ("--json_dir", small_data, "--batch_size", 2, "--max_length", 256, "--lr_scheduler_type", "constant")
     call(train, *flags, "--output_dir", "whole", "--max_steps", 4)
     call(train, *flags, "--output_dir", "run", "--max_steps", 2, "--save_steps", 2)
-    call(train, *flags, "--output_dir", "run", "--max_steps", 4, "--resume_from_checkpoint", "true")
+    (first,) = json.loads((tmp_path / "run/run.json").read_text())
+    weights = (tmp_path / "run/checkpoint-2/model.safetensors").read_bytes()
+    (tmp_path / "more.yaml").write_text("max_steps: 4\nresume_from_checkpoint: true\nhub_private_repo: true\n")
+    call(train, "more.yaml", *flags, "--output_dir", "run")
+    before, second = json.loads((tmp_path / "run/run.json").read_text())
+    assert before == first
+    assert (second["arguments"]["max_steps"], second["arguments"]["hub_private_repo"]) == (4, True)
+    checkpoint, model = second["started_from"]
+    fingerprint = f"model.safetensors {hashlib.sha256(weights).hexdigest()}\n"
+    assert checkpoint == {
+        "checkpoint": "run/checkpoint-2", "weights_sha256": hashlib.sha256(fingerprint.encode()).hexdigest()
+    }  # fmt: skip
+    assert model["name"] == "tiny"
+    (seen,) = read_training_data("run").seen  # the same rows
+    assert (seen.rows, seen.rows_sha256) == (8, second["data"]["train"]["sha256"])
     whole, resumed = (
         AutoModelForImageTextToText.from_pretrained(tmp_path / name).state_dict() for name in ("whole", "run")
     )
@@ -177,8 +201,48 @@ BAD_FLAGS = {
 @pytest.mark.parametrize("flags", BAD_FLAGS, ids=lambda flags: flags[0].strip("-"))
 def test_bad_flag_ends_with_one_sentence_that_names_it(flags, call, small_data, tmp_path):
     with pytest.raises(SystemExit, match=BAD_FLAGS[flags]) as end:
-        call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, *flags)
+        call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, *flags, "--report_to", "tensorboard")
     assert str(end.value).startswith("error: ")
+    assert not list((tmp_path / "run").rglob("*"))  # it can be used again
+
+
+NO_STEP = {
+    ("--dataloader_drop_last", "true", "--batch_size", 16): r"found 8 rows for 16 a batch on 1 processes.* most 8",
+    ("--max_steps", 0): r"at least one step, found --max_steps 0 and --num_train_epochs 3",
+    ("--max_steps", -1, "--num_train_epochs", 0): r"at least one step, found --max_steps -1 and --num_train_epochs 0",
+}
+
+
+@pytest.mark.parametrize("flags", NO_STEP, ids=lambda flags: flags[-2].strip("-"))
+def test_a_run_that_would_take_no_step_is_an_error_before_anything_is_saved(flags, call, small_data, tmp_path):
+    with pytest.raises(SystemExit, match=NO_STEP[flags]):
+        call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, *flags, "--save_strategy", "epoch")
+    assert not list((tmp_path / "run").rglob("*"))
+
+
+def test_rows_that_fill_no_batch_of_all_processes_are_an_error_too(call, small_data, monkeypatch):
+    monkeypatch.setattr(train.TrainArguments, "world_size", property(lambda self: 2))
+    monkeypatch.setattr(train, "check_world_size", lambda size: None)
+    with pytest.raises(SystemExit, match=r"found 8 rows for 8 a batch on 2 processes: .* --batch_size to at most 4"):
+        call(
+            train,
+            "--json_dir",
+            small_data,
+            "--output_dir",
+            "run",
+            *SHORT,
+            "--batch_size",
+            8,
+            "--dataloader_drop_last",
+            1,
+        )
+
+
+def test_a_run_whose_every_step_was_left_out_saves_no_model(call, small_data, tmp_path, monkeypatch):
+    monkeypatch.setattr("accelerate.Accelerator.optimizer_step_was_skipped", property(lambda self: True))
+    with pytest.raises(SystemExit, match="found 2 steps that were all left out, their gradients too large"):
+        call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT)
+    assert not list((tmp_path / "run").glob("*.safetensors"))
 
 
 def test_missing_data_folder_is_named_and_nothing_is_written(call, tmp_path):
@@ -188,8 +252,7 @@ def test_missing_data_folder_is_named_and_nothing_is_written(call, tmp_path):
 
 
 def test_folder_with_an_earlier_run_is_refused(call, small_data, tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run/model.safetensors").touch()
+    (tmp_path / "run/checkpoint-1").mkdir(parents=True)
     with pytest.raises(SystemExit, match=r"run: expected an empty or new folder, found an earlier run"):
         call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT)
 
@@ -202,6 +265,7 @@ def test_loss_that_is_not_finite_stops_the_run_and_names_the_rows(call, small_da
             train, "--json_dir", small_data, "--output_dir", "run", *SHORT,
             "--learning_rate", "1e30", "--max_grad_norm", 0, "--max_steps", 8,
         )  # fmt: skip
+    assert len(read_training_data("run").seen) == 1  # it took a step, and could have saved
 
 
 def test_wrong_world_size_is_refused(call, small_data, monkeypatch):

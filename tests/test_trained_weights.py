@@ -1,6 +1,7 @@
 """Claims about partly trained models: frozen weights stay and are not saved, what is saved finds its base again."""
 
 import json
+import shutil
 
 import estimate_memory
 import predict
@@ -19,6 +20,8 @@ from umbrella.base_model import BaseModel
 from umbrella.freezing import PARTS, choose_trained, split_parameters
 from umbrella.modeling import load_model, load_processor
 from umbrella.training_arguments import TrainArguments
+from umbrella.training_data import read_training_data, subjects_of
+from umbrella_dataset import load_umbrella
 
 SHORT = ("--max_steps", 2, "--batch_size", 2, "--learning_rate", "1e-2", "--max_length", 256, "--report_to", "none")
 
@@ -66,7 +69,7 @@ def test_a_checkpoint_of_the_projector_holds_the_projector(run, tmp_path):
         assert {name.split(".")[1] for name in saved} == {"multi_modal_projector"}
         assert not list((tmp_path / folder).glob("model*.safetensors"))
         assert json.loads((tmp_path / folder / "base_model.json").read_text()) == {
-            "name": "tiny", "revision": None, "sha256": None, "seed": 42
+            "name": "tiny", "revision": None, "weights_sha256": None, "seed": 42
         }  # fmt: skip
     model = load_model(tmp_path / "run")
     assert moved(model) == set(saved)
@@ -76,9 +79,17 @@ def test_a_checkpoint_of_the_projector_holds_the_projector(run, tmp_path):
         AutoModelForImageTextToText.from_pretrained(tmp_path / "run")
 
 
-def test_two_parts_and_a_checkpoint_as_the_next_base(run, tmp_path):
+def test_two_parts_and_a_checkpoint_as_the_next_base(run, small_data, other_data, tmp_path):
     run("first", "--train", "projector")
-    run("second", "--train", "language_model", "--model_name_or_path", "first")
+    run("second", "--train", "language_model", "--model_name_or_path", "first", "--json_dir", other_data)
+    subjects = [subjects_of(load_umbrella(str(folder), split="train")) for folder in (small_data, other_data)]
+    shutil.copytree("first", "elsewhere")
+    (tmp_path / "elsewhere/training_data.json").unlink()
+    for name, expected in (("first", subjects[0]), ("second", subjects[0] | subjects[1]), ("elsewhere", set())):
+        seen = read_training_data(name)
+        assert set(seen.find_overlap(subjects[0] | subjects[1])) == expected
+        assert seen.unknown == (["elsewhere"] if name == "elsewhere" else [])
+    assert [model["name"] for model in read_training_data("second").models] == ["first", "tiny"]
     first, second = (load_model(tmp_path / name) for name in ("first", "second"))
     changed = {name.split(".")[1] for name in moved(second)}
     assert changed == {"multi_modal_projector", "language_model", "weight"}
@@ -92,7 +103,7 @@ def test_another_base_is_refused_and_one_that_was_moved_is_taken(run, call, smal
         load_processor("tiny").save_pretrained(tmp_path / f"base{seed}")
     run("run", "--train", "projector", "--model_name_or_path", "base1")
     assert load_model("run", base_model="base1") is not None
-    with pytest.raises(ValueError, match=r"run: expected the base model .* 'base1' with sha256 .* found 'base2'"):
+    with pytest.raises(ValueError, match=r"run: expected the base model .* 'base1' with weights.* found 'base2'"):
         load_model("run", base_model="base2")
     (tmp_path / "base1").rename(tmp_path / "moved")
     moved_base = ("--model_name_or_path", "run", "--base_model", "moved")
@@ -124,10 +135,11 @@ def test_lora_trains_adapters_and_the_named_part_and_is_merged_when_loaded(run, 
     del deepspeed  # and with it transformers' memory of it
 
 
-def test_merged_adapters_are_a_whole_model_for_any_reader(run, tmp_path):
+def test_merged_adapters_are_a_whole_model_for_any_reader(run, small_data, tmp_path):
     for name, flags in (("adapters", ()), ("merged", ("--merge_lora", "true"))):
         run(name, "--train", "projector,lora", *flags)
     model = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged")
+    assert read_training_data("merged").find_overlap(subjects_of(load_umbrella(str(small_data), split="train")))
     assert not list((tmp_path / "merged").glob("adapter*")) and not (tmp_path / "merged/base_model.json").exists()
     expected = load_model(tmp_path / "adapters").state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())

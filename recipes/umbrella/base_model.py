@@ -4,43 +4,54 @@ A checkpoint in which most weights are the base's holds only the others: `traine
 `adapter_model.safetensors`. The base's name, its revision or the fingerprint of its files say what they belong to.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from umbrella.model_files import find_model_file, fingerprint_model
+from umbrella.model_files import find_model_file, find_model_folder, fingerprint_weights
 
 FILE_NAME = "base_model.json"
+SAMPLED_BYTES = 1024**2
+SIGNS = ("weights_sha256", "sampled_sha256", "seed")
 
 
 @dataclass(frozen=True)
 class BaseModel:
     """Which model the frozen weights are.
 
-    name      what was given as --model_name_or_path: a folder, a name of the Hub or "tiny"
-    revision  the commit of a model of the Hub
-    sha256    of the weight files where they are on this machine, see `fingerprint_model`
-    seed      of the weights of "tiny"
+    name            what was given as --model_name_or_path: a folder, a name of the Hub or "tiny"
+    revision        the commit of a model of the Hub
+    weights_sha256  of the weight files where they are on this machine, see `fingerprint_weights`
+    seed            of the weights of "tiny"
+    sampled_sha256  what older records have under "sha256", see `_sample_weights`; never saved: it can tell that two
+                    models differ, not that they are one
     """
 
     name: str
     revision: str | None = None
-    sha256: str | None = None
+    weights_sha256: str | None = None
     seed: int | None = None
+    sampled_sha256: str | None = None
+
+    def to_dict(self) -> dict:
+        """What is recorded."""
+        return {name: value for name, value in asdict(self).items() if name != "sampled_sha256"}
 
     def save(self, folder: str | Path) -> None:
         """Write the record beside a checkpoint's weights."""
-        (Path(folder) / FILE_NAME).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        (Path(folder) / FILE_NAME).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
 
     def check(self, other: "BaseModel", checkpoint: str) -> None:
         """Raise ValueError where `other`, the base at hand, is not this one, which `checkpoint` was trained on.
 
-        One commit of the Hub is one model; a copy in another place has the same weights.
+        One commit of the Hub is one model; a copy in another place has the same weights. Of a record that has no
+        fingerprint of whole files, the parts that it has are compared.
         """
         if self.revision is not None and self.revision == other.revision:
             return
-        both = [name for name in ("sha256", "seed") if None not in (getattr(self, name), getattr(other, name))]
-        for name in both or ("revision", "sha256", "seed"):
+        both = [name for name in SIGNS if None not in (getattr(self, name), getattr(other, name))]
+        for name in both[:1] or ("revision", *SIGNS):
             expected, found = getattr(self, name), getattr(other, name)
             if expected != found:
                 raise ValueError(
@@ -54,17 +65,34 @@ def describe_base(name: str, seed: int | None = None, revision: str | None = Non
     """The record of a model by its name, which is loaded or about to be; of the Hub's at `revision` or the newest."""
     if name == "tiny":
         return BaseModel(name, seed=seed)
-    if Path(name).expanduser().is_dir():
-        return BaseModel(name, sha256=fingerprint_model(str(Path(name).expanduser())))
-    config = find_model_file(name, "config.json", revision)
-    if config is None:
+    folder = find_model_folder(name, revision)
+    if folder is None:
         return BaseModel(name)
-    snapshot = config.parent  # .../snapshots/COMMIT
-    sha256 = fingerprint_model(str(snapshot)) if list(snapshot.glob("*.safetensors")) else None
-    return BaseModel(name, revision=snapshot.name, sha256=sha256)
+    commit = None if Path(name).expanduser().is_dir() else folder.name  # .../snapshots/COMMIT
+    return BaseModel(name, commit, fingerprint_weights(folder), sampled_sha256=_sample_weights(folder))
 
 
 def read_base(model_name_or_path: str | Path) -> BaseModel | None:
     """The record beside a checkpoint, in a folder or on the Hub; None for a whole model."""
     path = find_model_file(model_name_or_path, FILE_NAME)
-    return BaseModel(**json.loads(path.read_text(encoding="utf-8"))) if path else None
+    if path is None:
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if "sha256" in record:
+        record["sampled_sha256"] = record.pop("sha256")
+    return BaseModel(**record)
+
+
+def _sample_weights(folder: Path) -> str | None:
+    """The fingerprint that records had before they had one of whole files: sha256 of names, sizes and first and last
+    megabyte."""
+    files = sorted(folder.glob("*.safetensors"))
+    digest = hashlib.sha256()
+    for path in files:
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}".encode())
+        with open(path, "rb") as file:
+            digest.update(file.read(SAMPLED_BYTES))
+            file.seek(max(0, size - SAMPLED_BYTES))
+            digest.update(file.read())
+    return digest.hexdigest() if files else None

@@ -18,6 +18,7 @@ from umbrella.base_model import BaseModel
 from umbrella.exporting import merge_adapters
 from umbrella.hub.guarded_push import GuardedPush
 from umbrella.recipe import Recipe
+from umbrella.run_start import FirstStep, save_before_weights
 from umbrella.sigterm import PREEMPTED_EXIT_CODE, SigtermFlag
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.trained_weights import collect_trained, load_trained, save_trained
@@ -31,13 +32,18 @@ class CheckpointTrainer(GuardedPush):
     Args:
         recipe: written beside every model that is saved.
         base: of a model that is saved without its frozen weights; None for one that is saved whole.
+        first_step: writes the run's records; what it has seen lies beside every model. None: nothing is recorded.
     """
 
-    def __init__(self, *args, recipe: Recipe, base: BaseModel | None = None, **kwargs):
-        self.recipe, self.base = recipe, base
+    def __init__(
+        self, *args, recipe: Recipe, base: BaseModel | None = None, first_step: FirstStep | None = None, **kwargs
+    ):
+        self.recipe, self.base, self.first_step = recipe, base, first_step
         self.sigterm = SigtermFlag(self)
         super().__init__(*args, **kwargs)
         self.add_callback(self.sigterm)
+        if first_step is not None:
+            self.add_callback(first_step)
         if base is not None and self.is_deepspeed_enabled and not is_adapted(self.model):
             self.model.register_load_state_dict_pre_hook(_keep_frozen)
 
@@ -56,6 +62,7 @@ class CheckpointTrainer(GuardedPush):
         state = collect_trained(self.model, keep=self.args.should_save)
         folder = output_dir or self.args.output_dir
         if self.args.should_save:
+            self._announce_weights(folder)
             save_trained(state, self.accelerator.unwrap_model(self.model), folder)
             self.processing_class.save_pretrained(folder)
             torch.save(self.args, Path(folder) / "training_args.bin")
@@ -64,11 +71,19 @@ class CheckpointTrainer(GuardedPush):
             self.push_to_hub(commit_message="Model save")
 
     def _save(self, output_dir=None, state_dict=None):
+        if self.args.should_save:
+            self._announce_weights(output_dir or self.args.output_dir)
         super()._save(output_dir, state_dict)
         if self.args.should_save:
             self._save_records(output_dir or self.args.output_dir)
 
+    def _announce_weights(self, folder: str) -> None:
+        if self.first_step is not None:
+            save_before_weights(self.first_step.training_data, folder)
+
     def _save_records(self, folder: str) -> None:
+        if self.first_step is not None and self.first_step.began:  # else no weight has changed, nor its record
+            self.first_step.training_data.save(folder)
         self.recipe.save(folder)
         if self.base is not None:
             self.base.save(folder)

@@ -17,9 +17,9 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
 
 from umbrella.base_model import FILE_NAME as BASE_FILE
-from umbrella.hub.cards import find_base_model
 from umbrella.modeling import load_model
 from umbrella.recipe import Recipe
+from umbrella.training_data import read_training_data
 
 
 def check_export_dir(output_dir: str | Path) -> Path:
@@ -68,11 +68,11 @@ def merge_adapters(folder: Path, processor: ProcessorMixin, recipe: Recipe) -> N
 
 def read_base_names(run: str, names_of: str | None) -> set[str]:
     """The weights' names of the published model that `run` was trained from: of `names_of`, else of the one that
-    run.json names. Empty where it is not known, or not on this machine.
+    training_data.json names. Empty where it is not known, or not on this machine.
 
     Raises ValueError where `names_of` is given and has no safetensors here.
     """
-    base = names_of or _find_base(Path(run))
+    base = names_of or read_training_data(run).find_hub_model()
     names = set() if base is None else _read_names(base)
     if names_of is not None and not names:
         raise ValueError(
@@ -94,11 +94,6 @@ def _choose_conversions(model: PreTrainedModel, names: set[str]) -> list | None:
         model._weight_conversions = conversions
         found.append(len(names & revert_weight_conversion(model, model.state_dict()).keys()))
     return every if found[1] > found[0] else without
-
-
-def _find_base(run: Path) -> str | None:
-    path = next((p / "run.json" for p in (run, run.absolute().parent) if (p / "run.json").is_file()), None)
-    return find_base_model(json.loads(path.read_text(encoding="utf-8"))["command"]) if path else None
 
 
 def _read_names(model_name_or_path: str) -> set[str]:

@@ -1,13 +1,15 @@
 """Files of a model, in a folder or on the Hub."""
 
 import hashlib
+import re
 from pathlib import Path
 
 from transformers.utils import cached_file
 
+from umbrella.file_hashes import hash_file
 from umbrella.hub_names import find_repo
 
-SAMPLED_BYTES = 1024**2
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")  # the second are read where there are none of the first
 
 
 def find_model_file(model_name_or_path: str | Path, file_name: str, revision: str | None = None) -> Path | None:
@@ -31,20 +33,32 @@ def find_model_file(model_name_or_path: str | Path, file_name: str, revision: st
     return Path(found) if found else None
 
 
-def fingerprint_model(model_name_or_path: str) -> str:
-    """Tells one set of weights from another: sha256 of names, sizes and first and last megabyte of the weight files.
+def find_model_folder(model_name_or_path: str | Path, revision: str | None = None) -> Path | None:
+    """The folder itself, or the Hub's snapshot in the cache (its name is the commit); None where there is neither."""
+    folder = Path(model_name_or_path).expanduser()
+    if folder.is_dir():
+        return folder
+    config = find_model_file(model_name_or_path, "config.json", revision)
+    config = config or find_model_file(model_name_or_path, "adapter_config.json", revision)
+    return config.parent if config else None
 
-    A model that is not a folder has its name.
-    """
-    files = sorted(Path(model_name_or_path).glob("*.safetensors")) if Path(model_name_or_path).is_dir() else []
+
+def fingerprint_weights(folder: Path) -> str | None:
+    """Tells one set of weights from another: sha256 of the names and the whole content of a folder's weight files;
+    None where there are none."""
+    files = next((found for pattern in WEIGHTS if (found := sorted(folder.glob(pattern)))), [])
     if not files:
-        return str(model_name_or_path)
-    digest = hashlib.sha256()
-    for path in files:
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size}".encode())
-        with open(path, "rb") as file:
-            digest.update(file.read(SAMPLED_BYTES))
-            file.seek(max(0, size - SAMPLED_BYTES))
-            digest.update(file.read())
-    return digest.hexdigest()
+        return None
+    return hashlib.sha256("".join(f"{path.name} {hash_file(path)}\n" for path in files).encode()).hexdigest()
+
+
+def fingerprint_model(model_name_or_path: str) -> str:
+    """`fingerprint_weights` with "sha256:" in front, of a folder or of the Hub's snapshot; else the model's name."""
+    folder = None if model_name_or_path == "tiny" else find_model_folder(model_name_or_path)
+    sha256 = folder and fingerprint_weights(folder)
+    return f"sha256:{sha256}" if sha256 else str(model_name_or_path)
+
+
+def is_sampled(fingerprint: str) -> bool:
+    """Whether an older version has made it, of the ends of the files: it cannot be compared with newer ones."""
+    return re.fullmatch("[0-9a-f]{64}", fingerprint) is not None

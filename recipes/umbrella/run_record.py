@@ -1,4 +1,4 @@
-"""run.json: what one needs to tell how a model came about, and to make it again."""
+"""run.json: what one needs to tell how a model came about, and to make it again: a list, one entry a start."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,22 +14,51 @@ from pathlib import Path
 import torch
 from datasets import DatasetDict
 
+from umbrella.json_files import read_json, write_json
+from umbrella.tracking import NAME_OF_A_KEY
+
+FILE_NAME = "run.json"
 PACKAGES = ("umbrella-vlm", "torch", "transformers", "datasets", "accelerate", "nibabel", "numpy")
 
 
-def write_run_record(
-    output_dir: str, splits: DatasetDict, json_dir: str | None, seeds: dict[str, int], world_size: int
-) -> None:
-    """Write `run.json`: command, versions, hardware, seeds, the fingerprint of each split and of `splits.json`."""
-    record = {
-        **describe_process(world_size),
-        "seeds": seeds,
-        "splits_sha256": hash_splits_file(json_dir),
+def describe_entry(arguments: tuple, splits: DatasetDict, started_from: list[dict]) -> dict:
+    """The entry of a start: arguments as they were resolved, command, versions, hardware, seeds, the fingerprint of
+    each split, of `splits.json` and of the weights that it started from.
+
+    Args:
+        arguments: of the model, of the data and of training.
+        splits: as they are trained on, rows that are left out left out.
+        started_from: the weights, the nearest first, see `umbrella.run_start`.
+    """
+    _, data_args, training_args = arguments
+    return {
+        **describe_process(training_args.world_size),
+        "arguments": resolve_arguments(arguments),
+        "seeds": {"seed": training_args.seed, "data_seed": training_args.data_seed},
+        "splits_sha256": hash_splits_file(data_args.json_dir),
         "data": {name: {"rows": len(rows), "sha256": fingerprint(rows)} for name, rows in splits.items()},
+        "started_from": started_from,
     }
-    path = Path(output_dir) / "run.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def resolve_arguments(arguments: tuple) -> dict:
+    """Flag → its value, the YAML's and the defaults included; no key."""
+    model_args, data_args, training_args = arguments
+    values = {**asdict(model_args), **asdict(data_args), **training_args.to_dict()}
+    kept = {name: value for name, value in values.items() if not NAME_OF_A_KEY.search(name)}
+    return json.loads(json.dumps(kept, default=str))  # now: written in the first step, it must not fail there
+
+
+def read_run_record(folder: str | Path) -> list[dict]:
+    """The starts of a run, the first one first; empty where none is recorded. Older records hold the last alone."""
+    path = Path(folder) / FILE_NAME
+    record = read_json(path) if path.is_file() else []
+    return record if isinstance(record, list) else [record]
+
+
+def add_to_run_record(folder: str | Path, entry: dict) -> None:
+    """Add a start to `run.json`."""
+    write_json(Path(folder) / FILE_NAME, [*read_run_record(folder), entry])
 
 
 def describe_process(world_size: int) -> dict:

@@ -76,7 +76,7 @@ class ExportArguments:
     )
     names_of: str | None = field(
         default=None,
-        metadata={"help": "the published model whose names the weights get (default: the one that run.json names)"},
+        metadata={"help": "the published model whose names the weights get (default: the one that it came from)"},
     )
 
     def __post_init__(self):

@@ -2,12 +2,14 @@
 the step's supervised tokens for every model family, and a loss that is not finite stops the run."""
 
 import torch
+from transformers.integrations import TensorBoardCallback
 
 from umbrella.adapters import is_adapted
 from umbrella.answer_check import AnswerCheckTrainer
 from umbrella.blank_rows import FilledRows, add_blank_scan, token_keys
 from umbrella.checkpoints import CheckpointTrainer
 from umbrella.collator import ConversationCollator, without_names
+from umbrella.late_tensorboard import LateTensorBoard
 from umbrella.loader_workers import outlive_sigterm, stop_workers
 from umbrella.row_order import RowOrder, read_lengths
 from umbrella.run_log import LoggedTrainer
@@ -27,6 +29,8 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
 
     def __init__(self, *args, data_collator: ConversationCollator, blank: dict, **kwargs):
         super().__init__(*args, data_collator=data_collator, **kwargs)
+        if self.pop_callback(TensorBoardCallback) is not None:
+            self.add_callback(LateTensorBoard())
         self.blank = blank
         self._loaders = []
         self.blank_batch = without_names(data_collator([blank]))
@@ -40,10 +44,18 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
         self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = self._loss_shifts_labels = True
 
     def train(self, *args, **kwargs):
+        self._is_moved = False
         try:
-            return super().train(*args, **kwargs)
+            result = super().train(*args, **kwargs)
         finally:
             self._stop_workers()
+        n_steps = self.state.global_step - self._initial_global_step
+        if n_steps and not self._is_moved:
+            raise FloatingPointError(
+                f"expected a step that changes the weights, found {n_steps} steps that were all left "
+                "out, their gradients too large for --fp16. Train in --bf16, or for more steps: each lowers the scale"
+            )
+        return result
 
     # ---------------------------------------------------------------------------------------------- rows
 
@@ -99,12 +111,37 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
 
     # ---------------------------------------------------------------------------------------------- steps
 
+    def set_initial_training_values(self, args, dataloader):
+        if len(dataloader) == 0:
+            n_rows = len(self.train_dataset)
+            raise ValueError(
+                f"--dataloader_drop_last: expected at least one whole batch, found {n_rows} rows for "
+                f"{self._train_batch_size} a batch on {args.world_size} processes: no step would be taken. Leave it "
+                f"out, or set --batch_size to at most {n_rows // args.world_size}"
+            )
+        values = super().set_initial_training_values(args, dataloader)
+        if values[-1] <= 0:
+            raise ValueError(
+                f"expected a run of at least one step, found --max_steps {args.max_steps} and --num_train_epochs "
+                f"{args.num_train_epochs:g}: no step would be taken. Raise the one that is 0"
+            )
+        return values
+
+    def log(self, logs, start_time=None):
+        if "train_loss" in logs and self.state.global_step == self._initial_global_step:
+            return  # nothing was left to train: 0.0 is no loss
+        super().log(logs, start_time)
+
     def _run_epoch(self, *args, **kwargs):
         # Resumed from its last step, within an epoch; or `umbrella.resuming.CatchUp` has stopped it.
         if self.control.should_training_stop or self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kwargs)
+
+    def _maybe_log_save_evaluate(self, *args, **kwargs):
+        self._is_moved = self._is_moved or not self.accelerator.optimizer_step_was_skipped
+        super()._maybe_log_save_evaluate(*args, **kwargs)
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         loss = super().training_step(model, inputs, num_items_in_batch)

@@ -109,6 +109,10 @@ class TrainArguments(TrainingArguments):
             "(default: none may be unreadable, only headers are read)"
         },
     )
+    resume_on_other_data: bool = field(
+        default=False,
+        metadata={"help": "go on from a checkpoint on other training rows than it was trained on; both are recorded"},
+    )
     eval_answers: int = field(
         default=64, metadata={"help": "validation rows that each evaluation has the model answer; 0: only the loss"}
     )

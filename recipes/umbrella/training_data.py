@@ -1,17 +1,117 @@
-"""training_data.json: what a checkpoint was trained on, so that evaluation can refuse to test it on the same subjects.
+"""training_data.json: what a model has seen, so that evaluation can refuse to test it on the same subjects.
+
+It lies beside every model and in every checkpoint, and names all subjects that these weights were ever trained on: in
+the run itself, in those that it was resumed from and in those of the model that it started from. Where one of these
+models has no such record, that is recorded too: what it has seen is not known.
 
 Subjects are stored as salted hashes, never by their ids. The salt stands in the same file (evaluation needs it), so a
 hash keeps an id from being read, not from being tried: who can guess an id can check it.
 """
 
 import hashlib
+import hmac
 import json
 import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasets import Dataset
 
+from umbrella.base_model import BaseModel, describe_base, read_base
+from umbrella.json_files import read_json, write_json
+from umbrella.model_files import find_model_file
+from umbrella.run_record import fingerprint
+
 FILE_NAME = "training_data.json"
+VERSION = 2
+OLDER_KEYS = {"rows", "modalities", "salt", "subject_sha256"}
+
+
+@dataclass(frozen=True)
+class SeenRows:
+    """The rows of one start of training.
+
+    rows_sha256     see `umbrella.run_record.fingerprint`; None in records that older versions wrote
+    salt            of the hashes; None where they can be compared by nobody but the publisher of the model
+    subject_sha256  of all subjects of the rows, references included
+    """
+
+    rows: int
+    modalities: tuple[str, ...]
+    subject_sha256: tuple[str, ...]
+    salt: str | None
+    rows_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a model has seen.
+
+    seen    the rows of each start, the first one first
+    models  those that it came from, the nearest first: what `BaseModel.to_dict` gives, and "recorded": whether it is
+            known what that model itself was trained on
+    """
+
+    seen: tuple[SeenRows, ...] = ()
+    models: tuple[dict, ...] = ()
+
+    @property
+    def unknown(self) -> list[str]:
+        """The names of the models of which it is not known what they were trained on."""
+        return list(dict.fromkeys(model["name"] for model in self.models if not model["recorded"]))
+
+    @property
+    def hidden(self) -> bool:
+        """Whether some subjects are recorded so that nobody can compare them here."""
+        return any(rows.salt is None for rows in self.seen)
+
+    @property
+    def modalities(self) -> set[str]:
+        return {modality for rows in self.seen for modality in rows.modalities}
+
+    def count_comparable(self) -> int:
+        """How many subjects are recorded so that they can be found. Starts of one lineage share a salt; who was
+        recorded under two counts twice."""
+        return len({(rows.salt, text) for rows in self.seen for text in rows.subject_sha256 if rows.salt})
+
+    def find_overlap(self, subjects: Iterable[str]) -> list[str]:
+        """Those of the subjects that are recorded."""
+        salted = [(rows.salt, set(rows.subject_sha256)) for rows in self.seen if rows.salt is not None]
+        return sorted(one for one in set(subjects) if any(hash_subject(salt, one) in known for salt, known in salted))
+
+    def find_hub_model(self) -> str | None:
+        """The nearest model of the Hub that it came from; None where it came from none."""
+        return next((model["name"] for model in self.models if model.get("revision")), None)
+
+    def add_rows(self, rows: Dataset) -> "TrainingData":
+        """What it will have seen after training on these rows; the same where it ended with just these."""
+        subjects, sha256 = subjects_of(rows), fingerprint(rows)
+        last = self.seen[-1] if self.seen else None
+        if last and last.rows_sha256 == sha256 and set(TrainingData((last,)).find_overlap(subjects)) == subjects:
+            return self
+        salt = next((before.salt for before in self.seen if before.salt), None) or secrets.token_hex(16)
+        modalities = tuple(sorted(modalities_of(rows)))
+        hashes = tuple(sorted(hash_subject(salt, subject) for subject in subjects))
+        return replace(self, seen=(*self.seen, SeenRows(len(rows), modalities, hashes, salt, sha256)))
+
+    def join(self, other: "TrainingData") -> "TrainingData":
+        """What either has seen."""
+        seen, models = dict.fromkeys((*self.seen, *other.seen)), []
+        for model in (*self.models, *other.models):
+            models += [model] if model not in models else []
+        return TrainingData(tuple(seen), tuple(models))
+
+    def hide(self, key: bytes) -> "TrainingData":
+        """The same with hashes that only who has the key, and this record, can compare."""
+        return replace(self, seen=tuple(_seal(rows, key) for rows in self.seen))
+
+    def save(self, folder: str | Path) -> None:
+        """Write it beside a model."""
+        write_json(Path(folder) / FILE_NAME, self.to_dict())
+
+    def to_dict(self) -> dict:
+        return {"version": VERSION, "models": list(self.models), "seen": [vars(rows) for rows in self.seen]}
 
 
 def subjects_of(rows: Dataset) -> set[str]:
@@ -23,64 +123,68 @@ def subjects_of(rows: Dataset) -> set[str]:
     return named - {None}
 
 
-def write_training_data(output_dir: str | Path, rows: Dataset) -> None:
-    """Record the subjects and the modalities of the training rows in `output_dir`."""
-    salt = secrets.token_hex(16)
-    modalities = {modality for of_row in rows.with_format(None)["modalities"] for modality in of_row}
-    record = {
-        "rows": len(rows),
-        "modalities": sorted(modalities),
-        "salt": salt,
-        "subject_sha256": sorted(_hash(salt, subject) for subject in subjects_of(rows)),
-    }
-    (Path(output_dir) / FILE_NAME).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+def modalities_of(rows: Dataset) -> set[str]:
+    """The modalities of all scans of the rows."""
+    return {modality for of_row in rows.with_format(None)["modalities"] for modality in of_row}
 
 
-def read_training_data(model_name_or_path: str) -> dict | None:
-    """The record of a model's folder, or of the run that a checkpoint-N folder lies in; None where there is none."""
-    folder = Path(model_name_or_path)
-    path = next((p / FILE_NAME for p in (folder, folder.absolute().parent) if (p / FILE_NAME).is_file()), None)
-    return json.loads(path.read_text(encoding="utf-8")) if path else None
+def read_training_data(model_name_or_path: str | Path) -> TrainingData:
+    """What a model has seen: by the record in its own folder, or on the Hub. "tiny" has seen nothing.
 
-
-def find_overlap(record: dict, rows: Dataset) -> list[str]:
-    """The subjects of the rows, references included, that are in the training data."""
-    trained = set(record["subject_sha256"])
-    return sorted(subject for subject in subjects_of(rows) if _hash(record["salt"], subject) in trained)
-
-
-def guard_against_leakage(model_name_or_path: str, rows: Dataset, split: str, allow_overlap: bool) -> str:
-    """A sentence for the report on what is known of the overlap with the training data.
-
-    Raises ValueError where a subject of the rows is in the training data (unless `allow_overlap`), or where the rows
-    have a modality that training did not.
+    Of a model without a record, what its base has seen is known at most; the folder above a checkpoint is not looked
+    at, since it may be of another run. Records of older versions name the last start alone.
+    Raises ValueError for a file that is no such record.
     """
-    record = read_training_data(model_name_or_path)
-    if record is None:
-        return "Not known: the model records no training subjects, so an overlap cannot be excluded."
-    modalities = {modality for of_row in rows.with_format(None)["modalities"] for modality in of_row}
-    foreign = sorted(modalities - set(record["modalities"]))
-    if foreign:
+    name = str(model_name_or_path)
+    if name == "tiny":
+        return TrainingData()
+    path = find_model_file(name, FILE_NAME)
+    record = {} if path is None else read_json(path)
+    if record.get("version") == VERSION:
+        return TrainingData(tuple(map(_to_rows, record["seen"])), tuple(record["models"]))
+    if path is not None and ("version" in record or not record.keys() >= OLDER_KEYS):
         raise ValueError(
-            f"--split {split}: expected scans of {', '.join(record['modalities'])}, which {model_name_or_path} was "
-            f"trained on; found {', '.join(foreign)}. Keep the rows that fit: "
-            f"--modalities {' '.join(record['modalities'])}"
+            f"{path}: expected a record of version {VERSION} or older, found {json.dumps(record)[:80]}. Use the "
+            "version of Umbrella that wrote it, or remove the file: nothing is then known of what the model has seen"
         )
-    overlap = find_overlap(record, rows)
-    if not overlap:
-        return "No subject of the evaluated rows, references included, is in the training data."
-    n = len(subjects_of(rows))
-    if not allow_overlap:
-        raise ValueError(
-            f"--split {split}: expected subjects that {model_name_or_path} was not trained on, references included; "
-            f"found {len(overlap)} of {n} in its training data, the first {overlap[0]!r}. Evaluate another split, or "
-            "state the overlap in the report with --allow_subject_overlap"
-        )
-    return (
-        f"WARNING: {len(overlap)} of {n} subjects of the evaluated rows are in the training data "
-        "(--allow_subject_overlap): these numbers do not tell how the model does on new subjects."
-    )
+    own = TrainingData((_to_rows(record),) if record else (), ({"name": name, "recorded": False},))
+    base = read_base(name)
+    return own.join(_start_from_base(base)) if base else own
 
 
-def _hash(salt: str, subject: str) -> str:
+def start_from(model_name_or_path: str, seed: int | None = None) -> TrainingData:
+    """What weights have seen that start as those of this model: what it has, and that they came from it."""
+    before = read_training_data(model_name_or_path)
+    model = describe_base(model_name_or_path, seed).to_dict()
+    recorded = model_name_or_path not in before.unknown
+    others = tuple(one for one in before.models if one["name"] != model_name_or_path)
+    return replace(before, models=({**model, "recorded": recorded}, *others))
+
+
+def _start_from_base(base: BaseModel) -> TrainingData:
+    """`start_from`, and "not known" of a folder that is no longer where it lay in training."""
+    if base.name == "tiny" or base.revision is not None or Path(base.name).expanduser().is_dir():
+        return start_from(base.name, base.seed)
+    return TrainingData((), ({**base.to_dict(), "recorded": False},))
+
+
+def describe_copy(model_name_or_path: str) -> TrainingData:
+    """What the same weights have seen in another place: an export, a publication."""
+    seen = read_training_data(model_name_or_path)
+    return start_from(model_name_or_path) if model_name_or_path in seen.unknown else seen
+
+
+def _to_rows(record: dict) -> SeenRows:
+    names = ("rows", "modalities", "subject_sha256", "salt", "rows_sha256")
+    lists = {name: tuple(record[name]) for name in ("modalities", "subject_sha256")}
+    return SeenRows(**{name: record.get(name) for name in names} | lists)
+
+
+def _seal(rows: SeenRows, key: bytes) -> SeenRows:
+    sealed = (hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for text in rows.subject_sha256)
+    return replace(rows, salt=None, subject_sha256=tuple(sorted(sealed)))
+
+
+def hash_subject(salt: str, subject: str) -> str:
+    """How a subject is recorded."""
     return hashlib.sha256(f"{salt}{subject}".encode()).hexdigest()

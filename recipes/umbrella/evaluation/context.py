@@ -6,6 +6,7 @@ from umbrella.arguments import DataArguments, EvalArguments
 from umbrella.evaluation.baselines import evaluate_baselines
 from umbrella.evaluation.confounds import HEAD_VOLUME, evaluate_confounds
 from umbrella.evaluation.results import accuracy_by_group, group_rows, read_metadata, subjects_of_rows
+from umbrella.leakage import describe_training_data
 from umbrella.recipe import Recipe
 from umbrella.splits import load_splits
 from umbrella.training_data import read_training_data
@@ -56,8 +57,5 @@ def describe_model(model, recipe: Recipe, model_name_or_path: str) -> dict[str, 
         "view of a scan": f"{recipe.view}, {recipe.image_size} pixels",
         "intensities": f"normalize {recipe.normalize}, standardize {recipe.standardize}",
     }
-    trained = read_training_data(model_name_or_path)
-    if trained:
-        n_subjects = len(trained["subject_sha256"])
-        facts["trained on"] = f"{trained['rows']} rows of {n_subjects} subjects, {', '.join(trained['modalities'])}"
+    facts["trained on"] = describe_training_data(read_training_data(model_name_or_path))
     return facts

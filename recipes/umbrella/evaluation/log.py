@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from umbrella.evaluation.answer_file import AnswerFile
+from umbrella.model_files import is_sampled
 
 FILE_NAME = "evaluations.jsonl"
 
@@ -24,11 +25,13 @@ def record_evaluation(folder: Path, settings: dict, answered: int, metrics: dict
         now = datetime.now(UTC).isoformat(timespec="seconds")
         file.append([{"date": now, **key, "model": settings["model"], "answered": answered, "results": results}])
     same = [entry for entry in file.read() if {name: entry[name] for name in key} == key]
-    models = len({entry["model"] for entry in same})
+    older, newer = ({e["model"] for e in same if is_sampled(e["model"]) is old} for old in (True, False))
+    models = max(len(older), len(newer))
+    at_least = "at least " if older and newer else ""  # the two kinds cannot be compared
     times = "once" if len(same) == 1 else f"{len(same)} times"
     return {
         "count": len(same),
         "sentence": f"The {settings['split']} split was evaluated {times} by this run folder"
-        + (f", with {models} different checkpoints." if models > 1 else ".")
+        + (f", with {at_least}{models} different checkpoints." if models > 1 else ".")
         + " Nothing here was chosen on it: answers are the likeliest text, no threshold is fitted.",
     }

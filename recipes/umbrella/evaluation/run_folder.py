@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from umbrella.evaluation.answer_file import AnswerFile
 from umbrella.evaluation.generation import Answer, Answerer
-from umbrella.model_files import fingerprint_model
+from umbrella.model_files import fingerprint_model, is_sampled
 from umbrella.run_record import fingerprint
 
 SETTINGS = "settings.json"
@@ -61,6 +61,11 @@ class Folder:
 
     def _refuse_others(self, found: dict, settings: dict) -> None:
         for name, value in settings.items():
+            if name == "model" and is_sampled(found.get(name, "")):
+                raise ValueError(
+                    f"{self.path}: expected predictions of {value}, found those of an earlier version, which does not "
+                    "tell whether this model made them. Start anew with --overwrite, or choose another --output_dir"
+                )
             if found.get(name) != value:
                 raise ValueError(
                     f"{self.path}: expected predictions for {name} {value!r}, found those for {found.get(name)!r}. "

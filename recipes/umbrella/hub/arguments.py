@@ -77,8 +77,16 @@ class PushModelArguments:
     )
     license: str = field(default="unknown", metadata={"help": "the Hub's name of the licence, as apache-2.0"})
     languages: list[str] = field(default_factory=lambda: ["en"], metadata={"help": "codes of the texts' languages"})
+    checkable_subjects: bool | None = field(
+        default=None,
+        metadata={
+            "help": "let who loads the model find an id that they know among the training subjects (default: true in "
+            "a private repo, false in a public one)"
+        },
+    )
     base_model: str | None = field(
-        default=None, metadata={"help": "the model it was trained from, on the Hub (default: what run.json says)"}
+        default=None,
+        metadata={"help": "the model it was trained from, on the Hub (default: what training_data.json says)"},
     )
     work_dir: str | None = field(
         default=None, metadata={"help": "folder for the upload and the secret key (default: MODEL with .hub behind)"}

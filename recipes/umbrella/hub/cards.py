@@ -1,16 +1,15 @@
 """Dataset and model cards, from the templates in card_templates/."""
 
 import json
-import re
-import shlex
 from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 
 from datasets import DatasetDict
 from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardData
 
-from umbrella.training_data import subjects_of
+from umbrella.leakage import describe_training_data
+from umbrella.run_record import read_run_record
+from umbrella.training_data import read_training_data, subjects_of
 
 TEMPLATES = Path(__file__).parent / "card_templates"
 SCANS = {
@@ -84,17 +83,17 @@ def build_model_card(folder: Path, repo_id: str, options, allowed: dict[str, int
         options: `PushModelArguments`.
         allowed: kinds of personal data that are published as they are, and how often each.
     """
-    run = _read_json(folder / "run.json")
-    subjects = _read_json(folder / "training_subjects.json")
-    command = run.get("command", "")
-    base_model = options.base_model or find_base_model(command)
+    starts = read_run_record(folder)
+    last = starts[-1] if starts else {}
+    seen = read_training_data(folder)
+    base_model = options.base_model or seen.find_hub_model()
     data = ModelCardData(
         license=options.license,
         language=options.languages,
         base_model=base_model,
         library_name="transformers",
         pipeline_tag="image-text-to-text",
-        tags=["medical", "neuroimaging", "nifti", *subjects.get("modalities", [])],
+        tags=["medical", "neuroimaging", "nifti", *sorted(seen.modalities)],
     )
     evaluations = sorted(folder.glob("eval*/metrics.json"))
     return ModelCard.from_template(
@@ -102,23 +101,15 @@ def build_model_card(folder: Path, repo_id: str, options, allowed: dict[str, int
         template_path=str(TEMPLATES / "model.md"),
         repo_id=repo_id,
         base_model=base_model,
-        command=command,
-        versions=run.get("versions", {}),
-        splits=run.get("data", {}),
-        n_subjects=len(subjects.get("subject_hmac_sha256", [])),
-        modalities=", ".join(subjects.get("modalities", [])),
+        commands=[start["command"] for start in starts],
+        versions=last.get("versions", {}),
+        splits=last.get("data", {}),
+        trained_on=describe_training_data(seen),
         recipe=_read_json(folder / "umbrella_recipe.json"),
         evaluations=[_describe_evaluation(path) for path in evaluations],
         has_report=any(folder.glob("eval*/report.html")),
         allowed=sorted(allowed.items()),
     )
-
-
-def find_base_model(command: str) -> str | None:
-    """The Hub's name after --model_name_or_path in a command; None for a folder, "tiny" and where none is named."""
-    words = shlex.split(command.replace("=", " "))
-    named = [after for word, after in pairwise(words) if word == "--model_name_or_path"]
-    return named[-1] if named and re.fullmatch(r"(?!runs/)[\w-][\w.-]*/[\w.-]+", named[-1]) else None
 
 
 def _read_json(path: Path) -> dict:
@@ -146,6 +137,7 @@ def _describe_evaluation(path: Path) -> dict:
         "n": metrics.get("n"),
         "n_subjects": metrics.get("n_subjects"),
         "rows": [(name, f"{value:.3f}", _show_interval(interval)) for name, value, interval in rows],
+        "leakage": metrics.get("leakage"),
         "verdicts": [verdict["sentence"] for verdict in metrics.get("verdicts", {}).values()],
     }
 

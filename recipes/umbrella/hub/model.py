@@ -1,16 +1,15 @@
 """A trained model as it is published: weights as safetensors, processor, recipe, metrics and report; nothing else.
 
 Left out are pickles (training_args.bin, optimizer and scheduler states, .pt and .bin weights), predictions,
-checkpoints and logs. Subjects of the training data appear as keyed hashes only, paths of this machine as their last
-part.
+checkpoints and logs. Subjects of the training data appear as salted hashes only, which in a public repo nobody but the
+publisher can compare; paths of this machine as their last part.
 """
 
-import hashlib
-import hmac
 import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path, PurePosixPath
 
@@ -24,6 +23,7 @@ from umbrella.privacy import Finding, find_in_text, to_findings, walk_json
 from umbrella.privacy.scrub import load_key
 from umbrella.recipe import FILE_NAME as RECIPE_FILE
 from umbrella.training_data import FILE_NAME as TRAINING_DATA
+from umbrella.training_data import describe_copy
 
 # What a model and its processor consist of; all else stays here.
 MODEL_FILES = (
@@ -50,7 +50,6 @@ MODEL_FILES = (
 )
 RESULT_FILES = ("run.json", "all_results.json", "train_results.json", "eval_results.json")
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "added_tokens.json")
-SUBJECTS = "training_subjects.json"
 _EXAMPLES = re.compile(r"<section>\s*<h2>[^<]*</h2>\s*<div class=\"examples\">.*?</section>", re.DOTALL)
 _PICTURES = re.compile(r"<img[^>]*src=\"data:image/(?!svg)[^>]*>")
 _TIME_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")  # when a run started
@@ -66,7 +65,9 @@ def publish_model(
     work_dir = Path(options.work_dir or f"{options.model.rstrip('/')}.hub")
     folder = work_dir / "upload"
     key = load_key(work_dir / "scrub.key")
-    stage_model(Path(options.model), folder, key, options.report_scans, run_folder or Path(options.model))
+    checkable = not options.public if options.checkable_subjects is None else options.checkable_subjects
+    run_folder = run_folder or Path(options.model)
+    stage_model(Path(options.model), folder, key, options.report_scans, run_folder, checkable)
     allowed = check_findings(find_in_model(folder), options.allow, scrubbed=None)
     repo_id = open_repo(api, options.repo_id, "model", options.public, options.gated)
     card = build_model_card(folder, repo_id, options, allowed)
@@ -76,7 +77,7 @@ def publish_model(
     return upload(api, folder, repo_id, "model", message)
 
 
-def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_folder: Path) -> None:
+def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_folder: Path, checkable: bool) -> None:
     """Write what is published of `model`, and of the run that made it, into `folder`, anew, without the card.
 
     Raises PushError where there is no model, or one without safetensors.
@@ -106,7 +107,7 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
         (folder / path.parent.name).mkdir(exist_ok=True)
         text = clean_report(path.read_text(encoding="utf-8"), report_scans)
         (folder / path.relative_to(run_folder)).write_text(text, encoding="utf-8")
-    _write_subjects(run_folder / TRAINING_DATA, folder / SUBJECTS, key)
+    _write_training_data(model, folder, key, checkable)
 
 
 def clean_report(html: str, report_scans: bool) -> str:
@@ -138,20 +139,13 @@ def _shorten_values(value):
     return shorten_paths(value) if isinstance(value, str) else value
 
 
-def _write_subjects(source: Path, target: Path, key: bytes) -> None:
-    """The training subjects as keyed hashes. training_data.json itself holds its salt, so that who guesses an id can
-    check it; the key stays with the publisher."""
-    if not source.is_file():
-        return
-    record = json.loads(source.read_text(encoding="utf-8"))
-    hashes = sorted(hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for text in record["subject_sha256"])
-    published = {
-        "rows": record["rows"],
-        "modalities": record["modalities"],
-        "scheme": "HMAC-SHA256 of the salted SHA-256 in training_data.json; key and salt stay with the publisher",
-        "subject_hmac_sha256": hashes,
-    }
-    target.write_text(json.dumps(published, indent=1) + "\n", encoding="utf-8")
+def _write_training_data(model: Path, folder: Path, key: bytes, checkable: bool) -> None:
+    """What the model has seen. Where it is not to be `checkable`, its hashes are sealed with a key that stays with the
+    publisher: else who guesses an id can check it."""
+    seen = describe_copy(str(model))
+    seen = seen if checkable else seen.hide(key)
+    models = tuple(map(_shorten_values, seen.models))
+    replace(seen, models=models).save(folder)
 
 
 def find_in_model(folder: Path) -> list[Finding]:
@@ -159,7 +153,7 @@ def find_in_model(folder: Path) -> list[Finding]:
     findings = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
-        if path.name in VOCABULARIES or name == SUBJECTS:
+        if path.name in VOCABULARIES:
             continue
         for field, text in _read_text(path):
             findings += to_findings(name, field, _TIME_STAMP.sub("", text))
@@ -171,6 +165,8 @@ def _read_text(path: Path) -> Iterator[tuple[str, str]]:
         with path.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         yield from _strings(header.get("__metadata__", {}))
+    elif path.name == TRAINING_DATA:  # whose hashes may look like anything
+        yield from _strings(json.loads(path.read_text(encoding="utf-8"))["models"])
     elif path.suffix == ".json":
         yield from _strings(json.loads(path.read_text(encoding="utf-8")))
     elif path.suffix == ".html":

@@ -1,0 +1,36 @@
+"""TensorBoard's logs begin with the first step, so that a start that comes to none leaves no folder behind."""
+
+from copy import copy
+from functools import partial
+
+from transformers.integrations import TensorBoardCallback
+
+
+class LateTensorBoard(TensorBoardCallback):
+    """Holds back what is logged before the first step is taken, and writes it then."""
+
+    def __init__(self):
+        super().__init__()
+        self._held = []
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._held = [partial(super().on_train_begin, args, copy(state), control, **kwargs)]
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        write = partial(super().on_log, args, copy(state), control, logs, **kwargs)
+        if self._held:
+            self._held.append(write)
+        else:
+            write()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self._release()
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self._release()
+        super().on_train_end(args, state, control, **kwargs)
+
+    def _release(self):
+        held, self._held = self._held, []
+        for write in held:
+            write()

@@ -10,7 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from umbrella import hub_names
 from umbrella.hub.published_data import load_published
 from umbrella.hub_names import find_repo
-from umbrella.model_files import find_model_file
+from umbrella.memory_estimate import load_config
 from umbrella.modeling import load_model, load_processor
 
 
@@ -58,11 +58,11 @@ def test_both_places_that_were_looked_at_are_named(hub, error, words):
     [
         load_model,
         load_processor,
-        lambda name: find_model_file(name, "config.json"),
+        load_config,
         lambda name: load_model("tiny_adapters", base_model=name),
         load_published,
     ],
-    ids=["model", "processor", "file", "base", "dataset"],
+    ids=["model", "processor", "config", "base", "dataset"],
 )
 def test_offline_it_takes_no_time(load, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -25,6 +25,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedMode
 from umbrella.adapters import add_lora
 from umbrella.base_model import BaseModel, read_base
 from umbrella.freezing import LORA, choose_trained
+from umbrella.hub_names import find_repo
 from umbrella.modeling import TINY
 from umbrella.planned_batch import PlannedBatch, build_batch
 from umbrella.saved_activations import Activations, fake_weights, measure_activations
@@ -71,6 +72,7 @@ def load_config(name: str, base_model: str | None = None):
     """
     if name == TINY:
         return build_tiny_llava()[0].config
+    find_repo(name)
     try:
         base = read_base(name)
         if base is not None:

@@ -13,12 +13,13 @@ WEIGHTS = ("*.safetensors", "pytorch_model*.bin")  # the second are read where t
 
 
 def find_model_file(model_name_or_path: str | Path, file_name: str, revision: str | None = None) -> Path | None:
-    """The path of a file of a model, fetched from the Hub where the name is no folder; None where there is none.
-
-    Raises FileNotFoundError for a name that is neither a folder nor a model of the Hub.
-    """
+    """The path of a file of a model, fetched from the Hub where the name is no folder; None where there is none,
+    nor a model of that name."""
     folder = Path(model_name_or_path).expanduser()
-    options = find_repo(model_name_or_path)
+    try:
+        options = find_repo(model_name_or_path)
+    except FileNotFoundError:  # said by whoever loads the model
+        return None
     if folder.is_dir():
         return folder / file_name if (folder / file_name).is_file() else None
     found = cached_file(

@@ -13,6 +13,7 @@ from pathlib import Path
 from umbrella.command import run
 from umbrella.evaluation.comparison import compare, read_evaluation
 from umbrella.evaluation.notation import format_p
+from umbrella.number_bounds import AT_LEAST_1, SEED, check_bounds
 
 MOST_PRINTED = 20
 
@@ -28,6 +29,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
     parser.add_argument("--output", type=Path, help="JSON file to write, all changed rows in it")
     options = parser.parse_args()
+    check_bounds(options, {"bootstrap": AT_LEAST_1, "seed": SEED})
     sides = [
         [read_evaluation(folder, options.split) for folder in names.split(",")]
         for names in (options.first, options.second)

@@ -21,12 +21,14 @@ from umbrella.evaluation.controls import build_controls
 from umbrella.evaluation.generation import Answerer
 from umbrella.evaluation.log import record_evaluation
 from umbrella.evaluation.questions import find_question
+from umbrella.evaluation.readability import describe_unreadable
 from umbrella.evaluation.results import subjects_of_rows
 from umbrella.evaluation.run_folder import Folder, collect_answers, describe_settings, name_folder
 from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
 from umbrella.evaluation.selection import select_rows
 from umbrella.evaluation.summary import summarize_as_text
 from umbrella.leakage import guard_against_leakage
+from umbrella.length_check import check_lengths
 from umbrella.modeling import check_fits, load_model, load_processor
 from umbrella.patience import main_process_first, on_main_process
 from umbrella.preflight import check_scans, check_world_size
@@ -61,6 +63,7 @@ def main():
     volume_cache = open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb)
     prompts = CachingTransform(processor, views, add_generation_prompt=True, volume_cache=volume_cache, **options)
     answers = CachingTransform(processor, views, volume_cache=volume_cache, **options)
+    on_main_process(check_lengths, rows, answers)
     model = load_model(model_name, base_model=model_args.base_model).to(state.device)
     check_fits(model, processor, recipe.image_size)
 
@@ -113,6 +116,8 @@ def main():
             folder.path / "report.html", rows, records, metrics, answers, model_name, facts, settings, process
         )
     print(summarize_as_text(metrics))
+    if unreadable := describe_unreadable(records, eval_args.max_new_tokens):
+        print(unreadable)
     print(f"predictions.jsonl, metrics.json{' and report.html' if eval_args.report else ''} are in {folder.path}")
 
 

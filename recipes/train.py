@@ -22,15 +22,18 @@ from umbrella.collator import ConversationCollator
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
 from umbrella.leakage import describe_training_data
+from umbrella.length_check import check_lengths
 from umbrella.modeling import check_fits, load_processor
 from umbrella.out_of_memory import explain_out_of_memory
 from umbrella.patience import main_process_first, on_main_process
 from umbrella.preflight import check_deepspeed, check_enough_rows, check_output_dir, check_texts, check_world_size
 from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.resuming import CatchUp, check_belongs, check_is_shared, choose_checkpoint
+from umbrella.run_defaults import settle_run
+from umbrella.run_log import describe_learning
 from umbrella.run_speed import to_table
 from umbrella.run_start import FirstStep, check_same_data, describe_start
-from umbrella.splits import load_splits, pick_split
+from umbrella.splits import load_splits, pick_training_splits
 from umbrella.trained_model import describe_trained, load_for_training
 from umbrella.trainer import ConversationTrainer
 from umbrella.training_arguments import TrainArguments
@@ -61,8 +64,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     # ------------------------------------------------------------------------------------------------ data
     with main_process_first():
         splits = load_splits(data_args)
-    names = ("train",) if training_args.eval_strategy == "no" else ("train", "validation")
-    used = {name: pick_split(splits, name) for name in names}
+    used = pick_training_splits(splits, training_args.eval_strategy)
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_args.model_name_or_path)
@@ -78,10 +80,12 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     splits.update(used)
     for rows in used.values():
         on_main_process(check_texts, rows, transform.encoder)
+        on_main_process(check_lengths, rows, transform)
     on_main_process(check_answers, used, training_args.eval_answers)
     train_rows, eval_rows = used["train"], used.get("validation")
     on_main_process(check_same_data, checkpoint, train_rows, training_args.resume_on_other_data)
     check_enough_rows(len(train_rows), training_args.world_size)
+    chosen = settle_run(training_args, model_args.model_name_or_path, len(train_rows))
     train_rows.set_transform(ConversationTransform(processor, **options, augment=augmentation))
     answer_check = None
     if eval_rows is not None:
@@ -120,19 +124,22 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         check_belongs(checkpoint, trainer)
         trainer.add_callback(CatchUp(trainer, checkpoint))
     if is_main:
-        print(describe_trained(model, base))
-        print(f"seen before: {describe_training_data(start.before)}")
+        seen = f"seen before: {describe_training_data(start.before)}"
+        print(describe_trained(model, base), seen, *chosen, sep="\n")
     result = trainer.train(resume_from_checkpoint=checkpoint)
 
     # ------------------------------------------------------------------------------------------------ save
     measured = trainer.measure_run()
     if first_step.began:
-        trainer.log_metrics("train", result.metrics)
         trainer.save_metrics("train", result.metrics | measured)
     trainer.save_state()
     trainer.save_model()  # last, since it pushes what the folder holds when --push_to_hub is set
     if is_main:
-        print(to_table(measured) if first_step.began else f"no step was left to take: {checkpoint} is the run's last")
+        name, n_tokens = model_args.model_name_or_path, len(processor.tokenizer)
+        if first_step.began:
+            print(to_table(measured), *describe_learning(trainer.state, training_args, name, n_tokens), sep="\n")
+        else:
+            print(f"no step was left to take: {checkpoint} is the run's last")
         print(f"model, processor, recipe and run.json are in {training_args.output_dir}")
 
 

@@ -93,7 +93,7 @@ def test_training_is_the_same_bit_for_bit_with_and_without_answers(call, small_d
     for n in (0, 3):
         flags = ("--max_steps", 4, *EVERY_STEP, "--eval_answers", n)
         call(train, "--json_dir", small_data, "--output_dir", str(n), *SHORT, *flags)
-        assert ("eval_accuracy" in read_history(tmp_path / str(n))[0]) == (n > 0)
+        assert any("eval_accuracy" in entry for entry in read_history(tmp_path / str(n))) == (n > 0)
     assert (tmp_path / "0/model.safetensors").read_bytes() == (tmp_path / "3/model.safetensors").read_bytes()
 
 
@@ -208,7 +208,7 @@ def test_a_model_that_does_not_learn_is_stopped(call, small_data, tmp_path):
     call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, *flags, "--eval_answers", 0)
     state = json.loads((tmp_path / "run/trainer_state.json").read_text())
     assert state["global_step"] == 3
-    assert state["best_metric"] == state["log_history"][0]["eval_loss"]
+    assert state["best_metric"] == next(log["eval_loss"] for log in state["log_history"] if "eval_loss" in log)
 
 
 def test_a_resumed_run_goes_on_counting(call, small_data, tmp_path, monkeypatch):
@@ -263,7 +263,7 @@ BAD_FLAGS = {
         r"--metric_for_best_model f1: expected one of accuracy, unparseable, loss, which .* found another",
     ),
     "patience": (("--early_stopping_patience", 0, *EVERY_STEP), r"expected at least 1, found 0"),
-    "answers": (("--eval_answers", -1), r"--eval_answers: expected 0 or more rows, found -1"),
+    "answers": (("--eval_answers", -1), r"--eval_answers: expected at least 0, found -1"),
     "no evaluation": (
         ("--early_stopping_patience", 2),
         r"--early_stopping_patience: expected --eval_strategy steps or epoch, found no",

@@ -44,11 +44,12 @@ def refuse(parse, capsys):
 
 
 def test_defaults_are_the_guides(parse):
-    model, data, training = parse()
-    assert model.model_name_or_path == "tiny"
+    assert parse()[0].model_name_or_path == "tiny"
+    _, data, training = parse("--model_name_or_path", "llava-hf/llava-1.5-7b-hf")
     assert (data.max_length, data.on_overflow, data.view, data.image_size) == (2048, "drop_turns", None, None)
     assert (training.learning_rate, training.num_train_epochs) == (2e-5, 3)
     assert (training.per_device_train_batch_size, training.per_device_eval_batch_size) == (4, 4)
+    assert training.train == ["all"]
     assert training.remove_unused_columns is False
     assert training.augment is False
 
@@ -98,6 +99,31 @@ def test_a_yaml_takes_lists_mappings_and_both_spellings(parse):
     assert training.lr_scheduler_kwargs == {"min_lr": 1e-6, "name": "cosine"}
 
 
+LISTS = {"--task_types": ["T1", "T3"], "--modalities": ["sMRI", "dMRI"], "--train": ["projector", "lora"],
+         "--lora_target_modules": ["q_proj", "v_proj"], "--report_to": ["tensorboard", "wandb"]}  # fmt: skip
+
+
+@pytest.mark.parametrize("flag", LISTS)
+@pytest.mark.parametrize(
+    "write", [",".join, ", ".join, " ".join, list], ids=["comma", "comma and space", "space", "words"]
+)
+def test_every_list_is_taken_with_commas_or_spaces(parse, flag, write):
+    words = write(LISTS[flag])
+    for flags in ([flag, words] if isinstance(words, str) else [flag, *words], [f"{flag}={','.join(LISTS[flag])}"]):
+        instances = parse(*flags)
+        (found,) = [vars(one)[flag[2:]] for one in instances if flag[2:] in vars(one)]
+        assert found == LISTS[flag]
+
+
+def test_labels_with_spaces_stay_whole():
+    for words in (["mild cognitive impairment,control"], ["mild cognitive impairment", "control"]):
+        options = parse_arguments(
+            EVAL, ["--json_dir", "data", "--labels", *words, "--by", "sex", "site", "--seed", "1"]
+        )[2]
+        assert options.labels == ["mild cognitive impairment", "control"]
+        assert (options.by, options.seed) == (["sex", "site"], 1)
+
+
 def test_flags_win_over_the_yaml(parse):
     _, data, training = parse(
         "--epochs", "9", "--task_types", "T2", yaml="num_train_epochs: 2\nseed: 4\ntask_types: [T1, T3]\n"
@@ -138,10 +164,13 @@ def test_abbreviations_are_refused(refuse):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (("--epochs", "many"), "invalid float value: 'many'"),
+        (("--epochs", "many"), "--epochs: expected a number, found 'many'"),
         (("--on_overflow", "cut"), "invalid choice: 'cut'"),
         (("--dataset_name", "someone/brains"), "exactly one of --json_dir FOLDER and --dataset_name NAME"),
         (("leftover",), "unknown argument leftover"),
+        (("--batch_size", "0"), "error: --batch_size: expected at least 1, found 0"),
+        (("--epoch", "3"), "unknown argument --epoch: did you mean --epochs?"),
+        (("--max_length", "1.5"), "--max_length: expected a whole number, found '1.5'"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(refuse, flags, message):

@@ -61,7 +61,8 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(call, tmp_path):
     first = write_evaluation(tmp_path / "a", [True] * 4)
     others = {
         "the same data": write_evaluation(tmp_path / "b", [True] * 4, data="other"),
-        "expected an evaluation of the test split": tmp_path / "nowhere",
+        "nowhere: expected the folder of a run or of an evaluation, found no such folder": tmp_path / "nowhere",
+        "expected an evaluation of the test split": tmp_path,
         "found one of validation": write_evaluation(tmp_path / "c", [True] * 4, split="validation"),
         "the same rows": write_evaluation(tmp_path / "d", [True] * 3),
     }

@@ -250,7 +250,7 @@ def test_tiny_needs_no_folder(call):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--model_name_or_path", "no/such_model"], "'no/such_model' has no config that loads"),
+        (["--model_name_or_path", "no/such_model"], "found no folder 'no/such_model' here"),
         (["--max_length", "17"], "--tokens: expected more than 17, for 1 images of 16 tokens a row"),
         (["--supervised_tokens", "5000"], "--supervised_tokens: expected 1 to"),
         (["--optim", "adafactor"], "--optim: expected AdamW"),

@@ -180,7 +180,10 @@ def test_a_modality_that_the_checkpoint_was_not_trained_on_is_refused(refusal, d
 
 def test_bad_input_ends_with_one_sentence(refusal, tiny_model, data, tmp_path):
     model = ("--model_name_or_path", tiny_model, "--json_dir", data)
-    assert "expected one of train, validation, test" in refusal(*model, "--split", "holdout")
+    assert (
+        "expected a split 'holdout' in the data, found only train, validation, test. Choose one of them with"
+        in refusal(*model, "--split", "holdout")
+    )
     assert "T9" in refusal(*model, "--task_types", "T9")
     assert "'female', the label of 4 rows, is not among them" in refusal(*model, "--labels", "male,other")
     change_metadata(data / "validation", subject_label="male")

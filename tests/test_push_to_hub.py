@@ -255,7 +255,7 @@ def test_private_by_default_and_hidden_from_others(hub, call, folder, monkeypatc
     push(call, folder)
     assert hub.repos["dataset", "tester/brains"].is_private
     log_in(monkeypatch, "hf_other")
-    with pytest.raises(ValueError, match="expected a repo that this token may see, found none"):
+    with pytest.raises(FileNotFoundError, match="the Hub has no such dataset, or a private one"):
         load_published("tester/brains")
 
 

@@ -43,12 +43,12 @@ def accuracy(true, texts, **options):
 
 def test_letter_case_between_labels_and_answers_costs_nothing():
     assert accuracy(["Male", "male", "Female"], ["male", "It is MALE", "female."]) == 1.0
-    assert accuracy(["Male", "male", "Female"], ["male"] * 3, labels="MALE,FEMALE") == pytest.approx(2 / 3)
+    assert accuracy(["Male", "male", "Female"], ["male"] * 3, labels=["MALE", "FEMALE"]) == pytest.approx(2 / 3)
 
 
-@pytest.mark.parametrize("labels", ["", "male,", "male, ,female"])
+@pytest.mark.parametrize("labels", [[], ["male", ""], ["male", " ", "female"]])
 def test_an_empty_label_among_those_asked_for_is_refused(labels):
-    with pytest.raises(ValueError, match=r"--labels .*: expected labels with commas between them, found an empty one"):
+    with pytest.raises(ValueError, match="--labels: expected labels with commas between them, found"):
         find_question(make_split(["male", "female"]), EvalArguments(labels=labels))
 
 

@@ -34,6 +34,8 @@ LAUNCHER_FLAGS = {
     "--num_processes",
     "--num_gpus",
     "--logdir",
+    "--quiet",
+    "--config_file",
     "--index",
 }  # the last one is pip's --index-url
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 
 import pytest
@@ -188,11 +189,11 @@ BAD_FLAGS = {
     (
         "--max_length",
         30,
-    ): r"train_000\d.json: expected at most max_length=30 tokens, found \d+ .* Set --max_length to \d+",
+    ): r"expected rows that fit into --max_length 30, found \d of 8 .*train_000\d.json .* Set --max_length to \d+",
     ("--image_size", 224): r"image_size: expected 64, .* found 224",
     ("--view", "axal"): r"view: expected one of axial, .* found 'axal'",
     ("--model_name_or_path", "./no/such/model"): r"expected a folder .* found no folder",
-    ("--model_name_or_path", "some-lab/some-model"): r"'some-lab/some-model' does not load",
+    ("--model_name_or_path", "some-lab/some-model"): r"no folder 'some-lab/some-model' here, and the Hub is not asked",
     ("--modalities", "fMRI"): r"expected .*fMRI",
     ("--image_root", "./elsewhere"): r"elsewhere",
 }
@@ -208,15 +209,16 @@ def test_bad_flag_ends_with_one_sentence_that_names_it(flags, call, small_data, 
 
 NO_STEP = {
     ("--dataloader_drop_last", "true", "--batch_size", 16): r"found 8 rows for 16 a batch on 1 processes.* most 8",
-    ("--max_steps", 0): r"at least one step, found --max_steps 0 and --num_train_epochs 3",
-    ("--max_steps", -1, "--num_train_epochs", 0): r"at least one step, found --max_steps -1 and --num_train_epochs 0",
+    ("--max_steps", 0): r"--max_steps: expected at least 1, or -1, found 0",
+    ("--max_steps", -1, "--num_train_epochs", 0): r"--num_train_epochs: expected more than 0, found 0",
 }
 
 
 @pytest.mark.parametrize("flags", NO_STEP, ids=lambda flags: flags[-2].strip("-"))
-def test_a_run_that_would_take_no_step_is_an_error_before_anything_is_saved(flags, call, small_data, tmp_path):
-    with pytest.raises(SystemExit, match=NO_STEP[flags]):
+def test_a_run_that_would_take_no_step_is_an_error_before_anything_is_saved(flags, call, small_data, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
         call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, *flags, "--save_strategy", "epoch")
+    assert re.search(NO_STEP[flags], f"{end.value} {capsys.readouterr().err}")
     assert not list((tmp_path / "run").rglob("*"))
 
 

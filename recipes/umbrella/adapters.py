@@ -30,8 +30,8 @@ def add_lora(model: PreTrainedModel, args: TrainArguments, base: BaseModel):
     left = [name for name in whole if not any(name.startswith(f"{module}.") for module in in_full)]
     if left:
         raise ValueError(
-            f"--train {args.train}: expected whole modules beside lora, found {', '.join(left)}, which PEFT would "
-            f"leave frozen. Name the modules instead: --train {','.join([*in_full, LORA])}"
+            f"--train {','.join(args.train)}: expected whole modules beside lora, found {', '.join(left)}, which PEFT "
+            f"would leave frozen. Name the modules instead: --train {','.join([*in_full, LORA])}"
         )
     config = LoraConfig(
         r=args.lora_r,
@@ -69,9 +69,9 @@ def quantization(args: TrainArguments) -> dict:
     """What `load_model` takes for QLoRA (Dettmers et al. 2023): 4-bit NormalFloat, computing in bfloat16."""
     if not args.load_in_4bit:
         return {}
-    if args.train.strip() != LORA:
+    if args.train != [LORA]:
         raise ValueError(
-            f"--load_in_4bit: expected --train lora, found --train {args.train}: 4-bit weights are frozen"
+            f"--load_in_4bit: expected --train lora, found --train {','.join(args.train)}: 4-bit weights are frozen"
         )
     check_extra("bitsandbytes", "--load_in_4bit", "qlora")
     return {

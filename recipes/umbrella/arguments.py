@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 import torch
 
+from umbrella.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
+
+TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
 HAS_CUDA = torch.cuda.is_available()
 # Those that a scheduler has given to this job, where the system can tell.
 N_CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
@@ -16,7 +19,7 @@ class ModelArguments:
     """Which model."""
 
     model_name_or_path: str = field(
-        default="tiny",
+        default=TINY,
         metadata={"help": "a folder, a model of the Hub, or 'tiny': a small LLaVA built here, without a network"},
     )
     base_model: str | None = field(
@@ -76,6 +79,10 @@ class DataArguments:
     def __post_init__(self):
         if (self.json_dir is None) == (self.dataset_name is None):
             raise ValueError("expected exactly one of --json_dir FOLDER and --dataset_name NAME")
+        self.check_numbers()
+
+    def check_numbers(self):
+        check_bounds(self, {"image_size": AT_LEAST_1, "max_length": AT_LEAST_1, "volume_cache_gb": POSITIVE})
 
 
 @dataclass
@@ -101,9 +108,11 @@ class EvalArguments:
             "choices": ["auto", "classification", "regression", "text"],
         },
     )
-    labels: str | None = field(
+    labels: list[str] | None = field(
         default=None,
-        metadata={"help": "labels to look for, as male,female (default: the split's subject_label values)"},
+        metadata={
+            "help": "labels to look for, as male,female; commas keep labels with spaces whole (default: the split's)"
+        },
     )
     answer_template: str | None = field(
         default=None,
@@ -119,10 +128,10 @@ class EvalArguments:
         default=None,
         metadata={"help": "of numbers in answers (default: told from the split's own answers)", "choices": [".", ","]},
     )
-    by: str | None = field(
+    by: list[str] | None = field(
         default=None, metadata={"help": "accuracy by groups of these metadata, as sex,site,age_bin (bins of age)"}
     )
-    confounds: str | None = field(
+    confounds: list[str] | None = field(
         default=None,
         metadata={"help": "metadata that may explain the labels, as age,site; head_volume is taken from the scans"},
     )
@@ -139,8 +148,7 @@ class EvalArguments:
     use_cpu: bool = field(default=not HAS_CUDA, metadata={"help": "evaluate on the CPU"})
 
     def __post_init__(self):
-        for name, least in (("batch_size", 1), ("max_new_tokens", 1), ("controls_n", 1), ("bootstrap", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"--{name}: expected at least {least}, found {getattr(self, name)}")
+        check_bounds(self, dict.fromkeys(("batch_size", "max_new_tokens", "controls_n", "bootstrap"), AT_LEAST_1))
+        check_bounds(self, {"num_workers": NOT_NEGATIVE, "seed": SEED})
         if self.answer_template is not None and "{label}" not in self.answer_template:
             raise ValueError(f"--answer_template: expected {{label}} in it, found {self.answer_template!r}")

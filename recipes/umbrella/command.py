@@ -11,10 +11,13 @@ from collections.abc import Callable
 
 from safetensors import SafetensorError
 
+from umbrella.library_lines import leave_out_library_lines
+
 # What users meet: unusable data, scans, models and flags (ValueError and its kinds), files and a full disk (OSError,
 # SafetensorError), a missing extra (ImportError), a loss of nan, a model that does not fit.
 EXPECTED = (ValueError, OSError, SafetensorError, ImportError, FloatingPointError, MemoryError)
 SECONDS_FOR_RANK_0 = 10
+LAUNCHER_VARIABLES = ("TORCHELASTIC_RUN_ID", "CROSS_RANK")  # torchrun's, deepspeed's
 
 
 def run(main: Callable[[], None]) -> None:
@@ -24,20 +27,38 @@ def run(main: Callable[[], None]) -> None:
     only where the first goes on: for a problem of their own.
     UMBRELLA_TRACEBACK=1 in the environment shows where it came from instead.
     """
+    leave_out_library_lines()
     try:
         main()
         _end_with_the_others(0)
     except SystemExit as error:
         if isinstance(error.code, str):
             let_rank_0_speak()
-        else:
-            _end_with_the_others(error.code)
+            raise SystemExit(_add_launcher(error.code)) from None
+        _end_with_the_others(error.code)
         raise
     except Exception as error:
         let_rank_0_speak()  # whose end may be what went wrong here: a connection that is closed
         if not isinstance(error, EXPECTED) or os.environ.get("UMBRELLA_TRACEBACK") == "1":
             raise
-        raise SystemExit(f"error: {_last_words(error)}") from None
+        raise SystemExit(_add_launcher(f"error: {_last_words(error)}")) from None
+
+
+def describe_launcher() -> str:
+    """A line on what the launcher, which is told of an error by the exit code alone, will add to it; "" without one.
+
+    No exit code but 0, which would say that all is well, keeps accelerate, torchrun and deepspeed from it.
+    """
+    nothing_new = "may print below only says that this command has ended"
+    if any(name in os.environ for name in LAUNCHER_VARIABLES):
+        return f"(what the launcher {nothing_new})\n"
+    if "ACCELERATE_MIXED_PRECISION" in os.environ:  # one process, started by accelerate itself
+        return f"(what accelerate {nothing_new}; `accelerate launch --quiet` leaves it out)\n"
+    return ""
+
+
+def _add_launcher(sentence: str) -> str:
+    return f"{sentence}\n{describe_launcher()}".rstrip("\n")
 
 
 def let_rank_0_speak(all_meet_it: bool = False) -> None:

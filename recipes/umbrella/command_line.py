@@ -1,57 +1,100 @@
 """How a YAML file and the command line become the options of `umbrella.arguments`."""
 
-import difflib
+import argparse
 import json
+import re
 import sys
-from collections.abc import Collection
 from pathlib import Path
 
 import yaml
 from transformers import HfArgumentParser
 
-from umbrella.command import let_rank_0_speak
+from umbrella.arguments import TINY, ModelArguments
+from umbrella.command import describe_launcher, let_rank_0_speak
+from umbrella.flag_names import GUIDE_SPELLINGS, name_as_given, spell_as_given, suggest, translate_guide_spellings
+from umbrella.list_flags import split_list
+from umbrella.run_defaults import TINY_DEFAULTS
 from umbrella.tracking import check_keys
 from umbrella.training_arguments import TrainArguments
 
-# The training guide's spellings → today's flags.
-GUIDE_SPELLINGS = {
-    "batch_size": ("per_device_train_batch_size", "per_device_eval_batch_size"),
-    "epochs": ("num_train_epochs",),
-    "evaluation_strategy": ("eval_strategy",),
-}
+NUMBERS = {"int": "a whole number", "float": "a number"}
 
 
 class _Parser(HfArgumentParser):
+    """HfArgumentParser whose errors are one sentence, about the flags as they were given in `argv`."""
+
+    argv: tuple[str, ...] = ()
+
     def error(self, message: str):
         let_rank_0_speak(all_meet_it=True)
+        message = re.sub(r"^argument (--\w+)\S*:", r"\1:", message)
+        message = re.sub(r"invalid (int|float) value:", lambda kind: f"expected {NUMBERS[kind[1]]}, found", message)
+        message = spell_as_given(message, self.argv, self.flags)
         # Hundreds of flags: argparse's usage text would bury the one sentence that matters.
-        self.exit(2, f"{self.prog}: error: {message}\n(all flags: {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: error: {message}\n(all flags: {self.prog} --help)\n{describe_launcher()}")
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags, each in its first spelling."""
+        return [action.option_strings[0] for action in self._actions]
+
+    def find(self, argument: str) -> argparse.Action | None:
+        """The action of an argument that is a flag, with or without a value behind `=`."""
+        return self._option_string_actions.get(argument.partition("=")[0])
 
 
 def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None) -> tuple:
     """`[config.yaml] [--flag value ...]` → one instance of each dataclass; flags win over the YAML.
 
     The YAML becomes flags ahead of the command line's, so both obey the same rules. Unknown and abbreviated flags end
-    the program with a sentence, as do values that do not fit and keys (`check_keys`).
+    the program with a sentence, as do values that do not fit and keys (`check_keys`). Lists stand with commas or with
+    spaces (`split_list`). A training of "tiny" has defaults of its own; `TrainArguments.given` says which flags were.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     spellings = "; ".join(f"--{guide} is --{' and --'.join(today)}" for guide, today in GUIDE_SPELLINGS.items())
     epilog = f"In front of the flags may stand a YAML file with flags. Also accepted: {spellings}."
-    parser = _Parser(dataclasses, allow_abbrev=False, epilog=epilog if TrainArguments in dataclasses else None)
-    known = [option for action in parser._actions for option in action.option_strings]
+    trains = any(issubclass(kind, TrainArguments) for kind in dataclasses)
+    parser = _Parser(dataclasses, allow_abbrev=False, epilog=epilog if trains else None)
     # The deepspeed launcher puts its own --local_rank=N in front.
     launcher = [argv.pop(0)] if argv and argv[0].startswith("--local_rank") else []
     try:
         from_yaml = read_yaml_flags(argv.pop(0)) if argv and argv[0].endswith((".yaml", ".yml")) else []
         check_keys(from_yaml + argv)
-        flags = translate_guide_spellings(launcher + from_yaml + argv, known)
+        parser.argv = (*launcher, *from_yaml, *argv)
+        flags = _split_lists(translate_guide_spellings(parser.argv, parser.flags) if trains else parser.argv, parser)
+        if trains and ModelArguments in dataclasses and _names_tiny(parser, flags):
+            parser.set_defaults(**TINY_DEFAULTS)
         *instances, unknown = parser.parse_args_into_dataclasses(flags, return_remaining_strings=True)
     except (ValueError, OSError, yaml.YAMLError) as error:
         parser.error(str(error))
     if unknown:
-        close = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
-        parser.error(f"unknown argument {unknown[0]}" + (f": did you mean {close[0]}?" if close else ""))
+        also = [f"--{guide}" for guide in GUIDE_SPELLINGS] if trains else []
+        close = suggest(unknown[0], [*also, *parser.flags]) if unknown[0].startswith("-") else []
+        parser.error(f"unknown argument {unknown[0]}" + (f": did you mean {' or '.join(close)}?" if close else ""))
+    for instance in instances:
+        if isinstance(instance, TrainArguments):
+            instance.given = name_as_given(parser.argv, parser.flags)
     return tuple(instances)
+
+
+def _names_tiny(parser: _Parser, flags: list[str]) -> bool:
+    return parser.parse_known_args(flags)[0].model_name_or_path == TINY
+
+
+def _split_lists(argv: list[str], parser: _Parser) -> list[str]:
+    """The flags with the values of each list apart, whether they stood with commas or with spaces."""
+    flags, values = [], None  # values: those of the list that is being read
+    for argument in (*argv, "--"):
+        if values is not None and not argument.startswith("--"):
+            values.append(argument)
+            continue
+        flags += split_list(values or [])
+        action, values = parser.find(argument), None
+        if action is not None and action.nargs == "+":
+            argument, equals, value = argument.partition("=")
+            values = [value] if equals else []
+        flags.append(argument)
+    return flags[:-1]
 
 
 def read_yaml_flags(path: str) -> list[str]:
@@ -82,18 +125,3 @@ def _type_scalars(value):
         return json.loads(value)
     except json.JSONDecodeError:
         return value
-
-
-def translate_guide_spellings(argv: list[str], known: Collection[str] = ()) -> list[str]:
-    """The guide's flags in today's spelling: `--epochs 3` → `--num_train_epochs 3`. Those that are `known` to the
-    recipe stay: evaluation has a --batch_size of its own."""
-    translated, arguments = [], iter(argv)
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        today = GUIDE_SPELLINGS.get(name.removeprefix("--")) if name.startswith("--") else None
-        if today is None or name in known:
-            translated.append(argument)
-            continue
-        value = value if equals else next(arguments, "")
-        translated += [part for flag in today for part in (f"--{flag}", value)]
-    return translated

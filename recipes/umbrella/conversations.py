@@ -126,7 +126,8 @@ class ConversationEncoder:
         what = "the last exchange alone" if on_overflow == "drop_turns" else "the conversation"
         return (
             f"expected at most max_length={max_length} tokens, found {found} in {what} ({of_scans} of them for "
-            f"{count_images(turns)} scans). Set --max_length to {found} or more, or use fewer or smaller scans."
+            f"{count_images(turns)} scans). Set --max_length to {found} or more for this row, or use fewer or smaller "
+            "scans."
         )
 
     def _call_processor(self, text: str, images: Sequence[np.ndarray]) -> dict:

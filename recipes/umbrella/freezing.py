@@ -8,24 +8,27 @@
 Any other name is taken as a module's, as `model.named_modules()` has it, or its end: `lm_head`, `layers.31`.
 """
 
+from collections.abc import Sequence
+
 from torch import nn
 from transformers import PreTrainedModel
+
+from umbrella.list_flags import split_list
 
 PARTS = ("projector", "language_model", "vision_tower")
 ALL, LORA = "all", "lora"
 MERGERS = ("merger", "deepstack_merger_list")  # Qwen-VL's projector lies within its vision tower
 
 
-def choose_trained(model: PreTrainedModel, train: str) -> list[str]:
+def choose_trained(model: PreTrainedModel, train: str | Sequence[str]) -> list[str]:
     """Set `requires_grad` of every parameter, and return the names of those that are trained.
 
     Args:
-        train: parts or modules, separated by commas, or "all". "lora" stands for no part: adapters come later.
+        train: parts or modules, see `split_list`, or "all". "lora" stands for no part: adapters come later.
 
     Raises ValueError for a name that matches nothing, with the names that do.
     """
-    names = [name.strip() for name in train.split(",") if name.strip()]
-    chosen = set()
+    names, chosen = split_list(train), set()
     for name in names:
         if name not in (ALL, LORA):
             chosen |= {id(parameter) for parameter in find_parameters(model, name)}
@@ -45,7 +48,7 @@ def find_parameters(model: PreTrainedModel, name: str) -> list[nn.Parameter]:
         top = [*PARTS, ALL, LORA, *dict(model.named_children()), *dict(model.base_model.named_children())]
         raise ValueError(
             f"--train: expected names out of {', '.join(dict.fromkeys(top))}, or another module of "
-            f"{type(model).__name__}, separated by commas; found {name!r}, which names no weights of it."
+            f"{type(model).__name__}; found {name!r}, which names no weights of it."
         )
     return found
 

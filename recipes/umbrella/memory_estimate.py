@@ -25,6 +25,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedMode
 from umbrella.adapters import add_lora
 from umbrella.base_model import BaseModel, read_base
 from umbrella.freezing import LORA, choose_trained
+from umbrella.hub_names import find_repo
 from umbrella.modeling import TINY
 from umbrella.planned_batch import PlannedBatch, build_batch
 from umbrella.saved_activations import Activations, fake_weights, measure_activations
@@ -71,6 +72,7 @@ def load_config(name: str, base_model: str | None = None):
     """
     if name == TINY:
         return build_tiny_llava()[0].config
+    find_repo(name)
     try:
         base = read_base(name)
         if base is not None:
@@ -97,7 +99,7 @@ def build_without_memory(config, args: TrainArguments, sharded_by_deepspeed: boo
             attn_implementation="sdpa" if "flash" in attention else attention,  # which keep the same
         )
         choose_trained(model, args.train)
-        if LORA in [part.strip() for part in args.train.split(",")]:
+        if LORA in args.train:
             model = add_lora(model, args, BaseModel(name=""))
     for parameter in model.parameters():
         if sharded_by_deepspeed or parameter.requires_grad:

@@ -7,19 +7,26 @@ from pathlib import Path
 from transformers.utils import cached_file
 
 from umbrella.file_hashes import hash_file
+from umbrella.hub_names import find_repo
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")  # the second are read where there are none of the first
 
 
 def find_model_file(model_name_or_path: str | Path, file_name: str, revision: str | None = None) -> Path | None:
-    """The path of a file of a model, fetched from the Hub where the name is no folder; None where there is none."""
+    """The path of a file of a model, fetched from the Hub where the name is no folder; None where there is none,
+    nor a model of that name."""
     folder = Path(model_name_or_path).expanduser()
-    if folder.is_dir() or folder.is_absolute():
+    try:
+        options = find_repo(model_name_or_path)
+    except FileNotFoundError:  # said by whoever loads the model
+        return None
+    if folder.is_dir():
         return folder / file_name if (folder / file_name).is_file() else None
     found = cached_file(
         str(model_name_or_path),
         file_name,
         revision=revision,
+        **options,
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,

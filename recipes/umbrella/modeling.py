@@ -7,16 +7,16 @@ from safetensors.torch import save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 from transformers.integrations import is_deepspeed_zero3_enabled
 
+from umbrella.arguments import TINY
 from umbrella.base_model import BaseModel, describe_base, read_base
 from umbrella.extras import check_extra
 from umbrella.guide_batch import flatten_arguments, takes_plain_images
+from umbrella.hub_names import find_repo
 from umbrella.model_files import find_model_file
 from umbrella.tiny_llava import build_tiny_llava, build_tiny_processor
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.trained_weights import load_trained
 from umbrella.transform import resolve_image_size
-
-TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
 
 
 def load_model(
@@ -36,7 +36,6 @@ def load_model(
     Raises FileNotFoundError for a folder that does not exist, OSError for a name from which no such model loads,
     ValueError for another base model than the checkpoint was trained on, and for the base of a whole model.
     """
-    _check_exists(model_name_or_path)
     base = None if model_name_or_path == TINY else read_base(model_name_or_path)
     if base is not None:
         return _assemble(str(model_name_or_path), base, base_model, from_pretrained_kwargs)
@@ -62,6 +61,8 @@ def load_model(
 def _assemble(name: str, base: BaseModel, base_model: str | None, from_pretrained_kwargs: dict) -> PreTrainedModel:
     """The base model with a checkpoint's trained weights in it, or with its adapters merged into it."""
     place = base_model or base.name
+    if place != TINY:
+        find_repo(place, asked_as=f"--base_model {place}" if base_model else f"{name}, its base model {place}")
     found = describe_base(place, base.seed, base.revision)  # the commit of then, wherever the Hub's is now
     base.check(found, name)
     if found.revision is not None:
@@ -114,26 +115,15 @@ def _reload(built, auto_class: type, from_pretrained_kwargs: dict):
 
 def _from_pretrained(auto_class: type, name: str | Path, **kwargs):
     """`auto_class.from_pretrained`, with its pages on a missing folder or model cut down to a sentence."""
-    _check_exists(name)
+    options = find_repo(name)
     path = Path(name).expanduser()
     try:
-        return auto_class.from_pretrained(path if path.is_dir() else str(name), **kwargs)
+        return auto_class.from_pretrained(path if path.is_dir() else str(name), **options, **kwargs)
     except (OSError, ValueError) as error:
         raise OSError(
             f"model_name_or_path: expected a folder that save_pretrained wrote, a model of the Hub or 'tiny'; "
             f"{str(name)!r} does not load ({str(error).splitlines()[0]})"
         ) from error
-
-
-def _check_exists(name: str | Path) -> None:
-    """Raise FileNotFoundError for what can only be a folder, and is none."""
-    path = Path(name).expanduser()
-    looks_like_a_path = path.is_absolute() or str(name).startswith((".", "~")) or len(path.parts) > 2
-    if looks_like_a_path and not path.is_dir():
-        raise FileNotFoundError(
-            f"model_name_or_path: expected a folder that save_pretrained wrote, a model of the Hub or 'tiny'; "
-            f"found no folder {str(path)!r}."
-        )
 
 
 def check_fits(model: PreTrainedModel, processor: ProcessorMixin, image_size: int | None = None) -> None:

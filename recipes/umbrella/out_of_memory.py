@@ -42,7 +42,7 @@ def list_remedies(args: TrainArguments, data: DataArguments) -> str:
         remedies.append("--deepspeed ds_configs/zero2.json   (now none: each GPU holds the whole optimizer)")
     elif args.deepspeed_plugin.zero_stage < 3:
         remedies.append(f"--deepspeed ds_configs/zero3.json   (now ZeRO-{args.deepspeed_plugin.zero_stage})")
-    if args.train == "all":
+    if args.train == ["all"]:
         remedies.append("--train lora or --train projector   (now all weights)")
     view = data.view or "axial"
     if view.startswith("slices"):

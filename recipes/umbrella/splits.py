@@ -30,8 +30,17 @@ def _filter(rows: Dataset, name: str, task_types: list[str] | None, modalities: 
     return rows.select(kept)
 
 
-def pick_split(splits: DatasetDict, name: str) -> Dataset:
-    """One split. Raises ValueError that names those there are."""
+def pick_split(splits: DatasetDict, name: str, remedy: str = "Choose one of them with --split") -> Dataset:
+    """One split. Raises ValueError that names those there are, and the `remedy`."""
     if name not in splits:
-        raise ValueError(f"--split {name}: expected one of {', '.join(splits)}, found no such split in the data")
+        raise ValueError(f"expected a split {name!r} in the data, found only {', '.join(splits)}. {remedy}")
     return splits[name]
+
+
+def pick_training_splits(splits: DatasetDict, eval_strategy: str) -> dict[str, Dataset]:
+    """The splits that a training run reads: "train", and "validation" where it evaluates. Raises as `pick_split`."""
+    used = {"train": pick_split(splits, "train", "Training reads the split of that name")}
+    if eval_strategy != "no":
+        remedy = f"--eval_strategy {eval_strategy} evaluates on it: leave the flag out, or add a folder validation/"
+        used["validation"] = pick_split(splits, "validation", remedy)
+    return used

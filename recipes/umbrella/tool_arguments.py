@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from umbrella.arguments import HAS_CUDA, N_CORES, DataArguments
+from umbrella.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
 
 
 @dataclass
@@ -11,6 +12,9 @@ class InspectArguments:
 
     split: str = field(default="train", metadata={"help": "which split"})
     n: int = field(default=4, metadata={"help": "how many of its first rows are shown"})
+
+    def __post_init__(self):
+        check_bounds(self, {"n": NOT_NEGATIVE})
 
 
 @dataclass
@@ -55,8 +59,7 @@ class PredictArguments:
                 f"--reference_label {self.reference_label}: expected {{reference_label}} in --reference_text or "
                 "--reference_reply, found it in neither"
             )
-        if self.max_new_tokens < 1:
-            raise ValueError(f"--max_new_tokens: expected at least 1, found {self.max_new_tokens}")
+        check_bounds(self, {"max_length": AT_LEAST_1, "max_new_tokens": AT_LEAST_1})
 
 
 @dataclass
@@ -90,6 +93,7 @@ class CacheArguments:
     num_shards: int = field(default=1, metadata={"help": "number of parts, that is of jobs"})
 
     def __post_init__(self):
+        check_bounds(self, {"num_workers": NOT_NEGATIVE, "num_shards": AT_LEAST_1})
         if not 0 <= self.shard_index < self.num_shards:
             raise ValueError(
                 f"--shard_index: expected 0 to {self.num_shards - 1} for --num_shards {self.num_shards}, found "
@@ -112,11 +116,8 @@ class BenchmarkArguments:
     output_dir: str = field(default="runs/benchmark", metadata={"help": "folder of benchmark.json and benchmark.png"})
 
     def __post_init__(self):
-        for name, least in (("n_rows", 1), ("batch_size", 1), ("num_workers", 0), ("epochs", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"--{name}: expected at least {least}, found {getattr(self, name)}")
-        if self.step_ms is not None and self.step_ms <= 0:
-            raise ValueError(f"--step_ms: expected more than 0 milliseconds, found {self.step_ms:g}")
+        check_bounds(self, dict.fromkeys(("n_rows", "batch_size", "epochs"), AT_LEAST_1))
+        check_bounds(self, {"num_workers": NOT_NEGATIVE, "step_ms": POSITIVE, "seconds": POSITIVE})
 
 
 @dataclass
@@ -132,9 +133,7 @@ class EstimateArguments:
     )
 
     def __post_init__(self):
-        for name in ("num_gpus", "scans"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name}: expected at least 1, found {getattr(self, name)}")
+        check_bounds(self, dict.fromkeys(("num_gpus", "tokens", "scans", "supervised_tokens"), AT_LEAST_1))
 
 
 @dataclass
@@ -142,7 +141,7 @@ class PlannedDataArguments(DataArguments):
     """The same for a recipe that is not run: the conversations need not be there."""
 
     def __post_init__(self):
-        pass
+        self.check_numbers()
 
 
 @dataclass
@@ -158,6 +157,4 @@ class PreviewArguments:
     seed: int = field(default=0, metadata={"help": "of the draw of rows and scans"})
 
     def __post_init__(self):
-        for name in ("n", "most_scans"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name}: expected at least 1, found {getattr(self, name)}")
+        check_bounds(self, {"n": AT_LEAST_1, "most_scans": AT_LEAST_1, "seed": SEED})

@@ -21,20 +21,19 @@ def load_for_training(model_name_or_path: str, args: TrainArguments, base_model:
     Returns (model, base): base is None where the whole model is trained and saved, else what its checkpoints stand on.
     Raises ValueError for parts that the model does not have, and as `load_model` and `add_lora` do.
     """
-    parts = [part.strip() for part in args.train.split(",")]
     options = {"dtype": find_dtype(args), **quantization(args)}
     if args.attn_implementation:
         options["attn_implementation"] = args.attn_implementation
     model = load_model(model_name_or_path, seed=args.seed, base_model=base_model, **options)
     base = describe_base(model_name_or_path, args.seed)  # now that the weights are here
     choose_trained(model, args.train)
-    if LORA in parts:
+    if LORA in args.train:
         model = add_lora(model, args, base)
     if args.deepspeed_plugin is None:
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
-    return model, None if ALL in parts else base
+    return model, None if ALL in args.train else base
 
 
 def find_dtype(args: TrainArguments) -> torch.dtype:

@@ -12,12 +12,13 @@ from umbrella.collator import ConversationCollator, without_names
 from umbrella.late_tensorboard import LateTensorBoard
 from umbrella.loader_workers import outlive_sigterm, stop_workers
 from umbrella.row_order import RowOrder, read_lengths
+from umbrella.run_log import LoggedTrainer
 from umbrella.run_speed import MeasuredTrainer
 from umbrella.token_loss import supervised_loss, takes_logits_to_keep
 from umbrella.tracking import PrivateTracking
 
 
-class ConversationTrainer(MeasuredTrainer, AnswerCheckTrainer, PrivateTracking, CheckpointTrainer):
+class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, PrivateTracking, CheckpointTrainer):
     """A Trainer for batches of `ConversationCollator(keep_metadata=True)`.
 
     Args:

@@ -8,10 +8,27 @@ from transformers import TrainingArguments
 from umbrella.arguments import HAS_CUDA
 from umbrella.deepspeed_start import prepare_deepspeed
 from umbrella.extras import check_extra
+from umbrella.list_flags import split_list
+from umbrella.number_bounds import AT_LEAST_1, BELOW_1, NOT_NEGATIVE, POSITIVE, SEED, Bounds, check_bounds
 from umbrella.refused_flags import check_flags
 from umbrella.tracking import check_trackers
 
 LOWER_IS_BETTER = ("loss", "mae", "unparseable")
+BOUNDS = {
+    **dict.fromkeys(("per_device_train_batch_size", "per_device_eval_batch_size", "lora_r", "lora_alpha"), AT_LEAST_1),
+    **dict.fromkeys(("gradient_accumulation_steps", "eval_accumulation_steps", "save_total_limit"), AT_LEAST_1),
+    **dict.fromkeys(("torch_empty_cache_steps", "ddp_bucket_cap_mb", "ddp_timeout"), AT_LEAST_1),
+    **dict.fromkeys(("dataloader_prefetch_factor", "early_stopping_patience"), AT_LEAST_1),
+    **dict.fromkeys(("num_train_epochs", "adam_epsilon"), POSITIVE),
+    **dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), POSITIVE),  # below 1: shares of the run
+    **dict.fromkeys(("learning_rate", "warmup_steps", "weight_decay", "max_grad_norm"), NOT_NEGATIVE),
+    **dict.fromkeys(("neftune_noise_alpha", "dataloader_num_workers", "eval_delay"), NOT_NEGATIVE),
+    **dict.fromkeys(("max_unreadable", "eval_answers"), NOT_NEGATIVE),
+    **dict.fromkeys(("adam_beta1", "adam_beta2", "label_smoothing_factor", "lora_dropout"), BELOW_1),
+    **dict.fromkeys(("seed", "data_seed"), SEED),
+    "max_steps": Bounds(1, also=(-1,)),
+    "augment_strength": POSITIVE,
+}
 
 
 @dataclass
@@ -35,9 +52,8 @@ class TrainArguments(TrainingArguments):
     dataloader_persistent_workers: bool | None = field(
         default=None, metadata={"help": "keep workers from epoch to epoch (default: where there are workers)"}
     )
-    # HfArgumentParser reads the types in this order.
-    report_to: None | str | list[str] = field(  # noqa: RUF036
-        default="tensorboard" if find_spec("tensorboard") else "none",
+    report_to: list[str] = field(
+        default_factory=lambda: ["tensorboard" if find_spec("tensorboard") else "none"],
         metadata={"help": "tensorboard, wandb, ..., all or none (default: tensorboard where it is installed)"},
     )
     # transformers' type is one that no text of a command line can be read as.
@@ -45,11 +61,10 @@ class TrainArguments(TrainingArguments):
         default=None, metadata={"help": "which of liger's kernels --use_liger_kernel takes, as JSON"}
     )
     _VALID_DICT_FIELDS = [*TrainingArguments._VALID_DICT_FIELDS, "liger_kernel_config"]  # noqa: RUF012
-    train: str = field(
-        default="all",
+    train: list[str] = field(
+        default_factory=lambda: ["all"],
         metadata={
-            "help": "what is trained: all, or parts separated by commas: projector, language_model, vision_tower, "
-            "lora, or a module's name"
+            "help": "what is trained: all, or parts: projector, language_model, vision_tower, lora, or a module's name"
         },
     )
     lora_r: int = field(default=16, metadata={"help": "rank of the LoRA adapters"})
@@ -104,12 +119,14 @@ class TrainArguments(TrainingArguments):
     early_stopping_patience: int | None = field(
         default=None, metadata={"help": "stop after so many evaluations in a row without a better best metric"}
     )
+    # Those that a command line or a YAML gave, and by which name; nothing is chosen in their place.
+    given: dict[str, str] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self):
         if self.output_dir is None:
             raise ValueError("expected --output_dir FOLDER")
-        if self.max_unreadable < 0:
-            raise ValueError(f"--max_unreadable: expected at least 0, found {self.max_unreadable}")
+        check_bounds(self, BOUNDS)
+        self.train, self.report_to = split_list(self.train), split_list(self.report_to)
         self._check_evaluation()
         if self.dataloader_persistent_workers is None:
             self.dataloader_persistent_workers = self.dataloader_num_workers > 0
@@ -124,8 +141,10 @@ class TrainArguments(TrainingArguments):
             raise ValueError(
                 "--merge_lora: expected no --push_to_hub, which pushes adapters; use push_to_hub.py model"
             )
-        if self.merge_lora and "lora" not in [part.strip() for part in self.train.split(",")]:
-            raise ValueError(f"--merge_lora: expected --train lora, found --train {self.train}: there are no adapters")
+        if self.merge_lora and "lora" not in self.train:
+            raise ValueError(
+                f"--merge_lora: expected --train lora, found --train {','.join(self.train)}: there are no adapters"
+            )
         prepare_deepspeed(self.deepspeed)
         if self.use_liger_kernel:
             check_extra("liger_kernel", "--use_liger_kernel", "liger")
@@ -145,13 +164,7 @@ class TrainArguments(TrainingArguments):
             )
 
     def _check_evaluation(self):
-        if self.eval_answers < 0:
-            raise ValueError(f"--eval_answers: expected 0 or more rows, found {self.eval_answers}")
         if self.early_stopping_patience is not None:
-            if self.early_stopping_patience < 1:
-                raise ValueError(
-                    f"--early_stopping_patience: expected at least 1, found {self.early_stopping_patience}"
-                )
             if self.eval_strategy == "no":
                 raise ValueError("--early_stopping_patience: expected --eval_strategy steps or epoch, found no")
             self.load_best_model_at_end = True

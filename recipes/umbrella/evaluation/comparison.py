@@ -31,6 +31,8 @@ def read_evaluation(folder: str | Path, split: str) -> Evaluated:
     Raises ValueError where there is none, or where it is not finished.
     """
     run = Path(folder)
+    if not run.is_dir():
+        raise ValueError(f"{run}: expected the folder of a run or of an evaluation, found no such folder")
     inside = run / ("eval" if split == "test" else f"eval_{split}")
     path = next((p for p in (inside, run) if (p / SETTINGS).is_file()), None)
     if path is None:

@@ -29,7 +29,7 @@ def put_in_context(
     context, subjects = {}, subjects_of_rows(rows)
     if asked.by:
         measure, scores = score_records(records)
-        context["by"] = score_by_group(scores, measure, rows, asked.by.split(","))
+        context["by"] = score_by_group(scores, measure, rows, asked.by)
     train = load_splits(data).get("train") if asked.baselines or asked.confounds else None
     if asked.baselines:
         try:
@@ -39,8 +39,7 @@ def put_in_context(
         except ScanError as error:  # the training scans need not lie where a model is only tested
             context["baselines"] = {"note": f"Simple models could not be fitted on the training split: {error}"}
     if asked.confounds:
-        names = asked.confounds.split(",")
-        context["confounds"] = evaluate_confounds(names, train, rows, records, subjects, question.read_truth)
+        context["confounds"] = evaluate_confounds(asked.confounds, train, rows, records, subjects, question.read_truth)
     return context
 
 
@@ -51,9 +50,9 @@ def check_names(asked: EvalArguments, rows: Dataset, task: str) -> None:
         raise ValueError("--confounds: expected labels to tell from the confounds, found a task without; leave it out")
     if asked.by and task == "text":
         raise ValueError("--by: expected answers that are right or wrong or numbers, found free text; leave it out")
-    for name in asked.by.split(",") if asked.by else ():
+    for name in asked.by or ():
         group_rows(rows, name)
-    for name in asked.confounds.split(",") if asked.confounds else ():
+    for name in asked.confounds or ():
         if name != HEAD_VOLUME:
             read_metadata(rows, name)
 

@@ -70,11 +70,9 @@ def choose_reading(rows: Sequence[LabelledAnswer], evaluation: EvalArguments) ->
 
     Raises ValueError when a row has a label that was not asked for, or when there is only one label to choose from.
     """
-    labels = None
-    if evaluation.labels is not None:
-        labels = tuple(label.strip() for label in evaluation.labels.split(","))
-    if labels is not None and not all(map(fold, labels)):
-        raise ValueError(f"--labels {evaluation.labels}: expected labels with commas between them, found an empty one")
+    labels = None if evaluation.labels is None else tuple(evaluation.labels)
+    if labels is not None and not all((labels, *map(fold, labels))):
+        raise ValueError(f"--labels: expected labels with commas between them, found {', '.join(labels) or 'none'}")
     asked = Asked(evaluation.task, labels, evaluation.unit, evaluation.decimal_sign)
     reading, evidence = find_reading(rows, asked)
     if not isinstance(reading, LabelReading):
@@ -83,7 +81,7 @@ def choose_reading(rows: Sequence[LabelledAnswer], evaluation: EvalArguments) ->
     if unknown:
         label, n = unknown.most_common(1)[0]
         raise ValueError(
-            f"--labels {evaluation.labels}: expected every label of the split, but {label!r}, the label of {n} rows, "
+            f"--labels {','.join(labels)}: expected every label of the split, but {label!r}, the label of {n} rows, "
             "is not among them"
         )
     if len(reading.labels) < 2:

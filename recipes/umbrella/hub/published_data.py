@@ -16,6 +16,7 @@ from huggingface_hub import snapshot_download
 from packaging.version import Version
 
 from umbrella.hub.client import explain_errors
+from umbrella.hub_names import find_repo
 from umbrella_dataset import FormatError
 
 WANTED = ["data/*.parquet", "scans/*"]
@@ -29,12 +30,14 @@ def load_published(name: str, image_root: str | None = None) -> DatasetDict:
         name: on the Hub, or the folder of a local copy.
         image_root: folder that the rows' relative names count from, instead of the snapshot.
 
-    Raises FormatError for a name that leads elsewhere, PushError for a dataset that cannot be had.
+    Raises FormatError for a name that leads elsewhere, FileNotFoundError for a dataset that is
+    neither here nor on the Hub, PushError for one that cannot be had.
     """
     folder = Path(name)
     if not folder.is_dir():
+        options = find_repo(name, "dataset", f"--dataset_name {name}")
         with explain_errors(name):
-            folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=WANTED))
+            folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=WANTED, **options))
     shards: dict[str, list[str]] = {}
     for path in sorted((folder / "data").glob("*.parquet")):
         found = _SHARD.fullmatch(path.name)

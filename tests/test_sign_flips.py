@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest, norm, permutation_test
+from paired_oracle import mcnemar_mid_p
+from scipy.stats import norm, permutation_test
 
 from umbrella.evaluation.sign_flips import dependence, flip_signs
 
@@ -16,17 +17,19 @@ outcomes = st.lists(st.sampled_from([-1, 0, 1]), min_size=1, max_size=60)
 
 @settings(deadline=None)
 @given(outcomes)
-def test_one_row_a_subject_is_mcnemars_exact_test(differences):
-    lost, gained = differences.count(-1), differences.count(1)
-    expected = binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
+def test_one_row_a_subject_is_mcnemars_test_with_the_observed_counts_half(differences):
+    expected = mcnemar_mid_p(differences.count(-1), differences.count(1))
     assert flip_signs(differences, range(len(differences))) == pytest.approx(expected)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(-5000, 5000).map(lambda n: n / 999), min_size=2, max_size=7))
-def test_few_subjects_are_scipys_exact_permutations(differences):
+def test_few_subjects_are_scipys_permutations_with_the_observed_sum_half(differences):
     by_scipy = permutation_test((differences,), np.sum, permutation_type="samples", n_resamples=np.inf)
-    assert flip_signs(differences, range(len(differences))) == pytest.approx(min(1, by_scipy.pvalue), abs=1e-6)
+    sums = np.abs(by_scipy.null_distribution)
+    as_large = np.isclose(sums, abs(sum(differences)), atol=1e-6).mean()
+    expected = min(1, by_scipy.pvalue) - as_large / 2 if any(differences) else 1.0
+    assert flip_signs(differences, range(len(differences))) == pytest.approx(expected, abs=1e-6)
 
 
 @settings(max_examples=50, deadline=None)
@@ -34,13 +37,14 @@ def test_few_subjects_are_scipys_exact_permutations(differences):
 def test_whole_numbers_and_enumeration_agree(rows):
     differences, subjects = zip(*rows, strict=True)
     sums = [sum(d for d, s in rows if s == subject) for subject in sorted(set(subjects))]
-    drawn = [abs(np.dot(signs, sums)) for signs in itertools.product([-1, 1], repeat=len(sums))]
-    assert flip_signs(differences, subjects) == pytest.approx(np.mean(np.array(drawn) >= abs(sum(sums)) - 1e-9))
+    drawn = np.array([abs(np.dot(signs, sums)) for signs in itertools.product([-1, 1], repeat=len(sums))])
+    expected = np.mean(drawn > abs(sum(sums))) + np.mean(drawn == abs(sum(sums))) / 2 if any(sums) else 1.0
+    assert flip_signs(differences, subjects) == pytest.approx(expected)
 
 
 def test_many_subjects_are_drawn_with_a_seed_and_never_give_0():
     differences = 1 + np.random.default_rng(0).normal(size=60)
-    assert flip_signs(differences, range(60)) == flip_signs(differences, range(60)) == 1 / 10_000
+    assert flip_signs(differences, range(60)) == flip_signs(differences, range(60)) == 0.5 / 10_000
 
 
 def draw_two_runs(draw, rows_each):
@@ -52,30 +56,13 @@ def draw_two_runs(draw, rows_each):
 
 @pytest.mark.parametrize("rows_each", [1, 5, 20])
 def test_without_an_effect_5_percent_are_significant(rows_each):
-    """What lacks to 5 % at one row a subject is that few sums are possible: made up for at random, it is 5 %."""
     draw = np.random.default_rng(rows_each)
     subjects = np.repeat(np.arange(N_SUBJECTS), rows_each)
-    plain = exact = 0
+    found = 0
     for _ in range(N_DRAWS):
         first, second = draw_two_runs(draw, rows_each)
-        p = flip_signs(first - second, subjects)
-        plain += p < 0.05
-        # The chance of a sum larger than this one: p without the observed sum itself, which is made one step larger.
-        sums = np.bincount(subjects, first - second)
-        larger = _chance_of_more(sums)
-        exact += larger + draw.random() * (p - larger) < 0.05
-    assert (0.015 if rows_each == 1 else 0.03) <= plain / N_DRAWS <= 0.06
-    assert exact / N_DRAWS == pytest.approx(0.05, abs=0.015)
-
-
-def _chance_of_more(sums):
-    """Of the same sums with random signs: that they come to more than they do, by Fourier's series."""
-    sizes, observed = np.abs(sums[sums != 0]), abs(sums.sum())
-    total = sizes.sum()
-    angles = 2 * np.pi * np.arange(2 * total + 1) / (2 * total + 1)
-    chances = np.fft.fft(np.prod(np.cos(np.outer(angles, sizes)), axis=1)).real / (2 * total + 1)
-    of_sum = {(k + total) % (2 * total + 1) - total: chance for k, chance in enumerate(chances)}
-    return sum(chance for value, chance in of_sum.items() if abs(value) > observed)
+        found += flip_signs(first - second, subjects) < 0.05
+    assert found / N_DRAWS == pytest.approx(0.05, abs=0.01 + 2 * np.sqrt(0.05 * 0.95 / N_DRAWS))
 
 
 def test_rows_taken_as_independent_would_be_significant_in_far_more():

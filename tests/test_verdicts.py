@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from paired_oracle import mcnemar_mid_p
 from scipy.stats import binomtest, t
 
 from umbrella.evaluation.control_scores import compare_numbers, compare_texts
@@ -54,9 +55,9 @@ def test_changed_answers_without_a_loss_are_a_reaction_not_a_use():
 
 
 def test_eight_rows_do_not_show_that_the_text_does_as_well():
-    """With scans all are right, without them half: p = 0.125."""
+    """With scans all are right, without them half: p = 0.0625."""
     found = make_control(TRUTH[:8], REVERSED[:4] + TRUTH[4:8], TRUTH[:8])
-    assert found["paired"]["p"] == 0.125
+    assert found["paired"]["p"] == 0.0625
     verdict = judge({"text_only": found}, ACCURACY)["text"]
     assert verdict["verdict"] == "cannot tell"
     assert "as well as the scans: without any scan the accuracy is 50.0 %" in verdict["sentence"]
@@ -64,7 +65,7 @@ def test_eight_rows_do_not_show_that_the_text_does_as_well():
 
 
 def test_four_rows_do_not_show_that_a_scan_is_not_used():
-    """All right with the subject's scan, none with another's: p = 0.125."""
+    """All right with the subject's scan, none with another's: p = 0.0625."""
     verdict = judge({"subject_swapped": make_control(TRUTH[:4], REVERSED[:4], TRUTH[:4])}, ACCURACY)["subject"]
     assert verdict["verdict"] == "cannot tell"
     assert verdict["sentence"].startswith("Too few rows to tell whether the model uses the subject's scan, though it")
@@ -111,7 +112,7 @@ def test_every_claim_agrees_with_formulas_of_others(outcomes):
     found = compare_with_control(
         ACCURACY, real, control, [a != b for a, b in zip(real, control, strict=True)], range(n)
     )
-    p = binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
+    p = mcnemar_mid_p(lost, gained)
     assert found["paired"]["p"] == pytest.approx(p)
     bound = False
     if n > 1:

@@ -12,7 +12,7 @@ from umbrella.evaluation.measures import Measure
 from umbrella.evaluation.sign_flips import NAME, dependence, flip_signs
 
 MOST_P = 0.05
-LEAST_DISCORDANT = 6  # subjects that all speak for one side: with five, no test by signs has p < 0.05
+LEAST_DISCORDANT = 6  # subjects that all speak for one side: with five, the interval still holds 0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from cohort import MODALITIES, CohortError
 from cohort_bids import SUFFIXES, Selection
 from cohort_conversations import LABEL_REFERENCES, RESERVED_METADATA
 from cohort_flags import join_missing_codes, make_parser
+from cohort_idle_flags import refuse_idle_flags
 from cohort_splits import SplitPlan
 from cohort_target import TargetOptions
 from conversation_templates import FALLBACK, Template, check_wordings, find_template, load_template, to_section
@@ -75,10 +76,8 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
         raise CohortError(f"--seed: expected a number of at least 0, found {flags.seed}")
     if flags.run and flags.run not in ("first", "last") and not flags.run.isdigit():
         raise CohortError(f"--run: expected first, last or a number, found {flags.run}")
-    for name in ("stratify", "split"):
-        if flags.split_file is not None and f"--{name}" in given:
-            raise CohortError(f"--{name}: expected no --split_file beside it, which divides already")
     template, reference, change = _choose_template(flags)
+    refuse_idle_flags(flags, given, reference)
     is_chosen = flags.template is not None or reference == "earlier"
     fallback = None if is_chosen else _word(load_template(FALLBACK), flags, reference)
     target = _to_target(flags, change, reference)
@@ -181,10 +180,16 @@ def _to_selection(flags: argparse.Namespace) -> Selection:
     for modality in modalities:
         if modality not in MODALITIES:
             raise CohortError(f"--modalities: expected {', '.join(MODALITIES)}, found {modality}")
-    suffixes = SUFFIXES | dict(_to_pairs(flags.suffixes, "--suffixes"))
-    for modality in suffixes:
+    stated = dict(_to_pairs(flags.suffixes, "--suffixes"))
+    suffixes = SUFFIXES | stated
+    for modality in stated:
         if modality not in MODALITIES:
             raise CohortError(f"--suffixes: expected {', '.join(MODALITIES)} before the =, found {modality}")
+    for modality in stated.keys() - set(modalities):
+        raise CohortError(
+            f"--suffixes: expected modalities that are asked for ({', '.join(modalities)}), found {modality}. Add it: "
+            f"--modalities {' '.join([*modalities, modality])}"
+        )
     return Selection(
         suffixes={modality: suffixes[modality] for modality in modalities},
         sessions=tuple(session.removeprefix("ses-") for session in split_list(flags.sessions)),

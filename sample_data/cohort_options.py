@@ -10,7 +10,7 @@ from pathlib import Path
 from cohort import MODALITIES, CohortError
 from cohort_bids import SUFFIXES, Selection
 from cohort_conversations import LABEL_REFERENCES, RESERVED_METADATA
-from cohort_flags import join_missing_codes, make_parser
+from cohort_flags import join_lists_of_codes, make_parser
 from cohort_idle_flags import refuse_idle_flags
 from cohort_splits import SplitPlan
 from cohort_target import TargetOptions
@@ -54,7 +54,7 @@ class Options:
 def parse_options(description: str, argv: list[str] | None = None) -> Options:
     """Abbreviated flags, and flags that do not fit one another, end the program with a sentence."""
     parser = make_parser(description)
-    argv = join_missing_codes(sys.argv[1:] if argv is None else argv)
+    argv = join_lists_of_codes(sys.argv[1:] if argv is None else argv)
     flags = parser.parse_args(argv)
     given = frozenset(word.partition("=")[0] for word in argv if word.startswith("--"))
     try:
@@ -123,10 +123,10 @@ def _to_target(flags: argparse.Namespace, change: str | None, reference: str) ->
     if flags.decimals is not None and (labels or flags.target_type == "categorical"):
         raise CohortError("--decimals: expected a target of numbers, found --target_type categorical or --labels")
     needs = None
-    if labels or flags.balance or reference in LABEL_REFERENCES:
-        needs = "categorical"
-    elif change or flags.decimals is not None:
+    if change or flags.decimals is not None:
         needs = "numeric"
+    elif labels or flags.balance or reference in LABEL_REFERENCES:
+        needs = "categorical"
     missing = None if flags.missing is None else tuple(split_list(flags.missing))
     missing = () if missing == ("none",) else missing
     unit = None if flags.unit is None else flags.unit.strip()

@@ -15,11 +15,26 @@ from scipy.stats import binomtest
 from split_notes import WIDEST_INTERVAL, find_fewest_subjects, interval_width
 from test_generate_conversations import TEMPLATE, make_rows, read_splits, run, write_table
 
+from umbrella.evaluation.intervals import wilson
+
 
 @pytest.mark.parametrize("n", [2, 4, 8, 20, 22, 100])
 def test_the_interval_is_the_one_of_scipy(n):
     found = binomtest(n // 2, n).proportion_ci(method="wilson")
     assert interval_width(n) == pytest.approx(found.high - found.low, abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [2, 9, 20, 21, 400])
+def test_the_interval_is_the_one_that_eval_prints(n):
+    low, high = wilson(0.5, n)
+    assert interval_width(n) == pytest.approx(high - low, abs=1e-6)
+
+
+def test_a_sentence_without_advice_ends_where_it_ends(tmp_path):
+    rows = make_rows(40, dx=lambda i: "rare" if i < 2 else "often")
+    flags = ("--target", "dx", "--split", "0.05,0.05,0.9", "--seed", "1")
+    with pytest.raises(CohortError, match=r"train has only the label 'often'; the others are 'rare' \(2 in all\)$"):
+        run(write_table(tmp_path, rows), *flags)
 
 
 def test_the_number_that_would_do_is_the_first_that_does():

@@ -68,6 +68,7 @@ class Target:
     label_order: tuple[str, ...] = ()
     named: tuple[str, ...] = ()  # the values that labels are known for, where others are left out
     findings: tuple[Finding, ...] = ()
+    needs: str | None = None  # the kind that other flags need: advice never names the other one
 
     def read(self, visit: Visit) -> tuple[str | None, str, str]:
         """(the answer, "", "") or (None, reason, detail)."""
@@ -131,7 +132,14 @@ def understand_target(
             findings.append(Finding(column, f"the unit is {unit}, {source}", (("--unit", "--unit UNIT for another"),)))
         findings += _describe_numbers(column, cells, numbers, number_format, told_from)
         return Target(
-            column, "numeric", unit, options.decimals, numbers=numbers, missing=missing, findings=tuple(findings)
+            column,
+            "numeric",
+            unit,
+            options.decimals,
+            numbers=numbers,
+            missing=missing,
+            findings=tuple(findings),
+            needs=options.needs,
         )
     codes = numbers if all(cell in numbers for cell in cells) else {}
     labels, found = name_labels(
@@ -148,6 +156,7 @@ def understand_target(
         label_order=_order(set(labels.values()), options, description, template),
         named=tuple(dict.fromkeys([*named, *(() if options.labels else description.levels)])),
         findings=(*findings, *found),
+        needs=options.needs,
     )
 
 

@@ -151,7 +151,7 @@ def _check_labels_are_asked(has_labels: bool, options: Options) -> None:
         return
     column = options.target.column
     remedy = ". Are they codes of classes? Add --target_type categorical"
-    if options.given & {"--target_type", "--decimals", "--change"}:
+    if "--target_type" in options.given or options.target.needs == "numeric":
         remedy = ""
     if options.reference in LABEL_REFERENCES:
         raise CohortError(

@@ -202,6 +202,38 @@ def test_a_column_that_is_to_be_numbers_and_is_not_is_refused_with_the_other_kin
     assert labels_of(splits)["20-25"] == 1
 
 
+@pytest.mark.parametrize(
+    "column, flags",
+    [
+        (lambda i: "7", ["--target_type", "numeric"]),
+        (lambda i: "7", ["--unit", "points"]),
+        (lambda i: "7", ["--unit", "points", "--decimals", "1"]),
+        (lambda i: "x", ["--unit", "points"]),
+        (lambda i: f"{i}-{i + 1}", ["--decimals", "1"]),
+        (lambda i: f"{i}-{i + 1}", ["--change", "number"]),
+        (lambda i: f"{i}-{i + 1}", ["--template", "change"]),
+        (lambda i: f"{i}-{i + 1}", ["--change", "direction", "--balance"]),
+        (lambda i: str(i), ["--template", "change_number", "--balance"]),
+        (lambda i: str(i), ["--change", "number", "--question", "Is it {labels}?"]),
+    ],
+)
+def test_classes_are_not_advised_where_they_would_be_refused_or_be_of_no_help(tmp_path, column, flags):
+    rows = [
+        row | {"session_id": f"ses-{session}", "score": column(i * session)}
+        for i, row in enumerate(make_rows(20))
+        for session in ((1, 2) if {"--change", "--template"} & set(flags) else (1,))
+    ]
+    table = write_table(tmp_path, rows)
+    for row in rows:
+        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").touch()
+    template = "{participant_id}_{session_id}.nii.gz"
+    with pytest.raises(CohortError) as refused:
+        run(table, "--target", "score", *flags, template=template)
+    assert "--target_type categorical" not in str(refused.value)
+    with pytest.raises((CohortError, SystemExit)):
+        run(table, "--target", "score", *flags, "--target_type", "categorical", template=template, output="two")
+
+
 def test_classes_of_ages_are_not_said_to_be_so_many_years(tmp_path):
     rows = make_rows(age=lambda i: ("young", "old")[i % 2])
     splits, _, _ = run(write_table(tmp_path, rows), "--target", "age")

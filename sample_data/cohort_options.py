@@ -22,6 +22,14 @@ from table_text import is_encoding
 
 from umbrella.evaluation.text_folding import fold
 from umbrella.list_flags import split_list
+from umbrella.number_bounds import AT_LEAST_1, NOT_NEGATIVE, SEED, check_bounds
+
+BOUNDS = {
+    "references_per_subject": AT_LEAST_1,
+    "jsonl": AT_LEAST_1,
+    "decimals": NOT_NEGATIVE,
+    "seed": SEED,
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,10 @@ def parse_options(description: str, argv: list[str] | None = None) -> Options:
     flags = parser.parse_args(argv)
     given = frozenset(word.partition("=")[0] for word in argv if word.startswith("--"))
     try:
+        check_bounds(flags, BOUNDS)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
         return _to_options(flags, given)
     except CohortError as error:
         parser.error(str(error))
@@ -68,12 +80,6 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
         raise CohortError("expected --bids_dir DIR, or --participants TABLE with --image_template PATH")
     if flags.bids_dir is not None and flags.image_template:
         raise CohortError("expected --bids_dir or --image_template, found both: a BIDS tree names its scans itself")
-    for name in ("references_per_subject", "jsonl"):
-        value = getattr(flags, name)
-        if value is not None and value < 1:
-            raise CohortError(f"--{name}: expected a number of at least 1, found {value}")
-    if flags.seed < 0:
-        raise CohortError(f"--seed: expected a number of at least 0, found {flags.seed}")
     if flags.run and flags.run not in ("first", "last") and not flags.run.isdigit():
         raise CohortError(f"--run: expected first, last or a number, found {flags.run}")
     template, reference, change = _choose_template(flags)
@@ -114,8 +120,6 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
 
 def _to_target(flags: argparse.Namespace, change: str | None, reference: str) -> TargetOptions:
     labels = dict(_to_pairs(flags.labels, "--labels"))
-    if flags.decimals is not None and flags.decimals < 0:
-        raise CohortError(f"--decimals: expected a number of at least 0, found {flags.decimals}")
     if change and (labels or flags.target_type == "categorical"):
         raise CohortError("--change: expected a target of numbers, found --target_type categorical or --labels")
     if labels and flags.target_type == "numeric":

@@ -422,7 +422,7 @@ def test_a_template_that_finds_no_scan_says_where_it_looked(tmp_path):
         (["--template", "sex_comparision"], "Did you mean sex_comparison"),
         (["--split", "0.5,0.5"], "expected three shares"),
         (["--metadata", "task"], "columns that the conversations do not use themselves, found task"),
-        (["--references_per_subject", "0"], "--references_per_subject: expected a number of at least 1, found 0"),
+        (["--references_per_subject", "0"], "--references_per_subject: expected at least 1, found 0"),
         (["--holdout", "site"], "--holdout: expected NAME=VALUE, found 'site'"),
         (["--target_typ", "numeric"], "unrecognized arguments"),
     ],

@@ -83,7 +83,10 @@ def test_a_change_is_told_from_numbers_as_they_are_written(tmp_path, change):
     table = write_table(tmp_path, rows)
     for row in rows:
         (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").touch()
-    splits, _, _ = run(table, *flags, template="{participant_id}_{session_id}.nii.gz")
+    splits, _, summary = run(table, *flags, template="{participant_id}_{session_id}.nii.gz")
+    said = {"direction": "labels", "number": "bins of the numbers"}[change]
+    assert f"inferred  splits: the {said} of the change in equal shares" in summary
+    assert "stated    volume: 40 values, all numbers → numbers, since a change is asked for" in summary
     expected = {"direction": {"increased": 19, "decreased": 1}, "number": {"2": 19, "-12.25": 1}}
     assert labels_of(splits) == expected[change]
 
@@ -158,7 +161,7 @@ def test_lists_about_a_tree_are_too(with_spaces, with_commas):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--decimals", "-1"], "--decimals: expected a number of at least 0, found -1"),
+        (["--decimals", "-1"], "--decimals: expected at least 0, found -1"),
         (["--decimals", "1", "--target_type", "categorical"], "--decimals: expected a target of numbers"),
         (["--labels", "M=man", "--target_type", "numeric"], "--labels: expected a target of classes"),
         (["--labels", "M=man", "m=male"], "--labels: expected each NAME=VALUE once, found 'M' twice"),

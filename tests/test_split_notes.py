@@ -149,10 +149,13 @@ FLAGS = {
     "--target_type": ["--target_type", "categorical"],
     "--unit": ["--unit", "points"],
     "--missing": ["--missing", "none"],
+    "--decimals": ["--decimals", "1"],
+    "--decimal_sign": ["--decimal_sign", "."],
     "--balance": ["--balance"],
 }
-HABITS = [(), *itertools.combinations(FLAGS, 1), *list(itertools.combinations(FLAGS, 3))[::6]]
-HABITS = [flags for flags in HABITS if not {"--labels", "--unit"} <= set(flags)]
+HABITS = [(), *itertools.combinations(FLAGS, 1), *list(itertools.combinations(FLAGS, 3))[::12]]
+REFUSED_TOGETHER = ({"--labels", "--unit"}, {"--labels", "--decimals"}, {"--target_type", "--decimals"})
+HABITS = [flags for flags in HABITS if not any(some <= set(flags) for some in REFUSED_TOGETHER)]
 
 
 @pytest.fixture(scope="module")
@@ -172,8 +175,10 @@ def test_no_advice_names_a_flag_that_was_given(cohort, tmp_path, target):
         base = ["--participants", str(cohort), "--image_template", TEMPLATE, "--target", target]
         try:
             summary = generate(parse_options("", [*base, *flags, "--output_dir", str(tmp_path / str(number))]))
-            said = [line for line in summary.splitlines() if line.startswith(("inferred", "WARNING"))]
+            said = [line for line in summary.splitlines() if line.startswith(("inferred", "stated", "WARNING"))]
             assert said
+            by_flags = [line for line in said if re.search(r"\b(by|since) (--\w+|a change)|as stated", line)]
+            assert [line for line in said if line.startswith("stated")] == by_flags
         except CohortError as error:
             said = [str(error).partition(": ")[2]]  # what is wrong is named first, by its flag
         for line in said:

@@ -244,7 +244,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
     assert contents[0] == contents[1] != contents[2]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(0, 10**6), st.sampled_from(["same", "different", "both", "none"]))
 def test_no_subject_family_or_session_is_in_two_splits_references_included(tmp_path_factory, seed, reference):
     rng = np.random.default_rng(seed)

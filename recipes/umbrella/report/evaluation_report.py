@@ -62,13 +62,13 @@ def write_report(
     """
     folder = Path(model_folder)
     measure = None if settings["task"] == "text" else score_records(records)[0]
-    run_json = folder / "run.json"
+    run_json, state = folder / "run.json", _read_state(folder)
     write_page(
         path,
         "report.html.j2",
         split=settings["split"],
         metrics=metrics,
-        model={"name": folder.name, "facts": facts | _describe_choice(folder)},
+        model={"name": folder.name, "facts": facts | _describe_choice(state)},
         headline=_make_headline(metrics),
         metric_rows=_list_metrics(metrics),
         measure=measure,
@@ -81,7 +81,7 @@ def write_report(
         control_rows=list_controls(metrics, measure),
         baseline_rows=list_baselines(metrics, measure) if "models" in metrics.get("baselines", {}) else [],
         confound_rows=list_confounds(metrics, measure) if "confounds" in metrics else [],
-        charts=_draw_charts(metrics, records, settings, folder, measure),
+        charts=_draw_charts(metrics, records, settings, [] if state is None else state["log_history"], measure),
         confusion_text=_say_confusion(metrics),
         answer_template=settings.get("answer_template"),
         unread=UNREAD[settings["task"]],
@@ -133,7 +133,9 @@ def _make_headline(metrics: dict) -> list[dict]:
     return items
 
 
-def _draw_charts(metrics: dict, records: list[dict], settings: dict, folder: Path, measure: Measure | None) -> dict:
+def _draw_charts(
+    metrics: dict, records: list[dict], settings: dict, history: list[dict], measure: Measure | None
+) -> dict:
     drawn = dict.fromkeys(("controls", "confusion", "roc", "calibration", "scatter", "training"))
     if settings["task"] == "classification":
         labels = settings["labels"]
@@ -158,7 +160,6 @@ def _draw_charts(metrics: dict, records: list[dict], settings: dict, folder: Pat
         if parsed:
             pairs = [(record["expected_number"], record["parsed_number"]) for record in parsed]
             drawn["scatter"] = charts.draw_scatter(*zip(*pairs, strict=True))
-    history = _read_history(folder)
     if any("loss" in entry for entry in history):
         drawn["training"] = charts.draw_training(history)
     drawn["groups"] = [_draw_group(name, groups, measure) for name, groups in metrics.get("by", {}).items()]
@@ -173,16 +174,15 @@ def _draw_group(name: str, groups: dict[str, dict], measure: Measure) -> dict:
     return {"name": name.replace("_", " "), "svg": svg, "text": text}
 
 
-def _read_history(folder: Path) -> list[dict]:
+def _read_state(folder: Path) -> dict | None:
+    """What the Trainer kept of the run; None of a model that it did not train."""
     path = folder / "trainer_state.json"
-    return json.loads(path.read_text(encoding="utf-8"))["log_history"] if path.is_file() else []
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def _describe_choice(folder: Path) -> dict[str, str]:
-    path = folder / "trainer_state.json"
-    if not path.is_file():
+def _describe_choice(state: dict | None) -> dict[str, str]:
+    if state is None:
         return {}
-    state = json.loads(path.read_text(encoding="utf-8"))
     if state["best_model_checkpoint"] is None:
         return {"checkpoint": f"the last of the run, step {state['global_step']}; none was chosen by its results"}
     best = Path(state["best_model_checkpoint"]).name

@@ -131,7 +131,7 @@ def test_codes_are_a_list_like_any_other_whatever_begins_with_a_minus(table, fla
 
 def test_a_code_with_a_minus_may_be_labelled(tmp_path):
     table = write_table(tmp_path, make_rows(score=lambda i: ("-1", "1")[i % 2]))
-    assert set(run(table, "--labels", "-1=not ill", "1=ill")[0]) == {"not ill", "ill"}
+    assert set(run(table, "--labels", "-1=well", "1=ill")[0]) == {"well", "ill"}
 
 
 def test_words_may_mean_missing_too(tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_probe import needs_chromium, probe
 
-from umbrella.report import examples
+from umbrella.report import evaluation_report, examples
 from umbrella.report.examples import take_turns
 
 WIDTHS = {"desk": 1280, "phone": 375}
@@ -66,6 +66,17 @@ def test_every_scan_stands_between_letters_and_says_what_it_is(report):
     assert len(re.findall(r'<b>L</b><img src="data:image/png[^>]*><b>R</b>', page)) == 8 * 2
     assert re.findall('<p class="role">(.*?)</p>', page) == ["reference", "the subject&#39;s scan"] * 8
     assert "L and R beside a picture are the subject’s left and right" in page
+
+
+def test_which_checkpoint_of_the_run_was_evaluated_is_said(tmp_path):
+    def describe(**state):
+        (tmp_path / "trainer_state.json").write_text(json.dumps(state))
+        return evaluation_report._describe_choice(evaluation_report._read_state(tmp_path))["checkpoint"]
+
+    assert evaluation_report._describe_choice(evaluation_report._read_state(tmp_path)) == {}
+    best = describe(best_model_checkpoint="run/checkpoint-20", best_metric=0.8125, global_step=40)
+    assert best == "checkpoint-20 is the run's best on the validation split (0.8125)"
+    assert describe(best_model_checkpoint=None, global_step=40).startswith("the last of the run, step 40; none was")
 
 
 # ------------------------------------------------------------------------------------------------ which rows are shown

@@ -35,6 +35,7 @@ from umbrella.preflight import check_scans, check_world_size
 from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.report.evaluation_report import write_report
 from umbrella.run_record import describe_process, hash_splits_file
+from umbrella.splits import load_splits
 from umbrella.volume_cache import open_volume_cache
 
 
@@ -49,8 +50,9 @@ def main():
     # ------------------------------------------------------------------------------------------------ data
     with main_process_first():
         rows, selection = select_rows(data_args, eval_args)
+        splits = load_splits(data_args)
     disable_progress_bars()  # those of `datasets`: ours tell how far the answers are
-    question = find_question(rows, eval_args)
+    question = find_question(rows, eval_args, splits)
     check_names(eval_args, rows, question.to_dict()["task"])
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
     on_main_process(check_scans, rows)
@@ -105,7 +107,7 @@ def main():
     metrics |= question.compare(records, exchanged, subjects)
     metrics |= {"bootstrap": {"resamples": eval_args.bootstrap}, "selection": selection.to_dict(), "leakage": leakage}
     metrics["splits_sha256"] = hash_splits_file(data_args.json_dir)
-    metrics |= put_in_context(data_args, eval_args, rows, records, answers, question)
+    metrics |= put_in_context(splits.get("train"), eval_args, rows, records, answers, question)
     log_dir = Path(model_name) if Path(model_name).is_dir() else folder.path
     metrics["evaluations_of_this_split"] = record_evaluation(log_dir, settings, n_new, metrics["metrics"])
     (folder.path / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")

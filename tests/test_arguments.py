@@ -170,6 +170,7 @@ def test_abbreviations_are_refused(refuse):
         (("leftover",), "unknown argument leftover"),
         (("--batch_size", "0"), "error: --batch_size: expected at least 1, found 0"),
         (("--epoch", "3"), "unknown argument --epoch: did you mean --epochs?"),
+        (("--outputdir", "runs/x"), "unknown argument --outputdir: did you mean --output_dir?"),
         (("--max_length", "1.5"), "--max_length: expected a whole number, found '1.5'"),
     ],
 )

@@ -8,7 +8,7 @@ from conversation_writer import write_conversations
 from datasets import Dataset
 from generate_longitudinal_change_conversations import plan_split
 
-from umbrella.evaluation.controls import build_controls, permute_scans, swap_references, swap_subjects
+from umbrella.evaluation.controls import build_controls, draw_givers, permute_scans, swap_references, swap_subjects
 from umbrella_dataset import load_umbrella
 
 
@@ -139,3 +139,16 @@ def test_labels_that_differ_by_case_alone_are_one_where_scans_are_exchanged():
     assert swapped == {0: 3, 1: 3, 2: 3}
     same = swap_references(rows, [0, 1, 2, 3], seed=0, same_label=True)
     assert set(same) == {0, 1, 2} and set(same.values()) <= {0, 1, 2}
+
+
+def test_shuffled_scans_are_right_by_chance_where_ids_tell_the_label():
+    """100 subjects whose ids begin with their group: a lent scan is of the own group as often as drawn at random."""
+    labels = ["AD"] * 50 + ["CN"] * 50
+    entries = [{"subject_id": f"{label}{i:03d}"} for i, label in enumerate(labels)]
+    rows = Dataset.from_list([{"images": [{"path": "x"}], "metadata": entry} for entry in entries])
+    shares = []
+    for seed in range(60):
+        givers = draw_givers(rows, seed)
+        assert sorted(givers) == list(range(100)) and all(i != giver for i, giver in enumerate(givers))
+        shares.append(sum(labels[giver] == label for giver, label in zip(givers, labels, strict=True)) / 100)
+    assert min(shares) > 0.25 and max(shares) < 0.75  # five standard deviations; a shift of sorted ids gives 0 and 1

@@ -128,3 +128,20 @@ def test_before_training_labels_that_contradict_one_another_are_an_error_and_the
             check_answers({"train": split}, n_answers=64)
         check_answers({"train": split}, n_answers=0)
     assert capsys.readouterr().out == ""
+
+
+def test_few_rows_take_the_wording_of_all_splits(capsys):
+    """With one row a label no wording is used with every label; in training each is."""
+    test = make_split(["male", "female"], ["He: male.", "A female head."])
+    assert find_question(test, EvalArguments()).answer_template == "{label}"
+    assert (
+        "WARNING: probabilities are of the answer '{label}', which no row's own answer has" in capsys.readouterr().out
+    )
+    train = make_split(["male", "female"] * 4, ["He: male.", "He: female."] * 3 + ["A male head.", "A female head."])
+    assert find_question(test, EvalArguments(), {"train": train, "test": test}).answer_template == "He: {label}."
+    assert "probabilities" not in capsys.readouterr().out
+
+
+def test_labels_alone_are_the_wording_where_answers_say_no_more(capsys):
+    assert find_question(make_split(["male", "female"], "{}"), EvalArguments()).answer_template == "{label}"
+    assert "probabilities" not in capsys.readouterr().out

@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from umbrella.arguments import TINY
 from umbrella.model_files import find_model_file, find_model_folder, fingerprint_weights
 
 FILE_NAME = "base_model.json"
@@ -63,7 +64,7 @@ class BaseModel:
 
 def describe_base(name: str, seed: int | None = None, revision: str | None = None) -> BaseModel:
     """The record of a model by its name, which is loaded or about to be; of the Hub's at `revision` or the newest."""
-    if name == "tiny":
+    if name == TINY:
         return BaseModel(name, seed=seed)
     folder = find_model_folder(name, revision)
     if folder is None:

@@ -64,17 +64,23 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
         flags = _split_lists(translate_guide_spellings(parser.argv, parser.flags) if trains else parser.argv, parser)
         if trains and ModelArguments in dataclasses and _names_tiny(parser, flags):
             parser.set_defaults(**TINY_DEFAULTS)
+        # Ahead of what is missing: a flag with a typo is missing too.
+        _refuse_unknown([flag for flag in flags if flag.startswith("--") and not parser.find(flag)], parser, trains)
         *instances, unknown = parser.parse_args_into_dataclasses(flags, return_remaining_strings=True)
     except (ValueError, OSError, yaml.YAMLError) as error:
         parser.error(str(error))
-    if unknown:
-        also = [f"--{guide}" for guide in GUIDE_SPELLINGS] if trains else []
-        close = suggest(unknown[0], [*also, *parser.flags]) if unknown[0].startswith("-") else []
-        parser.error(f"unknown argument {unknown[0]}" + (f": did you mean {' or '.join(close)}?" if close else ""))
+    _refuse_unknown(unknown, parser, trains)
     for instance in instances:
         if isinstance(instance, TrainArguments):
             instance.given = name_as_given(parser.argv, parser.flags)
     return tuple(instances)
+
+
+def _refuse_unknown(unknown: list[str], parser: _Parser, trains: bool) -> None:
+    if unknown:
+        also = [f"--{guide}" for guide in GUIDE_SPELLINGS] if trains else []
+        close = suggest(unknown[0], [*also, *parser.flags]) if unknown[0].startswith("-") else []
+        parser.error(f"unknown argument {unknown[0]}" + (f": did you mean {' or '.join(close)}?" if close else ""))
 
 
 def _names_tiny(parser: _Parser, flags: list[str]) -> bool:

@@ -3,12 +3,13 @@
 import contextlib
 import hashlib
 import json
-import os
 import re
 import time
 from pathlib import Path
 
 from huggingface_hub import constants
+
+from umbrella.json_files import write_json
 
 # As git does with its index: within the clock's tick a file could change again and keep its time.
 SETTLED_NS = 2 * 10**9
@@ -51,8 +52,5 @@ def _read(path: Path) -> dict | None:
 
 
 def _keep(path: Path, entry: dict) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with contextlib.suppress(OSError):  # a home that cannot be written costs time, nothing else
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(entry), encoding="utf-8")
-        partial.replace(path)
+    with contextlib.suppress(OSError):  # a home that cannot be written, or is by another, costs time, nothing else
+        write_json(path, entry)

@@ -45,7 +45,7 @@ def find_repo(name: str | Path, repo_type: str = "model", asked_as: str | None =
     )
 
 
-@lru_cache
+@lru_cache  # for each cache folder: whoever is given another one starts anew
 def _ask_hub(name: str, repo_type: str, _cache: str) -> str | None:
     """Why the Hub cannot give the repo; None where it can."""
     try:

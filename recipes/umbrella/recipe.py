@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from umbrella.arguments import DataArguments
+from umbrella.arguments import TINY, DataArguments
 from umbrella.model_files import find_model_file
 from umbrella.transform import resolve_image_size
 
@@ -52,7 +52,7 @@ def resolve_recipe(asked: dict, processor, model_name_or_path: str) -> Recipe:
 
     Raises ValueError for a wish that contradicts the model's own recipe; shows both values.
     """
-    trained = None if model_name_or_path in ("tiny", "") else load_recipe(model_name_or_path)
+    trained = None if model_name_or_path in (TINY, "") else load_recipe(model_name_or_path)
     wishes = {name: value for name, value in asked.items() if value is not None}
     template = processor.chat_template
     prompt = "chatml" if template is None else hashlib.sha256(str(template).encode()).hexdigest()

@@ -14,6 +14,7 @@ from umbrella.loader_workers import outlive_sigterm, stop_workers
 from umbrella.row_order import RowOrder, read_lengths
 from umbrella.run_log import LoggedTrainer
 from umbrella.run_speed import MeasuredTrainer
+from umbrella.steps_taken import StepsTaken
 from umbrella.token_loss import supervised_loss, takes_logits_to_keep
 from umbrella.tracking import PrivateTracking
 
@@ -31,6 +32,8 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
         super().__init__(*args, data_collator=data_collator, **kwargs)
         if self.pop_callback(TensorBoardCallback) is not None:
             self.add_callback(LateTensorBoard())
+        self.steps = StepsTaken(self.accelerator)
+        self.add_callback(self.steps)
         self.blank = blank
         self._loaders = []
         self.blank_batch = without_names(data_collator([blank]))
@@ -44,15 +47,13 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
         self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = self._loss_shifts_labels = True
 
     def train(self, *args, **kwargs):
-        self._is_moved = False
         try:
             result = super().train(*args, **kwargs)
         finally:
             self._stop_workers()
-        n_steps = self.state.global_step - self._initial_global_step
-        if n_steps and not self._is_moved:
+        if self.steps.count and not self.steps.has_moved:
             raise FloatingPointError(
-                f"expected a step that changes the weights, found {n_steps} steps that were all left "
+                f"expected a step that changes the weights, found {self.steps.count} steps that were all left "
                 "out, their gradients too large for --fp16. Train in --bf16, or for more steps: each lowers the scale"
             )
         return result
@@ -119,16 +120,10 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
                 f"{self._train_batch_size} a batch on {args.world_size} processes: no step would be taken. Leave it "
                 f"out, or set --batch_size to at most {n_rows // args.world_size}"
             )
-        values = super().set_initial_training_values(args, dataloader)
-        if values[-1] <= 0:
-            raise ValueError(
-                f"expected a run of at least one step, found --max_steps {args.max_steps} and --num_train_epochs "
-                f"{args.num_train_epochs:g}: no step would be taken. Raise the one that is 0"
-            )
-        return values
+        return super().set_initial_training_values(args, dataloader)
 
     def log(self, logs, start_time=None):
-        if "train_loss" in logs and self.state.global_step == self._initial_global_step:
+        if "train_loss" in logs and not self.steps.count:
             return  # nothing was left to train: 0.0 is no loss
         super().log(logs, start_time)
 
@@ -138,10 +133,6 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kwargs)
-
-    def _maybe_log_save_evaluate(self, *args, **kwargs):
-        self._is_moved = self._is_moved or not self.accelerator.optimizer_step_was_skipped
-        super()._maybe_log_save_evaluate(*args, **kwargs)
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         loss = super().training_step(model, inputs, num_items_in_batch)

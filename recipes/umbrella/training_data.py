@@ -18,6 +18,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
+from umbrella.arguments import TINY
 from umbrella.base_model import BaseModel, describe_base, read_base
 from umbrella.json_files import read_json, write_json
 from umbrella.model_files import find_model_file
@@ -136,7 +137,7 @@ def read_training_data(model_name_or_path: str | Path) -> TrainingData:
     Raises ValueError for a file that is no such record.
     """
     name = str(model_name_or_path)
-    if name == "tiny":
+    if name == TINY:
         return TrainingData()
     path = find_model_file(name, FILE_NAME)
     record = {} if path is None else read_json(path)
@@ -163,7 +164,7 @@ def start_from(model_name_or_path: str, seed: int | None = None) -> TrainingData
 
 def _start_from_base(base: BaseModel) -> TrainingData:
     """`start_from`, and "not known" of a folder that is no longer where it lay in training."""
-    if base.name == "tiny" or base.revision is not None or Path(base.name).expanduser().is_dir():
+    if base.name == TINY or base.revision is not None or Path(base.name).expanduser().is_dir():
         return start_from(base.name, base.seed)
     return TrainingData((), ({**base.to_dict(), "recorded": False},))
 

@@ -11,9 +11,22 @@ from umbrella.evaluation.text_folding import fold, fold_with_places
 def find_answer_template(answers: Sequence[str], expected: Sequence[str]) -> str:
     """The commonest wording of the answers, with `{label}` where the label stands: "This subject is {label}."
 
-    One wording serves all rows and all labels, so it tells nothing about a row's truth. Where no answer holds its
-    label exactly once it is the label alone.
+    One wording serves all rows and all labels, so it tells nothing about a row's truth. Where no wording is used with
+    every label it is the label alone, which is not among those of the answers: see `is_used`.
     """
+    wordings, used_with = _count_wordings(answers, expected)
+    # A wording that only one label has could itself give the answer away.
+    shared = [wording for wording in wordings if len(used_with[wording]) == len(set(expected))]
+    return min(shared, key=lambda wording: (-wordings[wording], wording), default=PLACE)
+
+
+def is_used(template: str, answers: Sequence[str], expected: Sequence[str]) -> bool:
+    """Whether some answer has this wording."""
+    return template in _count_wordings(answers, expected)[0]
+
+
+def _count_wordings(answers: Sequence[str], expected: Sequence[str]) -> tuple[Counter[str], dict[str, set[str]]]:
+    """How many answers have each wording, and with which labels; of answers that hold their label exactly once."""
     wordings, used_with = Counter(), {}
     for (answer, label), n in Counter(zip(answers, expected, strict=True)).items():
         composed = unicodedata.normalize("NFC", answer)  # so that each letter is one character
@@ -24,6 +37,4 @@ def find_answer_template(answers: Sequence[str], expected: Sequence[str]) -> str
             wording = composed[: places[start]] + PLACE + composed[places[end] :]
             wordings[wording] += n
             used_with.setdefault(wording, set()).add(label)
-    # A wording that only one label has could itself give the answer away.
-    shared = [wording for wording in wordings if len(used_with[wording]) == len(set(expected))]
-    return min(shared, key=lambda wording: (-wordings[wording], wording), default=PLACE)
+    return wordings, used_with

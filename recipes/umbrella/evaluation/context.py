@@ -2,35 +2,36 @@
 
 from datasets import Dataset
 
-from umbrella.arguments import DataArguments, EvalArguments
+from umbrella.arguments import EvalArguments
 from umbrella.evaluation.baselines import evaluate_baselines
 from umbrella.evaluation.confounds import HEAD_VOLUME, evaluate_confounds
 from umbrella.evaluation.questions import Classification, FreeText, Regression
 from umbrella.evaluation.results import group_rows, read_metadata, score_by_group, score_records, subjects_of_rows
 from umbrella.leakage import describe_training_data
 from umbrella.recipe import Recipe
-from umbrella.splits import load_splits
 from umbrella.training_data import read_training_data
 from umbrella.transform import ConversationTransform
 from umbrella.volumes import ScanError
 
 
 def put_in_context(
-    data: DataArguments,
+    train: Dataset | None,
     asked: EvalArguments,
     rows: Dataset,
     records: list[dict],
     transform: ConversationTransform,
     question: Classification | Regression | FreeText,
 ) -> dict:
-    """`by`, `baselines` and `confounds`, as far as they are asked for; nothing for free text."""
+    """`by`, `baselines` and `confounds`, as far as they are asked for; nothing for free text.
+
+    train  rows to fit simple models on; None where the data have no training split
+    """
     if isinstance(question, FreeText):
         return {}
     context, subjects = {}, subjects_of_rows(rows)
     if asked.by:
         measure, scores = score_records(records)
         context["by"] = score_by_group(scores, measure, rows, asked.by)
-    train = load_splits(data).get("train") if asked.baselines or asked.confounds else None
     if asked.baselines:
         try:
             context["baselines"] = evaluate_baselines(

@@ -115,7 +115,12 @@ def _derange(members: list[int], subjects: list[str | None], rng: random.Random)
     """The members in another order, in which none stands where one of its own subject stood."""
     order = list(members)
     rng.shuffle(order)
-    order.sort(key=lambda i: str(subjects[i]))  # stable: subjects together, their rows shuffled
+    # The subjects' order is drawn too: ids tell the group in many a cohort, and sorted by them most rows would be lent
+    # a scan of their own group, or of the other one.
+    place = {}
+    for i in order:
+        place.setdefault(subjects[i], len(place))
+    order.sort(key=lambda i: place[subjects[i]])  # stable: subjects together
     # A shift by the most rows of one subject leaves no subject in its place.
     start = max(Counter(subjects[i] for i in order).values())
     if start * 2 > len(order):

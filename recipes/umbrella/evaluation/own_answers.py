@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from umbrella.evaluation.answer_template import find_answer_template
+from umbrella.evaluation.answer_template import find_answer_template, is_used
 from umbrella.evaluation.label_parsing import PLACE
 from umbrella.evaluation.reading import AnswerError, LabelledAnswer, LabelReading, Reading
 
@@ -76,9 +76,18 @@ def _is_rounded(read: str | float, truth: str | float | None) -> bool:
 
 def find_wording(reading: LabelReading, rows: Sequence[LabelledAnswer]) -> str:
     """The wording that the rows' own answers share, with {label}."""
-    known = [(row.answer, reading.read_truth(row.label)) for row in rows]
-    known = [(answer, truth) for answer, truth in known if truth is not None]
-    return find_answer_template([answer for answer, _ in known], [truth for _, truth in known])
+    return find_answer_template(*_list_known(reading, rows))
+
+
+def is_wording_used(template: str, reading: LabelReading, rows: Sequence[LabelledAnswer]) -> bool:
+    """Whether some row's own answer has this wording."""
+    return is_used(template, *_list_known(reading, rows))
+
+
+def _list_known(reading: LabelReading, rows: Sequence[LabelledAnswer]) -> tuple[list[str], list[str]]:
+    """(answers, labels) of the rows whose label is one of those that are read."""
+    known = [(row.answer, truth) for row in rows if (truth := reading.read_truth(row.label)) is not None]
+    return [answer for answer, _ in known], [truth for _, truth in known]
 
 
 def check_labels_apart(

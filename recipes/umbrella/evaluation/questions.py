@@ -1,5 +1,7 @@
 """What the rows of a split ask for: one of several labels, a number, or free text; each reads and scores answers."""
 
+import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from datasets import Dataset
@@ -8,17 +10,22 @@ from umbrella.arguments import EvalArguments
 from umbrella.evaluation.control_scores import compare_labels, compare_numbers, compare_texts
 from umbrella.evaluation.generation import Answer
 from umbrella.evaluation.label_parsing import PLACE
-from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers, find_wording
+from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers, find_wording, is_wording_used
 from umbrella.evaluation.reading import LabelReading, NumberReading
 from umbrella.evaluation.results import summarize_classification, summarize_regression, summarize_text
 from umbrella.evaluation.scoring import last_text, to_probabilities
 from umbrella.evaluation.selection import choose_reading, read_labelled
 from umbrella.patience import on_main_process
 
+MOST_WORDED = 2000  # rows of a split whose answers are looked through for a wording
 
-def find_question(rows: Dataset, evaluation: EvalArguments) -> "Classification | Regression | FreeText":
+
+def find_question(
+    rows: Dataset, evaluation: EvalArguments, splits: Mapping[str, Dataset] | None = None
+) -> "Classification | Regression | FreeText":
     """The kind of question that the rows ask, by the flags and their labels; says what it was told from.
 
+    splits  all of the data: few rows may have no wording of the answer in common with every label, more have
     Raises ValueError for labels that do not fit it, that cannot be told apart in an answer, or that most of the rows'
     own answers do not state (unless --task says what they are).
     """
@@ -27,7 +34,13 @@ def find_question(rows: Dataset, evaluation: EvalArguments) -> "Classification |
     labelled = read_labelled(rows)
     reading, evidence = choose_reading(labelled, evaluation)
     if isinstance(reading, LabelReading):
-        template = evaluation.answer_template or find_wording(reading, labelled)
+        worded = [*labelled, *(row for split in (splits or {}).values() for row in read_labelled(_draw(split)))]
+        template = evaluation.answer_template or find_wording(reading, worded)
+        if not is_wording_used(template, reading, worded):
+            evidence.append(
+                f"WARNING: probabilities are of the answer {template!r}, which no row's own answer has: a model may "
+                "never have said it. Give one wording of the answers: --answer_template"
+            )
         check_labels_apart(reading, template, labelled, evaluation.answer_template is not None)
         question = Classification(reading, template)
     else:
@@ -42,6 +55,11 @@ def find_question(rows: Dataset, evaluation: EvalArguments) -> "Classification |
             f"these labels all the same: --task {reading.task}"
         )
     return replace(question, told_from=tuple(evidence))
+
+
+def _draw(rows: Dataset) -> Dataset:
+    n = len(rows)
+    return rows if n <= MOST_WORDED else rows.select(sorted(random.Random(0).sample(range(n), MOST_WORDED)))
 
 
 def _describe(row: dict, answer: Answer, prompt: str) -> dict:

@@ -206,5 +206,8 @@ def read_metadata(rows: Dataset, name: str, required: bool = True) -> list:
     values = [entry.get(name) for entry in merged]
     if required and all(value is None for value in values):
         names = sorted({key for entry in merged for key, value in entry.items() if value is not None} - {"extra"})
-        raise ValueError(f"{name}: expected a name in the rows' metadata, found none; there are {', '.join(names)}")
+        raise ValueError(
+            f"{name}: expected a name in the rows' metadata, found none; there are {', '.join(names)}. Of a table's "
+            f"columns generate_conversations.py keeps those that are named: --metadata {name}"
+        )
     return values

@@ -189,10 +189,11 @@ def _to_selection(flags: argparse.Namespace) -> Selection:
     for modality in stated:
         if modality not in MODALITIES:
             raise CohortError(f"--suffixes: expected {', '.join(MODALITIES)} before the =, found {modality}")
-    for modality in stated.keys() - set(modalities):
+    idle = [modality for modality in stated if modality not in modalities]
+    if idle:
         raise CohortError(
-            f"--suffixes: expected modalities that are asked for ({', '.join(modalities)}), found {modality}. Add it: "
-            f"--modalities {' '.join([*modalities, modality])}"
+            f"--suffixes: expected modalities that are asked for ({', '.join(modalities)}), found {', '.join(idle)}. "
+            f"Ask for what it is of: --modalities {' '.join([*modalities, *idle])}"
         )
     return Selection(
         suffixes={modality: suffixes[modality] for modality in modalities},

@@ -165,7 +165,7 @@ def _check_labels_are_asked(has_labels: bool, options: Options) -> None:
 def _say_how_divided(target: Target, options: Options) -> Finding:
     plan = options.plan
     if plan.split_file is not None:
-        return Finding("splits", f"those of {plan.split_file.name}", is_stated=True)
+        return Finding("splits", f"those of {plan.split_file.name}, by --split_file", is_stated=True)
     if plan.stratify is None:
         kind = "labels" if target.kind == "categorical" or options.change == "direction" else "bins of the numbers"
         subject = target.column if options.change is None else "the change"

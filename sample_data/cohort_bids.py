@@ -15,6 +15,8 @@ from cohort import CohortError, Exclusions, Visit, is_missing, to_key
 from cohort_table import to_visits
 from table_file import TableOptions, read_table
 
+from umbrella.extras import describe_missing
+
 SUFFIXES = {"sMRI": "T1w", "dMRI": "dwi", "fMRI": "bold"}
 _DATATYPES = ("anat", "dwi", "func")
 _EXTENSIONS = (".nii.gz", ".nii")
@@ -153,7 +155,7 @@ def _import_parser():
     try:
         from ancpbids.utils import parse_bids_name
     except ImportError:
-        raise CohortError('--bids_dir needs ancpbids. Install it: pip install "umbrella-vlm[cohort]"') from None
+        raise CohortError(describe_missing("ancpbids", "--bids_dir", "cohort")) from None
     return parse_bids_name
 
 

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cohort import CohortError, Exclusions, Visit
+from cohort import CohortError, Exclusions, Visit, is_missing
 from cohort_findings import advise
 from cohort_target import Target
 from column_kind import format_number
+
+from umbrella.evaluation.text_folding import fold
 
 
 @dataclass(slots=True)
@@ -43,7 +45,7 @@ def make_cases(
             exclusions.add_visit(visit, reason, detail)
         else:
             cases.append(Case(visit, label))
-    _check_answers(cases, target, exclusions, given)
+    _check_answers(cases, visits, target, exclusions, given)
     return cases
 
 
@@ -76,7 +78,7 @@ def make_change_cases(
                     exclusions.add_visit(visit, reason, f"since session {earlier.session}: {detail}")
                 else:
                     cases.append(case)
-    _check_answers(cases, target, exclusions, given)
+    _check_answers(cases, visits, target, exclusions, given)
     return cases
 
 
@@ -104,7 +106,18 @@ def _make_pair(visit: Visit, earlier: Visit, target: Target, question: ChangeQue
     return Case(visit, question.directions[change > 0], earlier, before, extra), "", ""
 
 
-def _check_answers(cases: list[Case], target: Target, exclusions: Exclusions, given: frozenset[str]) -> None:
+def _could_be_labels(visits: list[Visit], target: Target) -> bool:
+    """Whether the values, taken for labels, would be two or more where numbers are too few: some are no numbers."""
+    if target.kind != "numeric" or target.needs == "numeric":
+        return False
+    cells = {visit.values.get(target.column) for visit in visits}
+    cells = {cell for cell in cells if not is_missing(cell) and cell not in target.missing}
+    return not cells <= target.numbers.keys() and len({fold(cell) for cell in cells}) > 1
+
+
+def _check_answers(
+    cases: list[Case], visits: list[Visit], target: Target, exclusions: Exclusions, given: frozenset[str]
+) -> None:
     """Raises CohortError where fewer than two different answers are left."""
     counts = Counter(case.label for case in cases)
     if len(counts) >= 2:
@@ -114,9 +127,9 @@ def _check_answers(cases: list[Case], target: Target, exclusions: Exclusions, gi
         f". The labels known are {', '.join(target.named)}" if target.kind == "categorical" and target.named else ""
     )
     remedies = [("", "another column")]
-    if target.kind == "numeric":
+    if _could_be_labels(visits, target):
         remedies.insert(0, ("--target_type", "--target_type categorical where the values are labels"))
-    elif target.named:
+    elif target.kind == "categorical" and target.named:
         remedies.insert(0, ("--labels", "--labels VALUE=LABEL names others"))
     advice = advise(given, remedies)
     reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(4))

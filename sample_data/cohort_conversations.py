@@ -160,6 +160,8 @@ def _check_no_hole(said: dict[str, tuple[str, str]], fields: dict[str, str], cas
         if fields[name]:
             continue
         remedies = list(_REMEDIES.get(name, []))
+        if name == "labels" and style.target.needs == "numeric":
+            remedies = []
         if style.template.name != FALLBACK:
             remedies.append(("--template", f"--template {FALLBACK} has wordings for any column"))
         if turn in ("question", "answer"):

@@ -8,15 +8,18 @@ Remedies = Sequence[tuple[str, str]]  # (the flag, what to do with it: "--strati
 
 @dataclass(frozen=True)
 class Finding:
-    """Something inferred, what it was told from, and the flags that decide otherwise."""
+    """Something inferred or stated, what it was told from, and the flags that decide otherwise."""
 
     what: str
     evidence: str
     otherwise: Remedies = ()
+    is_stated: bool = False  # by a flag, which leaves nothing to infer
 
     def to_line(self, given: frozenset[str]) -> str:
+        """ "inferred  age: …", or "stated    age: …" for what a flag says."""
         advice = advise(given, self.otherwise)
-        return f"{self.what}: {self.evidence}" + (f"; {advice}" if advice else "")
+        how = "stated" if self.is_stated else "inferred"
+        return f"{how:<10}{self.what}: {self.evidence}" + (f"; {advice}" if advice else "")
 
 
 def advise(given: frozenset[str], remedies: Remedies) -> str:

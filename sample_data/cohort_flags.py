@@ -1,7 +1,6 @@
 """The flags of generate_conversations.py and what its --help says of them."""
 
 import argparse
-import re
 from pathlib import Path
 
 import cohort_target
@@ -13,16 +12,17 @@ from table_delimiter import DELIMITERS
 CONVERSATIONS_PER_SHARD = 10_000
 
 
-def join_missing_codes(argv: list[str]) -> list[str]:
-    """`--missing -9,999` as `--missing=-9,999`: argparse takes a word that begins with a minus and is no number for a
-    flag."""
+LISTS_OF_CODES = ("--missing", "--labels")  # a code may begin with a minus: -9,999 and -1=no
+
+
+def join_lists_of_codes(argv: list[str]) -> list[str]:
+    """`--missing n/a -9,999` as `--missing=n/a,-9,999`: argparse takes a word that begins with a minus and is no
+    number for a flag. The list goes on to the next flag."""
     joined: list[str] = []
     for word in argv:
-        is_code = re.fullmatch(r"-?\d[-\d.,]*", word) is not None
-        if is_code and joined and joined[-1] == "--missing":
-            joined[-1] = f"--missing={word}"
-        elif is_code and joined and joined[-1].startswith("--missing="):
-            joined[-1] += f",{word}"
+        name, equals, _ = joined[-1].partition("=") if joined else ("", "", "")
+        if name in LISTS_OF_CODES and not word.startswith("--") and word != "-h":
+            joined[-1] += f",{word}" if equals else f"={word}"
         else:
             joined.append(word)
     return joined

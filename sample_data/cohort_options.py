@@ -10,7 +10,8 @@ from pathlib import Path
 from cohort import MODALITIES, CohortError
 from cohort_bids import SUFFIXES, Selection
 from cohort_conversations import LABEL_REFERENCES, RESERVED_METADATA
-from cohort_flags import join_missing_codes, make_parser
+from cohort_flags import join_lists_of_codes, make_parser
+from cohort_idle_flags import refuse_idle_flags
 from cohort_splits import SplitPlan
 from cohort_target import TargetOptions
 from conversation_templates import FALLBACK, Template, check_wordings, find_template, load_template, to_section
@@ -21,6 +22,14 @@ from table_text import is_encoding
 
 from umbrella.evaluation.text_folding import fold
 from umbrella.list_flags import split_list
+from umbrella.number_bounds import AT_LEAST_1, NOT_NEGATIVE, SEED, check_bounds
+
+BOUNDS = {
+    "references_per_subject": AT_LEAST_1,
+    "jsonl": AT_LEAST_1,
+    "decimals": NOT_NEGATIVE,
+    "seed": SEED,
+}
 
 
 @dataclass(frozen=True)
@@ -53,9 +62,13 @@ class Options:
 def parse_options(description: str, argv: list[str] | None = None) -> Options:
     """Abbreviated flags, and flags that do not fit one another, end the program with a sentence."""
     parser = make_parser(description)
-    argv = join_missing_codes(sys.argv[1:] if argv is None else argv)
+    argv = join_lists_of_codes(sys.argv[1:] if argv is None else argv)
     flags = parser.parse_args(argv)
     given = frozenset(word.partition("=")[0] for word in argv if word.startswith("--"))
+    try:
+        check_bounds(flags, BOUNDS)
+    except ValueError as error:
+        parser.error(str(error))
     try:
         return _to_options(flags, given)
     except CohortError as error:
@@ -67,18 +80,10 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
         raise CohortError("expected --bids_dir DIR, or --participants TABLE with --image_template PATH")
     if flags.bids_dir is not None and flags.image_template:
         raise CohortError("expected --bids_dir or --image_template, found both: a BIDS tree names its scans itself")
-    for name in ("references_per_subject", "jsonl"):
-        value = getattr(flags, name)
-        if value is not None and value < 1:
-            raise CohortError(f"--{name}: expected a number of at least 1, found {value}")
-    if flags.seed < 0:
-        raise CohortError(f"--seed: expected a number of at least 0, found {flags.seed}")
     if flags.run and flags.run not in ("first", "last") and not flags.run.isdigit():
         raise CohortError(f"--run: expected first, last or a number, found {flags.run}")
-    for name in ("stratify", "split"):
-        if flags.split_file is not None and f"--{name}" in given:
-            raise CohortError(f"--{name}: expected no --split_file beside it, which divides already")
     template, reference, change = _choose_template(flags)
+    refuse_idle_flags(flags, given, reference)
     is_chosen = flags.template is not None or reference == "earlier"
     fallback = None if is_chosen else _word(load_template(FALLBACK), flags, reference)
     target = _to_target(flags, change, reference)
@@ -115,8 +120,6 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
 
 def _to_target(flags: argparse.Namespace, change: str | None, reference: str) -> TargetOptions:
     labels = dict(_to_pairs(flags.labels, "--labels"))
-    if flags.decimals is not None and flags.decimals < 0:
-        raise CohortError(f"--decimals: expected a number of at least 0, found {flags.decimals}")
     if change and (labels or flags.target_type == "categorical"):
         raise CohortError("--change: expected a target of numbers, found --target_type categorical or --labels")
     if labels and flags.target_type == "numeric":
@@ -124,10 +127,10 @@ def _to_target(flags: argparse.Namespace, change: str | None, reference: str) ->
     if flags.decimals is not None and (labels or flags.target_type == "categorical"):
         raise CohortError("--decimals: expected a target of numbers, found --target_type categorical or --labels")
     needs = None
-    if labels or flags.balance or reference in LABEL_REFERENCES:
-        needs = "categorical"
-    elif change or flags.decimals is not None:
+    if change or flags.decimals is not None:
         needs = "numeric"
+    elif labels or flags.balance or reference in LABEL_REFERENCES:
+        needs = "categorical"
     missing = None if flags.missing is None else tuple(split_list(flags.missing))
     missing = () if missing == ("none",) else missing
     unit = None if flags.unit is None else flags.unit.strip()
@@ -181,10 +184,17 @@ def _to_selection(flags: argparse.Namespace) -> Selection:
     for modality in modalities:
         if modality not in MODALITIES:
             raise CohortError(f"--modalities: expected {', '.join(MODALITIES)}, found {modality}")
-    suffixes = SUFFIXES | dict(_to_pairs(flags.suffixes, "--suffixes"))
-    for modality in suffixes:
+    stated = dict(_to_pairs(flags.suffixes, "--suffixes"))
+    suffixes = SUFFIXES | stated
+    for modality in stated:
         if modality not in MODALITIES:
             raise CohortError(f"--suffixes: expected {', '.join(MODALITIES)} before the =, found {modality}")
+    idle = [modality for modality in stated if modality not in modalities]
+    if idle:
+        raise CohortError(
+            f"--suffixes: expected modalities that are asked for ({', '.join(modalities)}), found {', '.join(idle)}. "
+            f"Ask for what it is of: --modalities {' '.join([*modalities, *idle])}"
+        )
     return Selection(
         suffixes={modality: suffixes[modality] for modality in modalities},
         sessions=tuple(session.removeprefix("ses-") for session in split_list(flags.sessions)),

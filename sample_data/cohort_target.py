@@ -68,6 +68,7 @@ class Target:
     label_order: tuple[str, ...] = ()
     named: tuple[str, ...] = ()  # the values that labels are known for, where others are left out
     findings: tuple[Finding, ...] = ()
+    needs: str | None = None  # the kind that other flags need: advice never names the other one
 
     def read(self, visit: Visit) -> tuple[str | None, str, str]:
         """(the answer, "", "") or (None, reason, detail)."""
@@ -115,11 +116,13 @@ def understand_target(
     plain = [cell for cell in cells if numbers.get(cell) not in suspects]
     kind = _decide_kind(plain, numbers, options, template, description)
     findings = [Finding(column, text) for text in description.unused]
-    findings.append(Finding(column, kind.evidence, _overrule_kind(kind.name, options, bool(numbers))))
-    if missing:
-        counts = Counter(cell for visit in visits if (cell := visit.values.get(column)) in missing)
-        said = ", ".join(f"{cell} ({_count(n)}, {missing[cell]})" for cell, n in counts.items())
-        findings.append(Finding(column, f"missing: {said}", _SAY_MISSING))
+    findings.append(Finding(column, kind.evidence, _overrule_kind(kind.name, options, bool(numbers)), kind.is_stated))
+    counts = Counter(cell for visit in visits if (cell := visit.values.get(column)) in missing)
+    for is_stated in (True, False):
+        some = {cell: n for cell, n in counts.items() if (missing[cell] == _BY_MISSING) == is_stated}
+        if some:
+            said = ", ".join(f"{cell} ({_count(n)}, {missing[cell]})" for cell, n in some.items())
+            findings.append(Finding(column, f"missing: {said}", _SAY_MISSING, is_stated))
     if kind.name == "categorical":
         # A class that the sidecar names is one, whatever its code.
         suspects = {code: n for code, n in suspects.items() if format_number(code) not in description.levels}
@@ -128,10 +131,18 @@ def understand_target(
     if kind.name == "numeric":
         unit, source = _choose_unit(options, template, description)
         if unit:
-            findings.append(Finding(column, f"the unit is {unit}, {source}", (("--unit", "--unit UNIT for another"),)))
-        findings += _describe_numbers(column, cells, numbers, number_format, told_from)
+            otherwise = (("--unit", "--unit UNIT for another"),)
+            findings.append(Finding(column, f"the unit is {unit}, {source}", otherwise, options.unit is not None))
+        findings += _describe_numbers(column, cells, numbers, number_format, told_from, options)
         return Target(
-            column, "numeric", unit, options.decimals, numbers=numbers, missing=missing, findings=tuple(findings)
+            column,
+            "numeric",
+            unit,
+            options.decimals,
+            numbers=numbers,
+            missing=missing,
+            findings=tuple(findings),
+            needs=options.needs,
         )
     codes = numbers if all(cell in numbers for cell in cells) else {}
     labels, found = name_labels(
@@ -148,11 +159,17 @@ def understand_target(
         label_order=_order(set(labels.values()), options, description, template),
         named=tuple(dict.fromkeys([*named, *(() if options.labels else description.levels)])),
         findings=(*findings, *found),
+        needs=options.needs,
     )
 
 
 def _describe_numbers(
-    column: str, cells: Sequence[str], numbers: dict[str, float], number_format: NumberFormat, told_from: str
+    column: str,
+    cells: Sequence[str],
+    numbers: dict[str, float],
+    number_format: NumberFormat,
+    told_from: str,
+    options: TargetOptions,
 ) -> list[Finding]:
     """How the numbers of a column were read, where that is not plain, and how many cells are none."""
     findings = []
@@ -161,7 +178,7 @@ def _describe_numbers(
     if number_format != USUAL or (signed and not any(map(find_own_format, signed))):
         other = "." if number_format.decimal == "," else ","
         otherwise = (("--decimal_sign", f"--decimal_sign {other} reads them otherwise"),)
-        findings.append(Finding(column, told_from, otherwise))
+        findings.append(Finding(column, told_from, otherwise, options.decimal_sign is not None))
     left_out = [cell for cell in cells if cell not in numbers]
     if left_out:
         text = f"{len(left_out)} of {len(cells)} values are no numbers, as {left_out[0]!r}: left out"
@@ -169,6 +186,7 @@ def _describe_numbers(
     return findings
 
 
+_BY_MISSING = "by --missing"
 _SAY_MISSING = (("--missing", "--missing none for values"),)
 
 
@@ -181,7 +199,7 @@ def _find_missing(
     missing = {}
     for cell in dict.fromkeys(cells):
         if fold(cell) in stated or numbers.get(cell, math.nan) in stated_numbers:
-            missing[cell] = "by --missing"
+            missing[cell] = _BY_MISSING
         elif not options.labels:
             level = description.missing.get(to_value_key(cell, numbers), description.missing.get(fold(cell)))
             if level is not None:
@@ -201,14 +219,14 @@ def _decide_kind(
     count = f"{len(cells)} values, {'all' if n_numbers == len(cells) else n_numbers or 'no'} numbers"
     holds_numbers = are_mostly_numbers(cells, numbers)
     if options.is_change:
-        return Kind("numeric", f"{count} → numbers, since a change is asked for")
+        return Kind("numeric", f"{count} → numbers, since a change is asked for", is_stated=True)
     if options.kind is not None:
-        return Kind(options.kind, f"{count}, {options.kind} by --target_type")
+        return Kind(options.kind, f"{count}, {options.kind} by --target_type", is_stated=True)
     if options.labels:
-        return Kind("categorical", f"{count} → classes, by --labels")
+        return Kind("categorical", f"{count} → classes, by --labels", is_stated=True)
     if options.unit or options.decimals is not None:
         flag = "--unit" if options.unit else "--decimals"
-        return Kind("numeric", f"{count} → regression, by {flag}")
+        return Kind("numeric", f"{count} → regression, by {flag}", is_stated=True)
     different = {to_value_key(cell, numbers) for cell in set(cells)}
     n_named = len(different & description.levels.keys())
     if n_named and 2 * n_named >= len(different):

@@ -18,8 +18,20 @@ _NO_UNIT = frozenset(
 # BIDS recommends the singular, a sentence takes the plural.
 _PLURALS = {unit: f"{unit}s" for unit in ("year", "month", "week", "day", "hour")} | {"yr": "years", "yrs": "years"}
 _MEANS_MISSING = frozenset(
-    """missing|missing data|missing value|not available|no data|not applicable|not reported|not recorded|not collected|
-    not acquired|no answer|unknown""".replace("\n    ", "").split("|")
+    """\
+missing
+missing data
+missing value
+not available
+no data
+not applicable
+not reported
+not recorded
+not collected
+not acquired
+no answer
+unknown
+""".splitlines()
 )
 
 

@@ -24,6 +24,7 @@ _POSITIVE_MISSING = frozenset({9, 99} | {int(digit * n) for digit in "789" for n
 class Kind(NamedTuple):
     name: str  # "categorical" or "numeric"
     evidence: str
+    is_stated: bool = False  # by a flag
 
 
 def read_numbers(cells: Iterable[str], number_format: NumberFormat) -> dict[str, float]:

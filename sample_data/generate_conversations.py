@@ -53,7 +53,7 @@ def generate(options: Options) -> str:
     unified = [unify_column(found, name) for name in columns if name in options.metadata_columns]
     splits = assign_splits(cases, options.plan, exclusions, target.column, has_labels, options.given)
     findings = [*target.findings, *filter(None, unified), _say_how_divided(target, options)]
-    notes = exclusions.notes + [f"inferred  {finding.to_line(options.given)}" for finding in findings]
+    notes = exclusions.notes + [finding.to_line(options.given) for finding in findings]
     notes.append(f"labels are {'balanced' if options.balance else 'as they come'} in train, as they come elsewhere")
     fractions = None if options.plan.split_file else options.plan.fractions
     notes += describe_splits(splits, has_labels, fractions, options.given)
@@ -151,7 +151,7 @@ def _check_labels_are_asked(has_labels: bool, options: Options) -> None:
         return
     column = options.target.column
     remedy = ". Are they codes of classes? Add --target_type categorical"
-    if options.given & {"--target_type", "--decimals", "--change"}:
+    if "--target_type" in options.given or options.target.needs == "numeric":
         remedy = ""
     if options.reference in LABEL_REFERENCES:
         raise CohortError(
@@ -165,14 +165,15 @@ def _check_labels_are_asked(has_labels: bool, options: Options) -> None:
 def _say_how_divided(target: Target, options: Options) -> Finding:
     plan = options.plan
     if plan.split_file is not None:
-        return Finding("splits", f"those of {plan.split_file.name}")
+        return Finding("splits", f"those of {plan.split_file.name}, by --split_file", is_stated=True)
     if plan.stratify is None:
         kind = "labels" if target.kind == "categorical" or options.change == "direction" else "bins of the numbers"
-        text = f"the {kind} of {target.column} in equal shares in each, as far as their numbers allow"
+        subject = target.column if options.change is None else "the change"
+        text = f"the {kind} of {subject} in equal shares in each, as far as their numbers allow"
         return Finding("splits", text, (("--stratify", "--stratify COLUMNS or none for others"),))
     if not plan.stratify:
-        return Finding("splits", "as drawn, by --stratify none")
-    return Finding("splits", f"{', '.join(plan.stratify)} in equal shares in each, by --stratify")
+        return Finding("splits", "as drawn, by --stratify none", is_stated=True)
+    return Finding("splits", f"{', '.join(plan.stratify)} in equal shares in each, by --stratify", is_stated=True)
 
 
 def _make_cases(

@@ -66,7 +66,8 @@ def _describe_labels(
         found = f"{split} has only the label {labels[0]!r}; the others are {', '.join(others[:5]) or 'nowhere'}"
         if split == "train":
             advice = _advise_division(given, fractions)
-            raise CohortError(f"train: expected at least two labels to learn, but {found}. {advice}")
+            found = f"train: expected at least two labels to learn, but {found}"
+            raise CohortError(". ".join(filter(None, (found, advice))))
         notes.append(f"WARNING {found}: it cannot be scored. {_say_what_would_do(split, totals, fractions, given)}")
     few = [label for label, n in totals.items() if n < len(divided)]
     if len(few) == len(totals) > 5:
@@ -97,8 +98,7 @@ def _say_what_would_do(
         )
     text = f"At {fractions[split]:.0%} of the cohort, {needed} participants of a label put one into {split}"
     text += f"; the rarest has {rarest}"
-    advice = _advise_division(given, fractions)
-    return f"{text}. {advice}" if advice else text
+    return ". ".join(filter(None, (text, _advise_division(given, fractions))))
 
 
 def _advise_division(given: frozenset[str], fractions: dict[str, float] | None) -> str:

@@ -35,6 +35,14 @@ os.environ["WANDB_MODE"] = "offline"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side
 
 
+def pytest_configure(config):
+    """No example of a property is too slow for a machine that does other things too; in CI all runs draw the same."""
+    from hypothesis import settings
+
+    settings.register_profile("umbrella", deadline=None, derandomize="CI" in os.environ)
+    settings.load_profile("umbrella")
+
+
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory):
     """8 conversations a split about 4 phantoms each."""

@@ -150,7 +150,7 @@ def test_numbers_give_their_mean_absolute_error_and_what_is_unparseable_the_larg
 def test_numbers_need_scikit_learn_and_say_so_before_training(data, monkeypatch):
     set_labels(data, "validation", [str(20 + i) for i in range(8)])
     monkeypatch.setattr("umbrella.answer_check.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"--eval_answers: expected scikit-learn.*\[eval\].* --eval_answers 0"):
+    with pytest.raises(ValueError, match=r"--eval_answers: expected the package sklearn.*\[eval\].* --eval_answers 0"):
         build_check(data)
 
 

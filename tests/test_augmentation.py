@@ -110,13 +110,13 @@ def test_what_is_drawn_depends_on_seed_epoch_row_and_scan_and_on_nothing_else():
 
 @pytest.mark.parametrize("strength", [0, -1, 2.5])
 def test_another_strength_is_refused(strength):
-    with pytest.raises(ValueError, match="augment_strength: expected a factor above 0, at most 2"):
+    with pytest.raises(ValueError, match="--augment_strength: expected more than 0 and at most 2"):
         Augmentation(0, strength)
 
 
 def test_missing_monai_is_named_with_the_command_that_installs_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "monai.transforms", None)
-    with pytest.raises(ImportError, match=r'pip install "umbrella-vlm\[augment\]"'):
+    monkeypatch.setitem(sys.modules, "monai", None)
+    with pytest.raises(ImportError, match=r'--augment: expected the package monai, .* pip install -e "\.\[augment\]"'):
         Augmentation(0)
 
 

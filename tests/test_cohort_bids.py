@@ -173,7 +173,9 @@ def test_a_table_of_other_people_is_refused_with_examples_of_both(tmp_path):
 
 def test_without_ancpbids_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ancpbids.utils", None)
-    with pytest.raises(CohortError, match=r'pip install "umbrella-vlm\[cohort\]"'):
+    with pytest.raises(
+        CohortError, match=r'--bids_dir: expected the package ancpbids, .* pip install -e "\.\[cohort\]"$'
+    ):
         run(write_tree(tmp_path / "bids"))
 
 

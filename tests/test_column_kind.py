@@ -115,10 +115,23 @@ def test_a_code_is_asked_about_and_both_commands_that_are_named_settle_it(table)
 
 
 @pytest.mark.parametrize(
-    "flags", [["--missing", "-9,999"], ["--missing", "-9", "999"], ["--missing=-9 999"], ["--missing", "-9,", "999"]]
+    "flags",
+    [
+        ["--missing", "-9,999"],
+        ["--missing", "-9", "999"],
+        ["--missing=-9 999"],
+        ["--missing", "-9,", "999"],
+        ["--missing", "n/a", "-9,999"],
+        ["--missing", "not known", "-9", "--seed", "1"],
+    ],
 )
 def test_codes_are_a_list_like_any_other_whatever_begins_with_a_minus(table, flags):
     assert len(run(table, *flags)[0]) == 36
+
+
+def test_a_code_with_a_minus_may_be_labelled(tmp_path):
+    table = write_table(tmp_path, make_rows(score=lambda i: ("-1", "1")[i % 2]))
+    assert set(run(table, "--labels", "-1=well", "1=ill")[0]) == {"well", "ill"}
 
 
 def test_words_may_mean_missing_too(tmp_path):

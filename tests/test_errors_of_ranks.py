@@ -130,3 +130,27 @@ def test_another_process_than_the_first_lets_it_speak(monkeypatch):
         with pytest.raises(SystemExit, match="error: no such data"):
             command.run(lambda: (_ for _ in ()).throw(ValueError("no such data")))
         assert waited == expected
+
+
+@pytest.mark.parametrize(
+    "variable, words",
+    [
+        (
+            "ACCELERATE_MIXED_PRECISION",
+            "what accelerate may print below only says that this command has ended; `accelerate launch --quiet`",
+        ),
+        ("TORCHELASTIC_RUN_ID", "what the launcher may print below"),
+    ],
+)
+def test_an_error_says_that_the_launchers_traceback_is_the_launchers(monkeypatch, variable, words):
+    for name in ("ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID", "CROSS_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    assert command.describe_launcher() == ""
+    monkeypatch.setenv(variable, "no")
+
+    def fail():
+        raise ValueError("expected a, found b")
+
+    with pytest.raises(SystemExit, match=r"^error: expected a, found b\n\(") as end:
+        command.run(fail)
+    assert words in str(end.value)

@@ -83,7 +83,10 @@ def test_a_change_is_told_from_numbers_as_they_are_written(tmp_path, change):
     table = write_table(tmp_path, rows)
     for row in rows:
         (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").touch()
-    splits, _, _ = run(table, *flags, template="{participant_id}_{session_id}.nii.gz")
+    splits, _, summary = run(table, *flags, template="{participant_id}_{session_id}.nii.gz")
+    said = {"direction": "labels", "number": "bins of the numbers"}[change]
+    assert f"inferred  splits: the {said} of the change in equal shares" in summary
+    assert "stated    volume: 40 values, all numbers → numbers, since a change is asked for" in summary
     expected = {"direction": {"increased": 19, "decreased": 1}, "number": {"2": 19, "-12.25": 1}}
     assert labels_of(splits) == expected[change]
 
@@ -142,7 +145,10 @@ def test_lists_are_taken_with_commas_or_spaces_alike(tmp_path, with_spaces, with
     [
         (["--modalities", "sMRI", "dMRI"], ["--modalities", "sMRI,dMRI"]),
         (["--sessions", "2", "ses-1"], ["--sessions", "2,ses-1"]),
-        (["--suffixes", "sMRI=T2w", "fMRI=cbv"], ["--suffixes", "sMRI=T2w,fMRI=cbv"]),
+        (
+            ["--modalities", "sMRI,fMRI", "--suffixes", "sMRI=T2w", "fMRI=cbv"],
+            ["--modalities", "sMRI,fMRI", "--suffixes", "sMRI=T2w,fMRI=cbv"],
+        ),
         (["--entities", "task=rest", "space=MNI"], ["--entities", "task=rest,space=MNI"]),
     ],
 )
@@ -155,12 +161,11 @@ def test_lists_about_a_tree_are_too(with_spaces, with_commas):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--decimals", "-1"], "--decimals: expected a number of at least 0, found -1"),
+        (["--decimals", "-1"], "--decimals: expected at least 0, found -1"),
         (["--decimals", "1", "--target_type", "categorical"], "--decimals: expected a target of numbers"),
         (["--labels", "M=man", "--target_type", "numeric"], "--labels: expected a target of classes"),
         (["--labels", "M=man", "m=male"], "--labels: expected each NAME=VALUE once, found 'M' twice"),
         (["--labels", "M=man,woman"], "--labels: expected NAME=VALUE, found 'woman'"),
-        (["--modalities", "MRI"], "--modalities: expected sMRI, dMRI, fMRI, found MRI"),
         (["--question", "How {value:5}?"], "with a format (numbers are rounded by --decimals)"),
         (["--split_file", "s.json", "--stratify", "sex"], "--stratify: expected no --split_file beside it"),
         (["--split_file", "s.json", "--split=.8,.1,.1"], "--split: expected no --split_file beside it"),
@@ -198,6 +203,38 @@ def test_a_column_that_is_to_be_numbers_and_is_not_is_refused_with_the_other_kin
         run(write_table(tmp_path, rows), "--target", "age", "--unit", "years")
     splits, _, _ = run(write_table(tmp_path, rows), "--target", "age", "--target_type", "categorical")
     assert labels_of(splits)["20-25"] == 1
+
+
+@pytest.mark.parametrize(
+    "column, flags",
+    [
+        (lambda i: "7", ["--target_type", "numeric"]),
+        (lambda i: "7", ["--unit", "points"]),
+        (lambda i: "7", ["--unit", "points", "--decimals", "1"]),
+        (lambda i: "x", ["--unit", "points"]),
+        (lambda i: f"{i}-{i + 1}", ["--decimals", "1"]),
+        (lambda i: f"{i}-{i + 1}", ["--change", "number"]),
+        (lambda i: f"{i}-{i + 1}", ["--template", "change"]),
+        (lambda i: f"{i}-{i + 1}", ["--change", "direction", "--balance"]),
+        (lambda i: str(i), ["--template", "change_number", "--balance"]),
+        (lambda i: str(i), ["--change", "number", "--question", "Is it {labels}?"]),
+    ],
+)
+def test_classes_are_not_advised_where_they_would_be_refused_or_be_of_no_help(tmp_path, column, flags):
+    rows = [
+        row | {"session_id": f"ses-{session}", "score": column(i * session)}
+        for i, row in enumerate(make_rows(20))
+        for session in ((1, 2) if {"--change", "--template"} & set(flags) else (1,))
+    ]
+    table = write_table(tmp_path, rows)
+    for row in rows:
+        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").touch()
+    template = "{participant_id}_{session_id}.nii.gz"
+    with pytest.raises(CohortError) as refused:
+        run(table, "--target", "score", *flags, template=template)
+    assert "--target_type categorical" not in str(refused.value)
+    with pytest.raises((CohortError, SystemExit)):
+        run(table, "--target", "score", *flags, "--target_type", "categorical", template=template, output="two")
 
 
 def test_classes_of_ages_are_not_said_to_be_so_many_years(tmp_path):

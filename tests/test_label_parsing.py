@@ -156,7 +156,7 @@ def spell(text, draw):
 
 
 @pytest.mark.parametrize(("scripts", "separator"), [(SPACED, " "), (UNSPACED, "")], ids=["spaced", "unspaced"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_an_answer_made_of_a_label_is_read_as_that_label(scripts, separator, data):
     """In every script, spelled in another way than the label is; another label than the words chosen is not there."""
@@ -170,7 +170,7 @@ def test_an_answer_made_of_a_label_is_read_as_that_label(scripts, separator, dat
         assert parse_label(spell(answer, data.draw), labels) == label
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_part_of_a_longer_word_is_no_label(data):
     letters = SPACED[data.draw(st.sampled_from(sorted(SPACED)))]
@@ -180,7 +180,7 @@ def test_a_part_of_a_longer_word_is_no_label(data):
     assert parse_label(more + label, [label]) is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.text(max_size=6).filter(fold), min_size=1, max_size=4, unique_by=fold), st.text(max_size=20))
 def test_any_label_alone_is_itself_and_no_label_is_read_that_is_not_there(labels, text):
     for label in labels:

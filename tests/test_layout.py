@@ -24,6 +24,8 @@ ANSWERS = {
         "text_folding",
     )
 }
+# What a flag may be, and what to install for it.
+FLAGS = {"umbrella.list_flags", "umbrella.number_bounds", "umbrella.extras"}
 
 
 @lru_cache
@@ -80,7 +82,7 @@ def test_the_loading_script_imports_the_standard_library_and_datasets_alone():
     assert packages(imported) <= allowed
 
 
-@pytest.mark.parametrize("name", ["views", "turns", "list_flags", "number_bounds", "collator"])
+@pytest.mark.parametrize("name", ["views", "turns", "list_flags", "number_bounds", "extras", "collator"])
 def test_what_stands_alone_imports_no_sibling(name):
     assert ours(find_imports(LIBRARY / f"{name}.py")) == set()
 
@@ -122,12 +124,12 @@ def test_the_library_imports_no_recipe_and_nothing_of_the_sample_data():
 
 
 def test_sample_data_takes_the_rules_and_the_scans_from_where_they_are_written():
-    # Of the library only the readers of scans and of answers, how a flag writes a list, and the search for personal
-    # data; the rules are umbrella_dataset's.
+    # Of the library only the readers of scans and of answers, what a flag takes (lists, numbers, packages), and the
+    # search for personal data; the rules are umbrella_dataset's.
     for path in SAMPLE_DATA.glob("*.py"):
         library = {module for module in ours(find_imports(path)) if module.startswith("umbrella.")}
-        assert library <= {"umbrella.volumes", "umbrella.privacy", "umbrella.list_flags", *ANSWERS}, path
-    for module in ANSWERS:
+        assert library <= {"umbrella.volumes", "umbrella.privacy", *FLAGS, *ANSWERS}, path
+    for module in FLAGS | ANSWERS:
         assert packages(find_all_imports(find_path(module))) <= {"umbrella"} | sys.stdlib_module_names
     assert "umbrella_dataset" in find_all_imports(SAMPLE_DATA / "validate_json_format.py")
     assert "umbrella.volumes" in find_all_imports(SAMPLE_DATA / "validate_json_format.py")

@@ -67,3 +67,9 @@ def test_bounds_say_what_they_take():
     assert str(Bounds(0, 2, open_below=True)) == "more than 0 and at most 2"
     assert str(Bounds(1, also=(-1,))) == "at least 1, or -1"
     assert math.inf not in Bounds(0) and math.nan not in Bounds(0) and -1 in Bounds(1, also=(-1,))
+
+
+def test_scans_are_changed_twice_as_much_at_most():
+    TrainArguments(**NEEDED[TrainArguments], augment_strength=2)
+    with pytest.raises(ValueError, match=r"^--augment_strength: .* at most 2, found 2\.5"):
+        TrainArguments(**NEEDED[TrainArguments], augment_strength=2.5)

@@ -128,11 +128,11 @@ def test_everything_inferred_is_a_line_with_its_evidence_and_the_flag_that_decid
     target, _, _ = understand(tmp_path, "age", ["23,5", "31", "44", "52", "61", "35", "29", "-1"], missing=("-1",))
     lines = [finding.to_line(frozenset({"--missing"})) for finding in target.findings]
     assert lines == [
-        "age: 7 values, all numbers → regression, since the template age asks for numbers; --target_type categorical "
-        "for classes",
-        "age: missing: -1 (1 row, by --missing)",
-        "age: the unit is years, as in the template age; --unit UNIT for another",
-        'age: decimal sign ",", thousands sign ".": told from 1 of 8, as "23,5"; --decimal_sign . '
+        "inferred  age: 7 values, all numbers → regression, since the template age asks for numbers; "
+        "--target_type categorical for classes",
+        "stated    age: missing: -1 (1 row, by --missing)",
+        "inferred  age: the unit is years, as in the template age; --unit UNIT for another",
+        'inferred  age: decimal sign ",", thousands sign ".": told from 1 of 8, as "23,5"; --decimal_sign . '
         "reads them otherwise",
     ]
 

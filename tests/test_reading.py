@@ -182,7 +182,7 @@ def test_a_label_that_reads_as_another_in_the_wording_of_the_answers_is_refused_
         check_labels_apart(LabelReading(("male", "other")), "Not {label}", rows, is_asked_for=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=4))
 def test_any_labels_are_refused_or_each_alone_is_read_as_itself(labels):
     rows = make_rows(labels, "{}")

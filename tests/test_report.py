@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_probe import needs_chromium, probe
 
-from umbrella.report import evaluation_report
-from umbrella.report.evaluation_report import take_turns
+from umbrella.report import evaluation_report, examples
+from umbrella.report.examples import take_turns
 
 WIDTHS = {"desk": 1280, "phone": 375}
 
@@ -68,6 +68,17 @@ def test_every_scan_stands_between_letters_and_says_what_it_is(report):
     assert "L and R beside a picture are the subject’s left and right" in page
 
 
+def test_which_checkpoint_of_the_run_was_evaluated_is_said(tmp_path):
+    def describe(**state):
+        (tmp_path / "trainer_state.json").write_text(json.dumps(state))
+        return evaluation_report._describe_choice(evaluation_report._read_state(tmp_path))["checkpoint"]
+
+    assert evaluation_report._describe_choice(evaluation_report._read_state(tmp_path)) == {}
+    best = describe(best_model_checkpoint="run/checkpoint-20", best_metric=0.8125, global_step=40)
+    assert best == "checkpoint-20 is the run's best on the validation split (0.8125)"
+    assert describe(best_model_checkpoint=None, global_step=40).startswith("the last of the run, step 40; none was")
+
+
 # ------------------------------------------------------------------------------------------------ which rows are shown
 
 
@@ -95,12 +106,12 @@ def answered(task_id, expected, parsed, probability):
 
 
 def test_right_answers_and_mistakes_are_shown_of_every_label_that_has_some(monkeypatch):
-    monkeypatch.setattr(evaluation_report, "_show_row", lambda row, record, transform: record["task_id"])
+    monkeypatch.setattr(examples, "_show_row", lambda row, record, transform: record["task_id"])
     records = [answered(f"cn {i}", "cn", "cn", 0.95 - i / 100) for i in range(20)]  # surer than all others
     records += [answered(f"mci {i}", "mci", "mci", 0.5 + i / 100) for i in range(3)]
     records += [answered(f"cn as ad {i}", "cn", "ad", 0.9) for i in range(12)]
     records += [answered(f"ad as mci {i}", "ad", "mci", 0.4) for i in range(2)]
-    wrong, right = evaluation_report._pick_examples(range(len(records)), records, None)
+    wrong, right = examples.pick_examples(range(len(records)), records, None)
     assert right["title"] == "The most confident right answers, of each true label in turn (none of ad)"
     assert right["rows"][:6] == ["cn 0", "mci 2", "cn 1", "mci 1", "cn 2", "mci 0"]
     assert right["rows"][6:] == ["cn 3", "cn 4", "cn 5", "cn 6"]

@@ -15,11 +15,26 @@ from scipy.stats import binomtest
 from split_notes import WIDEST_INTERVAL, find_fewest_subjects, interval_width
 from test_generate_conversations import TEMPLATE, make_rows, read_splits, run, write_table
 
+from umbrella.evaluation.intervals import wilson
+
 
 @pytest.mark.parametrize("n", [2, 4, 8, 20, 22, 100])
 def test_the_interval_is_the_one_of_scipy(n):
     found = binomtest(n // 2, n).proportion_ci(method="wilson")
     assert interval_width(n) == pytest.approx(found.high - found.low, abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [2, 9, 20, 21, 400])
+def test_the_interval_is_the_one_that_eval_prints(n):
+    low, high = wilson(0.5, n)
+    assert interval_width(n) == pytest.approx(high - low, abs=1e-6)
+
+
+def test_a_sentence_without_advice_ends_where_it_ends(tmp_path):
+    rows = make_rows(40, dx=lambda i: "rare" if i < 2 else "often")
+    flags = ("--target", "dx", "--split", "0.05,0.05,0.9", "--seed", "1")
+    with pytest.raises(CohortError, match=r"train has only the label 'often'; the others are 'rare' \(2 in all\)$"):
+        run(write_table(tmp_path, rows), *flags)
 
 
 def test_the_number_that_would_do_is_the_first_that_does():
@@ -134,10 +149,13 @@ FLAGS = {
     "--target_type": ["--target_type", "categorical"],
     "--unit": ["--unit", "points"],
     "--missing": ["--missing", "none"],
+    "--decimals": ["--decimals", "1"],
+    "--decimal_sign": ["--decimal_sign", "."],
     "--balance": ["--balance"],
 }
-HABITS = [(), *itertools.combinations(FLAGS, 1), *list(itertools.combinations(FLAGS, 3))[::6]]
-HABITS = [flags for flags in HABITS if not {"--labels", "--unit"} <= set(flags)]
+HABITS = [(), *itertools.combinations(FLAGS, 1), *list(itertools.combinations(FLAGS, 3))[::12]]
+REFUSED_TOGETHER = ({"--labels", "--unit"}, {"--labels", "--decimals"}, {"--target_type", "--decimals"})
+HABITS = [flags for flags in HABITS if not any(some <= set(flags) for some in REFUSED_TOGETHER)]
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +175,10 @@ def test_no_advice_names_a_flag_that_was_given(cohort, tmp_path, target):
         base = ["--participants", str(cohort), "--image_template", TEMPLATE, "--target", target]
         try:
             summary = generate(parse_options("", [*base, *flags, "--output_dir", str(tmp_path / str(number))]))
-            said = [line for line in summary.splitlines() if line.startswith(("inferred", "WARNING"))]
+            said = [line for line in summary.splitlines() if line.startswith(("inferred", "stated", "WARNING"))]
             assert said
+            by_flags = [line for line in said if re.search(r"\b(by|since) (--\w+|a change)|as stated", line)]
+            assert [line for line in said if line.startswith("stated")] == by_flags
         except CohortError as error:
             said = [str(error).partition(": ")[2]]  # what is wrong is named first, by its flag
         for line in said:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from umbrella.evaluation.text_folding import fold
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=12))
 def test_folding_again_changes_nothing_and_the_form_of_the_letters_is_nothing(text):
     assert fold(fold(text)) == fold(text)

@@ -48,7 +48,7 @@ def check_texts(record):
             assert text == text.strip() and text and not HOLES.search(text), text
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_text_has_a_hole(tables, tmp_path_factory, data):
     draw = lambda name, choices: data.draw(st.sampled_from(choices), label=name)  # noqa: E731

@@ -140,7 +140,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(STEP, min_size=1, max_size=7))
 def test_in_every_way_that_weights_take_all_they_saw_is_recorded_or_said_to_be_unknown(steps):
     with tempfile.TemporaryDirectory() as root:

@@ -220,7 +220,7 @@ TOKENS_OF_AN_IMAGE = {"tiny": (32, 4), "qwen2_5_vl": (56, 4), "idefics3": (32, 4
 
 
 @pytest.mark.parametrize("family", TOKENS_OF_AN_IMAGE)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(turns=TURNS, max_length=st.integers(1, 160), images=st.sampled_from([1, 2]))
 def test_whatever_the_row_the_newest_exchanges_stay_whole_or_the_error_names_the_row(
     family, turns, max_length, images

@@ -18,6 +18,7 @@ from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answ
 from umbrella.evaluation.reading import AnswerError, LabelledAnswer, LabelReading, Reading, find_reading
 from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
 from umbrella.evaluation.selection import read_labelled
+from umbrella.extras import describe_missing
 from umbrella.training_arguments import LOWER_IS_BETTER, TrainArguments
 
 MAX_NEW_TOKENS = EvalArguments().max_new_tokens  # as eval.py, so that both come to the same numbers
@@ -40,10 +41,8 @@ class AnswerCheck:
         rows = rows.select([i for i, entry in enumerate(rows["metadata"]) if entry["subject_label"] is not None])
         self.task = find_task_of_answers(read_labelled(rows))[0] if n_rows and len(rows) else Task()
         if self.task.name == "regression" and find_spec("sklearn") is None:
-            raise ValueError(
-                "--eval_answers: expected scikit-learn, which scores numbers; found none. Install it: pip install -e "
-                '".[eval]", or ask nothing: --eval_answers 0'
-            )
+            missing = describe_missing("sklearn", "--eval_answers", "eval")
+            raise ValueError(f"{missing}, or ask nothing: --eval_answers 0")
         self.metrics = self.task.metrics
         drawn = random.Random(seed).sample(range(len(rows)), min(n_rows, len(rows)))
         self.rows = rows.select(sorted(drawn))

@@ -3,7 +3,7 @@
     load, normalise to [0, 1] → augment → standardise → view
 
 Rotation, shift and scale of the head, and the contrast (gamma), bias field and noise of the scanner, drawn anew for
-each row in each epoch. MONAI does the work: `pip install "umbrella-vlm[augment]"`.
+each row in each epoch. MONAI does the work: the extra "augment".
 """
 
 import hashlib
@@ -12,6 +12,9 @@ import numpy as np
 import torch
 from transformers import TrainerCallback
 
+from umbrella.extras import check_extra
+from umbrella.number_bounds import Bounds
+
 # At strength 1; each is drawn uniformly between minus and plus this.
 ROTATION_DEGREES = 8.0  # about each axis
 SHIFT_MM = 5.0  # along each axis
@@ -19,7 +22,8 @@ LOG_SCALE = 0.08  # the head's size, the same along each axis
 LOG_GAMMA = 0.3  # contrast: intensity ** exp(gamma)
 BIAS = 0.15  # each coefficient of the bias field's logarithm, a polynomial of degree 3
 NOISE = 0.03  # standard deviation, of the range of intensities
-MOST_STRENGTH = 2.0  # 16 degrees about each axis: the head is still upright, left is still left
+# At 2, 16 degrees about each axis: the head is still upright, left is still left.
+STRENGTH = Bounds(0, 2, open_below=True)
 
 
 class Augmentation:
@@ -31,20 +35,15 @@ class Augmentation:
 
     Args:
         seed: of the run.
-        strength: factor on all changes, above 0 and at most 2.
+        strength: factor on all changes, in the bounds of `STRENGTH`.
 
     Raises ImportError without MONAI, ValueError for another strength.
     """
 
     def __init__(self, seed: int, strength: float = 1.0):
-        if not 0 < strength <= MOST_STRENGTH:
-            raise ValueError(f"augment_strength: expected a factor above 0, at most {MOST_STRENGTH}, found {strength}")
-        try:
-            import monai.transforms  # noqa: F401
-        except ImportError as error:
-            raise ImportError(
-                'augmentation: expected MONAI, found none. Install it: pip install "umbrella-vlm[augment]"'
-            ) from error
+        if strength not in STRENGTH:
+            raise ValueError(f"--augment_strength: expected {STRENGTH}, found {strength:g}")
+        check_extra("monai", "--augment", "augment")
         self.seed, self.strength = seed, strength
         self._epoch = SharedInteger()
 

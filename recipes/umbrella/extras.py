@@ -6,6 +6,8 @@ from importlib.util import find_spec
 def check_extra(package: str, flag: str, extra: str) -> None:
     """Raise ImportError, with the command that installs it, where a package that a flag needs is missing."""
     if find_spec(package) is None:
-        raise ImportError(
-            f'{flag}: expected the package {package}, found none. Install it: pip install -e ".[{extra}]"'
-        )
+        raise ImportError(describe_missing(package, flag, extra))
+
+
+def describe_missing(package: str, flag: str, extra: str) -> str:
+    return f'{flag}: expected the package {package}, found none. Install it: pip install -e ".[{extra}]"'

@@ -10,6 +10,8 @@ from pathlib import Path
 from transformers import Trainer
 from transformers.integrations import WandbCallback, is_tensorboard_available, is_wandb_available
 
+from umbrella.extras import describe_missing
+
 logger = logging.getLogger(__name__)
 
 # token, hub_token, api_key, ...; not max_new_tokens, nor logging_first_step.
@@ -60,9 +62,7 @@ def check_trackers(report_to: Sequence[str]) -> None:
     """Raises ValueError that tells what to install for a tracker that is not; warns of those that are sent paths."""
     for name, is_available in (("tensorboard", is_tensorboard_available), ("wandb", is_wandb_available)):
         if name in report_to and not is_available():
-            raise ValueError(
-                f'--report_to {name}: expected the package {name}, found none. Install it: pip install -e ".[{name}]"'
-            )
+            raise ValueError(describe_missing(name, f"--report_to {name}", name))
     others = sorted(set(report_to) - {"tensorboard", "wandb"})
     if others:
         logger.warning("--report_to %s: these are sent all arguments, paths included", " ".join(others))

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from transformers import TrainingArguments
 
 from umbrella.arguments import HAS_CUDA
+from umbrella.augmentation import STRENGTH
 from umbrella.deepspeed_start import prepare_deepspeed
 from umbrella.extras import check_extra
 from umbrella.list_flags import split_list
@@ -27,7 +28,7 @@ BOUNDS = {
     **dict.fromkeys(("adam_beta1", "adam_beta2", "label_smoothing_factor", "lora_dropout"), BELOW_1),
     **dict.fromkeys(("seed", "data_seed"), SEED),
     "max_steps": Bounds(1, also=(-1,)),
-    "augment_strength": POSITIVE,
+    "augment_strength": STRENGTH,
 }
 
 
@@ -100,7 +101,7 @@ class TrainArguments(TrainingArguments):
         default=False,
         metadata={"help": "change the training scans at random, never left for right (needs the extra 'augment')"},
     )
-    augment_strength: float = field(default=1.0, metadata={"help": "how much they change: above 0, at most 2"})
+    augment_strength: float = field(default=1.0, metadata={"help": f"how much they change: {STRENGTH}"})
 
     max_unreadable: int = field(
         default=0,

@@ -1,0 +1,117 @@
+"""The examples of a report: mistakes and right answers, each with its turns, its scans and what the model said."""
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+import numpy as np
+from datasets import Dataset
+
+from umbrella.evaluation.notation import number, percent
+from umbrella.report.pictures import draw_scan
+from umbrella.report.scan_roles import name_roles
+from umbrella.scan_survey import states_orientation
+from umbrella.transform import ConversationTransform
+
+MOST_EXAMPLES = 10
+
+
+def pick_examples(rows: Dataset, records: list[dict], transform: ConversationTransform) -> list[dict]:
+    """The surest mistakes and as many right answers, of each label in turn; for numbers and text, the worst and the
+    best."""
+    ranked = sorted(range(len(records)), key=lambda i: -_badness(records[i]))
+    if "parsed_label" in records[0]:
+        wrong = [i for i in ranked if not _is_right(records[i])]
+        right = [i for i in ranked if _is_right(records[i])]
+        labels = [record["expected_label"] for record in records]
+        wrong, right = (take_turns(chosen, [labels[i] for i in chosen]) for chosen in (wrong, right))
+        titles = (
+            "The most confident mistakes" + say_labels(labels, [labels[i] for i in wrong[:MOST_EXAMPLES]]),
+            "The most confident right answers" + say_labels(labels, [labels[i] for i in right[:MOST_EXAMPLES]]),
+        )
+    else:
+        wrong, right = ranked, ranked[::-1]
+        titles = ("The answers furthest from the truth", "The answers nearest to the truth")
+    return [
+        {"title": title, "rows": [_show_row(rows[i], records[i], transform) for i in chosen[:MOST_EXAMPLES]]}
+        for title, chosen in zip(titles, (wrong, right), strict=True)
+    ]
+
+
+def take_turns(ranked: Sequence[int], labels: Sequence[str]) -> list[int]:
+    """The first of each label, then the second of each, and so on; `labels` are those of `ranked`, best first."""
+    queues = {}
+    for i, label in zip(ranked, labels, strict=True):
+        queues.setdefault(label, []).append(i)
+    return [i for round_ in zip_longest(*queues.values()) for i in round_ if i is not None]
+
+
+def say_labels(labels: Sequence[str], shown: Sequence[str]) -> str:
+    """For a heading: that the labels take turns, and those of which no row is shown."""
+    missing = sorted(set(labels) - set(shown))
+    if not shown or len(set(labels)) < 2:
+        return ""
+    none_of = f"{', '.join(missing[:3])}{' and others' if len(missing) > 3 else ''}"
+    return ", of each true label in turn" + (f" (none of {none_of})" if missing else "")
+
+
+def _is_right(record: dict) -> bool | None:
+    return record["parsed_label"] == record["expected_label"] if "parsed_label" in record else None
+
+
+def _colour(record: dict) -> str:
+    """The class of an answer: a label is right or wrong; a number or a text is neither, unless none could be read."""
+    if record.get("parsed_number", 0) is None or not record["prediction"]:
+        return "wrong"
+    return {True: "right", False: "wrong", None: ""}[_is_right(record)]
+
+
+def _confidence(record: dict) -> float:
+    """The probability of the label that was answered; of the likeliest one where none could be read."""
+    return record["probabilities"].get(record["parsed_label"], max(record["probabilities"].values()))
+
+
+def _badness(record: dict) -> float:
+    if "parsed_label" in record:
+        return _confidence(record)
+    if "parsed_number" in record:
+        answered = record["parsed_number"]
+        return np.inf if answered is None else abs(answered - record["expected_number"])
+    shared = set(record["prediction"].split()) & set(record["answer"].split())
+    return -len(shared) / max(1, len(set(record["prediction"].split()) | set(record["answer"].split())))
+
+
+def _show_row(row: dict, record: dict, transform: ConversationTransform) -> dict:
+    return {
+        "task_id": record["task_id"],
+        "turns": show_turns(row, transform, row["conversations"][:-1]),
+        "prediction": record["prediction"],
+        "colour": _colour(record),
+        "expected": record.get("expected_label") or record["answer"],
+        "note": _note(record),
+    }
+
+
+def _note(record: dict) -> str:
+    """The probabilities of labels, or how far a number is off."""
+    if record.get("parsed_number") is not None:
+        return f"off by {number(abs(record['parsed_number'] - record['expected_number']))}"
+    return ", ".join(f"{label} {percent(value)}" for label, value in record.get("probabilities", {}).items())
+
+
+def show_turns(row: dict, transform: ConversationTransform, turns: list[dict]) -> list[dict]:
+    """Turns as the conversation template takes them: texts, and scans as the model sees them, in their places."""
+    scan, roles, shown = 0, name_roles(row), []
+    for turn in turns:
+        parts = []
+        for item in turn["content"]:
+            if item["type"] == "image":
+                file = row["images"][scan]
+                sides_known = states_orientation(file.get("bytes") or file["path"])
+                pictures = draw_scan(transform.load_images(row, scan), transform.view, sides_known)
+                alt = f"Scan {scan + 1} of {row['task_id']}, {item['modality']}"
+                parts.append({"pictures": pictures, "alt": alt, "role": roles[scan]})
+                scan += 1
+            else:
+                parts.append({"text": item["text"]})
+        shown.append({"role": turn["role"], "parts": parts})
+    return shown

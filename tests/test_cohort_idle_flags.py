@@ -1,0 +1,94 @@
+"""Every flag of generate_conversations.py does something, or is refused with what it needs."""
+
+import re
+
+import pytest
+from cohort_flags import make_parser
+from cohort_idle_flags import NEEDS
+from generate_conversations import parse_options
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+# Judged one by one: these say something of any table and any tree, whatever stands beside them, or are needed.
+ALWAYS = set(
+    """--help --bids_dir --participants --image_template --delimiter --encoding --id_column --session_column --sessions
+    --check_images --target --target_type --labels --unit --decimal_sign --decimals --missing --template --question
+    --answer --reference --change --metadata --group_by --split_file --holdout --balance --seed --output_dir
+    --image_root --jsonl""".split()
+)
+VALUES = {
+    "--modalities": "sMRI",
+    "--suffixes": "sMRI=T2w",
+    "--run": "first",
+    "--entities": "task=rest",
+    "--derivatives": "fmriprep",
+    "--references_per_subject": "3",
+    "--order_by": "age",
+    "--split": ".6,.2,.2",
+    "--stratify": "sex",
+}
+TREE, TABLE = ["--bids_dir", "x"], ["--participants", "t.tsv", "--image_template", "{participant_id}.nii"]
+# What else stands there: its flags, and those that then do nothing.
+SOURCES = [(TREE, set()), (TABLE, {"--modalities", "--suffixes", "--run", "--entities", "--derivatives"})]
+REFERENCES = [
+    ([], {"--references_per_subject", "--order_by"}),
+    (["--reference", "none"], {"--references_per_subject", "--order_by"}),
+    (["--reference", "any"], {"--order_by"}),
+    (["--reference", "both"], {"--order_by"}),
+    (["--reference", "earlier"], set()),
+    (["--change", "number", "--reference", "earlier"], set()),
+    (["--template", "change"], set()),
+]
+DIVISIONS = [([], set()), (["--split_file", "s.tsv"], {"--split", "--stratify"})]
+SESSIONS = [([], set()), (["--sessions", "1", "2"], {"--order_by"})]
+
+
+def refuse(flags):
+    """Whether these flags end the program."""
+    try:
+        parse_options("", [*flags, "--target", "score", "--output_dir", "out"])
+    except SystemExit:
+        return True
+    return False
+
+
+def test_each_flag_has_been_judged():
+    flags = {name for action in make_parser("")._actions for name in action.option_strings} - {"-h"}
+    assert set(NEEDS) == set(VALUES) and ALWAYS.isdisjoint(NEEDS)
+    assert flags == ALWAYS | set(NEEDS), "a new flag: when would it do nothing? Add it to NEEDS or to ALWAYS"
+
+
+@settings(max_examples=200)
+@given(*map(st.sampled_from, (SOURCES, REFERENCES, DIVISIONS, SESSIONS)), st.sets(st.sampled_from(sorted(VALUES))))
+def test_flags_are_refused_where_one_of_them_would_do_nothing_and_nowhere_else(source, reference, split, some, chosen):
+    others = (source, reference, split, some)
+    idle = set().union(*(those for _, those in others))
+    flags = [word for words, _ in others for word in words]
+    for flag in sorted(chosen):
+        flags += [flag, VALUES[flag]]
+    assert refuse(flags) == bool(chosen & idle), flags
+
+
+@pytest.mark.parametrize(
+    "flags, sentence",
+    [
+        ([*TABLE, "--run", "first"], r"--run: expected --bids_dir beside it.*found --image_template\. Leave it out"),
+        ([*TREE, "--order_by", "age"], r"--order_by: expected a comparison over time.*found --reference none\. Add"),
+        (
+            [*TREE, "--references_per_subject", "3", "--reference", "none"],
+            r"--references_per_subject: expected a reference.*found --reference none\. Add --reference any",
+        ),
+        (
+            [*TREE, "--reference", "earlier", "--order_by", "age", "--sessions", "1"],
+            r"--order_by: expected no --sessions beside it.*found both\. Leave one of them out",
+        ),
+        ([*TREE, "--modalities", "MRI"], "--modalities: expected sMRI, dMRI, fMRI, found MRI"),
+        (
+            [*TREE, "--suffixes", "dMRI=dwi2"],
+            r"--suffixes: expected modalities that are asked for \(sMRI\), found dMRI\. .*--modalities sMRI dMRI",
+        ),
+    ],
+)
+def test_the_sentence_names_what_is_needed_and_what_to_do(capsys, flags, sentence):
+    assert refuse(flags)
+    assert re.search(sentence, capsys.readouterr().err)

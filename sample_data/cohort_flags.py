@@ -68,7 +68,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     group.add_argument("--derivatives", metavar="NAME", help="take the scans from derivatives/NAME (or a folder)")
     group.add_argument("--check_images", action="store_true", help="read every scan; leave out bad and doubled ones")
     group = parser.add_argument_group("question")
-    group.add_argument("--target", required=True, metavar="COLUMN", help="what is asked")
+    group.add_argument("--target", metavar="COLUMN", help="what is asked (required)")
     group.add_argument("--target_type", choices=("categorical", "numeric"), help="(told, see below)")
     group.add_argument(
         "--labels",
@@ -118,7 +118,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     group.add_argument("--balance", action="store_true", help="as many of each label in train; test stays as it is")
     group.add_argument("--seed", type=int, default=0, help="the same seed gives the same files (0)")
     group = parser.add_argument_group("output")
-    group.add_argument("--output_dir", type=Path, required=True, metavar="DIR", help="data folder to write")
+    group.add_argument("--output_dir", type=Path, metavar="DIR", help="data folder to write (required)")
     group.add_argument("--image_root", type=Path, metavar="DIR", help="scan paths count from here, later ones too")
     group.add_argument(
         "--jsonl",

@@ -424,7 +424,8 @@ def test_a_template_that_finds_no_scan_says_where_it_looked(tmp_path):
         (["--metadata", "task"], "columns that the conversations do not use themselves, found task"),
         (["--references_per_subject", "0"], "--references_per_subject: expected at least 1, found 0"),
         (["--holdout", "site"], "--holdout: expected NAME=VALUE, found 'site'"),
-        (["--target_typ", "numeric"], "unrecognized arguments"),
+        (["--target_typ", "numeric"], "unknown argument --target_typ: did you mean --target_type?"),
+        (["--taget", "sex"], "unknown argument --taget: did you mean --target?"),
     ],
 )
 def test_flags_that_do_not_fit_end_the_program_with_a_sentence(tmp_path, capsys, flags, message):

@@ -25,7 +25,7 @@ ANSWERS = {
     )
 }
 # What a flag may be, and what to install for it.
-FLAGS = {"umbrella.list_flags", "umbrella.number_bounds", "umbrella.extras"}
+FLAGS = {"umbrella.flag_names", "umbrella.list_flags", "umbrella.number_bounds", "umbrella.extras"}
 
 
 @lru_cache

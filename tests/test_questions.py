@@ -46,7 +46,7 @@ def test_letter_case_between_labels_and_answers_costs_nothing():
     assert accuracy(["Male", "male", "Female"], ["male"] * 3, labels=["MALE", "FEMALE"]) == pytest.approx(2 / 3)
 
 
-@pytest.mark.parametrize("labels", [[], ["male", ""], ["male", " ", "female"]])
+@pytest.mark.parametrize("labels", [[], ["male", ""], ["male", " ", "female"], ["male", "\0"]])
 def test_an_empty_label_among_those_asked_for_is_refused(labels):
     with pytest.raises(ValueError, match="--labels: expected labels with commas between them, found"):
         find_question(make_split(["male", "female"]), EvalArguments(labels=labels))

@@ -4,7 +4,7 @@ One rule for the evaluation, for the check while a model trains and for the vali
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from umbrella.evaluation.answer_words import units_like
@@ -14,6 +14,7 @@ from umbrella.evaluation.numbers import (
     OF_DECIMAL,
     USUAL,
     NumberFormat,
+    are_codes,
     find_number_format,
     find_own_format,
     to_ascii_digits,
@@ -29,13 +30,27 @@ OTHER_SIGNS = [NumberFormat(*signs) for signs in (".,", ",.", (",", " "), (".", 
 
 @dataclass(frozen=True)
 class LabelledAnswer:
-    """A row's true label, its own last answer, and what its metadata say of the target."""
+    """A row's true label, its own last answer, and what its metadata say of the target and of a reference's label."""
 
     source: str
     label: str
     answer: str
     target_type: str | None = None
     unit: str | None = None
+    reference: str | None = None
+
+    @classmethod
+    def of_metadata(cls, source: str, answer: str, metadata: Mapping) -> "LabelledAnswer":
+        """From a conversation's metadata as its file holds them, subject_label among them; what is no text or empty
+        states nothing."""
+        names = {"target_type": "target_type", "unit": "unit", "reference_label": "reference"}
+        stored = {to: value for name, to in names.items() if isinstance(value := metadata.get(name), str) and value}
+        return cls(source, metadata["subject_label"], answer, **stored)
+
+    @property
+    def kind(self) -> str | None:
+        """The task that the stored target_type means; None where it states none."""
+        return STORED_KINDS.get(self.target_type)
 
 
 class AnswerError(ValueError):
@@ -116,37 +131,68 @@ def find_reading(rows: Sequence[LabelledAnswer], asked: Asked = Asked()) -> tupl
 
 def find_kind(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[str, str]:
     """("classification" or "regression", what it was told from): by --task or --labels, else by the stored
-    metadata.target_type, else regression only where every subject_label is a number and nothing else but a unit."""
-    stored = [(row, STORED_KINDS[row.target_type]) for row in rows if row.target_type in STORED_KINDS]
-    counts = Counter(kind for _, kind in stored)
+    metadata.target_type, else regression only where every subject_label is a number and nothing else but a unit, and
+    they do not look like codes of classes (`are_codes`)."""
     if asked.task != "auto":
         return asked.task, f"--task {asked.task}"
     if asked.labels is not None:
         return "classification", "--labels: classification"
+    stored = [row for row in rows if row.kind is not None]
+    counts = Counter(row.kind for row in stored)
     if len(counts) > 1:
-        first = {kind: row for row, kind in reversed(stored)}
+        first = {row.kind: row for row in reversed(stored)}
         one, other = first["classification"], first["regression"]
         raise AnswerError(
             other.source,
             "metadata.target_type",
             f"one kind of target in all rows, as categorical in {one.source}",
             f"numeric ({counts['regression']} rows, and {counts['classification']} categorical)",
-            "Evaluate them apart, or choose with eval.py --task classification or --task regression",
+            "Evaluate them apart: eval.py --task classification and eval.py --task regression keep the rows of one "
+            "kind, --task_types those of one task_type",
         )
     if counts:
         (kind, n) = counts.popitem()
-        name = "metadata.target_type"
-        return kind, f"{name}: {stored[0][0].target_type} in {n} of {len(rows)} rows → {kind}"
+        return kind, f"metadata.target_type: {stored[0].target_type} in {n} of {len(rows)} rows → {kind}"
+    return _tell_kind(rows, asked)
+
+
+def split_kinds(rows: Sequence[LabelledAnswer]) -> list[list[LabelledAnswer]]:
+    """The rows by the kind of target that is stored; all as one where not both kinds are, as one task's are."""
+    groups: dict[str | None, list[LabelledAnswer]] = {}
+    for row in rows:
+        groups.setdefault(row.kind, []).append(row)
+    return list(groups.values()) if set(STORED_KINDS.values()) <= groups.keys() else [list(rows)]
+
+
+def _tell_kind(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[str, str]:
     labels = Counter(row.label for row in rows)
     signs, _ = find_number_format([numeral for label in labels for numeral in list_numerals(label)])
     unit = asked.unit or next((row.unit for row in rows if row.unit), None)
-    others = [label for label in labels if read_quantity(label, unit, signs) is None]
-    kind = "classification" if others else "regression"
-    found = f"{len(labels)} value{'s' if len(labels) > 1 else ''}, " + (
-        f"not all numbers ({others[0]!r})" if others else "all numbers"
-    )
-    overruled = f"; eval.py --task {OTHER_TASK[kind]}" if any(map(list_numerals, labels)) else ""
-    return kind, f"subject_label: {found} → {kind}{overruled}"
+    read = {label: read_quantity(label, unit, signs) for label in labels}
+    others = [label for label in labels if read[label] is None]
+    found = f"{len(labels)} value{'s' if len(labels) > 1 else ''}, "
+    if others:
+        kind, found = "classification", f"{found}not all numbers ({others[0]!r}) → classification"
+    elif unit is None and _are_bare_codes([read[row.label] for row in rows]):
+        kind, found = "classification", f"{found}whole numbers that come again → codes of classes, classification"
+    else:
+        kind, found = "regression", f"{found}all numbers → regression"
+    can_be_other = kind == "regression" or _are_readable_as_numbers(rows, asked)
+    return kind, f"subject_label: {found}{f'; eval.py --task {OTHER_TASK[kind]}' if can_be_other else ''}"
+
+
+def _are_bare_codes(quantities: Sequence[tuple[float, str | None]]) -> bool:
+    return all(unit is None for _, unit in quantities) and are_codes([number for number, _ in quantities])
+
+
+def _are_readable_as_numbers(rows: Sequence[LabelledAnswer], asked: Asked) -> bool:
+    if not all(list_numerals(row.label) for row in rows):
+        return False
+    try:
+        _find_number_reading(rows, asked)
+    except AnswerError:
+        return False
+    return True
 
 
 def _find_label_reading(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[LabelReading, list[str]]:
@@ -186,12 +232,18 @@ def _find_number_reading(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[
 
 
 def _find_stored_unit(rows: Sequence[LabelledAnswer]) -> str | None:
-    units = {row.unit: row.source for row in reversed(rows) if row.unit}
-    if len(units) > 1:
-        (one, source), (other, elsewhere), *_ = units.items()
-        remedy = "Evaluate them apart, or state the labels' unit with eval.py --unit"
-        raise AnswerError(source, "metadata.unit", f"one unit in all rows, as {other!r} in {elsewhere}", one, remedy)
-    return next(iter(units), None)
+    first = next((row for row in rows if row.unit), None)
+    for row in rows:
+        if row.unit and not _are_one_unit(row.unit, first.unit):
+            expected = f"one unit in all rows, as {first.unit!r} in {first.source}"
+            remedy = "Evaluate them apart, or state the labels' unit with eval.py --unit"
+            raise AnswerError(row.source, "metadata.unit", expected, row.unit, remedy)
+    return None if first is None else first.unit
+
+
+def _are_one_unit(unit: str, other: str) -> bool:
+    """Whether two names are of one unit: "years", "Year"."""
+    return units_like(unit).get(other.casefold()) == 1.0
 
 
 def _find_written_unit(

@@ -45,11 +45,9 @@ def test_one_against_one_is_a_paired_difference_with_a_test_by_subject(call, tmp
 def test_the_evaluation_of_a_model_that_is_no_folder_is_found_where_eval_writes_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, split in (("tiny", "test"), ("org/model", "validation")):
-        written = write_evaluation(
-            name_folder(name, split).parent, [True] * 4, split=split, name=name_folder(name, split).name
-        )
-        assert read_evaluation(name, split).folder == name_folder(name, split)
-        assert read_evaluation(written, split).folder == name_folder(name, split)
+        folder = name_folder(name, split)
+        run = write_evaluation(folder.parent, [True] * 4, split=split, name=folder.name)
+        assert read_evaluation(name, split).folder == read_evaluation(run, split).folder == folder
 
 
 def test_several_seeds_have_a_mean_a_spread_and_a_test_of_their_means(tmp_path):

@@ -1,6 +1,7 @@
 """Do the labels of a data set and its answers agree? By the rules by which the evaluation reads answers."""
 
 from umbrella.evaluation.label_parsing import count_labels
+from umbrella.evaluation.labelled_answer import AnswerError, LabelledAnswer, split_kinds
 from umbrella.evaluation.own_answers import (
     OwnAnswers,
     check_labels_apart,
@@ -8,7 +9,7 @@ from umbrella.evaluation.own_answers import (
     find_wording,
     show,
 )
-from umbrella.evaluation.reading import AnswerError, LabelledAnswer, LabelReading, find_reading, split_kinds
+from umbrella.evaluation.reading import LabelReading, find_reading
 from umbrella.evaluation.text_folding import fold
 from umbrella_dataset import Problem
 

@@ -70,7 +70,7 @@ def infer_kind(cells: Sequence[str], numbers: dict[str, float]) -> Kind:
 
 def find_missing_codes(values: Sequence[float]) -> dict[float, int]:
     """Number → how often, of those that may mean "missing": a negative one (-1, -9, -99, ...) where all others are
-    none; a high one (99, 999, ...) further above the others than they spread, a lone 9 so among codes from 0 to 2."""
+    none; a high one (99, 999, ...) further above the others than they spread, a lone 9 so among codes of classes."""
     counts = Counter(values)
     candidates = {value for value in counts if value in _NEGATIVE_MISSING or value in _POSITIVE_MISSING}
     others = [value for value in values if value not in candidates]

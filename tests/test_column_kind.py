@@ -12,7 +12,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from test_generate_conversations import TEMPLATE, make_rows, write_table
 
+from umbrella.evaluation.labelled_answer import LabelledAnswer
 from umbrella.evaluation.numbers import USUAL, are_codes
+from umbrella.evaluation.reading import Asked, find_kind
 
 
 def kind_of(cells):
@@ -140,3 +142,10 @@ def test_a_code_decides_not_whether_the_others_are_numbers(tmp_path):
 def test_are_codes_wants_repeats():
     assert not are_codes([0, 1]) and are_codes([0, 1, 1])
     assert not are_codes([3, 4, 5, 3, 4, 5]) and are_codes([2, 3, 4, 2, 3, 4])
+
+
+@given(st.lists(st.integers(-1, 12), min_size=2, max_size=40))
+def test_the_evaluation_tells_codes_of_classes_as_the_generator_does(numbers):
+    labels = [str(number) for number in numbers]
+    task = {"categorical": "classification", "numeric": "regression"}[kind_of(labels)]
+    assert find_kind([LabelledAnswer("", label, label) for label in labels], Asked())[0] == task

@@ -15,8 +15,9 @@ from transformers import Trainer
 
 from umbrella.arguments import EvalArguments
 from umbrella.evaluation.generation import Answerer
+from umbrella.evaluation.labelled_answer import AnswerError, LabelledAnswer, split_kinds
 from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers, find_wording
-from umbrella.evaluation.reading import AnswerError, LabelledAnswer, LabelReading, Reading, find_reading, split_kinds
+from umbrella.evaluation.reading import LabelReading, Reading, find_reading
 from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
 from umbrella.evaluation.selection import read_labelled
 from umbrella.training_arguments import LOWER_IS_BETTER, TrainArguments

@@ -1,4 +1,5 @@
-"""How the numbers of a data set are written, and a number's text read by that: whole, or not at all."""
+"""How the numbers of a data set are written, a number's text read by that: whole, or not at all; and which numbers
+are codes of classes."""
 
 import math
 import re

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from umbrella.evaluation.answer_template import find_answer_template
 from umbrella.evaluation.label_parsing import PLACE
-from umbrella.evaluation.reading import AnswerError, LabelledAnswer, LabelReading, Reading
+from umbrella.evaluation.labelled_answer import AnswerError, LabelledAnswer
+from umbrella.evaluation.reading import LabelReading, Reading
 
 MOST_EXAMPLES = 3
 LONGEST_QUOTED = 120

@@ -4,11 +4,12 @@ One rule for the evaluation, for the check while a model trains and for the vali
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from umbrella.evaluation.answer_words import units_like
 from umbrella.evaluation.label_parsing import find_forms, find_spelling, find_spellings, parse_label
+from umbrella.evaluation.labelled_answer import AnswerError, LabelledAnswer
 from umbrella.evaluation.number_parsing import find_numerals, list_numerals, parse_number, read_quantity
 from umbrella.evaluation.numbers import (
     OF_DECIMAL,
@@ -21,44 +22,10 @@ from umbrella.evaluation.numbers import (
 )
 from umbrella.evaluation.text_folding import fold
 
-STORED_KINDS = {"categorical": "classification", "numeric": "regression"}  # metadata.target_type → task
 OTHER_TASK = {"classification": "regression for numbers", "regression": "classification for classes"}
 MOST_COMPARED = 1000  # rows that tell the signs of the answers' numbers
 MOST_SHOWN = 8
 OTHER_SIGNS = [NumberFormat(*signs) for signs in (".,", ",.", (",", " "), (".", " "), (".", "'"))]
-
-
-@dataclass(frozen=True)
-class LabelledAnswer:
-    """A row's true label, its own last answer, and what its metadata say of the target and of a reference's label."""
-
-    source: str
-    label: str
-    answer: str
-    target_type: str | None = None
-    unit: str | None = None
-    reference: str | None = None
-
-    @classmethod
-    def of_metadata(cls, source: str, answer: str, metadata: Mapping) -> "LabelledAnswer":
-        """From a conversation's metadata as its file holds them, subject_label among them; what is no text or empty
-        states nothing."""
-        names = {"target_type": "target_type", "unit": "unit", "reference_label": "reference"}
-        stored = {to: value for name, to in names.items() if isinstance(value := metadata.get(name), str) and value}
-        return cls(source, metadata["subject_label"], answer, **stored)
-
-    @property
-    def kind(self) -> str | None:
-        """The task that the stored target_type means; None where it states none."""
-        return STORED_KINDS.get(self.target_type)
-
-
-class AnswerError(ValueError):
-    """Labels or answers that cannot be scored, with the row."""
-
-    def __init__(self, source: str, field: str, expected: str, found: str, remedy: str):
-        super().__init__(f"{source}: {field}: expected {expected}, found {found}. {remedy}")
-        self.source, self.field, self.expected, self.found = source, field, expected, f"{found}. {remedy}"
 
 
 @dataclass(frozen=True)
@@ -154,14 +121,6 @@ def find_kind(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[str, str]:
         (kind, n) = counts.popitem()
         return kind, f"metadata.target_type: {stored[0].target_type} in {n} of {len(rows)} rows → {kind}"
     return _tell_kind(rows, asked)
-
-
-def split_kinds(rows: Sequence[LabelledAnswer]) -> list[list[LabelledAnswer]]:
-    """The rows by the kind of target that is stored; all as one where not both kinds are, as one task's are."""
-    groups: dict[str | None, list[LabelledAnswer]] = {}
-    for row in rows:
-        groups.setdefault(row.kind, []).append(row)
-    return list(groups.values()) if set(STORED_KINDS.values()) <= groups.keys() else [list(rows)]
 
 
 def _tell_kind(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[str, str]:

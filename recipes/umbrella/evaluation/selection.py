@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from datasets import Dataset
 
 from umbrella.arguments import DataArguments, EvalArguments
-from umbrella.evaluation.reading import Asked, LabelledAnswer, LabelReading, Reading, find_reading
+from umbrella.evaluation.labelled_answer import LabelledAnswer
+from umbrella.evaluation.reading import Asked, LabelReading, Reading, find_reading
 from umbrella.evaluation.scoring import last_text
 from umbrella.evaluation.text_folding import fold
 from umbrella.splits import load_splits, pick_split

@@ -21,7 +21,9 @@ MOST_PRINTED = 20
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument(
-        "first", metavar="RUN_A", help="a run's or evaluation's folder, or several with commas (seeds)"
+        "first",
+        metavar="RUN_A",
+        help="a run's or evaluation's folder, or a model's name, or several with commas (seeds)",
     )
     parser.add_argument("second", metavar="RUN_B", help="the other side, in the same way")
     parser.add_argument("--split", default="test", help="which split's evaluations (default: test)")

@@ -2,8 +2,8 @@
 
 The rule: text is of classes. A column is of numbers where at least 80 % of its cells are, or of its different cells (a
 word of its own for "missing" comes again and again). Numbers are codes of classes all the same where all are whole and
-come again and again: two different ones (0/1, 1/2, -1/1), or at most 10 different from 0 or 1 up to at most 10, each
-twice or more on average (1..4).
+come again and again: two different ones (0/1, 1/2, -1/1), or at most 10 different from 0, 1 or 2 up to at most 10,
+each twice or more on average (1..4, 2..4).
 """
 
 from collections import Counter
@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from umbrella.evaluation.numbers import NumberFormat, read_plain_number
+from umbrella.evaluation.numbers import LOWEST_CODES, NumberFormat, are_codes, read_plain_number
 
-MOST_CODES = 10  # neither more different codes than this, nor a larger one
 SHARE_OF_NUMBERS = 0.8
 
 # What surveys and questionnaires write for "missing", "refused", "not applicable". A lone 9 counts among codes only.
@@ -70,20 +69,9 @@ def infer_kind(cells: Sequence[str], numbers: dict[str, float]) -> Kind:
     return Kind("numeric", f"{told}, {n_different} different → regression")
 
 
-def are_codes(values: Sequence[float]) -> bool:
-    """Whether numbers look like the codes of classes."""
-    different = set(values)
-    if any(value != int(value) for value in different) or len(different) == len(values):
-        return False
-    if len(different) == 2:
-        return True
-    is_counted = min(different) in (0, 1) and max(different) <= MOST_CODES
-    return is_counted and len(different) <= MOST_CODES and len(values) >= 2 * len(different)
-
-
 def find_missing_codes(values: Sequence[float]) -> dict[float, int]:
     """Number → how often, of those that may mean "missing": a negative one (-1, -9, -99, ...) where all others are
-    none; a high one (99, 999, ...) further above the others than they spread, a lone 9 so among codes from 0 or 1."""
+    none; a high one (99, 999, ...) further above the others than they spread, a lone 9 so among codes of classes."""
     counts = Counter(values)
     candidates = {value for value in counts if value in _NEGATIVE_MISSING or value in _POSITIVE_MISSING}
     others = [value for value in values if value not in candidates]
@@ -96,7 +84,7 @@ def find_missing_codes(values: Sequence[float]) -> dict[float, int]:
             is_odd = lowest >= 0
         else:
             is_odd = value - highest > max(highest - lowest, 1)
-            is_odd &= value != 9 or (are_codes([*others, *others]) and lowest in (0, 1))
+            is_odd &= value != 9 or (are_codes([*others, *others]) and lowest in LOWEST_CODES)
         if is_odd:
             found.add(value)
     return {value: counts[value] for value in sorted(found)}

@@ -7,6 +7,7 @@ from cohort import Visit, is_missing
 from cohort_findings import Finding
 from column_kind import format_number, read_numbers
 
+from umbrella.evaluation.label_parsing import find_spellings
 from umbrella.evaluation.numbers import USUAL, find_number_format, read_plain_number
 from umbrella.evaluation.text_folding import fold
 
@@ -20,17 +21,11 @@ def merge_spellings(cells: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Cell → the commonest spelling of its label (of equally common ones the first in order of signs), and a phrase
     for each label that had several: "AD (31), ad (2) → AD"."""
     counts = Counter(cells)
-    spellings: dict[str, list[str]] = {}
+    kept = find_spellings(counts.elements())
+    written: dict[str, list[str]] = {}
     for cell in sorted(counts, key=lambda cell: (-counts[cell], cell)):
-        spellings.setdefault(fold(cell), []).append(cell)
-    kept, phrases = {}, []
-    for cells_of_one in spellings.values():
-        label = " ".join(cells_of_one[0].split())
-        kept |= dict.fromkeys(cells_of_one, label)
-        if len(cells_of_one) > 1:
-            found = ", ".join(f"{cell} ({counts[cell]})" for cell in cells_of_one)
-            phrases.append(f"{found} → {label}")
-    return kept, phrases
+        written.setdefault(kept[cell], []).append(f"{cell} ({counts[cell]})")
+    return kept, [f"{', '.join(found)} → {label}" for label, found in written.items() if len(found) > 1]
 
 
 def unify_column(visits: list[Visit], column: str) -> Finding | None:

@@ -34,6 +34,7 @@ from umbrella_dataset import (
     resolve_path,
 )
 
+SAMPLES = "samples"
 SAMPLE_FOLDER = Path(__file__).resolve().parent / "sex_comparison_conversations"
 
 
@@ -75,6 +76,7 @@ class Validation:
         """Check the records of a file; `folder` is what their scan paths count from, `split` None outside a split."""
         self.n_files += 1
         name = _show_path(file)
+        is_sample = split is None and os.path.basename(os.path.dirname(file)) == SAMPLES
         n_before = self.n_records
         for line, record in read_records(file):
             self.n_records += 1
@@ -83,7 +85,7 @@ class Validation:
             problems = [record] if isinstance(record, Problem) else find_problems(record)
             self.findings += [Finding(source, problem) for problem in problems]
             if not problems:
-                self._check_record(record, source, split, folder)
+                self._check_record(record, source, split, folder, is_sample)
         if self.n_records == n_before:
             self._add(name, "empty", "file", "at least one conversation", "none")
 
@@ -107,7 +109,7 @@ class Validation:
         found = find_privacy_problems(self.records, self.scans, self.image_root)
         self.findings += [Finding(source, problem) for source, problem in found]
 
-    def _check_record(self, record: dict, source: str, split: str | None, folder: str) -> None:
+    def _check_record(self, record: dict, source: str, split: str | None, folder: str, is_sample: bool) -> None:
         self.records.append((source, record, folder))
         metadata = record.get("metadata") or {}
         is_copy = self._repeats.add(record, source, split)
@@ -116,7 +118,8 @@ class Validation:
             for subject in (*subject_ids, metadata.get("subject_id"), metadata.get("reference_id")):
                 if subject is not None:
                     self._subject_splits.setdefault(subject, {}).setdefault(split, source)
-        self.labels.add(record, source, split)
+        if not is_sample:  # samples come again in a split, or are a choice of rows
+            self.labels.add(record, source, split)
         images = record["images"]
         owners = subject_ids if len(subject_ids) == len(images) else [None] * len(images)
         if len(set(subject_ids)) == 1:
@@ -147,7 +150,7 @@ def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
             files += _list_folder(path)
         else:
             files += [file for names in find_split_files(path).values() for file in names]
-            samples = os.path.join(path, "samples")
+            samples = os.path.join(path, SAMPLES)
             files += _list_folder(samples) if os.path.isdir(samples) else []
     splits = [SPLIT_FOLDERS.get(os.path.basename(os.path.dirname(file))) for file in files]
     found = zip(files, splits, map(find_data_folder, files), strict=True)

@@ -7,7 +7,7 @@ import phantoms
 import pytest
 
 from umbrella.evaluation.baselines import evaluate_baselines
-from umbrella.evaluation.confounds import evaluate_confounds, match_rows
+from umbrella.evaluation.confounds import evaluate_confounds, match_rows, read_confounds
 from umbrella.evaluation.head_volume import estimate_head_volume_ml, otsu_threshold
 from umbrella.evaluation.measures import ACCURACY
 from umbrella.evaluation.results import group_rows, score_by_group, subjects_of_rows
@@ -121,6 +121,18 @@ def test_a_confound_that_gives_the_label_away_is_caught(splits):
     assert matched["the model, rows matched on the confounds"] == 8
 
 
+def test_numbers_that_are_stored_as_text_are_numbers(splits):
+    """As the generators write --metadata age. One word in either table makes words of both."""
+    ages = ["21.37", "22", None, "1e2", "−3", "25", "26", "27"]
+    rows, train = with_metadata(splits["test"], ages), with_metadata(splits["train"], [*range(7), None])
+    table, train_table = read_confounds((rows, train), ["age", "site"])
+    assert table[:, 0].astype(float).tolist()[:2] == [21.37, 22.0] and np.isnan(table[2, 0])
+    assert train_table[:7, 0].tolist() == [*map(float, range(7))] and np.isnan(train_table[7, 0])
+    assert table[:, 1].tolist() == ["A"] * 8
+    table, train_table = read_confounds((rows, with_metadata(splits["train"], ["old", *range(7)])), ["age"])
+    assert table[:3, 0].tolist() == ["21.37", "22", "not stated"] and train_table[:2, 0].tolist() == ["old", "0"]
+
+
 def test_matched_rows_are_pairs_of_both_labels_that_are_near():
     ages = np.array([[20.0], [21.0], [50.0], [20.5], [80.0], [51.0]], object)
     labels = np.array(["a", "a", "a", "b", "b", "b"])
@@ -140,3 +152,7 @@ def test_groups_and_bins_of_age(splits):
         ValueError, match=r"handedness: expected a name in the rows' metadata, found none; there are .*age"
     ):
         group_rows(rows, "handedness")
+    texts = with_metadata(splits["test"], ["31", "38", "42", "49", "55", "55", None, "60.5"])
+    assert group_rows(texts, "age_bin") == group_rows(rows, "age_bin")
+    with pytest.raises(ValueError, match=r"--by site_bin: expected numbers in metadata.site, found 'A'. .* --by site"):
+        group_rows(rows, "site_bin")

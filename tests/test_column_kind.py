@@ -6,13 +6,15 @@ import math
 import numpy as np
 import pytest
 from cohort import CohortError
-from column_kind import are_codes, find_missing_codes, format_number, infer_kind, read_numbers
+from column_kind import find_missing_codes, format_number, infer_kind, read_numbers
 from generate_conversations import generate, parse_options
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from test_generate_conversations import TEMPLATE, make_rows, write_table
 
-from umbrella.evaluation.numbers import USUAL
+from umbrella.evaluation.labelled_answer import LabelledAnswer
+from umbrella.evaluation.numbers import USUAL, are_codes
+from umbrella.evaluation.reading import Asked, find_kind
 
 
 def kind_of(cells):
@@ -29,8 +31,8 @@ def test_whole_numbers_that_never_come_again_are_numbers(values):
     assert kind_of([str(value) for value in values]) == "numeric"
 
 
-@given(st.integers(2, 5), st.integers(0, 1), st.integers(4, 40))
-def test_counts_from_0_or_1_that_come_again_are_codes(n_codes, first, n):
+@given(st.integers(2, 5), st.integers(0, 2), st.integers(4, 40))
+def test_counts_from_0_1_or_2_that_come_again_are_codes(n_codes, first, n):
     assert kind_of([str(first + i % n_codes) for i in range(n_codes * n)]) == "categorical"
 
 
@@ -49,6 +51,7 @@ def test_text_is_of_classes(cells):
         ([23.5, 31, 45, 9999, -99], {-99: 1, 9999: 1}),
         ([0, 1, 0, 1, 9], {9: 1}),
         ([0, 1, 1, 0, -9], {-9: 1}),
+        ([2, 3, 4, 2, 3, 4, 9], {9: 1}),
         ([61, 72, 85, 99, 90], {}),  # a person of 99 years
         ([20, 22, 25, 24, 99], {99: 1}),
         ([-1, 1, -1, 1], {}),  # effect coding
@@ -151,3 +154,11 @@ def test_a_code_decides_not_whether_the_others_are_numbers(tmp_path):
 
 def test_are_codes_wants_repeats():
     assert not are_codes([0, 1]) and are_codes([0, 1, 1])
+    assert not are_codes([3, 4, 5, 3, 4, 5]) and are_codes([2, 3, 4, 2, 3, 4])
+
+
+@given(st.lists(st.integers(-1, 12), min_size=2, max_size=40))
+def test_the_evaluation_tells_codes_of_classes_as_the_generator_does(numbers):
+    labels = [str(number) for number in numbers]
+    task = {"categorical": "classification", "numeric": "regression"}[kind_of(labels)]
+    assert find_kind([LabelledAnswer("", label, label) for label in labels], Asked())[0] == task

@@ -8,6 +8,7 @@ import pytest
 from paired_oracle import mcnemar_mid_p
 
 from umbrella.evaluation.comparison import compare, read_evaluation
+from umbrella.evaluation.run_folder import name_folder
 from umbrella.metrics import regression_metrics
 
 
@@ -39,6 +40,14 @@ def test_one_against_one_is_a_paired_difference_with_a_test_by_subject(call, tmp
     assert "accuracy 0.8000" in out and "accuracy 0.9000" in out and "changed    14 of 100 rows" in out
     assert "t0: a -> b (truth: a)" in out
     assert "verdict    Too few rows to tell whether the second does better than the first" in out
+
+
+def test_the_evaluation_of_a_model_that_is_no_folder_is_found_where_eval_writes_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, split in (("tiny", "test"), ("org/model", "validation")):
+        folder = name_folder(name, split)
+        run = write_evaluation(folder.parent, [True] * 4, split=split, name=folder.name)
+        assert read_evaluation(name, split).folder == read_evaluation(run, split).folder == folder
 
 
 def test_several_seeds_have_a_mean_a_spread_and_a_test_of_their_means(tmp_path):

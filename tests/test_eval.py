@@ -290,6 +290,28 @@ def test_rows_without_a_label_are_left_out_and_counted(call, tiny_model, data, t
     assert selection == {"found": 8, "used": 7, "excluded": {"no metadata.subject_label": 1}}
 
 
+def test_of_two_tasks_over_the_same_scans_each_is_evaluated_alone_simple_models_too(
+    call, refusal, tiny_model, data, tmp_path
+):
+    for i, path in enumerate(sorted(data.glob("t*/*.json"))):
+        record = json.loads(path.read_text())
+        record["metadata"]["target_type"] = "numeric" if i % 2 else "categorical"
+        if i % 2:
+            record["metadata"]["subject_label"] = f"{40 + i}.5"
+            record["conversations"][-1]["content"] = [{"type": "text", "text": f"The age is {40 + i}.5 years."}]
+        path.write_text(json.dumps(record))
+    sentence = refusal("--model_name_or_path", tiny_model, "--json_dir", data)
+    assert "eval.py --task classification and eval.py --task regression" in sentence
+    flags = ("--baselines", "true", "--controls", "false")
+    for task, models in (("classification", {"majority", "linear"}), ("regression", {"mean", "linear"})):
+        evaluate_into(call, tmp_path / task, tiny_model, data, "--task", task, *flags)
+        metrics = json.loads((tmp_path / task / "metrics.json").read_text())
+        left_out = f"another metadata.target_type than that of {task}"
+        assert metrics["selection"] == {"found": 8, "used": 4, "excluded": {left_out: 4}}
+        assert (metrics["n"], metrics["baselines"]["n_train"]) == (4, 4)
+        assert set(metrics["baselines"]["models"]) == models
+
+
 def test_each_evaluation_is_counted_and_a_repetition_of_its_answers_is_not(call, data, tmp_path):
     model = tmp_path / "run"
     load_model("tiny").save_pretrained(model)

@@ -206,10 +206,16 @@ def test_a_form_that_would_make_one_label_of_another_is_none():
         assert find_forms([answer] * 3, ["normal"] * 3, ["normal", "lesion"]) == []
 
 
-def test_labels_that_differ_by_case_or_outer_space_are_one():
+def test_a_label_of_control_characters_hides_no_other_one():
+    assert parse_label("00", ["\0", "00"]) == "00"
+    assert parse_label("no", ["\0", "00"]) is None
+
+
+def test_labels_that_differ_by_case_or_white_space_are_one():
     spellings = find_spellings(["Male", "male", "male ", "male", "F"])
     assert spellings == {"Male": "male", "male": "male", "male ": "male", "F": "F"}
     assert count_labels(["Male", "male", "F"]) == {"Male": 2, "F": 1}
+    assert find_spellings(["no  lesion"]) == {"no  lesion": "no lesion"}
 
 
 def test_labels_of_another_split_are_spelled_as_the_records_spell_them():

@@ -17,6 +17,7 @@ ANSWERS = {
     for name in (
         "answer_template",
         "label_parsing",
+        "labelled_answer",
         "number_parsing",
         "numbers",
         "own_answers",

@@ -11,7 +11,6 @@ from sklearn import metrics as sk
 
 from umbrella.evaluation.text_metrics import TextMetrics
 from umbrella.metrics import (
-    accuracy,
     classification_metrics,
     confusion,
     explain_undefined,
@@ -52,7 +51,6 @@ def test_an_unparseable_answer_is_wrong_in_every_metric():
     found = classification_metrics(true, predicted, ["a", "b"])
     for name in ("accuracy", "balanced_accuracy", "sensitivity_a", "specificity_a", "sensitivity_b", "specificity_b"):
         assert found[name] == 0.75, name
-    assert accuracy(["a", None], ["a", "a"]) == 0.5
     assert confusion(["a", None, "b"], ["a", "a", "a"], ["a", "b"]).tolist() == [[1, 1, 1], [0, 0, 0]]
 
 

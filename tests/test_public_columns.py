@@ -68,6 +68,7 @@ COLUMNS = [
     ("BMI", "bmi", ["22.5", "31.0", "19.8"], {"Units": "kg/m^2"}, "numeric", ["22.5", "31", "19.8"], "kg/m^2"),
     ("grades", "tumor_grade", ["grade 2", "Grade 2", "grade 3", "grade 2"], None, "categorical",
      ["grade 2", "grade 2", "grade 3", "grade 2"], ""),
+    ("grades of tumours", "grade", [*"234243"], None, "categorical", [*"234243"], ""),
     ("dates", "acq_date", ["2019-03-01", "2019-04-01"], None, "categorical", ["2019-03-01", "2019-04-01"], ""),
     ("sites", "site", ["Oslo", "oslo ", "Berlin", "Oslo"], None, "categorical",
      ["Oslo", "Oslo", "Berlin", "Oslo"], ""),

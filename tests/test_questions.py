@@ -9,6 +9,7 @@ from umbrella.answer_check import check_answers
 from umbrella.arguments import EvalArguments
 from umbrella.evaluation.generation import Answer
 from umbrella.evaluation.questions import Classification, FreeText, Regression, find_question
+from umbrella.evaluation.selection import keep_task
 
 
 def make_split(labels, answers="It is {}.", references=None, **extra):
@@ -46,7 +47,7 @@ def test_letter_case_between_labels_and_answers_costs_nothing():
     assert accuracy(["Male", "male", "Female"], ["male"] * 3, labels=["MALE", "FEMALE"]) == pytest.approx(2 / 3)
 
 
-@pytest.mark.parametrize("labels", [[], ["male", ""], ["male", " ", "female"]])
+@pytest.mark.parametrize("labels", [[], ["male", ""], ["male", " ", "female"], ["male", "\0"]])
 def test_an_empty_label_among_those_asked_for_is_refused(labels):
     with pytest.raises(ValueError, match="--labels: expected labels with commas between them, found"):
         find_question(make_split(["male", "female"]), EvalArguments(labels=labels))
@@ -120,13 +121,9 @@ def test_before_training_it_is_said_whether_answers_state_their_labels(rows, tol
 
 def test_before_training_labels_that_contradict_one_another_are_an_error_and_the_way_out_works(capsys):
     rows = make_split(["lesion", "no lesion"], "There is no {}.")
-    mixed = Dataset.from_list(
-        [*make_split(["1"], target_type="numeric"), *make_split(["0"], target_type="categorical")]
-    )
-    for split, message in ((mixed, "one kind of target in all rows"), (rows, "which reads as 'no lesion'")):
-        with pytest.raises(ValueError, match=f"{message}.* --eval_answers 0"):
-            check_answers({"train": split}, n_answers=64)
-        check_answers({"train": split}, n_answers=0)
+    with pytest.raises(ValueError, match=r"which reads as 'no lesion'.* --eval_answers 0"):
+        check_answers({"train": rows}, n_answers=64)
+    check_answers({"train": rows}, n_answers=0)
     assert capsys.readouterr().out == ""
 
 
@@ -145,3 +142,42 @@ def test_few_rows_take_the_wording_of_all_splits(capsys):
 def test_labels_alone_are_the_wording_where_answers_say_no_more(capsys):
     assert find_question(make_split(["male", "female"], "{}"), EvalArguments()).answer_template == "{label}"
     assert "probabilities" not in capsys.readouterr().out
+
+
+MIXED = Dataset.from_list(
+    [*make_split(["45.5", "44"], target_type="numeric"), *make_split(["m", "f"], target_type="categorical")]
+)
+
+
+def test_rows_of_two_kinds_are_trained_with_a_warning_and_no_answer_check(capsys):
+    check_answers({"train": MIXED}, n_answers=64)
+    assert "train: WARNING: metadata.target_type: categorical in 2 rows, numeric in 2 rows" in capsys.readouterr().out
+
+
+def test_rows_of_two_kinds_are_evaluated_apart_by_the_flags_that_the_error_names():
+    with pytest.raises(ValueError, match=r"eval.py --task classification and eval.py --task regression keep the rows"):
+        find_question(MIXED, EvalArguments())
+    for task, labels, reading in (
+        ("classification", ["m", "f"], Classification),
+        ("regression", ["45.5", "44"], Regression),
+    ):
+        rows = keep_task(MIXED, task)
+        assert [entry["subject_label"] for entry in rows["metadata"]] == labels
+        assert isinstance(find_question(rows, EvalArguments(task=task)), reading)
+    assert len(keep_task(make_split(["1", "2"], target_type="numeric"), "classification")) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "labels"),
+    [
+        ({"task": "regression", "labels": ["45", "44.5"]}, ["45", "44.5"]),
+        ({"answer_template": "It is {label}"}, ["45", "44.5"]),
+        ({"unit": "years"}, ["male", "female"]),
+        ({"decimal_sign": ","}, ["male", "female"]),
+        ({"task": "text", "labels": ["male", "female"]}, ["male", "female"]),
+        ({"task": "text", "answer_template": "It is {label}"}, ["male", "female"]),
+    ],
+)
+def test_a_flag_that_the_task_does_not_read_is_refused(flags, labels):
+    with pytest.raises(ValueError, match=f"--{list(flags)[-1]}: expected a task that reads it, .*, found .*Leave it"):
+        find_question(make_split(labels), EvalArguments(**flags))

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from umbrella.evaluation.labelled_answer import AnswerError, LabelledAnswer, split_kinds
 from umbrella.evaluation.numbers import NumberFormat
 from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers
-from umbrella.evaluation.reading import AnswerError, Asked, LabelledAnswer, LabelReading, NumberReading, find_reading
+from umbrella.evaluation.reading import Asked, LabelReading, NumberReading, find_reading
 
 POINT, COMMA = NumberFormat(), NumberFormat(",", ".")
 
@@ -39,6 +40,11 @@ def find(labels, wording="It is {}.", asked=None, **stored):
             "classification",
             "not all numbers ('grade 2') → classification; eval.py --task regression for",
         ),
+        (["2", "3", "4"] * 2, None, "classification", "3 values, whole numbers that come again → codes of classes"),
+        (["1", "0", "1"], None, "classification", "codes of classes, classification; eval.py --task regression for"),
+        (["40", "44", "40", "61"], None, "regression", "3 values, all numbers → regression"),
+        (["1 year", "2 years", "1 year"], None, "regression", "2 values, all numbers → regression"),
+        (["1", "0", "1"], "numeric", "regression", "metadata.target_type: numeric in 3 of 3 rows"),
         (["2T", "3T"], None, "classification", "not all numbers ('2T')"),
         (["40-50", "50-60"], None, "classification", "not all numbers ('40-50')"),
         (["61.5", "44"], "numeric", "regression", "metadata.target_type: numeric in 2 of 2 rows → regression"),
@@ -62,6 +68,8 @@ def test_two_stored_kinds_are_an_error_that_names_the_rows_and_a_flag_chooses():
     rows = [*make_rows(["1", "2"], target_type="numeric"), LabelledAnswer("train/9.json", "0", "0", "categorical")]
     with pytest.raises(AnswerError, match=r"train/0.json: .* as categorical in train/9.json, found numeric \(2 rows"):
         find_reading(rows)
+    assert [[row.label for row in part] for part in split_kinds(rows)] == [["1", "2"], ["0"]]
+    assert [len(part) for part in split_kinds([*rows[:2], LabelledAnswer("train/8.json", "3", "3")])] == [3]
     assert find_reading(rows, Asked(task="classification"))[0].labels == ("0", "1", "2")
 
 
@@ -134,6 +142,24 @@ def test_the_unit_is_what_is_stored_or_written(labels, wording, stored, unit, or
     assert reading.read("36 months") == {"years": 3.0, "months": 36.0, None: 36.0}[unit]
 
 
+@pytest.mark.parametrize("labels", [["control", "AD 2"], ["grade 2", "grade 3 of 4"], ["2 ml", "3 years", "x"]])
+def test_to_read_labels_as_numbers_is_advised_only_where_all_can_be(labels):
+    assert "--task" not in find(labels)[1][0]
+    with pytest.raises(AnswerError):
+        find(labels, asked=Asked(task="regression"))
+
+
+def test_one_unit_in_several_spellings_is_one_unit():
+    rows = [LabelledAnswer(f"{i}", "45.5", "45.5", unit=unit) for i, unit in enumerate(["years", "Years", "year"])]
+    assert find_reading(rows)[0].unit == "years"
+    rows = [LabelledAnswer(f"{i}", "45.5", "45.5", unit=unit) for i, unit in enumerate(["Steps", "steps"])]
+    assert find_reading(rows)[0].unit == "Steps"
+    with pytest.raises(
+        AnswerError, match=r"1: metadata.unit: expected one unit in all rows, as 'Steps' in 0, found m"
+    ):
+        find_reading([rows[0], LabelledAnswer("1", "2", "2", unit="months")])
+
+
 def test_two_units_are_an_error_with_the_rows():
     rows = [*make_rows(["1"], unit="years"), LabelledAnswer("train/9.json", "2", "2", None, "ml")]
     with pytest.raises(AnswerError, match=r"train/9.json: metadata.unit: .* as 'years' in train/0.json, found ml"):
@@ -156,6 +182,8 @@ def test_own_answers_that_do_not_state_their_label_are_counted_and_shown():
         LabelledAnswer(f"{i}", label, f"It is {'A' if label == 'A' else 'unknown'}") for i, label in enumerate("AAB")
     ]
     assert "no answer states 'B', the label of 1 row;" in compare_own_answers(find_reading(rows)[0], rows).describe()
+    rows = [LabelledAnswer("0", "340", "It is 29.1 years")]
+    assert "349.2 is read in" in compare_own_answers(NumberReading("months"), rows).count_and_show()
     rows = [LabelledAnswer("0", "M", "male"), LabelledAnswer("1", "F", "female")]
     assert not compare_own_answers(find_reading(rows)[0], rows).do_most_state
 

@@ -28,9 +28,11 @@ def test_folding_again_changes_nothing_and_the_form_of_the_letters_is_nothing(te
         ("ERKEK İNSAN", "erkek insan"),
         ("άνδρας", "ΆΝΔΡΑΣ"),
         ("ｵﾝﾅ", "オンナ"),
+        ("", "\0", " \x1b"),
         ("남성", unicodedata.normalize("NFD", "남성")),
         ("ذكر", "ذكــر", "\u200fذكر"),
         ("کنترلی", "كنترلي"),
+        ("male", "ma\0le", "\x07male"),
     ],
 )
 def test_spellings_of_one_label(spellings):

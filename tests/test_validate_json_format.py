@@ -72,7 +72,8 @@ def test_valid_data_passes_with_exit_code_0(tmp_path, validate):
     )
     expected = [
         "2 files, 3 conversations",
-        "subject_label: 2 values, not all numbers ('female') → classification",
+        "train: subject_label: 2 values, not all numbers ('female') → classification",
+        "test: subject_label: 1 value, not all numbers ('female') → classification",
         "✓ VALIDATION PASSED",
         "All files conform to format specification",
     ]
@@ -97,7 +98,7 @@ def test_all_problems_of_all_files_come_in_one_pass_with_counts_and_exit_code_1(
         "       2  token",
         "       1  JSON",
         "       1  duplicate",
-        "subject_label: 1 value, not all numbers ('female') → classification",
+        "train: subject_label: 1 value, not all numbers ('female') → classification",
         "WARNING: train: all 2 conversations have the subject_label 'female': there is nothing to tell apart",
         "✗ VALIDATION FAILED",
     ]
@@ -228,7 +229,7 @@ def test_labels_that_no_answer_states_are_counted_and_shown_and_pass(tmp_path, v
     (warning,) = [line for line in lines if line.startswith("WARNING: ")]
     assert code == 0
     assert warning.startswith(
-        "WARNING: 0 of 2 answers state their subject_label; data/train/x.jsonl:1: nothing can be"
+        "WARNING: train: 0 of 2 answers state their subject_label; data/train/x.jsonl:1: nothing can be"
     )
     assert "in 'female', whose label is 'F'" in warning and "--task text" in warning
     assert json.loads((tmp_path / "report.json").read_text())["warnings"] == [warning.removeprefix("WARNING: ")]
@@ -263,13 +264,40 @@ def test_all_labels_equal_in_a_split_is_a_warning_with_the_count(tmp_path, valid
     )
 
 
+def _age(task_id, label, answer):
+    return _record(task_id, subject_label=label, answer=answer, reference_label=None, target_type="numeric")
+
+
+def test_each_split_and_each_stored_kind_is_read_for_itself_and_samples_are_not(tmp_path, validate):
+    """A split with commas beside one with points; questions about sex and age over the same scans."""
+    sexes = [_record("a", target_type="categorical"), _record("b", target_type="categorical", answer="male")]
+    train = [*sexes, _age("c", "45.5", "45.5 years"), _age("d", "1.234", "It is 1.234"), _age("e", "44", "34 years")]
+    test = [_age("f", "45,5", "45,5 Jahre"), _age("g", "1.234", "Es sind 1234 Tage")]
+    for record in test:
+        record.update(subject_ids=["sub-3", "sub-4"])
+        record["metadata"].update(subject_id="sub-3", reference_id="sub-4")
+    samples = [_record("a"), _record("z", subject_label="M", answer="a man")]
+    _write(tmp_path / "data", {"train/x.jsonl": train, "test/y.jsonl": test, "samples/s.jsonl": samples})
+    code, lines = validate("data")
+    problems = [line.partition(": ")[2] for line in lines if "conversations[-1]" in line]
+    assert code == 1
+    assert problems == [
+        'conversations[-1]: expected the subject_label "female", found "male" and no other label',
+        'conversations[-1]: expected the subject_label "44", found "34" and no other label',
+    ]
+    assert "train: metadata.target_type: categorical in 2 of 2 rows → classification" in lines
+    assert "train: metadata.target_type: numeric in 3 of 3 rows → regression" in lines
+    assert not any("4 conversations" in line or "a man" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
         ({"subject_label": " "}, "metadata.subject_label: expected a label, found ' '. Write one, or null."),
+        ({"subject_label": "\0"}, "metadata.subject_label: expected a label, found '\\x00'. Write one, or null."),
         (
-            {"target_type": "numeric", "subject_label": "1"},
-            "metadata.target_type: expected one kind of target in all rows",
+            {"target_type": "numeric", "subject_label": "x"},
+            "metadata.subject_label: expected one whole number, found 'x'.",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,8 +15,9 @@ from transformers import Trainer
 
 from umbrella.arguments import EvalArguments
 from umbrella.evaluation.generation import Answerer
+from umbrella.evaluation.labelled_answer import AnswerError, LabelledAnswer, split_kinds
 from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers, find_wording
-from umbrella.evaluation.reading import AnswerError, LabelledAnswer, LabelReading, Reading, find_reading
+from umbrella.evaluation.reading import LabelReading, Reading, find_reading
 from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
 from umbrella.evaluation.selection import read_labelled
 from umbrella.extras import describe_missing
@@ -103,10 +105,18 @@ class Task:
 
 def find_task_of_answers(rows: Sequence[LabelledAnswer]) -> tuple[Task, list[str]]:
     """The task of labelled rows, by the rule of eval.py, and what it was told from; free text where most of their own
-    answers do not state the row's label, as in reports, and where there is only one label to state.
+    answers do not state the row's label, as in reports, where there is only one label to state, and where rows of
+    two kinds of target are no one task.
 
     Raises AnswerError for labels that cannot be scored or told apart.
     """
+    if len(split_kinds(rows)) > 1:
+        counts = Counter(row.target_type for row in rows if row.kind is not None)
+        stated = ", ".join(f"{name} in {n} rows" for name, n in sorted(counts.items()))
+        return Task(), [
+            f"WARNING: metadata.target_type: {stated}: no one task, so answers are not asked for while the model "
+            "trains. Evaluate it with eval.py --task classification and eval.py --task regression"
+        ]
     reading, told = find_reading(rows)
     if isinstance(reading, LabelReading):
         check_labels_apart(reading, find_wording(reading, rows), rows)

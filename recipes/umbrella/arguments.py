@@ -104,7 +104,8 @@ class EvalArguments:
         default="auto",
         metadata={
             "help": "kind of answer (auto: as metadata.target_type says; else regression where every subject_label is "
-            "a number and nothing else but a unit, classification otherwise); or text",
+            "a number and nothing else but a unit, and they are no codes of classes as 0/1, classification "
+            "otherwise); or text. Of rows of both target types it keeps those of the task",
             "choices": ["auto", "classification", "regression", "text"],
         },
     )

@@ -21,29 +21,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from umbrella.evaluation.label_parsing import parse_label
-from umbrella.evaluation.number_parsing import parse_number
-
-__all__ = [
-    "absolute_errors",
-    "accuracy",
-    "calibration_bins",
-    "classification_metrics",
-    "confusion",
-    "explain_undefined",
-    "fill_unread",
-    "majority_vote",
-    "parse_label",
-    "parse_number",
-    "regression_metrics",
-]
-
 N_BINS = 10  # of the confidence, equally wide, for the calibration error
-
-
-def accuracy(parsed: Sequence[str | None], expected: Sequence[str]) -> float:
-    """The share of right answers; an answer that names no label is a wrong one."""
-    return sum(p == e for p, e in zip(parsed, expected, strict=True)) / len(expected)
 
 
 def confusion(parsed: Sequence[str | None], expected: Sequence[str], labels: Sequence[str]) -> np.ndarray:

@@ -5,13 +5,13 @@ import math
 from transformers import PrinterCallback, ProgressCallback, Trainer
 
 from umbrella.arguments import TINY
+from umbrella.evaluation.readability import MOST_UNREADABLE
 from umbrella.run_defaults import TINY_DEFAULTS, TINY_STEPS
 from umbrella.training_arguments import TrainArguments
 
 LEAST_FALL = 0.1  # of the first loss
 HARDLY_LEARNED = 0.25  # of the loss of guessing: above, an answer of a few words seldom comes out whole
 HIGH_LEARNING_RATE = 1e-2
-MOST_UNREADABLE = 0.5  # of the answers
 NOT_SHOWN = ("total_flos", "epoch", "_per_second")
 
 

@@ -12,7 +12,7 @@ from umbrella.evaluation.answer_file import AnswerFile
 from umbrella.evaluation.intervals import number_subjects, tails
 from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.results import score_records
-from umbrella.evaluation.run_folder import SETTINGS
+from umbrella.evaluation.run_folder import SETTINGS, name_folder
 from umbrella.evaluation.verdicts import judge_two
 
 
@@ -26,18 +26,20 @@ class Evaluated:
 
 
 def read_evaluation(folder: str | Path, split: str) -> Evaluated:
-    """Read an evaluation's folder, or that of a run on `split`.
+    """Read an evaluation's folder, or that of a run, or of a model by its name, on `split`: see `name_folder`.
 
     Raises ValueError where there is none, or where it is not finished.
     """
-    run = Path(folder)
-    if not run.is_dir():
-        raise ValueError(f"{run}: expected the folder of a run or of an evaluation, found no such folder")
-    inside = run / ("eval" if split == "test" else f"eval_{split}")
+    run, inside = Path(folder), name_folder(str(folder), split)
     path = next((p for p in (inside, run) if (p / SETTINGS).is_file()), None)
+    if path is None and not run.is_dir() and not inside.is_dir():
+        raise ValueError(
+            f"{run}: expected the folder of a run or of an evaluation, found no such folder, and no {inside} of "
+            "a model of that name"
+        )
     if path is None:
         raise ValueError(
-            f"{run}: expected an evaluation of the {split} split, found no {inside.name}/{SETTINGS} in it. "
+            f"{run}: expected an evaluation of the {split} split, found no {inside / SETTINGS}. "
             f"Run: python recipes/eval.py --model_name_or_path {run} --split {split} --json_dir DATA"
         )
     settings = json.loads((path / SETTINGS).read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ from umbrella.evaluation.intervals import share_interval
 from umbrella.evaluation.measures import ACCURACY
 from umbrella.evaluation.notation import percent
 from umbrella.evaluation.paired import compare_paired
-from umbrella.evaluation.results import read_metadata
+from umbrella.evaluation.results import read_metadata, read_numbers
 from umbrella.evaluation.verdicts import judge_beside
 from umbrella.volumes import load_volume
 
@@ -43,8 +43,7 @@ def evaluate_confounds(
     if not labelled:
         raise ValueError("--confounds: expected a labelled training split to fit the confounds on, found none")
     train = train.with_format(None).select(labelled)
-    known = {}
-    table, train_table = (read_confounds(part, names, known) for part in (rows, train))
+    table, train_table = read_confounds((rows, train), names)
     truths = np.array([record["expected_label"] for record in records])
     right = np.array([record["parsed_label"] for record in records]) == truths
     train_labels = np.array([read_truth(entry["subject_label"]) for entry in train["metadata"]])
@@ -84,25 +83,25 @@ def evaluate_confounds(
     }
 
 
-def read_confounds(rows: Dataset, names: Sequence[str], known_volumes: dict[str, float]) -> np.ndarray:
-    """(n rows, n names), object: numbers as floats (nan where missing), words as text.
+def read_confounds(tables: Sequence[Dataset], names: Sequence[str]) -> list[np.ndarray]:
+    """(n rows, n names) for each of the tables, object: numbers as floats (nan where missing), words as text.
 
-    known_volumes  head volumes by path, which are added to
+    A name's values are numbers where all that are stated in all of the tables are ("21.37" too).
     """
-    columns = []
-    for name in names:
+    found = [np.empty((len(rows), len(names)), object) for rows in tables]
+    ends = np.cumsum([len(rows) for rows in tables])[:-1]
+    volumes = {}
+    for index, name in enumerate(names):
         if name == HEAD_VOLUME:
-            columns.append(_read_head_volumes(rows, known_volumes))
-            continue
-        values = read_metadata(rows, name)
-        if all(isinstance(value, int | float) or value is None for value in values):
-            columns.append([np.nan if value is None else float(value) for value in values])
+            parts = [_read_head_volumes(rows, volumes) for rows in tables]
         else:
-            columns.append(["not stated" if value is None else str(value) for value in values])
-    table = np.empty((len(rows), len(names)), object)
-    for index, column in enumerate(columns):
-        table[:, index] = column
-    return table
+            values = [value for rows in tables for value in read_metadata(rows, name)]
+            numbers, other = read_numbers(values)
+            words = ["not stated" if value is None else str(value) for value in values]
+            parts = np.split(np.array(numbers if other is None else words, object), ends)
+        for table, part in zip(found, parts, strict=True):
+            table[:, index] = part
+    return found
 
 
 def _read_head_volumes(rows: Dataset, known: dict[str, float]) -> list[float]:

@@ -7,6 +7,7 @@ from umbrella.evaluation.baselines import evaluate_baselines
 from umbrella.evaluation.confounds import HEAD_VOLUME, evaluate_confounds
 from umbrella.evaluation.questions import Classification, FreeText, Regression
 from umbrella.evaluation.results import group_rows, read_metadata, score_by_group, score_records, subjects_of_rows
+from umbrella.evaluation.selection import keep_task
 from umbrella.leakage import describe_training_data
 from umbrella.recipe import Recipe
 from umbrella.training_data import read_training_data
@@ -32,6 +33,7 @@ def put_in_context(
     if asked.by:
         measure, scores = score_records(records)
         context["by"] = score_by_group(scores, measure, rows, asked.by)
+    train = None if train is None else keep_task(train, question.reading.task)
     if asked.baselines:
         try:
             context["baselines"] = evaluate_baselines(

@@ -89,12 +89,6 @@ def _exchange(images: list[list[dict]], place: int, row: int, giver: int) -> lis
     return exchanged
 
 
-def permute_scans(rows: Dataset, seed: int) -> Dataset:
-    """Every row with the scans of another row, see `draw_givers`; texts as they were."""
-    images = rows.with_format(None)["images"][:]
-    return replace_scans(rows, [images[giver] for giver in draw_givers(rows, seed)])
-
-
 def draw_givers(rows: Dataset, seed: int) -> list[int]:
     """For each row another one that has as many scans, each once.
 

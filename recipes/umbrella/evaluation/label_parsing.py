@@ -87,6 +87,7 @@ def _fold_labels(labels: tuple[str, ...], forms: tuple[str, ...]) -> dict[str, s
     """What may stand for each label, folded, the longest first."""
     surfaces = {fold(form.replace(PLACE, label)): label for form in forms for label in labels}
     surfaces |= {fold(label): label for label in labels}
+    surfaces.pop("", None)  # a label of nothing that is seen is stated by no text
     return dict(sorted(surfaces.items(), key=lambda item: -len(item[0])))
 
 
@@ -152,7 +153,7 @@ def find_spellings(labels: Iterable[str]) -> dict[str, str]:
     """Each label as written → the spelling that stands for it: the commonest of those that fold to the same."""
     counts, best = Counter(labels), {}
     for label in sorted(counts, key=lambda label: (-counts[label], label)):
-        best.setdefault(fold(label), label.strip() or label)
+        best.setdefault(fold(label), " ".join(label.split()) or label)
     return {label: best[fold(label)] for label in counts}
 
 

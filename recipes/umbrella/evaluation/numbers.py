@@ -1,10 +1,11 @@
-"""How the numbers of a data set are written, and a number's text read by that: whole, or not at all."""
+"""How the numbers of a data set are written, a number's text read by that: whole, or not at all; and which numbers
+are codes of classes."""
 
 import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 NO_BREAK_SPACES = "\u00a0\u2007\u2009\u202f"
@@ -13,6 +14,8 @@ SPELLINGS = {" ": " " + NO_BREAK_SPACES, "'": "'’ʼ"}  # of a thousands sign
 SIGNS = str.maketrans("．，－＋٫٬−‒–﹣", ".,-+.,----")
 SEPARATORS = ".,'’ʼ " + NO_BREAK_SPACES
 EXPONENT = r"(?:[eE][-+]?\d{1,3})?"
+LOWEST_CODES = (0, 1, 2)  # grades of tumours begin with 2
+MOST_CODES = 10  # neither more different codes than this, nor a larger one
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,22 @@ def to_ascii_digits(text: str) -> str:
     """The text with the digits of all scripts as 0 to 9 and with one minus; as long as before."""
     text = text.translate(SIGNS)
     return "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in text)
+
+
+def are_codes(values: Sequence[float]) -> bool:
+    """Whether numbers look like the codes of classes: all whole, and either two that come again or a few, counted
+    from a low one, of which each comes twice or more on average.
+
+    >>> are_codes([2, 3, 4, 2, 4, 3]), are_codes([2, 3, 4]), are_codes([61, 72, 61, 80])
+    (True, False, False)
+    """
+    different = set(values)
+    if any(value != int(value) for value in different) or len(different) == len(values):
+        return False
+    if len(different) == 2:
+        return True
+    is_counted = min(different) in LOWEST_CODES and max(different) <= MOST_CODES
+    return is_counted and len(different) <= MOST_CODES and len(values) >= 2 * len(different)
 
 
 def find_own_format(numeral: str) -> NumberFormat | None:

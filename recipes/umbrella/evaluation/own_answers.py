@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from umbrella.evaluation.answer_template import find_answer_template, is_used
 from umbrella.evaluation.label_parsing import PLACE
-from umbrella.evaluation.reading import AnswerError, LabelledAnswer, LabelReading, Reading
+from umbrella.evaluation.labelled_answer import AnswerError, LabelledAnswer
+from umbrella.evaluation.reading import LabelReading, Reading
 
 MOST_EXAMPLES = 3
 LONGEST_QUOTED = 120
@@ -41,9 +42,14 @@ class OwnAnswers:
             for label, n in self.unstated.items()
         ]
         for row, read in self.others[:MOST_EXAMPLES]:
-            found = "nothing can be read" if read is None else f"{read!r} is read"
+            found = "nothing can be read" if read is None else f"{show(read)} is read"
             parts.append(f"{row.source}: {found} in {quote(row.answer)}, whose label is {row.label!r}")
         return "; ".join(parts)
+
+
+def show(read: str | float) -> str:
+    """What was read, without the tail that a number gets where its unit is converted: 349.2, 'male'."""
+    return f"{read:.10g}" if isinstance(read, float) else repr(read)
 
 
 def quote(text: str) -> str:

@@ -14,7 +14,7 @@ from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answ
 from umbrella.evaluation.reading import LabelReading, NumberReading
 from umbrella.evaluation.results import summarize_classification, summarize_regression, summarize_text
 from umbrella.evaluation.scoring import last_text, to_probabilities
-from umbrella.evaluation.selection import choose_reading, read_labelled
+from umbrella.evaluation.selection import check_flags, choose_reading, read_labelled
 from umbrella.patience import on_main_process
 
 MOST_WORDED = 2000  # rows of a split whose answers are looked through for a wording
@@ -30,6 +30,7 @@ def find_question(
     own answers do not state (unless --task says what they are).
     """
     if evaluation.task == "text":
+        check_flags(evaluation, "text")
         return FreeText()
     labelled = read_labelled(rows)
     reading, evidence = choose_reading(labelled, evaluation)

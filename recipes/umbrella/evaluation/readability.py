@@ -1,6 +1,6 @@
 """Whether a model's answers can be read at all."""
 
-MOST_UNREADABLE = 0.5
+MOST_UNREADABLE = 0.5  # of the answers
 SHOWN = 60  # characters of an answer
 
 

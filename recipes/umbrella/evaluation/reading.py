@@ -9,41 +9,23 @@ from dataclasses import dataclass
 
 from umbrella.evaluation.answer_words import units_like
 from umbrella.evaluation.label_parsing import find_forms, find_spelling, find_spellings, parse_label
+from umbrella.evaluation.labelled_answer import AnswerError, LabelledAnswer
 from umbrella.evaluation.number_parsing import find_numerals, list_numerals, parse_number, read_quantity
 from umbrella.evaluation.numbers import (
     OF_DECIMAL,
     USUAL,
     NumberFormat,
+    are_codes,
     find_number_format,
     find_own_format,
     to_ascii_digits,
 )
 from umbrella.evaluation.text_folding import fold
 
-STORED_KINDS = {"categorical": "classification", "numeric": "regression"}  # metadata.target_type → task
 OTHER_TASK = {"classification": "regression for numbers", "regression": "classification for classes"}
 MOST_COMPARED = 1000  # rows that tell the signs of the answers' numbers
 MOST_SHOWN = 8
 OTHER_SIGNS = [NumberFormat(*signs) for signs in (".,", ",.", (",", " "), (".", " "), (".", "'"))]
-
-
-@dataclass(frozen=True)
-class LabelledAnswer:
-    """A row's true label, its own last answer, and what its metadata say of the target."""
-
-    source: str
-    label: str
-    answer: str
-    target_type: str | None = None
-    unit: str | None = None
-
-
-class AnswerError(ValueError):
-    """Labels or answers that cannot be scored, with the row."""
-
-    def __init__(self, source: str, field: str, expected: str, found: str, remedy: str):
-        super().__init__(f"{source}: {field}: expected {expected}, found {found}. {remedy}")
-        self.source, self.field, self.expected, self.found = source, field, expected, f"{found}. {remedy}"
 
 
 @dataclass(frozen=True)
@@ -116,37 +98,60 @@ def find_reading(rows: Sequence[LabelledAnswer], asked: Asked = Asked()) -> tupl
 
 def find_kind(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[str, str]:
     """("classification" or "regression", what it was told from): by --task or --labels, else by the stored
-    metadata.target_type, else regression only where every subject_label is a number and nothing else but a unit."""
-    stored = [(row, STORED_KINDS[row.target_type]) for row in rows if row.target_type in STORED_KINDS]
-    counts = Counter(kind for _, kind in stored)
+    metadata.target_type, else regression only where every subject_label is a number and nothing else but a unit, and
+    they do not look like codes of classes (`are_codes`)."""
     if asked.task != "auto":
         return asked.task, f"--task {asked.task}"
     if asked.labels is not None:
         return "classification", "--labels: classification"
+    stored = [row for row in rows if row.kind is not None]
+    counts = Counter(row.kind for row in stored)
     if len(counts) > 1:
-        first = {kind: row for row, kind in reversed(stored)}
+        first = {row.kind: row for row in reversed(stored)}
         one, other = first["classification"], first["regression"]
         raise AnswerError(
             other.source,
             "metadata.target_type",
             f"one kind of target in all rows, as categorical in {one.source}",
             f"numeric ({counts['regression']} rows, and {counts['classification']} categorical)",
-            "Evaluate them apart, or choose with eval.py --task classification or --task regression",
+            "Evaluate them apart: eval.py --task classification and eval.py --task regression keep the rows of one "
+            "kind, --task_types those of one task_type",
         )
     if counts:
         (kind, n) = counts.popitem()
-        name = "metadata.target_type"
-        return kind, f"{name}: {stored[0][0].target_type} in {n} of {len(rows)} rows → {kind}"
+        return kind, f"metadata.target_type: {stored[0].target_type} in {n} of {len(rows)} rows → {kind}"
+    return _tell_kind(rows, asked)
+
+
+def _tell_kind(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[str, str]:
     labels = Counter(row.label for row in rows)
     signs, _ = find_number_format([numeral for label in labels for numeral in list_numerals(label)])
     unit = asked.unit or next((row.unit for row in rows if row.unit), None)
-    others = [label for label in labels if read_quantity(label, unit, signs) is None]
-    kind = "classification" if others else "regression"
-    found = f"{len(labels)} value{'s' if len(labels) > 1 else ''}, " + (
-        f"not all numbers ({others[0]!r})" if others else "all numbers"
-    )
-    overruled = f"; eval.py --task {OTHER_TASK[kind]}" if any(map(list_numerals, labels)) else ""
-    return kind, f"subject_label: {found} → {kind}{overruled}"
+    read = {label: read_quantity(label, unit, signs) for label in labels}
+    others = [label for label in labels if read[label] is None]
+    found = f"{len(labels)} value{'s' if len(labels) > 1 else ''}, "
+    if others:
+        kind, found = "classification", f"{found}not all numbers ({others[0]!r}) → classification"
+    elif unit is None and _are_bare_codes([read[row.label] for row in rows]):
+        kind, found = "classification", f"{found}whole numbers that come again → codes of classes, classification"
+    else:
+        kind, found = "regression", f"{found}all numbers → regression"
+    can_be_other = kind == "regression" or _are_readable_as_numbers(rows, asked)
+    return kind, f"subject_label: {found}{f'; eval.py --task {OTHER_TASK[kind]}' if can_be_other else ''}"
+
+
+def _are_bare_codes(quantities: Sequence[tuple[float, str | None]]) -> bool:
+    return all(unit is None for _, unit in quantities) and are_codes([number for number, _ in quantities])
+
+
+def _are_readable_as_numbers(rows: Sequence[LabelledAnswer], asked: Asked) -> bool:
+    if not all(list_numerals(row.label) for row in rows):
+        return False
+    try:
+        _find_number_reading(rows, asked)
+    except AnswerError:
+        return False
+    return True
 
 
 def _find_label_reading(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[LabelReading, list[str]]:
@@ -186,12 +191,18 @@ def _find_number_reading(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[
 
 
 def _find_stored_unit(rows: Sequence[LabelledAnswer]) -> str | None:
-    units = {row.unit: row.source for row in reversed(rows) if row.unit}
-    if len(units) > 1:
-        (one, source), (other, elsewhere), *_ = units.items()
-        remedy = "Evaluate them apart, or state the labels' unit with eval.py --unit"
-        raise AnswerError(source, "metadata.unit", f"one unit in all rows, as {other!r} in {elsewhere}", one, remedy)
-    return next(iter(units), None)
+    first = next((row for row in rows if row.unit), None)
+    for row in rows:
+        if row.unit and not _are_one_unit(row.unit, first.unit):
+            expected = f"one unit in all rows, as {first.unit!r} in {first.source}"
+            remedy = "Evaluate them apart, or state the labels' unit with eval.py --unit"
+            raise AnswerError(row.source, "metadata.unit", expected, row.unit, remedy)
+    return None if first is None else first.unit
+
+
+def _are_one_unit(unit: str, other: str) -> bool:
+    """Whether two names are of one unit: "years", "Year"."""
+    return units_like(unit).get(other.casefold()) == 1.0
 
 
 def _find_written_unit(

@@ -8,6 +8,7 @@ from datasets import Dataset
 
 from umbrella.evaluation.intervals import bootstrap, mean_interval, share_interval
 from umbrella.evaluation.measures import ACCURACY, EXACT_MATCH, Measure, measure_errors, score_interval
+from umbrella.evaluation.numbers import read_plain_number
 from umbrella.evaluation.run_folder import probabilities_of
 from umbrella.metrics import (
     absolute_errors,
@@ -181,7 +182,12 @@ def group_rows(rows: Dataset, name: str) -> list[str]:
 
 
 def _bin(name: str, values: list) -> list[str]:
-    numbers = np.array([np.nan if value is None else float(value) for value in values])
+    numbers, other = read_numbers(values)
+    if other is not None:
+        raise ValueError(
+            f"--by {name}_bin: expected numbers in metadata.{name}, found {other!r}. "
+            f"For its values as they are: --by {name}"
+        )
     if name == "age":
         edges = np.arange(
             np.nanmin(numbers) // DECADE_YEARS * DECADE_YEARS, np.nanmax(numbers) + DECADE_YEARS + 1, DECADE_YEARS
@@ -194,6 +200,14 @@ def _bin(name: str, values: list) -> list[str]:
         "not stated" if np.isnan(number) else f"{edges[place]:g} to {end:g}"
         for number, place, end in zip(numbers, places, last, strict=True)
     ]
+
+
+def read_numbers(values: Sequence) -> tuple[np.ndarray, object]:
+    """Metadata as (n,) numbers, nan for None and for what is none, and the first that is none (None: all are)."""
+    numbers = [read_plain_number(value) if isinstance(value, str) else value for value in values]
+    numbers = [number if isinstance(number, int | float) else None for number in numbers]
+    others = (value for value, number in zip(values, numbers, strict=True) if value is not None and number is None)
+    return np.array([np.nan if number is None else number for number in numbers], float), next(others, None)
 
 
 def read_metadata(rows: Dataset, name: str, required: bool = True) -> list:

@@ -8,10 +8,15 @@ from dataclasses import asdict, dataclass, field
 from datasets import Dataset
 
 from umbrella.arguments import DataArguments, EvalArguments
-from umbrella.evaluation.reading import Asked, LabelledAnswer, LabelReading, Reading, find_reading
+from umbrella.evaluation.labelled_answer import LabelledAnswer
+from umbrella.evaluation.reading import Asked, LabelReading, Reading, find_reading
 from umbrella.evaluation.scoring import last_text
 from umbrella.evaluation.text_folding import fold
 from umbrella.splits import load_splits, pick_split
+
+# Flags that say how answers are read → the task of which they say it.
+READ_BY = dict.fromkeys(("labels", "answer_template"), "classification")
+READ_BY |= dict.fromkeys(("unit", "decimal_sign"), "regression")
 
 
 @dataclass(frozen=True)
@@ -47,22 +52,46 @@ def select_rows(data: DataArguments, evaluation: EvalArguments) -> tuple[Dataset
         if len(labelled) < len(rows):
             excluded["no metadata.subject_label"] = len(rows) - len(labelled)
             rows = rows.select(labelled)
+        task = "classification" if evaluation.task == "auto" and evaluation.labels is not None else evaluation.task
+        n_labelled = len(rows)
+        rows = keep_task(rows, task)
+        excluded[f"another metadata.target_type than that of {task}"] = n_labelled - len(rows)
     excluded = {reason: n for reason, n in excluded.items() if n}
     for reason, n in excluded.items():
         print(f"left out: {n} of {found} rows: {reason}")
     return rows, Selection(found, len(rows), excluded)
 
 
+def keep_task(rows: Dataset, task: str) -> Dataset:
+    """Of rows that state both kinds of target those that do not state another one than the task's; else all."""
+    kinds = [_read_answer(row).kind for row in _plain(rows)]
+    if len(set(kinds) - {None}) < 2 or task not in kinds:
+        return rows
+    return rows.select([i for i, kind in enumerate(kinds) if kind in (task, None)])
+
+
 def read_labelled(rows: Dataset) -> list[LabelledAnswer]:
     """The rows that have a label, with their own answers."""
-    plain = rows.with_format(None).select_columns(["metadata", "conversations", "source"])
-    return [to_labelled(row) for row in plain if row["metadata"]["subject_label"] is not None]
+    return [_read_answer(row) for row in _plain(rows) if row["metadata"]["subject_label"] is not None]
 
 
-def to_labelled(row: dict) -> LabelledAnswer:
-    extra = json.loads(row["metadata"]["extra"] or "{}")
-    stored = {name: value for name in ("target_type", "unit") if isinstance(value := extra.get(name), str) and value}
-    return LabelledAnswer(row["source"], row["metadata"]["subject_label"], last_text(row), **stored)
+def _plain(rows: Dataset) -> Dataset:
+    return rows.with_format(None).select_columns(["metadata", "conversations", "source"])
+
+
+def _read_answer(row: dict) -> LabelledAnswer:
+    metadata = {**json.loads(row["metadata"]["extra"] or "{}"), **row["metadata"]}
+    return LabelledAnswer.of_metadata(row["source"], last_text(row), metadata)
+
+
+def check_flags(evaluation: EvalArguments, task: str) -> None:
+    """Raises ValueError for a flag that the task does not read."""
+    for name, reader in READ_BY.items():
+        if getattr(evaluation, name) is not None and task != reader:
+            raise ValueError(
+                f"--{name}: expected a task that reads it, {reader}, found {task}. "
+                f"Leave it out, or choose --task {reader}"
+            )
 
 
 def choose_reading(rows: Sequence[LabelledAnswer], evaluation: EvalArguments) -> tuple[Reading, list[str]]:
@@ -75,6 +104,7 @@ def choose_reading(rows: Sequence[LabelledAnswer], evaluation: EvalArguments) ->
         raise ValueError(f"--labels: expected labels with commas between them, found {', '.join(labels) or 'none'}")
     asked = Asked(evaluation.task, labels, evaluation.unit, evaluation.decimal_sign)
     reading, evidence = find_reading(rows, asked)
+    check_flags(evaluation, reading.task)
     if not isinstance(reading, LabelReading):
         return reading, evidence
     unknown = Counter(row.label for row in rows if reading.read_truth(row.label) is None)

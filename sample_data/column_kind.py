@@ -105,7 +105,11 @@ def find_missing_codes(values: Sequence[float]) -> dict[float, int]:
         others = [value for value in values if ordered[low] <= value <= ordered[cut - 1]]
         if _are_low_codes(ordered[:low], counts, others) and _are_high_codes(ordered[cut:], others):
             found = ordered[:low] + ordered[cut:]
-    return {value: counts[value] for value in found}
+    if not found:
+        return {}
+    # What is left may show codes that the far ones hid.
+    more = find_missing_codes([value for value in values if value not in found])
+    return {value: counts[value] for value in sorted([*found, *more])}
 
 
 def _are_low_codes(codes: Sequence[float], counts: dict[float, int], others: Sequence[float]) -> bool:

@@ -114,7 +114,7 @@ def describe_misfits(
         return []
     taken = {to_value_key(cell, numbers) for cell in labels}
     fate = "taken as classes all the same" if taken.issuperset(unnamed) else "left out"
-    all_named = " ".join([*(f"{key}={shlex.quote(by_key[key])}" for key in counts if key in by_key), "VALUE=LABEL"])
+    all_named = " ".join([*(shlex.quote(f"{key}={by_key[key]}") for key in counts if key in by_key), "VALUE=LABEL"])
     remedies = [("--labels", f"--labels {all_named} names them")]
     if fate != "left out" and not any(" " in key or "," in key for key in unnamed):
         remedies.insert(0, ("--missing", f"--missing={','.join(unnamed)} where they mean “missing”"))
@@ -125,7 +125,7 @@ def describe_misfits(
 def _name_by_reversed(values: Iterable[str], levels: dict[str, str]) -> str:
     """The flag that names the values by levels that were written the wrong way round, as {"male": "0"}."""
     name_of = _key_names({code: name for name, code in levels.items()})
-    named = [f"{value}={shlex.quote(name_of[value])}" for value in values if value in name_of]
+    named = [shlex.quote(f"{value}={name_of[value]}") for value in values if value in name_of]
     return f"--labels {' '.join(named)} names them" if named else "--labels VALUE=LABEL names them"
 
 

@@ -42,8 +42,8 @@ def main():
         spread = "" if side["sd"] is None else f" (SD {side['sd']:.4f} over {len(side['values'])} seeds)"
         print(f"{title:<10} {result['measure']} {side['mean']:.4f}{spread}  {', '.join(side['folders'])}")
     ends = result["interval"]
-    interval = f"95 % interval {ends[0]:+.4f} to {ends[1]:+.4f}" if ends else "no interval"
-    print(f"difference {result['difference']:+.4f}, {interval}, p {format_p(result['p'])} ({result['test']})")
+    interval = f"95 % interval {ends[0]:+z.4f} to {ends[1]:+z.4f}" if ends else "no interval"
+    print(f"difference {result['difference']:+z.4f}, {interval}, p {format_p(result['p'])} ({result['test']})")
     print(f"verdict    {result['sentence']}")
     if "p_seeds" in result:
         print(f"seeds      Welch's t-test of their means: p {format_p(result['p_seeds'])}")

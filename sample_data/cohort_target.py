@@ -20,7 +20,7 @@ from cohort import CohortError, Visit, is_missing
 from cohort_findings import Finding, Remedies
 from column_description import ColumnDescription
 from column_kind import Kind, are_mostly_numbers, find_missing_codes, format_number, infer_kind, read_numbers
-from column_labels import name_labels, to_value_key
+from column_labels import describe_misfits, name_labels, to_value_key
 from conversation_templates import Template
 
 from umbrella.evaluation.numbers import (
@@ -134,6 +134,7 @@ def understand_target(
             otherwise = (("--unit", "--unit UNIT for another"),)
             findings.append(Finding(column, f"the unit is {unit}, {source}", otherwise, options.unit is not None))
         findings += _describe_numbers(column, cells, numbers, number_format, told_from, options)
+        findings += _describe_misfits(column, cells, numbers, {}, options, description, template)
         return Target(
             column,
             "numeric",
@@ -148,6 +149,9 @@ def understand_target(
     labels, found = name_labels(
         column, cells, codes, options.labels, description.levels, description.source, template.labels
     )
+    misfits = _describe_misfits(column, cells, codes, labels, options, description, template)
+    if misfits and not labels:
+        raise CohortError(f"--target {misfits[0].to_line(frozenset())}")
     named = options.labels or template.labels
     unit = options.unit if options.unit is not None else template.unit
     return Target(
@@ -158,9 +162,25 @@ def understand_target(
         missing=missing,
         label_order=_order(set(labels.values()), options, description, template),
         named=tuple(dict.fromkeys([*named, *(() if options.labels else description.levels)])),
-        findings=(*findings, *found),
+        findings=(*findings, *found, *misfits),
         needs=options.needs,
     )
+
+
+def _describe_misfits(
+    column: str,
+    cells: Sequence[str],
+    numbers: dict[str, float],
+    labels: dict[str, str],
+    options: TargetOptions,
+    description: ColumnDescription,
+    template: Template,
+) -> list[Finding]:
+    are_stated_numbers = options.kind == "numeric" or options.is_change or options.unit or options.decimals is not None
+    if options.labels or are_stated_numbers:
+        return []
+    levels, source = description.levels, description.source
+    return describe_misfits(column, cells, numbers, labels, levels, source, template.labels)
 
 
 def _describe_numbers(

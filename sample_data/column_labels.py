@@ -1,5 +1,6 @@
 """The classes of a column: which cells are one label however they are spelled, and what the label is called."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -76,11 +77,70 @@ def name_labels(
         if used:
             phrase = ", ".join(f"{cell} = {label}" for cell, label in sorted(used.items()))
             findings.append(Finding(column, f"Levels in {source} say {phrase}", _NAME_THEM))
+        counts = Counter(cells)
+        renamed: dict[str, list[str]] = {}
+        for cell in sorted(counts, key=lambda cell: (-counts[cell], cell)):
+            if level_of[cell] is None and texts[cell] not in (None, cell):
+                renamed.setdefault(texts[cell], []).append(f"{cell} ({counts[cell]})")
+        if renamed:
+            phrase = "; ".join(f"{', '.join(of)} = {label}" for label, of in sorted(renamed.items()))
+            findings.append(Finding(column, f"the template says {phrase}", _NAME_THEM))
     known = [texts[cell] for cell in cells if texts[cell] is not None]
     kept, phrases = merge_spellings(known)
     if phrases:
         findings.append(Finding(column, f"spellings of one label: {'; '.join(phrases)}", _NAME_THEM))
     return {cell: kept[text] for cell, text in texts.items() if text is not None}, findings
+
+
+def describe_misfits(
+    column: str,
+    cells: Sequence[str],
+    numbers: dict[str, float],
+    labels: dict[str, str],
+    levels: dict[str, str],
+    source: str,
+    usual: dict[str, str],
+) -> list[Finding]:
+    """What the sidecar's levels and the column's values do not tell of each other, with the flags that tell it: levels
+    of which no value has one, and values without a level. As `name_labels`, whose `labels` are {} for numbers."""
+    if not levels or not cells:
+        return []
+    by_key = _key_names(levels)
+    counts = Counter(to_value_key(cell, numbers) for cell in cells)
+    unnamed = {key: n for key, n in sorted(counts.items()) if key not in by_key}
+    if len(unnamed) == len(counts):
+        text = f"Levels in {source} name {_list(levels)}, none of the values, which are {_list(_say_counts(unnamed))}"
+        return [Finding(column, f"{text}: not used", (("--labels", _name_by_reversed(unnamed, levels)),))]
+    known_to_template = {to_value_key(cell, numbers) for cell in cells if fold(cell) in usual}
+    unnamed = {key: n for key, n in unnamed.items() if key not in known_to_template}
+    if not labels or not unnamed:
+        return []
+    taken = {to_value_key(cell, numbers) for cell in labels}
+    fate = "taken as classes all the same" if taken.issuperset(unnamed) else "left out"
+    all_named = " ".join([*(shlex.quote(f"{key}={by_key[key]}") for key in counts if key in by_key), "VALUE=LABEL"])
+    remedies = [("--labels", f"--labels {all_named} names them")]
+    if fate != "left out" and not any(" " in key or "," in key for key in unnamed):
+        remedies.insert(0, ("--missing", f"--missing={','.join(unnamed)} where they mean “missing”"))
+    text = f"Levels in {source} do not name {_list(_say_counts(unnamed))}: {fate}"
+    return [Finding(column, text, tuple(remedies))]
+
+
+def _name_by_reversed(values: Iterable[str], levels: dict[str, str]) -> str:
+    """The flag that names the values by levels that were written the wrong way round, as {"male": "0"}."""
+    name_of = _key_names({code: name for name, code in levels.items()})
+    named = [shlex.quote(f"{value}={name_of[value]}") for value in values if value in name_of]
+    return f"--labels {' '.join(named)} names them" if named else "--labels VALUE=LABEL names them"
+
+
+def _say_counts(counts: dict[str, int]) -> list[str]:
+    return [f"{key} ({n} row{'s' * (n != 1)})" for key, n in counts.items()]
+
+
+def _list(names: Iterable[str]) -> str:
+    """ "a, b and c"; of many the first five."""
+    names = list(names)
+    names = names if len(names) <= 6 else [*names[:5], f"{len(names) - 5} more"]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 _NAME_THEM = (("--labels", "--labels VALUE=LABEL names them otherwise"),)

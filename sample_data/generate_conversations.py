@@ -56,7 +56,15 @@ def generate(options: Options) -> str:
     notes = exclusions.notes + [finding.to_line(options.given) for finding in findings]
     notes.append(f"labels are {'balanced' if options.balance else 'as they come'} in train, as they come elsewhere")
     fractions = None if options.plan.split_file else options.plan.fractions
-    notes += describe_splits(splits, has_labels, fractions, options.given)
+    notes += describe_splits(
+        splits,
+        has_labels,
+        fractions,
+        options.given,
+        lambda **plan: assign_splits(
+            cases, replace(options.plan, **plan), Exclusions(), target.column, has_labels, options.given
+        ),
+    )
     if options.plan.group_by:
         groups = find_groups([case for some in splits.values() for case in some], options.plan.group_by)
         notes += describe_large_groups(splits, groups, options.plan.group_by)

@@ -54,6 +54,7 @@ def test_baselines_are_judged_on_the_rows_of_the_model(splits):
     assert found["n_train"] == 8
     assert found["models"]["majority"]["accuracy"] == 0.5  # as many of each sex
     majority = found["models"]["majority"]
+    assert majority["title"].endswith("one of the most frequent labels in training")
     assert majority["paired"]["p"] == 0.5**2  # two of the four subjects are of the class that it does not say
     assert majority["verdict"] == "cannot tell"
     assert "Too few rows to tell whether the model does better than always answering" in majority["sentence"]

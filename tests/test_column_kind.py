@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -60,6 +61,15 @@ def test_text_is_of_classes(cells):
         ([120, 998, 1003, 999, 870], {}),  # volumes
         ([23, 31, 45, 52, 9], {}),  # a child
         ([999, 999], {}),
+        ([-1, -3, 5, 6, 7, 20, 30], {-3: 1, -1: 1}),  # UK Biobank: do not know, prefer not to answer
+        ([-999, -0.5, 0.2, 1.1], {-999: 1}),
+        ([-9999, -120.5, 300, 2000], {-9999: 1}),
+        ([-999, -0.5, 0.2, 1.1, 999], {-999: 1, 999: 1}),
+        ([18, 25, 30, 28, -4], {-4: 1}),
+        ([20, 30, 40, 996, 999], {996: 1, 999: 1}),
+        ([0, 1, 0, 1, -9, -8, -7], {-9: 1, -8: 1, -7: 1}),
+        ([-999, -9, -3, *range(9)], {-999: 1, -9: 1, -3: 1}),
+        ([-2, -1, 0, 1, 2, 3, 4], {}),  # changes
         ([], {}),
     ],
 )
@@ -76,6 +86,32 @@ def test_a_code_among_ages_is_found_whatever_they_are(ages, code, times):
     assume(99 not in ages)
     assert find_missing_codes([*ages, *[code] * times]).get(code) == times
     assert code not in find_missing_codes(ages)
+
+
+@given(
+    st.lists(st.integers(5, 90), min_size=8).filter(lambda ages: len(set(ages)) > 7),
+    st.sets(st.sampled_from([-1, -2, -3, -4, -7, -8, -9, -10, -99, -818, -999]), min_size=1, max_size=4),
+)
+def test_codes_below_all_others_are_found_together_none_hides_another(ages, codes):
+    assert find_missing_codes([*ages, *codes]) == dict.fromkeys(sorted(codes), 1)
+
+
+@given(
+    st.lists(st.floats(-4, 4).map(lambda z: round(z, 3)), min_size=3).filter(lambda some: len(set(some)) > 1),
+    st.sets(st.sampled_from([-99, -999, -9999, 999, 9999]), min_size=1),
+)
+def test_codes_far_from_numbers_of_both_signs_are_found(numbers, codes):
+    assert find_missing_codes([*numbers, *codes]).keys() >= codes
+
+
+def test_real_numbers_of_both_signs_are_hardly_ever_asked_about():
+    draw, asked = np.random.default_rng(0), Counter()
+    for _ in range(200):
+        n = draw.integers(12, 60)
+        asked["z-scores"] += bool(find_missing_codes(draw.normal(size=n).round(2).tolist()))
+        asked["changes of volumes"] += bool(find_missing_codes(draw.normal(0, 300, n).round().tolist()))
+        asked["changes of points"] += bool(find_missing_codes(draw.normal(0, 3, n).round().tolist()))
+    assert asked["z-scores"] == asked["changes of volumes"] == 0 and asked["changes of points"] <= 4
 
 
 @given(st.floats(-1e12, 1e12, allow_subnormal=False))

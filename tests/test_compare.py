@@ -116,3 +116,25 @@ def test_two_runs_that_answer_alike_are_as_good_only_where_the_rows_show_it(tmp_
         result = compare(*sides)
         assert (result["verdict"], result["p"]) == (verdict, 1.0)
         assert ("as well as the first, within 10 points" in result["sentence"]) == (n_rows == 100)
+
+
+def test_no_number_of_subjects_is_named_where_the_spread_between_seeds_decides(tmp_path):
+    """Each seed of the second is right in all rows or in few: 80 subjects would be enough for the mean of them."""
+    sides = []
+    for name, shares in (("a", (0.55, 0.6, 0.65)), ("b", (0.2, 1.0, 1.0))):
+        right = [[row % 20 < 20 * share for row in range(80)] for share in shares]
+        folders = [write_evaluation(tmp_path / f"{name}{i}", hits) for i, hits in enumerate(right)]
+        sides.append([read_evaluation(folder, "test") for folder in folders])
+    result = compare(*sides)
+    assert result["verdict"] == "cannot tell" and "subjects instead of" not in result["sentence"]
+    assert result["sentence"].startswith("Too few rows or seeds to tell whether the second does better than the first")
+    one = compare(sides[0][:1], sides[0][1:2])
+    assert one["sentence"].startswith("Too few rows to tell") and "subjects instead of" in one["sentence"]
+
+
+def test_no_difference_has_no_minus(call, tmp_path):
+    """A mean absolute error is better where it is less: its difference is turned, and so would be the sign of 0."""
+    first = write_ages(tmp_path / "a", [42 + i for i in range(8)])
+    out = call(recipe, first, write_ages(tmp_path / "b", [42 + i for i in range(8)]), "--output", "out.json")
+    assert "difference +0.0000" in out and "-0.0000 " not in out.split("95 %")[0]
+    assert str(json.loads((tmp_path / "out.json").read_text())["difference"]) == "0.0"

@@ -1,6 +1,8 @@
 """From the command line to the conversations: what is inferred of columns is printed, stored and overruled."""
 
 import json
+import re
+import shlex
 from collections import Counter
 
 import pytest
@@ -34,6 +36,13 @@ def test_levels_and_units_beside_the_table_become_labels_and_unit(tmp_path):
     assert "weight: the unit is kg, by table.json; --unit UNIT for another" in summary
     splits, _, _ = run(table, "--target", "gender", "--labels", "1=man", "2=woman", output="three")
     assert labels_of(splits) == {"man": 20, "woman": 20}
+
+
+def test_what_a_template_calls_the_values_is_said_with_their_counts(tmp_path):
+    rows = make_rows(sex=lambda i: ("M", "m", "F", "F")[i % 4])
+    splits, _, summary = run(write_table(tmp_path, rows), "--target", "sex")
+    assert labels_of(splits) == {"male": 20, "female": 20}
+    assert "sex: the template says F (20) = female; M (10), m (10) = male; --labels VALUE=LABEL names" in summary
 
 
 def test_participants_json_and_sessions_json_of_a_tree_are_read(tmp_path):
@@ -242,3 +251,36 @@ def test_classes_of_ages_are_not_said_to_be_so_many_years(tmp_path):
     splits, _, _ = run(write_table(tmp_path, rows), "--target", "age")
     assert labels_of(splits) == {"young": 20, "old": 20}
     assert not any("years" in text for record in all_of(splits) for text in texts_of(record))
+
+
+def flags_after(flag, summary, column):
+    line = next(line for line in summary.splitlines() if f"{column}: Levels" in line and "say" not in line)
+    return shlex.split(re.search(rf"{flag}[ =](.*?) (?:names|where)", line)[1])
+
+
+def test_levels_that_fit_no_value_are_said_and_the_flag_that_is_named_mends_it(tmp_path):
+    table = write_table(tmp_path, make_rows(group=lambda i: str(i % 2), gender=lambda i: str(i % 2)))
+    levels = {"Levels": {"very ill": "0", "well": "1"}}
+    table.with_suffix(".json").write_text(json.dumps({"group": levels, "gender": levels}))
+    said = "Levels in table.json name very ill and well, none of the values, which are 0 (20 rows) and 1 (20 rows)"
+    _, _, summary = run(table, "--target", "group")
+    with pytest.raises(CohortError) as error:  # the wordings of gender know the labels male and female alone
+        run(table, "--target", "gender", output="two")
+    for column, text in (("group", summary), ("gender", str(error.value))):
+        assert said in text
+        names = flags_after("--labels", text, column)
+        splits, _, summary = run(table, "--target", column, "--labels", *names, output=f"{column} again")
+        assert labels_of(splits) == {"very ill": 20, "well": 20} and "none of the values" not in summary
+
+
+def test_a_value_without_a_level_is_said_and_the_flags_that_are_named_mend_it(tmp_path):
+    table = write_table(tmp_path, make_rows(group=lambda i: "3" if i % 8 == 0 else str(1 + i % 2)))
+    table.with_suffix(".json").write_text(json.dumps({"group": {"Levels": {"1": "HC", "2": "PD"}}}))
+    _, _, summary = run(table, "--target", "group")
+    assert "group: Levels in table.json do not name 3 (5 rows): taken as classes all the same" in summary
+    missing = flags_after("--missing", summary, "group")
+    splits, _, again = run(table, "--target", "group", "--missing", *missing, output="two")
+    assert labels_of(splits).keys() == {"HC", "PD"} and "do not name" not in again
+    names = [name.replace("VALUE=LABEL", "3=other") for name in flags_after("--labels", summary, "group")]
+    splits, _, _ = run(table, "--target", "group", "--labels", *names, output="three")
+    assert labels_of(splits) == {"HC": 15, "PD": 20, "other": 5}

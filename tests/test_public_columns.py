@@ -165,3 +165,9 @@ def test_a_sidecar_that_cannot_be_read_is_said_and_describes_nothing(tmp_path):
 def test_a_unit_that_is_none_is_not_said(tmp_path, units):
     (tmp_path / "participants.json").write_text(json.dumps({"score": {"Units": units}}))
     assert describe_column([tmp_path / "participants.json"], "score").unit == ""
+
+
+@pytest.mark.parametrize("cells, options", [(["n/a", ""], {}), (["3", "7", "5"], {"kind": "numeric"})])
+def test_levels_are_not_said_to_fit_no_value_where_there_is_none_or_numbers_are_asked_for(tmp_path, cells, options):
+    target, _, _ = understand(tmp_path, "pain", cells, {"Levels": {"0": "none", "10": "worst"}}, **options)
+    assert not any("none of the values" in finding.evidence for finding in target.findings)

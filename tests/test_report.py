@@ -5,12 +5,13 @@ import re
 from collections import Counter
 
 import eval as evaluation
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from page_probe import needs_chromium, probe
 
-from umbrella.report import evaluation_report, examples
+from umbrella.report import charts, evaluation_report, examples
 from umbrella.report.examples import take_turns
 
 WIDTHS = {"desk": 1280, "phone": 375}
@@ -118,6 +119,31 @@ def test_right_answers_and_mistakes_are_shown_of_every_label_that_has_some(monke
     assert wrong["title"] == "The most confident mistakes, of each true label in turn (none of mci)"
     assert wrong["rows"][:4] == ["cn as ad 0", "ad as mci 0", "cn as ad 1", "ad as mci 1"]
     assert len(wrong["rows"]) == 10
+
+
+@given(st.lists(st.none() | st.integers(0, 90), min_size=1, max_size=40))
+def test_of_numbers_no_row_is_both_far_and_near_and_what_was_not_read_is_not_near(answered):
+    records = [
+        {"task_id": str(i), "expected_number": 40, "parsed_number": number, "prediction": "x", "answer": "40"}
+        for i, number in enumerate(answered)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(examples, "_show_row", lambda row, record, transform: record)
+        furthest, nearest = examples.pick_examples(range(len(records)), records, None)
+    far, near = furthest["rows"], nearest["rows"]
+    assert not {row["task_id"] for row in far} & {row["task_id"] for row in near} and far
+    assert all(row["parsed_number"] is not None for row in near)
+    n_read = sum(number is not None for number in answered)
+    assert len(near) == min(10, n_read, len(answered) // 2)
+    offs = [abs(row["parsed_number"] - 40) for row in far if row["parsed_number"] is not None]
+    assert not near or not offs or min(offs) >= max(abs(row["parsed_number"] - 40) for row in near)
+
+
+def test_wrong_cells_of_a_confusion_matrix_are_orange_and_right_ones_blue():
+    red, green, blue = np.moveaxis(charts._tint(np.array([[0.9, 0.1, 0], [0.2, 0.4, 0.4]])), -1, 0)
+    right = np.eye(2, 3, dtype=bool)
+    assert (blue > red)[right].all() and (red > blue)[~right & (red < 1)].all() and (red < 1).sum() == 5
+    assert (red[0, 2], green[0, 2], blue[0, 2]) == (1, 1, 1)
 
 
 @pytest.mark.slow

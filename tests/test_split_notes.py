@@ -30,10 +30,10 @@ def test_the_interval_is_the_one_that_eval_prints(n):
     assert interval_width(n) == pytest.approx(high - low, abs=1e-6)
 
 
-def test_a_sentence_without_advice_ends_where_it_ends(tmp_path):
+def test_where_no_flag_helps_participants_are_named(tmp_path):
     rows = make_rows(40, dx=lambda i: "rare" if i < 2 else "often")
     flags = ("--target", "dx", "--split", "0.05,0.05,0.9", "--seed", "1")
-    with pytest.raises(CohortError, match=r"train has only the label 'often'; the others are 'rare' \(2 in all\)$"):
+    with pytest.raises(CohortError, match=r"'rare' \(2 in all\)\. More participants of a second label may do$"):
         run(write_table(tmp_path, rows), *flags)
 
 
@@ -127,7 +127,50 @@ def test_the_other_kind_is_not_advised_where_the_flags_would_refuse_it(tmp_path,
 def test_a_division_as_drawn_is_not_told_to_be_too_small(tmp_path):
     table = write_table(tmp_path, make_rows(40))
     summary = run(table, "--target", "sex", "--stratify", "none")[2]  # the seed 0 draws men alone
-    assert "test has only the label" in summary and "Divided by the answers it would have every label" in summary
+    assert "test has only the label" in summary and "Divided by the answers test would have more than one" in summary
+
+
+def followed(advice):
+    """The flags of each remedy that the advice names."""
+    return [words.split() for words in re.findall(r"--split [\d.,]*\d|--seed \d+", advice)]
+
+
+@pytest.mark.parametrize("n_rare, n, n_held_out", [(6, 13, 27), (2, 20, 0), (3, 24, 0), (5, 40, 10), (1, 12, 0)])
+@pytest.mark.parametrize("flags", [(), ("--stratify", "none"), ("--group_by", "family")])
+def test_what_is_advised_does_away_with_the_warning(tmp_path, n_rare, n, n_held_out, flags):
+    rows = make_rows(
+        n + n_held_out,
+        dx=lambda i: "AD" if i < n_rare or i >= n + n_held_out // 2 else "CN",
+        site=lambda i: "x" if i >= n else "y",
+        family=lambda i: f"f{i // 2}",
+    )
+    table, flags = write_table(tmp_path, rows), ("--target", "dx", *flags, *("--holdout", "site=x") * (n_held_out > 0))
+    advised = 0
+    for seed in range(3):
+        plan = (*flags, *("--seed", str(seed)) * (seed > 0))
+        try:
+            said = run(table, *plan, output=f"first{seed}")[2].splitlines()
+        except CohortError as error:
+            said = [str(error)]
+        for line in (line for line in said if "has only the label" in line or "train: expected" in line):
+            assert f"'AD' ({n_rare} in all)" in line or f"'CN' ({n - n_rare} in all)" in line
+            assert "--stratify" in flags or "ivided by the answers" not in line
+            for number, remedy in enumerate(followed(line)):
+                advised += 1
+                assert "has only the label" not in run(table, *plan, *remedy, output=f"{seed}{number}{advised}")[2]
+    assert advised or n_rare < 3 or n > 20 or "--group_by" in flags
+
+
+def test_one_of_a_thing_is_said_in_the_singular(tmp_path):
+    _, _, summary = run(write_table(tmp_path, make_rows(12, dx=lambda i: "AD" if i < 1 else "CN")), "--target", "dx")
+    assert "label 'AD' has 1 participant, fewer" in summary and "test has 1 participant:" in summary
+    assert "1 participants" not in summary
+
+
+def test_a_label_that_is_held_out_alone_is_said(tmp_path):
+    rows = make_rows(40, dx=lambda i: "MCI" if i == 39 else "AD" if i % 2 else "CN", site=lambda i: "xy"[i < 30])
+    _, _, summary = run(write_table(tmp_path, rows), "--target", "dx", "--holdout", "site=x")
+    assert "WARNING label 'MCI' is in external only: nothing about it can be learnt" in summary
 
 
 def test_numbers_that_are_all_equal_in_the_test_are_said(tmp_path):

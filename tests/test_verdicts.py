@@ -13,7 +13,7 @@ from umbrella.evaluation.control_scores import compare_numbers, compare_texts
 from umbrella.evaluation.controls import Control
 from umbrella.evaluation.measures import ACCURACY, MARGIN, measure_errors
 from umbrella.evaluation.paired import compare_paired
-from umbrella.evaluation.verdicts import compare_with_control, judge, judge_beside
+from umbrella.evaluation.verdicts import compare_with_control, judge, judge_beside, judge_two
 
 TRUTH = ["a", "b"] * 50
 REVERSED = ["b", "a"] * 50
@@ -226,3 +226,12 @@ def test_free_text_is_judged_by_changes_alone():
         control = Control("reference_same_label", "a control", None, list(range(n)))
         found = compare_texts(records, {control.name: (control, got)}, [f"s{i}" for i in range(n)])
         assert found["verdicts"]["reference"]["verdict"] == verdict
+
+
+@pytest.mark.parametrize("off", [0.0, 1.0])
+def test_numbers_that_are_all_alike_give_no_certainty(off):
+    """Six subjects of one age, each nearer by the same: nothing varies, from which an interval could follow."""
+    measure = measure_errors([40.0] * 6)
+    found = compare_paired(measure, [1.0] * 6, [1.0 + off] * 6, range(6))
+    assert (found.interval, found.outcome, found.needed) == (None, "unclear", None)
+    assert "no interval" in judge_two(found.to_dict(), measure, "rows")["sentence"]

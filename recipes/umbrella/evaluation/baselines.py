@@ -71,8 +71,10 @@ def evaluate_baselines(
 
 
 def _always_majority(known: list[str], n: int) -> tuple[str, str, list[str]]:
-    majority = Counter(known).most_common(1)[0][0]
-    return f"always “{majority}”, the majority class in training", f"always answering “{majority}”", [majority] * n
+    (majority, most), *others = Counter(known).most_common()
+    is_tied = any(n == most for _, n in others)
+    what = "one of the most frequent labels in training" if is_tied else "the majority class in training"
+    return f"always “{majority}”, {what}", f"always answering “{majority}”", [majority] * n
 
 
 def _always_mean(known: list[float], n: int) -> tuple[str, str, list[float]]:

@@ -70,7 +70,8 @@ def compare(first: list[Evaluated], second: list[Evaluated], n_resamples: int = 
     sides = [np.array([scores for _, scores in side]) for side in scored]  # (seeds, rows) each
     subjects = [first[0].records[i]["subject_id"] or f"row {i}" for i in task_ids]
     means = [side.mean(axis=1) for side in sides]  # (seeds,)
-    paired = compare_paired(measure, sides[1].mean(axis=0), sides[0].mean(axis=0), subjects, seed=seed)
+    by_rows = compare_paired(measure, sides[1].mean(axis=0), sides[0].mean(axis=0), subjects, seed=seed)
+    paired = by_rows
     if len(first) + len(second) > 2 and paired.interval is not None:
         seeds_too = [measure.better * end for end in _bootstrap_difference(sides, subjects, n_resamples, seed)]
         paired = paired.widen(min(seeds_too), max(seeds_too))
@@ -81,11 +82,11 @@ def compare(first: list[Evaluated], second: list[Evaluated], n_resamples: int = 
         "n_subjects": paired.n_subjects,
         "first": _describe(first, means[0]),
         "second": _describe(second, means[1]),
-        "difference": measure.better * paired.difference,
+        "difference": measure.better * paired.difference + 0.0,  # no -0.0
         "interval": interval,
         "p": paired.p,
         "test": paired.test,
-        **judge_two(paired.to_dict(), measure),
+        **judge_two(paired.to_dict(), measure, "rows" if paired.interval == by_rows.interval else "rows or seeds"),
         "changed": _find_changed(first, second, task_ids),
     }
     if min(len(first), len(second)) > 1 and max(means[0].std(), means[1].std()) > 0:

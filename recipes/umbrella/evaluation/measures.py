@@ -35,7 +35,7 @@ class Measure:
 
     def show_difference(self, value: float) -> str:
         """A difference of scores, signed: in points of per cent, or in the unit of the answers."""
-        return f"{100 * value:+.1f}" if self.better > 0 else f"{'+' if value >= 0 else '-'}{number(abs(value))}"
+        return f"{100 * value:+z.1f}" if self.better > 0 else f"{'+' if value >= 0 else '-'}{number(abs(value))}"
 
     @property
     def unit_of_difference(self) -> str:

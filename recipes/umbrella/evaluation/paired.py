@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from scipy.stats import t
 
-from umbrella.evaluation.intervals import LEVEL, Z_LEVEL, Z_POWER, least_number, number_subjects
+from umbrella.evaluation.intervals import LEVEL, ROUNDING, Z_LEVEL, Z_POWER, least_number, number_subjects
 from umbrella.evaluation.measures import Measure
 from umbrella.evaluation.sign_flips import NAME, dependence, flip_signs
 
@@ -20,7 +20,7 @@ class Paired:
     """How much better the first run is than the second, on the same rows.
 
     difference  of the mean scores, positive where the first is better
-    interval    95 %, by subjects; None for a single subject
+    interval    95 %, by subjects; None for a single subject, and where nothing varies, not even the true numbers
     p           see `sign_flips.flip_signs`
     outcome     "better", "worse" (p < 0.05, and the interval says so too), "equal" (the interval lies within
                 ± margin), else "unclear"
@@ -41,9 +41,14 @@ class Paired:
         return asdict(self)
 
     def widen(self, low: float, high: float) -> "Paired":
-        """The same with an interval that reaches to these ends at least, and the outcome that it leaves."""
+        """The same with an interval that reaches to these ends at least, and the outcome that it leaves.
+
+        A wider one rests on more than subjects, so no number of them would tell.
+        """
         interval = (min(low, self.interval[0]), max(high, self.interval[1]))
-        return replace(self, interval=interval, outcome=decide(self.difference, interval, self.p, self.margin))
+        outcome = decide(self.difference, interval, self.p, self.margin)
+        needed = self.needed if interval == self.interval else None
+        return replace(self, interval=interval, outcome=outcome, needed=needed)
 
 
 @dataclass(frozen=True)
@@ -107,10 +112,12 @@ def compare_paired(
     interval = None
     if n_subjects > 1:
         most = 1.0 if measure.better > 0 else math.inf
-        interval = tuple(min(most, max(-most, end)) for end in spread.ends(n_subjects))
+        low, high = spread.ends(n_subjects)
+        if not math.isclose(low, high, rel_tol=1e-9, abs_tol=ROUNDING):
+            interval = tuple(min(most, max(-most, end)) for end in (low, high))
     outcome = decide(spread.difference, interval, p, measure.margin)
     needed = None
-    if outcome == "unclear" and n_subjects > 1:
+    if outcome == "unclear" and interval is not None:
         ways = (spread.subjects_to_differ(n_subjects), spread.subjects_to_agree(n_subjects, measure.margin))
         needed = min((way for way in ways if way is not None), default=None)
     rows = (len(by_row), n_subjects)
@@ -132,7 +139,7 @@ def _measure_spread(measure: Measure, by_row: np.ndarray, codes: np.ndarray, of_
 
 
 def decide(difference: float, interval: tuple[float, float] | None, p: float, margin: float) -> str:
-    """Which of the four outcomes of `Paired` holds. A single subject (no interval) decides nothing."""
+    """Which of the four outcomes of `Paired` holds. Without an interval nothing is decided."""
     if interval is None:
         return "unclear"
     low, high = interval

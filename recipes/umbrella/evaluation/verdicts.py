@@ -210,18 +210,19 @@ def judge_beside(paired: dict, other: str, measure: Measure) -> dict:
     return _judge_pair(paired, "The model", other, "the model", measure)
 
 
-def judge_two(paired: dict, measure: Measure) -> dict:
-    """{"verdict", "sentence"}: is the second of two models better than the first?"""
-    return _judge_pair(paired, "The second", "the first", "the second", measure)
+def judge_two(paired: dict, measure: Measure, few: str) -> dict:
+    """{"verdict", "sentence"}: is the second of two models better than the first? `few`: of what there may be too
+    few to tell."""
+    return _judge_pair(paired, "The second", "the first", "the second", measure, few)
 
 
-def _judge_pair(paired: dict, one: str, other: str, one_within: str, measure: Measure) -> dict:
+def _judge_pair(paired: dict, one: str, other: str, one_within: str, measure: Measure, few: str = "rows") -> dict:
     verdict = {"better": "better", "worse": "worse", "equal": "as well", "unclear": "cannot tell"}[paired["outcome"]]
     start = {
         "better": f"{one} does better than {other}",
         "worse": f"{one} does worse than {other}",
         "as well": f"{one} does as well as {other}, within {measure.show_margin()}",
-        "cannot tell": f"Too few rows to tell whether {one_within} does better than {other}",
+        "cannot tell": f"Too few {few} to tell whether {one_within} does better than {other}",
     }[verdict]
     facts = f"{_lower(say_difference(paired, measure))[:-1]} ({say_rows(paired)}, {say_test(paired)})."
     end = say_needed(paired["needed"], paired) if verdict == "cannot tell" else ""

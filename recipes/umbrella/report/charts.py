@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
@@ -71,13 +72,14 @@ def draw_scores(
 
 
 def draw_confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
-    """True labels in rows, answers in columns, unparseable ones in the last."""
+    """True labels in rows, answers in columns, unparseable ones in the last. Right cells are blue, wrong ones orange,
+    the darker the larger their share of the row."""
     counts = np.asarray(counts)
     columns = [*labels, "none read"]
 
     def paint(axes):
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axes.imshow(_tint(shares), aspect="auto")
         for (row, column), count in np.ndenumerate(counts):
             axes.text(
                 column, row, str(count), ha="center", va="center", color="white" if shares[row, column] > 0.5 else INK
@@ -89,6 +91,12 @@ def draw_confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> st
         axes.grid(visible=False)
 
     return _draw(1.2 + 0.5 * len(labels), paint)
+
+
+def _tint(shares: np.ndarray) -> np.ndarray:
+    """(labels, answers) shares → (labels, answers, 3) colours between white and blue on the diagonal, else orange."""
+    full = np.where(np.eye(*shares.shape, dtype=bool)[..., None], to_rgb(BLUE), to_rgb(ORANGE))
+    return 1 - shares[..., None] * (1 - full)
 
 
 def draw_roc(true: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> str:

@@ -29,12 +29,20 @@ def pick_examples(rows: Dataset, records: list[dict], transform: ConversationTra
             "The most confident right answers" + say_labels(labels, [labels[i] for i in right[:MOST_EXAMPLES]]),
         )
     else:
-        wrong, right = ranked, ranked[::-1]
+        wrong, right = split_ranked(ranked, [i for i in ranked if records[i].get("parsed_number", 0) is None])
         titles = ("The answers furthest from the truth", "The answers nearest to the truth")
     return [
         {"title": title, "rows": [_show_row(rows[i], records[i], transform) for i in chosen[:MOST_EXAMPLES]]}
         for title, chosen in zip(titles, (wrong, right), strict=True)
     ]
+
+
+def split_ranked(ranked: Sequence[int], unread: Sequence[int]) -> tuple[list[int], list[int]]:
+    """(the worst first, the best first) of rows ranked from the worst on, no row in both: those that were not read
+    are among the worst, and so is the middle one."""
+    n_best = min(len(ranked) // 2, len(ranked) - len(unread))
+    cut = len(ranked) - n_best
+    return list(ranked[:cut]), list(ranked[cut:])[::-1]
 
 
 def take_turns(ranked: Sequence[int], labels: Sequence[str]) -> list[int]:

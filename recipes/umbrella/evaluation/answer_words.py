@@ -105,7 +105,8 @@ UNITS = {
     "time": {
         **dict.fromkeys("years year yrs yr yo y.o y/o y".split(), 12.0),
         **dict.fromkeys(
-            "jahre jahren jahr ans años año anos anni jaar år лет года год 岁 歳 歲 세 살 ปี سنة वर्ष".split(), 12.0
+            "jahre jahren jahr ans años año anos anni jaar år лет года год 岁 歳 歲 年 세 살 년 ปี سنة वर्ष".split(),
+            12.0,
         ),
         **dict.fromkeys("months month mos mo".split(), 1.0),
         **dict.fromkeys("monate monaten monat mois meses mesi maanden månader месяцев месяца".split(), 1.0),
@@ -122,6 +123,14 @@ UNITS = {
     "body mass index": dict.fromkeys(("kg/m2", "kg/m²", "kg/m^2"), 1.0),
     "share": dict.fromkeys(("%", "percent", "per cent"), 1.0),
     "score": dict.fromkeys(("points", "point", "pts"), 1.0),
+}
+# What must follow a unit for it to be one: "y" before a number is a Spanish "and", "l'" a French article; 1975年 is a
+# date, a year is 45年 for certain only before months.
+UNIT_FOLLOWED = {
+    "y": r"(?!\s*[-+]?\d)",
+    "l": "(?!')",
+    "年": r"(?=\s?\d{1,2}\s?[个個ヶかカ]月)",
+    "년": r"(?=\s?\d{1,2}\s?개월)",
 }
 
 

@@ -18,6 +18,7 @@ from umbrella.evaluation.answer_words import (
     NO_LETTER_BEFORE,
     RANGE_WORDS,
     SPACED_LETTER,
+    UNIT_FOLLOWED,
     UNSPACED,
     units_like,
 )
@@ -127,10 +128,9 @@ def _numeral_pattern(unit: str | None, spaced: bool) -> re.Pattern:
 
 
 def _unit_pattern(unit: str) -> str:
-    """A unit ends where a word ends, but for scripts without spaces; "y" before a number is a Spanish "and",
-    "l'" a French article."""
+    """A unit ends where a word ends, but for scripts without spaces."""
     end = "" if re.match(f"[{UNSPACED}]", unit[-1]) else NO_LETTER_AFTER + r"(?![²³^\d])"
-    return re.escape(unit) + end + (r"(?!\s*[-+]?\d|')" if len(unit) == 1 else "")
+    return re.escape(unit) + end + UNIT_FOLLOWED.get(unit, "")
 
 
 def _read(numeral: str, number_format: NumberFormat) -> float | None:

@@ -228,29 +228,15 @@ def test_two_different_numbers_are_none(numbers, joined):
     st.integers(1, 99),
     st.integers(1, 11),
     st.sampled_from(
-        [
-            "岁 个月",
-            "歳 ヶ月",
-            "歲 個月",
-            "세 개월",
-            "年 个月",
-            "년 개월",
-            "살 개월",
-            "ปี เดือน",
-            "years months",
-            "kg g",
-            "l ml",
-        ]
+        "岁 个月,歳 ヶ月,歲 個月,세 개월,年 个月,년 개월,ปี เดือน,years months,kg g,l ml".split(",")
     ),
     st.sampled_from(["", " "]),
     st.sampled_from(["years", "months", "kg", "ml", None]),
 )
 def test_a_number_of_two_units_is_none(whole, part, units, space, unit):
     """A larger unit is not passed over for a smaller one, written to it or not."""
-    assume((unit in ("kg", "ml", None)) or ("g" not in units and "l" not in units))
-    assume(space or not units.isascii())
+    assume(whole != part and (space or not units.isascii()))
     one, other = units.split()
-    assume(whole != part or one != other)
     assert parse_number(f"{whole}{one}{space}{part}{other}", unit) is None
 
 

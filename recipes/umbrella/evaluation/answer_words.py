@@ -104,10 +104,8 @@ MULTIPLIED = re.compile(rf"\s*(?:(?:{'|'.join(MULTIPLIERS)}){NO_LETTER_AFTER}|{'
 UNITS = {
     "time": {
         **dict.fromkeys("years year yrs yr yo y.o y/o y".split(), 12.0),
-        **dict.fromkeys(
-            "jahre jahren jahr ans años año anos anni jaar år лет года год 岁 歳 歲 年 세 살 년 ปี سنة वर्ष".split(),
-            12.0,
-        ),
+        **dict.fromkeys("jahre jahren jahr ans años año anos anni jaar år лет года год ปี سنة वर्ष".split(), 12.0),
+        **dict.fromkeys("岁 歳 歲 年 세 살 년".split(), 12.0),
         **dict.fromkeys("months month mos mo".split(), 1.0),
         **dict.fromkeys("monate monaten monat mois meses mesi maanden månader месяцев месяца".split(), 1.0),
         **dict.fromkeys("个月 個月 ヶ月 か月 カ月 개월 เดือน".split(), 1.0),

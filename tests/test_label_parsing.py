@@ -63,8 +63,52 @@ def test_the_longer_of_two_nested_labels_counts_and_its_own_words_negate_nothing
 
 
 @pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("grade 2-3", ["grade 2", "grade 3"]),
+        ("grade 2–3", ["grade 2", "grade 3"]),
+        ("grade 2/3", ["grade 2", "grade 3"]),
+        ("grade 2 to 3", ["grade 2", "grade 3"]),
+        ("Grade 2 or 3", ["grade 2", "grade 3"]),
+        ("stage 1/2", ["stage 1", "stage 2"]),
+        ("grade 1-2", ["2", "3"]),
+        ("1 bis 2", ["2", "3"]),
+        ("2到3级", ["2级", "3级"]),
+        ("WHO grade II-III", ["grade II", "grade III"]),
+        ("grade IIa or IIb", ["grade IIa", "grade IIb"]),
+        ("a left or right lesion", ["left lesion", "right lesion"]),
+        ("mild to moderate atrophy", ["mild atrophy", "moderate atrophy"]),
+    ],
+)
+def test_a_label_in_a_range_is_one_of_several(text, labels):
+    assert parse_label(text, labels) is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(["grade {}", "{}", "{} of 9", "CDR {}", "{}级", "ระดับ{}"]),
+    st.integers(0, 9),
+    st.integers(0, 9),
+    st.sampled_from(["-", "–", " - ", "/", "~", " to ", " or ", " bis ", " ou ", " o ", "到", "か", " до ", " أو "]),
+    st.sampled_from(["It is {}.", "{}", "这是{}。", "{} (sure)"]),
+)
+def test_of_two_joined_numbers_none_is_a_label(label, one, other, joining, wording):
+    assume(one != other)
+    labels = [label.format(one), label.format(other)]
+    text = wording.format(label.format(f"{one}{joining}{other}"))
+    assert parse_label(text, labels[:1]) is None
+    assert parse_label(text, labels) is None
+    assert parse_label(wording.format(labels[0]), labels) == labels[0]
+
+
+@pytest.mark.parametrize(
     ("text", "labels", "label"),
     [
+        ("grade 2 of 4", ["grade 1", "grade 2"], "grade 2"),
+        ("Grade 2 and a male of 45", ["grade 1", "grade 2"], "grade 2"),
+        ("grade 2, 3 mm", ["grade 1", "grade 2"], "grade 2"),
+        ("left, i.e. left or so", ["left", "right"], "left"),
+        ("It is 2-3.", ["2", "2-3"], "2-3"),
         ("该受试者是女性。", ["男性", "女性"], "女性"),
         ("这是male。", SEXES, "male"),
         ("これは男性です。", ["男性", "女性"], "男性"),

@@ -227,9 +227,7 @@ def test_two_different_numbers_are_none(numbers, joined):
 @given(
     st.integers(1, 99),
     st.integers(1, 11),
-    st.sampled_from(
-        "岁 个月,歳 ヶ月,歲 個月,세 개월,年 个月,년 개월,ปี เดือน,years months,kg g,l ml".split(",")
-    ),
+    st.sampled_from("岁 个月,歳 ヶ月,歲 個月,세 개월,年 个月,년 개월,ปี เดือน,years months,kg g,l ml".split(",")),
     st.sampled_from(["", " "]),
     st.sampled_from(["years", "months", "kg", "ml", None]),
 )

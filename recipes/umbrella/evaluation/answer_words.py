@@ -74,10 +74,11 @@ KOREAN_ENDING = rf"(?:(?:{'|'.join(sorted(PARTICLES, key=len, reverse=True))})(?
 # ------------------------------------------------------------------------------------------------------- numbers
 # Between two numbers they make one statement of both: a range, a size (3 x 4 mm), a score out of a maximum.
 RANGE_WORDS = """
-- -- .. ... ~ 〜 / + x × * · vs vs. versus of von sur su из to or and through till until bis oder und
+- -- .. ... ~ 〜 / + & x × * · vs vs. versus to or and through till until bis oder und
 à a ou et o u y e ed tot en och til eller tai ja
 до или и та або do i lub až ile veya έως ή إلى أو עד או से या 到 至 或 から か 에서 또는 ถึง หรือ
 """.split()
+OUT_OF = "of von sur su из".split()  # a number out of a maximum; "grade 2 of 4" is a grade 2
 BETWEEN = (
     "between zwischen entre tra tussen mellan mellem между між między mezi arasında μεταξύ بين בין 之间 之間".split()
 )

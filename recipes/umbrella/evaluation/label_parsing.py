@@ -14,6 +14,7 @@ from umbrella.evaluation.answer_words import (
     NEGATION,
     NO_LETTER_AFTER,
     NO_LETTER_BEFORE,
+    RANGE_WORDS,
     SPACED_LETTER,
     UNSPACED,
 )
@@ -26,6 +27,14 @@ FEWEST_ANSWERS = 2  # that have a form, for it to be one
 GRADED = "+-*#<>="  # signs that are said several times: ++ is not +
 MASK = "\0"
 IS_SPACED = re.compile(SPACED_LETTER)
+LONGEST_JOINED = 60  # how far before a label a joined word is looked for
+_joining = sorted(map(fold, RANGE_WORDS), key=len, reverse=True)
+_words, _signs = (
+    "|".join(re.escape(word) for word in _joining if bool(IS_SPACED.match(word)) == spaced) for spaced in (True, False)
+)
+JOINING = rf"(?:\s+(?:{_words})\s+|\s*(?:{_signs})\s*)"
+JOINED_BEHIND = re.compile(rf"{JOINING}({SPACED_LETTER}+)")
+JOINED_BEFORE = re.compile(rf"{NO_LETTER_BEFORE}({SPACED_LETTER}+){JOINING}$")
 # What may stand before and behind a label that begins or ends with a letter of a kind.
 BEFORE = {
     kind: re.compile(pattern)
@@ -61,6 +70,9 @@ def parse_label(text: str, labels: Iterable[str], forms: Iterable[str] = ()) -> 
     Khmer, Burmese), in Korean before particles and forms of "to be" (남성입니다), elsewhere in the `forms` alone. Of
     labels of which one is a part of another ("impaired", "not impaired") the longer one counts.
 
+    A label joined to a number or to a word of another label ("grade 2-3", "grade II or III", "left or right lesion")
+    is one of several.
+
     A word of negation in the label's clause makes the answer unreadable: what remains after "not male" is no
     statement. Those of some twenty languages are known (`answer_words`), by their commonest words; in another
     language, or where a verb or an ending negates, it is not seen and the label is read.
@@ -73,9 +85,10 @@ def parse_label(text: str, labels: Iterable[str], forms: Iterable[str] = ()) -> 
     'male'
     """
     surfaces = _fold_labels(tuple(labels), tuple(forms))
-    places, masked = find_places(_fold_lines(text), surfaces)
+    folded = _fold_lines(text)
+    places, masked = find_places(folded, surfaces)
     named = {surfaces[surface] for _, _, surface in places}
-    if len(named) != 1:
+    if len(named) != 1 or any(_is_joined(folded, place, surfaces) for place in places):
         return None
     if any(MASK in clause and NEGATION.search(clause) for clause in CLAUSE_END.split(masked)):
         return None
@@ -104,6 +117,21 @@ def find_places(folded: str, surfaces: Iterable[str]) -> tuple[list[tuple[int, i
                 masked = masked[:start] + MASK * len(surface) + masked[end:]
             start = masked.find(surface, start + 1)
     return places, masked
+
+
+def _is_joined(folded: str, place: tuple[int, int, str], surfaces: dict[str, str]) -> bool:
+    """Whether a range word joins a label to a number, or to a word that another label ends or begins with."""
+    start, end, surface = place
+    behind = JOINED_BEHIND.match(folded, end)
+    before = JOINED_BEFORE.search(folded[max(0, start - LONGEST_JOINED) : start])
+    others = [other.split() for other in surfaces if surfaces[other] != surfaces[surface]] if behind or before else []
+    words = surface.split()
+    return bool(
+        (behind and surface[-1].isdigit() and behind[1][0].isdigit())
+        or (behind and behind[1] != words[-1] and behind[1] in [other[-1] for other in others])
+        or (before and surface[0].isdigit() and before[1][-1].isdigit())
+        or (before and before[1] != words[0] and before[1] in [other[0] for other in others])
+    )
 
 
 def _kind_of(letter: str) -> str:

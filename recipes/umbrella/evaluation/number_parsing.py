@@ -16,6 +16,7 @@ from umbrella.evaluation.answer_words import (
     NEGATION,
     NO_LETTER_AFTER,
     NO_LETTER_BEFORE,
+    OUT_OF,
     RANGE_WORDS,
     SPACED_LETTER,
     UNIT_FOLLOWED,
@@ -163,7 +164,7 @@ def _is_range(text: str, numerals: list[Numeral], counted: list[Numeral]) -> boo
         gap = text[first.end : second.start].strip()
         if gap == "a" and "-" in text[second.start + 1 : second.end]:
             continue  # "a 45-year-old", where "40 a 50 años" is a range
-        joined = not gap or gap in RANGE_WORDS  # only a space: one number in groups, or two
+        joined = not gap or gap in RANGE_WORDS + OUT_OF  # only a space: one number in groups, or two
         if joined and first.value != second.value and (first in counting or second in counting):
             return True
     return False

@@ -34,6 +34,18 @@ SEXES = ["male", "female"]
         ("male is unlikely", None),
         ("the absence of male traits", None),
         ("There is no answer.", None),
+        ("Is this male? No.", None),
+        ("Male? No.", None),
+        ("Male?\nNope", None),
+        ("Is this a male subject? No, it is not.", None),
+        ("Is it male? I do not think so.", None),
+        ("male: no", None),
+        ("male: false", None),
+        ("male: **no**", None),
+        ("male: yes", "male"),
+        ("Is it male? Yes.", "male"),
+        ("male: no lesion is seen", "male"),
+        ("No: a male.", "male"),
         ("", None),
     ],
 )
@@ -47,6 +59,7 @@ def test_a_label_is_read_by_whole_words_and_negations_and_double_answers_are_not
         ("The memory is not impaired.", ["impaired", "not impaired"], "not impaired"),
         ("There is no lesion.", ["lesion", "no lesion"], "no lesion"),
         ("No.", ["yes", "no"], "no"),
+        ("Is it large? No.", ["yes", "no"], "no"),
         ("Grade 2 (of 4)", ["Grade 1", "Grade 2"], "Grade 2"),
         ("C++ (suspected)", ["C", "C++"], "C++"),
         ("The receptor is +.", ["+", "-"], "+"),
@@ -143,6 +156,13 @@ def test_labels_of_other_scripts_and_spellings(text, labels, label):
         ("ไม่ใช่ผู้ชาย", ["ผู้ชาย", "ผู้หญิง"]),
         ("ليس ذكر", ["ذكر", "أنثى"]),
         ("वह पुरुष नहीं है।", ["पुरुष", "महिला"]),
+        ("Ist das ein Mann? Nein.", ["Mann", "Frau"]),
+        ("Mann: nein", ["Mann", "Frau"]),
+        ("男性吗？不是。", ["男性", "女性"]),
+        ("男性：否", ["男性", "女性"]),
+        ("男性ですか？いいえ。", ["男性", "女性"]),
+        ("남성: 아니요", ["남성", "여성"]),
+        ("هل هو ذكر؟ لا.", ["ذكر", "أنثى"]),
     ],
 )
 def test_the_commonest_negations_of_other_languages_are_known(text, labels):
@@ -272,6 +292,14 @@ def test_the_wording_of_answers_is_found_whatever_the_spelling():
 
 def test_long_texts_take_no_longer_a_character():
     start = time.perf_counter()
-    for text in ("male " * 4000, "mal" * 6000, "不" * 20000, "not " * 5000, string.printable * 200):
+    for text in (
+        "male " * 4000,
+        "mal" * 6000,
+        "不" * 20000,
+        "not " * 5000,
+        "male? " * 3000,
+        "male:" + " -" * 9000,
+        string.printable * 200,
+    ):
         parse_label(text, [*SEXES, "男性"])
     assert time.perf_counter() - start < 2

@@ -79,6 +79,24 @@ def test_one_number_is_read_with_its_unit(text, unit, number):
         ("10:30", None),
         ("1.2.3", None),
         ("5e3.2", None),
+        ("10⁻³", None),
+        ("1.2 e6", None),
+        ("minus 5 ml", None),
+        ("change: - 5 ml", None),
+        ("- 5", None),
+        ("the change is – 5 ml", None),
+        ("negative 5", None),
+        ("负5", None),
+        ("45岁半", None),
+        ("45세 반", None),
+        ("45 and a half years", None),
+        ("45 years and a half", None),
+        ("45 ans et demi", None),
+        ("in his 40's", None),
+        ("in his 40’s.", None),
+        ("40-something", None),
+        ("Age — 45 years", 45.0),
+        ("Bu kişi 45'tir", 45.0),
         ("1 234,5", None),  # two numbers, as long as no space is known to stand between thousands
     ],
 )
@@ -103,6 +121,7 @@ def test_a_number_is_read_whole_or_not_at_all(text, number):
         ("40到45 years", None),
         ("40 years to 45", None),
         ("1 234 years", None),
+        ("24 999 999 years", None),
         ("3 x 4 years", None),
         ("28 of 30 years", None),
         ("> 45", None),
@@ -116,6 +135,9 @@ def test_a_number_is_read_whole_or_not_at_all(text, number):
         ("45세 이상", None),
         ("45 years and 6 months", None),
         ("45 or 46", None),
+        ("Is the subject 45 years old? No.", None),
+        ("45: no", None),
+        ("45 years: yes", 45.0),
         ("45 (46)", None),
     ],
 )
@@ -138,6 +160,41 @@ def test_estimates_are_numbers_and_ranges_bounds_and_two_numbers_are_none(text, 
 )
 def test_a_quantity_is_a_number_and_a_unit_and_nothing_else(text, quantity):
     assert read_quantity(text) == quantity
+
+
+BOUNDS = """
+maximum {}|min. {}|maximum of {}|max: {}|{} at most|{}, at least|{} (or more)|{} or higher|{} and up|{} plus|{}-plus
+up to about {}|over about {}|over ~{}|older than approximately {}|under the age of {}|over the age of {}|above age {}
+exceeds {}|in excess of {}|less than or equal to {}|greater than {}|> about {}|>= {}|{} odd|taller than {}
+bis zu {}|etwa mehr als {}|mehr als etwa {}|jusqu'à {}|hasta {}|свыше {}|超过{}|至少{}岁|{}多岁|{}岁以上|최대 {}세
+""".strip()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(BOUNDS.replace("\n", "|").split("|")),
+    st.sampled_from(["{}", "The subject is {}.", "I think: {}, surely"]),
+    st.integers(-(10**6), 10**6),
+    st.sampled_from(["years", None]),
+)
+def test_a_bound_is_no_number(bound, wording, number, unit):
+    assert parse_number(wording.format(bound.format(number)), unit) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The scan is over. 45 years.",
+        "the maximum diameter is 45",
+        "an underweight 45-year-old",
+        "about the age of 45",
+        "45 or so",
+        "45, plausibly",
+        "It took 45 min",
+    ],
+)
+def test_words_that_only_look_like_bounds_bound_nothing(text):
+    assert parse_number(text) == 45.0
 
 
 SIGNS = [(".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (".", ""), (",", "")]
@@ -250,7 +307,22 @@ def test_the_signs_of_numbers_in_sentences_are_found():
 
 def test_long_texts_take_no_longer_a_character():
     start = time.perf_counter()
-    for text in ("1," * 1500, "1 " * 1500, "1-" * 1500, "123 " * 1000, "a" * 10000 + "1", "-" * 10000, " " * 10000):
+    bounds = (
+        "over about 1 " * 500,
+        "than" + " about" * 3000 + " 1" * 500,
+        "than" + " " * 9000 + "1",
+        "1" + " " * 9000,
+    )
+    for text in (
+        *bounds,
+        "1," * 1500,
+        "1 " * 1500,
+        "1-" * 1500,
+        "123 " * 1000,
+        "a" * 10000 + "1",
+        "-" * 10000,
+        " " * 10000,
+    ):
         for signs in (COMMA, SPACE):
             parse_number(text, "years", signs)
         list_numerals(text)

@@ -17,6 +17,7 @@ from umbrella.evaluation.answer_words import (
     RANGE_WORDS,
     SPACED_LETTER,
     UNSPACED,
+    is_denied,
 )
 from umbrella.evaluation.text_folding import fold
 
@@ -73,9 +74,10 @@ def parse_label(text: str, labels: Iterable[str], forms: Iterable[str] = ()) -> 
     A label joined to a number or to a word of another label ("grade 2-3", "grade II or III", "left or right lesion")
     is one of several.
 
-    A word of negation in the label's clause makes the answer unreadable: what remains after "not male" is no
-    statement. Those of some twenty languages are known (`answer_words`), by their commonest words; in another
-    language, or where a verb or an ending negates, it is not seen and the label is read.
+    A word of negation in the label's clause, or in the answer to it ("male? No.", "male: no"), makes the answer
+    unreadable: what remains after "not male" is no statement. Those of some twenty languages are known
+    (`answer_words`), by their commonest words; in another language, or where a verb or an ending negates, it is not
+    seen and the label is read.
 
     >>> parse_label("The subject is Female.", ["male", "female"]), parse_label("是女性。", ["男性", "女性"])
     ('female', '女性')
@@ -92,7 +94,7 @@ def parse_label(text: str, labels: Iterable[str], forms: Iterable[str] = ()) -> 
         return None
     if any(MASK in clause and NEGATION.search(clause) for clause in CLAUSE_END.split(masked)):
         return None
-    return named.pop()
+    return None if any(is_denied(masked, end) for _, end, _ in places) else named.pop()
 
 
 @lru_cache(maxsize=256)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from umbrella.evaluation.answer_template import find_answer_template
 from umbrella.evaluation.label_parsing import PLACE, count_labels, find_forms, find_spellings, parse_label
+from umbrella.evaluation.own_answers import check_labels_apart, find_wording
 from umbrella.evaluation.questions import Classification
-from umbrella.evaluation.reading import LabelReading
+from umbrella.evaluation.reading import AnswerError, LabelledAnswer, LabelReading
 from umbrella.evaluation.text_folding import fold
 
 SEXES = ["male", "female"]
@@ -69,6 +70,15 @@ def test_a_label_is_read_by_whole_words_and_negations_and_double_answers_are_not
         ("grade 2.5", ["grade 2", "grade 3"], None),
         ("score -1", ["1", "2"], None),
         ("score -1", ["-1", "1"], "-1"),
+        ("这是<5。", ["5", "<5"], "<5"),
+        ("这是‹5。", ["5", "‹5"], "‹5"),
+        ("这是<5。", ["5", "6"], None),
+        ("It is > 5", ["5", "6"], None),
+        ("<answer>5</answer>", ["5", "6"], "5"),
+        ("score -> 5", ["5", "6"], "5"),
+        ("这是+。", ["+", "-"], "+"),
+        ("结果5+です", ["5", "5+"], "5+"),
+        ("ผล<5ครับ", ["5", "<5"], "<5"),
     ],
 )
 def test_the_longer_of_two_nested_labels_counts_and_its_own_words_negate_nothing(text, labels, label):
@@ -251,6 +261,45 @@ def test_any_label_alone_is_itself_and_no_label_is_read_that_is_not_there(labels
         assert parse_label(" ".join(label.split()) or label, labels) == label
     read = parse_label(text, labels)
     assert read is None or fold(read) in fold(text)
+
+
+SIGNED = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["", "<", ">", "‹", "~", "(", "+", "#", "-", "≤ "]),
+    st.one_of(st.integers(0, 20).map(str), st.sampled_from(["A", "AB", "男", "ผล", "정상", "да"])),
+    st.sampled_from(["", "+", ")", ">", "›", "%", "*", "/"]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_labels_of_which_one_reads_as_another_in_the_answers_are_refused(data):
+    """Random labels, of signs, digits and words, in random wordings, spaced or not, of seventeen scripts. An answer
+    in which a label is a part of another one (male in female) may as well contradict its row."""
+    scripts = SPACED | UNSPACED
+    letters = scripts[data.draw(st.sampled_from(sorted(scripts)))]
+    part = st.one_of(st.just(""), words(letters, least=1), SIGNED)
+    labels = data.draw(st.lists(st.one_of(SIGNED, words(letters, least=1)), min_size=2, max_size=4, unique_by=fold))
+    separator = data.draw(st.sampled_from(["", " ", ": "]))
+    wording = separator.join((data.draw(part), PLACE, data.draw(part)))
+    rows = [LabelledAnswer(label, label, wording.replace(PLACE, label)) for label in labels]
+    reading = LabelReading(tuple(labels))
+    read = {row.label: reading.read(row.answer) for row in rows}
+    misread = [label for label, other in read.items() if other not in (None, label) and fold(label) not in fold(other)]
+    try:
+        check_labels_apart(reading, find_wording(reading, rows), rows)
+    except AnswerError:
+        return
+    assert not misread
+
+
+def test_an_answer_that_contradicts_its_row_is_no_fault_of_the_labels():
+    rows = [
+        LabelledAnswer("0", "male", "It is a male."),
+        LabelledAnswer("1", "male", "It is female, males differ."),
+        LabelledAnswer("2", "female", "It is a male."),
+    ]
+    check_labels_apart(LabelReading(("male", "female")), PLACE, rows)
 
 
 def test_endings_are_read_where_the_data_write_them():

@@ -36,6 +36,8 @@ _words, _signs = (
 JOINING = rf"(?:\s+(?:{_words})\s+|\s*(?:{_signs})\s*)"
 JOINED_BEHIND = re.compile(rf"{JOINING}({SPACED_LETTER}+)")
 JOINED_BEFORE = re.compile(rf"{NO_LETTER_BEFORE}({SPACED_LETTER}+){JOINING}$")
+# Not the 5 of <5 and > 5, but that of <b>5 and -> 5.
+NO_BOUND_BEFORE = rf"(?<![<≤≥])(?<![<≤≥]\s)(?<![<>]=)(?<!^>)(?<!^>\s)(?<![\s(:{UNSPACED}]>)(?<![\s(:{UNSPACED}]>\s)"
 # What may stand before and behind a label that begins or ends with a letter of a kind.
 BEFORE = {
     kind: re.compile(pattern)
@@ -43,9 +45,9 @@ BEFORE = {
         "hangul": f"(?<![{HANGUL}])",
         "unspaced": f"(?<![{NEGATING_PREFIXES}])",
         "spaced": NO_LETTER_BEFORE,
-        "digit": NO_LETTER_BEFORE + r"(?<!\d[.,])(?<!^[-+])(?<![\s(:=][-+])",  # not the 5 of 2.5, 15 and -5
-        "sign": r"(?<!\w)",
-        **{sign: rf"(?<!\w)(?<!{re.escape(sign)})" for sign in GRADED},
+        "digit": NO_LETTER_BEFORE + NO_BOUND_BEFORE + r"(?<!\d[.,])(?<!^[-+])(?<![\s(:=][-+])",  # not 5 of 2.5, 15, -5
+        "sign": NO_LETTER_BEFORE,
+        **{sign: rf"{NO_LETTER_BEFORE}(?<!{re.escape(sign)})" for sign in GRADED},
     }.items()
 }
 AFTER = {
@@ -55,8 +57,8 @@ AFTER = {
         "unspaced": f"(?![{MARKS}])",
         "spaced": NO_LETTER_AFTER,
         "digit": NO_LETTER_AFTER + r"(?![.,]\d)",
-        "sign": r"(?!\w)",
-        **{sign: rf"(?!\w)(?!{re.escape(sign)})" for sign in GRADED},
+        "sign": NO_LETTER_AFTER,
+        **{sign: rf"{NO_LETTER_AFTER}(?!{re.escape(sign)})" for sign in GRADED},
     }.items()
 }
 
@@ -119,6 +121,18 @@ def find_places(folded: str, surfaces: Iterable[str]) -> tuple[list[tuple[int, i
                 masked = masked[:start] + MASK * len(surface) + masked[end:]
             start = masked.find(surface, start + 1)
     return places, masked
+
+
+def find_clash(text: str, label: str, labels: Iterable[str], forms: Iterable[str] = ()) -> str | None:
+    """How a label lies to what is read in a text: "across" it (5 is read in <5), "beside" it, or None: not there, or
+    a part of what is read (male in female)."""
+    folded, own = _fold_lines(text), fold(label)
+    places, _ = find_places(folded, _fold_labels(tuple(labels), tuple(forms)))
+    found = [(start, start + len(own)) for start in range(len(folded)) if folded.startswith(own, start)]
+    outside = [(a, b) for a, b in found if not any(start <= a and b <= end for start, end, _ in places)]
+    if any(a < end and start < b for a, b in outside for start, end, _ in places):
+        return "across"
+    return "beside" if outside else None
 
 
 def _is_joined(folded: str, place: tuple[int, int, str], surfaces: dict[str, str]) -> bool:

@@ -36,6 +36,10 @@ COMMA, SPACE = NumberFormat(",", "."), NumberFormat(",", " ")
         ("500 \u00b5m", "mm", 0.5),
         ("1 ml", "\u00b5l", 1000.0),
         ("24个月", "years", 2.0),
+        ("45岁6个月", "years", None),
+        ("45년 6개월", "years", None),
+        ("1 l 500 ml", "ml", None),
+        ("1975年生まれ、45歳", "years", 45.0),
         ("45 kg", "years", None),
         ("a 3 mm scan: 45", "years", 45.0),
     ],
@@ -75,6 +79,24 @@ def test_one_number_is_read_with_its_unit(text, unit, number):
         ("10:30", None),
         ("1.2.3", None),
         ("5e3.2", None),
+        ("10⁻³", None),
+        ("1.2 e6", None),
+        ("minus 5 ml", None),
+        ("change: - 5 ml", None),
+        ("- 5", None),
+        ("the change is – 5 ml", None),
+        ("negative 5", None),
+        ("负5", None),
+        ("45岁半", None),
+        ("45세 반", None),
+        ("45 and a half years", None),
+        ("45 years and a half", None),
+        ("45 ans et demi", None),
+        ("in his 40's", None),
+        ("in his 40’s.", None),
+        ("40-something", None),
+        ("Age — 45 years", 45.0),
+        ("Bu kişi 45'tir", 45.0),
         ("1 234,5", None),  # two numbers, as long as no space is known to stand between thousands
     ],
 )
@@ -99,6 +121,7 @@ def test_a_number_is_read_whole_or_not_at_all(text, number):
         ("40到45 years", None),
         ("40 years to 45", None),
         ("1 234 years", None),
+        ("24 999 999 years", None),
         ("3 x 4 years", None),
         ("28 of 30 years", None),
         ("> 45", None),
@@ -112,6 +135,9 @@ def test_a_number_is_read_whole_or_not_at_all(text, number):
         ("45세 이상", None),
         ("45 years and 6 months", None),
         ("45 or 46", None),
+        ("Is the subject 45 years old? No.", None),
+        ("45: no", None),
+        ("45 years: yes", 45.0),
         ("45 (46)", None),
     ],
 )
@@ -134,6 +160,41 @@ def test_estimates_are_numbers_and_ranges_bounds_and_two_numbers_are_none(text, 
 )
 def test_a_quantity_is_a_number_and_a_unit_and_nothing_else(text, quantity):
     assert read_quantity(text) == quantity
+
+
+BOUNDS = """
+maximum {}|min. {}|maximum of {}|max: {}|{} at most|{}, at least|{} (or more)|{} or higher|{} and up|{} plus|{}-plus
+up to about {}|over about {}|over ~{}|older than approximately {}|under the age of {}|over the age of {}|above age {}
+exceeds {}|in excess of {}|less than or equal to {}|greater than {}|> about {}|>= {}|{} odd|taller than {}
+bis zu {}|etwa mehr als {}|mehr als etwa {}|jusqu'à {}|hasta {}|свыше {}|超过{}|至少{}岁|{}多岁|{}岁以上|최대 {}세
+""".strip()
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(BOUNDS.replace("\n", "|").split("|")),
+    st.sampled_from(["{}", "The subject is {}.", "I think: {}, surely"]),
+    st.integers(-(10**6), 10**6),
+    st.sampled_from(["years", None]),
+)
+def test_a_bound_is_no_number(bound, wording, number, unit):
+    assert parse_number(wording.format(bound.format(number)), unit) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The scan is over. 45 years.",
+        "the maximum diameter is 45",
+        "an underweight 45-year-old",
+        "about the age of 45",
+        "45 or so",
+        "45, plausibly",
+        "It took 45 min",
+    ],
+)
+def test_words_that_only_look_like_bounds_bound_nothing(text):
+    assert parse_number(text) == 45.0
 
 
 SIGNS = [(".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (".", ""), (",", "")]
@@ -219,6 +280,21 @@ def test_two_different_numbers_are_none(numbers, joined):
     assert parse_number(joined.join(map(str, numbers))) is None
 
 
+@settings(max_examples=200)
+@given(
+    st.integers(1, 99),
+    st.integers(1, 11),
+    st.sampled_from("岁 个月,歳 ヶ月,歲 個月,세 개월,年 个月,년 개월,ปี เดือน,years months,kg g,l ml".split(",")),
+    st.sampled_from(["", " "]),
+    st.sampled_from(["years", "months", "kg", "ml", None]),
+)
+def test_a_number_of_two_units_is_none(whole, part, units, space, unit):
+    """A larger unit is not passed over for a smaller one, written to it or not."""
+    assume(whole != part and (space or not units.isascii()))
+    one, other = units.split()
+    assert parse_number(f"{whole}{one}{space}{part}{other}", unit) is None
+
+
 def test_the_signs_of_numbers_in_sentences_are_found():
     texts = ["Das Volumen ist 1.234,5 ml.", "Scan 2: 23,5 ml."]
     assert list(itertools.chain(*map(list_numerals, texts))) == ["1.234,5", "2", "23,5"]
@@ -231,7 +307,22 @@ def test_the_signs_of_numbers_in_sentences_are_found():
 
 def test_long_texts_take_no_longer_a_character():
     start = time.perf_counter()
-    for text in ("1," * 1500, "1 " * 1500, "1-" * 1500, "123 " * 1000, "a" * 10000 + "1", "-" * 10000, " " * 10000):
+    bounds = (
+        "over about 1 " * 500,
+        "than" + " about" * 3000 + " 1" * 500,
+        "than" + " " * 9000 + "1",
+        "1" + " " * 9000,
+    )
+    for text in (
+        *bounds,
+        "1," * 1500,
+        "1 " * 1500,
+        "1-" * 1500,
+        "123 " * 1000,
+        "a" * 10000 + "1",
+        "-" * 10000,
+        " " * 10000,
+    ):
         for signs in (COMMA, SPACE):
             parse_number(text, "years", signs)
         list_numerals(text)

@@ -210,6 +210,14 @@ def test_a_label_that_reads_as_another_in_the_wording_of_the_answers_is_refused_
         check_labels_apart(LabelReading(("male", "other")), "Not {label}", rows, is_asked_for=True)
 
 
+def test_a_label_that_reads_as_another_in_a_row_s_own_answer_is_refused_by_name():
+    rows = [LabelledAnswer("3.json", "‹5", "It is‹5."), LabelledAnswer("4.json", "5", "It is 5.")]
+    reading = LabelReading(("5", "‹5"))
+    with pytest.raises(AnswerError, match=r"3.json: .*'‹5', which reads as '5' in 'It is‹5.'. Rename the label"):
+        check_labels_apart(reading, "{label}", rows)
+    check_labels_apart(reading, "{label}", [LabelledAnswer("3.json", "‹5", "It is ‹5."), rows[1]])
+
+
 @settings(max_examples=60)
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=4))
 def test_any_labels_are_refused_or_each_alone_is_read_as_itself(labels):

@@ -14,8 +14,10 @@ from umbrella.evaluation.answer_words import (
     NEGATION,
     NO_LETTER_AFTER,
     NO_LETTER_BEFORE,
+    RANGE_WORDS,
     SPACED_LETTER,
     UNSPACED,
+    is_denied,
 )
 from umbrella.evaluation.text_folding import fold
 
@@ -26,6 +28,16 @@ FEWEST_ANSWERS = 2  # that have a form, for it to be one
 GRADED = "+-*#<>="  # signs that are said several times: ++ is not +
 MASK = "\0"
 IS_SPACED = re.compile(SPACED_LETTER)
+LONGEST_JOINED = 60  # how far before a label a joined word is looked for
+_joining = sorted(map(fold, RANGE_WORDS), key=len, reverse=True)
+_words, _signs = (
+    "|".join(re.escape(word) for word in _joining if bool(IS_SPACED.match(word)) == spaced) for spaced in (True, False)
+)
+JOINING = rf"(?:\s+(?:{_words})\s+|\s*(?:{_signs})\s*)"
+JOINED_BEHIND = re.compile(rf"{JOINING}({SPACED_LETTER}+)")
+JOINED_BEFORE = re.compile(rf"{NO_LETTER_BEFORE}({SPACED_LETTER}+){JOINING}$")
+# Not the 5 of <5 and > 5, but that of <b>5 and -> 5.
+NO_BOUND_BEFORE = rf"(?<![<≤≥])(?<![<≤≥]\s)(?<![<>]=)(?<!^>)(?<!^>\s)(?<![\s(:{UNSPACED}]>)(?<![\s(:{UNSPACED}]>\s)"
 # What may stand before and behind a label that begins or ends with a letter of a kind.
 BEFORE = {
     kind: re.compile(pattern)
@@ -33,9 +45,9 @@ BEFORE = {
         "hangul": f"(?<![{HANGUL}])",
         "unspaced": f"(?<![{NEGATING_PREFIXES}])",
         "spaced": NO_LETTER_BEFORE,
-        "digit": NO_LETTER_BEFORE + r"(?<!\d[.,])(?<!^[-+])(?<![\s(:=][-+])",  # not the 5 of 2.5, 15 and -5
-        "sign": r"(?<!\w)",
-        **{sign: rf"(?<!\w)(?<!{re.escape(sign)})" for sign in GRADED},
+        "digit": NO_LETTER_BEFORE + NO_BOUND_BEFORE + r"(?<!\d[.,])(?<!^[-+])(?<![\s(:=][-+])",  # not 5 of 2.5, 15, -5
+        "sign": NO_LETTER_BEFORE,
+        **{sign: rf"{NO_LETTER_BEFORE}(?<!{re.escape(sign)})" for sign in GRADED},
     }.items()
 }
 AFTER = {
@@ -45,8 +57,8 @@ AFTER = {
         "unspaced": f"(?![{MARKS}])",
         "spaced": NO_LETTER_AFTER,
         "digit": NO_LETTER_AFTER + r"(?![.,]\d)",
-        "sign": r"(?!\w)",
-        **{sign: rf"(?!\w)(?!{re.escape(sign)})" for sign in GRADED},
+        "sign": NO_LETTER_AFTER,
+        **{sign: rf"{NO_LETTER_AFTER}(?!{re.escape(sign)})" for sign in GRADED},
     }.items()
 }
 
@@ -61,9 +73,13 @@ def parse_label(text: str, labels: Iterable[str], forms: Iterable[str] = ()) -> 
     Khmer, Burmese), in Korean before particles and forms of "to be" (남성입니다), elsewhere in the `forms` alone. Of
     labels of which one is a part of another ("impaired", "not impaired") the longer one counts.
 
-    A word of negation in the label's clause makes the answer unreadable: what remains after "not male" is no
-    statement. Those of some twenty languages are known (`answer_words`), by their commonest words; in another
-    language, or where a verb or an ending negates, it is not seen and the label is read.
+    A label joined to a number or to a word of another label ("grade 2-3", "grade II or III", "left or right lesion")
+    is one of several.
+
+    A word of negation in the label's clause, or in the answer to it ("male? No.", "male: no"), makes the answer
+    unreadable: what remains after "not male" is no statement. Those of some twenty languages are known
+    (`answer_words`), by their commonest words; in another language, or where a verb or an ending negates, it is not
+    seen and the label is read.
 
     >>> parse_label("The subject is Female.", ["male", "female"]), parse_label("是女性。", ["男性", "女性"])
     ('female', '女性')
@@ -73,13 +89,14 @@ def parse_label(text: str, labels: Iterable[str], forms: Iterable[str] = ()) -> 
     'male'
     """
     surfaces = _fold_labels(tuple(labels), tuple(forms))
-    places, masked = find_places(_fold_lines(text), surfaces)
+    folded = _fold_lines(text)
+    places, masked = find_places(folded, surfaces)
     named = {surfaces[surface] for _, _, surface in places}
-    if len(named) != 1:
+    if len(named) != 1 or any(_is_joined(folded, place, surfaces) for place in places):
         return None
     if any(MASK in clause and NEGATION.search(clause) for clause in CLAUSE_END.split(masked)):
         return None
-    return named.pop()
+    return None if any(is_denied(masked, end) for _, end, _ in places) else named.pop()
 
 
 @lru_cache(maxsize=256)
@@ -105,6 +122,33 @@ def find_places(folded: str, surfaces: Iterable[str]) -> tuple[list[tuple[int, i
                 masked = masked[:start] + MASK * len(surface) + masked[end:]
             start = masked.find(surface, start + 1)
     return places, masked
+
+
+def find_clash(text: str, label: str, labels: Iterable[str], forms: Iterable[str] = ()) -> str | None:
+    """How a label lies to what is read in a text: "across" it (5 is read in <5), "beside" it, or None: not there, or
+    a part of what is read (male in female)."""
+    folded, own = _fold_lines(text), fold(label)
+    places, _ = find_places(folded, _fold_labels(tuple(labels), tuple(forms)))
+    found = [(start, start + len(own)) for start in range(len(folded)) if folded.startswith(own, start)]
+    outside = [(a, b) for a, b in found if not any(start <= a and b <= end for start, end, _ in places)]
+    if any(a < end and start < b for a, b in outside for start, end, _ in places):
+        return "across"
+    return "beside" if outside else None
+
+
+def _is_joined(folded: str, place: tuple[int, int, str], surfaces: dict[str, str]) -> bool:
+    """Whether a range word joins a label to a number, or to a word that another label ends or begins with."""
+    start, end, surface = place
+    behind = JOINED_BEHIND.match(folded, end)
+    before = JOINED_BEFORE.search(folded[max(0, start - LONGEST_JOINED) : start])
+    others = [other.split() for other in surfaces if surfaces[other] != surfaces[surface]] if behind or before else []
+    words = surface.split()
+    return bool(
+        (behind and surface[-1].isdigit() and behind[1][0].isdigit())
+        or (behind and behind[1] != words[-1] and behind[1] in [other[-1] for other in others])
+        or (before and surface[0].isdigit() and before[1][-1].isdigit())
+        or (before and before[1] != words[0] and before[1] in [other[0] for other in others])
+    )
 
 
 def _kind_of(letter: str) -> str:

@@ -12,13 +12,18 @@ from umbrella.evaluation.answer_words import (
     CLAUSE_END,
     EVERY_UNIT,
     MARKS,
+    MINUS_BEFORE,
     MULTIPLIED,
     NEGATION,
     NO_LETTER_AFTER,
     NO_LETTER_BEFORE,
+    OUT_OF,
+    PART_AFTER,
     RANGE_WORDS,
     SPACED_LETTER,
+    UNIT_FOLLOWED,
     UNSPACED,
+    is_denied,
     units_like,
 )
 from umbrella.evaluation.numbers import (
@@ -42,8 +47,10 @@ POWER_OF_TEN = re.compile(r"\s*[×x*·]\s*10(?:\^([-+]?\d+)|([⁻⁺]?[⁰¹²³
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 # T1, sub-01, COVID-19: no number
 NAME_BEFORE = re.compile(rf"(?![\d²³¹¼-¾⁰-₉⅐-↋]){SPACED_LETTER}(?:{SPACED_LETTER}|-)*$")
-LONGEST_NAME, LONGEST_CLAUSE = 40, 200  # how far back is looked, so that long texts take no longer a number
+# How far back is looked, so that long texts take no longer a number.
+LONGEST_NAME, LONGEST_BOUND, LONGEST_CLAUSE = 40, 60, 200
 UNCERTAINTY_BEFORE = re.compile(r"(?:±|\+/-|\+-)\s*$|\+/?$")
+CHANGED = re.compile(rf"{SPACED_LETTER}|[{MARKS}^⁻⁺]|'s{NO_LETTER_AFTER}")
 BETWEEN_WORD = re.compile(rf"{NO_LETTER_BEFORE}(?:{'|'.join(BETWEEN)}){NO_LETTER_AFTER}")
 
 
@@ -68,8 +75,9 @@ def parse_number(text: str, unit: str | None = None, number_format: NumberFormat
     A number is read whole or not at all. Read: signs, typographic ones too, exponents (1.2e6, 1.2 × 10^6), digits of
     all scripts; a unit written to the number (2.5mm, 45yo, 45세입니다); estimates ("about 45", "~45"); 45 of
     "45 ± 3"; one number said twice. Not read, so None: ranges ("40-45", "between 40 and 45"), bounds ("> 45", "over
-    45", "45+"), two different numbers ("45 years and 6 months" too), dates, times, fractions, ordinals, numbers with
-    unknown letters written to them (3T) or with words that multiply them (1.2 million), numbers in words ("forty").
+    45", "45+", "maximum 45", "under the age of 45"), two different numbers ("45 years and 6 months" too), dates,
+    times, fractions, ordinals, numbers with unknown letters written to them (3T) or with words that change them (1.2
+    million, 45 and a half, minus 5; "- 5" too, where the sign may be a dash), numbers in words ("forty").
     Numbers that are parts of names (T1, sub-01) are passed over.
 
     >>> parse_number("The subject of scan 2 is 45.5 years old.", "years"), parse_number("between 40 and 45")
@@ -85,7 +93,7 @@ def parse_number(text: str, unit: str | None = None, number_format: NumberFormat
         counted = [numeral for numeral in numerals if numeral.unit is None or not known]
     if not counted or any(numeral.value is None for numeral in counted) or BETWEEN_WORD.search(text):
         return None
-    if any(_is_bound_or_negated(text, numeral) for numeral in counted) or _is_range(text, numerals, counted):
+    if any(_is_other(text, numeral) for numeral in counted) or _is_range(text, numerals, counted):
         return None
     values = {numeral.value * known.get(numeral.unit, 1.0) for numeral in counted}
     return values.pop() if len(values) == 1 else None
@@ -127,10 +135,9 @@ def _numeral_pattern(unit: str | None, spaced: bool) -> re.Pattern:
 
 
 def _unit_pattern(unit: str) -> str:
-    """A unit ends where a word ends, but for scripts without spaces; "y" before a number is a Spanish "and",
-    "l'" a French article."""
+    """A unit ends where a word ends, but for scripts without spaces."""
     end = "" if re.match(f"[{UNSPACED}]", unit[-1]) else NO_LETTER_AFTER + r"(?![²³^\d])"
-    return re.escape(unit) + end + (r"(?!\s*[-+]?\d|')" if len(unit) == 1 else "")
+    return re.escape(unit) + end + UNIT_FOLLOWED.get(unit, "")
 
 
 def _read(numeral: str, number_format: NumberFormat) -> float | None:
@@ -142,18 +149,23 @@ def _read(numeral: str, number_format: NumberFormat) -> float | None:
 
 
 def _goes_on(text: str, end: int) -> bool:
-    """Whether what is written to a number changes it: letters (3T, 1st), powers, further numerals (3½, 10万)."""
+    """Whether what is written to a number changes it: letters (3T, 1st, 40's), powers, further numerals (3½, 10万)."""
     following = text[end : end + 1]
-    return bool(
-        (following and (re.match(rf"{SPACED_LETTER}|[{MARKS}^]", following) or following.isnumeric()))
-        or MULTIPLIED.match(text, end)
-    )
+    return following.isnumeric() or bool(CHANGED.match(text, end) or MULTIPLIED.match(text, end))
 
 
-def _is_bound_or_negated(text: str, numeral: Numeral) -> bool:
+def _is_other(text: str, numeral: Numeral) -> bool:
+    """Whether the words around a number say another one: a bound, a negation, a minus, a part more."""
     before = text[max(0, numeral.start - LONGEST_CLAUSE) : numeral.start]
-    clause = CLAUSE_END.split(before)[-1]
-    return bool(BOUND.search(before) or BOUND_AFTER.match(text, numeral.end) or NEGATION.search(clause))
+    close = before[-LONGEST_BOUND:]
+    return bool(
+        BOUND.search(close)
+        or MINUS_BEFORE.search(close)
+        or BOUND_AFTER.match(text, numeral.end)
+        or PART_AFTER.match(text, numeral.end)
+        or NEGATION.search(CLAUSE_END.split(before)[-1])
+        or is_denied(text, numeral.end)
+    )
 
 
 def _is_range(text: str, numerals: list[Numeral], counted: list[Numeral]) -> bool:
@@ -163,8 +175,9 @@ def _is_range(text: str, numerals: list[Numeral], counted: list[Numeral]) -> boo
         gap = text[first.end : second.start].strip()
         if gap == "a" and "-" in text[second.start + 1 : second.end]:
             continue  # "a 45-year-old", where "40 a 50 años" is a range
-        joined = not gap or gap in RANGE_WORDS  # only a space: one number in groups, or two
-        if joined and first.value != second.value and (first in counting or second in counting):
+        in_groups = not gap  # only a space: one number in groups (24 999 999), or two
+        joined = in_groups or (gap in RANGE_WORDS + OUT_OF and first.value != second.value)
+        if joined and (first in counting or second in counting):
             return True
     return False
 

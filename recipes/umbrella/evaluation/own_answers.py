@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from umbrella.evaluation.answer_template import find_answer_template, is_used
-from umbrella.evaluation.label_parsing import PLACE
+from umbrella.evaluation.label_parsing import PLACE, find_clash
 from umbrella.evaluation.labelled_answer import AnswerError, LabelledAnswer
 from umbrella.evaluation.reading import LabelReading, Reading
 
 MOST_EXAMPLES = 3
 LONGEST_QUOTED = 120
+RENAME = "Rename the label in subject_label and in the answers"
 
 
 @dataclass(frozen=True)
@@ -99,24 +100,32 @@ def _list_known(reading: LabelReading, rows: Sequence[LabelledAnswer]) -> tuple[
 def check_labels_apart(
     reading: LabelReading, template: str, rows: Sequence[LabelledAnswer], is_asked_for: bool = False
 ) -> None:
-    """Each label, put into the answers' wording and alone, must be read as itself.
+    """Each label, put into the answers' wording and alone, and in the rows' own answers, must not be read as another.
 
     is_asked_for  the wording is not the data's own, of which `compare_own_answers` tells whether it can be read
-    Raises AnswerError that names two labels of which one reads as the other, or one that cannot be read.
+    Raises AnswerError that names two labels of which one reads as the other, or one that cannot be read. An answer
+    that only names another label than its row is no matter of labels: `compare_own_answers` tells of it.
     """
     for label in reading.labels:
         for wording in (PLACE, template):
             answer = wording.replace(PLACE, label)
             read = reading.read(answer)
-            if read == label or (read is None and wording != PLACE and not is_asked_for):
-                continue
-            source = next((row.source for row in rows if reading.read_truth(row.label) == label), "--labels")
-            found = f"{label!r}, which cannot be read in" if read is None else f"{label!r}, which reads as {read!r} in"
-            raise AnswerError(
-                source,
-                "metadata.subject_label",
-                "labels that can be told apart in an answer",
-                f"{found} {quote(answer)}",
-                "Rename the label in subject_label and in the answers, or take another wording for the answers "
-                "(eval.py --answer_template)",
-            )
+            if read != label and (read is not None or wording == PLACE or is_asked_for):
+                source = next((row.source for row in rows if reading.read_truth(row.label) == label), "--labels")
+                remedy = f"{RENAME}, or take another wording for the answers (eval.py --answer_template)"
+                raise _not_apart(source, label, read, answer, remedy)
+    own = {(reading.read_truth(row.label), row.answer): row.source for row in reversed(rows)}
+    found = {(label, answer): reading.read(answer) for label, answer in own}
+    stated = {label for (label, _), read in found.items() if read == label}
+    for (label, answer), read in found.items():
+        if label is None or read in (None, label):
+            continue
+        clash = find_clash(answer, label, reading.labels, reading.forms)
+        if clash == "across" or (clash == "beside" and label not in stated):
+            raise _not_apart(own[label, answer], label, read, answer, f"{RENAME}, or reword the answers")
+
+
+def _not_apart(source: str, label: str, read: str | None, answer: str, remedy: str) -> AnswerError:
+    found = f"{label!r}, which cannot be read in" if read is None else f"{label!r}, which reads as {read!r} in"
+    expected = "labels that can be told apart in an answer"
+    return AnswerError(source, "metadata.subject_label", expected, f"{found} {quote(answer)}", remedy)

@@ -141,6 +141,19 @@ def test_a_start_never_overwrites_the_model_of_a_finished_run(run):
     assert not files_of("new")
 
 
+def test_more_steps_than_the_checkpoints_are_said_and_where_their_learning_rate_is_0_an_error(run):
+    run("run", "--max_steps", 2, "--save_steps", 1)  # linear, to 0
+    said = (
+        "a run of {} steps goes on from a checkpoint of one of 2: from here --lr_scheduler_type linear is that of {} "
+    )
+    with pytest.raises(SystemExit, match=r"found 1 step after which .* of a run that had come to its end"):
+        run("run", "--max_steps", 3, "--resume_from_checkpoint", "run/checkpoint-2")
+    out = run("run", "--max_steps", 4, "--resume_from_checkpoint", "run/checkpoint-2")
+    assert said.format(4, 4) in out
+    out = run("run", "--max_steps", 2, "--resume_from_checkpoint", "run/checkpoint-1")
+    assert "goes on from a checkpoint" not in out
+
+
 def test_a_checkpoint_that_was_copied_alone_is_saved_and_no_record_is_named(run):
     run("run", "--max_steps", 1, "--save_steps", 1)
     shutil.copytree("run/checkpoint-1", "alone/checkpoint-1")
@@ -237,11 +250,14 @@ def test_an_evaluation_that_sigterm_cut_off_is_made_up(told_in, strategy, steps,
     check_same(tmp_path / "whole", tmp_path / "run")  # the best of them
 
 
+FALLING_IS_WORSE = ("--metric_for_best_model", "loss", "--greater_is_better", "true")
+
+
 @pytest.mark.slow
 def test_a_run_that_stops_early_stays_stopped(run, tmp_path):
     """Also when it was killed between the checkpoint of the epoch's last step and the evaluation that stops it."""
-    flags = ("--num_train_epochs", 5, "--save_strategy", "epoch", "--eval_strategy", "epoch", "--learning_rate", 0)
-    flags += ("--early_stopping_patience", 1, "--eval_answers", 0)  # nothing is learnt: the second is not better
+    flags = ("--num_train_epochs", 5, "--save_strategy", "epoch", "--eval_strategy", "epoch", "--eval_answers", 0)
+    flags += ("--early_stopping_patience", 1, *FALLING_IS_WORSE)  # the second is not better
     run("run", *flags)
     assert [step for step, _ in evaluations(tmp_path / "run")] == [4, 8]
     run("run", *flags, "--resume_from_checkpoint", "auto")
@@ -265,8 +281,8 @@ def test_a_run_that_stops_early_stays_stopped(run, tmp_path):
 
 @pytest.mark.slow
 def test_early_stopping_may_begin_when_a_run_goes_on(run, tmp_path):
-    flags = ("--save_strategy", "epoch", "--eval_strategy", "epoch", "--learning_rate", 0, "--eval_answers", 0)
-    flags += ("--load_best_model_at_end", "true", "--metric_for_best_model", "loss", "--lr_scheduler_type", "constant")
+    flags = ("--save_strategy", "epoch", "--eval_strategy", "epoch", "--eval_answers", 0, *FALLING_IS_WORSE)
+    flags += ("--load_best_model_at_end", "true", "--lr_scheduler_type", "constant")
     run("run", "--num_train_epochs", 1, *flags)
     flags += ("--num_train_epochs", 5, "--resume_from_checkpoint", "auto", "--early_stopping_patience")
     run("run", *flags, 1)

@@ -247,6 +247,22 @@ def test_a_run_whose_every_step_was_left_out_saves_no_model(call, small_data, tm
     assert not list((tmp_path / "run").glob("*.safetensors"))
 
 
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (("--learning_rate", 0), "found 2 steps after which they are what they were: --learning_rate is 0"),
+        (("--max_steps", 1, "--warmup_steps", 10), "found 1 step after .*in a warm-up of 10 steps for a run of 1"),
+        (("--max_steps", 1, "--learning_rate", "3e38"), "expected finite weights at the end, found nan or infinite"),
+    ],
+)
+def test_a_run_that_leaves_the_weights_as_they_were_or_not_finite_saves_no_model(
+    flags, why, call, small_data, tmp_path
+):
+    with pytest.raises(SystemExit, match=why):
+        call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, *flags)
+    assert not list((tmp_path / "run").glob("*.safetensors"))
+
+
 def test_missing_data_folder_is_named_and_nothing_is_written(call, tmp_path):
     with pytest.raises(SystemExit, match=r"nowhere: expected a data folder, found none"):
         call(train, "--json_dir", "nowhere", "--output_dir", "run")

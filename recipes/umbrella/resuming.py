@@ -128,6 +128,12 @@ class CatchUp(TrainerCallback):
         self.trainer, self.checkpoint = trainer, checkpoint
 
     def on_train_begin(self, args, state, control, **kwargs):
+        before = TrainerState.load_from_json(f"{self.checkpoint}/trainer_state.json").max_steps
+        if state.is_world_process_zero and state.global_step < state.max_steps != before:
+            print(
+                f"a run of {state.max_steps} steps goes on from a checkpoint of one of {before}: from here "
+                f"--lr_scheduler_type {args.lr_scheduler_type.value} is that of {state.max_steps} steps"
+            )
         callbacks = self.trainer.callback_handler.callbacks
         early_stopping = [callback for callback in callbacks if isinstance(callback, EarlyStoppingCallback)]
         for callback in early_stopping:

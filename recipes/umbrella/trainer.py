@@ -51,11 +51,7 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
             result = super().train(*args, **kwargs)
         finally:
             self._stop_workers()
-        if self.steps.count and not self.steps.has_moved:
-            raise FloatingPointError(
-                f"expected a step that changes the weights, found {self.steps.count} steps that were all left "
-                "out, their gradients too large for --fp16. Train in --bf16, or for more steps: each lowers the scale"
-            )
+        self.steps.check(self.args, self.state.max_steps)
         return result
 
     # ---------------------------------------------------------------------------------------------- rows

@@ -31,8 +31,8 @@ from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.resuming import CatchUp, check_belongs, check_is_shared, choose_checkpoint, is_to_be_saved
 from umbrella.run_defaults import settle_run
 from umbrella.run_log import describe_learning
-from umbrella.run_speed import to_table
 from umbrella.run_record import read_run_record
+from umbrella.run_speed import to_table
 from umbrella.run_start import FirstStep, check_same_data, describe_start
 from umbrella.splits import load_splits, pick_training_splits
 from umbrella.trained_model import describe_trained, load_for_training

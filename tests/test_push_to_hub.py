@@ -422,7 +422,7 @@ def trained(tmp_path_factory):
     command = f"python {folder}/train.py {folder}/recipe.yaml --json_dir {folder}/data"
     run = {"command": command, "started": "2026-01-02T03:04:05+00:00", "versions": {"torch": "2.14.1"}}
     (folder / "run.json").write_text(json.dumps([{**run, "data": {"train": {"rows": 8, "sha256": "ab"}}}]))
-    seen = SeenRows(8, ("sMRI",), tuple(sorted(hash_subject("s", name) for name in SUBJECTS)), "s", "ab")
+    seen = SeenRows(8, ("sMRI",), tuple(sorted(hash_subject("s", name) for name in SUBJECTS)), "s", "ab", 0)
     models = [
         {"name": str(folder.with_name("stage1")), "revision": None, "recorded": True},
         {"name": "llava-hf/llava-1.5-7b-hf", "revision": "c0ffee", "recorded": False},

@@ -124,7 +124,7 @@ def files_of(folder):
 
 
 def test_a_start_never_overwrites_the_model_of_a_finished_run(run):
-    """With a checkpoint of another run, an older one of its own that has no step left, or none that auto could find."""
+    """With a checkpoint of another run, an older one of its own that has no step left, or none that auto finds."""
     run("run", "--max_steps", 2, "--save_steps", 1)
     run("other", "--max_steps", 2, "--save_strategy", "no", "--seed", 7)
     before = files_of("run") | files_of("other")
@@ -143,13 +143,10 @@ def test_a_start_never_overwrites_the_model_of_a_finished_run(run):
 
 def test_more_steps_than_the_checkpoints_are_said_and_where_their_learning_rate_is_0_an_error(run):
     run("run", "--max_steps", 2, "--save_steps", 1)  # linear, to 0
-    said = (
-        "a run of {} steps goes on from a checkpoint of one of 2: from here --lr_scheduler_type linear is that of {} "
-    )
     with pytest.raises(SystemExit, match=r"found 1 step after which .* of a run that had come to its end"):
         run("run", "--max_steps", 3, "--resume_from_checkpoint", "run/checkpoint-2")
     out = run("run", "--max_steps", 4, "--resume_from_checkpoint", "run/checkpoint-2")
-    assert said.format(4, 4) in out
+    assert "a run of 4 steps goes on from a checkpoint of one of 2: from here --lr_scheduler_type linear is " in out
     out = run("run", "--max_steps", 2, "--resume_from_checkpoint", "run/checkpoint-1")
     assert "goes on from a checkpoint" not in out
 

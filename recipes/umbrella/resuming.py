@@ -34,9 +34,9 @@ def choose_checkpoint(asked: str | None, output_dir: str) -> str | None:
             )
         if found is None and has_model(output_dir):
             raise ValueError(
-                f"--resume_from_checkpoint: expected a checkpoint in {output_dir}, found a finished run's model and no "
-                "whole checkpoint: a new run would overwrite it. Choose another --output_dir, and to train that model "
-                f"further give it too: --model_name_or_path {output_dir}"
+                f"--resume_from_checkpoint: expected a checkpoint in {output_dir}, found a finished run's model and "
+                "no whole checkpoint: a new run would overwrite it. Choose another --output_dir, and to train that "
+                f"model further give it too: --model_name_or_path {output_dir}"
             )
         print(f"going on from {found}" if found else f"no checkpoint in {output_dir}: starting from the beginning")
         return found

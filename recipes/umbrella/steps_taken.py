@@ -91,8 +91,8 @@ class StepsTaken(TrainerCallback):
             )
         return (
             "the learning rate was 0 at each of them: of a run that had come to its end, the schedule goes on from "
-            "there. Set --max_steps or --epochs higher, or train from the checkpoint as a model: --model_name_or_path, "
-            "in another --output_dir"
+            "there. Set --max_steps or --epochs higher, or train from the checkpoint as a model: "
+            "--model_name_or_path, in another --output_dir"
         )
 
 

@@ -110,6 +110,15 @@ def test_another_base_is_refused_and_one_that_was_moved_is_taken(run, call, smal
     moved_base = ("--model_name_or_path", "run", "--base_model", "moved")
     run("next", "--train", "projector", *moved_base)
     assert "679,552 weights" in call(estimate_memory, *moved_base, "--max_length", 100)
+    with pytest.raises(FileNotFoundError, match=r"run, its base model base1: .* lies now: --base_model FOLDER$"):
+        load_model("run")
+    with pytest.raises(FileNotFoundError, match=r"run, its base model base1: .* lies now: --base_model FOLDER$"):
+        load_model("next")
+    on_next = load_model("next", base_model="moved").state_dict()  # two further down
+    trained = load_file("next/trained_weights.safetensors")
+    assert all(torch.equal(on_next[name], value) for name, value in trained.items())
+    with pytest.raises(ValueError, match=r"run: expected the base model .* 'base1' with weights.* found 'base2'"):
+        load_model("next", base_model="base2")
     scan = next((small_data / "images/test").iterdir())
     assert call(predict, *moved_base, "--image", scan, "--question", "Male or female?", "--max_new_tokens", 2)
     load_model("tiny", seed=3).save_pretrained(tmp_path / "base1")

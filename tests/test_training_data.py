@@ -182,8 +182,8 @@ NOT_RECORDED = SeenRows(2, ("sMRI",), SEEN.subject_sha256, "s", "ab")
     [
         ([SEEN], [], "No subject id of the evaluated rows, references included, is in the training data.",
          "2 rows of 2 subjects, sMRI"),
-        ([SEEN], [UNKNOWN], "No subject id of the evaluated rows, references included, is among the 2 that are recorded; "
-         "what lab/llava was trained on before is not known, so an overlap cannot be excluded.",
+        ([SEEN], [UNKNOWN], "No subject id of the evaluated rows, references included, is among the 2 that are "
+         "recorded; what lab/llava was trained on before is not known, so an overlap cannot be excluded.",
          "2 rows of 2 subjects, sMRI; what lab/llava was trained on before is not known"),
         ([NAMELESS], [], "No subject id of the evaluated rows, references included, is among the 2 that are recorded; "
          "1 training row names no subject, so an overlap cannot be excluded.",

@@ -65,7 +65,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     # ------------------------------------------------------------------------------------------------ data
     with main_process_first():
         splits = load_splits(data_args)
-    used = pick_training_splits(splits, training_args.eval_strategy)
+    used = pick_training_splits(splits, training_args.eval_strategy.value)
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_args.model_name_or_path)

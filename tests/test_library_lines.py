@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from umbrella import command
 from umbrella.command import describe_launcher, run
 from umbrella.evaluation.readability import describe_unreadable
 from umbrella.library_lines import LEFT_OUT
@@ -37,6 +38,7 @@ def test_an_error_says_that_the_launchers_traceback_is_the_launchers(monkeypatch
         monkeypatch.delenv(name, raising=False)
     assert describe_launcher() == ""
     monkeypatch.setenv(variable, "no")
+    monkeypatch.setattr(command.Path, "read_bytes", lambda path: b"accelerate\0launch\0train.py\0")
 
     def fail():
         raise ValueError("expected a, found b")
@@ -52,3 +54,11 @@ def test_answers_of_which_most_are_unreadable_are_told_with_the_first():
     assert describe_unreadable(records[3:], 64) is not None and describe_unreadable(records[6:], 64) is None
     assert "state no number" in describe_unreadable([{"parsed_number": None, "prediction": "x"}], 64)
     assert describe_unreadable([{"prediction": "free text"}], 64) is None
+
+
+def test_accelerate_that_is_quiet_is_not_said_to_print(monkeypatch):
+    for name in ("TORCHELASTIC_RUN_ID", "CROSS_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    monkeypatch.setattr(command.Path, "read_bytes", lambda path: b"accelerate\0launch\0--quiet\0train.py\0")
+    assert describe_launcher() == ""

@@ -9,6 +9,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState, T
 from umbrella.base_model import read_base
 from umbrella.checkpoints import CheckpointTrainer, find_fault, find_whole_checkpoint, read_marker
 from umbrella.recipe import load_recipe
+from umbrella.steps_taken import say_steps
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 
 FINAL_MODELS = ("model*.safetensors", "adapter_model*.safetensors", TRAINED_WEIGHTS)
@@ -131,8 +132,8 @@ class CatchUp(TrainerCallback):
         before = TrainerState.load_from_json(f"{self.checkpoint}/trainer_state.json").max_steps
         if state.is_world_process_zero and state.global_step < state.max_steps != before:
             print(
-                f"a run of {state.max_steps} steps goes on from a checkpoint of one of {before}: from here "
-                f"--lr_scheduler_type {args.lr_scheduler_type.value} is that of {state.max_steps} steps"
+                f"a run of {say_steps(state.max_steps)} goes on from a checkpoint of one of {before}: from here "
+                f"--lr_scheduler_type {args.lr_scheduler_type.value} is that of {say_steps(state.max_steps)}"
             )
         callbacks = self.trainer.callback_handler.callbacks
         early_stopping = [callback for callback in callbacks if isinstance(callback, EarlyStoppingCallback)]

@@ -57,7 +57,7 @@ class StepsTaken(TrainerCallback):
         """
         if not self.count:
             return
-        steps = f"{self.count} step{'s' * (self.count != 1)}"
+        steps = say_steps(self.count)
         if not self.has_moved:
             raise FloatingPointError(
                 f"expected a step that changes the weights, found {steps} that were all left out, their "
@@ -86,7 +86,7 @@ class StepsTaken(TrainerCallback):
         warmup = args.get_warmup_steps(n_steps)
         if warmup and not self.first:
             return (
-                f"the learning rate was 0, in a warm-up of {warmup} step{'s' * (warmup != 1)} for a run of {n_steps}. "
+                f"the learning rate was 0, in a warm-up of {say_steps(warmup)} for a run of {n_steps}. "
                 "Lower --warmup_steps, or train for more steps"
             )
         return (
@@ -94,6 +94,11 @@ class StepsTaken(TrainerCallback):
             "there. Set --max_steps or --epochs higher, or train from the checkpoint as a model: "
             "--model_name_or_path, in another --output_dir"
         )
+
+
+def say_steps(n: int) -> str:
+    """A number of steps in a sentence."""
+    return f"{n} step" if n == 1 else f"{n} steps"
 
 
 def sum_weights(model) -> torch.Tensor:

@@ -7,6 +7,8 @@ from transformers import TrainerCallback, TrainingArguments
 
 from umbrella.trained_weights import gathered
 
+PIECE = 2**24  # values that are summed at a time: a whole embedding in float64 might not fit beside a model
+
 
 class StepsTaken(TrainerCallback):
     """Counts from where training began or was resumed, and compares the trained weights with those of then.
@@ -102,7 +104,7 @@ def say_steps(n: int) -> str:
 
 
 def sum_weights(model) -> torch.Tensor:
-    """(trained parameters, 2) float64 sums and norms of those of this process: equal where no weight has changed.
+    """(trained parameters, 2) float64 sums of the values and of their squares: equal where no weight has changed.
 
     Parameters that FSDP has spread are summed in part; those of ZeRO-3 whole, so every process must call this.
     """
@@ -112,6 +114,10 @@ def sum_weights(model) -> torch.Tensor:
             with gathered(parameter):
                 value = parameter.detach()
                 value = value.to_local() if isinstance(value, DTensor) else value
-                norm = torch.linalg.vector_norm(value, dtype=torch.float64)
-                sums.append(torch.stack([value.sum(dtype=torch.float64), norm]).cpu())
+                sums.append(sum(map(_sum_piece, value.reshape(-1).split(PIECE)), torch.zeros(2)))
     return torch.stack(sums)
+
+
+def _sum_piece(values: torch.Tensor) -> torch.Tensor:
+    exact = values.to(torch.float32 if values.device.type == "mps" else torch.float64)  # which Apple's GPUs lack
+    return torch.stack([exact.sum(), exact.square().sum()]).cpu()

@@ -80,7 +80,8 @@ def is_to_be_saved(checkpoint: str, args: TrainingArguments, state: TrainerState
     if not _is_in(checkpoint, args.output_dir):
         raise ValueError(
             f"{none_left}. Expected steps for a new --output_dir, found none; nothing is written. Set --max_steps or "
-            f"--epochs higher, or export the checkpoint: recipes/export.py --model_name_or_path {checkpoint}"
+            f"--epochs higher, or export the checkpoint: recipes/export.py --model_name_or_path {checkpoint} "
+            "--output_dir FOLDER"
         )
     if not has_model(args.output_dir):
         print(f"{none_left}; its weights are saved as the run's model")

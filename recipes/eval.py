@@ -106,6 +106,7 @@ def main():
     metrics = question.summarize(records, subjects, eval_args.bootstrap, eval_args.seed)
     metrics |= question.compare(records, exchanged, subjects)
     metrics |= {"bootstrap": {"resamples": eval_args.bootstrap}, "selection": selection.to_dict(), "leakage": leakage}
+    metrics["split"] = split
     metrics["splits_sha256"] = hash_splits_file(data_args.json_dir)
     metrics |= put_in_context(splits.get("train"), eval_args, rows, records, answers, question)
     log_dir = Path(model_name) if Path(model_name).is_dir() else folder.path

@@ -28,9 +28,10 @@ from umbrella.out_of_memory import explain_out_of_memory
 from umbrella.patience import main_process_first, on_main_process
 from umbrella.preflight import check_deepspeed, check_enough_rows, check_output_dir, check_texts, check_world_size
 from umbrella.recipe import asked_for, resolve_recipe
-from umbrella.resuming import CatchUp, check_belongs, check_is_shared, choose_checkpoint
+from umbrella.resuming import CatchUp, check_belongs, check_is_shared, choose_checkpoint, is_to_be_saved
 from umbrella.run_defaults import settle_run
 from umbrella.run_log import describe_learning
+from umbrella.run_record import read_run_record
 from umbrella.run_speed import to_table
 from umbrella.run_start import FirstStep, check_same_data, describe_start
 from umbrella.splits import load_splits, pick_training_splits
@@ -64,7 +65,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     # ------------------------------------------------------------------------------------------------ data
     with main_process_first():
         splits = load_splits(data_args)
-    used = pick_training_splits(splits, training_args.eval_strategy)
+    used = pick_training_splits(splits, training_args.eval_strategy.value)
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_args.model_name_or_path)
@@ -129,6 +130,8 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     result = trainer.train(resume_from_checkpoint=checkpoint)
 
     # ------------------------------------------------------------------------------------------------ save
+    if not first_step.began and not on_main_process(is_to_be_saved, checkpoint, training_args, trainer.state):
+        return
     measured = trainer.measure_run()
     if first_step.began:
         trainer.save_metrics("train", result.metrics | measured)
@@ -138,9 +141,8 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         name, n_tokens = model_args.model_name_or_path, len(processor.tokenizer)
         if first_step.began:
             print(to_table(measured), *describe_learning(trainer.state, training_args, name, n_tokens), sep="\n")
-        else:
-            print(f"no step was left to take: {checkpoint} is the run's last")
-        print(f"model, processor, recipe and run.json are in {training_args.output_dir}")
+        records = ", recipe and run.json" if read_run_record(training_args.output_dir) else " and recipe"
+        print(f"model, processor{records} are in {training_args.output_dir}")
 
 
 if __name__ == "__main__":

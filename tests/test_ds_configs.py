@@ -246,7 +246,7 @@ sys.argv += ["--max_steps", "3", "--resume_from_checkpoint", "auto"]
 train.main()
 # Stage 2 after stage 1: the projector's checkpoint is put together under ZeRO-3.
 sys.argv = [*TRAIN, "--output_dir", f"{FOLDER}/stage2", "--deepspeed", f"{FOLDER}/zero3.json"]
-sys.argv += ["--model_name_or_path", f"{FOLDER}/zero3", "--learning_rate", "0", "--train", "projector,lm_head"]
+sys.argv += ["--model_name_or_path", f"{FOLDER}/zero3", "--learning_rate", "1e-6", "--train", "projector,lm_head"]
 atexit.register(lambda: print("at exit"))
 command.run(train.main)
 print("taken apart")  # not reached: several processes end within `run`
@@ -280,6 +280,7 @@ def test_offload_and_zero3_train_two_cpu_processes_to_the_same_loss(small_data, 
             torch.testing.assert_close(other[name], value, atol=1e-5, rtol=1e-5)
     assert (out.count("at exit"), out.count("taken apart")) == (2, 0)
     second = load_file(tmp_path / "stage2/trained_weights.safetensors")
-    assert all(torch.equal(second[name], after[name]) for name in first)
+    for name in first:
+        torch.testing.assert_close(second[name], after[name], atol=1e-6, rtol=0)
     assert out.count("going on from") == 1
     assert json.loads((tmp_path / "zero3/trainer_state.json").read_text())["global_step"] == 3

@@ -147,6 +147,7 @@ def test_an_error_says_that_the_launchers_traceback_is_the_launchers(monkeypatch
         monkeypatch.delenv(name, raising=False)
     assert command.describe_launcher() == ""
     monkeypatch.setenv(variable, "no")
+    monkeypatch.setattr(command.Path, "read_bytes", lambda path: b"accelerate\0launch\0train.py\0")
 
     def fail():
         raise ValueError("expected a, found b")
@@ -154,3 +155,11 @@ def test_an_error_says_that_the_launchers_traceback_is_the_launchers(monkeypatch
     with pytest.raises(SystemExit, match=r"^error: expected a, found b\n\(") as end:
         command.run(fail)
     assert words in str(end.value)
+
+
+def test_accelerate_that_is_quiet_is_not_said_to_print(monkeypatch):
+    for name in ("TORCHELASTIC_RUN_ID", "CROSS_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    monkeypatch.setattr(command.Path, "read_bytes", lambda path: b"accelerate\0launch\0--quiet\0train.py\0")
+    assert command.describe_launcher() == ""

@@ -151,7 +151,7 @@ def test_subjects_of_the_training_data_are_refused_references_included(call, ref
     assert "WARNING: 1 of 4" in json.loads((tmp_path / "out/metrics.json").read_text())["leakage"]
     TrainingData().add_rows(load_umbrella(str(data), split="train")).save(model)
     call(evaluation, *flags, "--controls", "false")
-    assert json.loads((tmp_path / "out/metrics.json").read_text())["leakage"].startswith("No subject")
+    assert json.loads((tmp_path / "out/metrics.json").read_text())["leakage"].startswith("No subject id")
 
 
 def test_subjects_are_all_that_a_row_names_wherever_it_names_them(data):
@@ -166,7 +166,7 @@ def test_a_trained_model_is_not_evaluated_on_its_own_training_split(call, refusa
     model = ("--model_name_or_path", tmp_path / "run", "--json_dir", small_data)
     assert "found 4 of 4 in its training data" in refusal(*model, "--split", "train")
     call(evaluation, *model, "--output_dir", "out", *FAST, "--controls", "false")
-    assert json.loads((tmp_path / "out/metrics.json").read_text())["leakage"].startswith("No subject")
+    assert json.loads((tmp_path / "out/metrics.json").read_text())["leakage"].startswith("No subject id")
 
 
 def test_a_modality_that_the_checkpoint_was_not_trained_on_is_refused(refusal, data, tmp_path):

@@ -24,7 +24,7 @@ def save_run(folder, source):
     processor.save_pretrained(folder)
     recipe = resolve_recipe({"view": "coronal"}, processor, "")
     recipe.save(folder)
-    rows = SeenRows(1, ("sMRI",), (hash_subject("s", "sub-01"),), "s", "ab")
+    rows = SeenRows(1, ("sMRI",), (hash_subject("s", "sub-01"),), "s", "ab", 0)
     base = {"name": str(source), "revision": "c0ffee", "recorded": False}
     TrainingData((rows,), (base,)).save(folder)
     return recipe

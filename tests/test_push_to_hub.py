@@ -30,6 +30,7 @@ from umbrella.freezing import choose_trained
 from umbrella.hub.dataset import parse_size
 from umbrella.hub.model import clean_report, shorten_paths
 from umbrella.hub.published_data import load_published, resolve_inside
+from umbrella.model_files import fingerprint_model
 from umbrella.modeling import load_model, load_processor
 from umbrella.splits import load_splits
 from umbrella.trained_weights import collect_trained, save_trained
@@ -421,7 +422,7 @@ def trained(tmp_path_factory):
     command = f"python {folder}/train.py {folder}/recipe.yaml --json_dir {folder}/data"
     run = {"command": command, "started": "2026-01-02T03:04:05+00:00", "versions": {"torch": "2.14.1"}}
     (folder / "run.json").write_text(json.dumps([{**run, "data": {"train": {"rows": 8, "sha256": "ab"}}}]))
-    seen = SeenRows(8, ("sMRI",), tuple(sorted(hash_subject("s", name) for name in SUBJECTS)), "s", "ab")
+    seen = SeenRows(8, ("sMRI",), tuple(sorted(hash_subject("s", name) for name in SUBJECTS)), "s", "ab", 0)
     models = [
         {"name": str(folder.with_name("stage1")), "revision": None, "recorded": True},
         {"name": "llava-hf/llava-1.5-7b-hf", "revision": "c0ffee", "recorded": False},
@@ -433,6 +434,8 @@ def trained(tmp_path_factory):
     (folder / "checkpoint-1" / "model.safetensors").write_bytes(b"x")
     (folder / "eval").mkdir()
     (folder / "eval" / "predictions.jsonl").write_text("{}")
+    settings = {"split": "validation", "model": fingerprint_model(str(folder))}
+    (folder / "eval" / "settings.json").write_text(json.dumps(settings))
     metrics = {
         "accuracy": 0.9, "n": 40, "n_subjects": 20, "leakage": f"Not known: what {folder} was trained on, so",
         "metrics": {"accuracy": {"value": 0.9, "interval": [0.8, 0.97]}, "auroc": {"value": None, "interval": None}},
@@ -506,6 +509,7 @@ def test_model_card_has_facts_and_evaluation(hub, call, trained):
     card = huggingface_hub.ModelCard(hub.files("model", "tester/model")["README.md"].decode())
     assert (card.data.base_model, card.data.license) == ("llava-hf/llava-1.5-7b-hf", "apache-2.0")
     for text in (
+        "## Evaluation on validation: 40 rows of 20 subjects",
         "| accuracy | 0.900 | 0.800 to 0.970 |",
         "| accuracy, scans shuffled | 0.500 | 0.400 to 0.600 |",
         "- Not known: what mine was trained on, so\n- The model uses the subject's scan.",
@@ -513,6 +517,20 @@ def test_model_card_has_facts_and_evaluation(hub, call, trained):
         "8 rows of 2 subjects, sMRI; what llava-hf/llava-1.5-7b-hf was trained on before is not known.",
     ):
         assert text in card.text
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [({"split": "test", "model": "sha256:ab"}, "of other weights, sha256:ab"), ({}, "does not tell of which weights")],
+)
+def test_an_evaluation_of_other_weights_is_not_published(hub, call, trained, tmp_path, settings, said):
+    """As where a run was evaluated, and then went on."""
+    run = shutil.copytree(trained, tmp_path / "run")
+    (run / "eval" / "settings.json").write_text(json.dumps(settings))
+    assert said in push_model(call, run)
+    files = hub.files("model", "tester/model")
+    assert not [name for name in files if name.startswith("eval")]
+    assert b"## Evaluation" not in files["README.md"] and b"0.900" not in b"".join(files.values())
 
 
 @pytest.mark.parametrize(("flags", "found"), [((), []), (("--checkable_subjects", "true"), SUBJECTS)])

@@ -65,6 +65,9 @@ def check_same(one, other):
 # ------------------------------------------------------------------------------------------------ whole or not
 
 
+FAULTS = ("has optimizer.pt cut short or changed", "is half-written")  # of the file, and of the marker
+
+
 def test_a_checkpoint_is_whole_with_all_its_files_at_their_size(run, tmp_path):
     run("run", "--max_steps", 2, "--save_steps", 1)
     first, second = (tmp_path / f"run/checkpoint-{step}" for step in (1, 2))
@@ -79,7 +82,7 @@ def test_a_checkpoint_is_whole_with_all_its_files_at_their_size(run, tmp_path):
         with open(second / name, "r+b") as file:
             file.truncate(10)
         assert find_whole_checkpoint(tmp_path / "run", said.append) == str(first)
-    assert said == [f"{second} is half-written and passed over"] * 2
+    assert said == [f"{second} {fault} and is passed over" for fault in FAULTS]
     shutil.rmtree(first)
     assert find_whole_checkpoint(tmp_path / "run") is None
 
@@ -91,7 +94,7 @@ def test_a_half_written_checkpoint_is_passed_over_with_a_note_and_made_anew(run,
         (tmp_path / f"run/checkpoint-{step}" / MARKER).unlink()
         (tmp_path / f"run/checkpoint-{step}/stale").touch()
     out = run("run", "--max_steps", 6, "--save_steps", 2, "--resume_from_checkpoint", "auto")
-    assert "checkpoint-6 is half-written and passed over\n" in out
+    assert "checkpoint-6 is half-written and is passed over\n" in out
     assert "going on from run/checkpoint-2\n" in out
     check_same(tmp_path / "whole", tmp_path / "run")
     assert read_marker(tmp_path / "run/checkpoint-6") is not None
@@ -106,13 +109,56 @@ def test_a_run_that_reached_its_last_step_is_only_saved_again(run, tmp_path):
     records = [tmp_path / "run" / name for name in ("run.json", "training_data.json", "train_results.json")]
     written = [(path.read_bytes(), path.stat().st_mtime_ns) for path in records]
     out = run("run", *flags, "--resume_from_checkpoint", "auto")
-    assert "no step was left to take: run/checkpoint-3 is the run's last" in out
+    said = "no step was left to take: run/checkpoint-3 is of step 3 of 3; its weights are saved as the run's model\n"
+    assert said in out
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in records] == written
     history = json.loads((tmp_path / "run/trainer_state.json").read_text())["log_history"]
     assert [entry["train_loss"] > 0 for entry in history if "train_loss" in entry] == []
     after = weights_of(tmp_path / "run")
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert last_step(tmp_path / "run") == 3
+
+
+def files_of(folder):
+    return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def test_a_start_never_overwrites_the_model_of_a_finished_run(run):
+    """With a checkpoint of another run, an older one of its own that has no step left, or none that auto finds."""
+    run("run", "--max_steps", 2, "--save_steps", 1)
+    run("other", "--max_steps", 2, "--save_strategy", "no", "--seed", 7)
+    before = files_of("run") | files_of("other")
+    resumed = ("--max_steps", 3, "--resume_from_checkpoint")
+    with pytest.raises(SystemExit, match=r"--output_dir other: expected the folder of run/checkpoint-1, .* finished"):
+        run("other", *resumed, "run/checkpoint-1")
+    with pytest.raises(SystemExit, match=r"expected a checkpoint in other, found a finished run's model"):
+        run("other", *resumed, "auto")
+    out = run("run", "--max_steps", 1, "--resume_from_checkpoint", "run/checkpoint-1")
+    assert "run/checkpoint-1 is of step 1 of 1; the model in run stays as it is\n" in out
+    assert files_of("run") | files_of("other") == before
+    with pytest.raises(SystemExit, match=r"run/checkpoint-2 is of step 2 of 2. Expected steps for a new --output_dir"):
+        run("new", "--max_steps", 2, "--resume_from_checkpoint", "run/checkpoint-2")
+    assert not files_of("new")
+
+
+def test_more_steps_than_the_checkpoints_are_said_and_where_their_learning_rate_is_0_an_error(run):
+    run("run", "--max_steps", 2, "--save_steps", 1)  # linear, to 0
+    with pytest.raises(SystemExit, match=r"found 1 step after which .* of a run that had come to its end"):
+        run("run", "--max_steps", 3, "--resume_from_checkpoint", "run/checkpoint-2")
+    out = run("run", "--max_steps", 4, "--resume_from_checkpoint", "run/checkpoint-2")
+    assert "a run of 4 steps goes on from a checkpoint of one of 2: from here --lr_scheduler_type linear is " in out
+    out = run("run", "--max_steps", 2, "--resume_from_checkpoint", "run/checkpoint-1")
+    assert "goes on from a checkpoint" not in out
+
+
+def test_a_checkpoint_that_was_copied_alone_is_saved_and_no_record_is_named(run):
+    run("run", "--max_steps", 1, "--save_steps", 1)
+    shutil.copytree("run/checkpoint-1", "alone/checkpoint-1")
+    out = run("alone", "--max_steps", 1, "--resume_from_checkpoint", "auto")
+    assert out.endswith("model, processor and recipe are in alone\n")
+    Path("alone/checkpoint-1/training_data.json").unlink()
+    with pytest.raises(SystemExit, match=r"found alone/checkpoint-1, which lacks training_data.json\."):
+        run("alone", "--max_steps", 1, "--resume_from_checkpoint", "alone/checkpoint-1")
 
 
 def test_older_checkpoints_go_only_when_a_newer_one_is_whole(run, tmp_path, monkeypatch):
@@ -201,11 +247,14 @@ def test_an_evaluation_that_sigterm_cut_off_is_made_up(told_in, strategy, steps,
     check_same(tmp_path / "whole", tmp_path / "run")  # the best of them
 
 
+FALLING_IS_WORSE = ("--metric_for_best_model", "loss", "--greater_is_better", "true")
+
+
 @pytest.mark.slow
 def test_a_run_that_stops_early_stays_stopped(run, tmp_path):
     """Also when it was killed between the checkpoint of the epoch's last step and the evaluation that stops it."""
-    flags = ("--num_train_epochs", 5, "--save_strategy", "epoch", "--eval_strategy", "epoch", "--learning_rate", 0)
-    flags += ("--early_stopping_patience", 1, "--eval_answers", 0)  # nothing is learnt: the second is not better
+    flags = ("--num_train_epochs", 5, "--save_strategy", "epoch", "--eval_strategy", "epoch", "--eval_answers", 0)
+    flags += ("--early_stopping_patience", 1, *FALLING_IS_WORSE)  # the second is not better
     run("run", *flags)
     assert [step for step, _ in evaluations(tmp_path / "run")] == [4, 8]
     run("run", *flags, "--resume_from_checkpoint", "auto")
@@ -229,8 +278,8 @@ def test_a_run_that_stops_early_stays_stopped(run, tmp_path):
 
 @pytest.mark.slow
 def test_early_stopping_may_begin_when_a_run_goes_on(run, tmp_path):
-    flags = ("--save_strategy", "epoch", "--eval_strategy", "epoch", "--learning_rate", 0, "--eval_answers", 0)
-    flags += ("--load_best_model_at_end", "true", "--metric_for_best_model", "loss", "--lr_scheduler_type", "constant")
+    flags = ("--save_strategy", "epoch", "--eval_strategy", "epoch", "--eval_answers", 0, *FALLING_IS_WORSE)
+    flags += ("--load_best_model_at_end", "true", "--lr_scheduler_type", "constant")
     run("run", "--num_train_epochs", 1, *flags)
     flags += ("--num_train_epochs", 5, "--resume_from_checkpoint", "auto", "--early_stopping_patience")
     run("run", *flags, 1)

@@ -51,6 +51,8 @@ def test_a_loss_that_barely_fell_says_by_how_much_and_what_to_change(describe):
         "The loss fell by 3.3% only. To let the model learn more: try a higher --learning_rate (it was 1e-06), "
         "more --epochs (48 steps were done) or more parts in --train (they were projector)."
     )
+    assert describe([0.9], "lab/model", steps=1)[0] == "loss 0.9 in 1 step"
+    assert "(1 step was done)" in describe([6.4], "lab/model", steps=1)[1]
     assert "rose by 11.1%" in describe([0.9, 1.0], "lab/model")[1]
     assert "a lower --learning_rate (it was 1)" in describe([6.4, 9.0], "lab/model", learning_rate=1.0)[1]
     assert describe([0.9, 0.8], "lab/model") == ["loss 0.9 → 0.8 in 48 steps"]

@@ -8,6 +8,7 @@ import shutil
 import pytest
 import torch
 import train
+from conversation_folder import write_folder
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from umbrella.modeling import load_model
@@ -207,8 +208,14 @@ def test_bad_flag_ends_with_one_sentence_that_names_it(flags, call, small_data, 
     assert not list((tmp_path / "run").rglob("*"))  # it can be used again
 
 
+def test_a_missing_validation_split_is_told_by_the_flag_as_it_was_given(call, tmp_path):
+    data = write_folder(tmp_path / "data", {"train": [1, 1]})
+    with pytest.raises(SystemExit, match="--eval_strategy epoch evaluates on it"):
+        call(train, "--json_dir", data, "--output_dir", "run", *SHORT, "--eval_strategy", "epoch")
+
+
 NO_STEP = {
-    ("--dataloader_drop_last", "true", "--batch_size", 16): r"found 8 rows for 16 a batch on 1 processes.* most 8",
+    ("--dataloader_drop_last", "true", "--batch_size", 16): r"found 8 rows for 16 a batch on one process.* most 8",
     ("--max_steps", 0): r"--max_steps: expected at least 1, or -1, found 0",
     ("--max_steps", -1, "--num_train_epochs", 0): r"--num_train_epochs: expected more than 0, found 0",
 }
@@ -244,6 +251,22 @@ def test_a_run_whose_every_step_was_left_out_saves_no_model(call, small_data, tm
     monkeypatch.setattr("accelerate.Accelerator.optimizer_step_was_skipped", property(lambda self: True))
     with pytest.raises(SystemExit, match="found 2 steps that were all left out, their gradients too large"):
         call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT)
+    assert not list((tmp_path / "run").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (("--learning_rate", 0), "found 2 steps after which they are what they were: --learning_rate is 0"),
+        (("--max_steps", 1, "--warmup_steps", 10), "found 1 step after .*in a warm-up of 10 steps for a run of 1"),
+        (("--max_steps", 1, "--learning_rate", "3e38"), "expected finite weights at the end, found nan or infinite"),
+    ],
+)
+def test_a_run_that_leaves_the_weights_as_they_were_or_not_finite_saves_no_model(
+    flags, why, call, small_data, tmp_path
+):
+    with pytest.raises(SystemExit, match=why):
+        call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, *flags)
     assert not list((tmp_path / "run").glob("*.safetensors"))
 
 

@@ -156,7 +156,7 @@ def test_in_every_way_that_weights_take_all_they_saw_is_recorded_or_said_to_be_u
                 assert recorded == model.trained_on and seen.count_comparable() == len(recorded)
             sentence = guard_against_leakage(model.name, rows_of("new"), "test", False)
             assert ("cannot be excluded" in sentence) == (not model.known)
-            assert sentence.startswith("No subject") or not model.known
+            assert sentence.startswith("No subject id") or not model.known
             for subject in sorted(recorded)[:1]:
                 with pytest.raises(ValueError, match="1 of 1 in its training data"):
                     guard_against_leakage(model.name, rows_of(subject), "test", False)
@@ -172,17 +172,25 @@ def save(folder, data):
 
 
 UNKNOWN = {"name": "lab/llava", "revision": "c0", "recorded": False}
-SEEN = SeenRows(2, ("sMRI",), tuple(sorted(hash_subject("s", name) for name in "ab")), "s", "ab")
+SEEN = SeenRows(2, ("sMRI",), tuple(sorted(hash_subject("s", name) for name in "ab")), "s", "ab", 0)
+NAMELESS = SeenRows(3, ("sMRI",), SEEN.subject_sha256, "s", "cd", 1)
+NOT_RECORDED = SeenRows(2, ("sMRI",), SEEN.subject_sha256, "s", "ab")
 
 
 @pytest.mark.parametrize(
     ("seen", "models", "sentence", "facts"),
     [
-        ([SEEN], [], "No subject of the evaluated rows, references included, is in the training data.",
+        ([SEEN], [], "No subject id of the evaluated rows, references included, is in the training data.",
          "2 rows of 2 subjects, sMRI"),
-        ([SEEN], [UNKNOWN], "No subject of the evaluated rows, references included, is among the 2 that are recorded; "
-         "what lab/llava was trained on before is not known, so an overlap cannot be excluded.",
+        ([SEEN], [UNKNOWN], "No subject id of the evaluated rows, references included, is among the 2 that are "
+         "recorded; what lab/llava was trained on before is not known, so an overlap cannot be excluded.",
          "2 rows of 2 subjects, sMRI; what lab/llava was trained on before is not known"),
+        ([NAMELESS], [], "No subject id of the evaluated rows, references included, is among the 2 that are recorded; "
+         "1 training row names no subject, so an overlap cannot be excluded.",
+         "3 rows of 2 subjects, sMRI; 1 training row names no subject"),
+        ([NOT_RECORDED], [], "No subject id of the evaluated rows, references included, is among the 2 that are "
+         "recorded; whether each training row names a subject is not recorded, so an overlap cannot be excluded.",
+         "2 rows of 2 subjects, sMRI; whether each training row names a subject is not recorded"),
         ([], [UNKNOWN], "Not known: what lab/llava was trained on is not known, so an overlap cannot be excluded.",
          "what lab/llava was trained on is not known"),
         ([], [UNKNOWN, UNKNOWN | {"name": "b"}], "Not known: what lab/llava and b were trained on is not known, so an "
@@ -193,6 +201,30 @@ def test_the_sentence_says_no_more_than_is_known(seen, models, sentence, facts, 
     data = TrainingData(tuple(seen), tuple(models))
     assert guard_against_leakage(save(tmp_path / "run", data), rows_of("c"), "test", False) == sentence
     assert describe_training_data(data) == facts
+
+
+def without_subject(*rows):
+    """The same rows, the first of which names nobody."""
+    named = rows_of(*rows).to_list()
+    named[0] |= {"subject_ids": [], "metadata": {"subject_id": None, "reference_id": None}}
+    return Dataset.from_list(named, features=rows_of(*rows).features)
+
+
+def test_rows_that_name_nobody_leave_the_overlap_open(tmp_path):
+    run = save(tmp_path / "run", TrainingData((SEEN,)))
+    assert guard_against_leakage(run, without_subject("c", "d"), "test", False) == (
+        "No subject id of the evaluated rows, references included, is among the 2 that are recorded; "
+        "1 evaluated row names no subject, so an overlap cannot be excluded."
+    )
+    nobody = guard_against_leakage(run, without_subject("c"), "test", False)
+    assert nobody == "Not known: 1 evaluated row names no subject, so an overlap cannot be excluded."
+    with pytest.raises(ValueError, match="found at least 1 of 1 in its training data"):
+        guard_against_leakage(run, without_subject("c", "a"), "test", False)
+    sentence = guard_against_leakage("tiny", without_subject("c"), "test", False)
+    assert sentence.endswith("is in the training data: tiny was never trained.")
+    trained = save(tmp_path / "next", TrainingData().add_rows(without_subject("c", "d", "e")))
+    assert [rows.without_subject for rows in read_training_data(trained).seen] == [1]
+    assert "1 training row names no subject" in guard_against_leakage(trained, rows_of("a"), "test", False)
 
 
 def test_a_subject_that_is_found_among_unknown_ones_is_one_at_least(tmp_path):
@@ -233,7 +265,13 @@ def test_a_record_of_an_older_version_names_some_and_leaves_the_rest_open(tmp_pa
     assert after.find_overlap("abc") == ["a", "c"] and after.unknown == [str(run)]
 
 
-@pytest.mark.parametrize("text", ['{"version": 3}', "{", "{}"])
+ROWS_CUT_SHORT = (
+    '{"version": 2, "models": [], "seen": [{"rows": 1, "modalities": null, "salt": "s", "subject_sha256": []}]}'
+)
+NO_RECORDS = ['{"version": 3}', "{", "{}", "[]", "null", '""', '{"version": 2}', ROWS_CUT_SHORT]
+
+
+@pytest.mark.parametrize("text", NO_RECORDS)
 def test_a_record_that_cannot_be_read_is_an_error_that_names_it(text, tmp_path):
     (tmp_path / FILE_NAME).write_text(text)
     with pytest.raises(ValueError, match=rf"{FILE_NAME}: expected "):

@@ -203,13 +203,29 @@ def write_marker(folder: Path, world_size: int, rows_a_step: int) -> None:
 
 
 def read_marker(folder: str | Path) -> dict | None:
-    """What `write_marker` wrote; None where a checkpoint is not whole: without it, or files missing or cut short."""
+    """What `write_marker` wrote; None where a checkpoint is not whole, see `find_fault`."""
     try:
         record = json.loads((Path(folder) / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # none, or cut short
         return None
+    return record if _find_unlike(folder, record) is None else None
+
+
+def find_fault(folder: str | Path) -> str:
+    """Why `read_marker` gives None: that the checkpoint was never finished, or which of its files is no longer as it
+    was written."""
+    try:
+        record = json.loads((Path(folder) / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "is half-written"
+    name = _find_unlike(folder, record)
+    return f"has {name} cut short or changed" if (Path(folder) / name).is_file() else f"lacks {name}"
+
+
+def _find_unlike(folder: str | Path, record: dict) -> str | None:
+    """The first file of a marker's that is missing or of another size."""
     sizes = {file.relative_to(folder).as_posix(): file.stat().st_size for file in _files(Path(folder))}
-    return record if all(sizes.get(name) == size for name, size in record["files"].items()) else None
+    return next((name for name, size in record["files"].items() if sizes.get(name) != size), None)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -222,5 +238,5 @@ def find_whole_checkpoint(output_dir: str | Path, say=None) -> str | None:
         if read_marker(folder) is not None:
             return folder
         if say:
-            say(f"{folder} is half-written and passed over")
+            say(f"{folder} {find_fault(folder)} and is passed over")
     return None

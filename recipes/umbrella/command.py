@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from safetensors import SafetensorError
 
@@ -53,8 +54,18 @@ def describe_launcher() -> str:
     if any(name in os.environ for name in LAUNCHER_VARIABLES):
         return f"(what the launcher {nothing_new})\n"
     if "ACCELERATE_MIXED_PRECISION" in os.environ:  # one process, started by accelerate itself
-        return f"(what accelerate {nothing_new}; `accelerate launch --quiet` leaves it out)\n"
+        return "" if _is_quiet() else f"(what accelerate {nothing_new}; `accelerate launch --quiet` leaves it out)\n"
     return ""
+
+
+def _is_quiet() -> bool:
+    """Whether accelerate, which started this process, was told to add nothing; False where that is not known, on other
+    systems than Linux."""
+    try:
+        command = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return not {b"--quiet", b"-q"}.isdisjoint(command)
 
 
 def _add_launcher(sentence: str) -> str:

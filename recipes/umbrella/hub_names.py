@@ -21,12 +21,15 @@ EXPECTED = {
 }
 
 
-def find_repo(name: str | Path, repo_type: str = "model", asked_as: str | None = None) -> dict[str, bool]:
+def find_repo(
+    name: str | Path, repo_type: str = "model", asked_as: str | None = None, remedy: str = ""
+) -> dict[str, bool]:
     """The options with which libraries load a name: none for a folder and for what the Hub has; `local_files_only`
     where the Hub cannot be asked and the cache has it.
 
     Args:
         asked_as: what the message begins with (default: the name).
+        remedy: a sentence that the message ends with.
 
     Raises FileNotFoundError, at once, for what is neither here nor there.
     """
@@ -42,6 +45,7 @@ def find_repo(name: str | Path, repo_type: str = "model", asked_as: str | None =
     raise FileNotFoundError(
         f"{asked_as or name}: expected {EXPECTED[repo_type]}; found no folder {str(path)!r} here"
         + (f", and {problem}" if problem else "")
+        + (f". {remedy}" if remedy else "")
     )
 
 

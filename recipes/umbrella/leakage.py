@@ -2,7 +2,13 @@
 
 from datasets import Dataset
 
-from umbrella.training_data import TrainingData, modalities_of, read_training_data, subjects_of
+from umbrella.training_data import (
+    TrainingData,
+    count_without_subject,
+    modalities_of,
+    read_training_data,
+    subjects_of,
+)
 
 
 def guard_against_leakage(model_name_or_path: str, rows: Dataset, split: str, allow_overlap: bool) -> str:
@@ -20,10 +26,12 @@ def guard_against_leakage(model_name_or_path: str, rows: Dataset, split: str, al
             f"--modalities {' '.join(sorted(seen.modalities))}"
         )
     subjects = subjects_of(rows)
-    overlap = seen.find_overlap(subjects)
+    overlap, doubts = seen.find_overlap(subjects), _doubts(seen)
+    if (nameless := count_without_subject(rows)) and (seen.seen or doubts):
+        doubts.insert(0, f"{_count_rows(nameless, 'evaluated')} no subject")
     if not overlap:
-        return _exclude(model_name_or_path, seen)
-    found = f"{'at least ' if _doubts(seen) else ''}{len(overlap)} of {len(subjects)}"
+        return _exclude(model_name_or_path, seen, subjects, doubts)
+    found = f"{'at least ' if doubts else ''}{len(overlap)} of {len(subjects)}"
     if not allow_overlap:
         raise ValueError(
             f"--split {split}: expected subjects that {model_name_or_path} was not trained on, references included; "
@@ -46,22 +54,25 @@ def describe_training_data(seen: TrainingData) -> str:
     return "; ".join(filter(None, [known, *_doubts(seen)]))
 
 
-def _exclude(name: str, seen: TrainingData) -> str:
-    """What is known where no subject was found."""
-    doubts = _doubts(seen)
+def _exclude(name: str, seen: TrainingData, subjects: set[str], doubts: list[str]) -> str:
+    """What is known where no subject was found: ids are compared, and one person may have two."""
     if not doubts:
         why = "" if seen.seen else f": {name} was never trained"
-        return f"No subject of the evaluated rows, references included, is in the training data{why}."
-    if not seen.count_comparable():
+        return f"No subject id of the evaluated rows, references included, is in the training data{why}."
+    if not subjects or not seen.count_comparable():
         return f"Not known: {'; '.join(doubts)}, so an overlap cannot be excluded."
     return (
-        f"No subject of the evaluated rows, references included, is among the {seen.count_comparable()} that are "
+        f"No subject id of the evaluated rows, references included, is among the {seen.count_comparable()} that are "
         f"recorded{' openly' if seen.hidden else ''}; {'; '.join(doubts)}, so an overlap cannot be excluded."
     )
 
 
 def _doubts(seen: TrainingData) -> list[str]:
     doubts = []
+    if nameless := sum(rows.without_subject or 0 for rows in seen.seen):
+        doubts.append(f"{_count_rows(nameless, 'training')} no subject")
+    if any(rows.without_subject is None and rows.rows_sha256 is not None for rows in seen.seen):
+        doubts.append("whether each training row names a subject is not recorded")
     if seen.unknown:
         names = " and ".join(seen.unknown)
         were = f"{'was' if len(seen.unknown) == 1 else 'were'} trained on{' before' if seen.seen else ''}"
@@ -69,3 +80,7 @@ def _doubts(seen: TrainingData) -> list[str]:
     if seen.hidden:
         doubts.append("some subjects are recorded under a key that stays with the publisher")
     return doubts
+
+
+def _count_rows(n: int, kind: str) -> str:
+    return f"{n} {kind} row names" if n == 1 else f"{n} {kind} rows name"

@@ -30,7 +30,8 @@ def load_model(
         model_name_or_path: "tiny" (built offline), a folder written by `save_pretrained` or train.py, or a model of
             the Hub.
         seed: of the weights of "tiny"; a loaded model has none to draw.
-        base_model: where the base model of such a checkpoint lies now. None: where it lay in training.
+        base_model: where the base model of such a checkpoint lies now, or the one that was moved of those that its
+            base stands on. None: where it lay in training.
         from_pretrained_kwargs: `dtype`, `attn_implementation`, `device_map` and all else that `from_pretrained` takes.
 
     Raises FileNotFoundError for a folder that does not exist, OSError for a name from which no such model loads,
@@ -60,14 +61,17 @@ def load_model(
 
 def _assemble(name: str, base: BaseModel, base_model: str | None, from_pretrained_kwargs: dict) -> PreTrainedModel:
     """The base model with a checkpoint's trained weights in it, or with its adapters merged into it."""
-    place = base_model or base.name
+    inner = base_model if _is_further_down(base, base_model) else None
+    place = base.name if base_model is None or inner else base_model
     if place != TINY:
-        find_repo(place, asked_as=f"--base_model {place}" if base_model else f"{name}, its base model {place}")
+        told = place == base_model
+        asked_as = f"--base_model {place}" if told else f"{name}, its base model {place}"
+        find_repo(place, asked_as=asked_as, remedy="" if told else "Say where it lies now: --base_model FOLDER")
     found = describe_base(place, base.seed, base.revision)  # the commit of then, wherever the Hub's is now
     base.check(found, name)
     if found.revision is not None:
         from_pretrained_kwargs = {"revision": found.revision, **from_pretrained_kwargs}
-    model = load_model(place, base.seed or 0, **from_pretrained_kwargs)
+    model = load_model(place, base.seed or 0, inner, **from_pretrained_kwargs)
     trained = find_model_file(name, TRAINED_WEIGHTS)
     if trained is not None:
         load_trained(model, trained)
@@ -83,6 +87,18 @@ def _assemble(name: str, base: BaseModel, base_model: str | None, from_pretraine
         model = PeftModel.from_pretrained(model, name).merge_and_unload()
     model.name_or_path = name
     return model.eval()
+
+
+def _is_further_down(base: BaseModel, base_model: str | None) -> bool:
+    """Whether a base that was moved is not this one, which lies where it lay and stands on another itself."""
+    is_here = Path(base.name).expanduser().is_dir() and read_base(base.name) is not None
+    if base_model is None or not is_here:
+        return False
+    try:
+        base.check(describe_base(base_model, base.seed, base.revision), base.name)
+    except ValueError:
+        return True
+    return False
 
 
 def load_processor(model_name_or_path: str = TINY, **from_pretrained_kwargs) -> ProcessorMixin:

@@ -7,8 +7,12 @@ from safetensors import safe_open
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState, TrainingArguments
 
 from umbrella.base_model import read_base
-from umbrella.checkpoints import CheckpointTrainer, find_whole_checkpoint, read_marker
+from umbrella.checkpoints import CheckpointTrainer, find_fault, find_whole_checkpoint, read_marker
 from umbrella.recipe import load_recipe
+from umbrella.steps_taken import say_steps
+from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
+
+FINAL_MODELS = ("model*.safetensors", "adapter_model*.safetensors", TRAINED_WEIGHTS)
 
 
 def choose_checkpoint(asked: str | None, output_dir: str) -> str | None:
@@ -17,7 +21,8 @@ def choose_checkpoint(asked: str | None, output_dir: str) -> str | None:
     Args:
         asked: "auto": the last whole one, None where there is none; "true": the same, but there must be one; a folder.
 
-    Raises ValueError where the folder is no whole checkpoint, or "true" finds none.
+    Raises ValueError where the folder is no whole checkpoint, where "true" finds none, and where a start would
+    overwrite the model of a finished run: "auto" that finds none, a checkpoint of another folder.
     """
     if asked is None or asked.lower() == "false":
         return None
@@ -28,14 +33,62 @@ def choose_checkpoint(asked: str | None, output_dir: str) -> str | None:
                 f"--resume_from_checkpoint: expected a whole checkpoint in {output_dir}, found none. Start anew in "
                 "another --output_dir, or with --resume_from_checkpoint auto, which starts where there is none."
             )
+        if found is None and has_model(output_dir):
+            raise ValueError(
+                f"--resume_from_checkpoint: expected a checkpoint in {output_dir}, found a finished run's model and "
+                "no whole checkpoint: a new run would overwrite it. Choose another --output_dir, and to train that "
+                f"model further give it too: --model_name_or_path {output_dir}"
+            )
         print(f"going on from {found}" if found else f"no checkpoint in {output_dir}: starting from the beginning")
         return found
-    if not (Path(asked) / "trainer_state.json").is_file() or read_marker(asked) is None:
+    if not Path(asked).is_dir():
         raise ValueError(
-            f"--resume_from_checkpoint: expected the folder of a whole checkpoint, found {asked}, which "
-            f"{'is half-written' if Path(asked).is_dir() else 'does not exist'}. auto takes the last whole one."
+            f"--resume_from_checkpoint: expected the folder of a whole checkpoint, found {asked}, which does not "
+            "exist. auto takes the last whole one."
+        )
+    if read_marker(asked) is None or not (Path(asked) / "trainer_state.json").is_file():
+        fault = "is none" if read_marker(asked) else find_fault(asked)
+        raise ValueError(
+            f"--resume_from_checkpoint: expected the folder of a whole checkpoint, found {asked}, which {fault}. "
+            "auto takes the last whole one."
+        )
+    if has_model(output_dir) and not _is_in(asked, output_dir):
+        raise ValueError(
+            f"--output_dir {output_dir}: expected the folder of {asked}, or one without a model, found a finished "
+            f"run's model, which would be overwritten. Give another --output_dir, or {Path(asked).parent} to go on "
+            "there"
         )
     return asked
+
+
+def has_model(folder: str | Path) -> bool:
+    """Whether a run has come to its end there: a final model, whole or as trained parts, lies in it."""
+    return any(path for pattern in FINAL_MODELS for path in Path(folder).glob(pattern))
+
+
+def _is_in(checkpoint: str, output_dir: str) -> bool:
+    return Path(checkpoint).resolve().parent == Path(output_dir).resolve()
+
+
+def is_to_be_saved(checkpoint: str, args: TrainingArguments, state: TrainerState) -> bool:
+    """Whether a run that had no step left to take is saved: only where its folder lacks the model, as after a kill.
+    Says which checkpoint it was.
+
+    Raises ValueError where the checkpoint is of another folder: a copy of its weights is no run.
+    """
+    none_left = f"no step was left to take: {checkpoint} is of step {state.global_step} of {state.max_steps}"
+    if not _is_in(checkpoint, args.output_dir):
+        raise ValueError(
+            f"{none_left}. Expected steps for a new --output_dir, found none; nothing is written. Set --max_steps or "
+            f"--epochs higher, or export the checkpoint: recipes/export.py --model_name_or_path {checkpoint} "
+            "--output_dir FOLDER"
+        )
+    if not has_model(args.output_dir):
+        print(f"{none_left}; its weights are saved as the run's model")
+        return True
+    push = f". To push it: recipes/push_to_hub.py model --model {args.output_dir}" if args.push_to_hub else ""
+    print(f"{none_left}; the model in {args.output_dir} stays as it is{push}")
+    return False
 
 
 def check_is_shared(checkpoint: str | None) -> None:
@@ -77,6 +130,12 @@ class CatchUp(TrainerCallback):
         self.trainer, self.checkpoint = trainer, checkpoint
 
     def on_train_begin(self, args, state, control, **kwargs):
+        before = TrainerState.load_from_json(f"{self.checkpoint}/trainer_state.json").max_steps
+        if state.is_world_process_zero and state.global_step < state.max_steps != before:
+            print(
+                f"a run of {say_steps(state.max_steps)} goes on from a checkpoint of one of {before}: from here "
+                f"--lr_scheduler_type {args.lr_scheduler_type.value} is that of {say_steps(state.max_steps)}"
+            )
         callbacks = self.trainer.callback_handler.callbacks
         early_stopping = [callback for callback in callbacks if isinstance(callback, EarlyStoppingCallback)]
         for callback in early_stopping:

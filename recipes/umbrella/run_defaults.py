@@ -3,6 +3,7 @@
 import math
 
 from umbrella.arguments import TINY
+from umbrella.steps_taken import say_steps
 from umbrella.training_arguments import TrainArguments
 
 # What trains random weights of this size; 2e-5, the default of all others, is for weights that have learned before.
@@ -25,7 +26,7 @@ def settle_run(args: TrainArguments, model_name_or_path: str, n_rows: int) -> li
         args.logging_first_step = args.logging_first_step or "logging_first_step" not in args.given
     if args.eval_strategy == "steps" and not args.given.keys() & {"eval_steps", "logging_steps", "save_steps"}:
         args.eval_steps = min(math.ceil(n_steps / EVALUATIONS), MOST_STEPS_AN_EVALUATION)
-        said.append(f"--eval_steps {args.eval_steps}: the run has {n_steps} steps")
+        said.append(f"--eval_steps {args.eval_steps}: the run has {say_steps(n_steps)}")
         if args.load_best_model_at_end:  # what is evaluated must be kept
             args.save_steps = args.eval_steps
     return said
@@ -38,7 +39,7 @@ def _settle_tiny(args: TrainArguments, n_rows: int) -> list[str]:
         epochs = math.ceil(TINY_STEPS / count_steps(args, n_rows, epochs=1))
         args.num_train_epochs = max(float(epochs), args.num_train_epochs)
         chosen["epochs"] = args.num_train_epochs
-        reason += f"; {n_rows} rows make {count_steps(args, n_rows)} steps"
+        reason += f"; {n_rows} rows make {say_steps(count_steps(args, n_rows))}"
     flags = " ".join(f"--{name} {value:g}" for name, value in chosen.items())
     return [f"defaults of tiny: {flags} ({reason}; flags overrule them)"] if chosen else []
 

@@ -7,6 +7,7 @@ from transformers import PrinterCallback, ProgressCallback, Trainer
 from umbrella.arguments import TINY
 from umbrella.evaluation.readability import MOST_UNREADABLE
 from umbrella.run_defaults import TINY_DEFAULTS, TINY_STEPS
+from umbrella.steps_taken import say_steps
 from umbrella.training_arguments import TrainArguments
 
 LEAST_FALL = 0.1  # of the first loss
@@ -60,7 +61,7 @@ def describe_learning(state, args: TrainArguments, model_name_or_path: str, voca
     if not losses:  # seldom logged, or not at all: there is the mean of the run
         losses = [entry["train_loss"] for entry in history if "train_loss" in entry][-1:]
     first, last = losses[0] if len(losses) > 1 else None, losses[-1]
-    said = [f"loss {f'{first:.4g} → ' if first is not None else ''}{last:.4g} in {n_steps} steps"]
+    said = [f"loss {f'{first:.4g} → ' if first is not None else ''}{last:.4g} in {say_steps(n_steps)}"]
     chance = math.log(vocabulary_size)
     remedy = _say_what_to_change(args, model_name_or_path, n_steps)
     if last > HARDLY_LEARNED * chance:
@@ -84,7 +85,8 @@ def _say_what_to_change(args: TrainArguments, model_name_or_path: str, n_steps: 
     way = "lower" if args.learning_rate > HIGH_LEARNING_RATE else "higher"
     changes = [f"a {way} --learning_rate (it was {args.learning_rate:g})"]
     by_steps = args.max_steps > 0
-    changes.append(f"more {'--max_steps' if by_steps else '--epochs'} ({n_steps} steps were done)")
+    done = f"{say_steps(n_steps)} {'was' if n_steps == 1 else 'were'} done"
+    changes.append(f"more {'--max_steps' if by_steps else '--epochs'} ({done})")
     if args.train != ["all"]:
         changes.append(f"more parts in --train (they were {','.join(args.train)})")
     return f"To let the model learn more: try {', '.join(changes[:-1])} or {changes[-1]}."

@@ -25,7 +25,7 @@ def collect_trained(model: PreTrainedModel, keep: bool = True) -> dict[str, torc
     state = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            with _gathered(parameter):  # one at a time: all at once need not fit on a GPU
+            with gathered(parameter):  # one at a time: all at once need not fit on a GPU
                 value = parameter.detach()
                 value = value.full_tensor() if isinstance(value, DTensor) else value
                 if keep:
@@ -33,7 +33,7 @@ def collect_trained(model: PreTrainedModel, keep: bool = True) -> dict[str, torc
     return state
 
 
-def _gathered(parameter: torch.nn.Parameter, modifier_rank: int | None = None):
+def gathered(parameter: torch.nn.Parameter, modifier_rank: int | None = None):
     """Within it a parameter that ZeRO-3 has spread over processes is whole, and what `modifier_rank` puts in stays."""
     if not is_deepspeed_zero3_enabled():
         return nullcontext()
@@ -63,5 +63,5 @@ def load_trained(model: PreTrainedModel, path: str | Path) -> None:
                 f"{tuple(value.shape)} where the model has {own.get(name, 'none')}: they belong to another base model."
             )
     for name, value in state.items():
-        with torch.no_grad(), _gathered(parameters[name], modifier_rank=0):
+        with torch.no_grad(), gathered(parameters[name], modifier_rank=0):
             parameters[name].copy_(value)

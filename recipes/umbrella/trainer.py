@@ -51,11 +51,7 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
             result = super().train(*args, **kwargs)
         finally:
             self._stop_workers()
-        if self.steps.count and not self.steps.has_moved:
-            raise FloatingPointError(
-                f"expected a step that changes the weights, found {self.steps.count} steps that were all left "
-                "out, their gradients too large for --fp16. Train in --bf16, or for more steps: each lowers the scale"
-            )
+        self.steps.check(self.args, self.state.max_steps)
         return result
 
     # ---------------------------------------------------------------------------------------------- rows
@@ -115,9 +111,10 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
     def set_initial_training_values(self, args, dataloader):
         if len(dataloader) == 0:
             n_rows = len(self.train_dataset)
+            processes = "one process" if args.world_size == 1 else f"{args.world_size} processes"
             raise ValueError(
                 f"--dataloader_drop_last: expected at least one whole batch, found {n_rows} rows for "
-                f"{self._train_batch_size} a batch on {args.world_size} processes: no step would be taken. Leave it "
+                f"{self._train_batch_size} a batch on {processes}: no step would be taken. Leave it "
                 f"out, or set --batch_size to at most {n_rows // args.world_size}"
             )
         return super().set_initial_training_values(args, dataloader)

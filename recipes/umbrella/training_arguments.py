@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 from transformers import TrainingArguments
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from umbrella.arguments import HAS_CUDA
 from umbrella.augmentation import STRENGTH
@@ -182,6 +183,12 @@ class TrainArguments(TrainingArguments):
             self.metric_for_best_model = "loss"
         elif stated is not None and self.greater_is_better is None:
             self.greater_is_better = stated.removeprefix("eval_") not in LOWER_IS_BETTER
+        evaluated, saved = IntervalStrategy(self.eval_strategy).value, SaveStrategy(self.save_strategy).value
+        if self.load_best_model_at_end and saved not in ("best", evaluated):
+            raise ValueError(
+                "--load_best_model_at_end: expected the same --eval_strategy and --save_strategy, or --save_strategy "
+                f"best, found {evaluated} and {saved}: what is evaluated must be kept"
+            )
 
 
 @dataclass

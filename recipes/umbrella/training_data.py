@@ -36,6 +36,7 @@ class SeenRows:
     rows_sha256     see `umbrella.run_record.fingerprint`; None in records that older versions wrote
     salt            of the hashes; None where they can be compared by nobody but the publisher of the model
     subject_sha256  of all subjects of the rows, references included
+    without_subject  how many of the rows name no subject; None in records that older versions wrote
     """
 
     rows: int
@@ -43,6 +44,7 @@ class SeenRows:
     subject_sha256: tuple[str, ...]
     salt: str | None
     rows_sha256: str | None = None
+    without_subject: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ class TrainingData:
         salt = next((before.salt for before in self.seen if before.salt), None) or secrets.token_hex(16)
         modalities = tuple(sorted(modalities_of(rows)))
         hashes = tuple(sorted(hash_subject(salt, subject) for subject in subjects))
-        return replace(self, seen=(*self.seen, SeenRows(len(rows), modalities, hashes, salt, sha256)))
+        started = SeenRows(len(rows), modalities, hashes, salt, sha256, count_without_subject(rows))
+        return replace(self, seen=(*self.seen, started))
 
     def join(self, other: "TrainingData") -> "TrainingData":
         """What either has seen."""
@@ -124,6 +127,13 @@ def subjects_of(rows: Dataset) -> set[str]:
     return named - {None}
 
 
+def count_without_subject(rows: Dataset) -> int:
+    """How many of the rows do not say whom they are about."""
+    plain = rows.with_format(None)
+    pairs = zip(plain["subject_ids"], plain["metadata"], strict=True)
+    return sum(not ids and entry["subject_id"] is None for ids, entry in pairs)
+
+
 def modalities_of(rows: Dataset) -> set[str]:
     """The modalities of all scans of the rows."""
     return {modality for of_row in rows.with_format(None)["modalities"] for modality in of_row}
@@ -141,13 +151,13 @@ def read_training_data(model_name_or_path: str | Path) -> TrainingData:
         return TrainingData()
     path = find_model_file(name, FILE_NAME)
     record = {} if path is None else read_json(path)
-    if record.get("version") == VERSION:
-        return TrainingData(tuple(map(_to_rows, record["seen"])), tuple(record["models"]))
-    if path is not None and ("version" in record or not record.keys() >= OLDER_KEYS):
+    if path is not None and not _is_record(record):
         raise ValueError(
             f"{path}: expected a record of version {VERSION} or older, found {json.dumps(record)[:80]}. Use the "
             "version of Umbrella that wrote it, or remove the file: nothing is then known of what the model has seen"
         )
+    if "version" in record:
+        return TrainingData(tuple(map(_to_rows, record["seen"])), tuple(record["models"]))
     own = TrainingData((_to_rows(record),) if record else (), ({"name": name, "recorded": False},))
     base = read_base(name)
     return own.join(_start_from_base(base)) if base else own
@@ -175,8 +185,29 @@ def describe_copy(model_name_or_path: str) -> TrainingData:
     return start_from(model_name_or_path) if model_name_or_path in seen.unknown else seen
 
 
+def _is_record(value) -> bool:
+    """Whether a JSON value is what `TrainingData.save` writes, or what older versions did."""
+    if not isinstance(value, dict) or "version" not in value:
+        return _is_of_rows(value)
+    seen, models = value.get("seen"), value.get("models")
+    return (
+        value["version"] == VERSION
+        and isinstance(seen, list)
+        and isinstance(models, list)
+        and all(map(_is_of_rows, seen))
+        and all(isinstance(model, dict) and model.keys() >= {"name", "recorded"} for model in models)
+    )
+
+
+def _is_of_rows(value) -> bool:
+    lists = ("modalities", "subject_sha256")
+    return (
+        isinstance(value, dict) and value.keys() >= OLDER_KEYS and all(isinstance(value[name], list) for name in lists)
+    )
+
+
 def _to_rows(record: dict) -> SeenRows:
-    names = ("rows", "modalities", "subject_sha256", "salt", "rows_sha256")
+    names = ("rows", "modalities", "subject_sha256", "salt", "rows_sha256", "without_subject")
     lists = {name: tuple(record[name]) for name in ("modalities", "subject_sha256")}
     return SeenRows(**{name: record.get(name) for name in names} | lists)
 

@@ -133,9 +133,8 @@ def _describe_evaluation(path: Path) -> dict:
         for key, title in (("accuracy", "accuracy"), ("mae", "mean absolute error"))
         if key in entry
     ]
-    folder = path.parent.name
     return {
-        "split": folder.removeprefix("eval_") if folder != "eval" else "test",
+        "split": metrics["split"],
         "n": metrics.get("n"),
         "n_subjects": metrics.get("n_subjects"),
         "rows": [(name, f"{value:.3f}", _show_interval(interval)) for name, value, interval in rows],

@@ -18,7 +18,9 @@ from huggingface_hub import HfApi
 from umbrella.hub.arguments import PushModelArguments
 from umbrella.hub.cards import build_model_card
 from umbrella.hub.client import PushError, explain_errors, open_repo, upload
+from umbrella.hub.evaluations import METRICS, find_evaluations, read_metrics
 from umbrella.hub.guard import check_findings
+from umbrella.json_files import read_json
 from umbrella.privacy import Finding, find_in_text, to_findings, walk_json
 from umbrella.privacy.scrub import load_key
 from umbrella.recipe import FILE_NAME as RECIPE_FILE
@@ -97,17 +99,20 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
     recipe = run_folder / RECIPE_FILE
     if recipe.is_file():
         (folder / RECIPE_FILE).symlink_to(recipe.resolve())
-    results = [run_folder / name for name in RESULT_FILES]
-    for path in filter(Path.is_file, [*results, *run_folder.glob("eval*/metrics.json")]):
-        target = folder / path.relative_to(run_folder)
-        target.parent.mkdir(exist_ok=True)
-        cleaned = _shorten_values(json.loads(path.read_text(encoding="utf-8")))
-        target.write_text(json.dumps(cleaned, indent=2) + "\n", encoding="utf-8")
-    for path in run_folder.glob("eval*/report.html"):
-        (folder / path.parent.name).mkdir(exist_ok=True)
-        text = clean_report(path.read_text(encoding="utf-8"), report_scans)
-        (folder / path.relative_to(run_folder)).write_text(text, encoding="utf-8")
+    for path in filter(Path.is_file, [run_folder / name for name in RESULT_FILES]):
+        _write_cleaned(folder / path.name, read_json(path))
+    for evaluation in find_evaluations(model, run_folder):
+        (folder / evaluation.name).mkdir()
+        _write_cleaned(folder / evaluation.name / METRICS, read_metrics(evaluation))
+        report = evaluation / "report.html"
+        if report.is_file():
+            text = clean_report(report.read_text(encoding="utf-8"), report_scans)
+            (folder / evaluation.name / report.name).write_text(text, encoding="utf-8")
     _write_training_data(model, folder, key, checkable)
+
+
+def _write_cleaned(path: Path, value) -> None:
+    path.write_text(json.dumps(_shorten_values(value), indent=2) + "\n", encoding="utf-8")
 
 
 def clean_report(html: str, report_scans: bool) -> str:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
             ["files", "ways", "ratios", "jsonl"],
         ),
         ("caching.py", ["--size", "32", "--repeats", "1"], ["ms_a_scan", "ratios", "batch"]),
-        ("processes.py", ["--subjects", "8", "--epochs", "1", "--repeats", "1"], ["samples_per_second", "ratio"]),
+        ("processes.py", ["--subjects", "8", "--epochs", "2", "--repeats", "1"], ["samples_per_second", "ratio"]),
         ("training.py", ["--steps", "1", "--padding", "512"], ["ways", "ratio", "largest_difference_of_losses"]),
     ],
 )

@@ -173,7 +173,7 @@ def test_five_steps_lead_from_a_bids_tree_to_an_evaluated_model(workplace, monke
             assert printed.count("\n") == 1
     assert (workplace / "exported" / "umbrella_recipe.json").is_file()
     table = re.findall(r"`(?:runs/quickstart/)?([\w/]+\.(?:json|jsonl|html|safetensors))`", read_section("Quickstart"))
-    assert len(table) == 8
+    assert len(table) == 9
     for name in table:
         assert (workplace / "runs" / "mine" / name).is_file(), name
     metrics = json.loads((workplace / "runs" / "mine" / "eval" / "metrics.json").read_text(encoding="utf-8"))

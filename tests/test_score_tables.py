@@ -77,6 +77,7 @@ def test_the_terminal_shows_each_headline_with_its_interval():
 
 def write_card(folder, control):
     metrics = {
+        "split": "test",
         "n": 16,
         "n_subjects": 8,
         "metrics": {"mae": {"value": 2.625, "interval": [1.5, 4.0]}},

@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import struct
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -48,6 +49,8 @@ def read_records(path):
             position += BLOCK - position % BLOCK
             continue
         length, kind = struct.unpack("<HB", data[position + 4 : position + 7])
+        if position + 7 + length > len(data):
+            return  # a piece that is being written
         record += data[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):  # a whole record, or its last piece
@@ -83,9 +86,20 @@ def tracked(small_data, tmp_path_factory):
         with contextlib.redirect_stderr(printed):
             train.main()
             wandb.finish()
+            wandb.teardown()  # ends the process that writes the run's file
     (run,) = folder.glob("wandb/offline-run-*")
+    _wait_for_end(run)
     secrets = [str(place), "of-the-clinic", "KRANKENHAUS", "taskOF", *PLANTED.values()]
     return Tracked(place / "output-of-the-clinic", run, printed.getvalue(), secrets)
+
+
+def _wait_for_end(run: Path) -> None:
+    """Until the run's file holds the record of its exit: on a loaded machine what came before is written late."""
+    (path,) = run.glob("*.wandb")
+    end = time.monotonic() + 120
+    while not any(record.WhichOneof("record_type") == "exit" for record in read_records(path)):
+        assert time.monotonic() < end, f"{path}: no record of the run's end"
+        time.sleep(0.2)
 
 
 def rename(text: str) -> str:

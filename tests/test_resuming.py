@@ -101,11 +101,16 @@ def test_a_half_written_checkpoint_is_passed_over_with_a_note_and_made_anew(run,
     assert not (tmp_path / "run/checkpoint-6/stale").exists()
 
 
-def test_a_run_that_reached_its_last_step_is_only_saved_again(run, tmp_path):
+@pytest.mark.parametrize("is_cut_short", [False, True])
+def test_a_run_that_reached_its_last_step_is_only_saved_again(run, tmp_path, is_cut_short):
     flags = ("--max_steps", 3, "--save_steps", 3, "--lr_scheduler_type", "constant")  # of four steps an epoch
     run("run", *flags)
     before = weights_of(tmp_path / "run")
-    (tmp_path / "run/model.safetensors").unlink()  # killed just then
+    path = tmp_path / "run/model.safetensors"  # killed just then
+    start = path.read_bytes()[:1000]
+    path.unlink()  # not written over: `before` still reads from it
+    if is_cut_short:
+        path.write_bytes(start)
     records = [tmp_path / "run" / name for name in ("run.json", "training_data.json", "train_results.json")]
     written = [(path.read_bytes(), path.stat().st_mtime_ns) for path in records]
     out = run("run", *flags, "--resume_from_checkpoint", "auto")

@@ -71,8 +71,8 @@ def _is_in(checkpoint: str, output_dir: str) -> bool:
 
 
 def is_to_be_saved(checkpoint: str, args: TrainingArguments, state: TrainerState) -> bool:
-    """Whether a run that had no step left to take is saved: only where its folder lacks the model, as after a kill.
-    Says which checkpoint it was.
+    """Whether a run that had no step left to take is saved: from its last checkpoint, since a kill may have cut off
+    the model there, else only where its folder lacks the model. Says which checkpoint it was.
 
     Raises ValueError where the checkpoint is of another folder: a copy of its weights is no run.
     """
@@ -83,7 +83,8 @@ def is_to_be_saved(checkpoint: str, args: TrainingArguments, state: TrainerState
             f"--epochs higher, or export the checkpoint: recipes/export.py --model_name_or_path {checkpoint} "
             "--output_dir FOLDER"
         )
-    if not has_model(args.output_dir):
+    last = find_whole_checkpoint(args.output_dir)
+    if not has_model(args.output_dir) or (last and Path(last).resolve() == Path(checkpoint).resolve()):
         print(f"{none_left}; its weights are saved as the run's model")
         return True
     push = f". To push it: recipes/push_to_hub.py model --model {args.output_dir}" if args.push_to_hub else ""

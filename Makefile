@@ -15,7 +15,7 @@ HAS_GPU_LIBRARIES := error: CPU=1: expected PyTorch without GPU libraries in $(V
 	another: make quickstart CPU=1 VENV=.venv-cpu
 READY := $(VENV)/.quickstart$(if $(CPU),-cpu)
 
-.PHONY: quickstart test test-fast style check
+.PHONY: quickstart test test-fast test-nightly style check
 .DELETE_ON_ERROR:
 
 quickstart: $(READY)
@@ -39,7 +39,12 @@ test: $(VENV)/.test
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST)
 
 test-fast: $(VENV)/.test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m "not slow"
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m "not slow and not fuzz"
+
+# An hour of each fuzzer, with a seed of the day.
+test-nightly: $(VENV)/.test
+	HF_HUB_OFFLINE=1 UMBRELLA_FUZZ_SECONDS=3600 UMBRELLA_FUZZ_SEED=$$(date +%F) $(BIN)/python -m pytest -s -m fuzz \
+		--numprocesses 3 --dist load
 
 style: $(VENV)/.test
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,31 @@
+"""Seeded fuzzing for a stated time: a minute a fuzzer among the tests, an hour by `make test-nightly`.
+
+A case that fails is named with what repeats it alone: the seed and its number.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable
+
+SECONDS = float(os.environ.get("UMBRELLA_FUZZ_SECONDS", "60"))
+SEED = os.environ.get("UMBRELLA_FUZZ_SEED", "0")
+CASE = os.environ.get("UMBRELLA_FUZZ_CASE")
+
+
+def fuzz(check: Callable[[random.Random], None]) -> int:
+    """Call `check` with the source of randomness of case 0, 1, 2 ... until the time is up; returns how many cases.
+
+    `UMBRELLA_FUZZ_SECONDS`, `UMBRELLA_FUZZ_SEED` set the time and the seed; `UMBRELLA_FUZZ_CASE` runs one case alone.
+    """
+    end, number = time.monotonic() + SECONDS, int(CASE or 0)
+    while True:
+        try:
+            check(random.Random(f"{SEED}/{number}"))
+        except BaseException as error:
+            error.add_note(f"repeat this case: UMBRELLA_FUZZ_SEED={SEED} UMBRELLA_FUZZ_CASE={number}")
+            raise
+        number += 1
+        if CASE is not None or time.monotonic() > end:
+            print(f"{number} cases")
+            return number

@@ -7,7 +7,7 @@ from families import FAMILIES, QWEN2_5, VICUNA, build_chatml, build_llava, build
 from transformers import LlavaProcessor, PreTrainedTokenizer
 
 from umbrella.conversations import ConversationEncoder, ConversationError, format_conversation, to_messages
-from umbrella.turns import drop_oldest_exchange
+from umbrella.turns import drop_exchanges, split_exchanges
 
 IMAGE_SIZES = {"qwen2_5_vl": 56, "qwen3_vl": 64}
 FLOAT_IMAGES = {"do_resize": False, "do_rescale": False, "do_normalize": False, "input_data_format": "channels_first"}
@@ -297,9 +297,11 @@ def test_overflow_raises_when_asked_to():
 def test_dropping_keeps_the_system_turn_and_whole_exchanges():
     system = {"role": "system", "content": [text("s")]}
     turns = [system, user("1"), user("2"), assistant("a"), assistant("b"), user("3"), assistant("c")]
-    assert drop_oldest_exchange(turns) == [system, user("3"), assistant("c")]
-    assert drop_oldest_exchange([system, user("3"), assistant("c")]) is None
-    assert drop_oldest_exchange([assistant("greeting"), user("3"), assistant("c")]) == [user("3"), assistant("c")]
+    exchanges = split_exchanges(turns)
+    assert exchanges == [turns[:5], turns[5:]]
+    assert drop_exchanges(exchanges, 0) == turns
+    assert drop_exchanges(exchanges, 1) == [system, user("3"), assistant("c")]
+    assert split_exchanges([assistant("greeting"), *turns[5:]]) == [[assistant("greeting")], turns[5:]]
 
 
 def test_format_conversation_writes_the_specifications_chatml():

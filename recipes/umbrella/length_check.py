@@ -7,7 +7,7 @@ from datasets import Dataset
 from umbrella.label_report import BlankTransform
 from umbrella.row_order import read_lengths
 from umbrella.transform import ConversationTransform
-from umbrella.turns import ConversationError, count_images, drop_oldest_exchange
+from umbrella.turns import ConversationError, count_images, drop_exchanges, split_exchanges
 
 N_LONGEST = 64
 
@@ -38,8 +38,9 @@ def check_lengths(rows: Dataset, transform: ConversationTransform) -> None:
 def count_needed(row: dict, unbounded: BlankTransform, drops_turns: bool) -> int:
     """The least max_length, in tokens, with which a row can be used."""
     turns = row["conversations"]
-    while drops_turns and (fewer := drop_oldest_exchange(turns)) is not None:
-        turns = fewer
+    if drops_turns:
+        exchanges = split_exchanges(turns)
+        turns = drop_exchanges(exchanges, len(exchanges) - 1)
     n_scans = count_images(turns)
     images = row["images"][len(row["images"]) - n_scans :]
     return len(unbounded.encode_row({**row, "conversations": turns, "images": images})["input_ids"])

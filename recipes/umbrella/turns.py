@@ -1,5 +1,7 @@
 """Turns of a conversation as plain data: their ChatML text, chat templates' form, exchanges. Knows no processor."""
 
+from itertools import chain, takewhile
+
 
 class ConversationError(ValueError):
     """A conversation, chat template or tokenizer that cannot be turned into correct labels."""
@@ -50,13 +52,19 @@ def count_images(turns: list[dict]) -> int:
     )
 
 
-def drop_oldest_exchange(turns: list[dict]) -> list[dict] | None:
-    """The turns without their oldest exchange (user up to and with the assistant's reply); a leading system turn
-    stays. None when only one exchange is left."""
-    start = next((i for i, turn in enumerate(turns) if turn["role"] != "system"), len(turns))
-    answered = False
-    for i in range(start, len(turns)):
-        if answered and turns[i]["role"] != "assistant":
-            return turns[:start] + turns[i:]
-        answered = answered or turns[i]["role"] == "assistant"
-    return None
+def split_exchanges(turns: list[dict]) -> list[list[dict]]:
+    """The turns by exchanges: each from what is said to the assistant up to and with the assistant's reply."""
+    exchanges, answered = [[]], False
+    for turn in turns:
+        if answered and turn["role"] != "assistant":
+            exchanges.append([])
+            answered = False
+        answered = answered or turn["role"] == "assistant"
+        exchanges[-1].append(turn)
+    return exchanges
+
+
+def drop_exchanges(exchanges: list[list[dict]], n: int) -> list[dict]:
+    """The turns without the oldest `n` exchanges; the system turns in front of these stay."""
+    system = [turn for dropped in exchanges[:n] for turn in takewhile(lambda turn: turn["role"] == "system", dropped)]
+    return [*system, *chain.from_iterable(exchanges[n:])]

@@ -5,10 +5,10 @@ import string
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import yaml
 from cohort import CohortError, suggest
 
 from umbrella.evaluation.text_folding import fold
+from umbrella.yaml_files import read_yaml
 
 FOLDER = Path(__file__).resolve().parent / "templates"
 FALLBACK = "value"  # for targets that no template names
@@ -75,10 +75,9 @@ def load_template(name_or_path: str) -> Template:
     if not path.is_file():
         raise CohortError(f"--template: expected a file, found none at {path}")
     try:
-        # Labels as they are written: YAML itself would read `no` as false and 1 as a number.
-        recipe = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CohortError(f"{path}: expected YAML, found: {error}") from None
+        recipe = read_yaml(path)  # texts: YAML itself would read the label `no` as false and 1 as a number
+    except ValueError as error:
+        raise CohortError(str(error)) from None
     if not isinstance(recipe, dict):
         raise CohortError(f"{path}: expected a mapping, found {type(recipe).__name__}")
     return _build(path, recipe)
@@ -93,7 +92,7 @@ def _build(path: Path, recipe: dict) -> Template:
     if not sections:
         raise CohortError(f"{path}: expected wordings under single or comparison (or both), found neither")
     directions = recipe.get("directions")
-    if directions is not None and (not isinstance(directions, list) or len(directions) != 2):
+    if directions is not None and (not _is_words(directions) or len(directions) != 2):
         raise CohortError(f"{path}: directions: expected two labels, decreased and increased, found {directions}")
     labels = recipe.get("labels", {})
     if not isinstance(labels, dict) or not all(isinstance(label, str) and label.strip() for label in labels.values()):
@@ -104,8 +103,10 @@ def _build(path: Path, recipe: dict) -> Template:
             form = {"task": "a name of letters, digits, _ and -", "unit": "a unit as years"}.get(key, expected)
             raise CohortError(f"{path}: {key}: expected {form}, found {value!r}")
     targets = recipe.get("targets", [])
-    if not isinstance(targets, list):
+    if not _is_words(targets):
         raise CohortError(f"{path}: targets: expected a list of columns, found {targets!r}")
+    if not isinstance(recipe.get("reference", ""), str):
+        raise CohortError(f"{path}: reference: expected a word, found {recipe['reference']!r}")
     return Template(
         name=path.stem,
         task=recipe.get("task", path.stem),
@@ -118,6 +119,10 @@ def _build(path: Path, recipe: dict) -> Template:
         reference=recipe.get("reference", ""),
         directions=directions and tuple(directions),
     )
+
+
+def _is_words(value) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
 def _read_section(path: Path, section: str, turns: dict) -> dict[str, list[str]]:

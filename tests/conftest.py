@@ -104,3 +104,28 @@ def call(monkeypatch, tmp_path, capsys):
 
     with patch.dict(os.environ):
         yield call
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A Hub over loopback, see `hub_server`, which libraries ask as the user "tester"."""
+    import datasets
+    import huggingface_hub
+    import transformers
+    from hub_server import Hub
+
+    with Hub() as hub:
+        for name, value in {
+            "ENDPOINT": hub.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_OFFLINE": False,
+            "HF_HUB_DISABLE_XET": True,
+            "HF_HUB_CACHE": str(tmp_path / "hub_cache"),
+        }.items():
+            monkeypatch.setattr(huggingface_hub.constants, name, value)
+        monkeypatch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
+        monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(transformers.utils.hub, "_hf_api", None)
+        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+        monkeypatch.setenv("HF_TOKEN", "hf_test")
+        yield hub

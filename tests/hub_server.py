@@ -3,7 +3,7 @@
     with Hub() as hub:
         hub.url                      give it as HF_ENDPOINT, with one of TOKENS as HF_TOKEN and HF_HUB_DISABLE_XET=1
         hub.files("dataset", "tester/x")  → path → bytes of the newest commit
-        hub.fault = lambda method, path: DROP or (507, "quota") or None
+        hub.fault = lambda method, path: DROP, DROP_ANSWER, LATE, (507, "quota") or None
         hub.kill(); hub.start()      the process dies in the middle of what it does; what was stored stays
 
 As a program: `python hub_server.py PORT`.
@@ -11,6 +11,7 @@ As a program: `python hub_server.py PORT`.
 
 import base64
 import hashlib
+import io
 import json
 import re
 import socket
@@ -24,6 +25,8 @@ import yaml
 
 TOKENS = {"hf_test": ("tester", "write"), "hf_other": ("other", "write"), "hf_read": ("tester", "read")}
 DROP = "drop"  # a fault: the connection breaks
+DROP_ANSWER = "drop the answer"  # what was asked for is done, then the connection breaks
+LATE = "late"  # what was asked for is done, but a proxy has given up waiting for it
 LFS_SUFFIXES = (".parquet", ".arrow", ".safetensors", ".bin", ".pt", ".gz", ".mgz", ".nii", ".zip")
 NOW = "2026-01-01T00:00:00.000Z"
 LICENSES = ("apache-2.0", "mit", "cc-by-4.0", "cc-by-nc-4.0", "cc0-1.0", "other", "unknown")
@@ -148,6 +151,16 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == DROP:
             self.close_connection = True
             _break(self.connection)
+        elif fault in (DROP_ANSWER, LATE):
+            connection, self.wfile = self.wfile, io.BytesIO()
+            with self.hub.lock:
+                self.route()
+            self.wfile = connection
+            if fault == LATE:
+                self.fail(504, "", "Gateway Timeout")
+            else:
+                self.close_connection = True
+                _break(self.connection)
         elif fault:
             self.fail(fault[0], "", fault[1])
         else:
@@ -316,6 +329,9 @@ class _Handler(BaseHTTPRequestHandler):
         files = repo.commits[sha]
         if verb == "preupload":
             return self.send(200, {"files": [_upload_mode(asked, files) for asked in self.json()["files"]]})
+        if verb == "commits":
+            named = {"authors": [], "date": NOW, "title": "x", "message": ""}
+            return self.send(200, [{"id": commit, **named} for commit in reversed(repo.commits)])
         if verb == "commit":
             return self.commit(repo, repo_type, repo_id, revision, files, sha)
         if verb in ("", "revision"):

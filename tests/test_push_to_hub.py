@@ -19,9 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import train
-import transformers.utils.hub
 from conversation_folder import make_record, write_folder
-from hub_server import DROP, File, Hub, Repo
+from hub_server import DROP, File, Repo
 from planted_data import draw_items, write_planted_folder
 
 from umbrella.arguments import DataArguments
@@ -41,26 +40,6 @@ from umbrella_dataset import load_umbrella
 ROOT = Path(__file__).parents[1]
 SUBJECTS = ["sub-01", "sub-02"]
 DATASETS5 = os.environ.get("UMBRELLA_DATASETS5_PYTHON")
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    with Hub() as hub:
-        constants = huggingface_hub.constants
-        for name, value in {
-            "ENDPOINT": hub.url,
-            "HUGGINGFACE_CO_URL_TEMPLATE": hub.url + "/{repo_id}/resolve/{revision}/{filename}",
-            "HF_HUB_OFFLINE": False,
-            "HF_HUB_DISABLE_XET": True,
-            "HF_HUB_CACHE": str(tmp_path / "hub_cache"),
-        }.items():
-            monkeypatch.setattr(constants, name, value)
-        monkeypatch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
-        monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(transformers.utils.hub, "_hf_api", None)
-        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
-        log_in(monkeypatch, "hf_test")
-        yield hub
 
 
 def log_in(monkeypatch, token):

@@ -2,21 +2,24 @@
 
 import argparse
 import json
+import math
 import re
 import sys
 from pathlib import Path
 
-import yaml
 from transformers import HfArgumentParser
 
 from umbrella.arguments import TINY, ModelArguments
 from umbrella.command import describe_launcher, let_rank_0_speak
 from umbrella.flag_names import GUIDE_SPELLINGS, name_as_given, spell_as_given, suggest, translate_guide_spellings
+from umbrella.json_files import parse_json
 from umbrella.list_flags import split_list
 from umbrella.run_defaults import TINY_DEFAULTS
 from umbrella.tracking import check_keys
 from umbrella.training_arguments import TrainArguments
+from umbrella.yaml_files import read_yaml
 
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,400})(\.\d{1,400})?([eE][-+]?\d{1,9})?", re.A)
 NUMBERS = {"int": "a whole number", "float": "a number"}
 
 
@@ -60,6 +63,7 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
     try:
         from_yaml = read_yaml_flags(argv.pop(0)) if argv and argv[0].endswith((".yaml", ".yml")) else []
         check_keys(from_yaml + argv)
+        _check_json(from_yaml + argv)
         parser.argv = (*launcher, *from_yaml, *argv)
         flags = _split_lists(translate_guide_spellings(parser.argv, parser.flags) if trains else parser.argv, parser)
         if trains and ModelArguments in dataclasses and _names_tiny(parser, flags):
@@ -67,7 +71,7 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
         # Ahead of what is missing: a flag with a typo is missing too.
         _refuse_unknown([flag for flag in flags if flag.startswith("--") and not parser.find(flag)], parser, trains)
         *instances, unknown = parser.parse_args_into_dataclasses(flags, return_remaining_strings=True)
-    except (ValueError, OSError, yaml.YAMLError) as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     _refuse_unknown(unknown, parser, trains)
     for instance in instances:
@@ -81,6 +85,19 @@ def _refuse_unknown(unknown: list[str], parser: _Parser, trains: bool) -> None:
         also = [f"--{guide}" for guide in GUIDE_SPELLINGS] if trains else []
         close = suggest(unknown[0], [*also, *parser.flags]) if unknown[0].startswith("-") else []
         parser.error(f"unknown argument {unknown[0]}" + (f": did you mean {' or '.join(close)}?" if close else ""))
+
+
+def _check_json(flags: list[str]) -> None:
+    """Raise ValueError for a mapping among the flags' values that is no JSON, or has a key twice."""
+    name = "the command line"
+    for flag in flags:
+        is_name = flag.startswith("--")
+        name, _, value = flag.partition("=") if is_name else (name, "", flag)
+        if value.startswith("{"):
+            try:
+                parse_json(value)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"{name}: expected a mapping as JSON, found another: {error}") from None
 
 
 def _names_tiny(parser: _Parser, flags: list[str]) -> bool:
@@ -107,17 +124,19 @@ def read_yaml_flags(path: str) -> list[str]:
     """A recipe's YAML as command-line flags: `learning_rate: 2e-5` → `--learning_rate 2e-5`."""
     if not Path(path).is_file():
         raise ValueError(f"{path}: expected a YAML file with a recipe, found no such file")
-    # Every scalar as it is written: YAML itself would read 2e-5 as text and `no` as false.
-    recipe = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    recipe = read_yaml(Path(path))  # texts: YAML itself would read 2e-5 as text and `no` as false
     if not isinstance(recipe, dict):
         raise ValueError(f"{path}: expected a mapping of flags to values, found {type(recipe).__name__}")
     flags = []
     for key, value in recipe.items():
-        flags.append(f"--{key}")
-        if isinstance(value, list):
-            flags += value
-        else:
-            flags.append(json.dumps(_type_scalars(value)) if isinstance(value, dict) else value)
+        if isinstance(value, dict):
+            value = json.dumps(_type_scalars(value))
+        values = value if isinstance(value, list) else [value]
+        if not all(isinstance(part, str) for part in values):
+            raise ValueError(f"{path}: {key}: expected a list of words or numbers, found a list or a mapping in it")
+        if any(part.startswith("--") for part in values):
+            raise ValueError(f"{path}: {key}: expected a value, found a flag in its place. Give it a line of its own")
+        flags += [f"--{key}", *values]
     return flags
 
 
@@ -127,7 +146,7 @@ def _type_scalars(value):
         return {key: _type_scalars(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_type_scalars(inner) for inner in value]
-    try:
-        return json.loads(value)
-    except json.JSONDecodeError:
-        return value
+    if value in ("true", "false", "null") or _NUMBER.fullmatch(value):
+        typed = json.loads(value)
+        return typed if typed is None or math.isfinite(typed) else value
+    return value

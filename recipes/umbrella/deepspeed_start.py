@@ -1,10 +1,12 @@
 """What is settled about DeepSpeed before it starts."""
 
 import os
+from pathlib import Path
 
 import torch
 
 from umbrella.extras import check_extra
+from umbrella.json_files import read_json
 
 
 def prepare_deepspeed(config: str | dict | None) -> None:
@@ -16,11 +18,15 @@ def prepare_deepspeed(config: str | dict | None) -> None:
     Args:
         config: --deepspeed; None where accelerate's config file may ask for DeepSpeed.
 
-    Raises ImportError, with the command that installs it, where DeepSpeed is missing.
+    Raises ImportError, with the command that installs it, where DeepSpeed is missing, ValueError for a config file
+    that is no JSON or has a key twice.
     """
     if config is None and os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() != "true":
         return
     check_extra("deepspeed", "--deepspeed", "deepspeed")
+    path = config or os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE")
+    if isinstance(path, str) and Path(path).is_file():
+        read_json(Path(path))
     if not torch.cuda.is_available():
         from deepspeed import ops
 

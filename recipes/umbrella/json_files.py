@@ -16,8 +16,22 @@ def write_json(path: Path, value) -> None:
 
 
 def read_json(path: Path):
-    """Raises ValueError that names the file where it is no JSON."""
+    """Raises ValueError that names the file where it is no JSON, or has a key twice in one object."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected JSON, found something else ({error}). Restore the file") from error
+
+
+def parse_json(text: str):
+    """json.loads, which of two equal keys would keep the last without a word: ValueError here."""
+    return json.loads(text, object_pairs_hook=_to_dict)
+
+
+def _to_dict(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for i, key in enumerate(keys) if key in keys[:i])
+        raise ValueError(f"the key {twice!r} twice in one object")
+    return found

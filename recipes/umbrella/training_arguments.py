@@ -115,6 +115,12 @@ class TrainArguments(TrainingArguments):
         default=False,
         metadata={"help": "go on from a checkpoint on other training rows than it was trained on; both are recorded"},
     )
+    delete_other_files: bool = field(
+        default=False,
+        metadata={
+            "help": "with --push_to_hub: delete the repo's other files, too, which no push of this program wrote"
+        },
+    )
     eval_answers: int = field(
         default=64, metadata={"help": "validation rows that each evaluation has the model answer; 0: only the loss"}
     )

@@ -43,6 +43,12 @@ class PushDatasetArguments:
     with_script: bool = field(
         default=False, metadata={"help": "add umbrella_dataset.py, for users of datasets below 4"}
     )
+    delete_other_files: bool = field(
+        default=False,
+        metadata={
+            "help": "delete the repo's other files, too, which no push of this program wrote (default: they stay)"
+        },
+    )
     work_dir: str | None = field(
         default=None,
         metadata={"help": "folder for the upload and the secret key (default: JSON_DIR with .hub behind)"},
@@ -87,6 +93,12 @@ class PushModelArguments:
     base_model: str | None = field(
         default=None,
         metadata={"help": "the model it was trained from, on the Hub (default: what training_data.json says)"},
+    )
+    delete_other_files: bool = field(
+        default=False,
+        metadata={
+            "help": "delete the repo's other files, too, which no push of this program wrote (default: they stay)"
+        },
     )
     work_dir: str | None = field(
         default=None, metadata={"help": "folder for the upload and the secret key (default: MODEL with .hub behind)"}

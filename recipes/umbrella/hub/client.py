@@ -4,8 +4,9 @@ Large files go first, each by itself, so that a push that was stopped continues 
 everything at once, provided that nobody else has committed meanwhile: until then the repo shows what it showed before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
@@ -19,8 +20,18 @@ from huggingface_hub.errors import (
 )
 from tqdm import tqdm
 
+from umbrella.hub.lost_answers import find_commit, may_be_published
+from umbrella.hub.other_files import (
+    MANIFEST,
+    OtherFilesError,
+    choose_deletions,
+    find_others,
+    read_manifest,
+    refuse_read,
+    write_manifest,
+)
+
 FILES_A_BATCH = 50
-KEPT = (".gitattributes",)
 _AGAIN = "Run the same command again: it continues where it was"
 _BY_STATUS = {
     401: "{repo}: expected a valid token, found one that the Hub does not know. Log in with `hf auth login`",
@@ -39,12 +50,15 @@ class PushError(ValueError):
 
 
 @contextmanager
-def explain_errors(repo_id: str) -> Iterator[None]:
-    """Errors of the Hub, of the network and of names, as a PushError of one sentence."""
+def explain_errors(repo_id: str, outcome: str = "nothing was published") -> Iterator[None]:
+    """Errors of the Hub, of the network and of names, as a PushError of one sentence, which says `outcome` where the
+    connection broke."""
     try:
         yield
     except PushError:
         raise
+    except OtherFilesError as error:
+        raise PushError(f"{repo_id}: {error}") from error
     except LocalTokenNotFoundError as error:
         raise PushError(
             f"{repo_id}: expected to be logged in to the Hub, found no token. Log in: `hf auth login`, or set HF_TOKEN"
@@ -58,15 +72,15 @@ def explain_errors(repo_id: str) -> Iterator[None]:
         cause = error if isinstance(error, HTTPError) else error.__cause__
         if not isinstance(cause, HTTPError):
             raise
-        raise PushError(_explain(repo_id, cause)) from error
+        raise PushError(_explain(repo_id, cause, outcome)) from error
 
 
-def _explain(repo_id: str, error: HTTPError) -> str:
+def _explain(repo_id: str, error: HTTPError, outcome: str) -> str:
     response = error.response if isinstance(error, HfHubHTTPError) else None
     if response is None:
-        return f"{repo_id}: the connection to the Hub broke ({type(error).__name__}); nothing was published. {_AGAIN}"
+        return f"{repo_id}: the connection to the Hub broke ({type(error).__name__}); {outcome}. {_AGAIN}"
     message = (error.server_message or str(error).splitlines()[0]).strip()
-    default = f"{{repo}}: the Hub answered {response.status_code} ({{message}}). {_AGAIN}"
+    default = f"{{repo}}: the Hub answered {response.status_code} ({{message}}); {outcome}. {_AGAIN}"
     return _BY_STATUS.get(response.status_code, default).format(repo=repo_id, message=message)
 
 
@@ -102,27 +116,77 @@ def _exists(api: HfApi, repo_id: str, repo_type: str) -> bool:
     return True
 
 
-def upload(api: HfApi, folder: Path, repo_id: str, repo_type: str, message: str) -> str:
-    """Make the repo's files those of `folder`, in one commit. Returns the commit's address.
+def upload(
+    api: HfApi,
+    folder: Path,
+    repo_id: str,
+    repo_type: str,
+    message: str,
+    is_read: Callable[[str], bool],
+    delete_other_files: bool = False,
+) -> str:
+    """Publish the files of `folder`, in one commit. Returns the commit's address.
 
-    What is there already is not uploaded again, and without any change there is no commit. Raises PushError.
+    What is there already is not uploaded again, and without any change there is no commit. Files of former pushes that
+    `folder` has no more are deleted; with others in the repo goes what `other_files.choose_deletions` says.
+
+    Raises PushError.
     """
     with explain_errors(repo_id):
         head = api.repo_info(repo_id, repo_type=repo_type).sha
-        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        write_manifest(folder)
+        paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+        there, former = _list_files(api, repo_id, repo_type, head)
+        unwanted = choose_deletions(there, paths, former, is_read, delete_other_files)
         additions = [
-            CommitOperationAdd(path.relative_to(folder).as_posix(), path)
-            for path in tqdm(paths, "compare with the repo", unit="file")  # reads each file once, for its hash
+            CommitOperationAdd(name, path)
+            for name, path in tqdm(
+                paths.items(), "compare with the repo", unit="file"
+            )  # reads each once, for its hash
         ]
         with tqdm(total=len(additions), desc="upload", unit="file") as progress:
             for start in range(0, len(additions), FILES_A_BATCH):
                 batch = additions[start : start + FILES_A_BATCH]
                 api.preupload_lfs_files(repo_id, batch, repo_type=repo_type, free_memory=False)
                 progress.update(len(batch))
-        names = {addition.path_in_repo for addition in additions}
-        there = api.list_repo_files(repo_id, repo_type=repo_type, revision=head)
-        deletions = [CommitOperationDelete(name) for name in there if name not in names and name not in KEPT]
-        info = api.create_commit(
-            repo_id, [*deletions, *additions], commit_message=message, repo_type=repo_type, parent_commit=head
-        )
+        operations = [*map(CommitOperationDelete, unwanted), *additions]
+        return _commit(api, repo_id, repo_type, message, head, operations)
+
+
+def check_other_files(api: HfApi, repo_id: str, repo_type: str, is_read: Callable[[str], bool]) -> None:
+    """Raise PushError, before there is anything to push, where the repo has files that no push of this program wrote
+    and that are read as a part of what is going to be published."""
+    with explain_errors(repo_id):
+        head = api.repo_info(repo_id, repo_type=repo_type).sha
+        refuse_read(find_others(*_list_files(api, repo_id, repo_type, head)), is_read)
+
+
+def _list_files(api: HfApi, repo_id: str, repo_type: str, revision: str) -> tuple[list[str], set[str]]:
+    """The repo's files, and those of its files that former pushes have written."""
+    there = api.list_repo_files(repo_id, repo_type=repo_type, revision=revision)
+    return there, read_manifest(api, repo_id, repo_type, revision) if MANIFEST in there else set()
+
+
+def _commit(api: HfApi, repo_id: str, repo_type: str, message: str, head: str, operations: list) -> str:
+    """The address of the commit; where its answer is lost, of the one that the Hub has."""
+    try:
+        info = api.create_commit(repo_id, operations, commit_message=message, repo_type=repo_type, parent_commit=head)
+    except (HTTPError, JSONDecodeError) as error:
+        if not may_be_published(error):
+            raise
+        url = f"{api.endpoint}/{'' if repo_type == 'model' else f'{repo_type}s/'}{repo_id}"
+        lost = f"{repo_id}: the Hub's answer to the commit was lost ({type(error).__name__})"
+        try:
+            sha = find_commit(api, repo_id, repo_type, head, operations)
+        except (HTTPError, LookupError) as asking:
+            raise PushError(
+                f"{lost}, and asking whether it was published failed too ({type(asking).__name__}): it cannot be "
+                f"known. See {url}, or run the same command again, which changes nothing where it was published"
+            ) from asking
+        if sha is None and isinstance(error, JSONDecodeError):
+            raise PushError(f"{lost}; nothing was published. {_AGAIN}") from error
+        if sha is None:
+            raise
+        print(f"{lost}; asked afterwards, the Hub has the commit")
+        return f"{url}/commit/{sha}"
     return info.commit_url

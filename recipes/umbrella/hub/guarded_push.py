@@ -6,8 +6,8 @@ from huggingface_hub import HfApi
 from transformers import Trainer
 
 from umbrella.hub.arguments import PushModelArguments
-from umbrella.hub.client import explain_errors, open_repo
-from umbrella.hub.model import publish_model
+from umbrella.hub.client import check_other_files, explain_errors, open_repo
+from umbrella.hub.model import is_read, publish_model
 
 STRATEGIES = ("end", "every_save")
 
@@ -32,6 +32,8 @@ class GuardedPush(Trainer):
         name = self.args.hub_model_id or Path(self.args.output_dir).absolute().name
         with explain_errors(name):
             self.hub_model_id = open_repo(self._hub_api(token), name, "model", self._is_public)
+        if not self.args.delete_other_files:
+            check_other_files(self._hub_api(token), self.hub_model_id, "model", is_read)
         self.push_in_progress = None
 
     def push_to_hub(self, commit_message="End of training", blocking=True, token=None, **kwargs):
@@ -52,6 +54,7 @@ class GuardedPush(Trainer):
             model=str(folder),
             repo_id=self.hub_model_id,
             public=self._is_public,
+            delete_other_files=self.args.delete_other_files,
             work_dir=f"{self.args.output_dir.rstrip('/')}.hub",
         )
         return publish_model(options, self._hub_api(token), message, Path(self.args.output_dir))

@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from html import unescape
 from pathlib import Path, PurePosixPath
 
@@ -76,7 +77,12 @@ def publish_model(
     with explain_errors(repo_id):
         card.validate(repo_type="model")
     card.save(folder / "README.md")
-    return upload(api, folder, repo_id, "model", message)
+    return upload(api, folder, repo_id, "model", message, is_read, options.delete_other_files)
+
+
+def is_read(name: str) -> bool:
+    """Whether a file of a repo is read as a part of its model."""
+    return "/" not in name and any(fnmatchcase(name, pattern) for pattern in (*MODEL_FILES, RECIPE_FILE))
 
 
 def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_folder: Path, checkable: bool) -> None:

@@ -5,7 +5,7 @@ out of the folder.
 """
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import datasets
 import pyarrow as pa
@@ -36,7 +36,7 @@ def load_published(name: str, image_root: str | None = None) -> DatasetDict:
     folder = Path(name)
     if not folder.is_dir():
         options = find_repo(name, "dataset", f"--dataset_name {name}")
-        with explain_errors(name):
+        with explain_errors(name, outcome="nothing was read"):
             folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=WANTED, **options))
     shards: dict[str, list[str]] = {}
     for path in sorted((folder / "data").glob("*.parquet")):
@@ -57,6 +57,12 @@ def load_published(name: str, image_root: str | None = None) -> DatasetDict:
     return DatasetDict(
         {split: _locate_scans(rows, Path(image_root or folder), name) for split, rows in splits.items()}
     )
+
+
+def is_read(name: str) -> bool:
+    """Whether a file of a repo is read as a part of the table."""
+    path = PurePosixPath(name)
+    return str(path.parent) == "data" and path.suffix == ".parquet"
 
 
 def _locate_scans(rows: Dataset, root: Path, name: str) -> Dataset:

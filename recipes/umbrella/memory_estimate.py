@@ -24,6 +24,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedMode
 
 from umbrella.adapters import add_lora
 from umbrella.base_model import BaseModel, read_base
+from umbrella.foreign_code import NO_FOREIGN_CODE, refuse_foreign_code
 from umbrella.freezing import LORA, choose_trained
 from umbrella.hub_names import find_repo
 from umbrella.modeling import TINY
@@ -68,7 +69,7 @@ def load_config(name: str, base_model: str | None = None):
     """A model's config: of "tiny", a folder (config.json is enough) or a model of the Hub; where a checkpoint holds
     trained weights alone, that of its base.
 
-    Raises OSError, one sentence, where there is none.
+    Raises OSError, one sentence, where there is none, ValueError where it brings its own code along.
     """
     if name == TINY:
         return build_tiny_llava()[0].config
@@ -77,8 +78,10 @@ def load_config(name: str, base_model: str | None = None):
         base = read_base(name)
         if base is not None:
             return load_config(base_model or base.name)
-        return AutoConfig.from_pretrained(Path(name).expanduser() if Path(name).expanduser().is_dir() else name)
+        path = Path(name).expanduser()
+        return AutoConfig.from_pretrained(path if path.is_dir() else name, **NO_FOREIGN_CODE)
     except (OSError, ValueError) as error:
+        refuse_foreign_code(name, error)
         raise OSError(
             f"model_name_or_path: expected a folder with a config.json, a model of the Hub or 'tiny'; {name!r} has no "
             f"config that loads ({str(error).splitlines()[0]})"

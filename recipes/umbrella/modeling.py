@@ -1,6 +1,7 @@
 """Load a model and its processor, by name or folder, whole or put together from a checkpoint and its base."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from tempfile import TemporaryDirectory
 
 from safetensors.torch import save_file
@@ -10,6 +11,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from umbrella.arguments import TINY
 from umbrella.base_model import BaseModel, describe_base, read_base
 from umbrella.extras import check_extra
+from umbrella.foreign_code import NO_FOREIGN_CODE, refuse_foreign_code
 from umbrella.guide_batch import flatten_arguments, takes_plain_images
 from umbrella.hub_names import find_repo
 from umbrella.model_files import find_model_file
@@ -131,11 +133,17 @@ def _reload(built, auto_class: type, from_pretrained_kwargs: dict):
 
 def _from_pretrained(auto_class: type, name: str | Path, **kwargs):
     """`auto_class.from_pretrained`, with its pages on a missing folder or model cut down to a sentence."""
-    options = find_repo(name)
+    options = {**find_repo(name), **NO_FOREIGN_CODE}
     path = Path(name).expanduser()
     try:
-        return auto_class.from_pretrained(path if path.is_dir() else str(name), **options, **kwargs)
+        return auto_class.from_pretrained(path if path.is_dir() else str(name), **options | kwargs)
+    except UnpicklingError as error:
+        raise ValueError(
+            f"{name}: expected weights in safetensors, found no weights that load without running what stands in a "
+            "pickle. Save them with save_pretrained where they come from"
+        ) from error
     except (OSError, ValueError) as error:
+        refuse_foreign_code(name, error)
         raise OSError(
             f"model_name_or_path: expected a folder that save_pretrained wrote, a model of the Hub or 'tiny'; "
             f"{str(name)!r} does not load ({str(error).splitlines()[0]})"

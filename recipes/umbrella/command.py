@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 import signal
 import socket
 import sys
@@ -69,7 +70,13 @@ def _is_quiet() -> bool:
 
 
 def _add_launcher(sentence: str) -> str:
-    return f"{sentence}\n{describe_launcher()}".rstrip("\n")
+    return f"{show_controls(sentence)}\n{describe_launcher()}".rstrip("\n")
+
+
+def show_controls(text: str) -> str:
+    """The text with its control signs written out but new lines and tabs: a terminal would obey those that a label or
+    a file's name brings along."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda sign: ascii(sign[0])[1:-1], text)
 
 
 def let_rank_0_speak(all_meet_it: bool = False) -> None:

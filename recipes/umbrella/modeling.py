@@ -19,6 +19,7 @@ from umbrella.tiny_llava import build_tiny_llava, build_tiny_processor
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.trained_weights import load_trained
 from umbrella.transform import resolve_image_size
+from umbrella.vision_towers import takes_size
 
 
 def load_model(
@@ -183,8 +184,11 @@ def check_fits(model: PreTrainedModel, processor: ProcessorMixin, image_size: in
     size = image_size or resolve_image_size(processor, None)
     vision_size = getattr(model.config.vision_config, "image_size", size)  # a convolutional tower states none
     side = vision_size[0] if isinstance(vision_size, list | tuple) else vision_size
-    if size != side:
-        raise ValueError(
-            f"image_size: expected {side}, the size of the model's vision tower, found {size}. "
-            f"Set it to {side}, or load model and processor from one place."
-        )
+    if size == side or takes_size(model.config.vision_config, size):
+        return
+    stated = resolve_image_size(processor, None)
+    remedy = "Leave image_size out, or" if stated == side else f"The processor, which states {stated}, is of another:"
+    raise ValueError(
+        f"image_size: expected {side}, the size of the model's vision tower, found {size}, which the tower does not "
+        f"take. {remedy} load model and processor from one place."
+    )

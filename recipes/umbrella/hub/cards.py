@@ -1,7 +1,9 @@
 """Dataset and model cards, from the templates in card_templates/."""
 
 import json
+import re
 from collections import Counter
+from html import escape
 from pathlib import Path
 
 from datasets import DatasetDict
@@ -51,7 +53,7 @@ def build_dataset_card(rows: DatasetDict, repo_id: str, options, allowed: dict[s
         repo_id=repo_id,
         splits=[_describe_split(name, split) for name, split in rows.items()],
         modalities=", ".join(modalities) or "none",
-        tasks=", ".join(f"{task} ({n})" for task, n in sorted(tasks.items())),
+        tasks=", ".join(f"{to_markdown(task)} ({n})" for task, n in sorted(tasks.items())),
         n_megabytes=max(1, round(n_bytes / 1e6)),
         scans=SCANS[options.scans],
         nifti_feature=options.nifti_feature,
@@ -64,6 +66,12 @@ def build_dataset_card(rows: DatasetDict, repo_id: str, options, allowed: dict[s
     )
 
 
+def to_markdown(text: str) -> str:
+    """Text that Markdown shows sign by sign, on one line: no mark, no border of a table, no HTML, no formula."""
+    escaped = re.sub(r"[\\`*_\[\]|$~]", r"\\\g<0>", escape(" ".join(text.split()), quote=False))
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in escaped)
+
+
 def _describe_split(name: str, rows) -> dict:
     plain = rows.with_format(None)
     labels = count_labels(entry["subject_label"] for entry in plain["metadata"] if entry["subject_label"])
@@ -72,7 +80,7 @@ def _describe_split(name: str, rows) -> dict:
         "rows": len(rows),
         "subjects": len(subjects_of(rows)),
         "scans": len({scan["path"] for images in plain["images"] for scan in images}),
-        "labels": ", ".join(f"{label} ({n})" for label, n in labels.most_common(6)),
+        "labels": ", ".join(f"{to_markdown(label)} ({n})" for label, n in labels.most_common(6)),
     }
 
 
@@ -137,9 +145,9 @@ def _describe_evaluation(path: Path) -> dict:
         "split": metrics["split"],
         "n": metrics.get("n"),
         "n_subjects": metrics.get("n_subjects"),
-        "rows": [(name, f"{value:.3f}", _show_interval(interval)) for name, value, interval in rows],
-        "leakage": metrics.get("leakage"),
-        "verdicts": _list_verdicts(metrics),
+        "rows": [(to_markdown(name), f"{value:.3f}", _show_interval(interval)) for name, value, interval in rows],
+        "leakage": to_markdown(metrics.get("leakage") or ""),
+        "verdicts": [to_markdown(sentence) for sentence in _list_verdicts(metrics)],
     }
 
 

@@ -33,6 +33,16 @@ WIDTH = 5.0  # inches: on a phone the text is still readable
 LABEL_CHARACTERS = 26  # of a line beside a bar
 
 
+MOST_CHARACTERS = 78  # of a label: three lines beside a bar
+
+
+def to_plain(label: str) -> str:
+    """A label as matplotlib draws it sign by sign: dollar signs are no formulas, control signs, which no SVG may hold,
+    show that they were there, new lines are spaces; what is very long is cut."""
+    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in " ".join(label.split()))
+    return (shown if len(shown) <= MOST_CHARACTERS else f"{shown[: MOST_CHARACTERS - 1]}…").replace("$", r"\$")
+
+
 def _draw(height: float, paint, width: float = WIDTH) -> str:
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -50,7 +60,7 @@ def draw_scores(
     first_is_real: bool = False,
 ) -> str:
     """Horizontal bars of scores with their intervals, the first on top; each with the digits that tables give it."""
-    lines = [textwrap.wrap(name, LABEL_CHARACTERS) for name in names]
+    lines = [textwrap.wrap(to_plain(name), LABEL_CHARACTERS) for name in names]
     wrapped = ["\n".join(of_name) for of_name in lines]
 
     def paint(axes):
@@ -75,6 +85,7 @@ def draw_confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> st
     """True labels in rows, answers in columns, unparseable ones in the last. Right cells are blue, wrong ones orange,
     the darker the larger their share of the row."""
     counts = np.asarray(counts)
+    labels = [textwrap.fill(to_plain(label), LABEL_CHARACTERS) for label in labels]
     columns = [*labels, "none read"]
 
     def paint(axes):
@@ -104,12 +115,16 @@ def draw_roc(true: np.ndarray, probabilities: np.ndarray, labels: Sequence[str])
 
     def paint(axes):
         axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+        drawn = []
         for index in [1] if len(labels) == 2 else range(len(labels)):
             if 0 < (true == index).sum() < len(true):
                 false_positive, true_positive, _ = roc_curve(true == index, probabilities[:, index])
-                axes.plot(false_positive, true_positive, linewidth=2, label=labels[index])
+                axes.plot(false_positive, true_positive, linewidth=2, label=f"{index}")
+                drawn.append(to_plain(labels[index]))
         axes.set(xlabel="1 − specificity", ylabel="sensitivity", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-        axes.legend(loc="lower right", frameon=False)
+        legend = axes.legend(loc="lower right", frameon=False)
+        for text, label in zip(legend.get_texts(), drawn, strict=True):
+            text.set_text(label)  # given to plot, one that begins with _ would be left out
 
     return _draw(3.4, paint)
 
@@ -159,6 +174,6 @@ def draw_histogram(values: np.ndarray, label: str) -> str:
 
     def paint(axes):
         axes.hist(values, bins=64, color=BLUE, log=True)
-        axes.set(xlabel=label, ylabel="voxels")
+        axes.set(xlabel=to_plain(label), ylabel="voxels")
 
     return _draw(1.6, paint, width=3.4)

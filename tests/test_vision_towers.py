@@ -1,0 +1,79 @@
+"""An image size passes the check of model and processor where, and only where, the model then takes such images."""
+
+import pytest
+import torch
+from transformers import (
+    CLIPImageProcessor,
+    CLIPVisionConfig,
+    Dinov2Config,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    Qwen2Config,
+    SiglipVisionConfig,
+    ViTConfig,
+)
+
+from umbrella.modeling import check_fits
+from umbrella.tiny_llava import CHAT_TEMPLATE, build_tiny_tokenizer
+from umbrella.transform import ConversationTransform
+
+LAYERS = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 84, "patch_size": 14}
+TOWERS = {
+    "clip": (CLIPVisionConfig(**LAYERS, intermediate_size=32), "default", False),
+    "siglip": (SiglipVisionConfig(**LAYERS, intermediate_size=32, vision_use_head=False), "full", False),
+    "vit": (ViTConfig(**LAYERS, intermediate_size=32), "default", False),
+    "dinov2": (Dinov2Config(**LAYERS, mlp_ratio=1), "default", True),
+}
+
+
+def build(name, size):
+    """A LLaVA whose tower's config says 84 pixels, with a processor that makes `size`."""
+    vision_config, strategy, _ = TOWERS[name]
+    tokenizer = build_tiny_tokenizer()
+    processor = LlavaProcessor(
+        CLIPImageProcessor(size={"shortest_edge": size}, crop_size={"height": size, "width": size}),
+        tokenizer,
+        patch_size=14,
+        vision_feature_select_strategy=strategy,
+        num_additional_image_tokens=1 if strategy == "default" else 0,
+        chat_template=CHAT_TEMPLATE,
+    )
+    text = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = LlavaConfig(
+        vision_config=vision_config,
+        text_config=Qwen2Config(**text, num_key_value_heads=2, vocab_size=len(tokenizer)),
+        image_token_index=processor.image_token_id,
+        vision_feature_select_strategy=strategy,
+        vision_feature_layer=-1,
+    )
+    return LlavaForConditionalGeneration(config).eval(), processor
+
+
+def takes(model, processor):
+    example = ConversationTransform(processor).blank_example()
+    tokens = {name: torch.tensor([example[name]]) for name in ("input_ids", "attention_mask")}
+    try:
+        model(**tokens, pixel_values=example["pixel_values"])
+    except (ValueError, RuntimeError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("size", [84, 56, 112, 60, 28])
+@pytest.mark.parametrize("name", TOWERS)
+def test_a_size_passes_where_the_forward_pass_works(name, size):
+    model, processor = build(name, size)
+    assert takes(model, processor) is (size == 84 or TOWERS[name][2])
+    if takes(model, processor):
+        check_fits(model, processor)
+    else:
+        with pytest.raises(ValueError, match=rf"expected 84, .* found {size}, .* which states {size}, is of another"):
+            check_fits(model, processor)
+
+
+def test_what_the_message_asks_for_can_be_done():
+    model, processor = build("clip", 84)
+    with pytest.raises(ValueError, match=r"found 56, which the tower does not take\. Leave image_size out"):
+        check_fits(model, processor, image_size=56)
+    check_fits(model, processor, image_size=None)

@@ -26,13 +26,12 @@ DRAW = {
     "scores": lambda labels, n: charts.draw_scores(labels, [0.5] * n, [None] * n, ACCURACY),
     "confusion": lambda labels, n: charts.draw_confusion(labels, np.ones((n, n + 1), int)),
     "roc": lambda labels, n: charts.draw_roc(np.arange(3 * n) % n, np.full((3 * n, n), 1 / n), labels),
-    "histogram": lambda labels, n: charts.draw_histogram(np.arange(10.0), "".join(labels)),
 }
 
 
 @pytest.mark.parametrize("chart", DRAW)
 def test_charts_draw_any_label(chart):
-    @settings(max_examples=4)
+    @settings(max_examples=2)
     @given(st.lists(LABELS, min_size=3, max_size=3))
     def check(labels):
         with warnings.catch_warnings():

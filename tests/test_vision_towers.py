@@ -14,7 +14,8 @@ from transformers import (
     ViTConfig,
 )
 
-from umbrella.modeling import check_fits
+from umbrella.modeling import check_fits, load_processor
+from umbrella.recipe import resolve_recipe
 from umbrella.tiny_llava import CHAT_TEMPLATE, build_tiny_tokenizer
 from umbrella.transform import ConversationTransform
 
@@ -77,3 +78,21 @@ def test_what_the_message_asks_for_can_be_done():
     with pytest.raises(ValueError, match=r"found 56, which the tower does not take\. Leave image_size out"):
         check_fits(model, processor, image_size=56)
     check_fits(model, processor, image_size=None)
+
+
+def test_a_size_that_is_asked_for_is_taken_where_the_tower_takes_it(tmp_path):
+    size = 60
+    for name, (*_, takes_any) in TOWERS.items():
+        model, processor = build(name, 84)
+        model.save_pretrained(tmp_path / name)
+        processor.save_pretrained(tmp_path / name)
+        processor = load_processor(str(tmp_path / name))
+        if not takes_any:
+            with pytest.raises(ValueError, match=f"expected 84, .* found {size}"):
+                resolve_recipe({"image_size": size}, processor, str(tmp_path / name))
+            continue
+        assert resolve_recipe({"image_size": size}, processor, str(tmp_path / name)).image_size == size
+        processor.save_pretrained(tmp_path / "saved")
+        saved = load_processor(str(tmp_path / "saved"))
+        check_fits(model, saved)
+        assert ConversationTransform(saved).image_size == size and takes(model, saved)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from umbrella.arguments import TINY, DataArguments
 from umbrella.model_files import find_model_file
-from umbrella.transform import resolve_image_size
+from umbrella.transform import resolve_image_size, state_image_size
+from umbrella.vision_towers import state_size
 
 FILE_NAME = "umbrella_recipe.json"
 LABEL_RULE = "assistant text and end of turn, v1"
@@ -50,6 +51,8 @@ def resolve_recipe(asked: dict, processor, model_name_or_path: str) -> Recipe:
         asked: view, image_size, normalize, standardize; None or absent means "no wish".
         model_name_or_path: where the recipe may lie; "tiny" and "" (a processor that was built, not loaded) have none.
 
+    A processor whose model takes another image size than it states is made to state the one that is asked for.
+
     Raises ValueError for a wish that contradicts the model's own recipe; shows both values.
     """
     trained = None if model_name_or_path in (TINY, "") else load_recipe(model_name_or_path)
@@ -57,7 +60,10 @@ def resolve_recipe(asked: dict, processor, model_name_or_path: str) -> Recipe:
     template = processor.chat_template
     prompt = "chatml" if template is None else hashlib.sha256(str(template).encode()).hexdigest()
     if trained is None:
-        size = resolve_image_size(processor, wishes.pop("image_size", None))
+        size = wishes.pop("image_size", None)
+        if size not in (None, state_image_size(processor)) and model_name_or_path not in (TINY, ""):
+            state_size(processor, size, model_name_or_path)
+        size = resolve_image_size(processor, size)
         return Recipe(**{**DEFAULTS, **wishes}, image_size=size, label_rule=LABEL_RULE, prompt_template=prompt)
     for name, value in wishes.items():
         if value != getattr(trained, name):

@@ -1,7 +1,12 @@
 """Which image sizes a vision tower takes: it is asked, by one run without memory."""
 
+from pathlib import Path
+
 import torch
-from transformers import AutoModel, PretrainedConfig
+from transformers import AutoConfig, AutoModel, LlavaProcessor, PretrainedConfig, ProcessorMixin
+
+from umbrella.foreign_code import NO_FOREIGN_CODE
+from umbrella.hub_names import find_repo
 
 
 def takes_size(vision_config: PretrainedConfig, size: int) -> bool:
@@ -18,3 +23,19 @@ def takes_size(vision_config: PretrainedConfig, size: int) -> bool:
         except (ValueError, RuntimeError):  # by a check of its own, or where shapes meet
             return False
     return True
+
+
+def state_size(processor: ProcessorMixin, size: int, model_name_or_path: str) -> None:
+    """Let the processor of a LLaVA whose tower takes images of `size` state that size, also where it is saved. Any
+    other processor stays as it is."""
+    if not isinstance(processor, LlavaProcessor) or size <= 0:
+        return
+    path = Path(model_name_or_path).expanduser()
+    options = find_repo(model_name_or_path) | NO_FOREIGN_CODE
+    config = AutoConfig.from_pretrained(path if path.is_dir() else model_name_or_path, **options)
+    if not takes_size(config.vision_config, size):
+        return
+    for name in ("size", "crop_size"):
+        stated = getattr(processor.image_processor, name, None)
+        if stated is not None:
+            setattr(processor.image_processor, name, {key: size for key, side in dict(stated).items() if side})

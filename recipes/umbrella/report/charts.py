@@ -33,14 +33,15 @@ WIDTH = 5.0  # inches: on a phone the text is still readable
 LABEL_CHARACTERS = 26  # of a line beside a bar
 
 
-MOST_CHARACTERS = 78  # of a label: three lines beside a bar
+MOST_CHARACTERS = 3 * LABEL_CHARACTERS  # of a label
 
 
 def to_plain(label: str) -> str:
-    """A label as matplotlib draws it sign by sign: dollar signs are no formulas, control signs, which no SVG may hold,
-    show that they were there, new lines are spaces; what is very long is cut."""
+    """A label as matplotlib draws it sign by sign: dollar signs are no formulas, and control signs, which no SVG may
+    hold, show that they were there. What is long is broken into lines, what is very long is cut."""
     shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in " ".join(label.split()))
-    return (shown if len(shown) <= MOST_CHARACTERS else f"{shown[: MOST_CHARACTERS - 1]}…").replace("$", r"\$")
+    cut = shown if len(shown) <= MOST_CHARACTERS else f"{shown[: MOST_CHARACTERS - 1]}…"
+    return textwrap.fill(cut, LABEL_CHARACTERS).replace("$", r"\$")
 
 
 def _draw(height: float, paint, width: float = WIDTH) -> str:
@@ -60,8 +61,7 @@ def draw_scores(
     first_is_real: bool = False,
 ) -> str:
     """Horizontal bars of scores with their intervals, the first on top; each with the digits that tables give it."""
-    lines = [textwrap.wrap(to_plain(name), LABEL_CHARACTERS) for name in names]
-    wrapped = ["\n".join(of_name) for of_name in lines]
+    wrapped = [to_plain(name) for name in names]
 
     def paint(axes):
         places = np.arange(len(names))[::-1]
@@ -78,14 +78,14 @@ def draw_scores(
             axes.set_xticks(np.arange(0, 1.01, 0.25), ["0 %", "25 %", "50 %", "75 %", "100 %"])
         axes.grid(axis="y", visible=False)
 
-    return _draw(0.5 + 0.18 * len(names) + 0.18 * sum(map(len, lines)), paint)
+    return _draw(0.5 + 0.18 * len(names) + 0.18 * sum(name.count("\n") + 1 for name in wrapped), paint)
 
 
 def draw_confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     """True labels in rows, answers in columns, unparseable ones in the last. Right cells are blue, wrong ones orange,
     the darker the larger their share of the row."""
     counts = np.asarray(counts)
-    labels = [textwrap.fill(to_plain(label), LABEL_CHARACTERS) for label in labels]
+    labels = [to_plain(label) for label in labels]
     columns = [*labels, "none read"]
 
     def paint(axes):

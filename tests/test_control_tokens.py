@@ -1,5 +1,7 @@
 """No text of a conversation becomes a control token, alone, beside another text or beside a mark of the template."""
 
+from itertools import pairwise
+
 import pytest
 from families import FAMILIES, build_chatml, build_llava, build_qwen3_vl
 from hypothesis import given, settings
@@ -71,6 +73,34 @@ def test_split_control_tokens_are_refused_or_stay_text(family):
             else:
                 with pytest.raises(ConversationError, match="expected texts, found that together they make"):
                     encoder.check_text(turns)
+
+
+def test_control_tokens_in_many_parts_are_refused_or_stay_text(family):
+    processor, encoder = family
+    specials = control_tokens(processor)
+    ids = set(processor.tokenizer.convert_tokens_to_ids(specials)) - {processor.tokenizer.unk_token_id}
+
+    @settings(max_examples=15)
+    @given(st.sampled_from(specials), st.lists(st.integers(1, 20), max_size=4), st.data())
+    def check(token, cuts, data):
+        places = sorted({0, *(min(cut, len(token)) for cut in cuts), len(token)})
+        parts = [token[a:b] for a, b in pairwise(places)]
+        roles = data.draw(st.lists(st.booleans(), min_size=len(parts), max_size=len(parts)))
+        turns = [user("word"), assistant("yes")]
+        for part, goes_on in zip(parts, roles, strict=True):
+            if goes_on:
+                turns[-1]["content"].append(text(part))
+            else:
+                turns.append(user(part) if turns[-1]["role"] == "assistant" else assistant(part))
+        try:
+            encoded = encoder.encode(turns)
+        except ConversationError:
+            return
+        made = [i for i in encoded["input_ids"] if i in ids]
+        harmless = [{**turn, "content": [text("word") for _ in turn["content"]]} for turn in turns]
+        assert made == [i for i in encoder.encode(harmless)["input_ids"] if i in ids]
+
+    check()
 
 
 def test_a_template_that_joins_by_nothing_lets_no_image_token_through():

@@ -77,6 +77,17 @@ def test_where_the_hub_cannot_be_asked_either_nothing_is_claimed(hub, push, faul
     assert len(hub.repos["dataset", REPO].commits) == (commits if fault == DROP_ANSWER else commits + 1)
 
 
+@pytest.mark.parametrize("step", ["/repos/create", "/preupload/", "/batch"])
+def test_a_step_before_the_commit_whose_answer_is_lost_publishes_nothing_and_can_be_done_again(hub, push, step):
+    hub.fault = lambda method, path: DROP_ANSWER if method == "POST" and step in path else None
+    with pytest.raises(PushError, match="nothing was published"):
+        push(TABLE)
+    assert set(hub.files("dataset", REPO)) == {".gitattributes"} and hub.repos["dataset", REPO].is_private
+    hub.fault = None
+    push(TABLE)
+    assert set(hub.files("dataset", REPO)) == {".gitattributes", MANIFEST, *TABLE}
+
+
 def test_a_commit_of_somebody_else_after_ours_or_in_its_place_is_told_apart(hub, push):
     def theirs_after_ours(method, path):
         if path.endswith("/commits/main"):

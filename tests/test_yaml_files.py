@@ -1,11 +1,13 @@
 """Whatever stands in a YAML or in a flag's JSON: a value or one sentence that names the place and quotes no secret."""
 
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 import yaml
 from conversation_templates import load_template
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umbrella.command_line import parse_arguments, read_yaml_flags
@@ -16,6 +18,7 @@ from umbrella.yaml_files import MOST_LEVELS, read_yaml
 LAUGHS = "a: &a [x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
+ROOT = Path(__file__).parents[1]
 SECRET = "hf_" + "x" * 34
 WRONG = {
     LAUGHS: r"line 2, column 8: an alias of a list or a mapping: write it out",
@@ -62,11 +65,9 @@ VALUES = st.recursive(
 )
 
 
+@settings(max_examples=25)
 @given(VALUES)
 def test_every_yaml_of_texts_is_read_as_it_was_written(value):
-    import tempfile
-    from pathlib import Path
-
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
         yaml.dump(value, file, allow_unicode=True)
         file.flush()
@@ -82,6 +83,12 @@ def test_any_text_is_a_value_or_a_value_error(tmp_path_factory, text):
             read(path)
         except ValueError as error:
             assert str(error).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "ds_configs").glob("*.*")), ids=lambda path: path.name)
+def test_each_config_that_ships_has_each_key_once(path):
+    if path.suffix in (".json", ".yaml"):
+        (read_json if path.suffix == ".json" else read_yaml)(path)
 
 
 def test_an_alias_of_a_word_is_that_word(tmp_path):

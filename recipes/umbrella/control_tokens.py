@@ -15,8 +15,8 @@ class ControlTokens:
     """The control tokens of a processor, and the check that texts make none.
 
     They are the tokenizer's special tokens, the processor's tokens for images and other media, and every added token
-    that the chat template itself writes (some role marks are not flagged as special). Added tokens besides are text:
-    a location in an answer, a thought, runs of white space.
+    that the chat template itself writes around turns (some role marks are not flagged as special). Other added tokens
+    are text: a location in an answer, a thought, runs of white space.
 
     A text that spells one is refused, not rewritten: data never change in silence. Texts can also make one together
     (`"<ima"` and `"ge>"` in two items, which many templates join by nothing), with the template's own marks, or by the
@@ -32,9 +32,9 @@ class ControlTokens:
         self.name = type(processor).__name__
         self.tokenizer, self.render = processor.tokenizer, render
         added = {i: token for i, token in self.tokenizer.added_tokens_decoder.items() if token.content.strip()}
-        short = [{"role": role, "content": [text_item(NEUTRAL)]} for role in ("user", "assistant")]
-        written = set(self._tokenize(render(short, False))["input_ids"])
-        written |= set(self._tokenize(render(short[:1], True))["input_ids"])
+        # Not around the last answer: Qwen3 opens that with a thought, which answers may have of their own.
+        turns = [{"role": role, "content": [text_item(NEUTRAL)]} for role in ("user", "assistant", "user")]
+        written = set(self._tokenize(render(turns, False))["input_ids"])
         control = {token.content for i, token in added.items() if token.special or i in written}
         control |= {*self.tokenizer.all_special_tokens, *processor.all_special_multimodal_tokens}
         if processor.chat_template is None:

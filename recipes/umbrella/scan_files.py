@@ -6,6 +6,7 @@ The content decides what a file is, never its name: .nii, .nii.gz, .hdr/.img pai
 
 import io
 import math
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -172,6 +173,8 @@ def _image_path(source: str | Path | bytes, name: str) -> Path:
 
 @contextmanager
 def _open_stream(source: Path | bytes) -> Iterator[BinaryIO]:
+    if not isinstance(source, bytes):
+        _check_is_file(source)
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         magic = file.read(len(GZIP_MAGIC))
         file.seek(0)
@@ -180,6 +183,18 @@ def _open_stream(source: Path | bytes) -> Iterator[BinaryIO]:
             return
         with GzipFile(fileobj=file) as stream:
             yield stream
+
+
+def _check_is_file(path: Path) -> None:
+    """Opening a pipe would wait for its other end. Raises OSError, or ScanError for what can be no path."""
+    try:
+        mode = path.stat().st_mode
+    except ValueError as error:  # it holds a NUL, or half of a surrogate pair
+        raise ScanError(
+            f"{str(path)!r}: expected the path of a scan, found one that no file can have: {error}"
+        ) from error
+    if not stat.S_ISREG(mode):
+        raise OSError("a folder, a pipe or a device")
 
 
 def _skip(stream: BinaryIO, n: int, header: ScanHeader) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import random
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import nibabel
@@ -28,7 +29,32 @@ class Mutant:
     story: list[str]
 
 
+@cache
+def packed_zeros() -> bytes:
+    """A gzip member of 64 MiB."""
+    return gzip.compress(bytes(1 << 26), 9)
+
+
+def make_bomb(rng: random.Random, folder: Path) -> Mutant:
+    """A small file that inflates to much more than its header says, or says that it does."""
+    kind, dtype = rng.choice(["nifti1", "nifti2", "mgh"]), np.dtype(rng.choice(MGH_TYPES))
+    shape = rng.choice([(4, 4, 4), (256, 256, 256), (1024, 1024, 1024), (32767, 1000, 30), (64, 64, 64, 999)])
+    story = ["bomb", kind, f"{dtype} {shape}"]
+    if kind == "mgh":
+        block = make_mgh(rng, (1, 1, 1), dtype)
+        block = block[:4] + np.array([*shape, 1][:4], ">i4").tobytes() + block[20:]
+    else:
+        header = make_nifti(rng, kind, shape, dtype, story)
+        header["vox_offset"] = rng.choice([0, 0, 1 << 20, 1 << 30])
+        block = header.binaryblock + bytes(4)
+    path = folder / ("scan.mgz" if kind == "mgh" else "scan.nii.gz")
+    path.write_bytes(gzip.compress(block) + packed_zeros() * rng.choice([1, 2]))
+    return Mutant(path, rng.choice(MODALITIES), True, True, story)
+
+
 def make_mutant(rng: random.Random, folder: Path) -> Mutant:
+    if rng.random() < 0.01:
+        return make_bomb(rng, folder)
     story, is_damaged = [], False
     kind = rng.choice(["nifti1", "nifti1", "nifti2", "pair1", "pair2", "mgh"])
     numbers = np.random.default_rng(rng.getrandbits(32))
@@ -36,7 +62,7 @@ def make_mutant(rng: random.Random, folder: Path) -> Mutant:
     if rng.random() < 0.05:
         shape = (61, 70, 65)  # more voxels than are read at a time
     if rng.random() < 0.3:
-        shape += (rng.choice([1, 2, 3, 5]),)
+        shape += rng.choice([(1,), (2,), (3,), (5,), (1, 1), (1, 3)])[: 1 if kind == "mgh" else 2]
     dtype = np.dtype(rng.choice(MGH_TYPES if kind == "mgh" else TYPES))
     voxels = draw_voxels(rng, numbers, shape, dtype)
     story += [kind, f"{dtype} {shape}"]
@@ -45,7 +71,7 @@ def make_mutant(rng: random.Random, folder: Path) -> Mutant:
     else:
         header = make_nifti(rng, kind, shape, dtype, story)
         block, order, gap = header.binaryblock, header.endianness, b"" if kind.startswith("pair") else b"\0" * 4
-        is_damaged = header["quatern_b"] > 1
+        is_damaged = sum(header[f"quatern_{axis}"].astype(float) ** 2 for axis in "bcd") > 1  # nibabel refuses it
     block, content = bytearray(block), voxels.astype(dtype.newbyteorder(order)).tobytes(order="F")
     if kind == "mgh" and rng.random() < 0.5:
         content += bytes(20) + b"scanned on a Tuesday"
@@ -105,7 +131,8 @@ def make_nifti(rng: random.Random, kind: str, shape: tuple, dtype: np.dtype, sto
     header.set_qform(affine, rng.choice([0, 1, 1]), strip_shears=True)
     header.set_sform(affine, rng.choice([0, 0, 1, 4]))
     if rng.random() < 0.1:
-        header["quatern_b"], header["quatern_c"], header["quatern_d"] = [1 + rng.uniform(-1e-5, 1e-5), 0, 0]
+        length = 1 + rng.choice([1e-7, -1e-6, 1e-5, 1e-3, 1e-2]) * rng.random()
+        header["quatern_b"], header["quatern_c"], header["quatern_d"] = length * turn[0] / np.linalg.norm(turn[0])
     header["xyzt_units"] = rng.choice([0, 2, 2, 10, 1, 3, 7])
     header["intent_code"] = rng.choice([0, 0, 0, 0, 3, 1007, 1001, 2003])
     told = ("scl_slope", "scl_inter", "xyzt_units", "intent_code")

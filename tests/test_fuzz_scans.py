@@ -51,6 +51,7 @@ def check_mutant(rng: random.Random, mutant: Mutant) -> None:
     """The properties that hold for every file."""
     start = time.process_time()
     volume, refusal = load(mutant)
+    check_bytes(mutant, volume, refusal)
     header_refusal = refusal_of(check_header, mutant.path, mutant.modality)
     _, validator_refusal = hash_voxels((str(mutant.path), mutant.modality))
     options = {"normalize": rng.random() < 0.5, "standardize": rng.random() < 0.5}
@@ -86,6 +87,19 @@ def load(mutant: Mutant, **options) -> tuple[np.ndarray | None, str | None]:
     return loaded[0], None
 
 
+def check_bytes(mutant: Mutant, volume: np.ndarray | None, refusal: str | None) -> None:
+    """A file's bytes load as the file does, or are refused for the same reason; those of a pair's header always."""
+    content = mutant.path.read_bytes()
+    try:
+        actual = load_image(content, mutant.modality)
+    except ScanError as error:
+        assert str(error).startswith(f"scan of {len(content)} bytes: ")
+        reason = str(error).partition(": ")[2]
+        assert "pair" in mutant.story[0] or ".hdr/.img pair" in reason or refusal == f"{mutant.path}: {reason}"
+        return
+    np.testing.assert_array_equal(actual, volume)
+
+
 def check_view(mutant: Mutant, volume: np.ndarray | None, options: dict, view: str) -> None:
     """`load_view` equals `make_view` of the volume."""
     if volume is None:
@@ -104,6 +118,8 @@ def check_view(mutant: Mutant, volume: np.ndarray | None, options: dict, view: s
 
 def check_values(mutant: Mutant, volume: np.ndarray | None, refusal: str | None, options: dict) -> None:
     """What is loaded equals the oracle; of what was written by the rules nothing is refused without a reason."""
+    if volume is None and mutant.is_damaged:
+        return  # any reason will do; nibabel would take the memory that a damaged header asks for
     try:
         with np.errstate(all="ignore"):
             exact, spacing_mm = float64_volume(mutant.path)
@@ -111,7 +127,7 @@ def check_values(mutant: Mutant, volume: np.ndarray | None, refusal: str | None,
         assert mutant.is_damaged or volume is None
         return
     if volume is None:
-        assert mutant.is_damaged or is_due(mutant, refusal, exact, spacing_mm, options), f"refused: {refusal}"
+        assert is_due(mutant, refusal, exact, spacing_mm, options), f"refused: {refusal}"
         return
     assert volume.shape == exact.shape
     np.testing.assert_allclose(load_volume(mutant.path, mutant.modality, **options)[1], spacing_mm, rtol=1e-5)
@@ -140,6 +156,8 @@ def is_due(mutant: Mutant, refusal: str, exact: np.ndarray, spacing_mm: np.ndarr
         first, last = np.float32([exact.min(), exact.max()])
     if "one 3-D volume for sMRI" in refusal:
         return mutant.modality == "sMRI" and len(header.get_data_shape()) > 3 and header.get_data_shape()[3] > 1
+    if "a volume or a series of volumes" in refusal:
+        return max(header.get_data_shape()[4:], default=1) > 1
     if "vector or matrix field" in refusal:
         return int(header["intent_code"]) in VECTOR_INTENTS
     if "field of view" in refusal:

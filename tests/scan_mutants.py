@@ -157,14 +157,14 @@ def damage(rng: random.Random, block: bytearray, content: bytes, story: list[str
         name, value = rng.choice(FIELDS), rng.choice(ODD)
         story.append(f"{name} {value}")
         with np.errstate(all="ignore"):
-            field = header._structarr[name]
+            field = header.structarr[name]
             if field.dtype.kind == "S":
                 header[name] = rng.choice([b"n+1", b"ni1", b"n+2\0\r\n\032\n", b"", b"\xff"])
             elif field.shape:
                 field[rng.randrange(len(field))] = np.array(value).astype(field.dtype)
             else:
                 header[name] = np.array(value).astype(field.dtype)
-        block[:] = header._structarr.tobytes()
+        block[:] = header.structarr.tobytes()
         return content
     for _ in range(rng.choice([1, 1, 3])):
         position = rng.randrange(len(block))

@@ -39,19 +39,28 @@ def hash_scans(
 ) -> Iterator[tuple[tuple[str, str], tuple[bytes | None, str | None]]]:
     """((path, modality), (sha256 of the voxels, None) or (None, why they cannot be read)) of each scan, in order."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(_hash_voxels, scans, chunksize=SCANS_PER_TASK)
+        results = pool.map(hash_voxels, scans, chunksize=SCANS_PER_TASK)
         yield from zip(scans, tqdm(results, "Scans", len(scans), unit="scan"), strict=True)
 
 
-def _hash_voxels(scan: tuple[str, str]) -> tuple[bytes | None, str | None]:
-    from umbrella.volumes import ScanError, load_volume  # in the worker: the parent needs no nibabel
+def hash_voxels(scan: tuple[str, str]) -> tuple[bytes | None, str | None]:
+    """(sha256 of the voxels of (path, modality), None), or (None, why `load_image` cannot load them)."""
+    import numpy as np  # in the worker: the parent needs neither this nor nibabel
+
+    from umbrella.volumes import ScanError, read_scan
 
     path, modality = scan
     try:
-        volume, _ = load_volume(path, modality, normalize=False, standardize=False)
+        scan = read_scan(path, modality, normalize=True, standardize=True)
     except ScanError as error:
         return None, str(error)
-    return hashlib.sha256(repr(volume.shape).encode() + volume.tobytes()).digest(), None
+    ends = scan.slope * np.array([scan.stored.min(), scan.stored.max()], np.float64) + scan.inter
+    exponent = int(np.frexp(np.abs(ends).max())[1])  # by this power of two float32 holds the values, whatever they are
+    digest = hashlib.sha256(repr((scan.stored.shape, exponent)).encode())
+    for plane in np.moveaxis(scan.stored, 2, 0):  # (X, Y)
+        values = scan.slope * plane.astype(np.float64) + scan.inter
+        digest.update(np.ldexp(values, -exponent).astype(np.float32).tobytes())
+    return digest.digest(), None
 
 
 def _compare_owners(uses: list) -> list[tuple[str, Problem]]:

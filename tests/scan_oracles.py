@@ -45,3 +45,34 @@ def monai_volume(path) -> np.ndarray:
         ]
     )
     return chain(str(path)).numpy()[0]
+
+
+def float64_volume(path) -> tuple[np.ndarray, np.ndarray]:
+    """The scaled volume before any normalisation, (X, Y, Z) in RAS+, float64, and its spacing in mm.
+
+    The unit in `xyzt_units` counts, as for SimpleITK; nibabel does not look at it.
+    """
+    image = nibabel.load(path)
+    unit_mm = 1.0
+    if isinstance(image, nibabel.Nifti1Pair):
+        header = image.header
+        unit_mm = {1: 1000, 3: 0.001}.get(int(header["xyzt_units"]) & 7, 1.0)
+        affine = image.affine
+        if not (header["sform_code"] > 0 or header["qform_code"] > 0):
+            affine = np.diag([*np.abs(header["pixdim"][1:4]), 1])
+        elif not header["sform_code"] > 0:  # nibabel has taken all but -1 for 1
+            with nibabel.openers.ImageOpener(image.file_map.get("header", image.file_map["image"]).filename) as file:
+                header["pixdim"][0] = -1 if type(header).from_fileobj(file, check=False)["pixdim"][0] < 0 else 1
+            affine = header.get_qform()
+        image = type(image)(image.dataobj, affine, header)
+    image = nibabel.as_closest_canonical(image)
+    values = image.get_fdata()
+    values = np.where(np.isfinite(values), values, 0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = values.reshape(*values.shape[:3], -1).mean(axis=-1)
+    return values, nibabel.affines.voxel_sizes(image.affine) * unit_mm
+
+
+def scale_by_two(values: np.ndarray) -> np.ndarray:
+    """Divided by the power of two above the largest, so that squares neither overflow nor vanish; exact."""
+    return np.ldexp(values, -int(np.frexp(np.abs(values).max())[1]))

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import validate_json_format
+from check_scans import hash_voxels
 from nibabel.orientations import axcodes2ornt, ornt_transform
 
 SCRIPT = Path(validate_json_format.__file__)
@@ -389,6 +390,34 @@ def test_equal_voxels_under_two_names_are_a_problem_in_any_storage_order(scanned
     problems = [line for line in lines if "expected voxels of its own" in line]
     assert [line.partition("for each ")[2].partition(",")[0] for line in problems] == kinds
     assert all("sub-1.nii.gz" in line and f"{subject}.nii.gz" in line for line in problems)
+
+
+def test_scans_pass_exactly_where_training_loads_them(scanned, validate):
+    """Numbers beyond float32 are normalised; a scan of nearly one value has no two percentiles to be normalised by."""
+    huge = np.random.default_rng(0).normal(0, 1e160, (5, 6, 7))
+    nib.save(nib.Nifti1Image(huge, np.eye(4)), scanned / "images" / "sub-1.nii.gz")
+    assert validate("data", "--check_images")[0] == 0
+    point = np.eye(1, 1000, dtype=np.int16).reshape(10, 10, 10)
+    nib.save(nib.Nifti1Image(point, np.eye(4)), scanned / "images" / "sub-2.nii.gz")
+    code, lines = validate("data", "--check_images")
+    assert code == 1
+    assert "sub-2.nii.gz: expected different 1st and 99th percentiles" in lines[1]
+
+
+@pytest.mark.parametrize("scale", [1, 0.0754, 2.0**900])
+def test_equal_voxels_are_found_under_another_scaling(tmp_path, scale):
+    """Stored as int16 with a slope, as the scaled float64, and, where it holds them, as float32."""
+    voxels = np.random.default_rng(0).integers(0, 999, (5, 6, 7)).astype(np.int16)
+    scaled = scale * voxels.astype(np.float64) + 12 * scale
+    for kind in (np.float64, np.float32) if scale < 1e38 else (np.float64,):
+        nib.save(nib.Nifti2Image(scaled.astype(kind), np.eye(4)), tmp_path / f"{kind.__name__}.nii")
+    header = nib.Nifti2Image(voxels, np.eye(4)).header
+    header["scl_slope"], header["scl_inter"], header["vox_offset"] = scale, 12 * scale, 544
+    header["magic"] = header.single_magic
+    (tmp_path / "int16.nii").write_bytes(header.binaryblock + bytes(4) + voxels.tobytes(order="F"))
+    found = [hash_voxels((str(path), "sMRI")) for path in tmp_path.iterdir()]
+    assert {error for _, error in found} == {None}
+    assert len({digest for digest, _ in found}) == 1
 
 
 def test_one_subject_may_be_shown_twice(scanned, validate):

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import importlib
 import itertools
+import os
 import sys
 import tracemalloc
 import warnings
@@ -12,7 +13,7 @@ import nibabel
 import numpy as np
 import pytest
 from nibabel.orientations import apply_orientation, inv_ornt_aff
-from scan_oracles import nibabel_volume, normalise
+from scan_oracles import nibabel_volume, normalise, scale_by_two, simpleitk_volume
 
 from umbrella import inflate, scan_files
 from umbrella.volumes import ScanError, check_header, load_image, load_volume
@@ -83,6 +84,43 @@ def test_voxels_without_orientation_are_taken_as_ras_with_a_warning(tmp_path):
     assert spacing_mm.tolist() == SPACING_MM
 
 
+def oriented_with(qform: bool, **fields) -> bytes:
+    """A scan whose orientation is its qform, or its sform."""
+    image = nibabel.Nifti1Image(head(), None)
+    image.set_qform(RAS_AFFINE, int(qform))
+    image.set_sform(RAS_AFFINE, int(not qform))
+    image.header["vox_offset"] = 352
+    for field, value in fields.items():
+        image.header[field] = value
+    return image.header.binaryblock[:344] + b"n+1\0" + bytes(4) + head().tobytes(order="F")
+
+
+@pytest.mark.parametrize("length", [1 + 1e-7, 1 + 1e-6, 1 + 1e-5, 1 + 1e-4])
+@pytest.mark.parametrize("qfac", [1, -1, -1 + 1e-6, 0])
+def test_voxels_under_a_qform_off_by_a_rounding_equal_simpleitk(tmp_path, length, qfac):
+    """A quaternion a little longer than 1, a third axis that is mirrored by nearly -1."""
+    turn = {"quatern_b": 0.6 * length, "quatern_c": 0.8 * length, "quatern_d": 0}
+    path = tmp_path / "scan.nii"
+    path.write_bytes(oriented_with(qform=True, pixdim=[qfac, *SPACING_MM, 1, 1, 1, 1], **turn))
+    expected, spacing_mm = simpleitk_volume(path, is_series=False)
+    volume, actual_spacing_mm = load_volume(path)
+    np.testing.assert_allclose(volume, expected, atol=1e-6)
+    np.testing.assert_allclose(actual_spacing_mm, spacing_mm, rtol=1e-6)
+
+
+@pytest.mark.parametrize("unit", [0, 1, 2, 3, 7])
+@pytest.mark.parametrize("qform", [True, False])
+def test_spacing_in_any_unit_equals_simpleitk(tmp_path, unit, qform):
+    """NIfTI's codes 1, 2, 3 are metre, millimetre, micron; a unit of time in the same byte does not matter."""
+    scale = {1: 0.001, 3: 1000}.get(unit, 1)
+    rows = {f"srow_{axis}": scale * RAS_AFFINE[i] for i, axis in enumerate("xyz")}
+    zooms = [1, *(scale * np.array(SPACING_MM)), 1, 1, 1, 1]
+    path = tmp_path / "scan.nii"
+    path.write_bytes(oriented_with(qform, xyzt_units=unit + 8, pixdim=zooms, **rows))
+    np.testing.assert_allclose(load_volume(path)[1], simpleitk_volume(path, is_series=False)[1], rtol=1e-6)
+    assert load_volume(path)[1] == pytest.approx(SPACING_MM)
+
+
 # Numbers
 
 
@@ -128,6 +166,49 @@ def test_voxels_that_are_nan_or_infinite_count_as_zero(slope, inter):
     np.testing.assert_array_equal(load_image(content, normalize=False, standardize=False), expected)
 
 
+SPREADS = {
+    np.float32: (1e-43, 1e-38, 1e-22, 1e10, 1e19, 1e38),
+    np.float64: (1e-299, 1e-165, 1e-22, 1e19, 1e160, 1e299),
+}
+
+
+@pytest.mark.parametrize("offset", [0, 1, 1e6])
+@pytest.mark.parametrize("dtype", SPREADS)
+def test_voxels_of_any_magnitude_equal_the_float64_reference(dtype, offset):
+    """Spreads whose squares neither float32 nor float64 holds; offsets of a million spreads."""
+    for spread in SPREADS[dtype]:
+        if offset * spread > float(np.finfo(dtype).max) / 2:
+            continue
+        voxels = (spread * (head((20, 21, 22)) / 9240 + offset)).astype(dtype)
+        exact = scale_by_two(voxels.astype(np.float64))
+        for options in ({}, {"normalize": False}, {"standardize": False}):
+            actual = load_image(scan_bytes(voxels), **options)
+            np.testing.assert_allclose(actual, normalise(exact, **options), rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize(("slope", "inter"), [(1e30, 0), (1e-38, 0), (1e-6, 1e6)])
+def test_voxels_beyond_float32_are_refused_unless_they_are_normalised(slope, inter):
+    """As they are they would all be infinite, 0 or a million."""
+    voxels = (head() * 1e10 * (slope > 1) + head() * 1e-10 * (slope == 1e-38) + head() * 1e-3 * (inter > 0)).astype(
+        np.float32
+    )
+    content = header_with(datatype=16, bitpix=32, scl_slope=slope, scl_inter=inter)[:352] + voxels.tobytes(order="F")
+    with pytest.raises(
+        ScanError, match=r"float32 can hold and tell apart, .* rescale the scan, or pass normalize=True"
+    ):
+        load_image(content, normalize=False, standardize=False)
+    if inter == 0:  # else float64 has few digits of the values left, the stored numbers all
+        np.testing.assert_allclose(load_image(content), normalise(voxels / voxels.max()), atol=5e-6)
+
+
+def test_voxels_that_are_nan_are_refused_where_no_stored_number_means_zero():
+    voxels = head().astype(np.float32)
+    voxels[0, 0, 0] = np.nan
+    content = header_with(datatype=16, bitpix=32, scl_slope=1e-38, scl_inter=1000)[:352] + voxels.tobytes(order="F")
+    with pytest.raises(ScanError, match="no stored number means 0"):
+        load_image(content)
+
+
 # Series
 
 
@@ -151,6 +232,22 @@ def test_voxels_of_a_single_volume_pass_for_every_modality(tmp_path):
         np.testing.assert_array_equal(
             load_image(path, modality), load_image(save(tmp_path / "3d.nii", head()), modality)
         )
+
+
+def test_voxels_of_a_series_of_three_volumes_are_their_mean(tmp_path):
+    """A short series of reverse phase encoding; a vector field says so by its intent, a colour by its number type."""
+    series = np.random.default_rng(1).integers(0, 30_000, (6, 8, 10, 3)).astype(np.int16)
+    path = save(tmp_path / "series.nii", series)
+    for modality in ("dMRI", "fMRI"):
+        check_header(path, modality)
+        np.testing.assert_allclose(load_image(path, modality), nibabel_volume(path)[0], atol=3e-6)
+    with pytest.raises(ScanError, match="expected one 3-D volume for sMRI, found 3"):
+        load_image(path)
+    for intent in (1004, 1005, 1007, 1010, 2003, 2004):
+        image = nibabel.Nifti1Image(series, RAS_AFFINE)
+        image.header["intent_code"] = intent
+        with pytest.raises(ScanError, match=rf"vector or matrix field \(intent code {intent}\)"):
+            load_image(image.to_bytes(), "dMRI")
 
 
 def test_voxels_of_a_series_are_never_held_all_at_once(tmp_path):
@@ -278,7 +375,7 @@ REFUSED = {
     "gzip with garbage behind": (PACKED + b"garbage", "whole gzip file"),
     "constant": (scan_bytes(np.full((4, 5, 6), 7, np.int16)), "the same value .7. in every voxel"),
     "nearly constant": (scan_bytes(NEARLY_CONSTANT), "nearly every voxel"),
-    "beyond float32": (scan_bytes((head() * 1e35).astype(np.float32)), "spread float32 can hold"),
+    "beyond float64": (scan_bytes((head() - 240) * 7e305), "numbers that float64 can hold"),
     "all NaN": (scan_bytes(np.full((4, 5, 6), np.nan, np.float32)), "the same value .0. in every voxel"),
     "complex": (scan_bytes(head().astype(np.complex64)), "found complex numbers"),
     "colours": (scan_bytes(RGB), "found colours"),
@@ -292,10 +389,16 @@ REFUSED = {
     "offset NaN": (header_with(vox_offset=np.nan), "valid header"),
     "affine of zeros": (header_with(sform_code=1, srow_x=[0, 0, 0, 0]), "voxel size above 0 mm"),
     "affine of NaN": (header_with(sform_code=1, srow_y=[np.nan, 1, 0, 0]), "voxel size above 0 mm"),
-    "vector intent": (header_with(intent_code=1007), "vector field"),
+    "vector intent": (header_with(intent_code=1007), "vector or matrix field"),
+    "quaternion": (header_with(sform_code=0, qform_code=1, quatern_b=5), "quatern_b, _c and _d are at most 1 long"),
+    "voxels of a kilometre": (header_with(srow_z=[0, 0, 1e6, 0]), "0.0001 to 100 mm .* voxels of 1 x 2 x 1e.06 mm"),
+    "metres that are millimetres": (header_with(xyzt_units=1), "voxels of 1000 x 2000 x 4000 mm .* units of 1000 mm"),
+    "room of a field of view": (header_with(srow_z=[0, 0, 99, 0], dim=[3, 6, 8, 30, 1, 1, 1, 1]), "6 x 16 x 2970 mm"),
+    "needles": (header_with(srow_x=[5e-4, 0, 0, 0], srow_z=[0, 0, 9, 0]), "100000 times the thinnest .* 16 x 90 mm"),
     "CIFTI intent": (header_with(intent_code=3001), "CIFTI"),
     "header of a pair": (PLAIN[:344] + b"ni1\0" + PLAIN[348:], r"header of a \.hdr/\.img pair"),
 }
+BY_VALUES = ("constant", "nearly constant", "all NaN", "beyond float64")  # `check_header` does not read them
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -310,12 +413,6 @@ def test_voxels_refused(tmp_path, case):
             load_image(tmp_path / "scan.nii")
 
 
-@pytest.mark.parametrize("modality", ["fMRI", "dMRI"])
-def test_voxels_of_a_vector_field_are_no_series(modality):
-    with pytest.raises(ScanError, match="vector or colour field"):
-        load_image(scan_bytes(np.zeros((4, 5, 6, 3), np.float32)), modality)
-
-
 def test_voxels_of_a_pair_without_its_image_are_refused(tmp_path):
     save(tmp_path / "pair.img", head(), image_class=nibabel.Nifti1Pair)
     (tmp_path / "pair.img").unlink()
@@ -326,8 +423,20 @@ def test_voxels_of_a_pair_without_its_image_are_refused(tmp_path):
 def test_voxels_of_a_missing_file_or_a_folder_are_refused(tmp_path):
     with pytest.raises(ScanError, match=r"absent\.nii: expected a scan, found no such file"):
         load_image(tmp_path / "absent.nii")
-    with pytest.raises(ScanError, match="expected a readable file"):
-        load_image(tmp_path)
+    os.mkfifo(tmp_path / "pipe.nii")  # opening it would wait for its other end
+    for path in (tmp_path, tmp_path / "pipe.nii"):
+        with pytest.raises(ScanError, match=f"{path}: expected a readable file, found: a folder, a pipe or a device"):
+            load_image(path)
+
+
+@pytest.mark.parametrize("name", ["nul\0.nii", "half_a_pair\ud800.nii"])
+def test_voxels_at_what_can_be_no_path_are_refused(name):
+    """JSON can hold such strings."""
+    with pytest.raises(
+        ScanError, match=r"\.nii': expected the path of a scan, found one that no file can have"
+    ) as refusal:
+        load_image(name)
+    assert str(refusal.value).isprintable()
 
 
 def test_an_unknown_modality_is_refused(scan):
@@ -346,6 +455,18 @@ def test_voxels_beyond_the_bound_are_refused_before_any_memory_is_taken(scan, mo
     monkeypatch.setenv("UMBRELLA_MAX_VOXELS", "a lot")
     with pytest.raises(ScanError, match="UMBRELLA_MAX_VOXELS: expected a whole number of voxels, found 'a lot'"):
         load_image(scan)
+
+
+def test_voxels_that_memory_does_not_hold_are_refused_by_name(tmp_path, monkeypatch):
+    """282 terabytes: more than a process can address."""
+    monkeypatch.setenv("UMBRELLA_MAX_VOXELS", str(32767**3))
+    fields = {f"srow_{axis}": np.eye(3, 4)[i] * 0.05 for i, axis in enumerate("xyz")}
+    content = header_with(dim=[3, 32767, 32767, 32767, 1, 1, 1, 1], datatype=64, bitpix=64, **fields)
+    (tmp_path / "scan.nii").write_bytes(content)
+    with pytest.raises(
+        ScanError, match=r"scan\.nii: expected a volume that fits into memory, .* 35181150961663 voxels"
+    ):
+        load_image(tmp_path / "scan.nii")
 
 
 @pytest.mark.parametrize("image_class", [nibabel.Nifti1Image, nibabel.Nifti2Image, nibabel.MGHImage])
@@ -374,12 +495,13 @@ def test_check_header_passes_a_good_scan_and_reads_no_voxels(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "case", ["empty file", "text", "header cut short", "no voxels", "voxels cut short", "complex"]
+    "case", [case for case, (content, _) in REFUSED.items() if content[:2] != PACKED[:2] and case not in BY_VALUES]
 )
 def test_check_header_refuses(case):
+    """Whatever a header alone tells to be wrong."""
     content, found = REFUSED[case]
-    with pytest.raises(ScanError, match=found):
-        check_header(content)
+    with pytest.raises(ScanError, match=rf"(?s){found if 'cut short' not in found else 'cut short'}"):
+        check_header(content, "sMRI")
 
 
 def test_check_header_refuses_a_series_for_smri_only(tmp_path):

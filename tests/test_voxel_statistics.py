@@ -57,14 +57,16 @@ def test_voxels_sampled_wrongly_still_give_the_exact_percentile(misleading):
     assert statistics.percentile(50) == np.percentile(numbers.astype(np.float64), 50)
 
 
-def test_voxels_far_from_zero_keep_their_deviation():
-    """A single outlier far below numbers of a million does not drown their spread of one."""
-    numbers = (1e6 + np.random.default_rng(0).normal(0, 1, 300_000)).astype(np.float32)
-    numbers[0] = 999_000
-    expected = numbers.astype(np.float64).std()
-    assert voxel_statistics(numbers).moments(*voxel_statistics(numbers).extremes())[1] == pytest.approx(
-        expected, rel=1e-4
-    )
+@pytest.mark.parametrize(("mean", "deviation"), [(1e6, 1), (0, 1e-22), (0, 1e19), (-3e10, 1e10), (1e-30, 1e-31)])
+def test_voxels_of_float32_keep_their_moments_at_any_magnitude(mean, deviation):
+    """Also with a single outlier far below numbers of a million whose spread is one."""
+    numbers = (mean + np.random.default_rng(0).normal(0, deviation, 300_000)).astype(np.float32)
+    numbers[0] = mean - 1000 * deviation
+    exact = numbers.astype(np.float64)
+    for low, high in (np.percentile(exact, [1, 99]), (exact.min(), exact.max())):
+        clipped = exact.clip(low, high)
+        actual = voxel_statistics(numbers).moments(low, high)
+        assert actual == pytest.approx((clipped.mean(), clipped.std()), rel=2e-6, abs=2e-6 * deviation)
 
 
 def test_voxels_are_counted_in_any_memory_order_and_not_changed():

@@ -6,6 +6,7 @@ The content decides what a file is, never its name: .nii, .nii.gz, .hdr/.img pai
 
 import io
 import math
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,10 @@ from umbrella.inflate import GZIP_ERRORS, GzipFile
 GZIP_MAGIC = b"\x1f\x8b"
 PIECE = 1 << 18  # voxels that are read at a time, so that they are still in the processor's cache when they are used
 CIFTI_INTENTS = range(3000, 3100)
-VECTOR_INTENTS = (1006, 1007, 1008, 1009)  # displacement field, vector, point set, triangles
+# general and symmetric matrix, displacement field, vector, point set, triangles, quaternion, RGB and RGBA vector
+VECTOR_INTENTS = (1004, 1005, 1006, 1007, 1008, 1009, 1010, 2003, 2004)
+MOST_QUATERNION = 1.001  # the length of a unit quaternion's vector part, with rounding
+MM_PER_UNIT = {1: 1000.0, 3: 0.001}  # metre and micron, of xyzt_units' lowest three bits; the others say mm or nothing
 
 
 class ScanError(ValueError):
@@ -36,8 +40,9 @@ class ScanHeader:
     name     the file's path, for error messages
     shape    the stored axes, at least three; a fourth counts volumes
     dtype    the stored number type, with its byte order
-    affine   (4, 4), voxel indices to millimetres in RAS+; None when the header holds none
+    affine   (4, 4), voxel indices to millimetres in RAS+, whatever unit is stored; None when the header holds none
     zooms    (3,), the voxel's size along the stored axes in mm
+    unit_mm  what the header says its lengths are counted in: 1, 1000 (metre) or 0.001 (micron)
     slope, inter  scaled value = slope * stored value + inter
     offset   where the voxels start in their file, in bytes
     has_footer  whether something may follow the voxels (FreeSurfer: scan parameters, history)
@@ -48,6 +53,7 @@ class ScanHeader:
     dtype: np.dtype
     affine: np.ndarray | None
     zooms: np.ndarray
+    unit_mm: float
     slope: float
     inter: float
     offset: int
@@ -117,14 +123,11 @@ def check_end(stream: BinaryIO, header: ScanHeader) -> None:
         while stream.read(1 << 18):
             pass
     elif stream.read(1):
-        raise ScanError(
-            f"{header.name}: expected {_data_size(header)}, found more: "
-            "the header does not fit the data, export the scan anew"
-        )
+        raise _too_long(header)
 
 
 def check_size(stream: BinaryIO, header: ScanHeader) -> None:
-    """Raise ScanError when a file that is not compressed is shorter than its header says."""
+    """Raise ScanError when a file that is not compressed is shorter or longer than its header says."""
     if isinstance(stream, GzipFile):
         return
     n_bytes = stream.seek(0, io.SEEK_END) - header.offset
@@ -133,6 +136,15 @@ def check_size(stream: BinaryIO, header: ScanHeader) -> None:
             f"{header.name}: expected {_data_size(header)}, found {max(n_bytes, 0)}: "
             "it is cut short, copy or export it anew"
         )
+    if n_bytes > header.n_bytes and not header.has_footer:
+        raise _too_long(header)
+
+
+def _too_long(header: ScanHeader) -> ScanError:
+    return ScanError(
+        f"{header.name}: expected {_data_size(header)}, found more: "
+        "the header does not fit the data, export the scan anew"
+    )
 
 
 def _data_size(header: ScanHeader) -> str:
@@ -161,6 +173,8 @@ def _image_path(source: str | Path | bytes, name: str) -> Path:
 
 @contextmanager
 def _open_stream(source: Path | bytes) -> Iterator[BinaryIO]:
+    if not isinstance(source, bytes):
+        _check_is_file(source)
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         magic = file.read(len(GZIP_MAGIC))
         file.seek(0)
@@ -169,6 +183,18 @@ def _open_stream(source: Path | bytes) -> Iterator[BinaryIO]:
             return
         with GzipFile(fileobj=file) as stream:
             yield stream
+
+
+def _check_is_file(path: Path) -> None:
+    """Opening a pipe would wait for its other end. Raises OSError, or ScanError for what can be no path."""
+    try:
+        mode = path.stat().st_mode
+    except ValueError as error:  # it holds a NUL, or half of a surrogate pair
+        raise ScanError(
+            f"{str(path)!r}: expected the path of a scan, found one that no file can have: {error}"
+        ) from error
+    if not stat.S_ISREG(mode):
+        raise OSError("a folder, a pipe or a device")
 
 
 def _skip(stream: BinaryIO, n: int, header: ScanHeader) -> None:
@@ -218,23 +244,30 @@ def _nifti_header(block: bytes, name: str) -> ScanHeader:
             "perhaps Analyze 7.5, which does not say which side is left; convert it with the tool that wrote it"
         )
     is_single = magic[1:2] == b"+"
-    header = (single if is_single else pair)(block)
+    header = (single if is_single else pair)(block, check=False)
+    _round_qform(header, name)
+    header.check_fix()
     intent = int(header["intent_code"])
     if intent in CIFTI_INTENTS:
         raise ScanError(
             f"{name}: expected a volume, found CIFTI data (intent code {intent}), which lies on no 3-D grid"
         )
     if intent in VECTOR_INTENTS:
-        raise ScanError(f"{name}: expected one number a voxel, found a vector field (intent code {intent})")
+        raise ScanError(
+            f"{name}: expected one number a voxel, found a vector or matrix field (intent code {intent}): save the "
+            "component or the norm that you mean as a 3-D scan"
+        )
     slope, inter = header.get_slope_inter()
     has_affine = header["qform_code"] > 0 or header["sform_code"] > 0
+    unit_mm = MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
     return _checked(
         ScanHeader(
             name=name,
             shape=tuple(int(n) for n in header.get_data_shape()),
             dtype=header.get_data_dtype(),
-            affine=header.get_best_affine() if has_affine else None,
-            zooms=np.abs(np.asarray(header["pixdim"][1:4], np.float64)),
+            affine=np.diag([unit_mm] * 3 + [1]) @ header.get_best_affine() if has_affine else None,
+            zooms=unit_mm * np.abs(np.asarray(header["pixdim"][1:4], np.float64)),
+            unit_mm=unit_mm,
             slope=1.0 if slope is None else float(slope),
             inter=0.0 if inter is None else float(inter),
             # 0 in a single file means "where they must start at least": its header lies before.
@@ -242,6 +275,25 @@ def _nifti_header(block: bytes, name: str) -> ScanHeader:
             has_footer=False,
         )
     )
+
+
+def _round_qform(header: Nifti1Header, name: str) -> None:
+    """Undo what rounding did to a qform, in place, as NIfTI's reference code reads it (nifti_quatern_to_mat44).
+
+    Of a unit quaternion (a, b, c, d) the header holds b, c and d; where they are a little longer than 1, they are cut
+    to it. `pixdim[0]` says by its sign whether the third axis is mirrored. nibabel refuses the first, and reads a sign
+    as + unless it is exactly -1.
+    """
+    header["pixdim"][0] = -1 if header["pixdim"][0] < 0 else 1
+    vector = np.array([header["quatern_b"], header["quatern_c"], header["quatern_d"]], np.float64)
+    length = np.sqrt((vector**2).sum())
+    if header["qform_code"] > 0 and header["sform_code"] <= 0 and not length < MOST_QUATERNION:
+        raise ScanError(
+            f"{name}: expected a qform whose quatern_b, _c and _d are at most 1 long together, found "
+            f"{vector.tolist()}: correct the header"
+        )
+    if 1 < length < MOST_QUATERNION:
+        header["quatern_b"], header["quatern_c"], header["quatern_d"] = vector / length
 
 
 def _mgh_header(block: bytes, name: str) -> ScanHeader:
@@ -253,6 +305,7 @@ def _mgh_header(block: bytes, name: str) -> ScanHeader:
             dtype=header.get_data_dtype().newbyteorder(">"),
             affine=header.get_affine(),
             zooms=np.asarray(header["delta"], np.float64),
+            unit_mm=1.0,
             slope=1.0,
             inter=0.0,
             offset=len(block),

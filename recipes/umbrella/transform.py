@@ -9,7 +9,7 @@ import numpy as np
 from umbrella.conversations import ConversationEncoder, ConversationError
 from umbrella.views import compose_view, cut_slice, make_view, n_images, view_planes
 from umbrella.volume_cache import VolumeCache
-from umbrella.volumes import ScanError, Scratch, read_scan
+from umbrella.volumes import ScanError, Scratch, name_short_memory, read_scan
 
 ON_OVERFLOW = ("drop_turns", "raise")
 _SCRATCH = Scratch()
@@ -37,8 +37,9 @@ def load_view(
         planes = view_planes(view, shape)
     except ValueError as error:
         raise ScanError(f"{scan.name}: {error}") from error
-    slices = [scan.intensity.apply(cut_slice(scan.stored, axis, index)) for axis, index in planes]
-    return compose_view(slices, shape, view, image_size, scan.spacing_mm, fill=scan.intensity.low)
+    with name_short_memory(scan.name, shape):
+        slices = [scan.intensity.apply(cut_slice(scan.stored, axis, index)) for axis, index in planes]
+        return compose_view(slices, shape, view, image_size, scan.spacing_mm, fill=scan.intensity.low)
 
 
 def state_image_size(processor) -> int | None:
@@ -184,7 +185,7 @@ class ConversationTransform:
 
     def _load_augmented(self, source: str | bytes, modality: str, task_id: str, number: int) -> np.ndarray:
         scan = read_scan(source, modality, normalize=True, standardize=False)
-        volume = self.augment(scan.intensity.apply(scan.stored), scan.spacing_mm, task_id, number)
+        volume = self.augment(scan.volume(), scan.spacing_mm, task_id, number)
         if self.standardize:  # after, not before: mean and variance are then those of every other scan
             volume = ((volume - volume.mean(dtype=np.float64)) / volume.std(dtype=np.float64)).astype(np.float32)
         try:

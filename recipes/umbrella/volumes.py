@@ -9,6 +9,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,9 @@ from umbrella.voxel_statistics import CountedVoxels, PlainVoxels, make_statistic
 
 MODALITIES = ("sMRI", "dMRI", "fMRI")
 MAX_VOXELS = 1024**3  # of one volume; the environment variable UMBRELLA_MAX_VOXELS sets another bound
+# From microscopy within a cell to a scanner's whole bore: what no head, whole or cut, human or not, lies beyond. The
+# time that a view takes grows with the number of the thinnest voxels that lie along the longest side.
+LEAST_VOXEL_MM, MOST_VOXEL_MM, MOST_FIELD_OF_VIEW_MM, MOST_THIN_VOXELS = 0.0001, 100.0, 2000.0, 100_000
 
 __all__ = ["MAX_VOXELS", "MODALITIES", "ScanError", "check_header", "load_image", "load_volume", "read_scan"]
 
@@ -47,16 +51,18 @@ def load_volume(
     Returns the volume, float32 (X, Y, Z) in RAS+, and its spacing, float32 (3,), in mm along X, Y, Z. NaN and infinite
     values count as 0, in a series before the mean. A header without an orientation is taken as RAS, with a warning.
     Raises ScanError, which names the file, when the scan does not exist, is cut short, corrupt, empty, constant, of
-    another kind than `modality`, or of more voxels than the environment variable UMBRELLA_MAX_VOXELS allows (1024³ a
-    volume unless it is set).
+    another kind than `modality`, larger than a head can be, of values that float32 cannot hold, or of more voxels than
+    there is memory for or the environment variable UMBRELLA_MAX_VOXELS allows (1024³ a volume unless it is set).
     """
     scan = read_scan(source, modality, normalize, standardize)
-    return scan.intensity.apply(scan.stored), scan.spacing_mm
+    return scan.volume(), scan.spacing_mm
 
 
 def check_header(source: str | Path | bytes, modality: str | None = None) -> None:
     """Check, without reading the voxels, that a scan exists, that its header is valid and fits `modality` (any when
     None), and, where it is not compressed, that the file is as long as the header says. Raises ScanError.
+
+    What it refuses `load_volume` refuses too; what it passes can still be corrupt, or constant.
     """
     with open_scan(source) as (header, stream):
         _check_volume(header, modality)
@@ -90,12 +96,32 @@ class Scan:
     stored      (X, Y, Z) in RAS+: a view of the file's own numbers, mostly with strides of its own
     spacing_mm  (3,), float32
     intensity   the map from stored to normalised values
+    slope, inter  scaled value = slope * stored value + inter
     """
 
     name: str
     stored: np.ndarray
     spacing_mm: np.ndarray
     intensity: IntensityMap
+    slope: float
+    inter: float
+
+    def volume(self) -> np.ndarray:
+        """The normalised volume, float32 (X, Y, Z). Raises ScanError where memory is short."""
+        with name_short_memory(self.name, self.stored.shape):
+            return self.intensity.apply(self.stored)
+
+
+@contextmanager
+def name_short_memory(name: str, shape: tuple[int, ...]) -> Iterator[None]:
+    """Turn a MemoryError into a ScanError with the scan's name and its size."""
+    try:
+        yield
+    except MemoryError as error:
+        raise ScanError(
+            f"{name}: expected a volume that fits into memory, found one of {math.prod(shape[:3])} voxels (shape "
+            f"{shape}) and too little memory ({error}): if the header is right, use fewer workers, or crop the scan"
+        ) from error
 
 
 def read_scan(
@@ -105,7 +131,7 @@ def read_scan(
 
     With a `scratch` the numbers stand in its memory, until it is used for another scan.
     """
-    with open_scan(source) as (header, stream):
+    with open_scan(source) as (header, stream), name_short_memory(header.name, header.shape):
         _check_volume(header, modality)
         orientation, spacing_mm = _find_orientation(header)
         if header.n_volumes > 1:
@@ -114,11 +140,11 @@ def read_scan(
         else:
             stored, statistics = _read_volume(header, stream, scratch)
         check_end(stream, header)
-    try:
-        intensity = fit_intensity_map(statistics, header.slope, header.inter, normalize, standardize)
-    except ValueError as error:
-        raise ScanError(f"{header.name}: {error}") from error
-    return Scan(header.name, apply_orientation(stored, orientation), spacing_mm, intensity)
+        try:
+            intensity = fit_intensity_map(statistics, header.slope, header.inter, normalize, standardize)
+        except ValueError as error:
+            raise ScanError(f"{header.name}: {error}") from error
+    return Scan(header.name, apply_orientation(stored, orientation), spacing_mm, intensity, header.slope, header.inter)
 
 
 def _check_volume(header: ScanHeader, modality: str | None) -> None:
@@ -126,11 +152,6 @@ def _check_volume(header: ScanHeader, modality: str | None) -> None:
         raise ScanError(f"{header.name}: modality: expected one of {', '.join(MODALITIES)}, found {modality!r}")
     if len(header.shape) > 4 and max(header.shape[4:]) > 1:
         raise ScanError(f"{header.name}: expected a volume or a series of volumes, found shape {header.shape}")
-    if header.n_volumes == 3:
-        raise ScanError(
-            f"{header.name}: expected one number a voxel, found three (shape {header.shape}): that is a vector or "
-            "colour field; save the component or the mean that you mean as a 3-D scan"
-        )
     if modality == "sMRI" and header.n_volumes > 1:
         raise ScanError(
             f"{header.name}: expected one 3-D volume for sMRI, found {header.n_volumes} (shape {header.shape}): "
@@ -171,9 +192,22 @@ def _find_orientation(header: ScanHeader) -> tuple[np.ndarray, np.ndarray]:
             f"{header.name}: expected three axes with a voxel size above 0 mm, found the affine\n{header.affine} "
             f"and pixdim {header.zooms.tolist()}: correct the header"
         )
+    fields_mm = zooms * header.shape[:3]
+    is_voxel = zooms.min() >= LEAST_VOXEL_MM and zooms.max() <= MOST_VOXEL_MM
+    if not (is_voxel and fields_mm.max() <= min(MOST_FIELD_OF_VIEW_MM, MOST_THIN_VOXELS * zooms.min())):
+        raise ScanError(
+            f"{header.name}: expected voxels of {LEAST_VOXEL_MM:g} to {MOST_VOXEL_MM:g} mm and a field of view of at "
+            f"most {MOST_FIELD_OF_VIEW_MM:g} mm and {MOST_THIN_VOXELS} times the thinnest voxel, found voxels of "
+            f"{_join(zooms)} mm and a field of view of {_join(fields_mm)} mm (shape {header.shape}; the header counts "
+            f"in units of {header.unit_mm:g} mm): correct its pixdim, its affine or its xyzt_units"
+        )
     spacing_mm = np.empty(3, np.float32)
     spacing_mm[orientation[:, 0].astype(int)] = zooms
     return orientation, spacing_mm
+
+
+def _join(lengths: np.ndarray) -> str:
+    return " x ".join(f"{length:g}" for length in lengths)
 
 
 def _read_volume(
@@ -197,7 +231,12 @@ def _read_mean(header: ScanHeader, stream: BinaryIO) -> np.ndarray:
         for piece in _read_finite(header, stream, stored):
             total[start : start + len(piece)] += piece
             start += len(piece)
-    return total.reshape(stored.shape, order="F") / header.n_volumes
+    total /= header.n_volumes
+    if not np.isfinite(total).all():
+        raise ScanError(
+            f"{header.name}: expected values whose sum float64 can hold, found larger ones: rescale the scan"
+        )
+    return total.reshape(stored.shape, order="F")
 
 
 def _read_finite(header: ScanHeader, stream: BinaryIO, stored: np.ndarray) -> Iterator[np.ndarray]:
@@ -206,5 +245,17 @@ def _read_finite(header: ScanHeader, stream: BinaryIO, stored: np.ndarray) -> It
         if not header.dtype.isnative:
             piece.byteswap(inplace=True)
         if piece.dtype.kind == "f" and not (is_finite := np.isfinite(piece)).all():
-            piece[~is_finite] = -header.inter / header.slope
+            piece[~is_finite] = _find_zero(header)
         yield piece
+
+
+def _find_zero(header: ScanHeader) -> np.floating:
+    """The stored number whose scaled value is 0."""
+    with np.errstate(over="ignore"):
+        zero = header.dtype.newbyteorder("=").type(-header.inter / header.slope)
+    if not np.isfinite(zero):
+        raise ScanError(
+            f"{header.name}: expected finite numbers, found NaN or infinity where no stored number means 0 (slope "
+            f"{header.slope:g}, intercept {header.inter:g}): save the scan without them"
+        )
+    return zero

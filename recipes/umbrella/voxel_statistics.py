@@ -6,6 +6,7 @@ integers are counted: their histogram holds all there is to know. Others are sel
 numbers a percentile lies, one pass collects the few voxels there, and their ranks decide.
 """
 
+import math
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -13,6 +14,11 @@ import numpy as np
 
 PIECE = 1 << 18  # voxels that are taken in at a time
 SAMPLE = 1 << 16
+# Between the bounds of a clip: what can be squared and summed up in float32 and in float64 with all of its digits.
+FLOAT32_SPREAD, SAFE_SPREAD = (1e-9, 1e12), (1e-100, 1e100)
+MOST_RATIO = (
+    8  # of a bound to the spread, with float32: what rounding the bound then changes is below 1e-6 of the spread
+)
 BLOCK = 8  # voxels; their eight truth values are one 64-bit number
 
 
@@ -156,22 +162,31 @@ class PlainVoxels:
         return [number_of(rank) for rank in ranks]
 
     def moments(self, low: float, high: float) -> tuple[float, float]:
-        """Mean and population standard deviation after a clip to [low, high]; infinite where the squares overflow."""
+        """Mean and population standard deviation after a clip to [low, high], which must differ."""
         # Measured from the median, which lies within one standard deviation of the mean, so that no digits cancel.
         middle = float(np.clip(self.sample[SAMPLE // 2], low, high))
-        kind = np.result_type(self.numbers.dtype, np.float32).type
+        kind = self._choose_type(low, high)
+        scale = 1.0 if SAFE_SPREAD[0] < high - low < SAFE_SPREAD[1] else 2.0 ** -math.frexp(high - low)[1]
         buffer = np.empty(max(len(piece) for piece, _ in self._weighted_pieces()), kind)
         total, squares = 0.0, 0.0
         for piece, times in self._weighted_pieces():
             clipped = buffer[: len(piece)]
             clipped[:] = piece
-            clipped -= kind(middle)
+            with np.errstate(over="ignore"):  # what lies far beyond the two is clipped
+                clipped -= kind(middle)
             np.clip(clipped, kind(low - middle), kind(high - middle), out=clipped)
+            if scale != 1:
+                clipped *= scale
             total += times * float(clipped.sum())
-            with np.errstate(over="ignore"):  # a caller sees an infinite deviation
-                squares += times * float(np.square(clipped, out=clipped).sum())
+            squares += times * float(np.square(clipped, out=clipped).sum())
         mean = total / len(self.numbers)
-        return middle + mean, float(np.sqrt(squares / len(self.numbers) - mean**2))
+        return middle + mean / scale, float(np.sqrt(squares / len(self.numbers) - mean**2)) / scale
+
+    def _choose_type(self, low: float, high: float) -> type[np.floating]:
+        """float32 where it holds the numbers, their squares, and the bounds well enough; else float64."""
+        kind = np.result_type(self.numbers.dtype, np.float32).type
+        is_exact = max(abs(low), abs(high)) < MOST_RATIO * (high - low)
+        return kind if is_exact and FLOAT32_SPREAD[0] < high - low < FLOAT32_SPREAD[1] else np.float64
 
     def _weighted_pieces(self) -> Iterator[tuple[np.ndarray, int]]:
         """The volume's numbers, and how many times each is to be counted."""

@@ -19,6 +19,10 @@ class CohortError(ValueError):
     """What the user asked for does not fit the cohort; the message says how to mend it."""
 
 
+class NoScansError(CohortError):
+    """No visit has the scans that were asked for. What was left out is worth a look: it says why."""
+
+
 @dataclass(slots=True)
 class Visit:
     """A participant at one session; where a cohort has no sessions, the participant."""

@@ -51,7 +51,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     group.add_argument("--delimiter", choices=tuple(DELIMITERS), help="of the table (told from its name and lines)")
     group.add_argument("--encoding", metavar="NAME", help="of the table, as cp1252 (UTF-8, or as its first bytes say)")
     group.add_argument("--id_column", default="participant_id", metavar="COLUMN", help="(participant_id)")
-    group.add_argument("--session_column", default="session_id", metavar="COLUMN", help="(session_id)")
+    group.add_argument("--session_column", metavar="COLUMN", help="(session_id, where there is one)")
     group.add_argument(
         "--modalities",
         nargs="+",
@@ -64,7 +64,13 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         "--sessions", nargs="+", default=[], metavar="SESSION", help="only these, in their order in time"
     )
     group.add_argument("--run", default="", help="first, last or an index, where a visit has several")
-    group.add_argument("--entities", nargs="+", default=[], metavar="NAME=VALUE", help="as task=rest space=MNI152Lin")
+    group.add_argument(
+        "--entities",
+        nargs="+",
+        default=[],
+        metavar="[MODALITY:]NAME=VALUE",
+        help="of a scan's name, as fMRI:task=rest description=preproc; space= for names without it",
+    )
     group.add_argument("--derivatives", metavar="NAME", help="take the scans from derivatives/NAME (or a folder)")
     group.add_argument("--check_images", action="store_true", help="read every scan; leave out bad and doubled ones")
     group = parser.add_argument_group("question")

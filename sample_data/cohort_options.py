@@ -4,11 +4,13 @@ import argparse
 import re
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bids_entities import Condition, to_short_name
+from bids_scans import SUFFIXES, Selection
 from cohort import MODALITIES, CohortError
-from cohort_bids import SUFFIXES, Selection
 from cohort_conversations import LABEL_REFERENCES, RESERVED_METADATA
 from cohort_flags import join_lists_of_codes, make_parser
 from cohort_idle_flags import refuse_idle_flags
@@ -206,8 +208,29 @@ def _to_selection(flags: argparse.Namespace) -> Selection:
         suffixes={modality: suffixes[modality] for modality in modalities},
         sessions=tuple(session.removeprefix("ses-") for session in split_list(flags.sessions)),
         run=flags.run,
-        entities=dict(_to_pairs(flags.entities, "--entities")),
+        entities=_to_conditions(flags.entities, modalities),
     )
+
+
+def _to_conditions(texts: list[str], modalities: Sequence[str]) -> tuple[Condition, ...]:
+    conditions = []
+    for name, value in _to_pairs(texts, "--entities", is_empty_allowed=True):
+        modality, colon, entity = name.rpartition(":")
+        if colon and modality not in modalities:
+            known = modality in MODALITIES
+            remedy = f". Ask for it: --modalities {' '.join([*modalities, modality])}" if known else ""
+            raise CohortError(
+                f"--entities: expected before the colon a modality that is asked for ({', '.join(modalities)}), "
+                f"found {modality}{remedy}"
+            )
+        entity = to_short_name(entity)
+        # As in names of folders and files: sub-01, ses-1.
+        conditions.append(Condition(modality or None, entity, value.removeprefix(f"{entity}-")))
+    counts = Counter(condition[:2] for condition in conditions)
+    for condition in conditions:
+        if counts[condition[:2]] > 1:
+            raise CohortError(f"--entities: expected each entity once, found {condition.entity} twice")
+    return tuple(conditions)
 
 
 def _to_table_options(flags: argparse.Namespace) -> TableOptions:
@@ -232,11 +255,11 @@ def _to_image_templates(texts: list[str]) -> dict[str, str]:
     return templates
 
 
-def _to_pairs(texts: list[str], option: str) -> list[tuple[str, str]]:
+def _to_pairs(texts: list[str], option: str, is_empty_allowed: bool = False) -> list[tuple[str, str]]:
     """The NAME=VALUE of a list; a name or value may hold spaces, as in `1=mild cognitive impairment`."""
     if len(texts) == 1 and "," not in texts[0]:
         texts = re.split(r"\s+(?=[^\s=]+=)", texts[0].strip())
-    pairs = [_to_pair(text, option) for text in split_list([*texts, ""])]
+    pairs = [_to_pair(text, option, is_empty_allowed) for text in split_list([*texts, ""])]
     names = Counter(fold(name) for name, _ in pairs)
     for name, _ in pairs:
         if names[fold(name)] > 1:
@@ -244,8 +267,8 @@ def _to_pairs(texts: list[str], option: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _to_pair(text: str, option: str) -> tuple[str, str]:
+def _to_pair(text: str, option: str, is_empty_allowed: bool = False) -> tuple[str, str]:
     name, equals, value = text.partition("=")
-    if not equals or not name or not value:
+    if not equals or not name or not (value or is_empty_allowed):
         raise CohortError(f"{option}: expected NAME=VALUE, found {text!r}")
     return name, value

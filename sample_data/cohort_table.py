@@ -6,14 +6,24 @@ from cohort import CohortError, Exclusions, Visit, check_column, is_missing, to_
 from image_template import ImageTemplate, parse_template
 from table_file import Table
 
+SESSION_COLUMN = "session_id"
 
-def to_visits(table: Table, id_column: str, session_column: str, exclusions: Exclusions) -> list[Visit]:
-    """One visit a row. The ids "01" and "sub-01" are one participant, written as in its first row.
+
+def to_visits(
+    table: Table,
+    id_column: str,
+    session_column: str | None,
+    exclusions: Exclusions,
+    is_stated: bool = False,
+) -> list[Visit]:
+    """One visit a row. The ids "01" and "sub-01" are one participant, written as in its first row. The sessions are in
+    `session_column`; None: in session_id, where the table has it. `is_stated`: a flag says where they are.
 
     Left out and counted: rows without an id, repeated rows, and all rows of a visit whose rows contradict each other.
     """
     check_column(id_column, table.columns, str(table.path), "--id_column")
-    has_sessions = session_column in table.columns
+    has_sessions = session_column is not None or SESSION_COLUMN in table.columns
+    session_column = session_column or SESSION_COLUMN
     spelling: dict[str, str] = {}
     visits: dict[tuple[str, str], Visit] = {}
     contradicting: dict[tuple[str, str], str] = {}
@@ -31,10 +41,8 @@ def to_visits(table: Table, id_column: str, session_column: str, exclusions: Exc
             exclusions.add("duplicate row", f"{table.path}:{line}", name, session)
         else:
             columns = [column for column in row if column != id_column and row[column] != first.values[column]]
-            contradicting[name, session] = (
-                f"{table.path}:{line}: another {', '.join(columns)} than before "
-                f"(if these are sessions: --session_column COLUMN)"
-            )
+            advice = "" if is_stated else " (if these are sessions: --session_column COLUMN)"
+            contradicting[name, session] = f"{table.path}:{line}: another {', '.join(columns)} than before{advice}"
     for (name, session), detail in contradicting.items():
         exclusions.add("contradicting rows", detail, name, session)
     return [visit for key, visit in visits.items() if key not in contradicting]

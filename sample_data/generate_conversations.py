@@ -17,9 +17,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from bids_scans import find_bids_scans
+from bids_shared import merge_visits_of_one_scan
 from check_cohort_scans import drop_bad_scans
 from cohort import CohortError, Exclusions, Visit, check_column
-from cohort_bids import find_bids_scans, find_scan_root, find_sidecars, read_bids
+from cohort_bids import find_scan_root, find_sidecars, read_bids, resolve_sessions
 from cohort_cases import Case, ChangeQuestion, make_cases, make_change_cases
 from cohort_conversations import LABEL_REFERENCES, Style
 from cohort_findings import Finding
@@ -40,6 +42,8 @@ def generate(options: Options) -> str:
     """Write the data folder and return its summary. Raises CohortError, FileExistsError: see the parts."""
     exclusions = Exclusions()
     found = read_visits(options, exclusions)
+    sessions = resolve_sessions(options.selection.sessions, found)
+    options = replace(options, selection=replace(options.selection, sessions=sessions))
     columns = dict.fromkeys(column for visit in found for column in visit.values)
     _check_columns(columns, options)
     target, template = _read_target(found, options)
@@ -122,13 +126,17 @@ def read_visits(options: Options, exclusions: Exclusions) -> list[Visit]:
         return read_bids(options.bids_dir, options.derivatives, options.participants, options.table, exclusions)
     table = read_table(options.participants, options.table)
     exclusions.notes += table.notes
-    return to_visits(table, options.table.id_column, options.table.session_column, exclusions)
+    session_column = options.table.session_column
+    if session_column is not None:
+        check_column(session_column, table.columns, str(table.path), "--session_column")
+    return to_visits(table, options.table.id_column, session_column, exclusions, session_column is not None)
 
 
 def _find_scans(visits: list[Visit], options: Options, exclusions: Exclusions) -> list[Visit]:
     if options.bids_dir is not None:
         root = find_scan_root(options.bids_dir, options.derivatives)
-        return find_bids_scans(visits, root, options.selection, exclusions)
+        complete = find_bids_scans(visits, root, options.selection, exclusions)
+        return merge_visits_of_one_scan(complete, options.target.column, exclusions)
     sessions = options.selection.sessions
     chosen = [visit for visit in visits if not sessions or visit.session in sessions]
     for visit in visits:

@@ -1,7 +1,7 @@
 """What lies in a scan's place and is none: a pointer to data that was not fetched, a web page, an archive.
 
-The remedy for these is to fetch or unpack the data, never to convert the file. Told from its first bytes; the formats of
-pointers are those of git-annex (https://git-annex.branchable.com/internals/pointer_file/) and of Git LFS
+The remedy for these is to fetch or unpack the data, never to convert the file. Told from its first bytes; the formats
+of pointers are those of git-annex (https://git-annex.branchable.com/internals/pointer_file/) and of Git LFS
 (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md).
 """
 

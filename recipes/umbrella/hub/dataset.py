@@ -231,7 +231,8 @@ def check_scans_exist(publication: Publication) -> None:
     """Raises ScanError for a scan that does not exist, before hours of work."""
     missing = [path for path in publication.names if not os.path.isfile(path)]
     if missing and publication.scans != "none":
+        found = find_broken_link(missing[0]) or "no such file"
         raise ScanError(
-            f"{missing[0]}: expected a scan, found {find_broken_link(missing[0]) or 'no such file'} ({len(missing)} in "
-            "all): correct --image_root, or publish the table alone with --scans none"
+            f"{missing[0]}: expected a scan, found {found} ({len(missing)} in all): correct --image_root, or "
+            "publish the table alone with --scans none"
         )

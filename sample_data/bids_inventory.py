@@ -78,7 +78,8 @@ def describe_inventory(inventory: Inventory) -> list[str]:
         lines.append(f"sessions (folders): {join_counts(inventory.sessions)}")
     for suffix in inventory.list_suffixes():
         lines.append(f"{suffix}: {len(inventory.images[suffix])} images in {_name_folders(inventory, suffix)}")
-        lines += [f"    {entity}: {join_counts(values)}" for entity, values in inventory.count_values(suffix).items()]
+        counted = inventory.count_values(suffix)
+        lines += [f"    {name}: {join_counts(counted[name])}" for name in counted if name != "ses"]
     if not inventory.images:
         lines.append("no image (.nii.gz, .nii) with a BIDS name")
     others = sorted(inventory.others.items())
@@ -93,9 +94,8 @@ def summarise_inventory(inventory: Inventory) -> str:
     """The same as the end of a sentence: "48 bold (task: faces 24, rest 24), 16 T1w"."""
     parts = []
     for suffix in inventory.list_suffixes():
-        entities = "; ".join(
-            f"{name}: {join_counts(values)}" for name, values in inventory.count_values(suffix).items()
-        )
+        counted = inventory.count_values(suffix)
+        entities = "; ".join(f"{name}: {join_counts(counted[name])}" for name in counted if name != "ses")
         searched = "" if inventory.folders[suffix] & {*DATATYPES} else f" in {_name_folders(inventory, suffix)}"
         parts.append(f"{len(inventory.images[suffix])} {suffix}{searched}{f' ({entities})' if entities else ''}")
     if not parts:

@@ -2,8 +2,9 @@
 
 import os
 
-from cohort import CohortError, Exclusions, Visit, check_column, is_missing, to_key
+from cohort import CohortError, Exclusions, NoScansError, Visit, check_column, is_missing, to_key
 from image_template import ImageTemplate, parse_template
+from scan_places import drop_unfetched
 from table_file import Table
 
 SESSION_COLUMN = "session_id"
@@ -85,8 +86,9 @@ def find_scans(
             complete.append(visit)
         else:
             exclusions.add_visit(visit, "no scan", missing)
+    complete = drop_unfetched(complete, exclusions)
     if not complete:
-        raise CohortError(
+        raise NoScansError(
             f"--image_template: expected scans of the {len(visits)} rows, found none; the first looked for is "
             f"{exclusions.rows[-len(visits)].detail}. Relative paths count from {root}"
         )
@@ -131,8 +133,8 @@ def _exists(path: str, listings: dict[str, frozenset[str]]) -> bool:
     if folder not in listings:
         try:
             with os.scandir(folder) as entries:
-                # Follows links: one that leads nowhere (data not fetched) is no file.
-                listings[folder] = frozenset(entry.name for entry in entries if entry.is_file())
+                # A link that leads nowhere is a scan's place too, whose data was not fetched.
+                listings[folder] = frozenset(entry.name for entry in entries if not entry.is_dir())
         except (FileNotFoundError, NotADirectoryError):
             listings[folder] = frozenset()
     return name in listings[folder]

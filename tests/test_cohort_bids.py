@@ -153,7 +153,7 @@ def test_participants_without_scans_and_scans_without_participants_are_counted(t
     link.symlink_to("../../.git/annex/objects/not_fetched")
     _, exclusions = run(tree)
     assert exclusions == [
-        ("sub-05", "", "no scan"),
+        ("sub-05", "", "not fetched"),
         ("sub-77", "", "no scan"),
         ("sub-88", "", "scan without a participant"),
     ]

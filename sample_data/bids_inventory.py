@@ -96,8 +96,10 @@ def summarise_inventory(inventory: Inventory) -> str:
     for suffix in inventory.list_suffixes():
         counted = inventory.count_values(suffix)
         entities = "; ".join(f"{name}: {join_counts(counted[name])}" for name in counted if name != "ses")
-        searched = "" if inventory.folders[suffix] & {*DATATYPES} else f" in {_name_folders(inventory, suffix)}"
-        parts.append(f"{len(inventory.images[suffix])} {suffix}{searched}{f' ({entities})' if entities else ''}")
+        where = (
+            "" if inventory.folders[suffix] & {*DATATYPES} else f" in {', '.join(sorted(inventory.folders[suffix]))}"
+        )
+        parts.append(f"{len(inventory.images[suffix])} {suffix}{where}{f' ({entities})' if entities else ''}")
     if not parts:
         parts = ["no image with a BIDS name"]
     parts += [f"{n} {extension} in {datatype}" for (datatype, extension), n in inventory.others.most_common(4)]

@@ -29,7 +29,7 @@ def merge_visits_of_one_scan(visits: list[Visit], column: str, exclusions: Exclu
             continue
         names = {name for visit in same for name in visit.values}
         values = {name: _share(name, same) for name in sorted(names)}
-        values |= {column: next(iter(cells), _UNKNOWN)}
+        values |= dict.fromkeys([column] if cells else [], next(iter(cells), ""))
         merged.append(Visit(same[0].participant_id, "", values, same[0].scans))
         for visit in same[1:]:
             exclusions.add_visit(visit, "scan of another session", f"{where}: asked about once")

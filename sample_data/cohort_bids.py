@@ -111,11 +111,13 @@ def find_scan_root(bids_dir: Path, derivatives: str | None) -> Path:
     for root in (bids_dir / "derivatives" / derivatives, Path(derivatives)):
         if root.is_dir():
             return root.resolve()
+    there = ", ".join(list_derivatives(bids_dir)) or "none"
+    raise CohortError(f"--derivatives {derivatives}: expected a folder in {bids_dir / 'derivatives'}, found {there}")
+
+
+def list_derivatives(bids_dir: Path) -> list[str]:
     parent = bids_dir / "derivatives"
-    there = sorted(path.name for path in parent.iterdir()) if parent.is_dir() else []
-    raise CohortError(
-        f"--derivatives {derivatives}: expected a folder in {parent}, found {', '.join(there) or 'none'}"
-    )
+    return sorted(path.name for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
 
 
 def list_subjects(root: Path) -> dict[str, str]:

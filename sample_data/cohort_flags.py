@@ -15,6 +15,13 @@ CONVERSATIONS_PER_SHARD = 10_000
 LISTS_OF_CODES = ("--missing", "--labels")  # a code may begin with a minus: -9,999 and -1=no
 
 
+# What --dry_run without --target makes use of.
+OF_COHORT = frozenset(
+    """--bids_dir --participants --image_template --delimiter --encoding --id_column --session_column --modalities
+    --suffixes --sessions --run --entities --derivatives --check_images --dry_run --image_root --output_dir""".split()
+)
+
+
 def join_lists_of_codes(argv: list[str]) -> list[str]:
     """`--missing n/a -9,999` as `--missing=n/a,-9,999`: argparse takes a word that begins with a minus and is no
     number for a flag. The list goes on to the next flag."""
@@ -73,6 +80,9 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     )
     group.add_argument("--derivatives", metavar="NAME", help="take the scans from derivatives/NAME (or a folder)")
     group.add_argument("--check_images", action="store_true", help="read every scan; leave out bad and doubled ones")
+    group.add_argument(
+        "--dry_run", action="store_true", help="list what is there and what would be made of it; write nothing"
+    )
     group = parser.add_argument_group("question")
     group.add_argument("--target", metavar="COLUMN", help="what is asked (required)")
     group.add_argument("--target_type", choices=("categorical", "numeric"), help="(told, see below)")

@@ -12,7 +12,7 @@ from bids_entities import Condition, to_short_name
 from bids_scans import SUFFIXES, Selection
 from cohort import MODALITIES, CohortError
 from cohort_conversations import LABEL_REFERENCES, RESERVED_METADATA
-from cohort_flags import join_lists_of_codes, make_parser
+from cohort_flags import OF_COHORT, join_lists_of_codes, make_parser
 from cohort_idle_flags import refuse_idle_flags
 from cohort_splits import SplitPlan
 from cohort_target import TargetOptions
@@ -56,7 +56,8 @@ class Options:
     plan: SplitPlan
     balance: bool
     check_images: bool
-    output_dir: Path
+    dry_run: bool
+    output_dir: Path | None  # None: a dry run
     image_root: Path | None
     per_shard: int | None
     given: frozenset[str]  # the flags that were given; advice names others
@@ -70,10 +71,8 @@ def parse_options(description: str, argv: list[str] | None = None) -> Options:
     if unknown:  # ahead of what is missing: a flag with a typo is missing too
         close = suggest(unknown[0], [f"--{name}" for name in vars(flags)]) if unknown[0].startswith("-") else []
         parser.error(f"unknown argument {unknown[0]}" + (f": did you mean {' or '.join(close)}?" if close else ""))
-    for name in ("target", "output_dir"):
-        if getattr(flags, name) is None:
-            parser.error(f"expected --{name}, found none")
     given = frozenset(word.partition("=")[0] for word in argv if word.startswith("--"))
+    _check_needed(parser, flags, given)
     try:
         check_bounds(flags, BOUNDS)
     except ValueError as error:
@@ -82,6 +81,19 @@ def parse_options(description: str, argv: list[str] | None = None) -> Options:
         return _to_options(flags, given)
     except CohortError as error:
         parser.error(str(error))
+
+
+def _check_needed(parser: argparse.ArgumentParser, flags: argparse.Namespace, given: frozenset[str]) -> None:
+    for name in () if flags.dry_run else ("target", "output_dir"):
+        if getattr(flags, name) is None:
+            parser.error(f"expected --{name}, found none")
+    idle = sorted(given - OF_COHORT) if flags.target is None else []
+    if idle:
+        parser.error(
+            f"{idle[0]}: expected --target beside it, found --dry_run alone, which lists what is there. Add --target "
+            "COLUMN, or leave it out"
+        )
+    flags.target = flags.target or ""
 
 
 def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
@@ -120,6 +132,7 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
         plan=SplitPlan(parse_fractions(flags.split), stratify, flags.group_by, flags.split_file, holdout, flags.seed),
         balance=flags.balance,
         check_images=flags.check_images,
+        dry_run=flags.dry_run,
         output_dir=flags.output_dir,
         image_root=flags.image_root and flags.image_root.expanduser().resolve(),
         per_shard=flags.jsonl,

@@ -65,7 +65,7 @@ def find_scans(
     """
     if not visits:
         reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(4))
-        raise CohortError(f"expected rows to look for scans of, found none; left out: {reasons or 'nothing'}")
+        raise NoScansError(f"expected rows to look for scans of, found none; left out: {reasons or 'nothing'}")
     parsed = {
         modality: parse_template(os.path.expanduser(text), visits[0].values, f"--image_template ({modality})")
         for modality, text in templates.items()

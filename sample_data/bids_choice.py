@@ -32,7 +32,7 @@ class Choice(NamedTuple):
     detail: str = ""
     is_above_session: bool = False
     is_twice: bool = False  # as .nii and as .nii.gz, with the same content
-    n_prefixed: int = 0  # how many files with a prefix before `sub-` stand beside it
+    beside: tuple[Image, ...] = ()  # files in its folder that are no scans of the participant, by their names
 
 
 def choose_scan(levels: Iterable[Sequence[Image]], wanted: Wanted) -> Choice:
@@ -42,14 +42,18 @@ def choose_scan(levels: Iterable[Sequence[Image]], wanted: Wanted) -> Choice:
         faulty += [image for image in images if image.fault and image.suffix in ("", wanted.suffix)]
         fitting = [image for image in images if not image.fault and _fits(image, wanted)]
         if fitting:
-            prefixed = [image for image in images if image.fault and image.suffix == wanted.suffix]
-            return _pick(fitting, wanted)._replace(is_above_session=i > 0, n_prefixed=len(prefixed))
+            return _add_beside(_pick(fitting, wanted), faulty)._replace(is_above_session=i > 0)
     what = f"no {wanted.suffix} image" + "".join(
-        f" with {c}" if c.value else f" without {c.entity}" for c in wanted[1]
+        f" with {c}" if c.value else f" without {c.entity}" for c in wanted.conditions
     )
     what += f" of run {wanted.run}" if wanted.run.isdecimal() else ""
     what += f" in {', '.join(DATATYPES)}"
     return Choice(reason="no scan", detail=what + _describe_faults(faulty))
+
+
+def _add_beside(choice: Choice, faulty: list[Image]) -> Choice:
+    folder = os.path.dirname(choice.path)
+    return choice._replace(beside=tuple(image for image in faulty if os.path.dirname(image.path) == folder))
 
 
 def _fits(image: Image, wanted: Wanted) -> bool:

@@ -79,7 +79,7 @@ def _read_name(path: str, extension: str, expected: dict[str, str], parse: Calla
     fault = ""
     foreign = [key for key, label in expected.items() if entities.get(key, label) != label]
     if prefix:
-        fault = f"its name begins with {prefix}, as a result of SPM's does"
+        fault = f"its name begins with {prefix}, as a result of SPM's does (--image_template takes such)"
     elif foreign:
         fault = f"its name says {foreign[0]}-{entities[foreign[0]]}, its folder {foreign[0]}-{expected[foreign[0]]}"
     return Image(path, stem, suffix, entities, fault)

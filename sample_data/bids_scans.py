@@ -78,7 +78,7 @@ def _describe_choices(choices: dict[str, list[Choice]]) -> list[str]:
     for modality, some in choices.items():
         above = [choice.path for choice in some if choice.is_above_session]
         twice = [choice.path for choice in some if choice.is_twice]
-        n_prefixed = sum(choice.n_prefixed for choice in some)
+        beside = [image for choice in some for image in choice.beside]
         texts = []
         if above:
             texts.append(f"{len(above)} visits have the scan that lies above their session folders, as {above[0]}")
@@ -86,7 +86,9 @@ def _describe_choices(choices: dict[str, list[Choice]]) -> list[str]:
             texts.append(
                 f"{len(twice)} scans are there as .nii and .nii.gz with equal bytes inside; taken: {twice[0]}"
             )
-        if n_prefixed:
-            texts.append(f"{n_prefixed} images beside the scans are not taken: a prefix before sub-, as SPM's results")
+        if beside:
+            texts.append(
+                f"{len(beside)} images beside the scans are not taken, as {beside[0].path}: {beside[0].fault}"
+            )
         notes += [Finding(modality, text).to_line(frozenset()) for text in texts]
     return notes

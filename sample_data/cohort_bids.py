@@ -9,7 +9,7 @@ from bids_labels import match_labels
 from cohort import CohortError, Exclusions, NoScansError, Visit, check_column, is_missing, to_key
 from cohort_findings import Finding
 from cohort_table import SESSION_COLUMN, to_visits
-from table_file import TableOptions, read_table
+from table_file import Table, TableOptions, read_table
 
 
 def read_bids(
@@ -28,21 +28,26 @@ def read_bids(
     by_key = defaultdict(list)
     participants = read_table(table, said)
     exclusions.notes += participants.notes
-    # A column of sessions that is stated may be the sessions.tsv's alone.
+    _check_session_column(said.session_column, participants, bids_dir)
     in_table = said.session_column if said.session_column in participants.columns else None
     for visit in to_visits(participants, said.id_column, in_table, exclusions, said.session_column is not None):
         by_key[to_key(visit.participant_id)].append(visit)
+    if not by_key:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(3))
+        raise NoScansError(
+            f"{table}: expected rows of participants, found none that can be used: {reasons} (the last: "
+            f"{exclusions.rows[-1].detail})"
+        )
     labels = match_labels(by_key, folders, "sub", str(table))
     by_key = {labels[key]: of_subject for key, of_subject in by_key.items()}
     if folders.keys().isdisjoint(by_key):
         _refuse_strangers(bids_dir, table, by_key, folders)
-    visits, sessions_matched, columns = [], Counter(), {*participants.columns}
+    visits, sessions_matched = [], Counter()
     for key, of_subject in by_key.items():
         sessions = _list_sessions(folders[key]) if key in folders else []
         by_session = {visit.session: visit for visit in of_subject}
         path = bids_dir / f"sub-{key}" / f"sub-{key}_sessions.tsv"
-        session_values, of_table = _read_sessions(path, f"sub-{key}", said.session_column, exclusions)
-        columns.update(of_table)
+        session_values = _read_sessions(path, f"sub-{key}", said.session_column, exclusions)
         matched = match_labels({*by_session, *session_values} - {""}, sessions, "ses", f"{table}: sub-{key}")
         sessions_matched.update(f"{old} = ses-{new}" for old, new in matched.items() if old != new)
         by_session = {matched.get(session, session): visit for session, visit in by_session.items()}
@@ -61,10 +66,19 @@ def read_bids(
             exclusions.add("no scan", f"no folder ses-{session}", f"sub-{key}", session)
     for key in sorted(folders.keys() - by_key.keys()):
         exclusions.add("scan without a participant", f"{folders[key]}: no row in {table}", f"sub-{key}")
-    if said.session_column is not None:
-        check_column(said.session_column, columns, f"{table} and the sessions.tsv", "--session_column")
     exclusions.notes += _describe_matches(labels, sessions_matched)
     return visits
+
+
+def _check_session_column(column: str | None, participants: Table, bids_dir: Path) -> None:
+    """Raises CohortError where neither the participants' table nor any sessions.tsv has the column that is stated."""
+    if column is None or column in participants.columns:
+        return
+    tables = [read_table(path) for path in bids_dir.glob("sub-*/sub-*_sessions.tsv")]
+    if not any(column in table.columns for table in tables):
+        source = f"{participants.path}{' and the sessions.tsv' if tables else ''}"
+        columns = dict.fromkeys(name for table in (participants, *tables) for name in table.columns)
+        check_column(column, columns, source, "--session_column")
 
 
 def _refuse_strangers(bids_dir: Path, table: Path, by_key: dict, folders: dict[str, str]) -> None:
@@ -134,15 +148,15 @@ def _list_sessions(folder: str) -> list[str]:
 
 def _read_sessions(
     path: Path, participant_id: str, stated: str | None, exclusions: Exclusions
-) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """(session without "ses-" → its row, the table's columns); both empty where there is no such file.
+) -> dict[str, dict[str, str]]:
+    """Session without "ses-" → its row; empty where there is no such file.
 
     The sessions are in the column that is `stated`, where the table has it, else in session_id. Rows without a session
     and repeated ones are left out and counted. Raises CohortError for a table without such a column, and for two rows
     of a session that contradict each other.
     """
     if not path.is_file():
-        return {}, []
+        return {}
     table = read_table(path)
     exclusions.notes += table.notes
     column = stated if stated in table.columns else SESSION_COLUMN
@@ -162,4 +176,4 @@ def _read_sessions(
             raise CohortError(
                 f"{path}:{line}: expected one row of session {session}, found another with other values. Delete one"
             )
-    return of_session, table.columns
+    return of_session

@@ -8,7 +8,7 @@
 writes `train/`, `validation/`, `test/` and `samples/` with conversations that name the scans where they are,
 splits.json, exclusions.tsv (everything found and not used, with its reason) and summary.txt. The scans are only
 listed, not opened, unless --check_images is given. The same options give the same files, byte for byte.
---dry_run lists what is there (suffixes, tasks, sessions, entities, columns with their kinds), with or without --target.
+--dry_run lists what is there: suffixes, tasks, sessions, entities, columns with their kinds.
 """
 
 import random

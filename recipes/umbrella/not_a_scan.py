@@ -45,7 +45,25 @@ def find_foreign(start: bytes, name: str) -> str | None:
             return f"{kind}: unpack it ({command} {path}) and name the scan that it holds"
     if start[257:262] == b"ustar":
         return f"a tar archive: unpack it (tar -xf {path}) and name the scan that it holds"
+    if _is_text(start):
+        return f"a text file, which begins {start[:24]!r}: fetch or download the scan again"
     return None
+
+
+def _is_text(start: bytes) -> bool:
+    """Whether these are characters alone. The formats of images that begin with text (NRRD, VTK) are not meant."""
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, as Windows PowerShell writes it
+        return True
+    is_image = start.startswith((b"NRRD", b"# vtk", b"ObjectType", b"#INRIMAGE"))
+    return bool(start) and not is_image and all(byte >= 32 or byte in b"\t\r\n" for byte in start) and _decodes(start)
+
+
+def _decodes(start: bytes) -> bool:
+    try:
+        start.decode()
+    except UnicodeDecodeError as error:
+        return error.start > len(start) - 4  # a character that the bytes break off in
+    return True
 
 
 def describe_foreign(start: bytes, name: str) -> str:

@@ -1,14 +1,14 @@
 """The one scan of a modality that a visit has in a BIDS tree, or why there is none: by suffix, entities and run."""
 
+import gzip
 import os
+import zlib
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 from bids_entities import Condition, normalise
 from bids_files import DATATYPES, Image
-
-from umbrella.inflate import GZIP_ERRORS, GzipFile
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _PIECE = 1 << 20
@@ -128,14 +128,14 @@ def _compare(first: str, second: str) -> str | None:
                     return "differ in what they hold"
                 if not pieces[0]:
                     return None
-    except (OSError, *GZIP_ERRORS) as error:
+    except (OSError, EOFError, zlib.error) as error:
         return f"cannot be compared ({error})"
 
 
 def _open(path: str):
     with open(path, "rb") as file:
         is_compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-    return GzipFile(path, "rb") if is_compressed else open(path, "rb")
+    return gzip.open(path) if is_compressed else open(path, "rb")
 
 
 def _join(names: list[str]) -> str:

@@ -53,9 +53,9 @@ FOREIGN = {
     gzip.compress(pack_tar(SCAN)): "a tar archive.*tar -xf {path}",
     gzip.compress(gzip.compress(SCAN)): "a gzip file within a gzip file.*gunzip {path}",
     gzip.compress(LFS): "a Git LFS pointer",
-    b"\xff\xfe\r\0\n\0": "a text file, which begins .*: fetch or download the scan again",
-    b"\n\n": "a text file, which begins .*: fetch or download the scan again",
-    "Zugriff verweigert: Datei fehlt für Sie".encode(): "a text file, which begins b'Zugriff",
+    b"\xff\xfe\r\0\n\0": "starts with .*, a text: fetch or download the scan again",
+    b"\n\n": "starts with .*, a text: fetch or download the scan again",
+    "Zugriff verweigert: Datei fehlt für Sie".encode(): "starts with b'Zugr', a text: fetch",
     b"NRRD0004\n# Complete NRRD": "starts with b'NRRD': convert it with dcm2niix",
     bytes(128) + b"DICM": r"starts with b'\\x00\\x00\\x00\\x00': convert it with dcm2niix",
 }

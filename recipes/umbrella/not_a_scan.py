@@ -46,7 +46,7 @@ def find_foreign(start: bytes, name: str) -> str | None:
     if start[257:262] == b"ustar":
         return f"a tar archive: unpack it (tar -xf {path}) and name the scan that it holds"
     if _is_text(start):
-        return f"a text file, which begins {start[:24]!r}: fetch or download the scan again"
+        return f"a file that starts with {start[:4]!r}, a text: fetch or download the scan again"
     return None
 
 

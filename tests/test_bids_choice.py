@@ -55,7 +55,7 @@ def write(folder, tree):
             for old in place.glob(f"{stem}.nii*"):
                 old.unlink()
             for end in file["ends"][:2]:
-                content = b"other" if "other" in file["ends"] and end == ".nii" else b"voxels"
+                content = b"\x5c\x01\0\0other" if "other" in file["ends"] and end == ".nii" else b"\x5c\x01\0\0voxels"
                 (place / f"{stem}{end}").write_bytes(gzip.compress(content) if end == ".nii.gz" else content)
             written.setdefault((subject, session), {})[place / stem] = file
     return written

@@ -11,6 +11,7 @@ from cohort import CohortError
 from generate_conversations import generate, main, parse_options
 from test_cohort_bids import paths_of, run, touch, write_tree
 
+SCAN = b"\x5c\x01\0\0" + bytes(400)
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
 LONG_NAMES = """acquisition acq ceagent ce description desc direction dir inversion inv modality mod mtransfer mt
 processing proc reconstruction rec resolution res segmentation seg session ses subject sub template tpl tracer trc
@@ -173,7 +174,7 @@ def test_a_column_of_sessions_that_is_stated_is_used_or_refused(tmp_path):
 
 def test_a_scan_that_is_there_as_nii_and_nii_gz_is_taken_once_where_both_are_equal(tmp_path):
     tree = write_tree(tmp_path / "bids", sessions=())
-    for i, (plain, packed) in enumerate([(b"voxels", b"voxels"), (b"voxels", b"others"), (b"voxels", None)], 1):
+    for i, (plain, packed) in enumerate([(SCAN, SCAN), (SCAN, SCAN + b"else"), (SCAN, None)], 1):
         path = tree / f"sub-{i:02d}/anat/sub-{i:02d}_T1w.nii.gz"
         path.with_suffix("").write_bytes(plain)
         path.write_bytes(gzip.compress(packed) if packed else gzip.compress(plain)[:-6])

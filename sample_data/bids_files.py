@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from cohort import CohortError
+from cohort import CohortError, is_text, to_text
 
 from umbrella.extras import describe_missing
 
@@ -64,14 +64,21 @@ def _list_folder(datatype_folder: str, owner: str, parse: Callable) -> Iterator[
     with entries:
         for entry in entries:
             extension = next((end for end in EXTENSIONS if entry.name.endswith(end)), None)
-            if extension and not entry.is_dir():
+            if extension and not entry.name.startswith(".") and not is_folder(entry):
                 # A link that leads nowhere is an image too, one that was not fetched: no other takes its place.
                 yield _read_name(entry.path, extension, expected, parse)
+
+
+def is_folder(entry: os.DirEntry) -> bool:
+    """Of a link, what it leads to; one that leads to itself is none."""
+    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry.path))
 
 
 def _read_name(path: str, extension: str, expected: dict[str, str], parse: Callable) -> Image:
     stem = path.removesuffix(extension)
     prefix, mark, rest = os.path.basename(stem).partition("sub-")
+    if not is_text(path):
+        return Image(to_text(path), to_text(stem), "", {}, "its name is no UTF-8")
     parsed = parse(mark + rest + extension)
     if parsed is None or not _is_whole(mark + rest, parsed):
         return Image(path, stem, "", {}, "its name is no BIDS name")

@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from bids_entities import normalise
-from bids_files import DATATYPES, EXTENSIONS, Image, list_images
+from bids_files import DATATYPES, EXTENSIONS, Image, is_folder, list_images
+from cohort import to_text
 
 _SIDECARS = (".json", ".tsv", ".tsv.gz", ".bval", ".bvec", ".txt")
 _MOST_VALUES = 8
@@ -43,7 +44,7 @@ def take_inventory(subject_folders: list[str]) -> Inventory:
     inventory = Inventory(n_subjects=len(subject_folders))
     for subject in subject_folders:
         sessions = [name for name in _list_folders(subject) if name.startswith("ses-")]
-        inventory.sessions.update(name[4:] for name in sessions)
+        inventory.sessions.update(to_text(name[4:]) for name in sessions)
         for folder in (subject, *(os.path.join(subject, name) for name in sessions)):
             for datatype in _list_folders(folder):
                 if not datatype.startswith("ses-"):
@@ -53,7 +54,7 @@ def take_inventory(subject_folders: list[str]) -> Inventory:
 
 def _list_folders(folder: str) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir())
+        return sorted(entry.name for entry in entries if is_folder(entry))
 
 
 def _count(inventory: Inventory, folder: str, datatype: str) -> None:
@@ -64,7 +65,7 @@ def _count(inventory: Inventory, folder: str, datatype: str) -> None:
             inventory.images[image.suffix].append(image.entities)
             inventory.folders[image.suffix].add(datatype)
     with os.scandir(os.path.join(folder, datatype)) as entries:
-        names = [entry.name for entry in entries]
+        names = [to_text(entry.name) for entry in entries if not entry.name.startswith(".")]
     for name in names:
         _, dot, rest = name.partition(".")
         if dot and not name.endswith((*_SIDECARS, *EXTENSIONS)):

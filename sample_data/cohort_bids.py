@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from bids_files import is_folder
 from bids_labels import match_labels
 from cohort import CohortError, Exclusions, NoScansError, Visit, check_column, is_missing, to_key
 from cohort_findings import Finding
@@ -137,13 +138,13 @@ def list_derivatives(bids_dir: Path) -> list[str]:
 def list_subjects(root: Path) -> dict[str, str]:
     """Participant without "sub-" → its folder."""
     with os.scandir(root) as entries:
-        names = sorted(entry.name for entry in entries if entry.name.startswith("sub-") and entry.is_dir())
+        names = sorted(entry.name for entry in entries if entry.name.startswith("sub-") and is_folder(entry))
     return {to_key(name): os.path.join(root, name) for name in names}
 
 
 def _list_sessions(folder: str) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted(entry.name[4:] for entry in entries if entry.name.startswith("ses-") and entry.is_dir())
+        return sorted(entry.name[4:] for entry in entries if entry.name.startswith("ses-") and is_folder(entry))
 
 
 def _read_sessions(

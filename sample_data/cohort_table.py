@@ -2,6 +2,7 @@
 
 import os
 
+from bids_files import is_folder
 from cohort import CohortError, Exclusions, NoScansError, Visit, check_column, is_missing, to_key
 from image_template import ImageTemplate, parse_template
 from scan_places import drop_unfetched
@@ -134,7 +135,7 @@ def _exists(path: str, listings: dict[str, frozenset[str]]) -> bool:
         try:
             with os.scandir(folder) as entries:
                 # A link that leads nowhere is a scan's place too, whose data was not fetched.
-                listings[folder] = frozenset(entry.name for entry in entries if not entry.is_dir())
+                listings[folder] = frozenset(entry.name for entry in entries if not is_folder(entry))
         except (FileNotFoundError, NotADirectoryError):
             listings[folder] = frozenset()
     return name in listings[folder]

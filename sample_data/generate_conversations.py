@@ -233,6 +233,9 @@ def main(argv: list[str] | None = None) -> int:
     except (CohortError, FileExistsError) as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        print(f"{error.filename}: expected permission to use it, found: {error.strerror}. Grant it", file=sys.stderr)
+        return 1
     print(summary)
     root = f" --image_root {options.image_root}" if options.image_root else ""
     folders = [str(options.output_dir)]

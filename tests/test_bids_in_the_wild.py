@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 from collections import Counter
 
@@ -386,3 +387,19 @@ def test_real_trees_end_in_rows_or_in_what_is_there(tmp_path, name):
     assert json.dumps(sorted(path.name for path in (tmp_path / "out").iterdir())) == (
         '["exclusions.tsv", "generated.json"]'
     )
+
+
+def test_names_of_other_systems_are_no_scans_and_break_nothing(tmp_path, capsys):
+    tree = write_tree(tmp_path / "bids", sessions=())
+    anat = tree / "sub-01/anat"
+    (anat / "._sub-01_T1w.nii.gz").touch()  # a Mac's
+    (anat / os.fsdecode(b"sub-01_acq-\xff_T1w.nii.gz")).touch()
+    (anat / "sub-01_acq-b\nc_T1w.nii.gz").mkdir()
+    for place in (anat / "sub-01_acq-loop_T2w.nii.gz", tree / "sub-77", tree / os.fsdecode(b"sub-\xe9")):
+        place.symlink_to(place.name)
+    (tree / os.fsdecode(b"sub-\xe8")).mkdir()
+    records, exclusions = run(tree)
+    assert len(records) == 20 and [row for row in exclusions if row[0] != ""] == exclusions
+    assert exclusions == [(r"sub-\udce8", "", "scan without a participant")]
+    assert main(["--bids_dir", str(tree), "--dry_run"]) == 0
+    assert r"sub-01_acq-\udcff_T1w.nii.gz: its name is no UTF-8" in capsys.readouterr().out

@@ -29,7 +29,7 @@ def drop_unfetched(visits: list[Visit], exclusions: Exclusions) -> list[Visit]:
             exclusions.add_visit(visit, "not fetched", fault)
     if empty:
         exclusions.notes.append(
-            f"WARNING   {len(empty)} of the scans are empty files (0 bytes), which no training reads: the first is "
+            f"WARNING {len(empty)} of the scans are empty files (0 bytes), which no training reads: the first is "
             f"{empty[0]}; --check_images leaves them out"
         )
     return kept

@@ -268,7 +268,7 @@ def test_data_that_was_not_fetched_is_fetched_and_never_taken(tmp_path):
 
 def test_empty_files_are_warned_of(tmp_path):
     run(write_tree(tmp_path / "bids", sessions=()))
-    assert "WARNING   20 of the scans are empty files (0 bytes)" in (tmp_path / "out/summary.txt").read_text()
+    assert "WARNING 20 of the scans are empty files (0 bytes)" in (tmp_path / "out/summary.txt").read_text()
 
 
 def test_a_refusal_for_want_of_scans_says_what_is_there_and_writes_exclusions(tmp_path):

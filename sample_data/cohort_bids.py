@@ -49,7 +49,7 @@ def read_bids(
         by_session = {visit.session: visit for visit in of_subject}
         path = bids_dir / f"sub-{key}" / f"sub-{key}_sessions.tsv"
         session_values = _read_sessions(path, f"sub-{key}", said.session_column, exclusions)
-        matched = match_labels({*by_session, *session_values} - {""}, sessions, "ses", f"{table}: sub-{key}")
+        matched = match_labels(sorted({*by_session, *session_values} - {""}), sessions, "ses", f"{table}: sub-{key}")
         sessions_matched.update(f"{old} = ses-{new}" for old, new in matched.items() if old != new)
         by_session = {matched.get(session, session): visit for session, visit in by_session.items()}
         session_values = {matched[session]: values for session, values in session_values.items()}

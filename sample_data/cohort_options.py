@@ -1,15 +1,11 @@
 """What generate_conversations.py is asked to do: flags → options that fit one another."""
 
 import argparse
-import re
 import sys
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_entities import Condition, to_short_name
-from bids_scans import SUFFIXES, Selection
+from bids_scans import Selection
 from cohort import MODALITIES, CohortError
 from cohort_conversations import LABEL_REFERENCES, RESERVED_METADATA
 from cohort_flags import OF_COHORT, join_lists_of_codes, make_parser
@@ -17,12 +13,12 @@ from cohort_idle_flags import refuse_idle_flags
 from cohort_splits import SplitPlan
 from cohort_target import TargetOptions
 from conversation_templates import FALLBACK, Template, check_wordings, find_template, load_template, to_section
+from selection_flags import to_pair, to_pairs, to_selection
 from split_subjects import parse_fractions
 from table_delimiter import DELIMITERS
 from table_file import TableOptions
 from table_text import is_encoding
 
-from umbrella.evaluation.text_folding import fold
 from umbrella.flag_names import suggest
 from umbrella.list_flags import split_list
 from umbrella.number_bounds import AT_LEAST_1, NOT_NEGATIVE, SEED, check_bounds
@@ -110,7 +106,7 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
     target = _to_target(flags, change, reference)
     stratify = None if flags.stratify is None else tuple(split_list(flags.stratify))
     stratify = () if stratify == ("none",) else stratify
-    holdout = _to_pair(flags.holdout, "--holdout") if flags.holdout else None
+    holdout = to_pair(flags.holdout, "--holdout") if flags.holdout else None
     metadata_columns = (*(stratify or ()), *(holdout[:1] if holdout else ()), *split_list(flags.metadata))
     for name in set(metadata_columns) & RESERVED_METADATA:
         raise CohortError(f"--metadata: expected columns that the conversations do not use themselves, found {name}")
@@ -120,7 +116,7 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
         image_templates=_to_image_templates(flags.image_template),
         table=_to_table_options(flags),
         derivatives=flags.derivatives,
-        selection=_to_selection(flags),
+        selection=to_selection(flags),
         target=target,
         template=template,
         fallback=fallback,
@@ -141,7 +137,7 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
 
 
 def _to_target(flags: argparse.Namespace, change: str | None, reference: str) -> TargetOptions:
-    labels = dict(_to_pairs(flags.labels, "--labels"))
+    labels = dict(to_pairs(flags.labels, "--labels"))
     if change and (labels or flags.target_type == "categorical"):
         raise CohortError("--change: expected a target of numbers, found --target_type categorical or --labels")
     if labels and flags.target_type == "numeric":
@@ -201,51 +197,6 @@ def _word(template: Template, flags: argparse.Namespace, reference: str) -> Temp
     return template.with_wordings(section, {**wordings, **own})
 
 
-def _to_selection(flags: argparse.Namespace) -> Selection:
-    modalities = split_list(flags.modalities) or MODALITIES[:1]
-    for modality in modalities:
-        if modality not in MODALITIES:
-            raise CohortError(f"--modalities: expected {', '.join(MODALITIES)}, found {modality}")
-    stated = dict(_to_pairs(flags.suffixes, "--suffixes"))
-    suffixes = SUFFIXES | stated
-    for modality in stated:
-        if modality not in MODALITIES:
-            raise CohortError(f"--suffixes: expected {', '.join(MODALITIES)} before the =, found {modality}")
-    idle = [modality for modality in stated if modality not in modalities]
-    if idle:
-        raise CohortError(
-            f"--suffixes: expected modalities that are asked for ({', '.join(modalities)}), found {', '.join(idle)}. "
-            f"Ask for what it is of: --modalities {' '.join([*modalities, *idle])}"
-        )
-    return Selection(
-        suffixes={modality: suffixes[modality] for modality in modalities},
-        sessions=tuple(session.removeprefix("ses-") for session in split_list(flags.sessions)),
-        run=flags.run,
-        entities=_to_conditions(flags.entities, modalities),
-    )
-
-
-def _to_conditions(texts: list[str], modalities: Sequence[str]) -> tuple[Condition, ...]:
-    conditions = []
-    for name, value in _to_pairs(texts, "--entities", is_empty_allowed=True):
-        modality, colon, entity = name.rpartition(":")
-        if colon and modality not in modalities:
-            known = modality in MODALITIES
-            remedy = f". Ask for it: --modalities {' '.join([*modalities, modality])}" if known else ""
-            raise CohortError(
-                f"--entities: expected before the colon a modality that is asked for ({', '.join(modalities)}), "
-                f"found {modality}{remedy}"
-            )
-        entity = to_short_name(entity)
-        # As in names of folders and files: sub-01, ses-1.
-        conditions.append(Condition(modality or None, entity, value.removeprefix(f"{entity}-")))
-    counts = Counter(condition[:2] for condition in conditions)
-    for condition in conditions:
-        if counts[condition[:2]] > 1:
-            raise CohortError(f"--entities: expected each entity once, found {condition.entity} twice")
-    return tuple(conditions)
-
-
 def _to_table_options(flags: argparse.Namespace) -> TableOptions:
     if flags.encoding is not None and not is_encoding(flags.encoding):
         raise CohortError(f"--encoding: expected an encoding of text, as cp1252 or latin-1, found {flags.encoding}")
@@ -266,22 +217,3 @@ def _to_image_templates(texts: list[str]) -> dict[str, str]:
             )
         templates[modality] = path
     return templates
-
-
-def _to_pairs(texts: list[str], option: str, is_empty_allowed: bool = False) -> list[tuple[str, str]]:
-    """The NAME=VALUE of a list; a name or value may hold spaces, as in `1=mild cognitive impairment`."""
-    if len(texts) == 1 and "," not in texts[0]:
-        texts = re.split(r"\s+(?=[^\s=]+=)", texts[0].strip())
-    pairs = [_to_pair(text, option, is_empty_allowed) for text in split_list([*texts, ""])]
-    names = Counter(fold(name) for name, _ in pairs)
-    for name, _ in pairs:
-        if names[fold(name)] > 1:
-            raise CohortError(f"{option}: expected each NAME=VALUE once, found {name!r} twice")
-    return pairs
-
-
-def _to_pair(text: str, option: str, is_empty_allowed: bool = False) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name or not (value or is_empty_allowed):
-        raise CohortError(f"{option}: expected NAME=VALUE, found {text!r}")
-    return name, value

@@ -65,7 +65,7 @@ def _count(inventory: Inventory, folder: str, datatype: str) -> None:
             inventory.images[image.suffix].append(image.entities)
             inventory.folders[image.suffix].add(datatype)
     with os.scandir(os.path.join(folder, datatype)) as entries:
-        names = [to_text(entry.name) for entry in entries if not entry.name.startswith(".")]
+        names = sorted(to_text(entry.name) for entry in entries if not entry.name.startswith("."))
     for name in names:
         _, dot, rest = name.partition(".")
         if dot and not name.endswith((*_SIDECARS, *EXTENSIONS)):

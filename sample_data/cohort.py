@@ -19,6 +19,10 @@ class CohortError(ValueError):
     """What the user asked for does not fit the cohort; the message says how to mend it."""
 
 
+class NoScansError(CohortError):
+    """No visit has the scans that were asked for. What was left out is worth a look: it says why."""
+
+
 @dataclass(slots=True)
 class Visit:
     """A participant at one session; where a cohort has no sessions, the participant."""
@@ -46,7 +50,7 @@ class Exclusions:
         self.notes: list[str] = []  # sentences for the summary
 
     def add(self, reason: str, detail: str, participant_id: str = "", session: str = "") -> None:
-        self.rows.append(Exclusion(participant_id, session, reason, detail))
+        self.rows.append(Exclusion(*map(to_text, (participant_id, session, reason, detail))))
 
     def add_visit(self, visit: Visit, reason: str, detail: str) -> None:
         self.add(reason, detail, visit.participant_id, visit.session)
@@ -60,6 +64,17 @@ class Exclusions:
             writer = csv.writer(file, delimiter="\t", lineterminator="\n")
             writer.writerow(Exclusion._fields)
             writer.writerows(sorted(self.rows))
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name is UTF-8: Python keeps other bytes of names as halves of characters, which no file of text
+    holds."""
+    return to_text(name) == name
+
+
+def to_text(name: str) -> str:
+    """A file's name to show, with \\udcff for a byte ff that is no UTF-8."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def is_missing(value: str | None) -> bool:

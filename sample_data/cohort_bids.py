@@ -1,35 +1,16 @@
-"""A BIDS tree: participants.tsv and sessions.tsv → visits, scans by the entities in their names.
-
-The names are parsed by ancpbids, which has no dependencies of its own and installs beside current numpy and pandas.
-The folders are listed here: only `sub-*/[ses-*]/{anat,dwi,func}` is of interest, and a layout of the whole tree would
-walk through all derivatives first.
-"""
+"""A BIDS tree: participants.tsv and sessions.tsv → visits, scans by the entities in their names."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from cohort import CohortError, Exclusions, Visit, is_missing, to_key
-from cohort_table import to_visits
-from table_file import TableOptions, read_table
-
-from umbrella.extras import describe_missing
-
-SUFFIXES = {"sMRI": "T1w", "dMRI": "dwi", "fMRI": "bold"}
-_DATATYPES = ("anat", "dwi", "func")
-_EXTENSIONS = (".nii.gz", ".nii")
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which scans of a BIDS tree."""
-
-    suffixes: dict[str, str]  # modality → suffix
-    sessions: tuple[str, ...] = ()  # without "ses-"; none: all
-    run: str = ""  # "first", "last" or a run's index; "": a visit with several runs is left out
-    entities: dict[str, str] = field(default_factory=dict)  # as {"task": "rest", "space": "MNI152NLin6Asym"}
+from bids_files import is_folder
+from bids_labels import match_labels
+from cohort import CohortError, Exclusions, NoScansError, Visit, check_column, is_missing, to_key
+from cohort_findings import Finding
+from cohort_table import SESSION_COLUMN, to_visits
+from table_file import Table, TableOptions, read_table
 
 
 def read_bids(
@@ -37,8 +18,9 @@ def read_bids(
 ) -> list[Visit]:
     """The visits of all rows of `table` (default: participants.tsv), one for each session folder of the participant.
 
-    A participant's sessions.tsv adds its columns to the visit's; `said` is of `table` alone. Raises CohortError where
-    the tree or table is not there, and where no participant has a folder.
+    A participant's sessions.tsv adds its columns to the visit's. `said` is of `table`; its column of sessions is that
+    of the sessions.tsv too, where they have it. Raises CohortError where the tree, the table or a column is not there,
+    and where no participant has a folder.
     """
     if not bids_dir.is_dir():
         raise CohortError(f"--bids_dir: expected a folder, found none at {bids_dir}")
@@ -47,18 +29,30 @@ def read_bids(
     by_key = defaultdict(list)
     participants = read_table(table, said)
     exclusions.notes += participants.notes
-    for visit in to_visits(participants, said.id_column, said.session_column, exclusions):
+    _check_session_column(said.session_column, participants, bids_dir)
+    in_table = said.session_column if said.session_column in participants.columns else None
+    for visit in to_visits(participants, said.id_column, in_table, exclusions, said.session_column is not None):
         by_key[to_key(visit.participant_id)].append(visit)
-    if folders.keys().isdisjoint(by_key):
-        raise CohortError(
-            f"{bids_dir}: expected a folder for the participants of {table}, found none of them: the table has "
-            f"{', '.join(list(by_key)[:3])}, the tree has {', '.join(list(folders)[:3]) or 'no sub-* folder'}"
+    if not by_key:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(3))
+        raise NoScansError(
+            f"{table}: expected rows of participants, found none that can be used: {reasons} (the last: "
+            f"{exclusions.rows[-1].detail})"
         )
-    visits = []
+    labels = match_labels(by_key, folders, "sub", str(table))
+    by_key = {labels[key]: of_subject for key, of_subject in by_key.items()}
+    if folders.keys().isdisjoint(by_key):
+        _refuse_strangers(bids_dir, table, by_key, folders)
+    visits, sessions_matched = [], Counter()
     for key, of_subject in by_key.items():
         sessions = _list_sessions(folders[key]) if key in folders else []
         by_session = {visit.session: visit for visit in of_subject}
-        session_values = _read_sessions(bids_dir / f"sub-{key}" / f"sub-{key}_sessions.tsv", f"sub-{key}", exclusions)
+        path = bids_dir / f"sub-{key}" / f"sub-{key}_sessions.tsv"
+        session_values = _read_sessions(path, f"sub-{key}", said.session_column, exclusions)
+        matched = match_labels(sorted({*by_session, *session_values} - {""}), sessions, "ses", f"{table}: sub-{key}")
+        sessions_matched.update(f"{old} = ses-{new}" for old, new in matched.items() if old != new)
+        by_session = {matched.get(session, session): visit for session, visit in by_session.items()}
+        session_values = {matched[session]: values for session, values in session_values.items()}
         for session in sessions or list(by_session):
             # A table without sessions says the same of all of them.
             row = by_session.get(session, by_session.get(""))
@@ -73,7 +67,49 @@ def read_bids(
             exclusions.add("no scan", f"no folder ses-{session}", f"sub-{key}", session)
     for key in sorted(folders.keys() - by_key.keys()):
         exclusions.add("scan without a participant", f"{folders[key]}: no row in {table}", f"sub-{key}")
+    exclusions.notes += _describe_matches(labels, sessions_matched)
     return visits
+
+
+def _check_session_column(column: str | None, participants: Table, bids_dir: Path) -> None:
+    """Raises CohortError where neither the participants' table nor any sessions.tsv has the column that is stated."""
+    if column is None or column in participants.columns:
+        return
+    tables = [read_table(path) for path in bids_dir.glob("sub-*/sub-*_sessions.tsv")]
+    if not any(column in table.columns for table in tables):
+        source = f"{participants.path}{' and the sessions.tsv' if tables else ''}"
+        columns = dict.fromkeys(name for table in (participants, *tables) for name in table.columns)
+        check_column(column, columns, source, "--session_column")
+
+
+def _refuse_strangers(bids_dir: Path, table: Path, by_key: dict, folders: dict[str, str]) -> None:
+    there = f"the tree has {', '.join(list(folders)[:3])}" if folders else "the tree has no sub-* folder"
+    raise NoScansError(
+        f"{bids_dir}: expected a folder for the participants of {table}, found none of them: the table has "
+        f"{', '.join(list(by_key)[:3]) or 'none'}, {there}"
+    )
+
+
+def _describe_matches(labels: dict[str, str], sessions: Counter[str]) -> list[str]:
+    pairs = [f"{old} = sub-{new}" for old, new in labels.items() if old != new]
+    texts = []
+    if pairs:
+        texts.append(f"{len(pairs)} participants by their number, as {', '.join(pairs[:3])}: no other folder has it")
+    if sessions:
+        shown = ", ".join(list(sessions)[:3])
+        texts.append(f"{sessions.total()} sessions by their number, as {shown}: no other folder has it")
+    return [Finding("folders", text).to_line(frozenset()) for text in texts]
+
+
+def resolve_sessions(chosen: tuple[str, ...], visits: list[Visit]) -> tuple[str, ...]:
+    """--sessions as the visits spell them. Raises CohortError for one that no visit has."""
+    counts = Counter(visit.session for visit in visits)
+    matched = match_labels(chosen, counts, "ses", "--sessions")
+    for session, name in matched.items():
+        if name not in counts:
+            there = ", ".join(f"{other} ({n})" for other, n in counts.most_common(10) if other) or "none"
+            raise CohortError(f"--sessions {session}: expected sessions of the cohort, found none. There are: {there}")
+    return tuple(matched.values())
 
 
 def find_sidecars(bids_dir: Path, table: Path | None) -> Iterator[Path]:
@@ -90,123 +126,52 @@ def find_scan_root(bids_dir: Path, derivatives: str | None) -> Path:
     for root in (bids_dir / "derivatives" / derivatives, Path(derivatives)):
         if root.is_dir():
             return root.resolve()
+    there = ", ".join(list_derivatives(bids_dir)) or "none"
+    raise CohortError(f"--derivatives {derivatives}: expected a folder in {bids_dir / 'derivatives'}, found {there}")
+
+
+def list_derivatives(bids_dir: Path) -> list[str]:
     parent = bids_dir / "derivatives"
-    there = sorted(path.name for path in parent.iterdir()) if parent.is_dir() else []
-    raise CohortError(
-        f"--derivatives {derivatives}: expected a folder in {parent}, found {', '.join(there) or 'none'}"
-    )
+    return sorted(path.name for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
 
 
 def list_subjects(root: Path) -> dict[str, str]:
     """Participant without "sub-" → its folder."""
     with os.scandir(root) as entries:
-        names = sorted(entry.name for entry in entries if entry.name.startswith("sub-") and entry.is_dir())
+        names = sorted(entry.name for entry in entries if entry.name.startswith("sub-") and is_folder(entry))
     return {to_key(name): os.path.join(root, name) for name in names}
-
-
-def find_bids_scans(visits: list[Visit], root: Path, selection: Selection, exclusions: Exclusions) -> list[Visit]:
-    """The visits that have exactly one selected scan of every modality asked for. The others are left out and counted:
-    `no scan`, `several runs`, `several files` (they differ in another entity than run)."""
-    complete = []
-    for visit in visits:
-        if selection.sessions and visit.session not in selection.sessions:
-            exclusions.add_visit(visit, "session not chosen", f"--sessions {' '.join(selection.sessions)}")
-            continue
-        found = _find_files(visit, root)
-        for modality, suffix in selection.suffixes.items():
-            files = [file for file in found if file[1] == suffix and selection.entities.items() <= file[2].items()]
-            path, reason, detail = _pick(files, selection, suffix)
-            if path is None:
-                exclusions.add_visit(visit, reason, f"{modality}: {detail}")
-                break
-            visit.scans[modality] = path
-        else:
-            complete.append(visit)
-    if visits and not complete:
-        raise CohortError(
-            f"{root}: expected scans {', '.join(selection.suffixes.values())}, found none that can be used; "
-            f"the last: {exclusions.rows[-1].reason}, {exclusions.rows[-1].detail}"
-        )
-    return complete
-
-
-def _find_files(visit: Visit, root: Path) -> list[tuple[str, str, dict[str, str]]]:
-    """(path, suffix, entities) of all images of a visit, by name."""
-    folder = os.path.join(root, f"sub-{to_key(visit.participant_id)}", f"ses-{visit.session}" if visit.session else "")
-    return sorted(image for datatype in _DATATYPES for image in _list_images(os.path.join(folder, datatype)))
-
-
-def _list_images(folder: str) -> Iterator[tuple[str, str, dict[str, str]]]:
-    try:
-        entries = os.scandir(folder)
-    except FileNotFoundError:
-        return
-    parse = _import_parser()
-    with entries:
-        for entry in entries:
-            # Follows links: one that leads nowhere (data not fetched) is no file.
-            if entry.name.endswith(_EXTENSIONS) and entry.is_file():
-                parsed = parse(entry.name)
-                if parsed is not None:
-                    yield entry.path, parsed["suffix"], parsed["entities"]
-
-
-def _import_parser():
-    try:
-        from ancpbids.utils import parse_bids_name
-    except ImportError:
-        raise CohortError(describe_missing("ancpbids", "--bids_dir", "cohort")) from None
-    return parse_bids_name
-
-
-def _pick(
-    files: list[tuple[str, str, dict[str, str]]], selection: Selection, suffix: str
-) -> tuple[str | None, str, str]:
-    """(path, "", "") or (None, reason, detail)."""
-    run = selection.run
-    if run.isdigit():
-        files = [file for file in files if file[2].get("run", "").isdigit() and int(file[2]["run"]) == int(run)]
-    if not files:
-        return None, "no scan", f"no {suffix} image" + (f" of run {run}" if run.isdigit() else "")
-    if len(files) == 1:
-        return files[0][0], "", ""
-    names = ", ".join(os.path.basename(path) for path, _, _ in files)
-    others = [{name: value for name, value in entities.items() if name != "run"} for _, _, entities in files]
-    if any(other != others[0] for other in others):
-        differing = sorted({name for other in others for name, _ in other.items() ^ others[0].items()})
-        advice = "" if selection.entities else ": choose with --entities"
-        return None, "several files", f"{names}; they differ in {', '.join(differing)}{advice}"
-    if run in ("first", "last"):
-        ordered = sorted(files, key=lambda file: (int(file[2].get("run", "0")), file[0]))
-        return ordered[0 if run == "first" else -1][0], "", ""
-    return None, "several runs", f"{names}; choose with --run"
 
 
 def _list_sessions(folder: str) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted(entry.name[4:] for entry in entries if entry.name.startswith("ses-") and entry.is_dir())
+        return sorted(entry.name[4:] for entry in entries if entry.name.startswith("ses-") and is_folder(entry))
 
 
-def _read_sessions(path: Path, participant_id: str, exclusions: Exclusions) -> dict[str, dict[str, str]]:
+def _read_sessions(
+    path: Path, participant_id: str, stated: str | None, exclusions: Exclusions
+) -> dict[str, dict[str, str]]:
     """Session without "ses-" → its row; empty where there is no such file.
 
-    Rows without a session and repeated ones are left out and counted. Raises CohortError for two rows of a session
-    that contradict each other.
+    The sessions are in the column that is `stated`, where the table has it, else in session_id. Rows without a session
+    and repeated ones are left out and counted. Raises CohortError for a table without such a column, and for two rows
+    of a session that contradict each other.
     """
     if not path.is_file():
         return {}
     table = read_table(path)
     exclusions.notes += table.notes
-    if "session_id" not in table.columns:
-        raise CohortError(f"{path}: expected a column session_id, found {', '.join(table.columns)}")
+    column = stated if stated in table.columns else SESSION_COLUMN
+    if column not in table.columns:
+        expected = column if stated is None else f"{stated} (--session_column) or {SESSION_COLUMN}"
+        raise CohortError(f"{path}: expected a column {expected}, found {', '.join(table.columns)}. Name it so")
     of_session: dict[str, dict[str, str]] = {}
     for line, row in zip(table.lines, table.rows, strict=True):
-        session = row["session_id"].removeprefix("ses-")
+        session = row[column].removeprefix("ses-")
         if is_missing(session):
-            exclusions.add("no id", f"{path}:{line}: session_id is {session!r}", participant_id)
+            exclusions.add("no id", f"{path}:{line}: {column} is {session!r}", participant_id)
         elif of_session.setdefault(session, row) is row:
             continue
-        elif of_session[session] | {"session_id": ""} == row | {"session_id": ""}:
+        elif of_session[session] | {column: ""} == row | {column: ""}:
             exclusions.add("duplicate row", f"{path}:{line}", participant_id, session)
         else:
             raise CohortError(

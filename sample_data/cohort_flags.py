@@ -15,6 +15,13 @@ CONVERSATIONS_PER_SHARD = 10_000
 LISTS_OF_CODES = ("--missing", "--labels")  # a code may begin with a minus: -9,999 and -1=no
 
 
+# What --dry_run without --target makes use of.
+OF_COHORT = frozenset(
+    """--bids_dir --participants --image_template --delimiter --encoding --id_column --session_column --modalities
+    --suffixes --sessions --run --entities --derivatives --check_images --dry_run --image_root --output_dir""".split()
+)
+
+
 def join_lists_of_codes(argv: list[str]) -> list[str]:
     """`--missing n/a -9,999` as `--missing=n/a,-9,999`: argparse takes a word that begins with a minus and is no
     number for a flag. The list goes on to the next flag."""
@@ -51,7 +58,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     group.add_argument("--delimiter", choices=tuple(DELIMITERS), help="of the table (told from its name and lines)")
     group.add_argument("--encoding", metavar="NAME", help="of the table, as cp1252 (UTF-8, or as its first bytes say)")
     group.add_argument("--id_column", default="participant_id", metavar="COLUMN", help="(participant_id)")
-    group.add_argument("--session_column", default="session_id", metavar="COLUMN", help="(session_id)")
+    group.add_argument("--session_column", metavar="COLUMN", help="(session_id, where there is one)")
     group.add_argument(
         "--modalities",
         nargs="+",
@@ -64,9 +71,18 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         "--sessions", nargs="+", default=[], metavar="SESSION", help="only these, in their order in time"
     )
     group.add_argument("--run", default="", help="first, last or an index, where a visit has several")
-    group.add_argument("--entities", nargs="+", default=[], metavar="NAME=VALUE", help="as task=rest space=MNI152Lin")
+    group.add_argument(
+        "--entities",
+        nargs="+",
+        default=[],
+        metavar="[MODALITY:]NAME=VALUE",
+        help="of a scan's name, as fMRI:task=rest description=preproc; space= for names without it",
+    )
     group.add_argument("--derivatives", metavar="NAME", help="take the scans from derivatives/NAME (or a folder)")
     group.add_argument("--check_images", action="store_true", help="read every scan; leave out bad and doubled ones")
+    group.add_argument(
+        "--dry_run", action="store_true", help="list what is there and what would be made of it; write nothing"
+    )
     group = parser.add_argument_group("question")
     group.add_argument("--target", metavar="COLUMN", help="what is asked (required)")
     group.add_argument("--target_type", choices=("categorical", "numeric"), help="(told, see below)")

@@ -11,9 +11,10 @@ from cohort_cases import Case
 from cohort_conversations import Style, make_records
 from cohort_splits import EXTERNAL, SplitPlan, write_splits
 from conversation_writer import write_conversations, write_shards
-from generated_folder import replace_folder
+from generated_folder import MANIFEST, replace_folder
 
 N_SAMPLES = 10
+EXCLUSIONS = "exclusions.tsv"
 _MOST_GROUPS = 12  # a column with more values than this is not shown in the summary
 
 
@@ -53,11 +54,26 @@ def write_cohort(
         write_conversations(samples, folder / "samples")
         subjects = {split: [case.visit.participant_id for case in cases] for split, cases in splits.items()}
         sha256 = write_splits(folder / "splits.json", subjects, plan, style.target.to_record())
-        exclusions.write(folder / "exclusions.tsv")
+        exclusions.write(folder / EXCLUSIONS)
         summary = summarise(found, splits, counts, exclusions, summary_columns)
         summary += "\n".join([*notes, f"splits.json sha256 {sha256}"]) + "\n"
         (folder / "summary.txt").write_text(summary, encoding="utf-8")
     return summary
+
+
+def write_exclusions(output_dir: Path, exclusions: Exclusions) -> Path:
+    """Write exclusions.tsv alone into `output_dir`, where no data folder is made; beside it, under its name, where it
+    holds anything else. Returns the path."""
+    output_dir = output_dir.expanduser().resolve()
+    there = {path.name for path in output_dir.iterdir()} if output_dir.is_dir() else set()
+    if output_dir.exists() and not there <= {MANIFEST, EXCLUSIONS}:
+        path = output_dir.with_name(f"{output_dir.name}.{EXCLUSIONS}")
+        path.unlink(missing_ok=True)
+        exclusions.write(path)
+        return path
+    with replace_folder(output_dir) as folder:
+        exclusions.write(folder / EXCLUSIONS)
+    return output_dir / EXCLUSIONS
 
 
 def _keep_first(records: Iterator[dict], kept: list[dict]) -> Iterator[dict]:

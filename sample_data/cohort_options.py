@@ -1,26 +1,24 @@
 """What generate_conversations.py is asked to do: flags → options that fit one another."""
 
 import argparse
-import re
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from bids_scans import Selection
 from cohort import MODALITIES, CohortError
-from cohort_bids import SUFFIXES, Selection
 from cohort_conversations import LABEL_REFERENCES, RESERVED_METADATA
-from cohort_flags import join_lists_of_codes, make_parser
+from cohort_flags import OF_COHORT, join_lists_of_codes, make_parser
 from cohort_idle_flags import refuse_idle_flags
 from cohort_splits import SplitPlan
 from cohort_target import TargetOptions
 from conversation_templates import FALLBACK, Template, check_wordings, find_template, load_template, to_section
+from selection_flags import to_pair, to_pairs, to_selection
 from split_subjects import parse_fractions
 from table_delimiter import DELIMITERS
 from table_file import TableOptions
 from table_text import is_encoding
 
-from umbrella.evaluation.text_folding import fold
 from umbrella.flag_names import suggest
 from umbrella.list_flags import split_list
 from umbrella.number_bounds import AT_LEAST_1, NOT_NEGATIVE, SEED, check_bounds
@@ -54,7 +52,8 @@ class Options:
     plan: SplitPlan
     balance: bool
     check_images: bool
-    output_dir: Path
+    dry_run: bool
+    output_dir: Path | None  # None: a dry run
     image_root: Path | None
     per_shard: int | None
     given: frozenset[str]  # the flags that were given; advice names others
@@ -68,10 +67,8 @@ def parse_options(description: str, argv: list[str] | None = None) -> Options:
     if unknown:  # ahead of what is missing: a flag with a typo is missing too
         close = suggest(unknown[0], [f"--{name}" for name in vars(flags)]) if unknown[0].startswith("-") else []
         parser.error(f"unknown argument {unknown[0]}" + (f": did you mean {' or '.join(close)}?" if close else ""))
-    for name in ("target", "output_dir"):
-        if getattr(flags, name) is None:
-            parser.error(f"expected --{name}, found none")
     given = frozenset(word.partition("=")[0] for word in argv if word.startswith("--"))
+    _check_needed(parser, flags, given)
     try:
         check_bounds(flags, BOUNDS)
     except ValueError as error:
@@ -80,6 +77,19 @@ def parse_options(description: str, argv: list[str] | None = None) -> Options:
         return _to_options(flags, given)
     except CohortError as error:
         parser.error(str(error))
+
+
+def _check_needed(parser: argparse.ArgumentParser, flags: argparse.Namespace, given: frozenset[str]) -> None:
+    for name in () if flags.dry_run else ("target", "output_dir"):
+        if getattr(flags, name) is None:
+            parser.error(f"expected --{name}, found none")
+    idle = sorted(given - OF_COHORT) if flags.target is None else []
+    if idle:
+        parser.error(
+            f"{idle[0]}: expected --target beside it, found --dry_run alone, which lists what is there. Add --target "
+            "COLUMN, or leave it out"
+        )
+    flags.target = flags.target or ""
 
 
 def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
@@ -96,7 +106,7 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
     target = _to_target(flags, change, reference)
     stratify = None if flags.stratify is None else tuple(split_list(flags.stratify))
     stratify = () if stratify == ("none",) else stratify
-    holdout = _to_pair(flags.holdout, "--holdout") if flags.holdout else None
+    holdout = to_pair(flags.holdout, "--holdout") if flags.holdout else None
     metadata_columns = (*(stratify or ()), *(holdout[:1] if holdout else ()), *split_list(flags.metadata))
     for name in set(metadata_columns) & RESERVED_METADATA:
         raise CohortError(f"--metadata: expected columns that the conversations do not use themselves, found {name}")
@@ -106,7 +116,7 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
         image_templates=_to_image_templates(flags.image_template),
         table=_to_table_options(flags),
         derivatives=flags.derivatives,
-        selection=_to_selection(flags),
+        selection=to_selection(flags),
         target=target,
         template=template,
         fallback=fallback,
@@ -118,6 +128,7 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
         plan=SplitPlan(parse_fractions(flags.split), stratify, flags.group_by, flags.split_file, holdout, flags.seed),
         balance=flags.balance,
         check_images=flags.check_images,
+        dry_run=flags.dry_run,
         output_dir=flags.output_dir,
         image_root=flags.image_root and flags.image_root.expanduser().resolve(),
         per_shard=flags.jsonl,
@@ -126,7 +137,7 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
 
 
 def _to_target(flags: argparse.Namespace, change: str | None, reference: str) -> TargetOptions:
-    labels = dict(_to_pairs(flags.labels, "--labels"))
+    labels = dict(to_pairs(flags.labels, "--labels"))
     if change and (labels or flags.target_type == "categorical"):
         raise CohortError("--change: expected a target of numbers, found --target_type categorical or --labels")
     if labels and flags.target_type == "numeric":
@@ -186,30 +197,6 @@ def _word(template: Template, flags: argparse.Namespace, reference: str) -> Temp
     return template.with_wordings(section, {**wordings, **own})
 
 
-def _to_selection(flags: argparse.Namespace) -> Selection:
-    modalities = split_list(flags.modalities) or MODALITIES[:1]
-    for modality in modalities:
-        if modality not in MODALITIES:
-            raise CohortError(f"--modalities: expected {', '.join(MODALITIES)}, found {modality}")
-    stated = dict(_to_pairs(flags.suffixes, "--suffixes"))
-    suffixes = SUFFIXES | stated
-    for modality in stated:
-        if modality not in MODALITIES:
-            raise CohortError(f"--suffixes: expected {', '.join(MODALITIES)} before the =, found {modality}")
-    idle = [modality for modality in stated if modality not in modalities]
-    if idle:
-        raise CohortError(
-            f"--suffixes: expected modalities that are asked for ({', '.join(modalities)}), found {', '.join(idle)}. "
-            f"Ask for what it is of: --modalities {' '.join([*modalities, *idle])}"
-        )
-    return Selection(
-        suffixes={modality: suffixes[modality] for modality in modalities},
-        sessions=tuple(session.removeprefix("ses-") for session in split_list(flags.sessions)),
-        run=flags.run,
-        entities=dict(_to_pairs(flags.entities, "--entities")),
-    )
-
-
 def _to_table_options(flags: argparse.Namespace) -> TableOptions:
     if flags.encoding is not None and not is_encoding(flags.encoding):
         raise CohortError(f"--encoding: expected an encoding of text, as cp1252 or latin-1, found {flags.encoding}")
@@ -230,22 +217,3 @@ def _to_image_templates(texts: list[str]) -> dict[str, str]:
             )
         templates[modality] = path
     return templates
-
-
-def _to_pairs(texts: list[str], option: str) -> list[tuple[str, str]]:
-    """The NAME=VALUE of a list; a name or value may hold spaces, as in `1=mild cognitive impairment`."""
-    if len(texts) == 1 and "," not in texts[0]:
-        texts = re.split(r"\s+(?=[^\s=]+=)", texts[0].strip())
-    pairs = [_to_pair(text, option) for text in split_list([*texts, ""])]
-    names = Counter(fold(name) for name, _ in pairs)
-    for name, _ in pairs:
-        if names[fold(name)] > 1:
-            raise CohortError(f"{option}: expected each NAME=VALUE once, found {name!r} twice")
-    return pairs
-
-
-def _to_pair(text: str, option: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name or not value:
-        raise CohortError(f"{option}: expected NAME=VALUE, found {text!r}")
-    return name, value

@@ -2,18 +2,30 @@
 
 import os
 
-from cohort import CohortError, Exclusions, Visit, check_column, is_missing, to_key
+from bids_files import is_folder
+from cohort import CohortError, Exclusions, NoScansError, Visit, check_column, is_missing, to_key
 from image_template import ImageTemplate, parse_template
+from scan_places import drop_unfetched
 from table_file import Table
 
+SESSION_COLUMN = "session_id"
 
-def to_visits(table: Table, id_column: str, session_column: str, exclusions: Exclusions) -> list[Visit]:
-    """One visit a row. The ids "01" and "sub-01" are one participant, written as in its first row.
+
+def to_visits(
+    table: Table,
+    id_column: str,
+    session_column: str | None,
+    exclusions: Exclusions,
+    is_stated: bool = False,
+) -> list[Visit]:
+    """One visit a row. The ids "01" and "sub-01" are one participant, written as in its first row. The sessions are in
+    `session_column`; None: in session_id, where the table has it. `is_stated`: a flag says where they are.
 
     Left out and counted: rows without an id, repeated rows, and all rows of a visit whose rows contradict each other.
     """
     check_column(id_column, table.columns, str(table.path), "--id_column")
-    has_sessions = session_column in table.columns
+    has_sessions = session_column is not None or SESSION_COLUMN in table.columns
+    session_column = session_column or SESSION_COLUMN
     spelling: dict[str, str] = {}
     visits: dict[tuple[str, str], Visit] = {}
     contradicting: dict[tuple[str, str], str] = {}
@@ -31,10 +43,8 @@ def to_visits(table: Table, id_column: str, session_column: str, exclusions: Exc
             exclusions.add("duplicate row", f"{table.path}:{line}", name, session)
         else:
             columns = [column for column in row if column != id_column and row[column] != first.values[column]]
-            contradicting[name, session] = (
-                f"{table.path}:{line}: another {', '.join(columns)} than before "
-                f"(if these are sessions: --session_column COLUMN)"
-            )
+            advice = "" if is_stated else " (if these are sessions: --session_column COLUMN)"
+            contradicting[name, session] = f"{table.path}:{line}: another {', '.join(columns)} than before{advice}"
     for (name, session), detail in contradicting.items():
         exclusions.add("contradicting rows", detail, name, session)
     return [visit for key, visit in visits.items() if key not in contradicting]
@@ -56,7 +66,7 @@ def find_scans(
     """
     if not visits:
         reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(4))
-        raise CohortError(f"expected rows to look for scans of, found none; left out: {reasons or 'nothing'}")
+        raise NoScansError(f"expected rows to look for scans of, found none; left out: {reasons or 'nothing'}")
     parsed = {
         modality: parse_template(os.path.expanduser(text), visits[0].values, f"--image_template ({modality})")
         for modality, text in templates.items()
@@ -77,8 +87,9 @@ def find_scans(
             complete.append(visit)
         else:
             exclusions.add_visit(visit, "no scan", missing)
+    complete = drop_unfetched(complete, exclusions)
     if not complete:
-        raise CohortError(
+        raise NoScansError(
             f"--image_template: expected scans of the {len(visits)} rows, found none; the first looked for is "
             f"{exclusions.rows[-len(visits)].detail}. Relative paths count from {root}"
         )
@@ -123,8 +134,8 @@ def _exists(path: str, listings: dict[str, frozenset[str]]) -> bool:
     if folder not in listings:
         try:
             with os.scandir(folder) as entries:
-                # Follows links: one that leads nowhere (data not fetched) is no file.
-                listings[folder] = frozenset(entry.name for entry in entries if entry.is_file())
+                # A link that leads nowhere is a scan's place too, whose data was not fetched.
+                listings[folder] = frozenset(entry.name for entry in entries if not is_folder(entry))
         except (FileNotFoundError, NotADirectoryError):
             listings[folder] = frozenset()
     return name in listings[folder]

@@ -8,46 +8,58 @@
 writes `train/`, `validation/`, `test/` and `samples/` with conversations that name the scans where they are,
 splits.json, exclusions.tsv (everything found and not used, with its reason) and summary.txt. The scans are only
 listed, not opened, unless --check_images is given. The same options give the same files, byte for byte.
+--dry_run lists what is there: suffixes, tasks, sessions, entities, columns with their kinds.
 """
 
 import random
 import sys
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from check_cohort_scans import drop_bad_scans
-from cohort import CohortError, Exclusions, Visit, check_column
-from cohort_bids import find_bids_scans, find_scan_root, find_sidecars, read_bids
+from cohort import CohortError, Exclusions, NoScansError, Visit, check_column
+from cohort_bids import find_sidecars, resolve_sessions
 from cohort_cases import Case, ChangeQuestion, make_cases, make_change_cases
 from cohort_conversations import LABEL_REFERENCES, Style
+from cohort_dry_run import describe_choice, describe_source
 from cohort_findings import Finding
-from cohort_folder import write_cohort
+from cohort_folder import write_cohort, write_exclusions
 from cohort_options import Options, parse_options
 from cohort_order import make_session_order
 from cohort_splits import EXTERNAL, assign_splits, find_groups
-from cohort_table import find_scans, to_visits
 from cohort_target import Target, understand_target
+from cohort_visits import find_visits_scans, read_visits
 from column_description import describe_column
 from column_labels import unify_column
 from conversation_templates import Template, to_section
 from split_notes import describe_large_groups, describe_splits
-from table_file import read_table
 
 
 def generate(options: Options) -> str:
-    """Write the data folder and return its summary. Raises CohortError, FileExistsError: see the parts."""
+    """Write the data folder and return its summary. Raises CohortError, FileExistsError: see the parts. Where no scan
+    can be used, exclusions.tsv is written all the same."""
     exclusions = Exclusions()
+    try:
+        return _generate(options, exclusions)
+    except NoScansError as error:
+        if not exclusions.rows or options.dry_run:
+            raise
+        path = write_exclusions(options.output_dir, exclusions)
+        raise NoScansError(f"{error}. Everything that was left out, and why: {path}") from None
+
+
+def _generate(options: Options, exclusions: Exclusions) -> str:
     found = read_visits(options, exclusions)
+    sessions = resolve_sessions(options.selection.sessions, found)
+    options = replace(options, selection=replace(options.selection, sessions=sessions))
     columns = dict.fromkeys(column for visit in found for column in visit.values)
     _check_columns(columns, options)
     target, template = _read_target(found, options)
     has_labels = target.kind == "categorical" or options.change == "direction"
     _check_labels_are_asked(has_labels, options)
-    visits = _find_scans(found, options, exclusions)
-    if options.check_images:
-        visits = drop_bad_scans(visits, exclusions)
+    visits = find_visits_scans(found, options, exclusions)
     cases = _make_cases(visits, target, template, options, exclusions)
     # After the scans and the answers, which are told from the cells as they are written.
     unified = [unify_column(found, name) for name in columns if name in options.metadata_columns]
@@ -114,28 +126,6 @@ def _check_columns(columns: Iterable[str], options: Options) -> None:
             )
         for name in names:
             check_column(name, columns, "the table", option)
-
-
-def read_visits(options: Options, exclusions: Exclusions) -> list[Visit]:
-    """A visit for every row of the cohort's table, with or without a scan."""
-    if options.bids_dir is not None:
-        return read_bids(options.bids_dir, options.derivatives, options.participants, options.table, exclusions)
-    table = read_table(options.participants, options.table)
-    exclusions.notes += table.notes
-    return to_visits(table, options.table.id_column, options.table.session_column, exclusions)
-
-
-def _find_scans(visits: list[Visit], options: Options, exclusions: Exclusions) -> list[Visit]:
-    if options.bids_dir is not None:
-        root = find_scan_root(options.bids_dir, options.derivatives)
-        return find_bids_scans(visits, root, options.selection, exclusions)
-    sessions = options.selection.sessions
-    chosen = [visit for visit in visits if not sessions or visit.session in sessions]
-    for visit in visits:
-        if sessions and visit.session not in sessions:
-            exclusions.add_visit(visit, "session not chosen", f"--sessions {' '.join(sessions)}")
-    root = options.image_root or options.participants.parent
-    return find_scans(chosen, options.image_templates, str(root), options.table.id_column, exclusions)
 
 
 def _read_target(visits: list[Visit], options: Options) -> tuple[Target, Template]:
@@ -222,12 +212,29 @@ def _order_labels(cases: list[Case], target: Target, template: Template, options
     return tuple(label for label in order if label in used)
 
 
+def _run_dry(options: Options) -> None:
+    """Print what is there and what these flags make of it, and write nothing."""
+    print(describe_source(options))
+    if not options.target.column:
+        print(describe_choice(options))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        print(generate(replace(options, output_dir=Path(folder, "data"))))
+    print("Nothing was written (--dry_run).")
+
+
 def main(argv: list[str] | None = None) -> int:
     options = parse_options(__doc__, argv)
     try:
+        if options.dry_run:
+            _run_dry(options)
+            return 0
         summary = generate(options)
     except (CohortError, FileExistsError) as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        return 1
+    except PermissionError as error:
+        print(f"{error.filename}: expected permission to use it, found: {error.strerror}. Grant it", file=sys.stderr)
         return 1
     print(summary)
     root = f" --image_root {options.image_root}" if options.image_root else ""

@@ -23,7 +23,7 @@ class TableOptions:
     delimiter: str | None = None  # None: told from the file, as is the encoding
     encoding: str | None = None
     id_column: str = "participant_id"
-    session_column: str = "session_id"
+    session_column: str | None = None  # None: session_id, where the table has it
 
 
 @dataclass(frozen=True)

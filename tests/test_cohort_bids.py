@@ -14,7 +14,7 @@ from umbrella_dataset import find_problems
 def write_tree(folder, n=20, sessions=("1", "2"), names=("T1w",), prefix="sub-"):
     """participants.tsv and empty images `sub-*/ses-*/<datatype>/..._<name>.nii.gz`; no session folder without
     sessions."""
-    datatype = {"T1w": "anat", "T2w": "anat", "dwi": "dwi", "bold": "func"}
+    datatype = {"T1w": "anat", "T2w": "anat", "T2star": "anat", "dwi": "dwi", "bold": "func"}
     lines = ["participant_id\tsex\tsite"]
     for i in range(1, n + 1):
         lines.append(f"{prefix}{i:02d}\t{'MF'[i % 2]}\t{'AB'[i // 2 % 2]}")
@@ -153,7 +153,7 @@ def test_participants_without_scans_and_scans_without_participants_are_counted(t
     link.symlink_to("../../.git/annex/objects/not_fetched")
     _, exclusions = run(tree)
     assert exclusions == [
-        ("sub-05", "", "no scan"),
+        ("sub-05", "", "not fetched"),
         ("sub-77", "", "no scan"),
         ("sub-88", "", "scan without a participant"),
     ]

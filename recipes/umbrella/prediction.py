@@ -11,6 +11,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
+from umbrella.not_a_scan import find_broken_link
 from umbrella.tool_arguments import PredictArguments
 from umbrella_dataset import FEATURES, IMAGE_TOKEN, METADATA_FIELDS
 
@@ -59,7 +60,7 @@ def word_reference(arguments: PredictArguments) -> tuple[str, str]:
 def _scan(arguments: PredictArguments, flag: str) -> dict:
     path = getattr(arguments, flag)
     if not Path(path).is_file():
-        raise ValueError(f"--{flag} {path}: expected a scan, found no such file")
+        raise ValueError(f"--{flag} {path}: expected a scan, found {find_broken_link(path) or 'no such file'}")
     return {"type": "image", "text": None, "modality": arguments.modality, "image_path": path}
 
 

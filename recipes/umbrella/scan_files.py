@@ -19,6 +19,7 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from umbrella.inflate import GZIP_ERRORS, GzipFile
+from umbrella.not_a_scan import N_BYTES, describe_absence, describe_foreign, find_broken_link
 
 GZIP_MAGIC = b"\x1f\x8b"
 PIECE = 1 << 18  # voxels that are read at a time, so that they are still in the processor's cache when they are used
@@ -89,7 +90,7 @@ def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO
             _skip(stream, header.offset, header)
             yield header, stream
     except FileNotFoundError:
-        raise ScanError(f"{name}: expected a scan, found no such file: check the path and image_root") from None
+        raise ScanError(f"{name}: expected a scan, found {describe_absence(name)}") from None
     except GZIP_ERRORS as error:
         raise ScanError(
             f"{name}: expected a whole gzip file, found one cut short or corrupt ({error}): copy it anew"
@@ -168,7 +169,8 @@ def _image_path(source: str | Path | bytes, name: str) -> Path:
     for candidate in candidates:
         if candidate.exists():
             return candidate
-    raise ScanError(f"{name}: expected its voxels in {candidates[0].name} beside it, found no such file")
+    found = next(filter(None, map(find_broken_link, candidates)), "no such file")
+    raise ScanError(f"{name}: expected its voxels in {candidates[0].name} beside it, found {found}")
 
 
 @contextmanager
@@ -217,10 +219,8 @@ def _read_header(stream: BinaryIO, name: str) -> tuple[ScanHeader, int, bool]:
             block = start + stream.read(size - 4)
             break
     else:
-        raise ScanError(
-            f"{name}: expected a NIfTI or FreeSurfer scan, found a file that starts with {start!r}: "
-            "convert it with dcm2niix or nibabel"
-        )
+        found = describe_foreign(start + stream.read(N_BYTES - len(start)), name)
+        raise ScanError(f"{name}: expected a NIfTI or FreeSurfer scan, found {found}")
     if len(block) < size:
         raise ScanError(f"{name}: expected a header of {size} bytes, found {len(block)}: the file is cut short")
     try:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from datasets import DatasetDict
 from tqdm import tqdm
 
+from umbrella.not_a_scan import find_broken_link
 from umbrella.privacy import Finding, find_in_row, find_in_scan
 from umbrella.privacy.presidio_names import NameFinder
 from umbrella.privacy.scrub import Scrubber, check_single_file, clean_scan
@@ -230,7 +231,8 @@ def check_scans_exist(publication: Publication) -> None:
     """Raises ScanError for a scan that does not exist, before hours of work."""
     missing = [path for path in publication.names if not os.path.isfile(path)]
     if missing and publication.scans != "none":
+        found = find_broken_link(missing[0]) or "no such file"
         raise ScanError(
-            f"{missing[0]}: expected a scan, found no such file ({len(missing)} in all): correct --image_root, or "
+            f"{missing[0]}: expected a scan, found {found} ({len(missing)} in all): correct --image_root, or "
             "publish the table alone with --scans none"
         )

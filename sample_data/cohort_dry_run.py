@@ -1,0 +1,60 @@
+"""What --dry_run says of a cohort: what the tree and the table hold, and which scans the flags choose."""
+
+from collections import Counter
+from dataclasses import replace
+
+from bids_inventory import describe_inventory, join_counts, take_inventory
+from cohort import Exclusions, NoScansError, Visit, is_missing
+from cohort_bids import find_scan_root, list_derivatives, list_subjects, resolve_sessions
+from cohort_options import Options
+from cohort_visits import find_visits_scans, read_visits
+from column_kind import infer_kind, read_numbers
+
+from umbrella.evaluation.numbers import find_number_format
+
+
+def describe_source(options: Options) -> str:
+    """What there is. Raises CohortError, after printing the tree, where its table cannot be read."""
+    if options.bids_dir is not None and options.bids_dir.is_dir():
+        root = find_scan_root(options.bids_dir, options.derivatives)
+        folders = [*list_subjects(root).values()]
+        print("\n".join([f"{root}:", *(f"  {line}" for line in describe_inventory(take_inventory(folders)))]))
+        derivatives = list_derivatives(options.bids_dir)
+        if derivatives:
+            print(f"  derivatives (--derivatives NAME): {', '.join(derivatives)}")
+    visits = read_visits(options, Exclusions())
+    participants = {visit.participant_id for visit in visits}
+    source = options.participants or options.bids_dir / "participants.tsv"
+    lines = [f"{source}: {len(participants)} participants, {len(visits)} visits"]
+    columns = dict.fromkeys(name for visit in visits for name in visit.values)
+    return "\n".join([*lines, *(f"  {_describe_column(name, visits)}" for name in columns)]) + "\n"
+
+
+def _describe_column(name: str, visits: list[Visit]) -> str:
+    cells = [cell for visit in visits if not is_missing(cell := visit.values.get(name))]
+    missing = f"; {len(visits) - len(cells)} missing" if len(cells) < len(visits) else ""
+    if not cells:
+        return f"{name}: no value{missing}"
+    numbers = read_numbers(cells, find_number_format(cells)[0])
+    kind = infer_kind(cells, numbers)
+    if kind.name == "categorical":
+        return f"{name}: categorical, {join_counts(Counter(cells))}{missing} ({kind.evidence})"
+    values = [numbers[cell] for cell in cells if cell in numbers]
+    return f"{name}: numeric, {min(values):g} to {max(values):g}{missing} ({kind.evidence})"
+
+
+def describe_choice(options: Options) -> str:
+    """Which visits have the scans that the flags ask for, or why none has."""
+    exclusions = Exclusions()
+    visits = read_visits(options, exclusions)
+    sessions = resolve_sessions(options.selection.sessions, visits)
+    options = replace(options, selection=replace(options.selection, sessions=sessions))
+    try:
+        visits = find_visits_scans(visits, options, exclusions)
+    except NoScansError as error:
+        return f"chosen: no scan. {error}"
+    n_participants = len({visit.participant_id for visit in visits})
+    lines = [f"chosen: scans of {len(visits)} visits, {n_participants} participants, as"]
+    lines += [f"  {modality}: {path}" for modality, path in visits[0].scans.items()]
+    lines += [f"left out: {n} {reason}" for reason, n in exclusions.count_reasons().most_common()]
+    return "\n".join([*lines, *exclusions.notes])

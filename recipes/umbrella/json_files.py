@@ -1,23 +1,88 @@
-"""JSON records beside models: written whole or not at all, read with the file's name in what goes wrong."""
+"""Records beside models: written whole or not at all, read with the file's name in what goes wrong."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+MOST_SHOWN = 60  # characters of what was found
+RESTORE = "Restore the file from a copy"
 
 
-def write_json(path: Path, value) -> None:
+def write_json(path: Path, value, indent: int = 1) -> None:
     """Write a value; one that is killed meanwhile leaves the file as it was. Equal bytes are not written again."""
-    text = json.dumps(value, indent=1) + "\n"
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    write_whole(path, json.dumps(value, indent=indent) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text as UTF-8, whole or not at all. Equal bytes are not written again."""
+    data = text.encode()
+    if path.is_file() and path.read_bytes() == data:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        partial.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a file beside `path` to write to, which takes its place at the end; nothing stays of one that fails."""
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
-def read_json(path: Path):
-    """Raises ValueError that names the file where it is no JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: expected JSON, found something else ({error}). Restore the file") from error
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_json(path: Path, expected: type | None = None, names: tuple[str, ...] = (), remedy: str = RESTORE) -> Any:
+    """The value in a JSON file.
+
+    Args:
+        expected: dict or list; None takes any value.
+        names: keys that the object must have.
+        remedy: the end of the sentence, without its full stop.
+
+    Raises ValueError that names the file, what was expected and what was found.
+    """
+    try:
+        value = json.loads(path.read_bytes().decode())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: expected JSON, found {_describe_bytes(path, error)}. {remedy}") from error
+    kind = {dict: "a JSON object", list: "a JSON list", None: "JSON"}[expected]
+    if expected is not None and not isinstance(value, expected):
+        raise ValueError(f"{path}: expected {kind}, found {show_json(value)}. {remedy}")
+    missing = [name for name in names if name not in value]
+    if missing:
+        raise ValueError(f"{path}: expected {kind} with {', '.join(missing)}, found {show_json(value)}. {remedy}")
+    return value
+
+
+def build_record(path: Path, build: Callable[[], Any], remedy: str = RESTORE) -> Any:
+    """`build()`, which takes the parts of what was read from `path`. Raises ValueError that names the file where these
+    are not what it expects."""
+    try:
+        return build()
+    except (TypeError, KeyError, AttributeError, IndexError, ValueError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"{path}: expected what Umbrella writes there, found other fields ({said}). {remedy}"
+        ) from error
+
+
+def show_json(value) -> str:
+    """A JSON value, its start where it is long."""
+    text = json.dumps(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def _describe_bytes(path: Path, error: Exception) -> str:
+    data = path.read_bytes()
+    if not data.strip():
+        return "an empty file"
+    if not data.strip(b"\0"):
+        return f"{len(data)} zero bytes"
+    if isinstance(error, UnicodeDecodeError):
+        return f"a byte 0x{data[error.start]:02x} at {error.start}, which is not UTF-8"
+    return f"something else ({error})"

@@ -17,7 +17,7 @@ def record_evaluation(folder: Path, settings: dict, answered: int, metrics: dict
 
     Returns {"count", "sentence"} for this split of these data.
     """
-    file = AnswerFile(folder / FILE_NAME)
+    file = AnswerFile(folder / FILE_NAME, frozenset(("split", "data", "model")))
     file.repair()
     key = {name: settings[name] for name in ("split", "data")}
     if answered:

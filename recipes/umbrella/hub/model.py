@@ -21,9 +21,12 @@ from umbrella.hub.client import PushError, explain_errors, open_repo, upload
 from umbrella.hub.evaluations import METRICS, find_evaluations, read_metrics
 from umbrella.hub.guard import check_findings
 from umbrella.json_files import read_json
+from umbrella.model_folder import check_model_folder, read_header
 from umbrella.privacy import Finding, find_in_text, to_findings, walk_json
 from umbrella.privacy.scrub import load_key
 from umbrella.recipe import FILE_NAME as RECIPE_FILE
+from umbrella.recipe import load_recipe
+from umbrella.run_record import read_run_record
 from umbrella.training_data import FILE_NAME as TRAINING_DATA
 from umbrella.training_data import describe_copy
 
@@ -91,6 +94,7 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
             f"{model}: expected weights as *.safetensors, found none. Save them with save_pretrained: weights in "
             "pickles can run code where they are loaded, and are not published"
         )
+    check_model_folder(model)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for pattern in MODEL_FILES:
@@ -109,6 +113,8 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
             text = clean_report(report.read_text(encoding="utf-8"), report_scans)
             (folder / evaluation.name / report.name).write_text(text, encoding="utf-8")
     _write_training_data(model, folder, key, checkable)
+    load_recipe(str(folder))  # each of these is read once, so that no half file is published
+    read_run_record(folder)
 
 
 def _write_cleaned(path: Path, value) -> None:
@@ -167,9 +173,7 @@ def find_in_model(folder: Path) -> list[Finding]:
 
 def _read_text(path: Path) -> Iterator[tuple[str, str]]:
     if path.suffix == ".safetensors":
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        yield from _strings(header.get("__metadata__", {}))
+        yield from _strings(read_header(path).get("__metadata__", {}))
     elif path.name == TRAINING_DATA:  # whose hashes may look like anything
         yield from _strings(json.loads(path.read_text(encoding="utf-8"))["models"])
     elif path.suffix == ".json":

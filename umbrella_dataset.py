@@ -12,6 +12,7 @@ Files are opened by `io.FileIO`: `datasets` replaces this module's `open` and `p
 """
 
 import dataclasses
+import errno
 import functools
 import hashlib
 import io
@@ -712,6 +713,13 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
             # A worker process sends the error to the parent without its cause, which is the part that helps.
             if isinstance(error.__cause__, FormatError):
                 raise error.__cause__ from None
+            if getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+                raise OSError(
+                    error.__cause__.errno,
+                    f"expected to write the table there, found: {error.__cause__}. Make room, or set "
+                    "HF_DATASETS_CACHE to another folder",
+                    self._cache_dir,
+                ) from None
             raise
 
     def _prepare_split(

@@ -35,6 +35,8 @@ from conversation_templates import Template, to_section
 from split_notes import describe_large_groups, describe_splits
 from table_file import read_table
 
+from umbrella.command import run
+
 
 def generate(options: Options) -> str:
     """Write the data folder and return its summary. Raises CohortError, FileExistsError: see the parts."""
@@ -241,4 +243,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(lambda: sys.exit(main()))

@@ -65,7 +65,7 @@ def check_same(one, other):
 # ------------------------------------------------------------------------------------------------ whole or not
 
 
-FAULTS = ("has optimizer.pt cut short or changed", "is half-written")  # of the file, and of the marker
+FAULTS = ("has optimizer.pt cut short or changed", f"has {MARKER} cut short or changed")
 
 
 def test_a_checkpoint_is_whole_with_all_its_files_at_their_size(run, tmp_path):

@@ -19,12 +19,13 @@ from umbrella.adapters import is_adapted
 from umbrella.base_model import BaseModel
 from umbrella.exporting import merge_adapters
 from umbrella.hub.guarded_push import GuardedPush
-from umbrella.json_files import read_json, replacing
+from umbrella.json_files import read_json
 from umbrella.recipe import Recipe
 from umbrella.run_start import FirstStep, save_before_weights
 from umbrella.sigterm import PREEMPTED_EXIT_CODE, SigtermFlag
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.trained_weights import collect_trained, load_trained, save_trained
+from umbrella.written_files import replacing
 
 MARKER = "complete.json"
 PARTS, PART_BYTES = 16, 64 * 1024
@@ -220,7 +221,7 @@ def find_fault(folder: str | Path) -> str:
     was written."""
     record = _read_record(folder)
     if record is None:
-        return "is half-written"
+        return f"has {MARKER} cut short or changed" if (Path(folder) / MARKER).is_file() else "is half-written"
     name = _find_unlike(folder, record)
     return f"has {name} cut short or changed" if (Path(folder) / name).is_file() else f"lacks {name}"
 

@@ -1,10 +1,11 @@
-"""Records beside models: written whole or not at all, read with the file's name in what goes wrong."""
+"""JSON records beside models: written whole or not at all, read with the file's name in what goes wrong."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from umbrella.written_files import write_whole
 
 MOST_SHOWN = 60  # characters of what was found
 RESTORE = "Restore the file from a copy"
@@ -13,27 +14,6 @@ RESTORE = "Restore the file from a copy"
 def write_json(path: Path, value, indent: int = 1) -> None:
     """Write a value; one that is killed meanwhile leaves the file as it was. Equal bytes are not written again."""
     write_whole(path, json.dumps(value, indent=indent) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text as UTF-8, whole or not at all. Equal bytes are not written again."""
-    data = text.encode()
-    if path.is_file() and path.read_bytes() == data:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        partial.write_bytes(data)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Gives a file beside `path` to write to, which takes its place at the end; nothing stays of one that fails."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_json(path: Path, expected: type | None = None, names: tuple[str, ...] = (), remedy: str = RESTORE) -> Any:

@@ -18,12 +18,12 @@ from tqdm import tqdm
 
 from umbrella.arguments import N_CORES
 from umbrella.cache_filling import Place, list_scans
-from umbrella.json_files import write_whole
 from umbrella.patience import on_main_process
 from umbrella.preflight import check_scans, show_first
 from umbrella.training_arguments import TrainArguments
 from umbrella.transform import ConversationTransform
 from umbrella.volumes import ScanError
+from umbrella.written_files import write_whole
 
 FILE_NAME = "unreadable_scans.tsv"
 

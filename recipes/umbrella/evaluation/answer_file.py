@@ -4,6 +4,10 @@ import json
 import os
 from pathlib import Path
 
+from umbrella.written_files import writing
+
+REMEDY = "choose another --output_dir; the same command goes on after the last whole line"
+
 
 class AnswerFile:
     """Lines are appended whole, in one write, and forced to disk; a line that a kill left half written is cut off.
@@ -40,13 +44,13 @@ class AnswerFile:
         if self.path.exists():
             text = self.path.read_bytes()
             if not text.endswith(b"\n"):
-                with open(self.path, "r+b") as file:
+                with writing(self.path, REMEDY), open(self.path, "r+b") as file:
                     file.truncate(text.rfind(b"\n") + 1)
 
     def append(self, records: list[dict]) -> None:
         """Add records."""
         lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        with open(self.path, "ab") as file:
+        with writing(self.path, REMEDY), open(self.path, "ab") as file:
             file.write(lines.encode())
             file.flush()
             os.fsync(file.fileno())

@@ -34,8 +34,7 @@ def run(main: Callable[[], None]) -> None:
     leave_out_library_lines()
     write_any_text()
     try:
-        main()
-        sys.stdout.flush()
+        _run_and_flush(main)
         _end_with_the_others(0)
     except SystemExit as error:
         if isinstance(error.code, str):
@@ -51,6 +50,17 @@ def run(main: Callable[[], None]) -> None:
         if failed_write is None and not isinstance(error, EXPECTED):
             raise
         raise SystemExit(_add_launcher(f"error: {_last_words(failed_write or error)}")) from None
+
+
+def _run_and_flush(main: Callable[[], None]) -> None:
+    """What is printed must have gone out before the end: a full disk is met here, where it can be said."""
+    try:
+        main()
+    except SystemExit as error:
+        if not isinstance(error.code, str):
+            sys.stdout.flush()
+        raise
+    sys.stdout.flush()
 
 
 def write_any_text() -> None:

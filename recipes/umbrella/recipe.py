@@ -81,7 +81,7 @@ def resolve_recipe(asked: dict, processor, model_name_or_path: str) -> Recipe:
         if value != getattr(trained, name):
             raise ValueError(
                 f"{name}: {model_name_or_path} was trained with {getattr(trained, name)!r}, found {value!r}. "
-                "Use the processor, and its chat template, that were saved with the model."
+                "Use the processor, and its chat template (chat_template.jinja), that were saved with the model."
             )
     return trained
 

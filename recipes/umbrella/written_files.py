@@ -103,16 +103,20 @@ def replacing(path: Path) -> Iterator[Path]:
 def filling(folder: Path, last: str = "config.json") -> Iterator[Path]:
     """Gives a folder within an empty or new one, whose files move up at the end, `last` as the last: until then nobody
     takes it for a model. Nothing stays of one that fails. Raises WriteError."""
-    is_new = not folder.exists()
+    is_new, partial, moved = not folder.exists(), folder / ".partial", []
     with writing(folder, "choose another --output_dir"):
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / ".partial"
         try:
             partial.mkdir()
             yield partial
             for path in sorted(partial.iterdir(), key=lambda path: (path.name == last, path.name)):
                 path.rename(folder / path.name)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-            if is_new and not any(folder.iterdir()):
-                folder.rmdir()
+                moved.append(folder / path.name)
+            partial.rmdir()
+        except BaseException:
+            for path in (partial, *moved):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            if is_new:
+                with suppress(OSError):
+                    folder.rmdir()
+            raise

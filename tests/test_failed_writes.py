@@ -1,0 +1,236 @@
+"""A full disk, a folder that is only read, one without permission, at any write of any command: it ends in a sentence
+that names the place and a way out, and the same command, started again, gives what it gives without the fault."""
+
+import errno
+import os
+import random
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import compare
+import eval as evaluation
+import export
+import generate_conversations
+import pytest
+import train
+import validate_json_format
+from conversation_folder import write_folder
+
+from umbrella.command import run
+from umbrella.evaluation.generation import Answer, Answerer
+from umbrella.written_files import filling, writing
+
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+REASONS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
+
+class FailingDisk:
+    """Counts what opens a file for writing, makes a folder or renames below `root`; from the `number`-th on all fail,
+    as they do on a disk that stays full."""
+
+    def __init__(self):
+        self.root = None
+        sys.addaudithook(self._hear)  # a hook stays as long as the process; without a root it does nothing
+
+    def start(self, root, number=None, reason=errno.ENOSPC):
+        self.root, self.number, self.reason, self.count = str(root), number, reason, 0
+
+    def stop(self):
+        self.root = None
+        return self.count
+
+    def _hear(self, event, arguments):
+        if self.root is None or event not in ("open", "os.mkdir", "os.rename"):
+            return
+        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITES):
+            return
+        path = arguments[0]
+        if isinstance(path, int) or not os.path.abspath(os.fsdecode(path)).startswith(self.root):
+            return
+        self.count += 1
+        if self.number is not None and self.count >= self.number:
+            raise OSError(self.reason, os.strerror(self.reason), os.fsdecode(path))
+
+
+@pytest.fixture(scope="session")
+def disk():
+    return FailingDisk()
+
+
+def answer(self, rows, *_, **__):
+    return [[Answer(row["task_id"], "female", [-1.0, -2.0]) for row in rows]]
+
+
+FAST = ("--max_length", 256, "--bootstrap", 10, "--baselines", "false", "--report", "false", "--labels", "female,male")
+EVAL = ("--model_name_or_path", "tiny", "--json_dir", "data", "--output_dir", "eval", *FAST)
+STEPS = ("--max_steps", 1, "--save_steps", 1, "--batch_size", 2, "--report_to", "none", "--max_length", 256)
+TRAIN = ("--json_dir", "data", "--output_dir", "run", "--eval_strategy", "no", *STEPS)
+TABLE = ("--participants", "table.csv", "--target", "sex", "--image_template", "{participant_id}.nii")
+COMMANDS = {  # name → (main, flags, what it writes)
+    "generate": (generate_conversations, (*TABLE, "--output_dir", "made"), "made"),
+    "validate": (validate_json_format, ("data", "--report", "report.json"), "report.json"),
+    "migrate": (validate_json_format, ("data", "--migrate", "migrated"), "migrated"),
+    "eval": (evaluation, EVAL, "eval"),
+    "compare": (compare, ("done", "done", "--bootstrap", 10, "--output", "out/compared.json"), "out"),
+    "export": (export, ("--output_dir", "exported"), "exported"),
+    "train": (train, (*TRAIN, "--resume_from_checkpoint", "auto"), "run"),
+}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inputs")
+    write_folder(folder / "data", {"train": [1, 1], "test": [1, 1]})
+    lines = [f"sub-{i:02d},{'MF'[i % 2]}" for i in range(30)]
+    (folder / "table.csv").write_text("\n".join(["participant_id,sex", *lines]) + "\n")
+    for line in lines:
+        (folder / f"{line[:6]}.nii").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(Answerer, "answer", answer)
+        patch.setattr("sys.argv", ["eval.py", *map(str, EVAL)])
+        evaluation.main()
+    (folder / "eval").rename(folder / "done")
+    return folder
+
+
+@pytest.fixture
+def start(inputs, tmp_path, monkeypatch, capsys):
+    """(name) → the sentence that a command ends with; None where it is done."""
+    shutil.copytree(inputs, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Answerer, "answer", answer)
+
+    def start(name):
+        recipe, flags, _ = COMMANDS[name]
+        monkeypatch.setattr(sys, "argv", [f"{recipe.__name__}.py", *map(str, flags)])
+        try:
+            run(lambda: sys.exit(recipe.main()))
+        except SystemExit as end:
+            return end.code or None
+        finally:
+            capsys.readouterr()
+
+    return start
+
+
+def read_tree(path):
+    """Name → content of all files at or below a path, but for what tells of the time or of the process."""
+    paths = [path] if path.is_file() else path.rglob("*")
+    changing = ("run.json", "training_args.bin", "trainer_state.json", "train_results.json", "all_results.json")
+    changing += ("complete.json", "training_data.json", "evaluations.jsonl", "metrics.json")  # salts, counts, times
+    return {
+        one.relative_to(path.parent).as_posix(): None if one.name in changing else one.read_bytes()
+        for one in paths
+        if one.is_file()
+    }
+
+
+def check_end(end, path, told):
+    assert isinstance(end, str), told
+    assert re.search(r"expected|cannot be", end) and re.search(r"[Cc]hoose|[Mm]ake room|[Ff]ree|[Ss]et HF", end), told
+    assert end.count("\n") == 0 and "Traceback" not in end and len(end) < 900, told
+    assert not list(path.rglob("*.partial")), told
+
+
+def check_fails(start, disk, folder, name, number, reason, expected):
+    made = folder / COMMANDS[name][2]
+    told = f"{name}, write {number}, {os.strerror(reason)}"
+    disk.start(folder, number, reason)
+    try:
+        end = start(name)
+    finally:
+        disk.stop()
+    check_end(end, folder, f"{told}: {end}")
+    assert start(name) is None, told
+    assert read_tree(made) == expected, told
+    shutil.rmtree(made) if made.is_dir() else made.unlink()
+
+
+def run_whole(start, disk, folder, name):
+    """How many writes a command makes, and what it leaves, which is removed."""
+    made = folder / COMMANDS[name][2]
+    disk.start(folder)
+    try:
+        assert start(name) is None
+    finally:
+        n_writes = disk.stop()
+    expected = read_tree(made)
+    shutil.rmtree(made) if made.is_dir() else made.unlink()
+    return n_writes, expected
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_write_that_fails_ends_in_a_sentence_and_leaves_nothing_half(start, disk, tmp_path, name):
+    n_writes, expected = run_whole(start, disk, tmp_path, name)
+    draw = random.Random(name)
+    numbers = {draw.randint(1, n_writes)} if name == "train" else {1, draw.randint(1, n_writes), n_writes}
+    for number in numbers:
+        check_fails(start, disk, tmp_path, name, number, draw.choice(REASONS), expected)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_disk_that_fills_while_a_file_is_written_ends_in_a_sentence(start, disk, tmp_path, name):
+    """Whoever writes: Python, Arrow, safetensors, torch."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        end = start(name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    check_end(end, tmp_path, f"{name}: {end}")
+    assert start(name) is None
+
+
+def test_standard_output_on_a_full_disk_is_named(start, monkeypatch):
+    with open("/dev/full", "w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        end = start("validate")
+    assert re.fullmatch("error: standard output: expected to write it, found no space left on the disk. .*", end)
+
+
+def test_what_is_no_failed_write_stays_what_it_is():
+    with pytest.raises(FileNotFoundError, match="nowhere"), writing("place"):
+        open("/nowhere/file").close()
+    with pytest.raises(ZeroDivisionError), writing("place"):
+        print(1 / 0)
+    error = ValueError("x")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    error.__cause__.__cause__ = error  # a cycle ends
+    with (
+        pytest.raises(OSError, match=r"^place: expected to write it, found no space left .*, or go\.$"),
+        writing("place", "go"),
+    ):
+        raise error
+
+
+def test_a_folder_that_is_filled_shows_its_last_file_last(tmp_path, monkeypatch):
+    seen, rename = [], Path.rename
+    monkeypatch.setattr(Path, "rename", lambda self, to: seen.append(to.name) or rename(self, to))
+    with filling(tmp_path / "new") as folder:
+        for name in ("config.json", "a", "z"):
+            (folder / name).touch()
+    assert seen == ["a", "z", "config.json"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a", "config.json", "z"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["iso-8859-1"])
+def test_a_terminal_of_few_characters_shows_all_others_by_their_numbers(tmp_path, encoding):
+    """A name in Greek, one that is no UTF-8, the validator's tick."""
+    data = write_folder(tmp_path / "Δ", {"train": [1]})
+    record = (data / "train/train_0.json").read_text()
+    (data / "train/\udcff.json").write_text(record.replace("train_0", "other"))
+    (data / "train/\udcff.json").write_text(
+        record.replace('"train_0"', '"Δ"').replace('"role": "user"', '"role": "Δ"')
+    )
+    script = Path(validate_json_format.__file__)
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, script, data], env=environment, capture_output=True, check=False)
+    text = (done.stdout + done.stderr).decode(encoding)
+    assert "Traceback" not in text and "UnicodeEncodeError" not in text
+    assert (done.returncode, "\\u2717 VALIDATION FAILED" in text, "\\u0394" in text) == (1, True, True)

@@ -31,6 +31,7 @@ def run(main: Callable[[], None]) -> None:
     only where the first goes on: for a problem of their own.
     UMBRELLA_TRACEBACK=1 in the environment shows where it came from instead.
     """
+    start_with_utf8_names()
     leave_out_library_lines()
     write_any_text()
     try:
@@ -61,6 +62,14 @@ def _run_and_flush(main: Callable[[], None]) -> None:
             sys.stdout.flush()
         raise
     sys.stdout.flush()
+
+
+def start_with_utf8_names() -> None:
+    """Start anew in Python's UTF-8 mode where the locale has another encoding (ISO-8859-1, C): JSON names scans in
+    UTF-8, and a name that the locale cannot write would be no file. What is printed keeps the terminal's encoding."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        modes = {"PYTHONUTF8": "1", "PYTHONIOENCODING": f"{sys.stdout.encoding}:backslashreplace"}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | modes)
 
 
 def write_any_text() -> None:

@@ -62,8 +62,8 @@ def merge_adapters(folder: Path, processor: ProcessorMixin, recipe: Recipe) -> N
     unset_hf_deepspeed_config()  # ZeRO-3 would spread what is loaded over processes that do not load it
     model = load_model(folder)
     export_model(model, processor, recipe, folder)
-    for path in (folder / BASE_FILE, *folder.glob("adapter_*")):
-        path.unlink()
+    for path in (*folder.glob("adapter_*"), folder / BASE_FILE):  # the last one: as long as it is there, none takes
+        path.unlink()  # what a kill leaves for a whole model
 
 
 def read_base_names(run: str, names_of: str | None) -> set[str]:

@@ -26,6 +26,7 @@ from umbrella.adapters import add_lora
 from umbrella.base_model import BaseModel, read_base
 from umbrella.freezing import LORA, choose_trained
 from umbrella.hub_names import find_repo
+from umbrella.model_folder import check_model_folder
 from umbrella.modeling import TINY
 from umbrella.planned_batch import PlannedBatch, build_batch
 from umbrella.saved_activations import Activations, fake_weights, measure_activations
@@ -77,6 +78,7 @@ def load_config(name: str, base_model: str | None = None):
         base = read_base(name)
         if base is not None:
             return load_config(base_model or base.name)
+        check_model_folder(name)
         return AutoConfig.from_pretrained(Path(name).expanduser() if Path(name).expanduser().is_dir() else name)
     except (OSError, ValueError) as error:
         raise OSError(

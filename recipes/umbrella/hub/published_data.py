@@ -65,7 +65,8 @@ def load_published(name: str, image_root: str | None = None) -> DatasetDict:
 
 def _hash_states(shards: dict[str, list[str]]) -> str:
     """Of the files' paths, inodes, sizes and times, as umbrella_dataset knows JSON files."""
-    return xxhash.xxh3_128_hexdigest(repr([identify_scan(path) for paths in shards.values() for path in paths]))
+    states = [identify_scan(path) for paths in shards.values() for path in paths]
+    return xxhash.xxh3_128_hexdigest(repr(states).encode())
 
 
 def _locate_scans(rows: Dataset, root: Path, name: str) -> Dataset:

@@ -134,7 +134,9 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     if not first_step.began and not on_main_process(is_to_be_saved, checkpoint, training_args, trainer.state):
         return
     measured = trainer.measure_run()
-    with writing(training_args.output_dir, "free some there; then go on with --resume_from_checkpoint auto"):
+    with writing(
+        training_args.output_dir, "move the folder to another disk; --resume_from_checkpoint auto then goes on"
+    ):
         if first_step.began:
             trainer.save_metrics("train", result.metrics | measured)
         trainer.save_state()

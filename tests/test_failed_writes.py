@@ -22,7 +22,7 @@ from conversation_folder import write_folder
 
 from umbrella.command import run
 from umbrella.evaluation.generation import Answer, Answerer
-from umbrella.written_files import filling, writing
+from umbrella.written_files import filling, write_whole, writing
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 REASONS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -198,7 +198,7 @@ def test_what_is_no_failed_write_stays_what_it_is():
         open("/nowhere/file").close()
     with pytest.raises(ZeroDivisionError), writing("place"):
         print(1 / 0)
-    error = ValueError("x")
+    error = RuntimeError("x")
     error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
     error.__cause__.__cause__ = error  # a cycle ends
     with (
@@ -206,6 +206,22 @@ def test_what_is_no_failed_write_stays_what_it_is():
         writing("place", "go"),
     ):
         raise error
+
+
+def test_a_sentence_that_was_found_already_stays(tmp_path):
+    error = ValueError("a.json: expected JSON")
+    error.__cause__ = PermissionError(errno.EACCES, "Permission denied", "b.json")
+    with pytest.raises(ValueError, match=r"a\.json"), writing(tmp_path):
+        raise error
+
+
+def test_a_link_stays_and_a_pipe_is_written_to(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    write_whole(tmp_path / "link", "text")
+    assert (tmp_path / "file").read_text() == "text" and (tmp_path / "link").is_symlink()
+    reader, writer = os.pipe()
+    write_whole(Path(f"/dev/fd/{writer}"), "text")
+    assert os.read(reader, 10) == b"text"
 
 
 def test_a_folder_that_is_filled_shows_its_last_file_last(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ from umbrella.run_start import FirstStep, save_before_weights
 from umbrella.sigterm import PREEMPTED_EXIT_CODE, SigtermFlag
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.trained_weights import collect_trained, load_trained, save_trained
-from umbrella.written_files import replacing
+from umbrella.written_files import WriteError, replacing
 
 MARKER = "complete.json"
 PARTS, PART_BYTES = 16, 64 * 1024
@@ -129,7 +129,7 @@ class CheckpointTrainer(GuardedPush):
         except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer raises the second
             if isinstance(error, torch.OutOfMemoryError):
                 raise
-            raise OSError(_explain_failed_save(folder, error, self._way_on)) from error
+            raise WriteError(_explain_failed_save(folder, error, self._way_on)) from error
         finally:
             self.args.save_total_limit = limit
         self.accelerator.wait_for_everyone()

@@ -16,7 +16,7 @@ NOT_WRITTEN = {
 }
 # Libraries that write by other means than Python's: Arrow's, safetensors' and torch's words.
 _SAID = {
-    errno.ENOSPC: re.compile("No space left on device|os error 28|PytorchStreamWriter failed writing"),
+    errno.ENOSPC: re.compile("No space left on device|os error 28|PytorchStreamWriter|inline_container"),
     errno.EDQUOT: re.compile("Disk quota exceeded|os error 122"),
     errno.EFBIG: re.compile("File too large|os error 27"),
     errno.EROFS: re.compile("Read-only file system|os error 30"),
@@ -42,12 +42,13 @@ def writing(place: str | Path, remedy: str = REMEDY) -> Iterator[None]:
 
 
 def explain_failed_write(error: BaseException, place: str | Path | None, remedy: str = REMEDY) -> WriteError | None:
-    """The WriteError for what an error, or one of its causes, comes from; None where it is of another kind.
+    """The WriteError for what an error, or the cause that it names, comes from; None where it is of another kind, or
+    a ValueError, which says itself what is wrong.
 
     `place`: None takes what the system names, or "a file".
     """
     seen = []
-    while error is not None and error not in seen:
+    while error is not None and error not in seen and not isinstance(error, ValueError):
         if isinstance(error, WriteError):
             return error
         number, named = _find_reason(error)
@@ -59,7 +60,7 @@ def explain_failed_write(error: BaseException, place: str | Path | None, remedy:
             said = "expected a file or folder that this user may read and write, found that it may not"
             return WriteError(f"{named or place or 'a file'}: {said}. Change its permissions, or {remedy}.")
         seen.append(error)
-        error = error.__cause__ or error.__context__
+        error = error.__cause__
     return None
 
 
@@ -75,10 +76,12 @@ def _find_reason(error: BaseException) -> tuple[int | None, str | None]:
 def write_whole(path: Path, text: str) -> None:
     """Write a text as UTF-8, whole or not at all; its folder is made. Equal bytes are not written again."""
     data = text.encode()
-    if path.is_file() and path.read_bytes() == data:
-        return
-    with replacing(path) as partial:
-        partial.write_bytes(data)
+    if path.exists() and not path.is_file():  # a pipe or a terminal: nothing is there to be replaced
+        with writing(path):
+            path.write_bytes(data)
+    elif not path.exists() or path.read_bytes() != data:
+        with replacing(path.resolve()) as partial:  # a link stays one
+            partial.write_bytes(data)
 
 
 @contextmanager

@@ -144,8 +144,9 @@ class VolumeCache:
             os.replace(temporary, path)
             self._count(len(entry) - replaced)
         except (OSError, NotImplementedError) as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            for half_done in (temporary, path):  # an entry that is not counted would stay above the bound
+                with suppress(OSError):
+                    half_done.unlink(missing_ok=True)
             self._stop_writing(error)
 
     def _path(self, key: str) -> Path:

@@ -16,7 +16,9 @@ NOT_WRITTEN = {
 }
 # Libraries that write by other means than Python's: Arrow's, safetensors' and torch's words.
 _SAID = {
-    errno.ENOSPC: re.compile("No space left on device|os error 28|PytorchStreamWriter|inline_container"),
+    errno.ENOSPC: re.compile(
+        "No space left on device|Not enough disk space|os error 28|PytorchStreamWriter|inline_container"
+    ),
     errno.EDQUOT: re.compile("Disk quota exceeded|os error 122"),
     errno.EFBIG: re.compile("File too large|os error 27"),
     errno.EROFS: re.compile("Read-only file system|os error 30"),

@@ -205,7 +205,7 @@ def test_what_is_no_failed_write_stays_what_it_is():
         open("/nowhere/file").close()
     with pytest.raises(ZeroDivisionError), writing("place"):
         print(1 / 0)
-    with pytest.raises(OSError, match="^place: expected to write it"), writing("place"):
+    with pytest.raises(OSError, match=r"^place: expected to write it"), writing("place"):
         raise OSError("Not enough disk space. Needed: Unknown size")  # of datasets
     error = RuntimeError("x")
     error.__cause__ = OSError(errno.ENOSPC, "No space left on device")

@@ -12,6 +12,7 @@ Files are opened by `io.FileIO`: `datasets` replaces this module's `open` and `p
 """
 
 import dataclasses
+import errno
 import functools
 import hashlib
 import io
@@ -606,15 +607,16 @@ class UmbrellaConfig(datasets.BuilderConfig):
                 raise FormatError(f"image_root: expected a folder, found none at {self.image_root}")
 
     def create_config_id(self, config_kwargs: dict, custom_features: datasets.Features | None = None) -> str:
-        """The cache key. `datasets` would take the folder's name alone and return stale rows after an edit."""
+        """The cache key: place, inode, size and times of every file. `datasets` would take the folder's name alone and
+        return stale rows after an edit. A file whose time was set back has another time of change; what is copied to
+        another place or machine is read anew."""
         self.split_files = self._find_files()
         content = hashlib.sha256()
         for split, files in self.split_files.items():
             for file in files:
                 stat = os.stat(file)
-                content.update(
-                    f"{split}\0{file}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode("utf-8", "surrogateescape")
-                )
+                state = (split, file, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+                content.update("".join(f"{part}\0" for part in state).encode("utf-8", "surrogateescape"))
         key = {name: value for name, value in config_kwargs.items() if name != "data_files"}
         key |= {"content": content.hexdigest(), "data_dir": self.data_dir or "", "image_root": self.image_root or ""}
         return super().create_config_id(key, custom_features)
@@ -711,6 +713,13 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
             # A worker process sends the error to the parent without its cause, which is the part that helps.
             if isinstance(error.__cause__, FormatError):
                 raise error.__cause__ from None
+            if getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+                raise OSError(
+                    error.__cause__.errno,
+                    f"expected to write the table there, found: {error.__cause__}. Make room, or set "
+                    "HF_DATASETS_CACHE to another folder",
+                    self._cache_dir,
+                ) from None
             raise
 
     def _prepare_split(

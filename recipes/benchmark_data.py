@@ -7,7 +7,6 @@ cache of views. --cold true drops the scans from the system's memory first, so t
 table and writes benchmark.json, and benchmark.png where matplotlib is installed, to --output_dir.
 """
 
-import json
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +15,7 @@ from umbrella.arguments import DataArguments, ModelArguments
 from umbrella.collator import ConversationCollator
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
+from umbrella.json_files import write_json
 from umbrella.modeling import load_processor
 from umbrella.recipe import asked_for, resolve_recipe
 from umbrella.splits import load_splits, pick_split
@@ -84,8 +84,7 @@ def main():
     # ------------------------------------------------------------------------------------------------ report
     print(draw_table(result), draw_conclusion(result), sep="\n\n")
     output_dir = Path(bench_args.output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    (output_dir / "benchmark.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(output_dir / "benchmark.json", result, indent=2)
     if find_spec("matplotlib"):
         draw_picture(result, output_dir / "benchmark.png")
 

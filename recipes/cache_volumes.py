@@ -28,7 +28,10 @@ def main():
         raise ValueError("expected --volume_cache FOLDER")
     cache = VolumeCache(data_args.volume_cache, data_args.volume_cache_gb)
     if not cache.is_writable:
-        raise ValueError(f"--volume_cache {data_args.volume_cache}: expected a folder to write to, found none")
+        raise ValueError(
+            f"--volume_cache {data_args.volume_cache}: expected a folder to write to, found none. The warning says "
+            "why; choose another"
+        )
 
     # ------------------------------------------------------------------------------------------------ data
     splits = load_splits(data_args)

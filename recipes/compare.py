@@ -7,12 +7,12 @@ Reads what eval.py wrote. Differences are the second minus the first, with a 95 
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from umbrella.command import run
 from umbrella.evaluation.comparison import compare, read_evaluation
 from umbrella.evaluation.notation import format_p
+from umbrella.json_files import write_json
 from umbrella.number_bounds import AT_LEAST_1, SEED, check_bounds
 
 MOST_PRINTED = 20
@@ -53,7 +53,7 @@ def main():
     if len(result["changed"]) > MOST_PRINTED:
         print(f"  ... and {len(result['changed']) - MOST_PRINTED} more (--output FILE.json has all)")
     if options.output:
-        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_json(options.output, result, indent=2)
         print(f"wrote {options.output}")
 
 

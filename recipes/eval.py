@@ -7,7 +7,6 @@ Writes predictions.jsonl, controls.jsonl, metrics.json and report.html into --ou
 eval/; below runs/evaluations/ for a model of the Hub). A run that was stopped continues where it was.
 """
 
-import json
 from pathlib import Path
 
 from accelerate import PartialState
@@ -23,10 +22,11 @@ from umbrella.evaluation.log import record_evaluation
 from umbrella.evaluation.questions import find_question
 from umbrella.evaluation.readability import describe_unreadable
 from umbrella.evaluation.results import subjects_of_rows
-from umbrella.evaluation.run_folder import Folder, collect_answers, describe_settings, name_folder
+from umbrella.evaluation.run_folder import METRICS, Folder, collect_answers, describe_settings, name_folder
 from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
 from umbrella.evaluation.selection import select_rows
 from umbrella.evaluation.summary import summarize_as_text
+from umbrella.json_files import write_json
 from umbrella.leakage import guard_against_leakage
 from umbrella.length_check import check_lengths
 from umbrella.modeling import check_fits, load_model, load_processor
@@ -111,7 +111,7 @@ def main():
     metrics |= put_in_context(splits.get("train"), eval_args, rows, records, answers, question)
     log_dir = Path(model_name) if Path(model_name).is_dir() else folder.path
     metrics["evaluations_of_this_split"] = record_evaluation(log_dir, settings, n_new, metrics["metrics"])
-    (folder.path / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write_json(folder.path / METRICS, metrics, indent=2)
     if eval_args.report:
         facts = describe_model(model, recipe, model_name) | {"splits.json, sha256": metrics["splits_sha256"] or "none"}
         process = describe_process(state.num_processes)

@@ -18,6 +18,7 @@ from umbrella.modeling import TINY, load_model, load_processor
 from umbrella.recipe import load_recipe
 from umbrella.tool_arguments import ExportArguments
 from umbrella.training_data import describe_copy
+from umbrella.written_files import filling
 
 
 def main():
@@ -37,8 +38,9 @@ def main():
     model = load_model(name, base_model=model_args.base_model, **dtype)
 
     # ------------------------------------------------------------------------------------------------ save
-    describe_copy(name).save(output_dir)
-    export_model(model, processor, recipe, output_dir, export_args.dtype, base_names)
+    with filling(output_dir) as folder:
+        describe_copy(name).save(folder)
+        export_model(model, processor, recipe, folder, export_args.dtype, base_names)
     print(f"{type(model).__name__}, {model.num_parameters():,} parameters, {model.dtype}: exported to {output_dir}")
 
 

@@ -32,7 +32,6 @@ def main():
         processor, **recipe.transform_options(), max_length=data_args.max_length, on_overflow=data_args.on_overflow
     )
     path = Path(preview_args.output or name_page(data_args, preview_args.split))
-    path.parent.mkdir(parents=True, exist_ok=True)
     amounts = {"n": preview_args.n, "most_scans": preview_args.most_scans, "seed": preview_args.seed}
     odd = write_preview(path, rows, preview_args.split, transform, process=describe_process(1), **amounts)
     for name, sentence in odd[:MOST_PRINTED]:

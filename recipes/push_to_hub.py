@@ -7,7 +7,6 @@ Private unless --public. Any finding of personal data stops the push; --scrub pu
 stopped continues with the same command. Log in with `hf auth login`, or set HF_TOKEN.
 """
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -24,8 +23,10 @@ from umbrella.hub.dataset import Publication, check_scans_exist, parse_size
 from umbrella.hub.guard import check_findings
 from umbrella.hub.model import publish_model
 from umbrella.hub.published_data import is_read
+from umbrella.json_files import write_json
 from umbrella.privacy.presidio_names import build_name_finder
 from umbrella.privacy.scrub import Scrubber, load_key
+from umbrella.written_files import writing
 
 
 def push_dataset():
@@ -47,9 +48,10 @@ def push_dataset():
 
     # ------------------------------------------------------------------------------------------------ write
     folder = work_dir / "upload"
-    publication.stage(folder, max_shard_bytes, options.nifti_feature)
+    with writing(work_dir, "choose another --work_dir"):
+        publication.stage(folder, max_shard_bytes, options.nifti_feature)
     if scrubber is not None:
-        (work_dir / "scan_names.json").write_text(json.dumps(publication.names, indent=1), encoding="utf-8")
+        write_json(work_dir / "scan_names.json", publication.names)
     if options.with_script:
         shutil.copy(umbrella_dataset.__file__, folder)
     api = HfApi()

@@ -41,6 +41,7 @@ from umbrella.training_arguments import TrainArguments
 from umbrella.transform import ConversationTransform
 from umbrella.unreadable import leave_out_unreadable, write_unreadable
 from umbrella.volume_cache import open_volume_cache
+from umbrella.written_files import writing
 
 
 def main():
@@ -133,10 +134,13 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     if not first_step.began and not on_main_process(is_to_be_saved, checkpoint, training_args, trainer.state):
         return
     measured = trainer.measure_run()
-    if first_step.began:
-        trainer.save_metrics("train", result.metrics | measured)
-    trainer.save_state()
-    trainer.save_model()  # last, since it pushes what the folder holds when --push_to_hub is set
+    with writing(
+        training_args.output_dir, "move the folder to another disk; --resume_from_checkpoint auto then goes on"
+    ):
+        if first_step.began:
+            trainer.save_metrics("train", result.metrics | measured)
+        trainer.save_state()
+        trainer.save_model()  # last, since it pushes what the folder holds when --push_to_hub is set
     if is_main:
         name, n_tokens = model_args.model_name_or_path, len(processor.tokenizer)
         if first_step.began:

@@ -13,6 +13,8 @@ from cohort_splits import EXTERNAL, SplitPlan, write_splits
 from conversation_writer import write_conversations, write_shards
 from generated_folder import MANIFEST, replace_folder
 
+from umbrella.written_files import writing
+
 N_SAMPLES = 10
 EXCLUSIONS = "exclusions.tsv"
 _MOST_GROUPS = 12  # a column with more values than this is not shown in the summary
@@ -36,7 +38,7 @@ def write_cohort(
     `image_root` where that is given. Raises FileExistsError where `output_dir` holds files that no generator wrote.
     """
     output_dir = output_dir.expanduser().resolve()
-    with replace_folder(output_dir) as folder:
+    with writing(output_dir, "choose another --output_dir"), replace_folder(output_dir) as folder:
         counts, samples = {}, []
         for split, cases in splits.items():
             place = Path(EXTERNAL, "test") if split == EXTERNAL else Path(split)

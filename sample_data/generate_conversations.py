@@ -36,6 +36,8 @@ from column_labels import unify_column
 from conversation_templates import Template, to_section
 from split_notes import describe_large_groups, describe_splits
 
+from umbrella.command import run
+
 
 def generate(options: Options) -> str:
     """Write the data folder and return its summary. Raises CohortError, FileExistsError: see the parts. Where no scan
@@ -248,4 +250,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(lambda: sys.exit(main()))

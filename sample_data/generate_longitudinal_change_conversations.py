@@ -15,6 +15,8 @@ from conversation_writer import Phrasings, Scan, make_comparison
 from phantoms import SEXES, draw_acquisition, draw_anatomy
 from sample_folder import SPLITS, ScanPlan, generate_sample_folder, parse_options
 
+from umbrella.command import run
+
 DEFAULT_OUTPUT_DIR = Path(__file__).resolve().parent / "longitudinal_change_conversations"
 
 # Uniform ranges, as shares of the head's middle axial section (phantoms.Anatomy.ventricle_size).
@@ -94,4 +96,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

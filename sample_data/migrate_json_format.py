@@ -13,9 +13,11 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
+from umbrella.written_files import writing
 from umbrella_dataset import IMAGE_TOKEN, METADATA_FIELDS, FormatError, Problem, read_records, resolve_path
 
 ROLES = {"human": "user", "gpt": "assistant"}
@@ -41,9 +43,8 @@ def migrate(
     out = Path(out_dir).expanduser().absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FormatError(f"{out}: expected a new or empty folder to migrate into, found one in use. Choose another.")
-    out.parent.mkdir(parents=True, exist_ok=True)
     n_written, seen = 0, set()
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+    with writing(out, "choose another --migrate"), _scratch_beside(out) as scratch:
         result = Path(scratch) / out.name
         for file, file_split, folder in files:
             is_sample = PurePath(file).parent.name == "samples"
@@ -62,6 +63,13 @@ def migrate(
             n_written += len(records)
         result.replace(out)
     return n_written
+
+
+@contextmanager
+def _scratch_beside(out: Path) -> Iterator[str]:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+        yield scratch
 
 
 def convert_record(record: dict, source: str, task_id: str, modality: str) -> dict:

@@ -12,6 +12,8 @@ from generated_folder import replace_folder
 from phantoms import Acquisition, Anatomy, make_scan, write_scan
 from tqdm import tqdm
 
+from umbrella.written_files import writing
+
 SPLITS = ("train", "validation", "test")
 N_SAMPLES = 10
 
@@ -66,7 +68,7 @@ def write_sample_folder(output_dir: Path, records: dict[str, list[dict]], scans:
     An interrupted run leaves nothing behind, and no user's file is replaced: see `replace_folder`.
     """
     output_dir = output_dir.expanduser().resolve()
-    with replace_folder(output_dir) as folder:
+    with writing(output_dir, "choose another --output_dir"), replace_folder(output_dir) as folder:
         counts = {split: write_conversations(records[split], folder / split) for split in SPLITS}
         counts["samples"] = write_conversations(records["train"][:N_SAMPLES], folder / "samples")
         _write_scans(folder, scans)

@@ -23,6 +23,8 @@ from check_scans import find_scan_problems
 from migrate_json_format import migrate
 from repeated_conversations import Repeats
 
+from umbrella.command import run
+from umbrella.written_files import write_whole
 from umbrella_dataset import (
     SPLIT_FOLDERS,
     FormatError,
@@ -178,7 +180,7 @@ def _write_report(path: str, validation: Validation, counts: Counter) -> None:
         "warnings": validation.labels.warnings,
         "problems": [{"source": finding.source, **finding.problem._asdict()} for finding in validation.findings],
     }
-    Path(path).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(Path(path), json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
 def _print_labels(labels: LabelCheck) -> None:
@@ -260,4 +262,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(lambda: sys.exit(main()))

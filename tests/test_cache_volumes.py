@@ -29,7 +29,7 @@ def json_dir(tmp_path):
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.glob("*/*.view")}
+    return {path.name: path.read_bytes() for path in folder.rglob("*.view")}
 
 
 def test_training_finds_every_view_that_the_recipe_cached(json_dir, tmp_path, call, monkeypatch):
@@ -49,7 +49,7 @@ def test_it_goes_on_where_it_stopped_and_shards_make_the_whole(json_dir, tmp_pat
     for shard, expected in enumerate(("3 scans: 3 decoded", "3 scans: 3 decoded", "2 scans: 2 decoded")):
         assert expected in call(cache_volumes, *flags, "sharded", "--shard_index", shard, "--num_shards", 3)
     assert contents(tmp_path / "sharded") == contents(tmp_path / "whole")
-    next((tmp_path / "sharded").glob("*/*.view")).unlink()
+    next((tmp_path / "sharded").glob("*/*/*.view")).unlink()
     assert "8 scans: 1 decoded, 7 cached before" in call(cache_volumes, *flags, "sharded")
 
 
@@ -141,7 +141,7 @@ def test_a_filler_killed_at_any_moment_leaves_no_entry_that_counts_as_whole_and_
         os.killpg(pid, signal.SIGKILL)
         end_filler(pid, reader)
         cache = VolumeCache(folder)
-        names = [path.stem for path in folder.glob("*/*.view")]
+        names = [path.stem for path in folder.glob("*/*/*.view")]
         assert all(cache.get(name) is not None for name in names)  # none is torn, and none vanished
         assert len(names) >= n_before
         n_before = len(names)

@@ -17,7 +17,7 @@ def write_evaluation(folder, right, data="d", task="classification", split="test
     path = folder / name
     path.mkdir(parents=True)
     (path / "settings.json").write_text(json.dumps({"split": split, "data": data, "task": task, "model": "m"}))
-    (path / "metrics.json").write_text("{}")
+    (path / "metrics.json").write_text(json.dumps({"n": len(right), "metrics": {}}))
     lines = [
         {"task_id": f"t{i}", "subject_id": f"s{i // 2}", "prediction": "x", "answer": "a"}
         | {"parsed_label": "a" if hit else "b", "expected_label": "a"}

@@ -26,7 +26,7 @@ from planted_data import draw_items, write_planted_folder
 from umbrella.arguments import DataArguments
 from umbrella.base_model import describe_base
 from umbrella.freezing import choose_trained
-from umbrella.hub.dataset import parse_size
+from umbrella.hub.dataset import Publication, parse_size
 from umbrella.hub.model import clean_report, shorten_paths
 from umbrella.hub.published_data import load_published, resolve_inside
 from umbrella.model_files import fingerprint_model
@@ -369,6 +369,18 @@ def test_published_row_that_names_a_file_elsewhere_is_refused(hub, call, folder,
     pq.write_table(type(table).from_pylist(rows, schema=table.schema), shard)
     with pytest.raises(ValueError, match=r"train/train_0.json: images: expected a path inside the dataset"):
         load_published(str(copy))
+
+
+def test_another_table_in_the_place_of_one_is_read_whatever_its_time(tmp_path):
+    folder = write_folder(tmp_path / "data", {"train": [1]})
+    publication = Publication(load_umbrella(str(folder)), str(folder), "none", None)
+    publication.stage(tmp_path / "published", 10**9)
+    (shard,) = (tmp_path / "published/data").iterdir()
+    assert load_published(str(tmp_path / "published"))["train"]["task_id"][:] == ["train_0"]
+    table, status = pq.read_table(shard), shard.stat()
+    pq.write_table(type(table).from_pylist([{**table.to_pylist()[0], "task_id": "other_0"}], table.schema), shard)
+    os.utime(shard, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert load_published(str(tmp_path / "published"))["train"]["task_id"][:] == ["other_0"]
 
 
 def test_weights_in_a_pickle_are_not_loaded_from_the_hub(hub, trained):

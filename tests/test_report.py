@@ -71,7 +71,7 @@ def test_every_scan_stands_between_letters_and_says_what_it_is(report):
 
 def test_which_checkpoint_of_the_run_was_evaluated_is_said(tmp_path):
     def describe(**state):
-        (tmp_path / "trainer_state.json").write_text(json.dumps(state))
+        (tmp_path / "trainer_state.json").write_text(json.dumps({"best_metric": None, "log_history": [], **state}))
         return evaluation_report._describe_choice(evaluation_report._read_state(tmp_path))["checkpoint"]
 
     assert evaluation_report._describe_choice(evaluation_report._read_state(tmp_path)) == {}

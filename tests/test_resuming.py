@@ -21,7 +21,7 @@ from launching import find_free_port
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from umbrella.checkpoints import MARKER, find_whole_checkpoint, read_marker
+from umbrella.checkpoints import MARKER, find_fault, find_whole_checkpoint, read_marker, write_marker
 from umbrella.loader_workers import DeafContext
 from umbrella.resuming import check_is_shared
 from umbrella.sigterm import SigtermFlag
@@ -65,7 +65,7 @@ def check_same(one, other):
 # ------------------------------------------------------------------------------------------------ whole or not
 
 
-FAULTS = ("has optimizer.pt cut short or changed", "is half-written")  # of the file, and of the marker
+FAULTS = ("has optimizer.pt cut short or changed", f"has {MARKER} cut short or changed")
 
 
 def test_a_checkpoint_is_whole_with_all_its_files_at_their_size(run, tmp_path):
@@ -85,6 +85,35 @@ def test_a_checkpoint_is_whole_with_all_its_files_at_their_size(run, tmp_path):
     assert said == [f"{second} {fault} and is passed over" for fault in FAULTS]
     shutil.rmtree(first)
     assert find_whole_checkpoint(tmp_path / "run") is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 2**20, 2**20 + 1, 5_000_000])
+@pytest.mark.parametrize("damage", ["zeros", "zeros from the middle on", "zeros at the end", "others"])
+def test_a_checkpoint_of_other_content_at_the_same_size_is_not_whole(tmp_path, size, damage):
+    """What a machine that goes down leaves of a file whose size was written, but not its blocks."""
+    folder, rng = tmp_path / "checkpoint-1", random.Random(size)
+    folder.mkdir()
+    data = bytes(byte or 1 for byte in rng.randbytes(size))
+    (folder / "optimizer.pt").write_bytes(data)
+    write_marker(folder, 1, 2)
+    assert read_marker(folder) is not None
+    start = {"zeros": 0, "zeros from the middle on": size // 2, "zeros at the end": max(0, size - 100), "others": size}
+    kept = data[: start[damage]]
+    (folder / "optimizer.pt").write_bytes(kept[::-1] if damage == "others" else kept + bytes(size - len(kept)))
+    if size > 1:
+        assert read_marker(folder) is None
+        assert find_fault(folder) == "has optimizer.pt cut short or changed"
+    older = json.loads((folder / MARKER).read_text())
+    del older["xxh3_128"]  # of older versions, which know sizes alone
+    (folder / MARKER).write_text(json.dumps(older))
+    assert read_marker(folder) is not None
+
+
+@pytest.mark.parametrize("marker", ["", "[]", "{}", '{"files": 3, "world_size": 1, "rows_a_step": 1}', "\0" * 50])
+def test_a_marker_that_is_none_counts_as_absent(tmp_path, marker):
+    (tmp_path / MARKER).write_text(marker)
+    assert read_marker(tmp_path) is None
+    assert find_fault(tmp_path) == f"has {MARKER} cut short or changed"
 
 
 def test_a_half_written_checkpoint_is_passed_over_with_a_note_and_made_anew(run, tmp_path):

@@ -1,5 +1,8 @@
 """The cache of views: each scan is decoded once, the memory is bounded, a blank scan has no anatomy."""
 
+import os
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -39,8 +42,51 @@ def test_a_blank_scan_is_its_own_background_everywhere(rows):
 def test_the_longest_unused_views_go_first():
     cache = ViewCache(most_bytes=100)
     for name in "ab":
-        cache.put((name,), np.zeros(40, np.uint8))
-    cache.get(("a",))
-    cache.put(("c",), np.zeros(40, np.uint8))
-    assert [cache.get((name,)) is not None for name in "abc"] == [True, False, True]
+        cache.put(name, np.zeros(40, np.uint8))
+    cache.get("a")
+    cache.put("c", np.zeros(40, np.uint8))
+    assert [cache.get(name) is not None for name in "abc"] == [True, False, True]
     assert cache.n_bytes == 80
+
+
+def test_a_cache_holds_no_more_than_its_bound_whatever_the_scans_come_in(rows, monkeypatch):
+    """Scans in the table itself, of 1 MB each, and views that are parts of larger arrays."""
+    rng = np.random.default_rng(0)
+    load = "umbrella.transform.ConversationTransform.load_images"
+    monkeypatch.setattr(load, lambda self, row, number: np.zeros((200, 8, 8), np.float32)[number : number + 1])
+    cache = ViewCache(most_bytes=2000)
+    transform = CachingTransform(load_processor("tiny"), cache)
+    tracemalloc.start()
+    try:
+        for _ in range(20):
+            scans = [{"bytes": rng.bytes(10**6), "path": None, "modality": "sMRI"}]
+            transform.load_images({"images": scans}, 0)
+        del scans
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 100_000
+    assert cache.n_bytes == sum(views.nbytes for views in cache.views.values()) <= 2000
+
+
+def test_views_that_are_put_twice_count_once_and_one_above_the_bound_is_not_kept():
+    cache = ViewCache(most_bytes=100)
+    for _ in range(3):
+        cache.put("a", np.zeros(40, np.uint8))
+    assert cache.n_bytes == 40
+    cache.put("b", np.zeros(101, np.uint8))
+    assert (cache.n_bytes, list(cache.views)) == (40, ["a"])
+
+
+def test_a_scan_that_changes_in_the_middle_is_decoded_anew(rows, monkeypatch, tmp_path):
+    path = tmp_path / "scan.nii"
+    path.write_bytes(b"one")
+    loaded = iter((np.zeros((1, 2)), np.ones((1, 2))))
+    monkeypatch.setattr("umbrella.transform.ConversationTransform.load_images", lambda *_: next(loaded))
+    transform = CachingTransform(load_processor("tiny"), ViewCache())
+    row = {"images": [{"path": str(path), "modality": "sMRI"}]}
+    assert transform.load_images(row, 0).max() == transform.load_images(row, 0).max() == 0
+    status = path.stat()
+    path.write_bytes(b"two")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert transform.load_images(row, 0).max() == 1

@@ -76,8 +76,9 @@ class World:
         self.count += 1
         folder = (above or self.root) / f"model-{self.count}"
         folder.mkdir()
-        (folder / "config.json").write_text("{}")
-        (folder / "model.safetensors").write_bytes(f"weights {self.count}".encode())
+        (folder / "config.json").write_text('{"model_type": "llava"}')
+        header = json.dumps({"__metadata__": {"weights": str(self.count)}}).encode()
+        (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
         return folder
 
     def add(self, folder, model, subjects=(), known=True):

@@ -202,6 +202,20 @@ def test_edited_added_and_removed_files_are_seen(data_dir, load):
     assert load(data_dir, "train")["task_id"][:] == ["a1", "a2", "d"]
 
 
+@pytest.mark.parametrize("is_renamed", [False, True])
+def test_another_file_of_the_same_size_and_time_is_read(data_dir, load, tmp_path, is_renamed):
+    """A time that was set back by an editor or a copy, and a file that was put over another."""
+    path = Path(data_dir, "train/b.json")
+    load(data_dir, "train")
+    status = path.stat()
+    other = tmp_path / "other" if is_renamed else path
+    other.write_text(path.read_text().replace('"b"', '"z"'))
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.replace(path)
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    assert load(data_dir, "train")["task_id"][:] == ["a1", "a2", "z"]
+
+
 def test_an_unchanged_folder_is_not_read_again(data_dir, load, monkeypatch):
     load(data_dir, "train")
     monkeypatch.setattr(umbrella_dataset, "read_records", None)

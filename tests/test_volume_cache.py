@@ -4,7 +4,9 @@ import os
 import re
 import resource
 import shutil
+import tempfile
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +14,10 @@ import nibabel
 import numpy as np
 import pytest
 from conversation_folder import write_folder
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import umbrella.transform
 import umbrella.volume_cache
 from umbrella.modeling import load_processor
 from umbrella.transform import ConversationTransform, load_view
@@ -191,13 +196,140 @@ def test_most_writes_list_no_folder(cache, scan, monkeypatch):
 
 def test_what_killed_processes_left_is_swept_out(cache, scan):
     cache.load(load_view, scan, **OPTIONS)
-    old, young, foreign = (entries(cache)[0].with_name(name) for name in ("old.tmp", "young.tmp", "notes.txt"))
-    for path in (old, young, foreign):
+    key = entries(cache)[0].stem
+    names = (f"{key}.{'0' * 32}.tmp", f"{key}.{'1' * 32}.tmp", "notes.txt", "old.tmp")
+    old, young, *foreign = (entries(cache)[0].with_name(name) for name in names)
+    for path in (old, young, *foreign):
         path.write_bytes(b"half an entr")
-    for path in (old, foreign):
+    for path in (old, *foreign):
         os.utime(path, (0, 0))
     cache._sweep()
-    assert (old.exists(), young.exists(), foreign.exists()) == (False, True, True)
+    assert [path.exists() for path in (old, young, *foreign)] == [False, True, True, True]
+
+
+HEX = "3f" + "0" * 30
+NAMES = (
+    "size",
+    "lock",
+    "a",
+    "3f",
+    f"{HEX}.view",
+    f"{HEX}.{HEX}.tmp",
+    "b.tmp",
+    "x.view",
+    "CACHEDIR.TAG",
+    "umbrella_views",
+)
+TREES = st.dictionaries(
+    st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map(tuple),
+    st.sampled_from(["bytes", "digits", "link to a file", "link to a folder", "empty folder"]),
+    max_size=8,
+)
+
+
+def write_tree(folder, tree, outside):
+    """Those parts of the tree that do not need a file to be a folder; all of them old."""
+    for names, kind in tree.items():
+        path = folder.joinpath(*names)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if kind == "empty folder":
+                path.mkdir()
+            elif kind.startswith("link"):
+                path.symlink_to(outside / kind.split()[-1])
+            else:
+                path.write_bytes(b"mine" if kind == "bytes" else b"%020d" % 7)
+                os.utime(path, (0, 0))
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            continue
+
+
+def read_tree(folder):
+    """Path → (kind, content, times) of all below."""
+    found = {}
+    for path in folder.rglob("*"):
+        is_file = path.is_file() and not path.is_symlink()
+        content = os.readlink(path) if path.is_symlink() else path.read_bytes() if is_file else None
+        found[path.relative_to(folder).as_posix()] = (content, path.lstat().st_mtime_ns if is_file else None)
+    return found
+
+
+@given(TREES)
+@settings(max_examples=30)
+def test_whatever_lies_in_the_folder_before_stays_as_it_is(tree):
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        folder, outside = Path(scratch, "DIR"), Path(scratch, "outside")
+        (outside / "folder/3f").mkdir(parents=True)
+        (outside / "file").write_bytes(b"%020d" % 7)
+        (outside / f"folder/3f/{HEX}.view").write_bytes(b"mine")
+        folder.mkdir()
+        write_tree(folder, tree, outside)
+        before, before_outside = read_tree(folder), read_tree(outside)
+        cache, views = VolumeCache(folder, most_gb=3000e-9), np.ones((1, 3, 10, 10), np.float32)
+        for number in range(16):
+            key = f"{number:02x}{HEX[2:]}" if number else HEX
+            cache.put(key, views + number)
+            cache.get(key)
+        if cache.is_writable:
+            cache._sweep()
+            assert cache.get(f"0f{HEX[2:]}") is not None
+        after = read_tree(folder)
+        assert {name: after.get(name) for name in before} == before
+        assert read_tree(outside) == before_outside
+        assert all(name.startswith("umbrella_views") for name in after.keys() - before.keys())
+
+
+def test_a_folder_of_the_caches_name_without_its_marker_is_left_alone_with_a_warning(scan, tmp_path):
+    (tmp_path / "umbrella_views").mkdir()
+    (tmp_path / "umbrella_views/notes.txt").write_text("mine")
+    with pytest.warns(UserWarning, match=r"is in use by something else: expected CACHEDIR.TAG of this cache"):
+        cache = VolumeCache(tmp_path)
+    np.testing.assert_array_equal(cache.load(load_view, scan, **OPTIONS), load_view(scan, **OPTIONS))
+    assert [path.name for path in (tmp_path / "umbrella_views").iterdir()] == ["notes.txt"]
+
+
+def test_processes_that_make_one_folder_at_once_all_use_it(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        caches = list(pool.map(lambda _: VolumeCache(tmp_path / "cache"), range(16)))
+    assert all(cache.is_writable for cache in caches)
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["umbrella_views"]
+
+
+def keep_times(path, change):
+    """What other programs do that set the time back: the same size, the same time of modification."""
+    status = path.stat()
+    change(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+
+
+def flip_a_voxel(path):
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+def put_another_over_it(path):
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes()[::-1])
+    other.replace(path)
+
+
+def copy_another_over_it(path):
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes()[::-1])
+    shutil.copy2(other, path)
+
+
+@pytest.mark.parametrize("change", [flip_a_voxel, put_another_over_it, copy_another_over_it])
+@pytest.mark.parametrize("name", ["scan.nii", "scan.hdr", "scan.img"])
+def test_other_content_of_the_same_size_and_time_makes_another_entry(cache, tmp_path, name, change):
+    for file in {name, "scan.hdr"} if name != "scan.nii" else {name}:
+        (tmp_path / file).write_bytes(bytes(range(100)))
+    source = tmp_path / ("scan.nii" if name == "scan.nii" else "scan.hdr")
+    key = cache.make_key(load_view, source, **OPTIONS)
+    keep_times(tmp_path / name, change)
+    assert cache.make_key(load_view, source, **OPTIONS) != key
 
 
 def test_a_lost_count_is_taken_from_the_entries(cache, scan):
@@ -211,7 +343,7 @@ def test_a_lost_count_is_taken_from_the_entries(cache, scan):
 
 def test_a_folder_that_cannot_be_made_warns_once_and_everything_goes_on(scan, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.warns(UserWarning, match="volume cache .*file/cache cannot be written .*decoded each time") as caught:
+    with pytest.warns(UserWarning, match="cache/umbrella_views cannot be written .*decoded each time") as caught:
         cache = VolumeCache(tmp_path / "file" / "cache")
     assert len(caught) == 1
     load = CountingLoad()
@@ -235,7 +367,7 @@ def test_a_full_disk_warns_once_leaves_nothing_half_and_is_still_read(cache, sca
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert len(caught) == 1
     assert load.calls == 2  # the one of 8 pixels was there
-    assert len(list(cache.folder.glob("*/*"))) == 1
+    assert len(list(cache.folder.glob("??/*"))) == 1
 
 
 def test_a_bound_of_nothing_is_refused(tmp_path):
@@ -263,18 +395,13 @@ def test_examples_are_the_same_with_and_without_a_cache(rows, tmp_path, standard
                 np.testing.assert_array_equal(example["pixel_values"], plain["pixel_values"])
 
 
-def test_the_second_epoch_reads_no_scan(tmp_path):
+def test_the_second_epoch_reads_no_scan(tmp_path, monkeypatch):
     folder = write_folder(tmp_path / "conversations", {"train": [2, 1]})
     rows = load_umbrella(folder, split="train")
     transform = ConversationTransform(load_processor("tiny"), volume_cache=tmp_path / "cache")
     rows.set_transform(transform)
     first = rows[:]["pixel_values"]
-    for images in rows.with_format(None)["images"]:
-        for scan in images:
-            status = os.stat(scan["path"])
-            shutil.copyfile(os.devnull, scan["path"])  # no scan any more, though of the same identity
-            os.truncate(scan["path"], status.st_size)
-            os.utime(scan["path"], ns=(status.st_atime_ns, status.st_mtime_ns))
+    monkeypatch.setattr(umbrella.transform, "read_scan", lambda *_: pytest.fail("decoded again"))
     for images, again in zip(first, rows[:]["pixel_values"], strict=True):
         np.testing.assert_array_equal(images, again)
 
@@ -285,7 +412,7 @@ def test_augmented_scans_neither_come_from_the_cache_nor_go_to_it(rows, tmp_path
 
     build = partial(ConversationTransform, load_processor("tiny"), volume_cache=tmp_path / "cache")
     plain = build().encode_row(rows[0])
-    n_entries = len(list((tmp_path / "cache").glob("*/*.view")))
+    n_entries = len(list((tmp_path / "cache").glob("*/*/*.view")))
     augmented = build(augment=augment).encode_row(rows[0])
     assert not np.array_equal(augmented["pixel_values"], plain["pixel_values"])
-    assert len(list((tmp_path / "cache").glob("*/*.view"))) == n_entries == 2
+    assert len(list((tmp_path / "cache").glob("*/*/*.view"))) == n_entries == 2

@@ -70,7 +70,8 @@ class DataArguments:
         },
     )
     volume_cache: str | None = field(
-        default=None, metadata={"help": "folder that keeps the views of scans, so that each scan is decoded once"}
+        default=None,
+        metadata={"help": "folder that keeps the views of scans, in umbrella_views/, so that each is decoded once"},
     )
     volume_cache_gb: float = field(
         default=50.0, metadata={"help": "its size in 10⁹ bytes; the least recently used views go out first"}

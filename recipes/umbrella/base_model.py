@@ -5,11 +5,11 @@ A checkpoint in which most weights are the base's holds only the others: `traine
 """
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from umbrella.arguments import TINY
+from umbrella.json_files import build_record, read_json, show_json, write_json
 from umbrella.model_files import find_model_file, find_model_folder, fingerprint_weights
 
 FILE_NAME = "base_model.json"
@@ -41,7 +41,7 @@ class BaseModel:
 
     def save(self, folder: str | Path) -> None:
         """Write the record beside a checkpoint's weights."""
-        (Path(folder) / FILE_NAME).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_json(Path(folder) / FILE_NAME, self.to_dict(), indent=2)
 
     def check(self, other: "BaseModel", checkpoint: str) -> None:
         """Raise ValueError where `other`, the base at hand, is not this one, which `checkpoint` was trained on.
@@ -74,14 +74,21 @@ def describe_base(name: str, seed: int | None = None, revision: str | None = Non
 
 
 def read_base(model_name_or_path: str | Path) -> BaseModel | None:
-    """The record beside a checkpoint, in a folder or on the Hub; None for a whole model."""
+    """The record beside a checkpoint, in a folder or on the Hub; None for a whole model. Raises ValueError for a file
+    that is no such record."""
     path = find_model_file(model_name_or_path, FILE_NAME)
     if path is None:
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
+    remedy = "Copy it from another checkpoint of the run, which has the same"
+    record = read_json(path, dict, ("name",), remedy)
     if "sha256" in record:
         record["sampled_sha256"] = record.pop("sha256")
-    return BaseModel(**record)
+    base = build_record(path, lambda: BaseModel(**record), remedy)
+    if not all(
+        isinstance(value, int if name == "seed" else str) for name, value in record.items() if value is not None
+    ):
+        raise ValueError(f"{path}: expected texts, and seed as a number, found {show_json(record)}. {remedy}")
+    return base
 
 
 def _sample_weights(folder: Path) -> str | None:

@@ -69,7 +69,10 @@ class CachedScans(Dataset):
         except ScanError as error:
             return Outcome(problem=f"{row['source']}: {error}")
         if not self.cache.is_writable:
-            raise OSError(f"{self.cache.folder}: expected a folder with room to write to, found none. Free some space")
+            raise OSError(
+                f"{self.cache.folder}: expected a folder with room to write to, found none. Free some space, or "
+                "choose another --volume_cache"
+            )
         return Outcome(self.cache.entry_size(key), is_new=True)
 
 

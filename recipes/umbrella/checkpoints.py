@@ -1,7 +1,8 @@
 """Checkpoints that are whole or recognised as not: what a killed job, a full disk or SIGTERM leaves behind.
 
-`complete.json`, the last file that is written into a checkpoint, names all others with their sizes. Only then are
-older checkpoints removed (--save_total_limit).
+`complete.json`, the last file that is written into a checkpoint, names all others with their sizes and a hash: of a
+file up to 1 MiB all of it, of a larger one 16 parts from its start to its end. Only then are older checkpoints removed
+(--save_total_limit).
 """
 
 import json
@@ -10,6 +11,7 @@ import shutil
 from pathlib import Path
 
 import torch
+import xxhash
 from safetensors import SafetensorError
 from transformers.trainer_utils import rotate_checkpoints, sort_checkpoints
 
@@ -17,13 +19,16 @@ from umbrella.adapters import is_adapted
 from umbrella.base_model import BaseModel
 from umbrella.exporting import merge_adapters
 from umbrella.hub.guarded_push import GuardedPush
+from umbrella.json_files import read_json
 from umbrella.recipe import Recipe
 from umbrella.run_start import FirstStep, save_before_weights
 from umbrella.sigterm import PREEMPTED_EXIT_CODE, SigtermFlag
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.trained_weights import collect_trained, load_trained, save_trained
+from umbrella.written_files import WriteError, replacing
 
 MARKER = "complete.json"
+PARTS, PART_BYTES = 16, 64 * 1024
 
 
 class CheckpointTrainer(GuardedPush):
@@ -124,7 +129,7 @@ class CheckpointTrainer(GuardedPush):
         except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer raises the second
             if isinstance(error, torch.OutOfMemoryError):
                 raise
-            raise OSError(_explain_failed_save(folder, error, self._way_on)) from error
+            raise WriteError(_explain_failed_save(folder, error, self._way_on)) from error
         finally:
             self.args.save_total_limit = limit
         self.accelerator.wait_for_everyone()
@@ -192,40 +197,70 @@ def _explain_failed_save(folder: Path, error: Exception, way_on: str) -> str:
 
 def write_marker(folder: Path, world_size: int, rows_a_step: int) -> None:
     """Declare a checkpoint whole."""
-    files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder)}
-    record = {"world_size": world_size, "rows_a_step": rows_a_step, "files": files}
-    partial = folder / f"{MARKER}.partial"
-    with open(partial, "w", encoding="utf-8") as file:
+    paths = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+    record = {
+        "world_size": world_size,
+        "rows_a_step": rows_a_step,
+        "files": {name: path.stat().st_size for name, path in paths.items()},
+        "xxh3_128": {name: _hash_parts(path) for name, path in paths.items()},
+    }
+    with replacing(folder / MARKER) as partial, open(partial, "w", encoding="utf-8") as file:
         file.write(json.dumps(record, indent=1) + "\n")
         file.flush()
         os.fsync(file.fileno())  # a machine that goes down must not leave an empty one under the final name
-    partial.replace(folder / MARKER)
 
 
 def read_marker(folder: str | Path) -> dict | None:
     """What `write_marker` wrote; None where a checkpoint is not whole, see `find_fault`."""
-    try:
-        record = json.loads((Path(folder) / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none, or cut short
-        return None
-    return record if _find_unlike(folder, record) is None else None
+    record = _read_record(folder)
+    return None if record is None or _find_unlike(folder, record) else record
 
 
 def find_fault(folder: str | Path) -> str:
     """Why `read_marker` gives None: that the checkpoint was never finished, or which of its files is no longer as it
     was written."""
-    try:
-        record = json.loads((Path(folder) / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return "is half-written"
+    record = _read_record(folder)
+    if record is None:
+        return f"has {MARKER} cut short or changed" if (Path(folder) / MARKER).is_file() else "is half-written"
     name = _find_unlike(folder, record)
     return f"has {name} cut short or changed" if (Path(folder) / name).is_file() else f"lacks {name}"
 
 
 def _find_unlike(folder: str | Path, record: dict) -> str | None:
-    """The first file of a marker's that is missing or of another size."""
-    sizes = {file.relative_to(folder).as_posix(): file.stat().st_size for file in _files(Path(folder))}
-    return next((name for name, size in record["files"].items() if sizes.get(name) != size), None)
+    """The first file of a marker's that is missing, of another size or of other content, as far as its hash tells;
+    markers of older versions have sizes alone."""
+    paths = {file.relative_to(folder).as_posix(): file for file in _files(Path(folder))}
+    hashes = record.get("xxh3_128", {})
+    for name, size in record["files"].items():
+        if name not in paths or paths[name].stat().st_size != size:
+            return name
+        if name in hashes and _hash_parts(paths[name]) != hashes[name]:
+            return name
+    return None
+
+
+def _hash_parts(path: Path) -> str:
+    """Hash of a file's size and of `PARTS` parts, evenly from its first byte to its last: milliseconds, whatever its
+    size. A file of up to all parts together is hashed whole."""
+    size = path.stat().st_size
+    digest = xxhash.xxh3_128(str(size).encode())
+    with open(path, "rb") as file:
+        if size <= PARTS * PART_BYTES:
+            digest.update(file.read())
+            return digest.hexdigest()
+        for number in range(PARTS):
+            file.seek((size - PART_BYTES) * number // (PARTS - 1))
+            digest.update(file.read(PART_BYTES))
+    return digest.hexdigest()
+
+
+def _read_record(folder: str | Path) -> dict | None:
+    """The marker's content; None where there is none, or one that is cut short or damaged."""
+    try:
+        record = read_json(Path(folder) / MARKER, dict, ("world_size", "rows_a_step", "files"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record["files"], dict) and isinstance(record.get("xxh3_128", {}), dict) else None
 
 
 def _files(folder: Path) -> list[Path]:

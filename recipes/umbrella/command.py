@@ -1,6 +1,7 @@
 """How a recipe ends when something is wrong: with one sentence, not with a page of traceback."""
 
 import atexit
+import io
 import os
 import re
 import signal
@@ -9,11 +10,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from umbrella.library_lines import leave_out_library_lines
+from umbrella.written_files import explain_failed_write
 
 # What users meet: unusable data, scans, models and flags (ValueError and its kinds), files and a full disk (OSError,
 # SafetensorError), a missing extra (ImportError), a loss of nan, a model that does not fit.
@@ -29,9 +32,11 @@ def run(main: Callable[[], None]) -> None:
     only where the first goes on: for a problem of their own.
     UMBRELLA_TRACEBACK=1 in the environment shows where it came from instead.
     """
+    start_with_utf8_names()
     leave_out_library_lines()
+    write_any_text()
     try:
-        main()
+        _run_and_flush(main)
         _end_with_the_others(0)
     except SystemExit as error:
         if isinstance(error.code, str):
@@ -41,9 +46,52 @@ def run(main: Callable[[], None]) -> None:
         raise
     except Exception as error:
         let_rank_0_speak()  # whose end may be what went wrong here: a connection that is closed
-        if not isinstance(error, EXPECTED) or os.environ.get("UMBRELLA_TRACEBACK") == "1":
+        if os.environ.get("UMBRELLA_TRACEBACK") == "1":
             raise
-        raise SystemExit(_add_launcher(f"error: {_last_words(error)}")) from None
+        failed_write = explain_failed_write(error, _find_closed_output())
+        if failed_write is None and not isinstance(error, EXPECTED):
+            raise
+        raise SystemExit(_add_launcher(f"error: {_last_words(failed_write or error)}")) from None
+
+
+def _run_and_flush(main: Callable[[], None]) -> None:
+    """What is printed must have gone out before the end: a full disk is met here, where it can be said."""
+    try:
+        main()
+    except SystemExit as error:
+        if not isinstance(error.code, str):
+            sys.stdout.flush()
+        raise
+    sys.stdout.flush()
+
+
+def start_with_utf8_names() -> None:
+    """Start anew in Python's UTF-8 mode where the locale has another encoding (ISO-8859-1, C): JSON names scans in
+    UTF-8, and a name that the locale cannot write would be no file. What is printed keeps the terminal's encoding."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        modes = {"PYTHONUTF8": "1", "PYTHONIOENCODING": f"{sys.stdout.encoding}:backslashreplace"}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | modes)
+
+
+def write_any_text() -> None:
+    """From now on a character that a terminal or pipe cannot take (ISO-8859-1, ASCII; a file's name that is no UTF-8)
+    is printed as its number, \\u2713, and ends nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _find_closed_output() -> str | None:
+    """The name of standard output where it takes no more: then it is what could not be written."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return None
+    except OSError:
+        with suppress(OSError):  # what waits in it must not fail again when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return "standard output"
+    return None
 
 
 def describe_launcher() -> str:

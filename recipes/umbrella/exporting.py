@@ -5,11 +5,9 @@ transformers 5 renames many families' weights while it loads them (LLaVA's `lang
 switches that off, so that a run can go on; its folder hence has the names in memory, which other tools do not know.
 """
 
-import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from transformers import PreTrainedModel, ProcessorMixin
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import PrefixChange, revert_weight_conversion
@@ -17,6 +15,8 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
 
 from umbrella.base_model import FILE_NAME as BASE_FILE
+from umbrella.json_files import read_json
+from umbrella.model_folder import REMEDY, read_header
 from umbrella.modeling import load_model
 from umbrella.recipe import Recipe
 from umbrella.training_data import read_training_data
@@ -62,8 +62,8 @@ def merge_adapters(folder: Path, processor: ProcessorMixin, recipe: Recipe) -> N
     unset_hf_deepspeed_config()  # ZeRO-3 would spread what is loaded over processes that do not load it
     model = load_model(folder)
     export_model(model, processor, recipe, folder)
-    for path in (folder / BASE_FILE, *folder.glob("adapter_*")):
-        path.unlink()
+    for path in (*folder.glob("adapter_*"), folder / BASE_FILE):  # the last one: as long as it is there, none takes
+        path.unlink()  # what a kill leaves for a whole model
 
 
 def read_base_names(run: str, names_of: str | None) -> set[str]:
@@ -105,8 +105,7 @@ def _read_names(model_name_or_path: str) -> set[str]:
         except OSError:
             path = None
         if path is not None and path.endswith(".json"):
-            return set(json.loads(Path(path).read_text(encoding="utf-8"))["weight_map"])
+            return set(read_json(Path(path), dict, ("weight_map",), REMEDY)["weight_map"])
         if path is not None:
-            with safe_open(path, "pt") as weights:
-                return set(weights.keys())
+            return read_header(Path(path)).keys() - {"__metadata__"}
     return set()

@@ -27,6 +27,7 @@ from umbrella.base_model import BaseModel, read_base
 from umbrella.foreign_code import NO_FOREIGN_CODE, refuse_foreign_code
 from umbrella.freezing import LORA, choose_trained
 from umbrella.hub_names import find_repo
+from umbrella.model_folder import check_model_folder
 from umbrella.modeling import TINY
 from umbrella.planned_batch import PlannedBatch, build_batch
 from umbrella.saved_activations import Activations, fake_weights, measure_activations
@@ -78,6 +79,7 @@ def load_config(name: str, base_model: str | None = None):
         base = read_base(name)
         if base is not None:
             return load_config(base_model or base.name)
+        check_model_folder(name)
         path = Path(name).expanduser()
         return AutoConfig.from_pretrained(path if path.is_dir() else name, **NO_FOREIGN_CODE)
     except (OSError, ValueError) as error:

@@ -15,6 +15,7 @@ from umbrella.foreign_code import NO_FOREIGN_CODE, refuse_foreign_code
 from umbrella.guide_batch import flatten_arguments, takes_plain_images
 from umbrella.hub_names import find_repo
 from umbrella.model_files import find_model_file
+from umbrella.model_folder import check_model_folder
 from umbrella.tiny_llava import build_tiny_llava, build_tiny_processor
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.trained_weights import load_trained
@@ -41,6 +42,7 @@ def load_model(
     ValueError for another base model than the checkpoint was trained on, and for the base of a whole model.
     """
     base = None if model_name_or_path == TINY else read_base(model_name_or_path)
+    check_model_folder(model_name_or_path)
     if base is not None:
         return _assemble(str(model_name_or_path), base, base_model, from_pretrained_kwargs)
     if base_model is not None:
@@ -108,6 +110,7 @@ def load_processor(model_name_or_path: str = TINY, **from_pretrained_kwargs) -> 
     """Load the processor of the model that `load_model` gives for the same name. Raises as `load_model` does."""
     if model_name_or_path == TINY:
         return _reload(build_tiny_processor(), AutoProcessor, from_pretrained_kwargs)
+    check_model_folder(model_name_or_path)
     processor = _from_pretrained(AutoProcessor, model_name_or_path, **from_pretrained_kwargs)
     if not isinstance(processor, ProcessorMixin):
         raise ValueError(
@@ -143,11 +146,16 @@ def _from_pretrained(auto_class: type, name: str | Path, **kwargs):
             f"{name}: expected weights in safetensors, found no weights that load without running what stands in a "
             "pickle. Save them with save_pretrained where they come from"
         ) from error
-    except (OSError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # of a damaged file whatever meets it first: KeyError, TypeError, tokenizers' own
+        if isinstance(error, RuntimeError | ImportError) and not isinstance(error, RecursionError):
+            raise
         refuse_foreign_code(name, error)
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OSError(
             f"model_name_or_path: expected a folder that save_pretrained wrote, a model of the Hub or 'tiny'; "
-            f"{str(name)!r} does not load ({str(error).splitlines()[0]})"
+            f"{str(name)!r} does not load ({said})"
         ) from error
 
 

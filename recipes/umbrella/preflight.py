@@ -95,10 +95,10 @@ def check_scans(dataset: Dataset) -> int:
     Raises SystemExit with all unreadable scans (the first ten by name).
     """
     scans = {}
-    for images, source in zip(dataset["images"], dataset["source"], strict=True):
-        for scan in images:
+    for row in dataset.with_format(None).select_columns(["images", "source"]):
+        for scan in row["images"]:
             if scan.get("bytes") is None:
-                scans.setdefault((scan["path"], scan["modality"]), source)
+                scans.setdefault((scan["path"], scan["modality"]), row["source"])
     with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) * 4)) as pool:
         problems = [problem for problem in pool.map(_find_problem, scans.items()) if problem]
     if problems:

@@ -2,17 +2,18 @@
 checkpoint."""
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from umbrella.arguments import TINY, DataArguments
+from umbrella.json_files import read_json, show_json, write_json
 from umbrella.model_files import find_model_file
 from umbrella.transform import resolve_image_size, state_image_size
 from umbrella.vision_towers import state_size
 
 FILE_NAME = "umbrella_recipe.json"
 LABEL_RULE = "assistant text and end of turn, v1"
+REMEDY = "Copy it from another checkpoint of the run, which has the same"
 DEFAULTS = {"view": "axial", "normalize": True, "standardize": True}
 
 
@@ -29,7 +30,7 @@ class Recipe:
 
     def save(self, folder: str | Path) -> None:
         """Write the recipe beside a checkpoint."""
-        (Path(folder) / FILE_NAME).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        write_json(Path(folder) / FILE_NAME, asdict(self), indent=2)
 
     def transform_options(self) -> dict:
         """The options of `ConversationTransform` that the recipe fixes."""
@@ -37,11 +38,22 @@ class Recipe:
 
 
 def load_recipe(model_name_or_path: str) -> Recipe | None:
-    """The recipe saved beside a model, in a folder or on the Hub; None for a model that has none."""
+    """The recipe saved beside a model, in a folder or on the Hub; None for a model that has none.
+
+    Raises ValueError for a file that is no recipe.
+    """
     path = find_model_file(model_name_or_path, FILE_NAME)
     if path is None:
         return None
-    return Recipe(**json.loads(path.read_text(encoding="utf-8")))
+    expected = {field.name: field.type for field in fields(Recipe)}
+    record = read_json(path, dict, tuple(expected), REMEDY)
+    found = {name: value for name, value in record.items() if type(value) is not expected.get(name)}
+    if found:
+        raise ValueError(
+            f"{path}: expected {', '.join(f'{name}: {kind.__name__}' for name, kind in expected.items())}, found "
+            f"{show_json(found)}. {REMEDY}"
+        )
+    return Recipe(**record)
 
 
 def resolve_recipe(asked: dict, processor, model_name_or_path: str) -> Recipe:
@@ -75,7 +87,7 @@ def resolve_recipe(asked: dict, processor, model_name_or_path: str) -> Recipe:
         if value != getattr(trained, name):
             raise ValueError(
                 f"{name}: {model_name_or_path} was trained with {getattr(trained, name)!r}, found {value!r}. "
-                "Use the processor, and its chat template, that were saved with the model."
+                "Use the processor, and its chat template (chat_template.jinja), that were saved with the model."
             )
     return trained
 

@@ -8,6 +8,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState, T
 
 from umbrella.base_model import read_base
 from umbrella.checkpoints import CheckpointTrainer, find_fault, find_whole_checkpoint, read_marker
+from umbrella.json_files import build_record, read_json
 from umbrella.recipe import load_recipe
 from umbrella.steps_taken import say_steps
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
@@ -103,7 +104,7 @@ def check_is_shared(checkpoint: str | None) -> None:
 
 def check_belongs(checkpoint: str, trainer: CheckpointTrainer) -> None:
     """Raise ValueError where a checkpoint is of another recipe, base or model, or of steps of another size."""
-    marker, state = read_marker(checkpoint), TrainerState.load_from_json(f"{checkpoint}/trainer_state.json")
+    marker, state = read_marker(checkpoint), _read_state(checkpoint)
     recipe, base = load_recipe(checkpoint), read_base(checkpoint)
     for name, found in vars(recipe).items():
         _compare(checkpoint, f"--{name}", found, getattr(trainer.recipe, name))
@@ -131,7 +132,7 @@ class CatchUp(TrainerCallback):
         self.trainer, self.checkpoint = trainer, checkpoint
 
     def on_train_begin(self, args, state, control, **kwargs):
-        before = TrainerState.load_from_json(f"{self.checkpoint}/trainer_state.json").max_steps
+        before = _read_state(self.checkpoint).max_steps
         if state.is_world_process_zero and state.global_step < state.max_steps != before:
             print(
                 f"a run of {say_steps(state.max_steps)} goes on from a checkpoint of one of {before}: from here "
@@ -158,6 +159,13 @@ def _lacks_evaluation(args: TrainingArguments, state: TrainerState) -> bool:
     if args.eval_strategy == "steps":
         return (state.global_step % state.eval_steps == 0 or is_last) and args.eval_delay <= state.global_step
     return args.eval_strategy == "epoch" and (state.epoch % 1 == 0 or is_last) and args.eval_delay <= state.epoch
+
+
+def _read_state(checkpoint: str) -> TrainerState:
+    path = Path(checkpoint) / "trainer_state.json"
+    remedy = "Go on from another checkpoint: --resume_from_checkpoint FOLDER"
+    read_json(path, dict, ("global_step", "max_steps"), remedy)
+    return build_record(path, lambda: TrainerState.load_from_json(str(path)), remedy)
 
 
 def _compare(checkpoint: str, name: str, expected, found) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from datasets import DatasetDict
 
-from umbrella.json_files import read_json, write_json
+from umbrella.json_files import read_json, show_json, write_json
 from umbrella.tracking import NAME_OF_A_KEY
 
 FILE_NAME = "run.json"
@@ -50,10 +50,19 @@ def resolve_arguments(arguments: tuple) -> dict:
 
 
 def read_run_record(folder: str | Path) -> list[dict]:
-    """The starts of a run, the first one first; empty where none is recorded. Older records hold the last alone."""
+    """The starts of a run, the first one first; empty where none is recorded. Older records hold the last alone.
+
+    Raises ValueError for a file that is no such record.
+    """
     path = Path(folder) / FILE_NAME
     record = read_json(path) if path.is_file() else []
-    return record if isinstance(record, list) else [record]
+    starts = record if isinstance(record, list) else [record]
+    if not all(isinstance(start, dict) and "command" in start for start in starts):
+        raise ValueError(
+            f"{path}: expected a list of starts, each with its command, found {show_json(record)}. Restore the file, "
+            "or remove it: it then begins with the next start"
+        )
+    return starts
 
 
 def add_to_run_record(folder: str | Path, entry: dict) -> None:

@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 from umbrella.model_files import fingerprint_weights
 from umbrella.run_record import add_to_run_record, describe_entry, fingerprint
 from umbrella.training_data import FILE_NAME, TrainingData, read_training_data, start_from, subjects_of
+from umbrella.written_files import writing
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,10 @@ class FirstStep(TrainerCallback):
             return
         self.began = True
         if state.is_world_process_zero:
-            save_before_weights(self.start.after, self.output_dir)
-            add_to_run_record(self.output_dir, self.start.entry)
-            self.write_left_out()
+            with writing(self.output_dir, "choose another --output_dir"):
+                save_before_weights(self.start.after, self.output_dir)
+                add_to_run_record(self.output_dir, self.start.entry)
+                self.write_left_out()
 
 
 def save_before_weights(training_data: TrainingData, folder: str | Path) -> None:

@@ -1,9 +1,11 @@
 """The rows that a recipe's data arguments name."""
 
+import datasets
 from datasets import Dataset, DatasetDict
 
 from umbrella.arguments import DataArguments
 from umbrella.hub.published_data import load_published
+from umbrella.written_files import writing
 from umbrella_dataset import load_umbrella
 
 
@@ -13,9 +15,10 @@ def load_splits(arguments: DataArguments) -> DatasetDict:
     Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit.
     """
     config = {"task_types": arguments.task_types, "modalities": arguments.modalities}
-    if arguments.json_dir is not None:
-        return load_umbrella(arguments.json_dir, image_root=arguments.image_root, **config)
-    splits = load_published(arguments.dataset_name, arguments.image_root)
+    with writing(datasets.config.HF_DATASETS_CACHE, "set HF_HOME to a folder on another disk"):
+        if arguments.json_dir is not None:
+            return load_umbrella(arguments.json_dir, image_root=arguments.image_root, **config)
+        splits = load_published(arguments.dataset_name, arguments.image_root)
     return DatasetDict({name: _filter(rows, name, **config) for name, rows in splits.items()})
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from umbrella.written_files import replacing
+
 STAGES = ("read", "inflate", "statistics", "view", "tokenize", "collate")
 
 
@@ -72,5 +74,6 @@ def draw_picture(result: dict, path: Path) -> None:
     right.barh([f"{name}, {_unit(name)}" for name in stages], [1000 * seconds for seconds in stages.values()])
     right.invert_yaxis()
     right.set(xlabel="ms")
-    figure.savefig(path, dpi=120)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=120, format="png")
     pyplot.close(figure)

@@ -13,6 +13,8 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 from transformers.integrations import is_deepspeed_zero3_enabled
 
+from umbrella.written_files import replacing
+
 FILE_NAME = "trained_weights.safetensors"
 
 
@@ -44,8 +46,8 @@ def gathered(parameter: torch.nn.Parameter, modifier_rank: int | None = None):
 
 def save_trained(state: dict[str, torch.Tensor], model: PreTrainedModel, folder: str | Path) -> None:
     """Write the trained weights with the model's config, from which its architecture is known."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    save_file(state, Path(folder) / FILE_NAME, metadata={"format": "pt"})
+    with replacing(Path(folder) / FILE_NAME) as partial:
+        save_file(state, partial, metadata={"format": "pt"})
     model.config.save_pretrained(folder)
     if model.generation_config is not None:
         model.generation_config.save_pretrained(folder)

@@ -20,12 +20,13 @@ from datasets import Dataset
 
 from umbrella.arguments import TINY
 from umbrella.base_model import BaseModel, describe_base, read_base
-from umbrella.json_files import read_json, write_json
+from umbrella.json_files import build_record, read_json, write_json
 from umbrella.model_files import find_model_file
 from umbrella.run_record import fingerprint
 
 FILE_NAME = "training_data.json"
 VERSION = 2
+REMEDY = "Restore the file, or remove it: nothing is then known of what the model has seen"
 OLDER_KEYS = {"rows", "modalities", "salt", "subject_sha256"}
 
 
@@ -150,15 +151,18 @@ def read_training_data(model_name_or_path: str | Path) -> TrainingData:
     if name == TINY:
         return TrainingData()
     path = find_model_file(name, FILE_NAME)
-    record = {} if path is None else read_json(path)
+    record = {} if path is None else read_json(path, remedy=REMEDY)
     if path is not None and not _is_record(record):
         raise ValueError(
             f"{path}: expected a record of version {VERSION} or older, found {json.dumps(record)[:80]}. Use the "
-            "version of Umbrella that wrote it, or remove the file: nothing is then known of what the model has seen"
+            f"version of Umbrella that wrote it. {REMEDY}"
         )
     if "version" in record:
-        return TrainingData(tuple(map(_to_rows, record["seen"])), tuple(record["models"]))
-    own = TrainingData((_to_rows(record),) if record else (), ({"name": name, "recorded": False},))
+        return build_record(
+            path, lambda: TrainingData(tuple(map(_to_rows, record["seen"])), tuple(record["models"])), REMEDY
+        )
+    rows = build_record(path, lambda: (_to_rows(record),), REMEDY) if record else ()
+    own = TrainingData(rows, ({"name": name, "recorded": False},))
     base = read_base(name)
     return own.join(_start_from_base(base)) if base else own
 
@@ -202,7 +206,10 @@ def _is_record(value) -> bool:
 def _is_of_rows(value) -> bool:
     lists = ("modalities", "subject_sha256")
     return (
-        isinstance(value, dict) and value.keys() >= OLDER_KEYS and all(isinstance(value[name], list) for name in lists)
+        isinstance(value, dict)
+        and value.keys() >= OLDER_KEYS
+        and all(isinstance(value[name], list) and all(isinstance(one, str) for one in value[name]) for name in lists)
+        and isinstance(value["salt"], str | None)
     )
 
 

@@ -6,6 +6,7 @@ same rows, whatever has become of the scans: their order, hence what is still to
 """
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from umbrella.preflight import check_scans, show_first
 from umbrella.training_arguments import TrainArguments
 from umbrella.transform import ConversationTransform
 from umbrella.volumes import ScanError
+from umbrella.written_files import write_whole
 
 FILE_NAME = "unreadable_scans.tsv"
 
@@ -68,18 +70,33 @@ def write_unreadable(output_dir: str | Path, unreadable: list[Unreadable], max_u
     """Write `unreadable_scans.tsv`, with its header alone when all scans can be read; nothing where none may be left
     out."""
     if max_unreadable:
-        with open(Path(output_dir) / FILE_NAME, "w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file, delimiter="\t", lineterminator="\n")
-            table.writerows([Unreadable._fields, *unreadable])
+        lines = io.StringIO(newline="")
+        csv.writer(lines, delimiter="\t", lineterminator="\n").writerows([Unreadable._fields, *unreadable])
+        write_whole(Path(output_dir) / FILE_NAME, lines.getvalue())
 
 
 def read_unreadable(run: str | Path) -> list[Unreadable] | None:
-    """What a run has left out; None where it has not looked."""
+    """What a run has left out; None where it has not looked. Raises ValueError for a file that is no such table."""
     path = Path(run) / FILE_NAME
     if not path.is_file():
         return None
-    with path.open(encoding="utf-8", newline="") as file:
-        return [Unreadable(**line) for line in csv.DictReader(file, delimiter="\t")]
+    try:
+        text = path.read_bytes().decode()
+        header, *lines = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
+        is_whole = tuple(header) == Unreadable._fields and text.endswith("\n") and all(map(_is_line, lines))
+    except (ValueError, csv.Error):  # no text, no line at all, a quote that does not end
+        is_whole = False
+    if not is_whole:
+        raise ValueError(
+            f"{path}: expected the table of scans that the run has left out, under {', '.join(Unreadable._fields)}, "
+            "found another file, or one cut short. Restore it, or start a new run: without it the order of the rows "
+            "is not known"
+        )
+    return [Unreadable(*line) for line in lines]
+
+
+def _is_line(cells: list[str]) -> bool:
+    return len(cells) == len(Unreadable._fields)
 
 
 def _find_unreadable(

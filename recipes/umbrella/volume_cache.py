@@ -1,18 +1,29 @@
 """A folder that keeps the views of scans, so that each scan is decoded once; for any number of processes at once.
 
-    DIR/3f/3fa94c….view    an entry: digest (8 bytes), shape and repeats (5 × uint32), float32 values
-    DIR/size, DIR/lock     the bytes of all entries together, in digits, and the lock under which they are counted
+    DIR/umbrella_views/CACHEDIR.TAG    the marker of a folder of ours (bford.info/cachedir): backups leave it out
+    …/3f/3fa94c….view                  an entry: digest (8 bytes), shape and repeats (5 × uint32), float32 values
+    …/size, …/lock                     the bytes of all entries together, in digits, and the lock under which they are
+                                       counted
+
+DIR may hold other files: nothing is written or removed outside of umbrella_views, nor there without the marker, nor
+any file that has no name of ours.
 
 An entry's name is a hash of the scan's identity, of every option and of the code that decides the result, so whatever
-changes makes another entry; the old one is used no more and goes out as the least recently used.
+changes makes another entry; the old one is used no more and goes out as the least recently used. A scan's file is
+known by its path, inode, size, and times of modification and of change: any write, rename or copy over it is seen, on
+a file system that keeps the time of change, unless it comes within one tick of the clock. Where inodes do not last (a
+few network mounts), or the scans move, they are decoded again.
 """
 
 # Our own entries: a hit is as fast as from safetensors, which has no checksum, and from diskcache, whose SQLite is
 # not safe on the network file systems of clusters (tests/benchmarks/caching.py).
 
+import errno
 import functools
 import io
 import os
+import re
+import shutil
 import struct
 import time
 import uuid
@@ -32,6 +43,12 @@ CODE = ("scan_files.py", "volumes.py", "intensity.py", "voxel_statistics.py", "v
 DIGEST_BYTES = 8
 SIZE_DIGITS = 20
 SHAPE = struct.Struct("<5I")  # images, stored channels, height, width, repeats of each channel
+FOLDER = "umbrella_views"
+MARKER = "CACHEDIR.TAG"
+SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55\n# Views of scans, kept by Umbrella: safe to delete.\n"
+_PART = re.compile("[0-9a-f]{2}")
+_ENTRY = re.compile(r"[0-9a-f]{32}\.view")
+_TEMPORARY = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}\.tmp")
 PAIR_ENDS = (".hdr", ".hdr.gz", ".img", ".img.gz")
 
 
@@ -41,20 +58,26 @@ class VolumeCache:
     Safe with many workers, ranks and jobs on one folder. A folder that cannot be written, or a full disk, costs one
     warning; then the cache is only read. An entry that is cut short or damaged counts as absent.
 
+    Args:
+        folder: DIR above, which is made; the entries lie in a folder of their own in it.
+
     Raises ValueError for a bound that is not above 0.
     """
 
     def __init__(self, folder: str | Path, most_gb: float = DEFAULT_GB):
         if not most_gb > 0:
             raise ValueError(f"volume_cache_gb: expected a size above 0, found {most_gb}")
-        self.folder, self.most_bytes = Path(folder), int(most_gb * 1e9)
-        self.is_writable, self.has_warned = True, False
+        self.folder, self.most_bytes = Path(folder) / FOLDER, int(most_gb * 1e9)
+        self.is_writable, self.is_readable, self.has_warned = True, True, False
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            _make_marked(self.folder)
             with self._lock():
                 pass
         except Timeout:
             pass  # another process counts: so it can be written
+        except FileExistsError as error:
+            self.is_readable = False
+            self._stop_writing(error)
         except (OSError, NotImplementedError) as error:  # the latter from file systems without locks
             self._stop_writing(error)
 
@@ -86,6 +109,8 @@ class VolumeCache:
 
     def get(self, key: str) -> np.ndarray | None:
         """The entry's views; None where there is none, or none that is whole."""
+        if not self.is_readable:
+            return None
         try:
             with io.FileIO(self._path(key)) as file:
                 entry = file.readall()
@@ -119,8 +144,9 @@ class VolumeCache:
             os.replace(temporary, path)
             self._count(len(entry) - replaced)
         except (OSError, NotImplementedError) as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            for half_done in (temporary, path):  # an entry that is not counted would stay above the bound
+                with suppress(OSError):
+                    half_done.unlink(missing_ok=True)
             self._stop_writing(error)
 
     def _path(self, key: str) -> Path:
@@ -133,7 +159,8 @@ class VolumeCache:
     def _count(self, n_bytes: int) -> None:
         """Add to the size of all entries; above the bound, take the least recently used out."""
         try:
-            with self._lock(), open(os.open(self.folder / "size", os.O_RDWR | os.O_CREAT, 0o666), "r+b", 0) as file:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+            with self._lock(), open(os.open(self.folder / "size", flags, 0o666), "r+b", 0) as file:
                 counted = file.read(SIZE_DIGITS)
                 # Without a count (new, or cut short by a full disk) it is taken from the entries.
                 is_whole = len(counted) == SIZE_DIGITS and counted.isdigit()
@@ -151,10 +178,10 @@ class VolumeCache:
         entries = []
         for item in _list_files(self.folder):
             with suppress(FileNotFoundError):  # taken out or renamed by another process meanwhile
-                status = item.stat()
-                if item.name.endswith(".view"):
+                status = item.stat(follow_symlinks=False)
+                if _ENTRY.fullmatch(item.name):
                     entries.append((status.st_mtime_ns, status.st_size, item.path))
-                elif item.name.endswith(".tmp") and status.st_mtime < time.time() - STALE_SECONDS:
+                elif _TEMPORARY.fullmatch(item.name) and status.st_mtime < time.time() - STALE_SECONDS:
                     os.unlink(item.path)
         total = sum(size for _, size, _ in entries)
         if total > self.most_bytes:
@@ -182,8 +209,8 @@ def open_volume_cache(folder: str | Path | None, most_gb: float = DEFAULT_GB) ->
 
 
 def identify_scan(source: str | Path | bytes) -> tuple | None:
-    """What tells a scan from any other and from itself after a change: a hash of its bytes, or the resolved path, size
-    and time of change of its file, or files for an .hdr/.img pair. None where there is no file."""
+    """What tells a scan from any other and from itself after a change: a hash of its bytes, or the real path, inode,
+    size and times of its file, or files for an .hdr/.img pair. None where there is no file."""
     if isinstance(source, bytes):
         return len(source), xxhash.xxh3_128_hexdigest(source)
     path = os.path.realpath(source)
@@ -193,7 +220,7 @@ def identify_scan(source: str | Path | bytes) -> tuple | None:
     for name in [stem[:-4] + end for end in PAIR_ENDS] if is_pair else [path]:
         with suppress(OSError):
             status = os.stat(name)
-            found.append((name, status.st_size, status.st_mtime_ns))
+            found.append((name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return tuple(found) or None
 
 
@@ -220,6 +247,37 @@ def _digest(key: str, content: bytes | memoryview) -> bytes:
 
 
 def _list_files(folder: Path) -> Iterator[os.DirEntry]:
+    """Regular files in the folders of entries."""
     for part in os.scandir(folder):
-        if part.is_dir():
-            yield from os.scandir(part)
+        if _PART.fullmatch(part.name) and part.is_dir(follow_symlinks=False):
+            yield from (item for item in os.scandir(part) if item.is_file(follow_symlinks=False))
+
+
+def _make_marked(folder: Path) -> None:
+    """Make the folder with its marker in it, in one step: who finds it without one knows that it is no cache.
+
+    Raises FileExistsError where it is none.
+    """
+    if not os.path.lexists(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unnamed = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+        try:
+            unnamed.mkdir()
+            (unnamed / MARKER).write_bytes(SIGNATURE)
+            with suppress(FileExistsError, NotADirectoryError):  # another process was first
+                _rename_new(unnamed, folder)
+        finally:
+            shutil.rmtree(unnamed, ignore_errors=True)
+    marker = folder / MARKER
+    if folder.is_symlink() or not marker.is_file() or marker.read_bytes() != SIGNATURE:
+        raise FileExistsError(f"{folder} is in use by something else: expected {MARKER} of this cache in it")
+
+
+def _rename_new(source: Path, target: Path) -> None:
+    """Rename a folder; FileExistsError where the target holds anything."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno == errno.ENOTEMPTY:
+            raise FileExistsError(target) from error
+        raise

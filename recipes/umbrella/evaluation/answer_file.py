@@ -4,15 +4,20 @@ import json
 import os
 from pathlib import Path
 
+from umbrella.written_files import writing
+
+REMEDY = "choose another --output_dir; the same command goes on after the last whole line"
+
 
 class AnswerFile:
     """Lines are appended whole, in one write, and forced to disk; a line that a kill left half written is cut off.
 
-    Raises ValueError, with file and line, for a line that is not JSON.
+    Raises ValueError, with file and line, for a line that is no JSON object.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, names: frozenset[str] = frozenset(("task_id",))):
+        """`names`: the keys that every record has."""
+        self.path, self.names = path, names
 
     def read(self) -> list[dict]:
         """The records so far, in order."""
@@ -22,12 +27,16 @@ class AnswerFile:
         records = []
         for number, line in enumerate(lines, start=1):
             try:
-                records.append(json.loads(line))
-            except ValueError as error:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                record = None
+            if not isinstance(record, dict) or not record.keys() >= self.names:
+                names = f" with {', '.join(sorted(self.names))}" if self.names else ""
                 raise ValueError(
-                    f"{self.path}:{number}: expected a JSON object, found {line[:60]!r}. "
+                    f"{self.path}:{number}: expected a JSON object{names}, found {line[:60]!r}. "
                     "Remove the line, or start anew with --overwrite."
-                ) from error
+                )
+            records.append(record)
         return records
 
     def repair(self) -> None:
@@ -35,13 +44,13 @@ class AnswerFile:
         if self.path.exists():
             text = self.path.read_bytes()
             if not text.endswith(b"\n"):
-                with open(self.path, "r+b") as file:
+                with writing(self.path, REMEDY), open(self.path, "r+b") as file:
                     file.truncate(text.rfind(b"\n") + 1)
 
     def append(self, records: list[dict]) -> None:
         """Add records."""
         lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        with open(self.path, "ab") as file:
+        with writing(self.path, REMEDY), open(self.path, "ab") as file:
             file.write(lines.encode())
             file.flush()
             os.fsync(file.fileno())

@@ -1,6 +1,5 @@
 """Two models on the same rows, or two sides of several seeds each: the paired difference, and what changed."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,10 @@ from umbrella.evaluation.answer_file import AnswerFile
 from umbrella.evaluation.intervals import number_subjects, tails
 from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.results import score_records
-from umbrella.evaluation.run_folder import SETTINGS, name_folder
+from umbrella.evaluation.run_folder import METRICS, SETTINGS, name_folder, read_metrics, read_settings
 from umbrella.evaluation.verdicts import judge_two
+
+NAMES = frozenset(("task_id", "subject_id", "prediction", "answer"))
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,21 @@ def read_evaluation(folder: str | Path, split: str) -> Evaluated:
             f"{run}: expected an evaluation of the {split} split, found no {inside / SETTINGS}. "
             f"Run: python recipes/eval.py --model_name_or_path {run} --split {split} --json_dir DATA"
         )
-    settings = json.loads((path / SETTINGS).read_text(encoding="utf-8"))
+    settings = read_settings(path, ("split", "data", "task"))
     if settings["split"] != split:
         raise ValueError(f"{path}: expected an evaluation of --split {split}, found one of {settings['split']}")
-    if not (path / "metrics.json").is_file():
+    if not (path / METRICS).is_file():
         raise ValueError(
             f"{path}: expected a finished evaluation with metrics.json, found none: run eval.py to its end"
         )
-    return Evaluated(
-        path, settings, {record["task_id"]: record for record in AnswerFile(path / "predictions.jsonl").read()}
-    )
+    file = path / "predictions.jsonl"
+    records = {record["task_id"]: record for record in AnswerFile(file, NAMES).read()}
+    n = read_metrics(path, ("n",))["n"]
+    if len(records) != n:
+        raise ValueError(
+            f"{file}: expected {n} answers, as metrics.json says, found {len(records)}: run eval.py again"
+        )
+    return Evaluated(path, settings, records)
 
 
 def compare(first: list[Evaluated], second: list[Evaluated], n_resamples: int = 2000, seed: int = 0) -> dict:

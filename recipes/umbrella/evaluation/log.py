@@ -13,14 +13,15 @@ FILE_NAME = "evaluations.jsonl"
 
 
 def record_evaluation(folder: Path, settings: dict, answered: int, metrics: dict[str, dict]) -> dict:
-    """Add this evaluation to the log in `folder`, unless it only repeated earlier answers (answered is 0).
+    """Add this evaluation to the log in `folder`, unless it only repeated answers (answered is 0) that are in it.
 
     Returns {"count", "sentence"} for this split of these data.
     """
-    file = AnswerFile(folder / FILE_NAME)
+    file = AnswerFile(folder / FILE_NAME, frozenset(("split", "data", "model")))
     file.repair()
     key = {name: settings[name] for name in ("split", "data")}
-    if answered:
+    looked = {**key, "model": settings["model"]}
+    if answered or not any({name: entry[name] for name in looked} == looked for entry in file.read()):
         results = {name: entry["value"] for name, entry in metrics.items()}
         now = datetime.now(UTC).isoformat(timespec="seconds")
         file.append([{"date": now, **key, "model": settings["model"], "answered": answered, "results": results}])

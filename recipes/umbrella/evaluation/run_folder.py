@@ -1,6 +1,5 @@
 """One evaluation of a model on a split: its settings, its answers on disk, and what they come to."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,12 @@ from datasets import Dataset
 
 from umbrella.evaluation.answer_file import AnswerFile
 from umbrella.evaluation.generation import Answer, Answerer
+from umbrella.json_files import read_json, write_json
 from umbrella.model_files import fingerprint_model, is_sampled
 from umbrella.run_record import fingerprint
 
-SETTINGS = "settings.json"
+SETTINGS, METRICS = "settings.json", "metrics.json"
+REMEDY = "Restore the file, or start the evaluation anew: eval.py --overwrite true"
 
 
 def name_folder(model_name: str, split: str) -> Path:
@@ -49,19 +50,19 @@ class Folder:
                 path.unlink(missing_ok=True)
         path = self.path / SETTINGS
         if path.exists():
-            self._refuse_others(json.loads(path.read_text(encoding="utf-8")), settings)
+            self._refuse_others(read_settings(self.path), settings)
         elif self.predictions.exists():
             raise ValueError(
                 f"{self.predictions}: expected {SETTINGS} beside it, which tells what was answered; found none. "
                 "Start anew with --overwrite, or choose another --output_dir"
             )
-        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        write_json(path, settings, indent=2)
         for file in (self.predictions, self.control_answers):
             AnswerFile(file).repair()
 
     def _refuse_others(self, found: dict, settings: dict) -> None:
         for name, value in settings.items():
-            if name == "model" and is_sampled(found.get(name, "")):
+            if name == "model" and is_sampled(str(found.get(name))):
                 raise ValueError(
                     f"{self.path}: expected predictions of {value}, found those of an earlier version, which does not "
                     "tell whether this model made them. Start anew with --overwrite, or choose another --output_dir"
@@ -71,6 +72,16 @@ class Folder:
                     f"{self.path}: expected predictions for {name} {value!r}, found those for {found.get(name)!r}. "
                     "Start anew with --overwrite, or choose another --output_dir"
                 )
+
+
+def read_settings(folder: Path, names: tuple[str, ...] = ()) -> dict:
+    """What an evaluation's answers depend on; `names` must be in it. Raises ValueError that names the file."""
+    return read_json(folder / SETTINGS, dict, names, REMEDY)
+
+
+def read_metrics(folder: Path, names: tuple[str, ...] = ()) -> dict:
+    """An evaluation's metrics.json; `names` must be in it. Raises ValueError that names the file."""
+    return read_json(folder / METRICS, dict, names, REMEDY)
 
 
 def describe_settings(rows: Dataset, split: str, model_name_or_path: str, **options) -> dict:

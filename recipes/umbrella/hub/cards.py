@@ -1,6 +1,5 @@
 """Dataset and model cards, from the templates in card_templates/."""
 
-import json
 import re
 from collections import Counter
 from html import escape
@@ -10,6 +9,7 @@ from datasets import DatasetDict
 from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardData
 
 from umbrella.evaluation.label_parsing import count_labels
+from umbrella.json_files import read_json
 from umbrella.leakage import describe_training_data
 from umbrella.run_record import read_run_record
 from umbrella.training_data import read_training_data, subjects_of
@@ -122,7 +122,7 @@ def build_model_card(folder: Path, repo_id: str, options, allowed: dict[str, int
 
 
 def _read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_json(path, dict) if path.is_file() else {}
 
 
 def _describe_evaluation(path: Path) -> dict:

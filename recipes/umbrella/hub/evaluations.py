@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from umbrella.evaluation.run_folder import SETTINGS
-from umbrella.json_files import read_json
+from umbrella.evaluation import run_folder
+from umbrella.evaluation.run_folder import METRICS, SETTINGS, read_settings
 from umbrella.model_files import fingerprint_model
-
-METRICS = "metrics.json"
 
 
 def find_evaluations(model: Path, run_folder: Path, say=print) -> list[Path]:
@@ -16,7 +14,7 @@ def find_evaluations(model: Path, run_folder: Path, say=print) -> list[Path]:
     """
     found, expected = [], fingerprint_model(str(model))
     for folder in sorted(path.parent for path in run_folder.glob(f"eval*/{METRICS}")):
-        settings = read_json(folder / SETTINGS) if (folder / SETTINGS).is_file() else {}
+        settings = read_settings(folder) if (folder / SETTINGS).is_file() else {}
         if settings.get("model") == expected:
             found.append(folder)
             continue
@@ -27,4 +25,4 @@ def find_evaluations(model: Path, run_folder: Path, say=print) -> list[Path]:
 
 def read_metrics(folder: Path) -> dict:
     """An evaluation's metrics.json with its split, which older ones have in the settings alone."""
-    return {"split": read_json(folder / SETTINGS)["split"], **read_json(folder / METRICS)}
+    return {"split": read_settings(folder, ("split",))["split"], **run_folder.read_metrics(folder)}

@@ -21,12 +21,16 @@ from umbrella.hub.cards import build_model_card
 from umbrella.hub.client import PushError, explain_errors, open_repo, upload
 from umbrella.hub.evaluations import METRICS, find_evaluations, read_metrics
 from umbrella.hub.guard import check_findings
-from umbrella.json_files import read_json
+from umbrella.json_files import read_json, write_json
+from umbrella.model_folder import check_model_folder, read_header
 from umbrella.privacy import Finding, find_in_text, to_findings, walk_json
 from umbrella.privacy.scrub import load_key
 from umbrella.recipe import FILE_NAME as RECIPE_FILE
+from umbrella.recipe import load_recipe
+from umbrella.run_record import read_run_record
 from umbrella.training_data import FILE_NAME as TRAINING_DATA
 from umbrella.training_data import describe_copy
+from umbrella.written_files import write_whole, writing
 
 # What a model and its processor consist of; all else stays here.
 MODEL_FILES = (
@@ -70,7 +74,8 @@ def publish_model(
     key = load_key(work_dir / "scrub.key")
     checkable = not options.public if options.checkable_subjects is None else options.checkable_subjects
     run_folder = run_folder or Path(options.model)
-    stage_model(Path(options.model), folder, key, options.report_scans, run_folder, checkable)
+    with writing(work_dir, "choose another --work_dir"):
+        stage_model(Path(options.model), folder, key, options.report_scans, run_folder, checkable)
     allowed = check_findings(find_in_model(folder), options.allow, scrubbed=None)
     repo_id = open_repo(api, options.repo_id, "model", options.public, options.gated)
     card = build_model_card(folder, repo_id, options, allowed)
@@ -97,6 +102,7 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
             f"{model}: expected weights as *.safetensors, found none. Save them with save_pretrained: weights in "
             "pickles can run code where they are loaded, and are not published"
         )
+    check_model_folder(model)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for pattern in MODEL_FILES:
@@ -113,12 +119,14 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
         report = evaluation / "report.html"
         if report.is_file():
             text = clean_report(report.read_text(encoding="utf-8"), report_scans)
-            (folder / evaluation.name / report.name).write_text(text, encoding="utf-8")
+            write_whole(folder / evaluation.name / report.name, text)
     _write_training_data(model, folder, key, checkable)
+    load_recipe(str(folder))  # each of these is read once, so that no half file is published
+    read_run_record(folder)
 
 
 def _write_cleaned(path: Path, value) -> None:
-    path.write_text(json.dumps(_shorten_values(value), indent=2) + "\n", encoding="utf-8")
+    write_json(path, _shorten_values(value), indent=2)
 
 
 def clean_report(html: str, report_scans: bool) -> str:
@@ -173,9 +181,7 @@ def find_in_model(folder: Path) -> list[Finding]:
 
 def _read_text(path: Path) -> Iterator[tuple[str, str]]:
     if path.suffix == ".safetensors":
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        yield from _strings(header.get("__metadata__", {}))
+        yield from _strings(read_header(path).get("__metadata__", {}))
     elif path.name == TRAINING_DATA:  # whose hashes may look like anything
         yield from _strings(json.loads(path.read_text(encoding="utf-8"))["models"])
     elif path.suffix == ".json":

@@ -11,12 +11,14 @@ import datasets
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import xxhash
 from datasets import Dataset, DatasetDict, load_dataset
 from huggingface_hub import snapshot_download
 from packaging.version import Version
 
 from umbrella.hub.client import explain_errors
 from umbrella.hub_names import find_repo
+from umbrella.volume_cache import identify_scan
 from umbrella_dataset import FormatError
 
 WANTED = ["data/*.parquet", "scans/*"]
@@ -53,7 +55,9 @@ def load_published(name: str, image_root: str | None = None) -> DatasetDict:
             f"{name}: expected datasets 5 or later, which this table was published for (--nifti_feature), found "
             f"{datasets.__version__}. Update it, or ask for a table without"
         )
-    splits = load_dataset("parquet", data_files=shards)
+    # `datasets` would know a file by its name and time alone.
+    cache_dir = Path(datasets.config.HF_DATASETS_CACHE, "published", _hash_states(shards))
+    splits = load_dataset("parquet", data_files=shards, cache_dir=str(cache_dir))
     return DatasetDict(
         {split: _locate_scans(rows, Path(image_root or folder), name) for split, rows in splits.items()}
     )
@@ -63,6 +67,12 @@ def is_read(name: str) -> bool:
     """Whether a file of a repo is read as a part of the table."""
     path = PurePosixPath(name)
     return str(path.parent) == "data" and path.suffix == ".parquet"
+
+
+def _hash_states(shards: dict[str, list[str]]) -> str:
+    """Of the files' paths, inodes, sizes and times, as umbrella_dataset knows JSON files."""
+    states = [identify_scan(path) for paths in shards.values() for path in paths]
+    return xxhash.xxh3_128_hexdigest(repr(states).encode())
 
 
 def _locate_scans(rows: Dataset, root: Path, name: str) -> Dataset:

@@ -23,12 +23,14 @@ from umbrella.privacy.dates import shift_date
 from umbrella.privacy.presidio_names import NameFinder
 from umbrella.privacy.scan_text import TEXT_FIELDS, header_size, inflate
 from umbrella.scan_files import GZIP_MAGIC, ScanError, open_scan
+from umbrella.written_files import replacing
 
 _LETTERS = "bcdfghjklmnpqrstvwxz"  # no digits and no vowels: a hash is no number and spells no name
 _HASH_LETTERS = 12
 _FEWEST_DAYS, _MOST_DAYS = 30, 395
 _SUFFIX = re.compile(r"(\.(?:nii|mgh)(?:\.gz)?|\.mgz)$", re.IGNORECASE)
 _MAGIC_OFFSET = {348: 108, 540: 168}  # where vox_offset stands: nifti1.h, nifti2.h
+_KEY = re.compile(rb"[!-~]{32,}")
 SHIFTED = ("date", "birth date")  # kinds that stay in the text, shifted
 
 
@@ -36,15 +38,16 @@ def load_key(path: str | Path) -> bytes:
     """The secret key in a file; made, readable by its owner alone, where there is none."""
     path = Path(path)
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
-    key = path.read_text(encoding="ascii").strip()
-    if len(key) < 32:
+        with replacing(path) as partial:
+            partial.touch(mode=0o600)
+            partial.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
+    key = path.read_bytes().strip()
+    if not _KEY.fullmatch(key):
         raise ValueError(
-            f"{path}: expected a key of at least 32 characters, found {len(key)}. Delete it to get a new one"
+            f"{path}: expected a key of at least 32 characters, found {len(key)}, or others than letters, digits and "
+            "signs. Delete it to get a new one"
         )
-    return key.encode()
+    return key
 
 
 class Scrubber:

@@ -1,6 +1,5 @@
 """report.html: what an evaluation found, with the charts, and with the cases to look at."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -13,11 +12,14 @@ from umbrella.evaluation.paired import MOST_P
 from umbrella.evaluation.results import score_records
 from umbrella.evaluation.run_folder import probabilities_of
 from umbrella.evaluation.verdicts import LEAST_CHANGED, MOST_CHANGED, say_rows
+from umbrella.json_files import read_json
 from umbrella.metrics import encode
 from umbrella.report import charts
 from umbrella.report.examples import MOST_EXAMPLES, pick_examples
 from umbrella.report.page import write_page
 from umbrella.report.score_tables import list_baselines, list_confounds, list_controls
+from umbrella.run_record import FILE_NAME as RUN_RECORD
+from umbrella.run_record import read_run_record
 from umbrella.transform import ConversationTransform
 
 FEW_SUBJECTS = 10  # below, a bootstrap's interval covers 83 to 93 % where it says 95
@@ -62,7 +64,8 @@ def write_report(
     """
     folder = Path(model_folder)
     measure = None if settings["task"] == "text" else score_records(records)[0]
-    run_json, state = folder / "run.json", _read_state(folder)
+    run_json, state = folder / RUN_RECORD, _read_state(folder)
+    read_run_record(folder)  # shown as it is written, so it must be one
     write_page(
         path,
         "report.html.j2",
@@ -177,7 +180,9 @@ def _draw_group(name: str, groups: dict[str, dict], measure: Measure) -> dict:
 def _read_state(folder: Path) -> dict | None:
     """What the Trainer kept of the run; None of a model that it did not train."""
     path = folder / "trainer_state.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    names = ("best_model_checkpoint", "best_metric", "global_step", "log_history")
+    remedy = "Restore the file, or remove it: the report is then without the course of training"
+    return read_json(path, dict, names, remedy) if path.is_file() else None
 
 
 def _describe_choice(state: dict | None) -> dict[str, str]:

@@ -6,6 +6,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from umbrella.evaluation.notation import format_p, number, percent
 from umbrella.report.pictures import to_data_uri
+from umbrella.written_files import write_whole
 
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -27,6 +28,4 @@ _ENVIRONMENT.filters |= {
 def write_page(path: Path, template: str, **context) -> None:
     """Fill a template and write the page; half a page is never left behind."""
     html = _ENVIRONMENT.get_template(template).render(**context)
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(html, encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, html)

@@ -59,12 +59,16 @@ def write_preview(
 
 
 def _survey(rows: Dataset, draw: random.Random, most_scans: int) -> list[ScanFacts]:
-    scans = {scan["path"]: scan for images in rows["images"] for scan in images}
-    chosen = draw.sample(list(scans.values()), min(most_scans, len(scans)))
-    return [
-        survey_scan(scan.get("bytes") or scan["path"], scan["modality"])[0]
-        for scan in tqdm(chosen, desc="surveying scans", unit="scan")
-    ]
+    places = {}  # not the scans, which a table may hold in bytes
+    for index, row in enumerate(rows.select_columns("images")):
+        for number, scan in enumerate(row["images"]):
+            places[scan["path"]] = index, number
+    chosen = draw.sample(list(places.values()), min(most_scans, len(places)))
+    facts = []
+    for index, number in tqdm(chosen, desc="surveying scans", unit="scan"):
+        scan = rows[index]["images"][number]
+        facts.append(survey_scan(scan.get("bytes") or scan["path"], scan["modality"])[0])
+    return facts
 
 
 def _count_facts(facts: list[ScanFacts]) -> dict[str, list[tuple[str, int]]]:

@@ -1,0 +1,261 @@
+"""A full disk, a folder that is only read, one without permission, at any write of any command: it ends in a sentence
+that names the place and a way out, and the same command, started again, gives what it gives without the fault."""
+
+import errno
+import os
+import random
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cache_volumes
+import compare
+import eval as evaluation
+import export
+import generate_conversations
+import pytest
+import train
+import validate_json_format
+from conversation_folder import write_folder
+
+from umbrella.command import run
+from umbrella.evaluation.generation import Answer, Answerer
+from umbrella.written_files import filling, write_whole, writing
+
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+REASONS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
+
+class FailingDisk:
+    """Counts what opens a file for writing, makes a folder or renames below `root`; from the `number`-th on all fail,
+    as they do on a disk that stays full."""
+
+    def __init__(self):
+        self.root = None
+        sys.addaudithook(self._hear)  # a hook stays as long as the process; without a root it does nothing
+
+    def start(self, root, number=None, reason=errno.ENOSPC):
+        self.root, self.number, self.reason, self.count = str(root), number, reason, 0
+
+    def stop(self):
+        self.root = None
+        return self.count
+
+    def _hear(self, event, arguments):
+        if self.root is None or event not in ("open", "os.mkdir", "os.rename"):
+            return
+        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITES):
+            return
+        path = arguments[0]
+        if isinstance(path, int) or not os.path.abspath(os.fsdecode(path)).startswith(self.root):
+            return
+        self.count += 1
+        if self.number is not None and self.count >= self.number:
+            raise OSError(self.reason, os.strerror(self.reason), os.fsdecode(path))
+
+
+@pytest.fixture(scope="session")
+def disk():
+    return FailingDisk()
+
+
+def answer(self, rows, *_, **__):
+    return [[Answer(row["task_id"], "female", [-1.0, -2.0]) for row in rows]]
+
+
+FAST = ("--max_length", 256, "--bootstrap", 10, "--baselines", "false", "--report", "false", "--labels", "female,male")
+EVAL = ("--model_name_or_path", "tiny", "--json_dir", "data", "--output_dir", "eval", *FAST)
+STEPS = ("--max_steps", 1, "--save_steps", 1, "--batch_size", 2, "--report_to", "none", "--max_length", 256)
+TRAIN = ("--json_dir", "data", "--output_dir", "run", "--eval_strategy", "no", *STEPS)
+TABLE = ("--participants", "table.csv", "--target", "sex", "--image_template", "{participant_id}.nii")
+COMMANDS = {  # name → (main, flags, what it writes)
+    "generate": (generate_conversations, (*TABLE, "--output_dir", "made"), "made"),
+    "validate": (validate_json_format, ("data", "--report", "report.json"), "report.json"),
+    "migrate": (validate_json_format, ("data", "--migrate", "migrated"), "migrated"),
+    "eval": (evaluation, EVAL, "eval"),
+    "cache": (cache_volumes, ("--json_dir", "data", "--volume_cache", "cache", "--num_workers", 0), "cache"),
+    "compare": (compare, ("done", "done", "--bootstrap", 10, "--output", "out/compared.json"), "out"),
+    "export": (export, ("--output_dir", "exported"), "exported"),
+    "train": (train, (*TRAIN, "--resume_from_checkpoint", "auto"), "run"),
+}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inputs")
+    write_folder(folder / "data", {"train": [1, 1], "test": [1, 1]})
+    lines = [f"sub-{i:02d},{'MF'[i % 2]}" for i in range(30)]
+    (folder / "table.csv").write_text("\n".join(["participant_id,sex", *lines]) + "\n")
+    for line in lines:
+        (folder / f"{line[:6]}.nii").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(Answerer, "answer", answer)
+        patch.setattr("sys.argv", ["eval.py", *map(str, EVAL)])
+        evaluation.main()
+    (folder / "eval").rename(folder / "done")
+    return folder
+
+
+@pytest.fixture
+def start(inputs, tmp_path, monkeypatch, capsys):
+    """(name) → the sentence that a command ends with; None where it is done."""
+    shutil.copytree(inputs, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Answerer, "answer", answer)
+
+    def start(name):
+        recipe, flags, _ = COMMANDS[name]
+        monkeypatch.setattr(sys, "argv", [f"{recipe.__name__}.py", *map(str, flags)])
+        try:
+            run(lambda: sys.exit(recipe.main()))
+        except SystemExit as end:
+            return end.code or None
+        finally:
+            capsys.readouterr()
+
+    return start
+
+
+def read_tree(path):
+    """Name → content of all files at or below a path, but for what tells of the time or of the process."""
+    paths = [path] if path.is_file() else path.rglob("*")
+    of_the_end = ("train_results.json", "all_results.json")  # of a run that took a step, which the second does not
+    changing = ("run.json", "training_args.bin", "trainer_state.json")
+    changing += ("complete.json", "training_data.json", "evaluations.jsonl", "metrics.json")  # salts, counts, times
+    return {
+        one.relative_to(path.parent).as_posix(): None if one.name in changing else one.read_bytes()
+        for one in paths
+        if one.is_file() and one.name not in of_the_end
+    }
+
+
+def check_end(end, path, told):
+    assert isinstance(end, str), told
+    assert re.search(r"expected|cannot be", end) and re.search(
+        r"[Cc]hoose|[Mm]ake room|[Ff]ree|[Ss]et HF|[Mm]ount|move", end
+    ), told
+    assert end.count("\n") == 0 and "Traceback" not in end and len(end) < 900, told
+    assert not list(path.rglob("*.partial")), told
+
+
+def check_fails(start, disk, folder, name, number, reason, expected):
+    made = folder / COMMANDS[name][2]
+    told = f"{name}, write {number}, {os.strerror(reason)}"
+    disk.start(folder, number, reason)
+    try:
+        end = start(name)
+    finally:
+        disk.stop()
+    check_end(end, folder, f"{told}: {end}")
+    assert start(name) is None, told
+    assert read_tree(made) == expected, told
+    shutil.rmtree(made) if made.is_dir() else made.unlink()
+
+
+def run_whole(start, disk, folder, name):
+    """How many writes a command makes, and what it leaves, which is removed."""
+    made = folder / COMMANDS[name][2]
+    disk.start(folder)
+    try:
+        assert start(name) is None
+    finally:
+        n_writes = disk.stop()
+    expected = read_tree(made)
+    shutil.rmtree(made) if made.is_dir() else made.unlink()
+    return n_writes, expected
+
+
+@pytest.mark.filterwarnings("ignore:volume cache")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_write_that_fails_ends_in_a_sentence_and_leaves_nothing_half(start, disk, tmp_path, name):
+    n_writes, expected = run_whole(start, disk, tmp_path, name)
+    draw = random.Random(name)
+    numbers = {draw.randint(1, n_writes)} if name == "train" else {1, draw.randint(1, n_writes), n_writes}
+    for number in numbers:
+        check_fails(start, disk, tmp_path, name, number, draw.choice(REASONS), expected)
+
+
+@pytest.mark.filterwarnings("ignore:volume cache")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_disk_that_fills_while_a_file_is_written_ends_in_a_sentence(start, disk, tmp_path, name):
+    """Whoever writes: Python, Arrow, safetensors, torch."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        end = start(name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    check_end(end, tmp_path, f"{name}: {end}")
+    assert start(name) is None
+
+
+def test_standard_output_on_a_full_disk_is_named(start, monkeypatch):
+    with open("/dev/full", "w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        end = start("validate")
+    assert re.fullmatch("error: standard output: expected to write it, found no space left on the disk. .*", end)
+
+
+def test_what_is_no_failed_write_stays_what_it_is():
+    with pytest.raises(FileNotFoundError, match="nowhere"), writing("place"):
+        open("/nowhere/file").close()
+    with pytest.raises(ZeroDivisionError), writing("place"):
+        print(1 / 0)
+    with pytest.raises(OSError, match=r"^place: expected to write it"), writing("place"):
+        raise OSError("Not enough disk space. Needed: Unknown size")  # of datasets
+    error = RuntimeError("x")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    error.__cause__.__cause__ = error  # a cycle ends
+    with (
+        pytest.raises(OSError, match=r"^place: expected to write it, found no space left .*, or go\.$"),
+        writing("place", "go"),
+    ):
+        raise error
+
+
+def test_a_sentence_that_was_found_already_stays(tmp_path):
+    error = ValueError("a.json: expected JSON")
+    error.__cause__ = PermissionError(errno.EACCES, "Permission denied", "b.json")
+    with pytest.raises(ValueError, match=r"a\.json"), writing(tmp_path):
+        raise error
+
+
+def test_a_link_stays_and_a_pipe_is_written_to(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    write_whole(tmp_path / "link", "text")
+    assert (tmp_path / "file").read_text() == "text" and (tmp_path / "link").is_symlink()
+    reader, writer = os.pipe()
+    write_whole(Path(f"/dev/fd/{writer}"), "text")
+    assert os.read(reader, 10) == b"text"
+
+
+def test_a_folder_that_is_filled_shows_its_last_file_last(tmp_path, monkeypatch):
+    seen, rename = [], Path.rename
+    monkeypatch.setattr(Path, "rename", lambda self, to: seen.append(to.name) or rename(self, to))
+    with filling(tmp_path / "new") as folder:
+        for name in ("config.json", "a", "z"):
+            (folder / name).touch()
+    assert seen == ["a", "z", "config.json"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a", "config.json", "z"]
+
+
+@pytest.mark.slow
+def test_a_terminal_of_few_characters_shows_all_others_by_their_numbers(tmp_path):
+    """A name in Greek, one that is no UTF-8, the validator's tick, in the C locale: scans are found all the same."""
+    data = write_folder(tmp_path / "Δ", {"train": [1, 1]})
+    path = data / "train/train_0.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("train_0_0.nii", "Δ.nii"), encoding="utf-8")
+    (data / "train_0_0.nii").rename(data / "Δ.nii")
+    (data / "train/train_1.json").rename(data / "train/\udcff.json")
+    script = Path(validate_json_format.__file__)
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": "iso-8859-1"}
+    command = [sys.executable, script, data, "--check_images"]
+    done = subprocess.run(command, env=os.environ | plain, capture_output=True, check=False)
+    assert (done.returncode, b"\\u2713 VALIDATION PASSED" in done.stdout) == (0, True), done.stdout + done.stderr
+    (data / "Δ.nii").unlink()
+    done = subprocess.run(command, env=os.environ | plain, capture_output=True, check=False)
+    assert done.returncode == 1 and b"\\u0394.nii: expected a scan, found no such file" in done.stdout, done.stdout

@@ -336,7 +336,7 @@ def test_a_missing_folder_is_an_error(load, tmp_path):
         (b'{"a": 1, "a": 2}', "found the key 'a' twice in one object"),
         (b'{"a": "\xff"}', "file: expected UTF-8 text, found byte 0xff at 7"),
         (b'{"a": "\\ud800"}', "file: expected whole characters, found the lone surrogate '\\ud800'"),
-        (b"[" * 100_000, "file: expected one JSON object"),
+        (b"[" * 100_000, "file: expected at most 100 lists and objects in one another, found more"),
     ],
 )
 def test_what_is_not_json_is_a_problem_with_its_reason(tmp_path, content, message):

@@ -47,6 +47,7 @@ _METADATA_FIELDS = frozenset(METADATA_FIELDS)
 _RECORD_FIELDS = frozenset(
     ("task_id", "task_type", "subject_ids", "modalities", "images", "conversations", "metadata")
 )
+ROOT_MARK = "/././"  # ROOT/././sub-01/x.nii is ROOT/sub-01/x.nii for everybody; readers hold it to ROOT
 UNKNOWN_FIELDS_KEY = "_record"  # where `metadata.extra` keeps the keys of a record that the format does not know
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_SCAN = 576  # a 336-pixel image in 14-pixel patches, as LLaVA-1.5 has them
@@ -662,7 +663,8 @@ def _to_lists(ends: list[int], values: pa.Array) -> pa.ListArray:
 
 
 def resolve_path(path: str, folder: str, image_root: str | None = None) -> str:
-    """`path` against `image_root`, else against the data `folder`. Raises FormatError if it leaves `image_root`."""
+    """`path` against `image_root`, marked as `hold_inside` says, else against the data `folder`. Raises FormatError if
+    it leaves `image_root`."""
     full = path if os.path.isabs(path) else f"{image_root or folder}/{path}"
     if "/." in full or "//" in full:
         full = os.path.normpath(full)
@@ -671,7 +673,17 @@ def resolve_path(path: str, folder: str, image_root: str | None = None) -> str:
         links = _find_links(directory, image_root)
         if links is None or (name in links and not _is_inside(full, image_root)):
             raise FormatError(f'expected a path inside image_root {image_root}, found "{path}"')
+        return hold_inside(full, image_root)
     return full
+
+
+def hold_inside(path: str, root: str) -> str:
+    """The path of a file in `root`, written so that whoever opens it knows that it must not leave `root`: a link may
+    be put there later."""
+    root = root.rstrip("/")
+    if not path.startswith(f"{root}/"):
+        path = f"{root}/{os.path.relpath(os.path.realpath(path), os.path.realpath(root or '/'))}"
+    return root + ROOT_MARK + path[len(root) + 1 :]
 
 
 def _is_inside(path: str, root: str) -> bool:

@@ -17,6 +17,7 @@ from nibabel import MGHImage, Nifti1Header, Nifti1Pair, Nifti2Header, Nifti2Pair
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
+from umbrella.contained_files import open_file, open_inside, split_root
 from umbrella.inflate import GZIP_ERRORS, GzipFile
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -70,16 +71,16 @@ def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO
     Raises ScanError when the file does not exist, is no scan, holds voxels that are no real numbers, or when the
     stream turns out to be cut short or corrupt while it is read inside the `with` block.
     """
-    name = f"scan of {len(source)} bytes" if isinstance(source, bytes) else str(source)
+    root, name = (None, f"scan of {len(source)} bytes") if isinstance(source, bytes) else split_root(source)
     try:
-        header_source = source if isinstance(source, bytes) else _header_path(Path(source))
-        with _open_stream(header_source) as stream:
+        header_source = source if isinstance(source, bytes) else _header_path(Path(name))
+        with _open_stream(header_source, root) as stream:
             header, n_read, is_pair = _read_header(stream, name)
             if not is_pair:
                 _skip(stream, header.offset - n_read, header)
                 yield header, stream
                 return
-        with _open_stream(_image_path(source, name)) as stream:
+        with _open_stream(_image_path(source, name), root) as stream:
             _skip(stream, header.offset, header)
             yield header, stream
     except FileNotFoundError:
@@ -90,6 +91,15 @@ def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO
         ) from error
     except OSError as error:
         raise ScanError(f"{name}: expected a readable file, found: {error}") from error
+
+
+def read_file(path: str | Path) -> bytes:
+    """A scan's file as it is. Raises ScanError where it cannot be read, as `open_scan` does."""
+    try:
+        with open_file(path) as file:
+            return file.read()
+    except OSError as error:
+        raise ScanError(f"{split_root(path)[1]}: expected a readable file, found: {error}") from error
 
 
 def read_pieces(stream: BinaryIO, array: np.ndarray, header: ScanHeader) -> Iterator[np.ndarray]:
@@ -150,7 +160,7 @@ def _image_path(source: str | Path | bytes, name: str) -> Path:
     """The image file that belongs to a header file."""
     if isinstance(source, bytes):
         raise ScanError(f"{name}: expected voxels, found the header of a .hdr/.img pair: convert it to .nii.gz")
-    path = _header_path(Path(source))
+    path = _header_path(Path(name))
     stem = path.name.removesuffix(".gz").removesuffix(".hdr")
     candidates = [path.with_name(stem + end) for end in (".img", ".img.gz")]
     for candidate in candidates:
@@ -160,8 +170,8 @@ def _image_path(source: str | Path | bytes, name: str) -> Path:
 
 
 @contextmanager
-def _open_stream(source: Path | bytes) -> Iterator[BinaryIO]:
-    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+def _open_stream(source: Path | bytes, root: str | None) -> Iterator[BinaryIO]:
+    with io.BytesIO(source) if isinstance(source, bytes) else open_inside(source, root) as file:
         magic = file.read(len(GZIP_MAGIC))
         file.seek(0)
         if magic != GZIP_MAGIC:

@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 from datasets import DatasetDict
 from tqdm import tqdm
 
+from umbrella.contained_files import open_file
 from umbrella.privacy import Finding, find_in_row, find_in_scan
 from umbrella.privacy.presidio_names import NameFinder
 from umbrella.privacy.scrub import Scrubber, check_single_file, clean_scan
-from umbrella.scan_files import ScanError
+from umbrella.scan_files import ScanError, read_file
 from umbrella_dataset import FEATURES
 
 ROWS_A_GROUP = 1000
@@ -90,7 +91,7 @@ class Publication:
         """A scan's file as it is published. Raises ScanError for one of a pair of files."""
         if self.scrubber is not None:
             return clean_scan(path)
-        data = Path(path).read_bytes()
+        data = read_file(path)
         check_single_file(data, path)
         return data
 
@@ -124,7 +125,8 @@ class Publication:
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if self.scrubber is None:
-                    target.symlink_to(os.path.abspath(path))
+                    with open_file(path):  # held to its root; what is uploaded is the file that a link leads to now
+                        target.symlink_to(os.path.realpath(path))
                 else:
                     target.write_bytes(self.scan_bytes(path))
 

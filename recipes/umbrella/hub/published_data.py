@@ -17,7 +17,7 @@ from packaging.version import Version
 
 from umbrella.hub.client import explain_errors
 from umbrella.hub_names import find_repo
-from umbrella_dataset import FormatError
+from umbrella_dataset import FormatError, hold_inside
 
 WANTED = ["data/*.parquet", "scans/*"]
 _SHARD = re.compile(r"(?P<split>[\w.]+?)-\d{5}-of-\d{5}.*\.parquet")
@@ -91,7 +91,7 @@ def _offsets(lists: pa.ListArray) -> pa.Array:
 
 def _to_absolute(row: dict, root: str, name: str) -> dict:
     paths = {
-        scan["path"]: str(resolve_inside(scan["path"], Path(root), f"{name}: {row['source']}"))
+        scan["path"]: hold_inside(str(resolve_inside(scan["path"], Path(root), f"{name}: {row['source']}")), root)
         for scan in row["images"]
     }
     turns = [

@@ -198,7 +198,7 @@ def read_records(path: str, max_bytes: int | None = MAX_RECORD_BYTES) -> Iterato
             elif max_bytes is not None and status.st_size > max_bytes:
                 yield None, _too_large(max_bytes, f"{status.st_size}")
             else:
-                yield None, _parse(raw.readall())
+                yield None, parse_record(raw.readall())
     except OSError as error:
         yield None, Problem("file", "file", "a file that can be read", f"{error.strerror}")
 
@@ -215,7 +215,7 @@ def _read_lines(file: io.BufferedReader, max_bytes: int | None) -> Iterator[tupl
             return
         if not line.isspace():
             is_empty = False
-            yield number, _parse(line)
+            yield number, parse_record(line)
     if is_empty:
         yield None, Problem("empty", "file", "at least one conversation", "none")
 
@@ -224,7 +224,8 @@ def _too_large(max_bytes: int, found: str) -> Problem:
     return Problem("size", "file", f"records of at most {max_bytes} bytes (of a list of them: {MIGRATE})", found)
 
 
-def _parse(data: bytes) -> Any:
+def parse_record(data: bytes) -> Any:
+    """A record's JSON, or the Problem with it: see `read_records`."""
     try:
         text = data.decode("utf-8-sig")
         record = _DECODER.decode(text)

@@ -6,6 +6,7 @@ The content decides what a file is, never its name: .nii, .nii.gz, .hdr/.img pai
 
 import io
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,6 +101,16 @@ def read_file(path: str | Path) -> bytes:
             return file.read()
     except OSError as error:
         raise ScanError(f"{split_root(path)[1]}: expected a readable file, found: {error}") from error
+
+
+def locate_file(path: str | Path) -> str:
+    """Where a scan's file lies, links followed. Raises ScanError where it cannot be read, as `open_scan` does."""
+    name = split_root(path)[1]
+    try:
+        with open_file(path):
+            return os.path.realpath(name)
+    except OSError as error:
+        raise ScanError(f"{name}: expected a readable file, found: {error}") from error
 
 
 def read_pieces(stream: BinaryIO, array: np.ndarray, header: ScanHeader) -> Iterator[np.ndarray]:

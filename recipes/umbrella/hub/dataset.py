@@ -20,11 +20,10 @@ import pyarrow.parquet as pq
 from datasets import DatasetDict
 from tqdm import tqdm
 
-from umbrella.contained_files import open_file
 from umbrella.privacy import Finding, find_in_row, find_in_scan
 from umbrella.privacy.presidio_names import NameFinder
 from umbrella.privacy.scrub import Scrubber, check_single_file, clean_scan
-from umbrella.scan_files import ScanError, read_file
+from umbrella.scan_files import ScanError, locate_file, read_file
 from umbrella_dataset import FEATURES
 
 ROWS_A_GROUP = 1000
@@ -125,8 +124,7 @@ class Publication:
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if self.scrubber is None:
-                    with open_file(path):  # held to its root; what is uploaded is the file that a link leads to now
-                        target.symlink_to(os.path.realpath(path))
+                    target.symlink_to(locate_file(path))  # not to a link, which may lead elsewhere when it is read
                 else:
                     target.write_bytes(self.scan_bytes(path))
 

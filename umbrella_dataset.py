@@ -54,6 +54,7 @@ TOKENS_PER_SCAN = 576  # a 336-pixel image in 14-pixel patches, as LLaVA-1.5 has
 MAX_RECORD_BYTES = 1 << 23  # of a record's JSON: Python holds up to a hundred times as much of it
 MAX_DEPTH = 100  # of lists and objects in one another: how deep Python's own limit is, depends on who calls
 MAX_PATH_CHARACTERS = 4096
+MAX_CHARACTERS = 1 << 20  # of all texts of a conversation: a tokenizer holds 300 bytes for each token
 MAX_PROBLEMS = 100  # of one record
 ROWS_PER_TABLE = 1000
 MIN_SHARDS = 64
@@ -322,8 +323,12 @@ def _check_record(record: Any, problems: list[Problem]) -> None:
         problems.append(Problem("missing", "subject_ids", "the subjects of the scans", "an empty list"))
     turns = _check_list(record, "conversations", problems)
     scans: list[tuple[str, dict[str, Any]]] = []
+    lengths: list[int] = []
     for index, turn in enumerate(turns):
-        _check_turn(turn, f"conversations[{index}]", scans, problems)
+        _check_turn(turn, f"conversations[{index}]", scans, lengths, problems)
+    if sum(lengths) > MAX_CHARACTERS:
+        expected = f"texts of at most {MAX_CHARACTERS} characters together"
+        problems.append(Problem("size", "conversations", expected, f"{sum(lengths)}"))
     if isinstance(record.get("conversations"), list):
         _check_order(turns, problems)
     if isinstance(record.get("images"), list):
@@ -398,8 +403,8 @@ def _check_image(image: Any, place: str, problems: list[Problem]) -> None:
             problems.append(_unknown_modality(f"{place}.modality", image.get("modality")))
 
 
-def _check_turn(turn: Any, place: str, scans: list, problems: list[Problem]) -> None:
-    """Checks one turn and adds its image items to `scans` as (place, item)."""
+def _check_turn(turn: Any, place: str, scans: list, lengths: list[int], problems: list[Problem]) -> None:
+    """Checks one turn, adds its image items to `scans` as (place, item) and its texts' lengths to `lengths`."""
     if not _check_keys(turn, place, _TURN_KEYS, problems):
         return
     role, content = turn.get("role"), turn.get("content")
@@ -414,12 +419,12 @@ def _check_turn(turn: Any, place: str, scans: list, problems: list[Problem]) -> 
         return
     has_text = False
     for index, item in enumerate(content):
-        has_text |= _check_item(item, role, f"{place}.content[{index}]", scans, problems)
+        has_text |= _check_item(item, role, f"{place}.content[{index}]", scans, lengths, problems)
     if role == "assistant" and not has_text:
         problems.append(Problem("no answer", f"{place}.content", "an assistant's text", "none"))
 
 
-def _check_item(item: Any, role: Any, place: str, scans: list, problems: list[Problem]) -> bool:
+def _check_item(item: Any, role: Any, place: str, scans: list, lengths: list[int], problems: list[Problem]) -> bool:
     """Whether the item has text."""
     kind = item.get("type") if isinstance(item, dict) else None
     if kind not in ("text", "image"):
@@ -438,6 +443,7 @@ def _check_item(item: Any, role: Any, place: str, scans: list, problems: list[Pr
     if not isinstance(text, str):
         problems.append(Problem("type", f"{place}.text", "a string", _show(text)))
         return False
+    lengths.append(len(text))
     if IMAGE_TOKEN in text:
         problems.append(Problem("token", f"{place}.text", f"an image item for a scan, no {IMAGE_TOKEN}", _show(text)))
     return bool(text.strip())

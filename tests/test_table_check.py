@@ -90,8 +90,9 @@ CHANGES = {
     "NUL": (_set("images", 0, "path", "a\0b"), "images[0].path: expected a path of at most 4096 characters"),
     "count": (_set("modalities", ["sMRI"]), "modalities: expected 2 (one for each of images), found 1"),
     "no answer": (lambda row: row["conversations"].pop(), "an assistant's turn as the last"),
-    "source": (_set("source", None), "expected a source and a length, found none"),
-    "length": (_set("length", None), "expected a source and a length, found none"),
+    "source": (_set("source", None), "source: expected one in every row, found none"),
+    "length": (_set("length", None), "length: expected one in every row, found none"),
+    "metadata": (_set("metadata", None), "metadata: expected one in every row, found none"),
     "extra": (_set("metadata", "extra", "{"), "metadata.extra: expected a JSON object, found Expecting"),
     "extra list": (_set("metadata", "extra", "[]"), "metadata.extra: expected a JSON object, found a list"),
     "extra number": (

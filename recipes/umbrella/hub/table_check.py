@@ -88,8 +88,9 @@ def _fits(found: pa.DataType, expected: pa.DataType) -> bool:
 def check_row(row: dict, name: str) -> None:
     """Raise FormatError where a row of a published table is not as the format says."""
     where = f"{name}: {row['source']}"
-    if row["source"] is None or row["length"] is None:
-        raise FormatError(f"{where}: expected a source and a length, found none. Publish the dataset anew")
+    for key in ("source", "length", "metadata"):
+        if row[key] is None:
+            raise FormatError(f"{where}: {key}: expected one in every row, found none. Publish the dataset anew")
     images = row["images"] and [_without_bytes(scan) for scan in row["images"]]
     problems = find_problems({**row, "images": images})
     if problems:

@@ -116,6 +116,9 @@ def _check_shape(record: Any, source: str) -> None:
         raise FormatError(f"{source}: expected a JSON object, found a {type(record).__name__}")
     if not isinstance(record.get("metadata") or {}, dict):
         raise FormatError(f"{source}: metadata: expected an object, found a {type(record['metadata']).__name__}")
+    if not isinstance(record.get("subject_ids") or [], list):
+        raise FormatError(f"{source}: subject_ids: expected a list, found {record['subject_ids']!r:.60}")
+    _check_texts(record.get("metadata") or {}, ("comparison_type",), f"{source}: metadata")
     for image in _pop_images(dict(record)):
         if not isinstance(image, str):
             _check_texts(image, ("path", "token", "modality"), f"{source}: images")

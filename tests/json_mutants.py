@@ -9,7 +9,12 @@ import os
 import socket
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from conversation_folder import make_record
+
+from umbrella.hub.dataset import build_schema
+from umbrella_dataset import to_row
 
 NESTED = "NESTED"  # stands for lists in one another, which json.dumps would not write
 RAW = {  # texts that stand for themselves in a file
@@ -143,6 +148,29 @@ def _mutate_bytes(random, data: bytes) -> bytes:
     if kind == 7:
         return random.choice((b"", b"\n\n", b" ", b"[]", b"null", b"{}", b"[" + data + b"]", data + data))
     return data.replace(b"\n", random.choice((b"\r\n", b"\r", b"\x0b")))
+
+
+def write_table_mutant(random, folder: Path) -> bool:
+    """Write a published table with one to three mutated values, or bytes of a file, into `folder`. Returns False where
+    Arrow holds no such value."""
+    rows = [to_row(make_record(f"r{i}", ["/a.nii"] * random.randrange(3)), f"train/{i}", "") for i in range(3)]
+    for parent, key in _places(rows):
+        parent[key] = "a.nii" if parent[key] == "/a.nii" else parent[key]
+    for _ in range(random.choice((0, 1, 1, 2))):
+        parent, key = random.choice(_places(rows))
+        parent[key] = random.choice((None, "", "x", "/etc/hostname", 0, [], "{", "1e999", '{"a": 1}', *VALUES[18:]))
+    try:
+        table = pa.Table.from_pylist(rows, schema=build_schema(random.random() < 0.3, nifti_feature=False))
+    except (pa.ArrowException, TypeError, AttributeError, ValueError):
+        return False
+    name = random.choice(("train-00000-of-00001", "train-00000-of-00001", "train-00000-of-00002", "train"))
+    path = folder / "data" / f"{name}.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(table, path)
+    if random.random() < 0.2:
+        data, place = path.read_bytes(), random.randrange(path.stat().st_size)
+        path.write_bytes(random.choice((data[:place], data[:place] + b"\xff" + data[place + 1 :])))
+    return True
 
 
 def _make_pipe(random, folder, train):

@@ -15,10 +15,11 @@ import pytest
 import validate_json_format
 from families import build_llava
 from fuzzing import fuzz
-from json_mutants import write_mutant
+from json_mutants import write_mutant, write_table_mutant
 from migrate_json_format import migrate
 
 from umbrella.conversations import ConversationError, format_conversation
+from umbrella.hub.published_data import load_published
 from umbrella.label_report import BlankTransform
 from umbrella_dataset import FormatError, load_umbrella
 
@@ -80,10 +81,11 @@ def _end_hang(*_):
 
 
 @pytest.mark.fuzz
-def test_validator_and_loader_agree_on_every_mutant(tmp_path, capsys):
+def test_validator_and_loader_agree_on_every_mutant(tmp_path, capsys, monkeypatch):
     datasets.disable_progress_bars()
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "tables")
     transform = BlankTransform(build_llava(), max_length=300)
-    numbers, counts = itertools.count(), {"accepted": 0, "refused": 0, "migrated": 0}
+    numbers, counts = itertools.count(), {"accepted": 0, "refused": 0, "migrated": 0, "tables": 0}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     signal.signal(signal.SIGALRM, _end_hang)
 
@@ -113,12 +115,17 @@ def test_validator_and_loader_agree_on_every_mutant(tmp_path, capsys):
             files = validate_json_format.find_files([str(folder)])
             migrate(files, str(place / "new"), None, "train", "sMRI")
             counts["migrated"] += 1
+        if random.random() < 0.2 and write_table_mutant(random, place / "table"):
+            with contextlib.suppress(FormatError):
+                _check_rows(load_published(str(place / "table"))["train"])
+                counts["tables"] += 1
         signal.alarm(0)
         counts["refused" if isinstance(rows, str) else "accepted"] += 1
         assert taken < MOST_SECONDS
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * MAXRSS_UNIT
         assert grown < MOST_BYTES
         shutil.rmtree(place)
+        shutil.rmtree(tmp_path / "tables", ignore_errors=True)
 
     fuzz(check)
     with capsys.disabled():

@@ -10,7 +10,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LIBRARY, RECIPES, SAMPLE_DATA = ROOT / "recipes" / "umbrella", ROOT / "recipes", ROOT / "sample_data"
 # What `volumes` is made of: its own parts, which nothing else of the library enters.
-PARTS_OF_VOLUMES = {"umbrella.scan_files", "umbrella.inflate", "umbrella.intensity", "umbrella.voxel_statistics"}
+PARTS_OF_VOLUMES = {
+    "umbrella.contained_files",
+    "umbrella.scan_files",
+    "umbrella.inflate",
+    "umbrella.intensity",
+    "umbrella.voxel_statistics",
+}
 # How answers are read, which the validator shares with the evaluation: light modules, without a model or `datasets`.
 ANSWERS = {
     f"umbrella.evaluation.{name}"

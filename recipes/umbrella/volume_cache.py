@@ -30,7 +30,15 @@ from umbrella.contained_files import is_inside, split_root
 DEFAULT_GB = 50.0
 KEPT_SHARE = 0.9  # of the bound, after the least recently used went out: a sweep must not follow at once
 STALE_SECONDS = 3600  # temporary files older than this are left over from a process that was killed
-CODE = ("scan_files.py", "volumes.py", "intensity.py", "voxel_statistics.py", "views.py", "transform.py")
+CODE = (
+    "scan_files.py",
+    "contained_files.py",
+    "volumes.py",
+    "intensity.py",
+    "voxel_statistics.py",
+    "views.py",
+    "transform.py",
+)
 DIGEST_BYTES = 8
 SIZE_DIGITS = 20
 SHAPE = struct.Struct("<5I")  # images, stored channels, height, width, repeats of each channel

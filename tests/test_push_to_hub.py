@@ -365,7 +365,7 @@ def test_published_row_that_names_a_file_elsewhere_is_refused(hub, call, folder,
     shard = copy / "data" / "train-00000-of-00001.parquet"
     table = pq.read_table(shard)
     rows = table.to_pylist()
-    rows[0]["images"][0]["path"] = "../../secret.nii"
+    rows[0]["images"][0]["path"] = rows[0]["conversations"][0]["content"][0]["image_path"] = "../../secret.nii"
     pq.write_table(type(table).from_pylist(rows, schema=table.schema), shard)
     with pytest.raises(ValueError, match=r"train/train_0.json: images: expected a path inside the dataset"):
         load_published(str(copy))

@@ -6,7 +6,7 @@ The content decides what a file is, never its name: .nii, .nii.gz, .hdr/.img pai
 
 import io
 import math
-import stat
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from nibabel import MGHImage, Nifti1Header, Nifti1Pair, Nifti2Header, Nifti2Pair
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
+from umbrella.contained_files import open_file, open_inside, split_root
 from umbrella.inflate import GZIP_ERRORS, GzipFile
 from umbrella.not_a_scan import N_BYTES, describe_absence, describe_foreign, find_broken_link
 
@@ -77,16 +78,16 @@ def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO
     Raises ScanError when the file does not exist, is no scan, holds voxels that are no real numbers, or when the
     stream turns out to be cut short or corrupt while it is read inside the `with` block.
     """
-    name = f"scan of {len(source)} bytes" if isinstance(source, bytes) else str(source)
+    root, name = (None, f"scan of {len(source)} bytes") if isinstance(source, bytes) else split_root(source)
     try:
-        header_source = source if isinstance(source, bytes) else _header_path(Path(source))
-        with _open_stream(header_source) as stream:
+        header_source = source if isinstance(source, bytes) else _header_path(Path(name))
+        with _open_stream(header_source, root) as stream:
             header, n_read, is_pair = _read_header(stream, name)
             if not is_pair:
                 _skip(stream, header.offset - n_read, header)
                 yield header, stream
                 return
-        with _open_stream(_image_path(source, name)) as stream:
+        with _open_stream(_image_path(source, name), root) as stream:
             _skip(stream, header.offset, header)
             yield header, stream
     except FileNotFoundError:
@@ -95,6 +96,25 @@ def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO
         raise ScanError(
             f"{name}: expected a whole gzip file, found one cut short or corrupt ({error}): copy it anew"
         ) from error
+    except OSError as error:
+        raise ScanError(f"{name}: expected a readable file, found: {error}") from error
+
+
+def read_file(path: str | Path) -> bytes:
+    """A scan's file as it is. Raises ScanError where it cannot be read, as `open_scan` does."""
+    try:
+        with open_file(path) as file:
+            return file.read()
+    except OSError as error:
+        raise ScanError(f"{split_root(path)[1]}: expected a readable file, found: {error}") from error
+
+
+def locate_file(path: str | Path) -> str:
+    """Where a scan's file lies, links followed. Raises ScanError where it cannot be read, as `open_scan` does."""
+    name = split_root(path)[1]
+    try:
+        with open_file(path):
+            return os.path.realpath(name)
     except OSError as error:
         raise ScanError(f"{name}: expected a readable file, found: {error}") from error
 
@@ -163,7 +183,7 @@ def _image_path(source: str | Path | bytes, name: str) -> Path:
     """The image file that belongs to a header file."""
     if isinstance(source, bytes):
         raise ScanError(f"{name}: expected voxels, found the header of a .hdr/.img pair: convert it to .nii.gz")
-    path = _header_path(Path(source))
+    path = _header_path(Path(name))
     stem = path.name.removesuffix(".gz").removesuffix(".hdr")
     candidates = [path.with_name(stem + end) for end in (".img", ".img.gz")]
     for candidate in candidates:
@@ -174,10 +194,8 @@ def _image_path(source: str | Path | bytes, name: str) -> Path:
 
 
 @contextmanager
-def _open_stream(source: Path | bytes) -> Iterator[BinaryIO]:
-    if not isinstance(source, bytes):
-        _check_is_file(source)
-    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+def _open_stream(source: Path | bytes, root: str | None) -> Iterator[BinaryIO]:
+    with io.BytesIO(source) if isinstance(source, bytes) else open_inside(source, root) as file:
         magic = file.read(len(GZIP_MAGIC))
         file.seek(0)
         if magic != GZIP_MAGIC:
@@ -185,18 +203,6 @@ def _open_stream(source: Path | bytes) -> Iterator[BinaryIO]:
             return
         with GzipFile(fileobj=file) as stream:
             yield stream
-
-
-def _check_is_file(path: Path) -> None:
-    """Opening a pipe would wait for its other end. Raises OSError, or ScanError for what can be no path."""
-    try:
-        mode = path.stat().st_mode
-    except ValueError as error:  # it holds a NUL, or half of a surrogate pair
-        raise ScanError(
-            f"{str(path)!r}: expected the path of a scan, found one that no file can have: {error}"
-        ) from error
-    if not stat.S_ISREG(mode):
-        raise OSError("a folder, a pipe or a device")
 
 
 def _skip(stream: BinaryIO, n: int, header: ScanHeader) -> None:

@@ -4,7 +4,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -12,7 +11,8 @@ from datasets import Dataset
 from torch.utils.data import DataLoader, RandomSampler
 
 from umbrella.collator import ConversationCollator
-from umbrella.scan_files import open_scan
+from umbrella.contained_files import open_file
+from umbrella.scan_files import open_scan, read_file
 from umbrella.transform import ConversationTransform, load_view
 from umbrella.volume_cache import VolumeCache
 from umbrella.volumes import read_scan
@@ -52,7 +52,7 @@ def _time_scan(scan: dict, options: dict, cache: VolumeCache, cold: bool) -> dic
     cache.load(load_view, source, **with_modality)
     if cold:
         drop_from_memory(scan)
-    data, read = timed(lambda: source if isinstance(source, bytes) else Path(source).read_bytes())
+    data, read = timed(lambda: source if isinstance(source, bytes) else read_file(source))
     # Each of these does what the one before does, and one stage more.
     _, to_inflate = timed(lambda: _inflate(data))
     _, to_read = timed(lambda: read_scan(data, scan["modality"], options["normalize"], options["standardize"]))
@@ -95,9 +95,8 @@ def drop_from_memory(scan: dict) -> None:
     """Let the next read of a scan's file come from its disk. (Only a clean page is dropped: a written file is clean
     after some seconds.)"""
     if scan.get("bytes") is None:
-        descriptor = os.open(scan["path"], os.O_RDONLY)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(descriptor)
+        with open_file(scan["path"]) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def time_texts(rows: Dataset, transform: BlankScans, collate: ConversationCollator, batch_size: int) -> dict:

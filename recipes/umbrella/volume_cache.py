@@ -36,10 +36,20 @@ import numpy as np
 import xxhash
 from filelock import FileLock, Timeout
 
+from umbrella.contained_files import is_inside, split_root
+
 DEFAULT_GB = 50.0
 KEPT_SHARE = 0.9  # of the bound, after the least recently used went out: a sweep must not follow at once
 STALE_SECONDS = 3600  # temporary files older than this are left over from a process that was killed
-CODE = ("scan_files.py", "volumes.py", "intensity.py", "voxel_statistics.py", "views.py", "transform.py")
+CODE = (
+    "scan_files.py",
+    "contained_files.py",
+    "volumes.py",
+    "intensity.py",
+    "voxel_statistics.py",
+    "views.py",
+    "transform.py",
+)
 DIGEST_BYTES = 8
 SIZE_DIGITS = 20
 SHAPE = struct.Struct("<5I")  # images, stored channels, height, width, repeats of each channel
@@ -210,17 +220,21 @@ def open_volume_cache(folder: str | Path | None, most_gb: float = DEFAULT_GB) ->
 
 def identify_scan(source: str | Path | bytes) -> tuple | None:
     """What tells a scan from any other and from itself after a change: a hash of its bytes, or the real path, inode,
-    size and times of its file, or files for an .hdr/.img pair. None where there is no file."""
+    size and times of its file, or files for an .hdr/.img pair. None where there is no file, and where one lies outside
+    the folder that it is held to, see `umbrella.contained_files`."""
     if isinstance(source, bytes):
         return len(source), xxhash.xxh3_128_hexdigest(source)
-    path = os.path.realpath(source)
+    root, path = split_root(source)
     stem = path.removesuffix(".gz")
     is_pair = stem.endswith((".hdr", ".img"))
     found = []
     for name in [stem[:-4] + end for end in PAIR_ENDS] if is_pair else [path]:
         with suppress(OSError):
             status = os.stat(name)
-            found.append((name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+            if not is_inside(name, root):
+                return None
+            real = os.path.realpath(name)
+            found.append((real, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return tuple(found) or None
 
 

@@ -24,7 +24,7 @@ from umbrella.not_a_scan import find_broken_link
 from umbrella.privacy import Finding, find_in_row, find_in_scan
 from umbrella.privacy.presidio_names import NameFinder
 from umbrella.privacy.scrub import Scrubber, check_single_file, clean_scan
-from umbrella.scan_files import ScanError
+from umbrella.scan_files import ScanError, locate_file, read_file
 from umbrella_dataset import FEATURES
 
 ROWS_A_GROUP = 1000
@@ -91,7 +91,7 @@ class Publication:
         """A scan's file as it is published. Raises ScanError for one of a pair of files."""
         if self.scrubber is not None:
             return clean_scan(path)
-        data = Path(path).read_bytes()
+        data = read_file(path)
         check_single_file(data, path)
         return data
 
@@ -125,7 +125,7 @@ class Publication:
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if self.scrubber is None:
-                    target.symlink_to(os.path.abspath(path))
+                    target.symlink_to(locate_file(path))  # not to a link, which may lead elsewhere when it is read
                 else:
                     target.write_bytes(self.scan_bytes(path))
 

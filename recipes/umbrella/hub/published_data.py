@@ -4,7 +4,6 @@ Only Parquet is read. No code of the repo runs, no pickle is opened, no address 
 out of the folder.
 """
 
-import re
 from pathlib import Path, PurePosixPath
 
 import datasets
@@ -13,16 +12,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 from datasets import Dataset, DatasetDict, load_dataset
+from datasets.exceptions import DatasetGenerationError
 from huggingface_hub import snapshot_download
 from packaging.version import Version
 
 from umbrella.hub.client import explain_errors
+from umbrella.hub.table_check import check_row, check_task_ids, find_shards, hash_rules
 from umbrella.hub_names import find_repo
 from umbrella.volume_cache import identify_scan
-from umbrella_dataset import FormatError
+from umbrella_dataset import FormatError, hold_inside
 
 WANTED = ["data/*.parquet", "scans/*"]
-_SHARD = re.compile(r"(?P<split>[\w.]+?)-\d{5}-of-\d{5}.*\.parquet")
 
 
 def load_published(name: str, image_root: str | None = None) -> DatasetDict:
@@ -32,24 +32,16 @@ def load_published(name: str, image_root: str | None = None) -> DatasetDict:
         name: on the Hub, or the folder of a local copy.
         image_root: folder that the rows' relative names count from, instead of the snapshot.
 
-    Raises FormatError for a name that leads elsewhere, FileNotFoundError for a dataset that is
-    neither here nor on the Hub, PushError for one that cannot be had.
+    Raises FormatError for a name that leads elsewhere, for files that are missing or no Parquet and for rows that are
+    not as the format says, FileNotFoundError for a dataset that is neither here nor on the Hub, PushError for one that
+    cannot be had.
     """
     folder = Path(name)
     if not folder.is_dir():
         options = find_repo(name, "dataset", f"--dataset_name {name}")
         with explain_errors(name, outcome="nothing was read"):
             folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=WANTED, **options))
-    shards: dict[str, list[str]] = {}
-    for path in sorted((folder / "data").glob("*.parquet")):
-        found = _SHARD.fullmatch(path.name)
-        if found:
-            shards.setdefault(found["split"], []).append(str(path))
-    if not shards:
-        raise FormatError(
-            f"{name}: expected data/SPLIT-00000-of-00001.parquet in the dataset, found none. Publish it "
-            "with push_to_hub.py"
-        )
+    shards = find_shards(folder, name)
     if "scans" in pq.read_schema(next(iter(shards.values()))[0]).names and Version(datasets.__version__).major < 5:
         raise FormatError(
             f"{name}: expected datasets 5 or later, which this table was published for (--nifti_feature), found "
@@ -57,7 +49,14 @@ def load_published(name: str, image_root: str | None = None) -> DatasetDict:
         )
     # `datasets` would know a file by its name and time alone.
     cache_dir = Path(datasets.config.HF_DATASETS_CACHE, "published", _hash_states(shards))
-    splits = load_dataset("parquet", data_files=shards, cache_dir=str(cache_dir))
+    try:
+        splits = load_dataset("parquet", data_files=shards, cache_dir=str(cache_dir))
+    except DatasetGenerationError as error:
+        raise FormatError(
+            f"{name}: expected Parquet files that can be read, found: {error.__cause__}. Get the dataset anew"
+        ) from error
+    for split, rows in splits.items():
+        check_task_ids(rows["task_id"], split, name)
     return DatasetDict(
         {split: _locate_scans(rows, Path(image_root or folder), name) for split, rows in splits.items()}
     )
@@ -76,22 +75,43 @@ def _hash_states(shards: dict[str, list[str]]) -> str:
 
 
 def _locate_scans(rows: Dataset, root: Path, name: str) -> Dataset:
-    """The rows with absolute paths, but where they carry the scans' bytes."""
+    """The rows with absolute paths, but where they carry the scans' bytes. Each row is checked once for a table that
+    `datasets` caches, and again when the rules have changed."""
+    options = {"name": name, "rules": hash_rules()}
     if "scans" in rows.column_names:
-        return _join_bytes(rows)
+        plain = rows.remove_columns("scans")
+        plain.map(_check_only, fn_kwargs=options, remove_columns=plain.column_names)
+        return _check_bytes(_join_bytes(rows, name), name)
     image = rows.features["images"]
     image = image[0] if isinstance(image, list) else image.feature
     if "bytes" in image:
-        return rows
-    return rows.map(_to_absolute, fn_kwargs={"root": str(root.absolute()), "name": name})
+        rows.map(_check_only, fn_kwargs=options, remove_columns=rows.column_names)
+        return _check_bytes(rows, name)
+    return rows.map(_to_absolute, fn_kwargs={**options, "root": str(root.absolute())})
 
 
-def _join_bytes(rows: Dataset) -> Dataset:
+def _check_only(row: dict, name: str, rules: str) -> dict:
+    check_row(row, name)
+    return {"is_valid": True}
+
+
+def _check_bytes(rows: Dataset, name: str) -> Dataset:
+    """The rows, where each scan has bytes: for one without, the path that its row names would be opened."""
+    for batch in rows.data.table.select(["images"]).to_batches():
+        lengths = pc.binary_length(batch.column("images").flatten().field("bytes"))
+        if not pc.all(pc.greater(pc.fill_null(lengths, 0), 0)).as_py():
+            raise FormatError(f"{name}: images[].bytes: expected the bytes of every scan, found none of some")
+    return rows
+
+
+def _join_bytes(rows: Dataset, name: str) -> Dataset:
     """The files of the column `scans` (datasets' Nifti feature) as `images[].bytes`; no byte is copied or decoded."""
     table = rows.data.table
     batches = []
     for batch in table.to_batches():
         images, scans = batch.column("images"), batch.column("scans")
+        if not pc.list_value_length(images).equals(pc.list_value_length(scans)):
+            raise FormatError(f"{name}: scans: expected one for each of a row's images, found more or fewer")
         fields = [*images.flatten().flatten(), scans.flatten().field("bytes")]
         names = [*(field.name for field in images.type.value_type), "bytes"]
         joined = pa.ListArray.from_arrays(_offsets(images), pa.StructArray.from_arrays(fields, names))
@@ -105,9 +125,10 @@ def _offsets(lists: pa.ListArray) -> pa.Array:
     return pc.subtract(lists.offsets, lists.offsets[0])
 
 
-def _to_absolute(row: dict, root: str, name: str) -> dict:
+def _to_absolute(row: dict, root: str, name: str, rules: str) -> dict:
+    check_row(row, name)
     paths = {
-        scan["path"]: str(resolve_inside(scan["path"], Path(root), f"{name}: {row['source']}"))
+        scan["path"]: hold_inside(str(resolve_inside(scan["path"], Path(root), f"{name}: {row['source']}")), root)
         for scan in row["images"]
     }
     turns = [

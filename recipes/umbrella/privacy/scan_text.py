@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from umbrella.inflate import GZIP_ERRORS, GzipFile
-from umbrella.scan_files import GZIP_MAGIC, ScanError, open_scan
+from umbrella.scan_files import GZIP_MAGIC, ScanError, open_scan, read_file
 
 DICOM_EXTENSION = "extension (DICOM)"
 _EXTENSION_NAMES = {2: DICOM_EXTENSION, 4: "extension (AFNI)", 6: "extension (comment)"}
@@ -27,7 +27,7 @@ TEXT_FIELDS = {348: NIFTI1_TEXT, 540: NIFTI2_TEXT, 284: MGH_TEXT}
 
 def read_scan_text(source: str | Path | bytes) -> Iterator[tuple[str, str]]:
     """(field, text) of each piece of text in a scan's file. Raises ScanError for a scan that cannot be read."""
-    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    data = source if isinstance(source, bytes) else read_file(source)
     if data[:2] == GZIP_MAGIC:
         yield from _read_gzip_names(data)
         data = inflate(data, str(source) if not isinstance(source, bytes) else "scan")

@@ -22,7 +22,7 @@ from umbrella.privacy import Match, find_in_text
 from umbrella.privacy.dates import shift_date
 from umbrella.privacy.presidio_names import NameFinder
 from umbrella.privacy.scan_text import TEXT_FIELDS, header_size, inflate
-from umbrella.scan_files import GZIP_MAGIC, ScanError, open_scan
+from umbrella.scan_files import GZIP_MAGIC, ScanError, open_scan, read_file
 from umbrella.written_files import replacing
 
 _LETTERS = "bcdfghjklmnpqrstvwxz"  # no digits and no vowels: a hash is no number and spells no name
@@ -173,7 +173,7 @@ def clean_scan(source: str | Path | bytes) -> bytes:
     voxels are in a second file.
     """
     name = "scan" if isinstance(source, bytes) else str(source)
-    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    data = source if isinstance(source, bytes) else read_file(source)
     is_compressed = data[:2] == GZIP_MAGIC
     data = inflate(data, name) if is_compressed else data
     size = header_size(data)

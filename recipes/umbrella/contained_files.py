@@ -1,0 +1,74 @@
+"""Opening files of scans: regular files only, and none outside the folder that its path is held to.
+
+A row that was made with an `image_root`, or comes from a published folder, gives its scans as `ROOT/././sub-01/x.nii`
+(`umbrella_dataset.hold_inside`). For every program that is the file ROOT/sub-01/x.nii; here what is opened must lie in
+ROOT when it is opened, whatever has become of a folder or a link since the rows were made. So the promise travels with
+the row, into caches, workers and other commands. `pathlib` drops the mark: hand paths of rows on as strings.
+
+What cannot be known: whether a file inside has a second name outside (a hard link, a mount).
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+ROOT_MARK = "/././"  # `umbrella_dataset.ROOT_MARK`, without the import of datasets
+
+
+def split_root(path: str | Path) -> tuple[str | None, str]:
+    """The folder that a path is held to (None: to none), and the path as one writes it."""
+    root, mark, rest = str(path).partition(ROOT_MARK)
+    return (root or "/", f"{root}/{rest}") if mark else (None, root)
+
+
+def open_inside(path: str | Path, root: str | None) -> BinaryIO:
+    """Open a regular file to read. Raises OSError, also for one that lies outside `root` now.
+
+    Compared is the file that was opened, so a link that is changed meanwhile cannot lead out.
+    """
+    try:
+        file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - handed on open
+    except ValueError as error:  # it holds a NUL, or half of a surrogate pair
+        raise OSError(errno.EINVAL, f"a path that no file can have ({error})") from error
+    try:
+        opened = os.fstat(file.fileno())
+        if not stat.S_ISREG(opened.st_mode):
+            raise OSError(errno.EINVAL, "no regular file, but a pipe, a device or the like", str(path))
+        if root is not None:
+            place = os.path.realpath(path)
+            if not is_inside(place, root):
+                raise PermissionError(
+                    errno.EACCES, f"a link that leads out of {root}, which no scan may leave", str(path)
+                )
+            if not os.path.samestat(opened, os.lstat(place)):
+                raise OSError(errno.ESTALE, "a file that was replaced while it was opened", str(path))
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """`open_inside` the folder that the path itself is held to."""
+    root, name = split_root(path)
+    return open_inside(name, root)
+
+
+def is_inside(path: str | Path, root: str | None) -> bool:
+    """Whether a file lies in a folder (None: anywhere) now, links followed.
+
+    A snapshot in the Hub's cache holds links to the files of its repository, which lie in blobs/ beside the snapshots.
+    """
+    if root is None:
+        return True
+    place, folders = os.path.realpath(path), [os.path.realpath(root)]
+    above, name = os.path.split(os.path.dirname(root))
+    if name == "snapshots":
+        folders.append(os.path.join(os.path.realpath(above), "blobs"))
+    return any(os.path.commonpath((place, folder)) == folder for folder in folders)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would be waited for until somebody writes into it

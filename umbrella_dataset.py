@@ -52,6 +52,8 @@ MIN_SHARDS = 64
 SAMPLE_FOLDER = "sample_data/sex_comparison_conversations"  # beside this script
 SAMPLE_GENERATOR = "sample_data/generate_sex_comparison_conversations.py"
 MIGRATE = "validate_json_format.py --migrate OUT_DIR converts it"
+MANIFEST = "generated.json"  # names every file that a generator wrote into a data folder
+MANIFEST_WRITER = "a generator of Umbrella"
 
 _LOGGER = datasets.logging.get_logger(__name__)
 _TEXT = datasets.Value("string")
@@ -94,12 +96,14 @@ class Problem(NamedTuple):
 def find_split_files(data_dir: str) -> dict[str, list[str]]:
     """Split → its sorted .json and .jsonl files, for the splits that exist. Hidden files and subfolders are not read.
 
-    Raises FormatError where `data_dir` is no folder, has no split folder, two for one split, or one without a file.
+    Raises FormatError where `data_dir` is no folder, has no split folder, two for one split, or one without a file,
+    and where a file is missing that a generator wrote.
     """
     if not os.path.isdir(data_dir):
         raise FormatError(
             f"{data_dir}: expected a data folder, found none. Check the path, or generate the sample data."
         )
+    check_manifest(data_dir, (*SPLIT_FOLDERS, "samples"))
     folders = {name: split for name, split in SPLIT_FOLDERS.items() if os.path.isdir(os.path.join(data_dir, name))}
     if not folders:
         raise FormatError(
@@ -117,6 +121,71 @@ def find_split_files(data_dir: str) -> dict[str, list[str]]:
             raise FormatError(f"{folder}: expected .json or .jsonl files, found none. Add some or remove the folder.")
         split_files[split] = [folder + os.sep + file for file in sorted(names)]
     return split_files
+
+
+class Manifest(NamedTuple):
+    """What a generator wrote into a data folder: the names of all files, and of each .jsonl file its conversations."""
+
+    files: list[str]
+    conversations: dict[str, int]
+
+
+def read_manifest(data_dir: str) -> Manifest | None:
+    """The manifest of a data folder; None where there is none or another program's file of that name.
+
+    Raises FormatError for one that is cut short.
+    """
+    path = os.path.join(data_dir, MANIFEST)
+    if not os.path.isfile(path):
+        return None
+    with io.FileIO(path) as file:
+        content = _parse(file.read())
+    if isinstance(content, dict) and content.get("written_by") != MANIFEST_WRITER:
+        return None
+    files = content.get("files") if isinstance(content, dict) else None
+    counts = content.get("conversations", {}) if isinstance(content, dict) else None
+    if not isinstance(files, list) or not all(isinstance(name, str) for name in files) or not isinstance(counts, dict):
+        found = content.found if isinstance(content, Problem) else "something else"
+        raise FormatError(
+            f"{path}: expected the list of files that a generator wrote, found {found}. Generate or copy the folder "
+            "again, or delete this file if the folder is as it should be."
+        )
+    return Manifest(files, counts)
+
+
+def check_manifest(data_dir: str, folders: tuple[str, ...]) -> None:
+    """Raises FormatError where a conversation file is missing that a generator wrote into one of these `folders` of
+    `data_dir`: it was killed, or the folder was copied in part. Files that were added are the user's own matter."""
+    manifest = read_manifest(data_dir)
+    if manifest is None:
+        return
+    present: dict[str, set[str]] = {}
+    missing = []
+    for name in manifest.files:
+        folder, _, file = name.rpartition("/")
+        if folder not in folders:
+            continue
+        if folder not in present:
+            path = os.path.join(data_dir, folder)
+            present[folder] = set(os.listdir(path)) if os.path.isdir(path) else set()
+        if file not in present[folder]:
+            missing.append(name)
+    if missing:
+        raise FormatError(
+            f"{data_dir}: expected all conversation files that {MANIFEST} lists, found {len(missing)} missing, the "
+            f"first {missing[0]}. Generate or copy the folder again, or delete {MANIFEST} if they were taken out on "
+            "purpose."
+        )
+
+
+def find_cut(file: str, folder: str, n_records: int, manifest: Manifest | None) -> Problem | None:
+    """The problem of a .jsonl file of the data `folder` that holds fewer records than its generator wrote: a copy cut
+    off at the end of a line is no JSON error."""
+    expected = manifest.conversations.get(_name_file(file, folder)) if manifest else None
+    if not isinstance(expected, int) or n_records >= expected:
+        return None
+    remedy = f"generate or copy the folder again, or delete {MANIFEST} if they were taken out on purpose"
+    return Problem("missing", "file", f"{expected} conversations, as {MANIFEST} says", f"{n_records}; {remedy}")
 
 
 def find_data_folder(file: str) -> str:
@@ -669,10 +738,15 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
         """(record, source, data folder) of the records that the filters keep; FormatError at the first invalid one."""
         config = self.config
         modalities = set(config.modalities or MODALITIES)
+        manifests: dict[str, Manifest | None] = {}
         for file in files:
             folder = config.data_dir or find_data_folder(file)
             name = _name_file(file, folder)
+            if folder not in manifests:
+                manifests[folder] = read_manifest(folder)
+            n_records = 0
             for line, record in read_records(file):
+                n_records += 1
                 source = name if line is None else f"{name}:{line}"
                 problems = [record] if isinstance(record, Problem) else find_problems(record)
                 if problems:
@@ -682,6 +756,8 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                     continue
                 if modalities.issuperset(record["modalities"]):
                     yield record, source, folder
+            if cut := find_cut(file, folder, n_records, manifests[folder]):
+                raise FormatError(f"{name}: {cut}\n(in {folder})")
 
     def as_streaming_dataset(self, *arguments, **options):
         for name, files in self.config.split_files.items():

@@ -11,7 +11,7 @@ from cohort_cases import Case
 from cohort_conversations import Style, make_records
 from cohort_splits import EXTERNAL, SplitPlan, write_splits
 from conversation_writer import write_conversations, write_shards
-from generated_folder import replace_folder
+from generated_folder import replace_folder, write_manifest
 
 N_SAMPLES = 10
 _MOST_GROUPS = 12  # a column with more values than this is not shown in the summary
@@ -50,6 +50,8 @@ def write_cohort(
             if not counts[split]:
                 reasons = ", ".join(exclusions.count_reasons())
                 raise CohortError(f"{split}: expected at least one conversation, found none; left out: {reasons}")
+        if EXTERNAL in splits:
+            write_manifest(folder / EXTERNAL)
         write_conversations(samples, folder / "samples")
         subjects = {split: [case.visit.participant_id for case in cases] for split, cases in splits.items()}
         sha256 = write_splits(folder / "splits.json", subjects, plan, style.target.to_record())

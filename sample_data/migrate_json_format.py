@@ -11,10 +11,11 @@ those of an image, a turn or an item under `metadata.migrated`, each with its pl
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
+
+from whole_folder import write_whole
 
 from umbrella_dataset import IMAGE_TOKEN, METADATA_FIELDS, FormatError, Problem, read_records, resolve_path
 
@@ -38,13 +39,11 @@ def migrate(
     needs the same `image_root`. A .json file with a list becomes a .jsonl file. The originals are only read. Raises
     FormatError for what cannot be converted and for an `out_dir` that holds anything.
     """
-    out = Path(out_dir).expanduser().absolute()
+    out = Path(out_dir).expanduser().resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FormatError(f"{out}: expected a new or empty folder to migrate into, found one in use. Choose another.")
-    out.parent.mkdir(parents=True, exist_ok=True)
     n_written, seen = 0, set()
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
-        result = Path(scratch) / out.name
+    with write_whole(out) as result:
         for file, file_split, folder in files:
             is_sample = PurePath(file).parent.name == "samples"
             target = result / (file_split or ("samples" if is_sample else split)) / PurePath(file).name
@@ -60,7 +59,6 @@ def migrate(
                 records.append(new)
             _write(target, records)
             n_written += len(records)
-        result.replace(out)
     return n_written
 
 

@@ -26,10 +26,14 @@ from repeated_conversations import Repeats
 from umbrella_dataset import (
     SPLIT_FOLDERS,
     FormatError,
+    Manifest,
     Problem,
+    check_manifest,
+    find_cut,
     find_data_folder,
     find_problems,
     find_split_files,
+    read_manifest,
     read_records,
     resolve_path,
 )
@@ -69,6 +73,7 @@ class Validation:
         self.scans: list[ScanUse] = []
         self.records: list[tuple[str, dict, str]] = []  # source, record, data folder
         self._repeats = Repeats()
+        self._manifests: dict[str, Manifest | None] = {}  # by data folder
         self._subject_splits: dict[str, dict[str, str]] = {}
         self.labels = LabelCheck()
 
@@ -86,6 +91,10 @@ class Validation:
             self.findings += [Finding(source, problem) for problem in problems]
             if not problems:
                 self._check_record(record, source, split, folder, is_sample)
+        if folder not in self._manifests:
+            self._manifests[folder] = read_manifest(folder)
+        if cut := find_cut(file, folder, self.n_records - n_before, self._manifests[folder]):
+            self.findings.append(Finding(name, cut))
         if self.n_records == n_before:
             self._add(name, "empty", "file", "at least one conversation", "none")
 
@@ -147,6 +156,7 @@ def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
         if os.path.isfile(path):
             files.append(path)
         elif os.path.isdir(path) and not any(os.path.isdir(os.path.join(path, name)) for name in SPLIT_FOLDERS):
+            check_manifest(os.path.dirname(path), (os.path.basename(path),))
             files += _list_folder(path)
         else:
             files += [file for names in find_split_files(path).values() for file in names]

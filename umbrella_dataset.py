@@ -11,6 +11,7 @@ rules live here, once. Rows name scans, they hold no voxels.
 Files are opened by `io.FileIO`: `datasets` replaces this module's `open` and `pathlib.Path` by slower ones.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -20,11 +21,14 @@ import json
 import os
 import re
 import shlex
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import datasets
+import multiprocess
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.naming import filenames_for_dataset_split
@@ -780,6 +784,17 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                     "of the two, or load without streaming to see all that they share"
                 )
 
+    def download_and_prepare(self, *arguments, num_proc: int | None = None, **options) -> None:
+        with _workers_end_with_this_process() if num_proc else contextlib.nullcontext():
+            super().download_and_prepare(*arguments, num_proc=num_proc, **options)
+
+    def _download_and_prepare(self, *arguments, **options) -> None:
+        # Private: under the lock and before the first split. A build that was killed has left tables here; those of
+        # more workers than this one has would come into the cache with its own.
+        for path in self._fs.ls(self._output_dir, detail=False):
+            self._fs.rm(path)
+        super()._download_and_prepare(*arguments, **options)
+
     def _prepare_split_single(self, **kwargs) -> Iterator[tuple]:
         try:
             yield from super()._prepare_split_single(**kwargs)
@@ -838,6 +853,55 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                 yield from (
                     pq.ParquetFile(file).iter_batches() if shard.endswith(".parquet") else pa.ipc.open_stream(file)
                 )
+
+
+# Processes of a build with num_proc
+
+_builder_pid: int | None = None  # of this process, while it builds: read by those that are forked meanwhile
+
+
+@contextlib.contextmanager
+def _workers_end_with_this_process() -> Iterator[None]:
+    """Within the block, forked processes (the workers of `datasets` and their queue's) end when this one does, also
+    when it is killed. Raises ChildProcessError where a worker was killed, and what stopped this process as it was."""
+    global _builder_pid
+    _register_fork()
+    _builder_pid, lost = os.getpid(), None
+    try:
+        yield
+    # What `datasets` raises for a worker that has gone, and for work that is not done when it is stopped itself.
+    except (RuntimeError, multiprocess.TimeoutError) as error:
+        if type(error) not in (RuntimeError, multiprocess.TimeoutError):
+            raise
+        lost = error
+    finally:
+        _builder_pid = None
+    if lost is None:
+        return
+    if lost.__context__ is not None and not isinstance(lost.__context__, Exception):
+        raise lost.__context__ from None
+    raise ChildProcessError(
+        "expected the worker processes to read all files, found one killed, as the system does when memory is short. "
+        "Load with a lower num_proc, or without it."
+    ) from None
+
+
+@functools.cache
+def _register_fork() -> None:
+    os.register_at_fork(after_in_child=_watch_builder)
+
+
+def _watch_builder() -> None:
+    global _builder_pid
+    builder, _builder_pid = _builder_pid, None
+    if builder is not None:
+        threading.Thread(target=_end_after, args=(builder,), daemon=True).start()
+
+
+def _end_after(process: int) -> None:
+    while os.getppid() == process:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _read_first_id(file: str) -> str | None:

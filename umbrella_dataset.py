@@ -107,7 +107,7 @@ def find_split_files(data_dir: str) -> dict[str, list[str]]:
         raise FormatError(
             f"{data_dir}: expected a data folder, found none. Check the path, or generate the sample data."
         )
-    check_manifest(data_dir, (*SPLIT_FOLDERS, "samples"))
+    check_manifest(data_dir, tuple(SPLIT_FOLDERS))
     folders = {name: split for name, split in SPLIT_FOLDERS.items() if os.path.isdir(os.path.join(data_dir, name))}
     if not folders:
         raise FormatError(

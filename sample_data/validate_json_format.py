@@ -156,6 +156,7 @@ def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
         if os.path.isfile(path):
             files.append(path)
         elif os.path.isdir(path) and not any(os.path.isdir(os.path.join(path, name)) for name in SPLIT_FOLDERS):
+            check_manifest(path, tuple(SPLIT_FOLDERS))
             check_manifest(os.path.dirname(path), (os.path.basename(path),))
             files += _list_folder(path)
         else:

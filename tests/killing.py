@@ -20,27 +20,28 @@ END_S = 10  # within which a killed process's children must have ended
 def kill_at_call(work: Callable[[], None], number: int) -> bool:
     """Run `work` in a process that is killed just before its file system call of this number (0, 1, 2 ...); returns
     whether it came to that. Its children must end too."""
-    return _end(_start(work, number)) == -signal.SIGKILL
+    return end(start(work, number)) == -signal.SIGKILL
 
 
 def kill_after(work: Callable[[], None], seconds: float, number: int = signal.SIGKILL) -> bool:
     """Run `work` in a process that gets the signal `number` after `seconds`, alone or, as a terminal sends SIGINT,
     with its children; returns whether that ended it. Its children must end too."""
-    process = _start(work)
+    process = start(work)
     time.sleep(seconds)
     (os.killpg if number == signal.SIGINT else os.kill)(process, number)
-    return _end(process) != 0
+    return end(process) != 0
 
 
 def run_whole(work: Callable[[], None]) -> float:
     """Run `work` in a process of its own, without disturbing it; returns the seconds that it took."""
-    start = time.monotonic()
-    code = _end(_start(work))
+    begin = time.monotonic()
+    code = end(start(work))
     assert code == 0, f"expected the work to be done, found exit code {code}"
-    return time.monotonic() - start
+    return time.monotonic() - begin
 
 
-def _start(work: Callable[[], None], number: int | None = None) -> int:
+def start(work: Callable[[], None], number: int | None = None, output: str | Path = os.devnull) -> int:
+    """The id of a forked process that does `work`, in a session of its own, and prints to the file `output`."""
     sys.stdout.flush()
     sys.stderr.flush()
     if process := os.fork():
@@ -50,9 +51,9 @@ def _start(work: Callable[[], None], number: int | None = None) -> int:
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        output = os.open(os.environ.get("UMBRELLA_KILL_OUTPUT", os.devnull), os.O_WRONLY | os.O_APPEND)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
+        sys.stdout = sys.stderr = Path(output).open("a", buffering=1)
+        os.dup2(sys.stderr.fileno(), 1)
+        os.dup2(sys.stderr.fileno(), 2)
         if number is not None:
             _kill_at(number)
         work()
@@ -60,7 +61,6 @@ def _start(work: Callable[[], None], number: int | None = None) -> int:
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        sys.stderr.flush()
         os._exit(code)
 
 
@@ -77,12 +77,12 @@ def _kill_at(number: int) -> None:
     sys.addaudithook(count)
 
 
-def _end(process: int) -> int:
+def end(process: int) -> int:
     """Waits for the end of a process and of all processes of its session; returns its exit code."""
     code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    end = time.monotonic() + END_S
+    deadline = time.monotonic() + END_S
     while left := _list_session(process):
-        if time.monotonic() > end:
+        if time.monotonic() > deadline:
             for one in left:
                 one.kill()
             raise AssertionError(f"expected no process of a killed one after {END_S} s, found {left}")

@@ -193,9 +193,11 @@ def find_cut(file: str, folder: str, n_records: int, manifest: Manifest | None) 
 
 
 def find_data_folder(file: str) -> str:
-    """The folder that a file's relative scan paths count from: above its split folder, else the file's own."""
+    """The folder, without links, that a file's relative scan paths count from: above its split folder, else the
+    file's own."""
     parent = os.path.dirname(os.path.abspath(file))
-    return os.path.dirname(parent) if os.path.basename(parent) in (*SPLIT_FOLDERS, "samples") else parent
+    is_split = os.path.basename(parent) in (*SPLIT_FOLDERS, "samples")
+    return os.path.realpath(os.path.dirname(parent) if is_split else parent)
 
 
 def find_sample_folder(script_folder: str) -> str | None:
@@ -672,9 +674,10 @@ class UmbrellaConfig(datasets.BuilderConfig):
             if modality not in MODALITIES:
                 raise FormatError(f'modalities: expected some of {", ".join(MODALITIES)}, found "{modality}"')
         if self.data_dir is not None:
-            self.data_dir = os.path.abspath(os.path.expanduser(self.data_dir))
+            # Its real place: `..` in a scan's path goes up from there, as for the system.
+            self.data_dir = os.path.realpath(os.path.expanduser(self.data_dir))
         if self.image_root is not None:
-            self.image_root = os.path.abspath(os.path.expanduser(self.image_root))
+            self.image_root = os.path.realpath(os.path.expanduser(self.image_root))
             if not os.path.isdir(self.image_root):
                 raise FormatError(f"image_root: expected a folder, found none at {self.image_root}")
 
@@ -913,7 +916,11 @@ def _read_first_id(file: str) -> str | None:
 
 def _name_file(file: str, folder: str) -> str:
     """ "train/x.json" for a file in the data folder, the whole path for any other."""
-    return file[len(folder) + 1 :].replace(os.sep, "/") if file.startswith(folder + os.sep) else file
+    if file.startswith(folder + os.sep):
+        return file[len(folder) + 1 :].replace(os.sep, "/")
+    parent, name = os.path.split(os.path.abspath(file))
+    above, split = os.path.split(parent)
+    return f"{split}/{name}" if os.path.realpath(above) == folder else file  # through a link
 
 
 def _group(files: list[str]) -> list[tuple[str, ...]]:

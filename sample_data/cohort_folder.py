@@ -70,7 +70,8 @@ def _keep_first(records: Iterator[dict], kept: list[dict]) -> Iterator[dict]:
 
 
 def make_relative(data_folder: Path, image_root: Path | None) -> Callable[[str], str]:
-    """A function from an absolute path to the path from `image_root`, else from `data_folder`, with forward slashes.
+    """A function from an absolute path to the path from `image_root`, else from `data_folder` (both without links),
+    with forward slashes.
 
     It raises CohortError for a path outside `image_root`, which no reader of the data would accept.
     """
@@ -78,6 +79,8 @@ def make_relative(data_folder: Path, image_root: Path | None) -> Callable[[str],
     @functools.cache
     def folders(folder: str) -> str:
         relative = Path(os.path.relpath(folder, image_root or data_folder)).as_posix()
+        if image_root is not None and relative.split("/")[0] == "..":
+            relative = Path(os.path.relpath(os.path.realpath(folder), image_root)).as_posix()
         if image_root is not None and relative.split("/")[0] == "..":
             raise CohortError(f"--image_root {image_root}: expected all scans in it, found {folder}")
         return relative

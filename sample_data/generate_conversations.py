@@ -11,6 +11,7 @@ listed, not opened, unless --check_images is given. The same options give the sa
 """
 
 import random
+import shlex
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
@@ -230,13 +231,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 1
     print(summary)
-    root = f" --image_root {options.image_root}" if options.image_root else ""
+    root = ["--image_root", str(options.image_root)] if options.image_root else []
     folders = [str(options.output_dir)]
     if (options.output_dir / EXTERNAL).is_dir():
         folders.append(str(options.output_dir / EXTERNAL))
     validator = Path(__file__).with_name("validate_json_format.py")
     print(f"Wrote {' and '.join(folders)}. Check it:")
-    print(f"  python {validator} {' '.join(folders)}{root} --check_images")
+    print(f"  {shlex.join(['python', str(validator), *folders, *root, '--check_images'])}")
     return 0
 
 

@@ -12,6 +12,7 @@ those of `umbrella_dataset`; here are only those between records.
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -40,6 +41,7 @@ from umbrella_dataset import (
 
 SAMPLES = "samples"
 SAMPLE_FOLDER = Path(__file__).resolve().parent / "sex_comparison_conversations"
+SAMPLE_GENERATOR = "generate_sex_comparison_conversations.py"
 
 
 class Finding(NamedTuple):
@@ -152,7 +154,7 @@ def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
     Raises FormatError for a path that does not exist or holds no conversation file.
     """
     files = []
-    for path in map(os.path.abspath, paths):
+    for path in map(_to_absolute, paths):
         if os.path.isfile(path):
             files.append(path)
         elif os.path.isdir(path) and not any(os.path.isdir(os.path.join(path, name)) for name in SPLIT_FOLDERS):
@@ -166,6 +168,11 @@ def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
     splits = [SPLIT_FOLDERS.get(os.path.basename(os.path.dirname(file))) for file in files]
     found = zip(files, splits, map(find_data_folder, files), strict=True)
     return list(dict.fromkeys(found))
+
+
+def _to_absolute(path: str) -> str:
+    """`..` goes up from where a link leads, as for the system."""
+    return os.path.realpath(path) if ".." in path.split(os.sep) else os.path.abspath(path)
 
 
 def _list_folder(folder: str) -> list[str]:
@@ -231,10 +238,10 @@ def main(argv: list[str] | None = None) -> int:
     paths = options.paths or [str(SAMPLE_FOLDER)]
     if not options.paths and not SAMPLE_FOLDER.is_dir():
         print(f"{SAMPLE_FOLDER}: expected the sample data, found none. Generate it with")
-        print(f"    python {SAMPLE_FOLDER.with_name('generate_sex_comparison_conversations.py')}")
+        print(f"    {shlex.join(['python', str(SAMPLE_FOLDER.with_name(SAMPLE_GENERATOR))])}")
         print("✗ VALIDATION FAILED")
         return 1
-    image_root = options.image_root and os.path.abspath(options.image_root)
+    image_root = options.image_root and os.path.realpath(options.image_root)
     validation = Validation(image_root)
     try:
         files = find_files(paths)

@@ -51,9 +51,10 @@ def start(work: Callable[[], None], number: int | None = None, output: str | Pat
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        sys.stdout = sys.stderr = Path(output).open("a", buffering=1)
-        os.dup2(sys.stderr.fileno(), 1)
-        os.dup2(sys.stderr.fileno(), 2)
+        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        sys.stdout = sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
         if number is not None:
             _kill_at(number)
         work()

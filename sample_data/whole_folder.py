@@ -66,7 +66,10 @@ def _claim(workplace: Path, output_dir: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        (workplace / _LOCK).unlink(missing_ok=True)
+        is_empty = os.listdir(workplace) == [_LOCK]  # unless it was interrupted while it cleared
+        if is_empty:
+            (workplace / _LOCK).unlink()
         lock.release()
-        with suppress(OSError):  # the next writer has come in already
-            workplace.rmdir()
+        if is_empty:
+            with suppress(OSError):  # the next writer has come in already
+                workplace.rmdir()

@@ -6,6 +6,7 @@ A fork of a process that has imported everything costs milliseconds, where a pro
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,8 +36,9 @@ def kill_after(work: Callable[[], None], seconds: float, number: int = signal.SI
 def run_whole(work: Callable[[], None]) -> float:
     """Run `work` in a process of its own, without disturbing it; returns the seconds that it took."""
     begin = time.monotonic()
-    code = end(start(work))
-    assert code == 0, f"expected the work to be done, found exit code {code}"
+    with tempfile.NamedTemporaryFile("r") as output:
+        code = end(start(work, output=output.name))
+        assert code == 0, f"expected the work to be done, found exit code {code}:\n{output.read()[-3000:]}"
     return time.monotonic() - begin
 
 

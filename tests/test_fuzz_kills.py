@@ -5,12 +5,14 @@ import os
 import random
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import datasets
 import generate_conversations
 import generate_sex_comparison_conversations as sex_comparison
 import numpy as np
+import push_to_hub
 import pytest
 import sample_folder
 from conversation_folder import make_record, write_folder
@@ -18,6 +20,7 @@ from conversation_writer import write_shards
 from fuzzing import fuzz
 from killing import kill_after, kill_at_call, read_bytes, run_whole
 from test_generate_conversations import TEMPLATE, make_rows, write_table
+from test_push_to_hub import hub  # noqa: F401  (a fixture)
 from test_whole_folder import assert_whole
 
 from umbrella.cache_filling import CachedScans, fill_cache, list_scans
@@ -25,6 +28,7 @@ from umbrella.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.slow]
+REPO = "tester/brains"
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
@@ -149,5 +153,45 @@ def test_caches(tmp_path):
         run_whole(lambda: fill(0))
         entries = {name: data for name, data in read_bytes(folder).items() if name.endswith(".view")}
         assert entries == {name: data for name, data in undisturbed.items() if name.endswith(".view")}
+
+    fuzz(check)
+
+
+def test_pushes(hub, tmp_path, monkeypatch):  # noqa: F811
+    """What the Hub shows is a whole commit, the one before or the new one; the same command again comes to its end."""
+    states = {}
+    for state, counts in (("0", [1, 2]), ("1", [2, 1, 1])):
+        (tmp_path / state).mkdir()
+        states[state] = write_folder(tmp_path / state / "data", {"train": counts, "test": [1]})
+
+    def push(state):
+        with monkeypatch.context() as patch:
+            flags = ["--json_dir", str(states[state]), "--repo_id", REPO, "--scans", "files"]
+            patch.setattr(sys, "argv", ["push_to_hub.py", "dataset", *flags])
+            push_to_hub.main()
+
+    def files():
+        return hub.files("dataset", REPO) if ("dataset", REPO) in hub.repos else {}
+
+    whole = {}
+    for state in states:
+        seconds = run_whole(lambda state=state: push(state))
+        whole[state] = files()
+    places = list_files(tmp_path / "1")
+
+    def check(rng):
+        hub.repos.clear()
+        hub.lfs.clear()
+        if is_fresh := rng.random() < 0.5:
+            before = {}
+        else:
+            run_whole(lambda: push("0"))
+            before = whole["0"]
+        for _ in range(rng.randint(1, 3)):
+            kill(lambda: push("1"), rng, seconds, 400)
+            assert files() in (before, whole["1"]) or (is_fresh and set(files()) <= {".gitattributes"})
+        run_whole(lambda: push("1"))
+        assert files() == whole["1"]
+        assert list_files(tmp_path / "1") == places
 
     fuzz(check)

@@ -860,6 +860,7 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
 
 # Processes of a build with num_proc
 
+WORKER_KILLED = "expected the worker processes to do all work, found one killed, as the system does when memory is short. {remedy}."
 _builder_pid: int | None = None  # of this process, while it builds: read by those that are forked meanwhile
 
 
@@ -883,10 +884,7 @@ def _workers_end_with_this_process() -> Iterator[None]:
         return
     if lost.__context__ is not None and not isinstance(lost.__context__, Exception):
         raise lost.__context__ from None
-    raise ChildProcessError(
-        "expected the worker processes to read all files, found one killed, as the system does when memory is short. "
-        "Load with a lower num_proc, or without it."
-    ) from None
+    raise ChildProcessError(WORKER_KILLED.format(remedy="Load with a lower num_proc, or without it")) from None
 
 
 @functools.cache
@@ -898,13 +896,18 @@ def _watch_builder() -> None:
     global _builder_pid
     builder, _builder_pid = _builder_pid, None
     if builder is not None:
-        threading.Thread(target=_end_after, args=(builder,), daemon=True).start()
+        end_with(builder)
 
 
-def _end_after(process: int) -> None:
-    while os.getppid() == process:
-        time.sleep(0.5)
-    os._exit(1)
+def end_with(parent: int) -> None:
+    """Let this process end when its parent has ended. A worker that waits for work would else wait for ever."""
+
+    def wait() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _read_first_id(file: str) -> str | None:

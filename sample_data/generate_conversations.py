@@ -227,7 +227,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parse_options(__doc__, argv)
     try:
         summary = generate(options)
-    except (CohortError, FileExistsError) as error:
+    except (CohortError, FileExistsError, ChildProcessError) as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 1
     print(summary)

@@ -249,14 +249,18 @@ def main(argv: list[str] | None = None) -> int:
             n_written = migrate(files, options.migrate, image_root, options.split, options.modality)
             print(f"{n_written} conversations converted into {options.migrate}")
             files = find_files([options.migrate])
-    except FormatError as error:
+    except (FormatError, FileExistsError) as error:
         print(f"{error}\n✗ VALIDATION FAILED")
         return 1
     for file, split, folder in files:
         validation.check_file(file, split, folder)
     validation.finish()
-    if options.check_images:
-        validation.check_scans()
+    try:
+        if options.check_images:
+            validation.check_scans()
+    except ChildProcessError as error:
+        print(f"{error}\n✗ VALIDATION FAILED")
+        return 1
     if options.check_privacy:
         validation.check_privacy()
     counts = Counter(finding.problem.kind for finding in validation.findings)

@@ -47,6 +47,8 @@ def start(work: Callable[[], None], number: int | None = None, output: str | Pat
     sys.stdout.flush()
     sys.stderr.flush()
     if process := os.fork():
+        while os.getsid(process) != process:  # until then a signal to the session finds nobody
+            time.sleep(0.001)
         return process
     code = 1
     try:

@@ -1,11 +1,12 @@
-"""A build by several processes that are killed: none of them stays, and what is said is one sentence."""
+"""Work by several processes that are killed: none of them stays, and what is said is one sentence."""
 
 import os
 import signal
 import time
 
 import pytest
-from conversation_folder import make_record
+import validate_json_format
+from conversation_folder import make_record, write_folder
 from conversation_writer import write_shards
 from killing import end, start
 
@@ -52,7 +53,7 @@ def test_a_killed_worker_is_said_in_a_sentence(build):
     assert (
         output.rstrip()
         .splitlines()[-1]
-        .startswith("ChildProcessError: expected the worker processes to read all files, found one killed")
+        .startswith("ChildProcessError: expected the worker processes to do all work, found one killed")
     )
     assert len(build.load(2)) == 8
 
@@ -65,3 +66,36 @@ def test_ctrl_c_is_what_it_is(build):
     code, output = build(interrupt)
     assert code == 1
     assert output.rstrip().splitlines()[-1] == "KeyboardInterrupt"
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    """(what a worker does at its first scan) → exit code and output of a validator that reads all scans."""
+    folder = write_folder(tmp_path / "scanned", {"train": [2] * 6})
+    output = tmp_path / "output"
+
+    def check(act):
+        with monkeypatch.context() as patch:
+            patch.setattr("umbrella.volumes.load_volume", act)
+            return end(start(validate, output=output)), output.read_text()
+
+    def validate():
+        if validate_json_format.main([str(folder), "--check_images"]):
+            raise SystemExit(1)
+
+    return check
+
+
+def test_readers_of_scans_end_with_their_parent(check):
+    def kill_parent(*_, **__):
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(30)
+
+    assert check(kill_parent)[0] == -signal.SIGKILL
+
+
+def test_a_killed_reader_of_scans_is_said_in_a_sentence(check):
+    code, output = check(lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+    assert code == 1
+    assert "\nexpected the worker processes to do all work, found one killed" in output
+    assert "✗ VALIDATION FAILED" in output

@@ -860,7 +860,9 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
 
 # Processes of a build with num_proc
 
-WORKER_KILLED = "expected the worker processes to do all work, found one killed, as the system does when memory is short. {remedy}."
+WORKER_KILLED = (
+    "expected the worker processes to do all work, found one killed, as the system does when memory is short. %s."
+)
 _builder_pid: int | None = None  # of this process, while it builds: read by those that are forked meanwhile
 
 
@@ -884,7 +886,7 @@ def _workers_end_with_this_process() -> Iterator[None]:
         return
     if lost.__context__ is not None and not isinstance(lost.__context__, Exception):
         raise lost.__context__ from None
-    raise ChildProcessError(WORKER_KILLED.format(remedy="Load with a lower num_proc, or without it")) from None
+    raise ChildProcessError(WORKER_KILLED % "Load with a lower num_proc, or without it") from None
 
 
 @functools.cache

@@ -18,7 +18,7 @@ def start_workers(n_tasks: int) -> Iterator[ProcessPoolExecutor]:
         try:
             yield pool
         except BrokenProcessPool:
-            raise ChildProcessError(WORKER_KILLED.format(remedy="Free memory and start again")) from None
+            raise ChildProcessError(WORKER_KILLED % "Free memory and start again") from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+from tqdm import tqdm
 
 # What Python says to its audit hooks ahead of a call to the file system.
 CALLS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.listdir", "os.scandir", "fcntl.flock")
@@ -59,6 +61,7 @@ def start(work: Callable[[], None], number: int | None = None, output: str | Pat
         os.dup2(file, 1)
         os.dup2(file, 2)
         sys.stdout = sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+        tqdm.set_lock(threading.RLock())  # its own is shared by all forks, and held for ever by one that is killed
         if number is not None:
             _kill_at(number)
         work()

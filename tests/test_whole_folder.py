@@ -5,8 +5,10 @@ import os
 
 import pytest
 import validate_json_format
+import whole_folder
 from conversation_folder import make_record
 from conversation_writer import write_conversations, write_shards
+from filelock import FileLock
 from generated_folder import replace_folder
 from killing import kill_at_call, read_bytes
 
@@ -57,3 +59,19 @@ def test_killed_at_any_file_system_call_it_is_whole_and_the_next_run_leaves_noth
             output.rmdir()
     assert number > 20
     assert is_fresh or n_absent == 1  # between the two renames
+
+
+def test_two_writers_of_one_folder_and_a_users_own_hidden_folder(tmp_path, monkeypatch):
+    """The second writer is told of the first; a folder that is not ours is not touched."""
+    monkeypatch.setattr(whole_folder, "_PATIENCE_S", 0.05)
+    hidden = tmp_path / ".data.writing"
+    hidden.mkdir()
+    with FileLock(hidden / "lock"), pytest.raises(FileExistsError, match="expected no other process that writes"):
+        write(tmp_path / "data", 1)
+    write(tmp_path / "data", 1)
+    assert os.listdir(tmp_path) == ["data"]
+    (hidden / "new").mkdir(parents=True)
+    (hidden / "new/mine.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="found other files, as new; move it away"):
+        write(tmp_path / "data", 1)
+    assert (hidden / "new/mine.txt").exists()

@@ -24,11 +24,14 @@ import os
 import re
 import shlex
 import stat
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import datasets
+import multiprocess
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.naming import filenames_for_dataset_split
@@ -62,6 +65,8 @@ MIN_SHARDS = 64
 SAMPLE_FOLDER = "sample_data/sex_comparison_conversations"  # beside this script
 SAMPLE_GENERATOR = "sample_data/generate_sex_comparison_conversations.py"
 MIGRATE = "validate_json_format.py --migrate OUT_DIR converts it"
+MANIFEST = "generated.json"  # names every file that a generator wrote into a data folder
+MANIFEST_WRITER = "a generator of Umbrella"
 
 _LOGGER = datasets.logging.get_logger(__name__)
 _TEXT = datasets.Value("string")
@@ -104,12 +109,14 @@ class Problem(NamedTuple):
 def find_split_files(data_dir: str) -> dict[str, list[str]]:
     """Split → its sorted .json and .jsonl files, for the splits that exist, as `list_files` finds them.
 
-    Raises FormatError where `data_dir` is no folder, has no split folder, two for one split, or one without a file.
+    Raises FormatError where `data_dir` is no folder, has no split folder, two for one split, or one without a file,
+    and where a file is missing that a generator wrote.
     """
     if not os.path.isdir(data_dir):
         raise FormatError(
             f"{data_dir}: expected a data folder, found none. Check the path, or generate the sample data."
         )
+    check_manifest(data_dir, tuple(SPLIT_FOLDERS))
     folders = {name: split for name, split in SPLIT_FOLDERS.items() if os.path.isdir(os.path.join(data_dir, name))}
     if not folders:
         raise FormatError(
@@ -160,10 +167,77 @@ def check_path(path: str) -> None:
         raise FormatError(f"{path!a}: expected a path in UTF-8, found other bytes in it. Rename it.") from None
 
 
+class Manifest(NamedTuple):
+    """What a generator wrote into a data folder: the names of all files, and of each .jsonl file its conversations."""
+
+    files: list[str]
+    conversations: dict[str, int]
+
+
+def read_manifest(data_dir: str) -> Manifest | None:
+    """The manifest of a data folder; None where there is none or another program's file of that name.
+
+    Raises FormatError for one that is cut short.
+    """
+    path = os.path.join(data_dir, MANIFEST)
+    if not os.path.isfile(path):
+        return None
+    with io.FileIO(path) as file:
+        content = parse_record(file.read())
+    if isinstance(content, dict) and content.get("written_by") != MANIFEST_WRITER:
+        return None
+    files = content.get("files") if isinstance(content, dict) else None
+    counts = content.get("conversations", {}) if isinstance(content, dict) else None
+    if not isinstance(files, list) or not all(isinstance(name, str) for name in files) or not isinstance(counts, dict):
+        found = content.found if isinstance(content, Problem) else "something else"
+        raise FormatError(
+            f"{path}: expected the list of files that a generator wrote, found {found}. Generate or copy the folder "
+            "again, or delete this file if the folder is as it should be."
+        )
+    return Manifest(files, counts)
+
+
+def check_manifest(data_dir: str, folders: tuple[str, ...]) -> None:
+    """Raises FormatError where a conversation file is missing that a generator wrote into one of these `folders` of
+    `data_dir`: it was killed, or the folder was copied in part. Files that were added are the user's own matter."""
+    manifest = read_manifest(data_dir)
+    if manifest is None:
+        return
+    present: dict[str, set[str]] = {}
+    missing = []
+    for name in manifest.files:
+        folder, _, file = name.rpartition("/")
+        if folder not in folders:
+            continue
+        if folder not in present:
+            path = os.path.join(data_dir, folder)
+            present[folder] = set(os.listdir(path)) if os.path.isdir(path) else set()
+        if file not in present[folder]:
+            missing.append(name)
+    if missing:
+        raise FormatError(
+            f"{data_dir}: expected all conversation files that {MANIFEST} lists, found {len(missing)} missing, the "
+            f"first {missing[0]}. Generate or copy the folder again, or delete {MANIFEST} if they were taken out on "
+            "purpose."
+        )
+
+
+def find_cut(file: str, folder: str, n_records: int, manifest: Manifest | None) -> Problem | None:
+    """The problem of a .jsonl file of the data `folder` that holds fewer records than its generator wrote: a copy cut
+    off at the end of a line is no JSON error."""
+    expected = manifest.conversations.get(_name_file(file, folder)) if manifest else None
+    if not isinstance(expected, int) or n_records >= expected:
+        return None
+    remedy = f"generate or copy the folder again, or delete {MANIFEST} if they were taken out on purpose"
+    return Problem("missing", "file", f"{expected} conversations, as {MANIFEST} says", f"{n_records}; {remedy}")
+
+
 def find_data_folder(file: str) -> str:
-    """The folder that a file's relative scan paths count from: above its split folder, else the file's own."""
+    """The folder, without links, that a file's relative scan paths count from: above its split folder, else the
+    file's own."""
     parent = os.path.dirname(os.path.abspath(file))
-    return os.path.dirname(parent) if os.path.basename(parent) in (*SPLIT_FOLDERS, "samples") else parent
+    is_split = os.path.basename(parent) in (*SPLIT_FOLDERS, "samples")
+    return os.path.realpath(os.path.dirname(parent) if is_split else parent)
 
 
 def find_sample_folder(script_folder: str) -> str | None:
@@ -735,9 +809,10 @@ class UmbrellaConfig(datasets.BuilderConfig):
             if modality not in MODALITIES:
                 raise FormatError(f'modalities: expected some of {", ".join(MODALITIES)}, found "{modality}"')
         if self.data_dir is not None:
-            self.data_dir = os.path.abspath(os.path.expanduser(self.data_dir))
+            # Its real place: `..` in a scan's path goes up from there, as for the system.
+            self.data_dir = os.path.realpath(os.path.expanduser(self.data_dir))
         if self.image_root is not None:
-            self.image_root = os.path.abspath(os.path.expanduser(self.image_root))
+            self.image_root = os.path.realpath(os.path.expanduser(self.image_root))
             if not os.path.isdir(self.image_root):
                 raise FormatError(f"image_root: expected a folder, found none at {self.image_root}")
             check_path(self.image_root)
@@ -812,10 +887,15 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
         """(record, source, data folder) of the records that the filters keep; FormatError at the first invalid one."""
         config = self.config
         modalities = set(config.modalities or MODALITIES)
+        manifests: dict[str, Manifest | None] = {}
         for file in files:
             folder = config.data_dir or find_data_folder(file)
             name = _name_file(file, folder)
+            if folder not in manifests:
+                manifests[folder] = read_manifest(folder)
+            n_records = 0
             for line, record in read_records(file):
+                n_records += 1
                 source = name if line is None else f"{name}:{line}"
                 problems = [record] if isinstance(record, Problem) else find_problems(record)
                 if problems:
@@ -825,6 +905,8 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                     continue
                 if modalities.issuperset(record["modalities"]):
                     yield record, source, folder
+            if cut := find_cut(file, folder, n_records, manifests[folder]):
+                raise FormatError(f"{name}: {cut}\n(in {folder})")
 
     def as_streaming_dataset(self, *arguments, **options):
         for name, files in self.config.split_files.items():
@@ -846,6 +928,17 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                     f'{again}: task_id: expected it once in {split}, found "{task_id}" in {first} too. Keep one '
                     "of the two, or load without streaming to see all that they share"
                 )
+
+    def download_and_prepare(self, *arguments, num_proc: int | None = None, **options) -> None:
+        with _workers_end_with_this_process() if num_proc else contextlib.nullcontext():
+            super().download_and_prepare(*arguments, num_proc=num_proc, **options)
+
+    def _download_and_prepare(self, *arguments, **options) -> None:
+        # Private: under the lock and before the first split. A build that was killed has left tables here; those of
+        # more workers than this one has would come into the cache with its own.
+        for path in self._fs.ls(self._output_dir, detail=False):
+            self._fs.rm(path)
+        super()._download_and_prepare(*arguments, **options)
 
     def _prepare_split_single(self, **kwargs) -> Iterator[tuple]:
         try:
@@ -912,6 +1005,60 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                 )
 
 
+# Processes of a build with num_proc
+
+WORKER_KILLED = (
+    "expected the worker processes to do all work, found one killed, as the system does when memory is short. %s."
+)
+_builder_pid: int | None = None  # of this process, while it builds: read by those that are forked meanwhile
+
+
+@contextlib.contextmanager
+def _workers_end_with_this_process() -> Iterator[None]:
+    """Within the block, forked processes (the workers of `datasets` and their queue's) end when this one does, also
+    when it is killed. Raises ChildProcessError where a worker was killed, and what stopped this process as it was."""
+    global _builder_pid
+    _register_fork()
+    _builder_pid, lost = os.getpid(), None
+    try:
+        yield
+    # What `datasets` raises for a worker that has gone, and for work that is not done when it is stopped itself.
+    except (RuntimeError, multiprocess.TimeoutError) as error:
+        if type(error) not in (RuntimeError, multiprocess.TimeoutError):
+            raise
+        lost = error
+    finally:
+        _builder_pid = None
+    if lost is None:
+        return
+    if lost.__context__ is not None and not isinstance(lost.__context__, Exception):
+        raise lost.__context__ from None
+    raise ChildProcessError(WORKER_KILLED % "Load with a lower num_proc, or without it") from None
+
+
+@functools.cache
+def _register_fork() -> None:
+    os.register_at_fork(after_in_child=_watch_builder)
+
+
+def _watch_builder() -> None:
+    global _builder_pid
+    builder, _builder_pid = _builder_pid, None
+    if builder is not None:
+        end_with(builder)
+
+
+def end_with(parent: int) -> None:
+    """Let this process end when its parent has ended. A worker that waits for work would else wait for ever."""
+
+    def wait() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def _read_first_id(file: str) -> str | None:
     """The task_id of a file's first record; None where it cannot be told (the error comes with the rows)."""
     _, record = next(read_records(file), (None, None))
@@ -921,7 +1068,11 @@ def _read_first_id(file: str) -> str | None:
 
 def _name_file(file: str, folder: str) -> str:
     """ "train/x.json" for a file in the data folder, the whole path for any other."""
-    return file[len(folder) + 1 :].replace(os.sep, "/") if file.startswith(folder + os.sep) else file
+    if file.startswith(folder + os.sep):
+        return file[len(folder) + 1 :].replace(os.sep, "/")
+    parent, name = os.path.split(os.path.abspath(file))
+    above, split = os.path.split(parent)
+    return f"{split}/{name}" if os.path.realpath(above) == folder else file  # through a link
 
 
 def _group(files: list[str]) -> list[tuple[str, ...]]:

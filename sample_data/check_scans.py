@@ -1,12 +1,11 @@
 """Read all scans of a data set in parallel: what cannot be read, and what is the same brain under two names."""
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 
 from tqdm import tqdm
+from worker_processes import start_workers
 
 from umbrella_dataset import Problem
 
@@ -37,8 +36,11 @@ def find_scan_problems(uses: Iterable) -> list[tuple[str, Problem]]:
 def hash_scans(
     scans: Collection[tuple[str, str]],
 ) -> Iterator[tuple[tuple[str, str], tuple[bytes | None, str | None]]]:
-    """((path, modality), (sha256 of the voxels, None) or (None, why they cannot be read)) of each scan, in order."""
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    """((path, modality), (sha256 of the voxels, None) or (None, why they cannot be read)) of each scan, in order.
+
+    Raises ChildProcessError where a process that reads is killed.
+    """
+    with start_workers(len(scans)) as pool:
         results = pool.map(hash_voxels, scans, chunksize=SCANS_PER_TASK)
         yield from zip(scans, tqdm(results, "Scans", len(scans), unit="scan"), strict=True)
 

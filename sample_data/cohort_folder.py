@@ -11,9 +11,10 @@ from cohort_cases import Case
 from cohort_conversations import Style, make_records
 from cohort_splits import EXTERNAL, SplitPlan, write_splits
 from conversation_writer import write_conversations, write_shards
-from generated_folder import MANIFEST, replace_folder
+from generated_folder import replace_folder, write_manifest
 
 from umbrella.written_files import writing
+from umbrella_dataset import MANIFEST
 
 N_SAMPLES = 10
 EXCLUSIONS = "exclusions.tsv"
@@ -53,6 +54,8 @@ def write_cohort(
             if not counts[split]:
                 reasons = ", ".join(exclusions.count_reasons())
                 raise CohortError(f"{split}: expected at least one conversation, found none; left out: {reasons}")
+        if EXTERNAL in splits:
+            write_manifest(folder / EXTERNAL)
         write_conversations(samples, folder / "samples")
         subjects = {split: [case.visit.participant_id for case in cases] for split, cases in splits.items()}
         sha256 = write_splits(folder / "splits.json", subjects, plan, style.target.to_record())
@@ -86,7 +89,8 @@ def _keep_first(records: Iterator[dict], kept: list[dict]) -> Iterator[dict]:
 
 
 def make_relative(data_folder: Path, image_root: Path | None) -> Callable[[str], str]:
-    """A function from an absolute path to the path from `image_root`, else from `data_folder`, with forward slashes.
+    """A function from an absolute path to the path from `image_root`, else from `data_folder` (both without links),
+    with forward slashes.
 
     It raises CohortError for a path outside `image_root`, which no reader of the data would accept.
     """
@@ -94,6 +98,8 @@ def make_relative(data_folder: Path, image_root: Path | None) -> Callable[[str],
     @functools.cache
     def folders(folder: str) -> str:
         relative = Path(os.path.relpath(folder, image_root or data_folder)).as_posix()
+        if image_root is not None and relative.split("/")[0] == "..":
+            relative = Path(os.path.relpath(os.path.realpath(folder), image_root)).as_posix()
         if image_root is not None and relative.split("/")[0] == "..":
             raise CohortError(f"--image_root {image_root}: expected all scans in it, found {folder}")
         return relative

@@ -112,7 +112,7 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
         raise CohortError(f"--metadata: expected columns that the conversations do not use themselves, found {name}")
     return Options(
         bids_dir=flags.bids_dir and flags.bids_dir.expanduser().resolve(),
-        participants=flags.participants and flags.participants.expanduser().absolute(),
+        participants=flags.participants and _to_place(flags.participants),
         image_templates=_to_image_templates(flags.image_template),
         table=_to_table_options(flags),
         derivatives=flags.derivatives,
@@ -129,11 +129,17 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
         balance=flags.balance,
         check_images=flags.check_images,
         dry_run=flags.dry_run,
-        output_dir=flags.output_dir,
+        output_dir=flags.output_dir and flags.output_dir.expanduser().absolute(),
         image_root=flags.image_root and flags.image_root.expanduser().resolve(),
         per_shard=flags.jsonl,
         given=given,
     )
+
+
+def _to_place(path: Path) -> Path:
+    """The path with its folder's links followed: scans' paths count from the folder where the file is named."""
+    path = path.expanduser().absolute()
+    return path.parent.resolve() / path.name
 
 
 def _to_target(flags: argparse.Namespace, change: str | None, reference: str) -> TargetOptions:

@@ -12,6 +12,7 @@ listed, not opened, unless --check_images is given. The same options give the sa
 """
 
 import random
+import shlex
 import sys
 import tempfile
 from collections import defaultdict
@@ -232,20 +233,20 @@ def main(argv: list[str] | None = None) -> int:
             _run_dry(options)
             return 0
         summary = generate(options)
-    except (CohortError, FileExistsError) as error:
+    except (CohortError, FileExistsError, ChildProcessError) as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 1
     except PermissionError as error:
         print(f"{error.filename}: expected permission to use it, found: {error.strerror}. Grant it", file=sys.stderr)
         return 1
     print(summary)
-    root = f" --image_root {options.image_root}" if options.image_root else ""
+    root = ["--image_root", str(options.image_root)] if options.image_root else []
     folders = [str(options.output_dir)]
     if (options.output_dir / EXTERNAL).is_dir():
         folders.append(str(options.output_dir / EXTERNAL))
     validator = Path(__file__).with_name("validate_json_format.py")
     print(f"Wrote {' and '.join(folders)}. Check it:")
-    print(f"  python {validator} {' '.join(folders)}{root} --check_images")
+    print(f"  {shlex.join(['python', str(validator), *folders, *root, '--check_images'])}")
     return 0
 
 

@@ -11,11 +11,11 @@ those of an image, a turn or an item under `metadata.migrated`, each with its pl
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
+
+from whole_folder import write_folder
 
 from umbrella.written_files import writing
 from umbrella_dataset import IMAGE_TOKEN, METADATA_FIELDS, FormatError, Problem, read_records, resolve_path
@@ -40,12 +40,11 @@ def migrate(
     needs the same `image_root`. A .json file with a list becomes a .jsonl file. The originals are only read. Raises
     FormatError for what cannot be converted and for an `out_dir` that holds anything.
     """
-    out = Path(out_dir).expanduser().absolute()
+    out = Path(out_dir).expanduser().resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FormatError(f"{out}: expected a new or empty folder to migrate into, found one in use. Choose another.")
     n_written, seen = 0, set()
-    with writing(out, "choose another --migrate"), _scratch_beside(out) as scratch:
-        result = Path(scratch) / out.name
+    with writing(out, "choose another --migrate"), write_folder(out) as result:
         for file, file_split, folder in files:
             is_sample = PurePath(file).parent.name == "samples"
             target = result / (file_split or ("samples" if is_sample else split)) / PurePath(file).name
@@ -61,15 +60,7 @@ def migrate(
                 records.append(new)
             _write(target, records)
             n_written += len(records)
-        result.replace(out)
     return n_written
-
-
-@contextmanager
-def _scratch_beside(out: Path) -> Iterator[str]:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
-        yield scratch
 
 
 def convert_record(record: dict, source: str, task_id: str, modality: str) -> dict:

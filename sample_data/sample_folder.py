@@ -1,8 +1,6 @@
 """What the sample generators share: options, scans made on all cores, a folder written whole or not at all."""
 
 import argparse
-import multiprocessing
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from conversation_writer import write_conversations
 from generated_folder import replace_folder
 from phantoms import Acquisition, Anatomy, make_scan, write_scan
 from tqdm import tqdm
+from worker_processes import start_workers
 
 from umbrella.written_files import writing
 
@@ -83,8 +82,8 @@ def _write_scans(folder: Path, scans: list[ScanPlan]) -> None:
     for parent in {(folder / scan.path).parent for scan in scans}:
         parent.mkdir(parents=True, exist_ok=True)
     jobs = [(folder, scan) for scan in scans]
-    with multiprocessing.Pool(min(len(jobs), os.cpu_count() or 1)) as pool:
-        for _ in tqdm(pool.imap_unordered(_write_one_scan, jobs, chunksize=4), total=len(jobs), desc="scans"):
+    with start_workers(len(jobs)) as pool:
+        for _ in tqdm(pool.map(_write_one_scan, jobs, chunksize=4), total=len(jobs), desc="scans"):
             pass
 
 

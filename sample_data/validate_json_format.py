@@ -12,6 +12,7 @@ those of `umbrella_dataset`; here are only those between records.
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -28,18 +29,23 @@ from umbrella.written_files import write_whole
 from umbrella_dataset import (
     SPLIT_FOLDERS,
     FormatError,
+    Manifest,
     Problem,
+    check_manifest,
     check_path,
+    find_cut,
     find_data_folder,
     find_problems,
     find_split_files,
     list_files,
+    read_manifest,
     read_records,
     resolve_path,
 )
 
 SAMPLES = "samples"
 SAMPLE_FOLDER = Path(__file__).resolve().parent / "sex_comparison_conversations"
+SAMPLE_GENERATOR = "generate_sex_comparison_conversations.py"
 
 
 class Finding(NamedTuple):
@@ -73,12 +79,14 @@ class Validation:
         self.scans: list[ScanUse] = []
         self.records: list[tuple[str, dict, str]] = []  # source, record, data folder
         self._repeats = Repeats()
+        self._manifests: dict[str, Manifest | None] = {}  # by data folder
         self._subject_splits: dict[str, dict[str, str]] = {}
         self.labels = LabelCheck()
 
     def check_file(self, file: str, split: str | None, folder: str) -> None:
         """Check the records of a file; `folder` is what their scan paths count from, `split` None outside a split."""
         self.n_files += 1
+        n_before = self.n_records
         name = _show_path(file)
         is_sample = split is None and os.path.basename(os.path.dirname(file)) == SAMPLES
         for line, record in read_records(file):
@@ -90,6 +98,10 @@ class Validation:
             self.findings += [Finding(source, problem) for problem in problems]
             if not problems:
                 self._check_record(record, source, split, folder, is_sample)
+        if folder not in self._manifests:
+            self._manifests[folder] = read_manifest(folder)
+        if cut := find_cut(file, folder, self.n_records - n_before, self._manifests[folder]):
+            self.findings.append(Finding(name, cut))
 
     def finish(self) -> None:
         """The rules that need all files: every conversation once, one split a subject, answers that do not contradict
@@ -145,11 +157,13 @@ def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
     Raises FormatError for a path that does not exist, is no UTF-8 or holds no conversation file.
     """
     files = []
-    for path in map(os.path.abspath, paths):
+    for path in map(_to_absolute, paths):
         check_path(path)
         if os.path.isfile(path):
             files.append(path)
         elif os.path.isdir(path) and not any(os.path.isdir(os.path.join(path, name)) for name in SPLIT_FOLDERS):
+            check_manifest(path, tuple(SPLIT_FOLDERS))
+            check_manifest(os.path.dirname(path), (os.path.basename(path),))
             files += _list_folder(path)
         else:
             files += [file for names in find_split_files(path).values() for file in names]
@@ -158,6 +172,11 @@ def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
     splits = [SPLIT_FOLDERS.get(os.path.basename(os.path.dirname(file))) for file in files]
     found = zip(files, splits, map(find_data_folder, files), strict=True)
     return list(dict.fromkeys(found))
+
+
+def _to_absolute(path: str) -> str:
+    """`..` goes up from where a link leads, as for the system."""
+    return os.path.realpath(path) if ".." in path.split(os.sep) else os.path.abspath(path)
 
 
 def _list_folder(folder: str) -> list[str]:
@@ -223,10 +242,10 @@ def main(argv: list[str] | None = None) -> int:
     paths = options.paths or [str(SAMPLE_FOLDER)]
     if not options.paths and not SAMPLE_FOLDER.is_dir():
         print(f"{SAMPLE_FOLDER}: expected the sample data, found none. Generate it with")
-        print(f"    python {SAMPLE_FOLDER.with_name('generate_sex_comparison_conversations.py')}")
+        print(f"    {shlex.join(['python', str(SAMPLE_FOLDER.with_name(SAMPLE_GENERATOR))])}")
         print("✗ VALIDATION FAILED")
         return 1
-    image_root = options.image_root and os.path.abspath(options.image_root)
+    image_root = options.image_root and os.path.realpath(options.image_root)
     validation = Validation(image_root)
     try:
         check_path(image_root or "")
@@ -235,14 +254,18 @@ def main(argv: list[str] | None = None) -> int:
             n_written = migrate(files, options.migrate, image_root, options.split, options.modality)
             print(f"{n_written} conversations converted into {options.migrate}")
             files = find_files([options.migrate])
-    except FormatError as error:
+    except (FormatError, FileExistsError) as error:
         print(f"{error}\n✗ VALIDATION FAILED")
         return 1
     for file, split, folder in files:
         validation.check_file(file, split, folder)
     validation.finish()
-    if options.check_images:
-        validation.check_scans()
+    try:
+        if options.check_images:
+            validation.check_scans()
+    except ChildProcessError as error:
+        print(f"{error}\n✗ VALIDATION FAILED")
+        return 1
     if options.check_privacy:
         validation.check_privacy()
     counts = Counter(finding.problem.kind for finding in validation.findings)

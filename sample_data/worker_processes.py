@@ -1,0 +1,24 @@
+"""Processes that share work and end with the process that started them, also when that is killed."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+
+from umbrella_dataset import WORKER_KILLED, end_with
+
+
+@contextmanager
+def start_workers(n_tasks: int) -> Iterator[ProcessPoolExecutor]:
+    """As many processes as there are cores, or tasks if those are fewer. Raises ChildProcessError where one is killed;
+    what is not begun when an error ends the block is left undone."""
+    n_workers = max(1, min(n_tasks, os.cpu_count() or 1))
+    with ProcessPoolExecutor(n_workers, initializer=end_with, initargs=(os.getpid(),)) as pool:
+        try:
+            yield pool
+        except BrokenProcessPool:
+            raise ChildProcessError(WORKER_KILLED % "Free memory and start again") from None
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

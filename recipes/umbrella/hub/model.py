@@ -10,7 +10,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from html import unescape
 from pathlib import Path, PurePosixPath
 
 from huggingface_hub import HfApi
@@ -20,6 +19,7 @@ from umbrella.hub.cards import build_model_card
 from umbrella.hub.client import PushError, explain_errors, open_repo, upload
 from umbrella.hub.evaluations import METRICS, find_evaluations, read_metrics
 from umbrella.hub.guard import check_findings
+from umbrella.hub.page_text import read_page
 from umbrella.json_files import read_json
 from umbrella.privacy import Finding, find_in_text, to_findings, walk_json
 from umbrella.privacy.scrub import load_key
@@ -51,9 +51,11 @@ MODEL_FILES = (
     "chat_template.json",
 )
 RESULT_FILES = ("run.json", "all_results.json", "train_results.json", "eval_results.json")
-VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "added_tokens.json")
-_EXAMPLES = re.compile(r"<section>\s*<h2>[^<]*</h2>\s*<div class=\"examples\">.*?</section>", re.DOTALL)
-_PICTURES = re.compile(r"<img[^>]*src=\"data:image/(?!svg)[^>]*>")
+TOKENIZER = "tokenizer.json"
+WORD_LISTS = ("tokenizer.model", "vocab.json", "vocab.txt", "merges.txt")
+_SECTION_END = "(?<=</section>)"  # what a page is split behind
+_EXAMPLES = re.compile(r"<section>\s*+<h2>[^<]*+</h2>\s*+<div class=\"examples\">")
+_PICTURES = re.compile(r"<img[^<>]*?src=\"data:image/(?!svg)[^<>]*+>")
 _TIME_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")  # when a run started
 
 
@@ -119,10 +121,15 @@ def clean_report(html: str, report_scans: bool) -> str:
     """A report without paths of this machine and, unless `report_scans`, without its examples: the scans' pictures and
     the answers to single rows."""
     if not report_scans:
-        html = _PICTURES.sub("", _EXAMPLES.sub("", html))
+        html = _PICTURES.sub("", "".join(map(_without_examples, re.split(_SECTION_END, html))))
     # Within data addresses there is nothing to shorten, and much to search.
     pieces = re.split(r"(data:[^\"]*)", html)
     return "".join(piece if i % 2 else shorten_paths(piece) for i, piece in enumerate(pieces))
+
+
+def _without_examples(section: str) -> str:
+    examples = _EXAMPLES.search(section)
+    return section[: examples.start()] if examples else section
 
 
 def shorten_paths(text: str) -> str:
@@ -158,7 +165,8 @@ def find_in_model(folder: Path) -> list[Finding]:
     findings = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
-        if path.name in VOCABULARIES:
+        findings += to_findings(name, "file name", name)
+        if path.name in WORD_LISTS:
             continue
         for field, text in _read_text(path):
             findings += to_findings(name, field, _TIME_STAMP.sub("", text))
@@ -168,17 +176,39 @@ def find_in_model(folder: Path) -> list[Finding]:
 def _read_text(path: Path) -> Iterator[tuple[str, str]]:
     if path.suffix == ".safetensors":
         with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        yield from _strings(header.get("__metadata__", {}))
+            size = int.from_bytes(file.read(8), "little")
+            header = _parse_json(file.read(size), path)
+        yield from _strings(header.pop("__metadata__", {}))
+        yield from (("tensor", name) for name in header)
+        end = 8 + size + max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
+        if path.stat().st_size != end:
+            raise PushError(
+                f"{path}: expected {end} bytes, as its header says, found {path.stat().st_size}. Save the model anew"
+            )
+    elif path.name == TOKENIZER:
+        tokenizer = _parse_json(path.read_bytes(), path)
+        for name in ("vocab", "merges"):
+            tokenizer.get("model", {}).pop(name, None)
+        yield from _strings(tokenizer)
     elif path.name == TRAINING_DATA:  # whose hashes may look like anything
-        yield from _strings(json.loads(path.read_text(encoding="utf-8"))["models"])
+        yield from _strings(_parse_json(path.read_bytes(), path)["models"])
     elif path.suffix == ".json":
-        yield from _strings(json.loads(path.read_text(encoding="utf-8")))
+        yield from _strings(_parse_json(path.read_bytes(), path))
     elif path.suffix == ".html":
-        text = re.sub(r"(?s)<style>.*?</style>|<[^>]*>", "\n", path.read_text(encoding="utf-8"))
-        yield from (("text", line.strip()) for line in unescape(text).splitlines() if line.strip())
+        yield from read_page(path.read_text(encoding="utf-8"))
     else:
         yield from (("text", line) for line in path.read_text(encoding="utf-8").splitlines())
+
+
+def _parse_json(text: bytes, path: Path):
+    """Raises PushError for a key that comes twice: of its values only the last would be searched."""
+
+    def to_dict(pairs: list[tuple]) -> dict:
+        if len(dict(pairs)) < len(pairs):
+            raise PushError(f"{path}: expected each key once, found one twice. Save the model anew")
+        return dict(pairs)
+
+    return json.loads(text, object_pairs_hook=to_dict)
 
 
 def _strings(value) -> Iterator[tuple[str, str]]:

@@ -161,16 +161,18 @@ def walk_row(row: dict) -> Iterator[tuple[str, str]]:
     yield "source", row["source"]
 
 
-def walk_json(value, place: str) -> Iterator[tuple[str, str]]:
-    """(place, "key: value") of all keys and values of a JSON value."""
+def walk_json(value, place: str, key: str = "") -> Iterator[tuple[str, str]]:
+    """(place, "key: value") of all keys and values of a JSON value, and the keys of objects, lists and nulls."""
     if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from walk_json(inner, f"{place}.{key}")
+        for name, inner in value.items():
+            if inner is None or isinstance(inner, dict | list):
+                yield f"{place}.{name}", name
+            yield from walk_json(inner, f"{place}.{name}", name)
     elif isinstance(value, list):
         for i, inner in enumerate(value):
-            yield from walk_json(inner, f"{place}[{i}]")
+            yield from walk_json(inner, f"{place}[{i}]", key)
     elif value is not None:
-        yield place, f"{place.rpartition('.')[2].partition('[')[0]}: {value}"
+        yield place, f"{key}: {value}" if key else str(value)
 
 
 def find_in_scan(

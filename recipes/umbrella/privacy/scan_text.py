@@ -40,13 +40,10 @@ def read_scan_text(source: str | Path | bytes) -> Iterator[tuple[str, str]]:
             of_gzip.setdefault(field, []).append(_decode(text))
     for field, texts in of_gzip.items():
         yield from ((field, text) for text in _join(texts))
-    block, size = parts.block, len(parts.block)
-    position = 0
-    for name, (start, length) in TEXT_FIELDS[size].items():
-        yield from (("header", run) for run in _find_runs(block[position:start], _LEAST_RUN_AMONG_NUMBERS))
-        yield from ((name, run) for run in _find_runs(block[start : start + length]))
-        position = start + length
-    yield from (("header", run) for run in _find_runs(block[position:], _LEAST_RUN_AMONG_NUMBERS))
+    fields = TEXT_FIELDS[len(parts.block)]
+    for name, (start, length) in fields.items():
+        yield from ((name, run) for run in _find_runs(parts.block[start : start + length]))
+    yield from (("header", text) for text in _join(_find_runs_beside(parts.block, list(fields.values()))))
     yield from _read_extensions(parts.gap)
     yield from (("footer", text) for text in _join(_find_runs(tail)))
 
@@ -66,7 +63,7 @@ def _read_extensions(gap: bytes) -> Iterator[tuple[str, str]]:
         name = _EXTENSION_NAMES.get(code)
         if name is None:
             name = "extension (unknown code)" if code > _HIGHEST_CODE else f"extension (code {code})"
-            others += _find_runs(gap[position : position + 8], 3)
+            others += _find_runs(gap[position : position + 8])
         runs = _find_runs(gap[position + 8 : position + size])
         # DICOM's labels and values are runs of their own: they are told from one another by line alone.
         found.setdefault(name, []).extend(["\n".join(runs)] if code == 2 else runs)
@@ -81,9 +78,19 @@ def _join(runs: list[str]) -> list[str]:
     return [_BETWEEN_RUNS.join(runs)] if runs else []
 
 
-def _find_runs(data: bytes, least: int = _LEAST_RUN) -> list[str]:
-    runs = (_decode(run[0]).strip() for run in _RUNS.finditer(data) if len(run[0]) >= least)
+def _find_runs(data: bytes) -> list[str]:
+    runs = (_decode(run[0]).strip() for run in _RUNS.finditer(data))
     return [run for run in runs if run]
+
+
+def _find_runs_beside(block: bytes, fields: list[tuple[int, int]]) -> list[str]:
+    """The runs in a header that lie among its numbers, or go on from a text field there."""
+    return [
+        _decode(run[0])
+        for run in _RUNS.finditer(block)
+        if len(run[0]) >= _LEAST_RUN_AMONG_NUMBERS
+        and not any(start <= run.start() and run.end() <= start + length for start, length in fields)
+    ]
 
 
 def _decode(data: bytes) -> str:

@@ -57,6 +57,8 @@ SEARCHED = [
     "MRN ",
     "1-",
 ]
+# Searched within so many characters before a number, a label or a date, never in a whole text.
+IN_A_WINDOW = ("NAME_BEFORE", "UNCERTAINTY_BEFORE", "BOUND", "MINUS_BEFORE", "JOINED_BEFORE", "_BIRTH")
 
 
 class TooSlow(Exception):
@@ -144,7 +146,7 @@ def list_patterns():
     for module in modules:
         for name, value in vars(module).items():
             uses = re.findall(rf"\b{name}\.(\w+)\(", sources) if isinstance(value, re.Pattern) else []
-            is_matched = bool(uses) and set(uses) <= {"match", "fullmatch"}
+            is_matched = name in IN_A_WINDOW or (bool(uses) and set(uses) <= {"match", "fullmatch"})
             for i, pattern in enumerate(walk_patterns(value)):
                 found.setdefault(pattern, (f"{module.__name__}.{name}[{i}]", not is_matched))
         for line, pattern, function in list_written(module):

@@ -145,6 +145,8 @@ def list_patterns():
     found = {}
     for module in modules:
         for name, value in vars(module).items():
+            if inspect.isclass(value) and value.__module__ != module.__name__:
+                continue  # another module's, or a library's
             uses = re.findall(rf"\b{name}\.(\w+)\(", sources) if isinstance(value, re.Pattern) else []
             is_matched = name in IN_A_WINDOW or (bool(uses) and set(uses) <= {"match", "fullmatch"})
             for i, pattern in enumerate(walk_patterns(value)):

@@ -17,7 +17,7 @@ import umbrella_dataset
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
 from umbrella.hub.arguments import PushDatasetArguments, PushModelArguments
-from umbrella.hub.cards import build_dataset_card
+from umbrella.hub.cards import build_dataset_card, find_in_flags
 from umbrella.hub.client import explain_errors, open_repo, upload
 from umbrella.hub.dataset import Publication, check_scans_exist, parse_size
 from umbrella.hub.guard import check_findings
@@ -44,7 +44,8 @@ def push_dataset():
     check_scans_exist(publication)
 
     # ------------------------------------------------------------------------------------------------ guard
-    allowed = check_findings(publication.find_personal_data(), options.allow, options.scrub)
+    findings = [*publication.find_personal_data(), *find_in_flags(options)]
+    allowed = check_findings(findings, options.allow, options.scrub)
 
     # ------------------------------------------------------------------------------------------------ write
     folder = work_dir / "upload"

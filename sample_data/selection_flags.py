@@ -61,7 +61,7 @@ def _to_conditions(texts: list[str], modalities: Sequence[str]) -> tuple[Conditi
 def to_pairs(texts: list[str], option: str, is_empty_allowed: bool = False) -> list[tuple[str, str]]:
     """The NAME=VALUE of a list; a name or value may hold spaces, as in `1=mild cognitive impairment`."""
     if len(texts) == 1 and "," not in texts[0]:
-        texts = re.split(r"\s+(?=[^\s=]+=)", texts[0].strip())
+        texts = re.split(r"(?<!\s)\s++(?=[^\s=]++=)", texts[0].strip())
     pairs = [to_pair(text, option, is_empty_allowed) for text in split_list([*texts, ""])]
     names = Counter(fold(name) for name, _ in pairs)
     for name, _ in pairs:

@@ -425,16 +425,14 @@ def test_voxels_of_a_missing_file_or_a_folder_are_refused(tmp_path):
         load_image(tmp_path / "absent.nii")
     os.mkfifo(tmp_path / "pipe.nii")  # opening it would wait for its other end
     for path in (tmp_path, tmp_path / "pipe.nii"):
-        with pytest.raises(ScanError, match=f"{path}: expected a readable file, found: a folder, a pipe or a device"):
+        with pytest.raises(ScanError, match=f"{path}: expected a readable file, found: .*"):
             load_image(path)
 
 
 @pytest.mark.parametrize("name", ["nul\0.nii", "half_a_pair\ud800.nii"])
 def test_voxels_at_what_can_be_no_path_are_refused(name):
     """JSON can hold such strings."""
-    with pytest.raises(
-        ScanError, match=r"\.nii': expected the path of a scan, found one that no file can have"
-    ) as refusal:
+    with pytest.raises(ScanError, match="expected a readable file, found: .* a path that no file can have") as refusal:
         load_image(name)
     assert str(refusal.value).isprintable()
 

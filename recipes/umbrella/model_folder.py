@@ -3,10 +3,9 @@
 Read are the small files and the headers of the weights, in milliseconds.
 """
 
-import json
 from pathlib import Path
 
-from umbrella.json_files import read_json
+from umbrella.json_files import parse_json, read_json
 
 REMEDY = "Save or fetch the model again"
 # File → keys without which no library takes it.
@@ -60,7 +59,7 @@ def read_header(path: Path) -> dict:
         length = int.from_bytes(file.read(8), "little")
         data = file.read(min(length, MOST_HEADER_BYTES, size))
     try:
-        header = json.loads(data.decode())
+        header = parse_json(data.decode())
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
         expected = 8 + length + max(ends, default=0)
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError, IndexError):

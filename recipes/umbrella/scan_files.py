@@ -80,14 +80,14 @@ def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO
     """
     root, name = (None, f"scan of {len(source)} bytes") if isinstance(source, bytes) else split_root(source)
     try:
-        header_source = source if isinstance(source, bytes) else _header_path(Path(name))
+        header_source = source if isinstance(source, bytes) else header_path(Path(name))
         with _open_stream(header_source, root) as stream:
-            header, n_read, is_pair = _read_header(stream, name)
+            header, n_read, is_pair = read_header(stream, name)
             if not is_pair:
                 _skip(stream, header.offset - n_read, header)
                 yield header, stream
                 return
-        with _open_stream(_image_path(source, name), root) as stream:
+        with _open_stream(image_path(source, name), root) as stream:
             _skip(stream, header.offset, header)
             yield header, stream
     except FileNotFoundError:
@@ -172,18 +172,18 @@ def _data_size(header: ScanHeader) -> str:
     return f"{header.n_bytes} bytes of voxels for shape {header.shape} and type {header.dtype}"
 
 
-def _header_path(path: Path) -> Path:
+def header_path(path: Path) -> Path:
     for image_end, header_end in ((".img", ".hdr"), (".img.gz", ".hdr.gz")):
         if path.name.endswith(image_end):
             return path.with_name(path.name.removesuffix(image_end) + header_end)
     return path
 
 
-def _image_path(source: str | Path | bytes, name: str) -> Path:
+def image_path(source: str | Path | bytes, name: str) -> Path:
     """The image file that belongs to a header file."""
     if isinstance(source, bytes):
         raise ScanError(f"{name}: expected voxels, found the header of a .hdr/.img pair: convert it to .nii.gz")
-    path = _header_path(Path(name))
+    path = header_path(Path(name))
     stem = path.name.removesuffix(".gz").removesuffix(".hdr")
     candidates = [path.with_name(stem + end) for end in (".img", ".img.gz")]
     for candidate in candidates:
@@ -214,7 +214,7 @@ def _skip(stream: BinaryIO, n: int, header: ScanHeader) -> None:
         n -= len(piece)
 
 
-def _read_header(stream: BinaryIO, name: str) -> tuple[ScanHeader, int, bool]:
+def read_header(stream: BinaryIO, name: str) -> tuple[ScanHeader, int, bool]:
     """Read the header, the number of bytes it took, and whether the voxels are in a second file."""
     start = stream.read(4)
     if not start:

@@ -188,5 +188,5 @@ def list_numerals(text: str) -> list[str]:
     text = to_ascii_digits(text)
     if re.fullmatch(rf"[-+]?{BY_SPACES}", text.strip()):
         return [text.strip()]
-    spaced = r"(?<![\d.,])[-+]?\d{1,3}(?:\ \d{3})+[.,]\d+(?![\d.,]*\d)"
+    spaced = r"(?<![\d.,])[-+]?\d{1,3}(?:\ \d{3}){1,6}[.,]\d++(?![\d.,]*\d)"
     return re.findall(rf"{spaced}|(?<!{SPACED_LETTER})[-+]?{JOINED}{EXPONENT}", text)

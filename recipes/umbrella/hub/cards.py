@@ -11,6 +11,7 @@ from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardDa
 from umbrella.evaluation.label_parsing import count_labels
 from umbrella.json_files import read_json
 from umbrella.leakage import describe_training_data
+from umbrella.privacy import Finding, to_findings
 from umbrella.run_record import read_run_record
 from umbrella.training_data import read_training_data, subjects_of
 
@@ -20,6 +21,7 @@ SCANS = {
     "files": "NIfTI or FreeSurfer files under `scans/`, at the names that the rows give",
     "embed": "in the table, `images[].bytes` (NIfTI or FreeSurfer files)",
 }
+CONTACT = ("e-mail", "web address", "host name", "institution", "postal address", "phone number")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -70,6 +72,14 @@ def to_markdown(text: str) -> str:
     """Text that Markdown shows sign by sign, on one line: no mark, no border of a table, no HTML, no formula."""
     escaped = re.sub(r"[\\`*_\[\]|$~]", r"\\\g<0>", escape(" ".join(text.split()), quote=False))
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in escaped)
+
+
+def find_in_flags(options) -> list[Finding]:
+    """Findings in what the publisher wrote for the card, `PushDatasetArguments`; whom to turn to may stand there."""
+    found = to_findings("README.md", "--dua", options.dua or "") + to_findings(
+        "README.md", "--license", options.license
+    )
+    return [finding for finding in found if finding.kind not in CONTACT]
 
 
 def _describe_split(name: str, rows) -> dict:

@@ -91,9 +91,8 @@ class Publication:
         """A scan's file as it is published. Raises ScanError for one of a pair of files."""
         if self.scrubber is not None:
             return clean_scan(path)
-        data = read_file(path)
-        check_single_file(data, path)
-        return data
+        check_single_file(path)
+        return read_file(path)
 
     def find_personal_data(self) -> list[Finding]:
         """All findings in what is going to be published: rows, names, and scans where these are published too."""
@@ -112,7 +111,9 @@ class Publication:
         return findings
 
     def _find_in_scan(self, path: str) -> list[Finding]:
-        return find_in_scan(self.scan_bytes(path), path, self.modalities[path], self.more_names)
+        check_single_file(path)
+        source = path if self.scrubber is None else clean_scan(path)
+        return find_in_scan(source, path, self.modalities[path], self.more_names)
 
     def stage(self, folder: Path, max_shard_bytes: int, nifti_feature: bool = False) -> None:
         """Write everything but the card into `folder`, anew."""

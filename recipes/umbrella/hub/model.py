@@ -5,13 +5,11 @@ checkpoints and logs. Subjects of the training data appear as salted hashes only
 publisher can compare; paths of this machine as their last part.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from html import unescape
 from pathlib import Path, PurePosixPath
 
 from huggingface_hub import HfApi
@@ -21,6 +19,7 @@ from umbrella.hub.cards import build_model_card
 from umbrella.hub.client import PushError, explain_errors, open_repo, upload
 from umbrella.hub.evaluations import METRICS, find_evaluations, read_metrics
 from umbrella.hub.guard import check_findings
+from umbrella.hub.page_text import read_page
 from umbrella.json_files import read_json, write_json
 from umbrella.model_folder import check_model_folder, read_header
 from umbrella.privacy import Finding, find_in_text, to_findings, walk_json
@@ -56,9 +55,11 @@ MODEL_FILES = (
     "chat_template.json",
 )
 RESULT_FILES = ("run.json", "all_results.json", "train_results.json", "eval_results.json")
-VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "added_tokens.json")
-_EXAMPLES = re.compile(r"<section>\s*<h2>[^<]*</h2>\s*<div class=\"examples\">.*?</section>", re.DOTALL)
-_PICTURES = re.compile(r"<img[^>]*src=\"data:image/(?!svg)[^>]*>")
+TOKENIZER = "tokenizer.json"
+WORD_LISTS = ("tokenizer.model", "vocab.json", "vocab.txt", "merges.txt")
+_SECTION_END = "(?<=</section>)"  # what a page is split behind
+_EXAMPLES = re.compile(r"<section>\s*+<h2>[^<]*+</h2>\s*+<div class=\"examples\">")
+_PICTURES = re.compile(r"<img[^<>]*?src=\"data:image/(?!svg)[^<>]*+>")
 _TIME_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")  # when a run started
 
 
@@ -133,10 +134,15 @@ def clean_report(html: str, report_scans: bool) -> str:
     """A report without paths of this machine and, unless `report_scans`, without its examples: the scans' pictures and
     the answers to single rows."""
     if not report_scans:
-        html = _PICTURES.sub("", _EXAMPLES.sub("", html))
+        html = _PICTURES.sub("", "".join(map(_without_examples, re.split(_SECTION_END, html))))
     # Within data addresses there is nothing to shorten, and much to search.
     pieces = re.split(r"(data:[^\"]*)", html)
     return "".join(piece if i % 2 else shorten_paths(piece) for i, piece in enumerate(pieces))
+
+
+def _without_examples(section: str) -> str:
+    examples = _EXAMPLES.search(section)
+    return section[: examples.start()] if examples else section
 
 
 def shorten_paths(text: str) -> str:
@@ -172,7 +178,8 @@ def find_in_model(folder: Path) -> list[Finding]:
     findings = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
-        if path.name in VOCABULARIES:
+        findings += to_findings(name, "file name", name)
+        if path.name in WORD_LISTS:
             continue
         for field, text in _read_text(path):
             findings += to_findings(name, field, _TIME_STAMP.sub("", text))
@@ -181,14 +188,20 @@ def find_in_model(folder: Path) -> list[Finding]:
 
 def _read_text(path: Path) -> Iterator[tuple[str, str]]:
     if path.suffix == ".safetensors":
-        yield from _strings(read_header(path).get("__metadata__", {}))
+        header = read_header(path)
+        yield from _strings(header.pop("__metadata__", {}))
+        yield from (("tensor", name) for name in header)
+    elif path.name == TOKENIZER:
+        tokenizer = read_json(path, dict)
+        for name in ("vocab", "merges"):
+            tokenizer.get("model", {}).pop(name, None)
+        yield from _strings(tokenizer)
     elif path.name == TRAINING_DATA:  # whose hashes may look like anything
-        yield from _strings(json.loads(path.read_text(encoding="utf-8"))["models"])
+        yield from _strings(read_json(path)["models"])
     elif path.suffix == ".json":
-        yield from _strings(json.loads(path.read_text(encoding="utf-8")))
+        yield from _strings(read_json(path))
     elif path.suffix == ".html":
-        text = re.sub(r"(?s)<style>.*?</style>|<[^>]*>", "\n", path.read_text(encoding="utf-8"))
-        yield from (("text", line.strip()) for line in unescape(text).splitlines() if line.strip())
+        yield from read_page(path.read_text(encoding="utf-8"))
     else:
         yield from (("text", line) for line in path.read_text(encoding="utf-8").splitlines())
 

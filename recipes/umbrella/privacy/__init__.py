@@ -27,6 +27,7 @@ _BIRTH = re.compile(
     r"[Gg]eboorte)[^.;\n]{0,25}$"
 )
 _SUFFIX = re.compile(r"\.(?:nii|mgh)(?:\.gz)?$|\.mgz$|\.jsonl?(?::\d+)?$", re.IGNORECASE)
+_BIRTH_BEFORE = 60  # how far before a date a word of birth is looked for
 _ID_FIELDS = ("subject_ids", "metadata.subject_id", "metadata.reference_id", "path")
 _MOST_SHOWN = 40
 KINDS = sorted(
@@ -70,8 +71,8 @@ def find_in_text(
     """
     # In a file's name _ joins what is apart, and .nii.gz is no part of an address. Characters keep their places.
     plain = _SUFFIX.sub(lambda found: " " * len(found[0]), text).replace("_", " ") if is_path else text
-    allowed = [found.span() for found in ALLOWED.finditer(text)]
-    files = [found.span() for found in FILE_NAMES.finditer(plain)]
+    allowed = _mark(ALLOWED, text)
+    files = _mark(FILE_NAMES, plain)
     matches = [
         Match(kind, *found.span(found.lastindex or 0))
         for kind, pattern in (*PATTERNS, *(ID_PATTERNS if is_id or is_path else ()))
@@ -83,28 +84,35 @@ def find_in_text(
     if more_names is not None and not (is_id or is_path):
         matches += [Match("name", *span) for span in more_names(text) if not is_ordinary(text[slice(*span)])]
     for date in find_dates(plain):
-        kind = "birth date" if _BIRTH.search(plain[: date.start]) else "date"
+        is_birth = _BIRTH.search(plain, max(0, date.start - _BIRTH_BEFORE), date.start)
+        kind = "birth date" if is_birth else "date"
         matches.append(Match(kind, date.start, date.end, date))
     return _without_overlaps(
         [
             match
             for match in matches
-            if not (match.kind in ("institution", "name") and _touches(match, allowed))
-            and not (match.kind == "host name" and _touches(match, files))
+            if not (match.kind in ("institution", "name") and 1 in allowed[match.start : match.end])
+            and not (match.kind == "host name" and 1 in files[match.start : match.end])
         ]
     )
 
 
-def _touches(match: Match, spans: list[tuple[int, int]]) -> bool:
-    return any(start < match.end and match.start < end for start, end in spans)
+def _mark(pattern: re.Pattern, text: str) -> bytearray:
+    """1 for each character that the pattern matches, 0 for the others."""
+    marks = bytearray(len(text))
+    for found in pattern.finditer(text):
+        marks[found.start() : found.end()] = b"\1" * len(found[0])
+    return marks
 
 
 def _without_overlaps(matches: list[Match]) -> list[Match]:
     kept: list[Match] = []
+    taken = bytearray(max((match.end for match in matches), default=0))  # 1 for a character of a match that is kept
     # A date inside a longer match (a path, a number) goes with it; of two as long, the date says more.
     for match in sorted(matches, key=lambda match: (match.start - match.end, match.date is None)):
-        if all(match.end <= other.start or other.end <= match.start for other in kept):
+        if not (taken[match.start] or taken[match.end - 1]):  # those kept are as long or longer: none lies between
             kept.append(match)
+            taken[match.start : match.end] = b"\1" * (match.end - match.start)
     return sorted(kept, key=lambda match: match.start)
 
 
@@ -153,16 +161,18 @@ def walk_row(row: dict) -> Iterator[tuple[str, str]]:
     yield "source", row["source"]
 
 
-def walk_json(value, place: str) -> Iterator[tuple[str, str]]:
-    """(place, "key: value") of all keys and values of a JSON value."""
+def walk_json(value, place: str, key: str = "") -> Iterator[tuple[str, str]]:
+    """(place, "key: value") of all keys and values of a JSON value, and the keys of objects, lists and nulls."""
     if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from walk_json(inner, f"{place}.{key}")
+        for name, inner in value.items():
+            if inner is None or isinstance(inner, dict | list):
+                yield f"{place}.{name}", name
+            yield from walk_json(inner, f"{place}.{name}", name)
     elif isinstance(value, list):
         for i, inner in enumerate(value):
-            yield from walk_json(inner, f"{place}[{i}]")
+            yield from walk_json(inner, f"{place}[{i}]", key)
     elif value is not None:
-        yield place, f"{place.rpartition('.')[2].partition('[')[0]}: {value}"
+        yield place, f"{key}: {value}" if key else str(value)
 
 
 def find_in_scan(

@@ -11,12 +11,12 @@ _DATA = Path(__file__).parent / "words"
 _EPONYMS = ("arnold chiari", "charles bonnet", "lou gehrig", "jakob creutzfeldt", "marie tooth", "virchow robin")
 
 _WORD = r"[A-ZÀ-ÖØ-ÞŁŚŽČŠ][\w'’\-]*[\w]"
-_NAME = rf"(?:{_WORD}|[A-Z]\.?)(?:[ ,]+(?:{_WORD}|[A-Z]\.?|van|von|de|der|den|del|la|di|da|al|bin|ter)){{0,4}}"
+_NAME = rf"(?:{_WORD}|[A-Z]\.?)(?:[ ,]++(?:{_WORD}|[A-Z]\.?|van|von|de|der|den|del|la|di|da|al|bin|ter)){{0,4}}"
 _TITLE = (
     r"(?:Dr|Prof|Professor|Doctor|Mr|Mrs|Ms|Miss|Mx|Sir|Herrn?|Frau|Hr|Fr|Mme|Mlle|Monsieur|Madame|Sr|Sra|Señora?|Don|"
     r"Doña|Signora?|Sig|Dott|Dottoressa|Dottore|Dhr|Mevr|Mevrouw|Meneer|Nurse|Pan|Pani)"
 )
-_TITLED = re.compile(rf"(?<![A-Za-z0-9]){_TITLE}(?:\.\s*|\s+)(?:{_TITLE}(?:\.\s*|\s+))*(?P<name>{_NAME})")
+_TITLED = re.compile(rf"(?<![A-Za-z0-9]){_TITLE}(?:\.\s*+|\s++)(?:{_TITLE}(?:\.\s*+|\s++)){{0,5}}(?P<name>{_NAME})")
 _LABEL = (
     r"(?:(?:patient|subject|participant|pt|full|first|last|family|given|maiden|mother|father|physician|"
     r"doctor)'?s?[ _-]?name|"
@@ -33,13 +33,13 @@ _LABEL = (
     r"apellidos)"
 )
 _LABELLED = re.compile(
-    rf"(?<![A-Za-z0-9])(?i:{_LABEL})(?:\s*[:=]\s*|(?<=[Bb][Yy])\s+)(?P<name>{_NAME}|[a-z]{{2,}} [a-z]{{3,}})"
+    rf"(?<![A-Za-z0-9])(?i:{_LABEL})(?:\s*+[:=]\s*+|(?<=[Bb][Yy])\s++)(?P<name>{_NAME}|[a-z]{{2,}} [a-z]{{3,}})"
 )
 _CALLED = re.compile(
-    rf"(?:\b(?:[Nn]ame is|named|called|known as|goes by|[Ii] am|[Ii]'m|né|née|nee)\s+)(?P<name>{_NAME})"
+    rf"(?:\b(?:[Nn]ame is|named|called|known as|goes by|[Ii] am|[Ii]'m|né|née|nee)\s++)(?P<name>{_NAME})"
 )
-_DICOM = re.compile(r"(?<![A-Za-z])[^\W\d_][\w'’ -]*\^[^\W\d_][\w'’ .-]*(?:\^[\w'’ .-]*)*")
-_WORDS = re.compile(r"[^\W\d_][^\W\d_'’]*(?:[-'’][^\W\d_]+)*")
+_DICOM = re.compile(r"(?<![A-Za-z])[^\W\d_][\w'’ -]{0,63}+\^[^\W\d_][\w'’ .-]*+(?:\^[\w'’ .-]*+)*+")
+_WORDS = re.compile(r"[^\W\d_][^\W\d_'’]*+(?:[-'’][^\W\d_]++)*+")
 # Two capitalised words in the middle of a sentence, whoever they are: "seen by our Xaver Quandt before".
 _MID_SENTENCE = re.compile(
     rf"(?<=[a-zà-ÿ,;] )(?P<name>{_WORD}(?: (?:van|von|de|der|den|del|la|di|da|al|bin|ter))* {_WORD})(?= [a-z(]|"

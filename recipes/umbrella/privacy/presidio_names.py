@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 NameFinder = Callable[[str], Iterator[tuple[int, int]]]
 LEAST_SCORE = 0.5
+LONGEST_PIECE, LONGEST_NAME = 5000, 200  # spaCy takes no text of more than a million characters, and much memory
 
 
 def build_name_finder(model: str) -> NameFinder:
@@ -28,7 +29,14 @@ def build_name_finder(model: str) -> NameFinder:
     engine = AnalyzerEngine(nlp_engine=NlpEngineProvider(nlp_configuration=settings).create_engine())
 
     def find_people(text: str) -> Iterator[tuple[int, int]]:
-        for found in engine.analyze(text, language="en", entities=["PERSON"], score_threshold=LEAST_SCORE):
-            yield found.start, found.end
+        for start, piece in cut(text):
+            for found in engine.analyze(piece, language="en", entities=["PERSON"], score_threshold=LEAST_SCORE):
+                yield start + found.start, start + found.end
 
     return find_people
+
+
+def cut(text: str) -> Iterator[tuple[int, str]]:
+    """(start, piece): pieces of a text that overlap by as much as the longest name."""
+    for start in range(0, max(1, len(text) - LONGEST_NAME), LONGEST_PIECE - LONGEST_NAME):
+        yield start, text[start : start + LONGEST_PIECE]

@@ -1,17 +1,18 @@
-"""All text in a scan's file but its voxels: header fields, header extensions, what follows the voxels, gzip's name."""
+"""All text in a scan's file but its voxels: the header, all between it and the voxels, all behind them, gzip's own."""
 
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from umbrella.inflate import GZIP_ERRORS, GzipFile
-from umbrella.scan_files import GZIP_MAGIC, ScanError, open_scan, read_file
+from umbrella.privacy.scan_parts import open_parts
 
 DICOM_EXTENSION = "extension (DICOM)"
 _EXTENSION_NAMES = {2: DICOM_EXTENSION, 4: "extension (AFNI)", 6: "extension (comment)"}
 _LEAST_RUN = 2  # printable bytes in a row that count as text in binary data
-_RUNS = re.compile(rb"[\x20-\x7e\x80-\xff\t]{%d,}" % _LEAST_RUN)
+_LEAST_RUN_AMONG_NUMBERS = 5
+_RUNS = re.compile(rb"[\x20-\x7e\x80-\xff\t]{%d,}+" % _LEAST_RUN)
+_BETWEEN_RUNS = ";\n"  # ends a sentence, a name and a number
+_HIGHEST_CODE = 1000  # nifti1_io.h has given out less than 50
 # (start, length) of the text fields; NIfTI-1 by nifti1.h, NIfTI-2 by nifti2.h, MGH: the header's unused rest.
 NIFTI1_TEXT = {
     "data_type": (4, 10),
@@ -26,71 +27,70 @@ TEXT_FIELDS = {348: NIFTI1_TEXT, 540: NIFTI2_TEXT, 284: MGH_TEXT}
 
 
 def read_scan_text(source: str | Path | bytes) -> Iterator[tuple[str, str]]:
-    """(field, text) of each piece of text in a scan's file. Raises ScanError for a scan that cannot be read."""
-    data = source if isinstance(source, bytes) else read_file(source)
-    if data[:2] == GZIP_MAGIC:
-        yield from _read_gzip_names(data)
-        data = inflate(data, str(source) if not isinstance(source, bytes) else "scan")
-    with open_scan(source) as (header, _):
-        size = header_size(data)
-        end = header.offset + header.n_bytes
-    for name, (start, length) in TEXT_FIELDS[size].items():
-        yield from ((name, run) for run in _find_runs(data[start : start + length]))
-    if size == 284:
-        yield from (("footer", run) for run in _find_runs(data[end:]))
-    else:
-        yield from _read_extensions(data[size : header.offset])
+    """(field, text) of each piece of text in a scan's file, or in both of a pair: in all bytes but the voxels.
+
+    Raises ScanError for a scan that cannot be read, see `open_parts`.
+    """
+    with open_parts(source) as parts:
+        for _ in parts.read_voxels():
+            pass
+        tail = parts.read_tail()
+        of_gzip = {}
+        for field, text in parts.gzip_texts:
+            of_gzip.setdefault(field, []).append(_decode(text))
+    for field, texts in of_gzip.items():
+        yield from ((field, text) for text in _join(texts))
+    fields = TEXT_FIELDS[len(parts.block)]
+    for name, (start, length) in fields.items():
+        yield from ((name, run) for run in _find_runs(parts.block[start : start + length]))
+    yield from (("header", text) for text in _join(_find_runs_beside(parts.block, list(fields.values()))))
+    yield from _read_extensions(parts.gap)
+    yield from (("footer", text) for text in _join(_find_runs(tail)))
 
 
-def header_size(data: bytes) -> int:
-    """348 and 540 for NIfTI-1 and -2, 284 for FreeSurfer's MGH."""
-    return next(
-        (n for n in (348, 540) if n in (int.from_bytes(data[:4], "little"), int.from_bytes(data[:4], "big"))), 284
-    )
-
-
-def inflate(data: bytes, name: str) -> bytes:
-    """The bytes in a gzip file. Raises ScanError for one that is cut short."""
-    try:
-        with GzipFile(fileobj=io.BytesIO(data)) as stream:
-            return stream.read()
-    except GZIP_ERRORS as error:
-        raise ScanError(f"{name}: expected a whole gzip file, found one cut short or corrupt ({error})") from error
-
-
-def _read_gzip_names(data: bytes) -> Iterator[tuple[str, str]]:
-    """The file name and comment in gzip's own header (RFC 1952)."""
-    flags, position = data[3], 10
-    if flags & 4:
-        position += 2 + int.from_bytes(data[position : position + 2], "little")
-    for bit, field in ((8, "gzip.path"), (16, "gzip comment")):
-        if flags & bit:
-            end = data.index(b"\0", position)
-            yield field, _decode(data[position:end])
-            position = end + 1
-
-
-def _read_extensions(block: bytes) -> Iterator[tuple[str, str]]:
-    """The text of the extensions between header and voxels: 4 bytes, then (size, code, content) each."""
-    position = 4
-    while position + 8 <= len(block):
-        size = int.from_bytes(block[position : position + 4], "little")
-        order = "little" if 0 < size <= len(block) else "big"
-        size = int.from_bytes(block[position : position + 4], order)
-        code = int.from_bytes(block[position + 4 : position + 8], order)
-        if size < 8 or block[position:].count(0) == len(block) - position:
+def _read_extensions(gap: bytes) -> Iterator[tuple[str, str]]:
+    """The text between header and voxels: 4 bytes, then extensions of (size, code, content) each; one text for all
+    extensions of a code, and one for what is none."""
+    found, position = {}, 4
+    others = _find_runs(gap[:4])
+    while position + 8 <= len(gap):
+        size = int.from_bytes(gap[position : position + 4], "little")
+        order = "little" if 8 <= size <= len(gap) - position else "big"
+        size = int.from_bytes(gap[position : position + 4], order)
+        code = int.from_bytes(gap[position + 4 : position + 8], order)
+        if not 8 <= size <= len(gap) - position:
             break
-        content = block[position + 8 : position + size]
-        name = _EXTENSION_NAMES.get(code, f"extension (code {code})")
-        if code == 2:
-            yield name, "\n".join(_find_runs(content))
-        else:
-            yield from ((name, run) for run in _find_runs(content))
+        name = _EXTENSION_NAMES.get(code)
+        if name is None:
+            name = "extension (unknown code)" if code > _HIGHEST_CODE else f"extension (code {code})"
+            others += _find_runs(gap[position : position + 8])
+        runs = _find_runs(gap[position + 8 : position + size])
+        # DICOM's labels and values are runs of their own: they are told from one another by line alone.
+        found.setdefault(name, []).extend(["\n".join(runs)] if code == 2 else runs)
         position += size
+    others += _find_runs(gap[position:])
+    for name, runs in [*found.items(), ("before the voxels", others)]:
+        yield from ((name, text) for text in _join(runs))
+
+
+def _join(runs: list[str]) -> list[str]:
+    """One text of many: to search each costs as much as to search a thousand characters."""
+    return [_BETWEEN_RUNS.join(runs)] if runs else []
 
 
 def _find_runs(data: bytes) -> list[str]:
-    return [_decode(run[0]).strip() for run in _RUNS.finditer(data) if run[0].strip()]
+    runs = (_decode(run[0]).strip() for run in _RUNS.finditer(data))
+    return [run for run in runs if run]
+
+
+def _find_runs_beside(block: bytes, fields: list[tuple[int, int]]) -> list[str]:
+    """The runs in a header that lie among its numbers, or go on from a text field there."""
+    return [
+        _decode(run[0])
+        for run in _RUNS.finditer(block)
+        if len(run[0]) >= _LEAST_RUN_AMONG_NUMBERS
+        and not any(start <= run.start() and run.end() <= start + length for start, length in fields)
+    ]
 
 
 def _decode(data: bytes) -> str:

@@ -21,8 +21,9 @@ from pathlib import Path
 from umbrella.privacy import Match, find_in_text
 from umbrella.privacy.dates import shift_date
 from umbrella.privacy.presidio_names import NameFinder
-from umbrella.privacy.scan_text import TEXT_FIELDS, header_size, inflate
-from umbrella.scan_files import GZIP_MAGIC, ScanError, open_scan, read_file
+from umbrella.privacy.scan_parts import open_parts
+from umbrella.privacy.scan_text import TEXT_FIELDS
+from umbrella.scan_files import ScanError
 from umbrella.written_files import replacing
 
 _LETTERS = "bcdfghjklmnpqrstvwxz"  # no digits and no vowels: a hash is no number and spells no name
@@ -172,36 +173,37 @@ def clean_scan(source: str | Path | bytes) -> bytes:
     Voxels and the numbers of the header stay as they are. Raises ScanError for a scan that cannot be read, or whose
     voxels are in a second file.
     """
-    name = "scan" if isinstance(source, bytes) else str(source)
-    data = source if isinstance(source, bytes) else read_file(source)
-    is_compressed = data[:2] == GZIP_MAGIC
-    data = inflate(data, name) if is_compressed else data
-    size = header_size(data)
-    check_single_file(data, name)
-    with open_scan(source) as (header, _):
-        voxels = data[header.offset : header.offset + header.n_bytes]
-    block = bytearray(data[:size])
-    for start, length in TEXT_FIELDS[size].values():
-        block[start : start + length] = bytes(length)
-    gap = b""
-    if size != 284:
-        gap = bytes(4)  # "no extensions"
-        _write_offset(block, size)
-    return compress(bytes(block) + gap + voxels) if is_compressed else bytes(block) + gap + voxels
+    check_single_file(source)
+    with open_parts(source) as parts:
+        size, block = len(parts.block), bytearray(parts.block)
+        for start, length in TEXT_FIELDS[size].values():
+            block[start : start + length] = bytes(length)
+        if size != 284:
+            _write_offset(block, size)
+        buffer = io.BytesIO()
+        stream = compress_into(buffer) if parts.is_compressed else buffer
+        stream.write(bytes(block) + (b"" if size == 284 else bytes(4)))  # four zeros: no extensions
+        for piece in parts.read_voxels():
+            stream.write(piece)
+        parts.read_tail()  # to its end, where gzip's checksum stands
+        if stream is not buffer:
+            stream.close()
+        return buffer.getvalue()
 
 
-def check_single_file(data: bytes, name: str) -> None:
-    """Raises ScanError for the header of a .hdr/.img pair."""
-    if data[344:347] == b"ni1" or data[4:7] == b"ni2":
-        raise ScanError(f"{name}: expected header and voxels in one file, found a .hdr/.img pair: save it as .nii.gz")
+def check_single_file(source: str | Path | bytes) -> None:
+    """Raises ScanError for either file of a .hdr/.img pair."""
+    with open_parts(source) as parts:
+        if parts.is_pair:
+            raise ScanError(
+                f"{parts.header.name}: expected header and voxels in one file, found a .hdr/.img pair: save it as "
+                ".nii.gz"
+            )
 
 
-def compress(data: bytes) -> bytes:
-    """gzip without a file name and a time, so that the same voxels give the same file."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=buffer, mtime=0) as stream:
-        stream.write(data)
-    return buffer.getvalue()
+def compress_into(buffer: io.BytesIO) -> gzip.GzipFile:
+    """A gzip stream without a file name and a time, so that the same voxels give the same file."""
+    return gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=buffer, mtime=0)
 
 
 def _write_offset(block: bytearray, size: int) -> None:

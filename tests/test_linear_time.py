@@ -1,0 +1,206 @@
+"""What reads users' text takes a time that grows as the text does, whatever stands in it.
+
+Every pattern of the library is timed on hostile texts of two lengths: those in its modules' names, lists, mappings and
+classes, and those that are written where they are used. So is the search for personal data as a whole. It is processor
+time that is compared, where there is enough of it to be compared.
+"""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import signal
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import umbrella
+from umbrella.evaluation.label_parsing import parse_label
+from umbrella.evaluation.number_parsing import _numeral_pattern, parse_number
+from umbrella.privacy import find_in_text
+
+ROOT = Path(__file__).parents[1]
+LENGTH, FLOOR_S = 3000, 0.01  # two nested runs take 4 million steps and more; below the floor nothing is compared
+LIMIT_S = 1.0  # of processor time for one text
+WORST_RATIO = 2.5  # of the times for 2 n and n characters
+
+CLASSES = [*"- .aA01éИ_:/\\@^(<{['\",;=+&%~#男남이ไ\0²½", "\n", "\t", "\u0301"]
+# Pieces that patterns begin, join or end with.
+PIECES = r"""
+ACGT T1- A- a- Aa- a. a@ a@a. A& A' a_ a^ 1- 1. 1, 1/ 1: 12- 00: ab: a/ ~/a/ a:/ \\\\a 1.2. 25. _S_ 1,000, 12,34,
+1e 10^ ×10 +- ± {a} <img <section> <style> data: sub- sep= a= 2019-05- 01.01. T1-T2_ Hospital- Weg- Weg5- Straße
+kranken_ serial- acc_ sn_ www. http://a file:/ user= MRN MRN- MRN: PPMI- UKB- HCP_ INV TCGA- Universitäts- D.O.B. (0)
+""".split()
+WORDS = """
+a A Aa Dr. Nurse de van Van A, 1 12 01 123 de|la MRN no number is serial Hospital|de|la Hospital|of General rue|de
+Via|de Straße host: name patient|name born aged|90 age|at lives|at Flat|1 1|Jan May|1 2019 SSN tel contact The ADNI eid
+male or to about less|than between 1|to years minus and|a|half %
+""".split()
+HOSTILE = [*CLASSES, *PIECES, *(f"{word.replace('|', ' ')} " for word in WORDS), f"MRN:{60 * '-'}", f"T1{50 * 'é'}"]
+SEARCHED = [
+    "-",
+    " ",
+    ".",
+    "f",
+    "ACGT",
+    "T1-",
+    "0",
+    "_",
+    "a@",
+    "a.",
+    "^",
+    "Dr. ",
+    "A ",
+    "de ",
+    "2019-05-17 ",
+    "MRN ",
+    "1-",
+]
+# Searched within so many characters before a number, a label or a date, never in a whole text.
+IN_A_WINDOW = ("NAME_BEFORE", "UNCERTAINTY_BEFORE", "BOUND", "MINUS_BEFORE", "JOINED_BEFORE", "_BIRTH")
+
+
+class TooSlow(Exception):
+    pass
+
+
+@contextmanager
+def stopped_after(seconds):
+    def stop(*_):
+        raise TooSlow(f"more than {seconds} s of processor time")
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def measure(read, text, times=1):
+    """The least processor time in seconds, of `times` readings."""
+    spent = []
+    for _ in range(times):
+        start = time.process_time()
+        read(text)
+        spent.append(time.process_time() - start)
+    return min(spent)
+
+
+def find_slow(read, pieces, length, floor_s=FLOOR_S, limit_s=LIMIT_S):
+    """The first text for which twice the length takes more than `WORST_RATIO` times as long; None: there is none."""
+    worst = None
+    for piece in pieces:
+        short, long = ((piece * length * 2)[:n] + "!" for n in (length, 2 * length))
+        ratio = float("inf")
+        try:
+            with stopped_after(limit_s):
+                if measure(read, short) < floor_s:
+                    continue
+                for times in (2, 8):  # a second look, where the first was disturbed
+                    if ratio > WORST_RATIO:
+                        ratio = measure(read, long, times) / max(measure(read, short, times), floor_s)
+        except TooSlow:
+            ratio = float("inf")
+        worst = max(worst or (0, ""), (ratio, piece))
+    return worst if worst and worst[0] > WORST_RATIO else None
+
+
+# ------------------------------------------------------------------------------------------------------- all patterns
+def list_modules():
+    packages = [info.name for info in pkgutil.walk_packages(umbrella.__path__, "umbrella.")]
+    scripts = sorted(path.stem for folder in ("sample_data", "recipes") for path in (ROOT / folder).glob("*.py"))
+    return [importlib.import_module(name) for name in [*packages, *scripts, "umbrella_dataset"]]
+
+
+def walk_patterns(value):
+    if isinstance(value, re.Pattern):
+        yield value
+    elif isinstance(value, dict):
+        yield from walk_patterns(tuple(value.values()))
+    elif isinstance(value, tuple | list | set | frozenset):
+        for inner in value:
+            yield from walk_patterns(inner)
+    elif inspect.isclass(value):
+        yield from (inner for inner in vars(value).values() if isinstance(inner, re.Pattern))
+
+
+def list_written(module):
+    """(line, pattern, function of `re`) of calls whose pattern is written in their place, of names of the module."""
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.Call) and re.fullmatch(r"re\.(?!escape|error)\w+", ast.unparse(node.func)):
+            try:
+                pattern = eval(compile(ast.Expression(node.args[0]), "test", "eval"), vars(module))
+            except NameError:  # of a value that only its function knows
+                continue
+            yield node.lineno, re.compile(pattern), node.func.attr
+
+
+def list_patterns():
+    """{pattern: (where it is from, whether it is searched for, or only ever matched at a place)}"""
+    modules = list_modules()
+    sources = "\n".join(map(inspect.getsource, modules))
+    found = {}
+    for module in modules:
+        for name, value in vars(module).items():
+            if inspect.isclass(value) and value.__module__ != module.__name__:
+                continue  # another module's, or a library's
+            uses = re.findall(rf"\b{name}\.(\w+)\(", sources) if isinstance(value, re.Pattern) else []
+            is_matched = name in IN_A_WINDOW or (bool(uses) and set(uses) <= {"match", "fullmatch"})
+            for i, pattern in enumerate(walk_patterns(value)):
+                found.setdefault(pattern, (f"{module.__name__}.{name}[{i}]", not is_matched))
+        for line, pattern, function in list_written(module):
+            place = f"{module.__name__}, line {line}"
+            found.setdefault(pattern, (place, function not in ("match", "fullmatch")))
+    for unit in (None, "μl"):
+        for spaced in (False, True):
+            found.setdefault(_numeral_pattern(unit, spaced), (f"_numeral_pattern({unit}, {spaced})", True))
+    return found
+
+
+def reader(pattern, is_searched):
+    def read(text):
+        text = text.encode() if isinstance(pattern.pattern, bytes) else text
+        if is_searched:
+            for _ in pattern.finditer(text):
+                pass
+        else:
+            pattern.match(text)
+            pattern.fullmatch(text)
+
+    return read
+
+
+def test_every_pattern_of_the_library_is_linear():
+    patterns = list_patterns()
+    assert len(patterns) > 120
+    slow = {}
+    for pattern, (place, is_searched) in patterns.items():
+        found = find_slow(reader(pattern, is_searched), HOSTILE, LENGTH)
+        if found:
+            slow[place] = found
+    assert not slow, "\n".join(f"{place}: {found}" for place, found in slow.items())
+
+
+def test_search_for_personal_data_is_linear():
+    """For 10 and 20 kB; see also `python tests/test_linear_time.py`."""
+    assert find_slow(find_in_text, SEARCHED[::2], 10_000, limit_s=20) is None
+    assert find_slow(lambda text: find_in_text(text, is_path=True), SEARCHED[1::4], 10_000, limit_s=20) is None
+
+
+def test_answers_are_read_in_linear_time():
+    def read(text):
+        parse_label(text, ("male", "female", "grade 2"))
+        parse_number(text, "years")
+
+    assert find_slow(read, ["-", "1 ", "male ", "1-", "not ", "over ", "male or ", "2", "grade "], LENGTH) is None
+
+
+if __name__ == "__main__":
+    ratios = []
+    for piece in HOSTILE:
+        short, long = (measure(find_in_text, (piece * n)[:n], times=5) for n in (10_000, 20_000))
+        ratios.append((long / short, short, repr(piece)))
+    print(f"{len(ratios)} texts of 10 and 20 kB; worst ratio {max(ratios)}; slowest {max(ratios, key=lambda r: r[1])}")

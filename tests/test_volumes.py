@@ -432,7 +432,9 @@ def test_voxels_of_a_missing_file_or_a_folder_are_refused(tmp_path):
 @pytest.mark.parametrize("name", ["nul\0.nii", "half_a_pair\ud800.nii"])
 def test_voxels_at_what_can_be_no_path_are_refused(name):
     """JSON can hold such strings."""
-    with pytest.raises(ScanError, match="expected a readable file, found: .* a path that no file can have") as refusal:
+    with pytest.raises(
+        ScanError, match=r"expected a readable file, found: .* a path that no file can have"
+    ) as refusal:
         load_image(name)
     assert str(refusal.value).isprintable()
 

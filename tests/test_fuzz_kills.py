@@ -93,7 +93,7 @@ def test_generators(generators, tmp_path):
         assert read_bytes(output) == read_bytes(states[name, "1"])
         assert os.listdir(tmp_path / "work") == ["data"]
 
-    fuzz(check)
+    fuzz(check, share=1 / 4)
 
 
 def list_files(folder: Path) -> set[str]:
@@ -129,7 +129,7 @@ def test_builds(tmp_path):
         assert {split: of_split.to_list() for split, of_split in load(None).items()} == rows[None]
         assert list_files(tmp_path / "cache") in files.values()
 
-    fuzz(check)
+    fuzz(check, share=1 / 4)
 
 
 def test_caches(tmp_path):
@@ -154,7 +154,7 @@ def test_caches(tmp_path):
         entries = {name: data for name, data in read_bytes(folder).items() if name.endswith(".view")}
         assert entries == {name: data for name, data in undisturbed.items() if name.endswith(".view")}
 
-    fuzz(check)
+    fuzz(check, share=1 / 4)
 
 
 def test_pushes(hub, tmp_path, monkeypatch):  # noqa: F811
@@ -194,4 +194,4 @@ def test_pushes(hub, tmp_path, monkeypatch):  # noqa: F811
         assert files() == whole["1"]
         assert list_files(tmp_path / "1") == places
 
-    fuzz(check)
+    fuzz(check, share=1 / 4)

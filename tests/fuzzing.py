@@ -16,7 +16,8 @@ CASE = os.environ.get("UMBRELLA_FUZZ_CASE")
 def fuzz(check: Callable[[random.Random], None], share: float = 1) -> int:
     """Call `check` with the source of randomness of case 0, 1, 2 ... until the time is up; returns how many cases.
 
-    `share`: of the time, for a fuzzer that is made of several tests. `UMBRELLA_FUZZ_SECONDS`, `UMBRELLA_FUZZ_SEED` set the time and the seed; `UMBRELLA_FUZZ_CASE` runs one case alone.
+    `share`: of the time, for a fuzzer that is made of several tests. `UMBRELLA_FUZZ_SECONDS`, `UMBRELLA_FUZZ_SEED` set
+    the time and the seed; `UMBRELLA_FUZZ_CASE` runs one case alone.
     """
     end, number = time.monotonic() + SECONDS * share, int(CASE or 0)
     while True:

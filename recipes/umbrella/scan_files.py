@@ -79,10 +79,11 @@ def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO
     stream turns out to be cut short or corrupt while it is read inside the `with` block.
     """
     root, name = (None, f"scan of {len(source)} bytes") if isinstance(source, bytes) else split_root(source)
+    shown = name if name.isprintable() else repr(name)
     try:
         header_source = source if isinstance(source, bytes) else header_path(Path(name))
         with _open_stream(header_source, root) as stream:
-            header, n_read, is_pair = read_header(stream, name)
+            header, n_read, is_pair = read_header(stream, shown)
             if not is_pair:
                 _skip(stream, header.offset - n_read, header)
                 yield header, stream
@@ -91,13 +92,13 @@ def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO
             _skip(stream, header.offset, header)
             yield header, stream
     except FileNotFoundError:
-        raise ScanError(f"{name}: expected a scan, found {describe_absence(name)}") from None
+        raise ScanError(f"{shown}: expected a scan, found {describe_absence(name)}") from None
     except GZIP_ERRORS as error:
         raise ScanError(
-            f"{name}: expected a whole gzip file, found one cut short or corrupt ({error}): copy it anew"
+            f"{shown}: expected a whole gzip file, found one cut short or corrupt ({error}): copy it anew"
         ) from error
     except OSError as error:
-        raise ScanError(f"{name}: expected a readable file, found: {error}") from error
+        raise ScanError(f"{shown}: expected a readable file, found: {error}") from error
 
 
 def read_file(path: str | Path) -> bytes:
@@ -292,7 +293,7 @@ def _round_qform(header: Nifti1Header, name: str) -> None:
     """
     header["pixdim"][0] = -1 if header["pixdim"][0] < 0 else 1
     vector = np.array([header["quatern_b"], header["quatern_c"], header["quatern_d"]], np.float64)
-    length = np.sqrt((vector**2).sum())
+    length = math.hypot(*vector)
     if header["qform_code"] > 0 and header["sform_code"] <= 0 and not length < MOST_QUATERNION:
         raise ScanError(
             f"{name}: expected a qform whose quatern_b, _c and _d are at most 1 long together, found "
@@ -304,12 +305,14 @@ def _round_qform(header: Nifti1Header, name: str) -> None:
 
 def _mgh_header(block: bytes, name: str) -> ScanHeader:
     header = MGHImage.header_class(block)
+    with np.errstate(over="ignore", invalid="ignore"):  # of a broken header, whose affine is refused below
+        affine = header.get_affine()
     return _checked(
         ScanHeader(
             name=name,
             shape=tuple(int(n) for n in header.get_data_shape()),
             dtype=header.get_data_dtype().newbyteorder(">"),
-            affine=header.get_affine(),
+            affine=affine,
             zooms=np.asarray(header["delta"], np.float64),
             unit_mm=1.0,
             slope=1.0,

@@ -20,7 +20,6 @@ from conversation_writer import write_shards
 from fuzzing import fuzz
 from killing import kill_after, kill_at_call, read_bytes, run_whole
 from test_generate_conversations import TEMPLATE, make_rows, write_table
-from test_push_to_hub import hub  # noqa: F401  (a fixture)
 from test_whole_folder import assert_whole
 
 from umbrella.cache_filling import CachedScans, fill_cache, list_scans
@@ -157,7 +156,7 @@ def test_caches(tmp_path):
     fuzz(check, share=1 / 4)
 
 
-def test_pushes(hub, tmp_path, monkeypatch):  # noqa: F811
+def test_pushes(hub, tmp_path, monkeypatch):
     """What the Hub shows is a whole commit, the one before or the new one; the same command again comes to its end."""
     states = {}
     for state, counts in (("0", [1, 2]), ("1", [2, 1, 1])):

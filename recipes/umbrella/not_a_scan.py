@@ -5,6 +5,7 @@ of pointers are those of git-annex (https://git-annex.branchable.com/internals/p
 (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md).
 """
 
+import codecs
 import os
 import re
 import shlex
@@ -13,9 +14,9 @@ from pathlib import Path
 N_BYTES = 512  # of a file's start: enough to tell; a tar's mark lies at byte 257
 
 _LFS = b"version https://git-lfs.github.com/spec/"
-_ANNEX = re.compile(rb"[./\\]*[/\\](?:\.git[/\\])?annex[/\\]objects[/\\]")
-_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body|\?xml|error)", re.IGNORECASE)
-_ANSWER = re.compile(rb'(?:\xef\xbb\xbf)?\s*[{\[]\s*["{\[}\]]')
+_ANNEX = re.compile(rb"(?:\.{0,2}[/\\]){0,64}+(?:\.git[/\\])?annex[/\\]objects[/\\]")
+_PAGE = re.compile(rb"<(?:!doctype html|html|head|body|\?xml|error)", re.IGNORECASE)
+_ANSWER = re.compile(rb'[{\[]\s*+["{\[}\]]')
 _ARCHIVES = (
     (b"PK\x03\x04", "a zip archive", "unzip"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "7z x"),
@@ -36,9 +37,10 @@ def find_foreign(start: bytes, name: str) -> str | None:
         return f"a Git LFS pointer, whose data was not fetched: git -C {folder} lfs pull --include {file}"
     if _ANNEX.match(start):
         return f"a git-annex pointer, whose data was not fetched: {_fetch(path)}"
-    if _PAGE.match(start):
+    text = start.removeprefix(codecs.BOM_UTF8).lstrip()
+    if _PAGE.match(text):
         return "a web page or XML text, as a server sends it that asks for a login: download the scan again"
-    if _ANSWER.match(start):
+    if _ANSWER.match(text):
         return "a JSON text, as a server's answer to a download that failed or a sidecar: download the scan again"
     for magic, kind, command in _ARCHIVES:
         if start.startswith(magic):

@@ -76,7 +76,7 @@ def check(tmp_path, monkeypatch):
 
     def check(act):
         with monkeypatch.context() as patch:
-            patch.setattr("umbrella.volumes.load_volume", act)
+            patch.setattr("umbrella.volumes.read_scan", act)
             return end(start(validate, output=output)), output.read_text()
 
     def validate():

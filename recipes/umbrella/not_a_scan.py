@@ -13,7 +13,7 @@ from pathlib import Path
 N_BYTES = 512  # of a file's start: enough to tell; a tar's mark lies at byte 257
 
 _LFS = b"version https://git-lfs.github.com/spec/"
-_ANNEX = re.compile(rb"[./\\]*[/\\](?:\.git[/\\])?annex[/\\]objects[/\\]")
+_ANNEX = re.compile(rb"(?<![./\\])[./\\]++(?:git[/\\])?annex[/\\]objects[/\\]")
 _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body|\?xml|error)", re.IGNORECASE)
 _ANSWER = re.compile(rb'(?:\xef\xbb\xbf)?\s*[{\[]\s*["{\[}\]]')
 _ARCHIVES = (

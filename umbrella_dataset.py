@@ -339,6 +339,12 @@ def _parse_float(text: str) -> float:
     return value
 
 
+def _parse_int(text: str) -> int:
+    if len(text) > 308:
+        _parse_float(text)
+    return int(text)
+
+
 def _to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) != len(pairs):
@@ -347,7 +353,9 @@ def _to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return unique
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_to_dict, parse_constant=_reject_constant, parse_float=_parse_float)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_to_dict, parse_constant=_reject_constant, parse_float=_parse_float, parse_int=_parse_int
+)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 

@@ -39,7 +39,7 @@ def push_dataset():
     rows = umbrella_dataset.load_umbrella(options.json_dir, image_root=options.image_root)
     more_names = build_name_finder(options.presidio) if options.presidio else None
     scrubber = Scrubber(load_key(work_dir / "scrub.key"), more_names) if options.scrub else None
-    root = str(Path(options.image_root or options.json_dir).resolve())
+    root = str(Path(options.image_root or options.json_dir).expanduser().resolve())
     publication = Publication(rows, root, options.scans, scrubber, more_names)
     check_scans_exist(publication)
 

@@ -133,6 +133,8 @@ def _compare(first: str, second: str) -> str | None:
 
 
 def _open(path: str):
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError("no regular file, but a pipe, a device or the like")  # a pipe would be waited for
     with open(path, "rb") as file:
         is_compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     return gzip.open(path) if is_compressed else open(path, "rb")

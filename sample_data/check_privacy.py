@@ -1,5 +1,6 @@
 """Personal data in a data folder's texts and scans, as problems of the validator: see `umbrella.privacy`."""
 
+import os
 from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
@@ -31,7 +32,9 @@ def find_privacy_problems(
         except ScanError as error:
             yield scan.source, Problem("scan", "images", "a scan that can be read", str(error))
             continue
-        yield from ((scan.source, _to_problem(finding, f"{scan.path}: {finding.field}")) for finding in found)
+        yield from (
+            (scan.source, _to_problem(finding, f"{os.path.normpath(scan.path)}: {finding.field}")) for finding in found
+        )
 
 
 def _to_problem(finding: Finding, field: str) -> Problem:

@@ -1,6 +1,7 @@
 """Read all scans of a data set in parallel: what cannot be read, and what is the same brain under two names."""
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
@@ -76,8 +77,7 @@ def _compare_owners(uses: list) -> list[tuple[str, Problem]]:
         first, *others = owners.values() if owners else [None]
         for use in others:
             expected = f"voxels of its own for each {attribute}"
-            found = (
-                f"those of {use.path} ({getattr(use, attribute)}) in {first.path} ({getattr(first, attribute)}) too"
-            )
+            paths = [os.path.normpath(scan.path) for scan in (use, first)]  # without the mark of an image_root
+            found = f"those of {paths[0]} ({getattr(use, attribute)}) in {paths[1]} ({getattr(first, attribute)}) too"
             problems.append((use.source, Problem("equal scans", place, expected, found)))
     return problems

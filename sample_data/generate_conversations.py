@@ -49,7 +49,10 @@ def generate(options: Options) -> str:
     except NoScansError as error:
         if not exclusions.rows or options.dry_run:
             raise
-        path = write_exclusions(options.output_dir, exclusions)
+        try:
+            path = write_exclusions(options.output_dir, exclusions)
+        except OSError as failure:
+            raise NoScansError(f"{error}. exclusions.tsv could not be written: {failure}") from None
         raise NoScansError(f"{error}. Everything that was left out, and why: {path}") from None
 
 

@@ -38,7 +38,8 @@ def migrate(
 
     Relative scan paths are rewritten to count from `out_dir`; with `image_root` they stay, and every later command
     needs the same `image_root`. A .json file with a list becomes a .jsonl file. The originals are only read. Raises
-    FormatError for what cannot be converted and for an `out_dir` that holds anything.
+    FormatError for what cannot be converted and for an `out_dir` that holds anything, FileExistsError where another
+    process writes it.
     """
     out = Path(out_dir).expanduser().resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -36,6 +36,8 @@ def drop_unfetched(visits: list[Visit], exclusions: Exclusions) -> list[Visit]:
 
 
 def _look_into(path: str) -> str | None:
+    if not os.path.isfile(path):
+        return "no regular file, but a pipe, a device or the like: put the scan in its place"
     if os.path.getsize(path) > _MOST_BYTES_LOOKED_INTO:
         return None
     with open(path, "rb") as file:

@@ -217,7 +217,9 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("paths", nargs="*", metavar="PATH", help="data folder, split folder or files")
     parser.add_argument("--check_images", action="store_true", help="read every scan; find equal ones")
     parser.add_argument("--check_privacy", action="store_true", help="search texts and scans for personal data")
-    parser.add_argument("--image_root", metavar="DIR", help="what relative scan paths count from")
+    parser.add_argument(
+        "--image_root", type=os.path.expanduser, metavar="DIR", help="what relative scan paths count from"
+    )
     parser.add_argument("--report", metavar="FILE.json", help="write all problems as JSON too")
     parser.add_argument(
         "--migrate", metavar="OUT_DIR", help="convert version 1 or LLaVA JSON into OUT_DIR, check that"

@@ -403,3 +403,12 @@ def test_names_of_other_systems_are_no_scans_and_break_nothing(tmp_path, capsys)
     assert exclusions == [(r"sub-\udce8", "", "scan without a participant")]
     assert main(["--bids_dir", str(tree), "--dry_run"]) == 0
     assert r"sub-01_acq-\udcff_T1w.nii.gz: its name is no UTF-8" in capsys.readouterr().out
+
+
+def test_a_pipe_in_a_scans_place_is_not_waited_for(tmp_path):
+    tree = write_tree(tmp_path / "bids", sessions=())
+    (tree / "sub-01/anat/sub-01_T1w.nii.gz").unlink()
+    os.mkfifo(tree / "sub-01/anat/sub-01_T1w.nii.gz")
+    os.mkfifo(tree / "sub-02/anat/sub-02_T1w.nii")
+    _, exclusions = run(tree)
+    assert sorted(exclusions) == [("sub-01", "", "not fetched"), ("sub-02", "", "several files")]

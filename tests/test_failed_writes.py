@@ -7,6 +7,7 @@ import random
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +21,12 @@ import pytest
 import train
 import validate_json_format
 from conversation_folder import write_folder
+from killing import end
+from killing import start as start_process
 
 from umbrella.command import run
 from umbrella.evaluation.generation import Answer, Answerer
+from umbrella.exporting import check_export_dir
 from umbrella.written_files import filling, write_whole, writing
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -243,14 +247,25 @@ def test_a_folder_that_is_filled_shows_its_last_file_last(tmp_path, monkeypatch)
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a", "config.json", "z"]
 
 
+def test_a_folder_whose_filling_was_killed_is_filled_again(tmp_path):
+    def fill(kill):
+        with filling(check_export_dir(tmp_path / "new")) as folder:
+            (folder / kill).touch()
+            if kill == "half":
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    assert end(start_process(lambda: fill("half"))) == -signal.SIGKILL
+    fill("whole")
+    assert os.listdir(tmp_path / "new") == ["whole"]
+
+
 @pytest.mark.slow
 def test_a_terminal_of_few_characters_shows_all_others_by_their_numbers(tmp_path):
-    """A name in Greek, one that is no UTF-8, the validator's tick, in the C locale: scans are found all the same."""
+    """A name in Greek, the validator's tick, a name that is no UTF-8, in the C locale."""
     data = write_folder(tmp_path / "Δ", {"train": [1, 1]})
     path = data / "train/train_0.json"
     path.write_text(path.read_text(encoding="utf-8").replace("train_0_0.nii", "Δ.nii"), encoding="utf-8")
     (data / "train_0_0.nii").rename(data / "Δ.nii")
-    (data / "train/train_1.json").rename(data / "train/\udcff.json")
     script = Path(validate_json_format.__file__)
     plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": "iso-8859-1"}
     command = [sys.executable, script, data, "--check_images"]
@@ -259,3 +274,6 @@ def test_a_terminal_of_few_characters_shows_all_others_by_their_numbers(tmp_path
     (data / "Δ.nii").unlink()
     done = subprocess.run(command, env=os.environ | plain, capture_output=True, check=False)
     assert done.returncode == 1 and b"\\u0394.nii: expected a scan, found no such file" in done.stdout, done.stdout
+    (data / "train/train_1.json").rename(data / "train/\udcff.json")
+    done = subprocess.run(command, env=os.environ | plain, capture_output=True, check=False)
+    assert done.returncode == 1 and b"\\udcff.json': expected a path in UTF-8" in done.stdout, done.stdout

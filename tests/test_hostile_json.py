@@ -49,6 +49,8 @@ def test_a_number_that_float64_cannot_hold_is_refused_and_others_stay_json(tmp_p
     text = _with_text("x", value="NUMBER")
     folder = _make_folder(tmp_path / "bad", x_json=text.replace('"NUMBER"', "-1e999"))
     assert "found the number -1e999, which float64 cannot hold" in _refuse(folder)
+    folder = _make_folder(tmp_path / "whole", x_json=text.replace('"NUMBER"', "9" * 400))
+    assert "..., which float64 cannot hold" in _refuse(folder)
     folder = _make_folder(tmp_path / "good", x_json=text.replace('"NUMBER"', "[1e308, -0, 123456789012345678901]"))
     rows = load_umbrella(str(folder), "train", cache_dir=str(tmp_path / "cache"))
     assert '"value": [1e+308, 0, 123456789012345678901]' in rows["metadata"][1]["extra"]

@@ -15,9 +15,12 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 import umbrella
 from umbrella.evaluation.label_parsing import parse_label
 from umbrella.evaluation.number_parsing import _numeral_pattern, parse_number
+from umbrella.json_files import parse_json
 from umbrella.privacy import find_in_text
 
 ROOT = Path(__file__).parents[1]
@@ -131,11 +134,12 @@ def list_written(module):
     """(line, pattern, function of `re`) of calls whose pattern is written in their place, of names of the module."""
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         if isinstance(node, ast.Call) and re.fullmatch(r"re\.(?!escape|error)\w+", ast.unparse(node.func)):
+            written = node.args if node.func.attr == "compile" else node.args[:1]  # with its flags
             try:
-                pattern = eval(compile(ast.Expression(node.args[0]), "test", "eval"), vars(module))
+                parts = [eval(compile(ast.Expression(part), "test", "eval"), vars(module)) for part in written]
             except NameError:  # of a value that only its function knows
                 continue
-            yield node.lineno, re.compile(pattern), node.func.attr
+            yield node.lineno, re.compile(*parts), node.func.attr
 
 
 def list_patterns():
@@ -188,6 +192,12 @@ def test_search_for_personal_data_is_linear():
     """For 10 and 20 kB; see also `python tests/test_linear_time.py`."""
     assert find_slow(find_in_text, SEARCHED[::2], 10_000, limit_s=20) is None
     assert find_slow(lambda text: find_in_text(text, is_path=True), SEARCHED[1::4], 10_000, limit_s=20) is None
+
+
+def test_a_key_twice_among_many_is_found_in_linear_time():
+    pairs = ",".join(f'"{number}":0' for number in range(100_000))
+    with stopped_after(5), pytest.raises(ValueError, match="the key '99999' twice"):
+        parse_json(f'{{{pairs},"99999":1}}')
 
 
 def test_answers_are_read_in_linear_time():

@@ -90,3 +90,17 @@ def test_a_scan_that_changes_in_the_middle_is_decoded_anew(rows, monkeypatch, tm
     path.write_bytes(b"two")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert transform.load_images(row, 0).max() == 1
+
+
+def test_measured_heads_are_not_known_by_their_bytes(small_data):
+    """Which would stay in memory, all scans of a table together."""
+    from datasets import Dataset
+
+    from umbrella.evaluation.confounds import _read_head_volumes
+
+    path = next(small_data.rglob("*.nii.gz"))
+    scan = {"path": "x.nii.gz", "modality": "sMRI", "bytes": path.read_bytes()}
+    known = {}
+    rows = Dataset.from_list([{"images": [scan], "source": "train/x.json"}] * 2)
+    assert len(set(_read_head_volumes(rows, known))) == 1
+    assert len(known) == 1 and len(repr(known)) < 200

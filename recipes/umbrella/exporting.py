@@ -20,14 +20,15 @@ from umbrella.model_folder import REMEDY, read_header
 from umbrella.modeling import load_model
 from umbrella.recipe import Recipe
 from umbrella.training_data import read_training_data
+from umbrella.written_files import PARTIAL
 
 
 def check_export_dir(output_dir: str | Path) -> Path:
-    """The folder to export to. Raises ValueError unless it is new or empty."""
+    """The folder to export to. Raises ValueError unless it is new or empty but for what a killed export left."""
     path = Path(output_dir)
     if path.exists() and not path.is_dir():
         raise ValueError(f"--output_dir {path}: expected a folder to write to, found a file. Choose another")
-    if path.is_dir() and (found := len(list(path.iterdir()))):
+    if path.is_dir() and (found := len([file for file in path.iterdir() if file.name != PARTIAL])):
         raise ValueError(f"--output_dir {path}: expected an empty or new folder, found {found} files. Choose another")
     return path
 

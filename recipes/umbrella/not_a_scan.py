@@ -14,7 +14,7 @@ from pathlib import Path
 N_BYTES = 512  # of a file's start: enough to tell; a tar's mark lies at byte 257
 
 _LFS = b"version https://git-lfs.github.com/spec/"
-_ANNEX = re.compile(rb"(?:\.{0,2}[/\\]){0,64}+(?:\.git[/\\])?annex[/\\]objects[/\\]")
+_ANNEX = re.compile(rb"(?<![./\\])[./\\]++(?:git[/\\])?annex[/\\]objects[/\\]")
 _PAGE = re.compile(rb"<(?:!doctype html|html|head|body|\?xml|error)", re.IGNORECASE)
 _ANSWER = re.compile(rb'[{\[]\s*+["{\[}\]]')
 _ARCHIVES = (

@@ -17,10 +17,13 @@ def takes_size(vision_config: PretrainedConfig, size: int) -> bool:
     and nothing of a model whose weights are spread over processes.
     """
     with torch.device("meta"):
-        tower = AutoModel.from_config(vision_config).eval()
         try:
+            tower = AutoModel.from_config(vision_config).eval()
             tower(torch.empty(1, getattr(vision_config, "num_channels", 3), size, size))
-        except (ValueError, RuntimeError):  # by a check of its own, or where shapes meet
+        except (
+            ValueError,
+            RuntimeError,
+        ):  # no tower of its own, its own check, or where shapes meet
             return False
     return True
 

@@ -24,6 +24,7 @@ _SAID = {
     errno.EROFS: re.compile("Read-only file system|os error 30"),
 }
 REMEDY = "choose another folder, and start again"
+PARTIAL = ".umbrella.partial"
 
 
 class WriteError(OSError):
@@ -108,9 +109,11 @@ def replacing(path: Path) -> Iterator[Path]:
 def filling(folder: Path, last: str = "config.json") -> Iterator[Path]:
     """Gives a folder within an empty or new one, whose files move up at the end, `last` as the last: until then nobody
     takes it for a model. Nothing stays of one that fails. Raises WriteError."""
-    is_new, partial, moved = not folder.exists(), folder / ".partial", []
+    is_new, partial, moved = not folder.exists(), folder / PARTIAL, []
     with writing(folder, "choose another --output_dir"):
         folder.mkdir(parents=True, exist_ok=True)
+        if partial.exists():  # of one that was killed
+            shutil.rmtree(partial)
         try:
             partial.mkdir()
             yield partial

@@ -18,6 +18,7 @@ from umbrella.evaluation.notation import percent
 from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.results import read_metadata, read_numbers
 from umbrella.evaluation.verdicts import judge_beside
+from umbrella.volume_cache import identify_scan
 from umbrella.volumes import load_volume
 
 HEAD_VOLUME = "head_volume"
@@ -104,15 +105,16 @@ def read_confounds(tables: Sequence[Dataset], names: Sequence[str]) -> list[np.n
     return found
 
 
-def _read_head_volumes(rows: Dataset, known: dict[str, float]) -> list[float]:
+def _read_head_volumes(rows: Dataset, known: dict[tuple, float]) -> list[float]:
     volumes = []
     for row in tqdm(rows.with_format(None), desc="measuring heads", unit="row"):
         if not row["images"]:
             raise ValueError(f"{row['source']}: head_volume: expected a scan to measure, found none in the row")
         scan = row["images"][-1]
-        key = scan.get("bytes") or scan["path"]
+        source = scan.get("bytes") or scan["path"]
+        key = identify_scan(source)  # never the bytes themselves, which would stay in memory
         if key not in known:
-            volume, spacing_mm = load_volume(key, scan["modality"], normalize=True, standardize=False)
+            volume, spacing_mm = load_volume(source, scan["modality"], normalize=True, standardize=False)
             known[key] = estimate_head_volume_ml(volume, spacing_mm)
         volumes.append(known[key])
     return volumes

@@ -16,6 +16,7 @@ from datasets.exceptions import DatasetGenerationError
 from huggingface_hub import snapshot_download
 from packaging.version import Version
 
+from umbrella.contained_files import is_inside
 from umbrella.hub.client import explain_errors
 from umbrella.hub.table_check import check_row, check_task_ids, find_shards, hash_rules
 from umbrella.hub_names import find_repo
@@ -58,7 +59,7 @@ def load_published(name: str, image_root: str | None = None) -> DatasetDict:
     for split, rows in splits.items():
         check_task_ids(rows["task_id"], split, name)
     return DatasetDict(
-        {split: _locate_scans(rows, Path(image_root or folder), name) for split, rows in splits.items()}
+        {split: _locate_scans(rows, Path(image_root or folder).expanduser(), name) for split, rows in splits.items()}
     )
 
 
@@ -150,9 +151,6 @@ def resolve_inside(path: str, root: Path, source: str) -> Path:
     if Path(path).is_absolute() or ".." in Path(path).parts or "\\" in path:
         raise FormatError(f"{source}: images: expected a path inside the dataset, found {path!r}")
     full = root / path
-    real, inside = full.resolve(), [root.resolve()]
-    if root.parent.name == "snapshots":
-        inside.append(root.parent.parent.resolve() / "blobs")
-    if not any(real.is_relative_to(folder) for folder in inside):
+    if not is_inside(full, str(root)):
         raise FormatError(f"{source}: images: expected a path inside the dataset, found {path!r}, a link out of it")
     return full

@@ -7,6 +7,7 @@ import pytest
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 from conversation_folder import write_folder, write_scan
+from datasets import Dataset
 
 from umbrella.conversations import ConversationEncoder, ConversationError
 from umbrella.preflight import check_output_dir, check_scans, check_texts, check_world_size
@@ -49,7 +50,7 @@ def test_the_first_ten_of_many_unreadable_scans_are_named(tmp_path):
 
 def test_scans_whose_bytes_are_in_the_row_are_not_looked_for():
     scan = {"path": "sub-01.nii", "modality": "sMRI", "bytes": b"..."}
-    assert check_scans({"images": [[scan]], "source": ["train/0"]}) == 0
+    assert check_scans(Dataset.from_list([{"images": [scan], "source": "train/0"}])) == 0
 
 
 def test_text_that_spells_a_control_token_is_found_with_its_row(tmp_path):

@@ -118,7 +118,8 @@ class TrainArguments(TrainingArguments):
     delete_other_files: bool = field(
         default=False,
         metadata={
-            "help": "with --push_to_hub: delete the repo's other files, too, which no push of this program wrote"
+            "help": "with --push_to_hub: let it replace files of its names that no push of this program wrote, and "
+            "delete all others (default: training does not start with the former, and leaves the latter)"
         },
     )
     eval_answers: int = field(

@@ -46,7 +46,8 @@ class PushDatasetArguments:
     delete_other_files: bool = field(
         default=False,
         metadata={
-            "help": "delete the repo's other files, too, which no push of this program wrote (default: they stay)"
+            "help": "let the push replace files of its names that no push of this program wrote, and delete all others "
+            "(default: it stops at the former, and leaves the latter)"
         },
     )
     work_dir: str | None = field(
@@ -97,7 +98,8 @@ class PushModelArguments:
     delete_other_files: bool = field(
         default=False,
         metadata={
-            "help": "delete the repo's other files, too, which no push of this program wrote (default: they stay)"
+            "help": "let the push replace files of its names that no push of this program wrote, and delete all others "
+            "(default: it stops at the former, and leaves the latter)"
         },
     )
     work_dir: str | None = field(

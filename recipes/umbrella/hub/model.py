@@ -54,7 +54,17 @@ MODEL_FILES = (
     "chat_template.jinja",
     "chat_template.json",
 )
+# What transformers reads too where it is there, though save_pretrained of our models does not write it.
+ALSO_READ = (
+    "additional_chat_templates/*.jinja",
+    "audio_tokenizer_config.json",
+    "custom_generate/*",
+    "tokenizer.*.json",
+    "*.model",  # words of a tokenizer: spiece.model, sentencepiece.bpe.model, tekken.model
+    "tekken.json",
+)
 RESULT_FILES = ("run.json", "all_results.json", "train_results.json", "eval_results.json")
+REPORT = "report.html"
 TOKENIZER = "tokenizer.json"
 WORD_LISTS = ("tokenizer.model", "vocab.json", "vocab.txt", "merges.txt")
 _SECTION_END = "(?<=</section>)"  # what a page is split behind
@@ -83,12 +93,22 @@ def publish_model(
     with explain_errors(repo_id):
         card.validate(repo_type="model")
     card.save(folder / "README.md")
-    return upload(api, folder, repo_id, "model", message, is_read, options.delete_other_files)
+    return upload(api, folder, repo_id, "model", message, is_read, is_written, options.delete_other_files)
 
 
 def is_read(name: str) -> bool:
     """Whether a file of a repo is read as a part of its model."""
-    return "/" not in name and any(fnmatchcase(name, pattern) for pattern in (*MODEL_FILES, RECIPE_FILE))
+    return _is_one_of(name, (*MODEL_FILES, *ALSO_READ, RECIPE_FILE))
+
+
+def is_written(name: str) -> bool:
+    """Whether a push of a model writes files of this name."""
+    results = (*RESULT_FILES, f"eval*/{METRICS}", f"eval*/{REPORT}")
+    return _is_one_of(name, (*MODEL_FILES, RECIPE_FILE, TRAINING_DATA, "README.md", *results))
+
+
+def _is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(name.count("/") == pattern.count("/") and fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_folder: Path, checkable: bool) -> None:
@@ -117,7 +137,7 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
     for evaluation in find_evaluations(model, run_folder):
         (folder / evaluation.name).mkdir()
         _write_cleaned(folder / evaluation.name / METRICS, read_metrics(evaluation))
-        report = evaluation / "report.html"
+        report = evaluation / REPORT
         if report.is_file():
             text = clean_report(report.read_text(encoding="utf-8"), report_scans)
             write_whole(folder / evaluation.name / report.name, text)

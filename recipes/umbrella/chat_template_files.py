@@ -8,12 +8,15 @@ from umbrella.model_files import find_model_folder
 
 TEMPLATE = "chat_template.jinja"
 MORE_TEMPLATES = "additional_chat_templates/*.jinja"
-# A template's own file, and those that may hold one under the key "chat_template".
+# Files that may hold one under the key "chat_template".
 OBJECTS = ("chat_template.json", "processor_config.json", "tokenizer_config.json")
 
 
 def hash_template(template: str | dict[str, str]) -> str:
-    """sha256 of a processor's chat template, which is several by name where there are more files than one."""
+    """sha256 of a processor's chat template: of several by name where there is more than one file, whatever the order
+    in which these were found."""
+    if isinstance(template, dict):
+        template = {name: template[name] for name in sorted(template, key=lambda name: (name == "default", name))}
     return hashlib.sha256(str(template).encode()).hexdigest()
 
 

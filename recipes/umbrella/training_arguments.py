@@ -118,8 +118,8 @@ class TrainArguments(TrainingArguments):
     delete_other_files: bool = field(
         default=False,
         metadata={
-            "help": "with --push_to_hub: let it replace files of its names that no push of this program wrote, and "
-            "delete all others (default: training does not start with the former, and leaves the latter)"
+            "help": "with --push_to_hub: replace files in its way that no push of this program wrote, and delete all "
+            "others (default: stop at the former before training, leave the latter)"
         },
     )
     eval_answers: int = field(

@@ -46,8 +46,8 @@ class PushDatasetArguments:
     delete_other_files: bool = field(
         default=False,
         metadata={
-            "help": "let the push replace files of its names that no push of this program wrote, and delete all others "
-            "(default: it stops at the former, and leaves the latter)"
+            "help": "replace files in the push's way that no push of this program wrote, and delete all others "
+            "(default: stop at the former, leave the latter)"
         },
     )
     work_dir: str | None = field(
@@ -98,8 +98,8 @@ class PushModelArguments:
     delete_other_files: bool = field(
         default=False,
         metadata={
-            "help": "let the push replace files of its names that no push of this program wrote, and delete all others "
-            "(default: it stops at the former, and leaves the latter)"
+            "help": "replace files in the push's way that no push of this program wrote, and delete all others "
+            "(default: stop at the former, leave the latter)"
         },
     )
     work_dir: str | None = field(

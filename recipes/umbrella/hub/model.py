@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from huggingface_hub import HfApi
 
+from umbrella.chat_template_files import MORE_TEMPLATES
 from umbrella.hub.arguments import PushModelArguments
 from umbrella.hub.cards import build_model_card
 from umbrella.hub.client import PushError, explain_errors, open_repo, upload
@@ -54,9 +55,9 @@ MODEL_FILES = (
     "chat_template.jinja",
     "chat_template.json",
 )
-# What transformers reads too where it is there, though save_pretrained of our models does not write it.
+# What transformers reads too where it is there.
 ALSO_READ = (
-    "additional_chat_templates/*.jinja",
+    MORE_TEMPLATES,
     "audio_tokenizer_config.json",
     "custom_generate/*",
     "tokenizer.*.json",
@@ -126,9 +127,11 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
     check_model_folder(model)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for pattern in MODEL_FILES:
+    for pattern in (*MODEL_FILES, MORE_TEMPLATES):
         for path in model.glob(pattern):
-            (folder / path.name).symlink_to(path.resolve())
+            target = folder / path.relative_to(model)
+            target.parent.mkdir(exist_ok=True)
+            target.symlink_to(path.resolve())
     recipe = run_folder / RECIPE_FILE
     if recipe.is_file():
         (folder / RECIPE_FILE).symlink_to(recipe.resolve())

@@ -117,8 +117,8 @@ def refuse_others(others: list[str], is_concerned: Callable[[str], bool]) -> Non
     if concerned := [name for name in others if is_concerned(name)]:
         raise OtherFilesError(
             "expected no other files that this push would replace, or that are read as a part of what it publishes, "
-            f"found {_show(concerned)}, which no push of this program wrote. Delete them, choose another repo, or give "
-            f"--delete_other_files true, which replaces or deletes "
+            f"found {_show(concerned)}, which no push of this program wrote. Delete them, choose another repo, or "
+            f"give --delete_other_files true, which replaces or deletes "
             f"{'these' if concerned == others else f'all {len(others)} others'}"
         )
 

@@ -1,5 +1,5 @@
-"""The list of a push's files, `.umbrella_push.json` beside them: the next push knows by it which files are its own, and
-whoever loads a table whether it is whole."""
+"""The list of a push's files, `.umbrella_push.json` beside them: the next push knows by it which files are its own,
+and whoever loads a table whether it is whole."""
 
 import json
 from pathlib import Path

@@ -27,8 +27,8 @@ def check_whole(folder: Path, name: str, has_scans: bool) -> None:
     listed = parse_manifest(path.read_bytes())
     if listed is None:
         raise FormatError(
-            f"{name}: {MANIFEST}: expected the list of files that push_to_hub.py wrote, found another. Get the dataset "
-            "anew, or delete this file, after which it cannot be known whether the dataset is whole"
+            f"{name}: {MANIFEST}: expected the list of files that push_to_hub.py wrote, found another. Get the "
+            "dataset anew, or delete this file, after which it cannot be known whether the dataset is whole"
         )
     wanted = sorted(file for file in listed if file.startswith(("data/", "scans/") if has_scans else "data/"))
     missing = [file for file in wanted if not os.path.isfile(folder / file)]
@@ -130,7 +130,8 @@ def check_row(row: dict, name: str) -> None:
         )
     if row["length"] < 0:  # 0 is the estimate of a few letters
         raise FormatError(
-            f"{where}: length: expected an estimate of the row's tokens, found {row['length']}. Publish the dataset anew"
+            f"{where}: length: expected an estimate of the row's tokens, found {row['length']}. Publish the dataset "
+            "anew"
         )
     images = row["images"] and [_without_bytes(scan) for scan in row["images"]]
     problems = find_problems({**row, "images": images})

@@ -22,7 +22,7 @@ from umbrella.hub.client import explain_errors, open_repo, upload
 from umbrella.hub.dataset import Publication, check_scans_exist, parse_size
 from umbrella.hub.guard import check_findings
 from umbrella.hub.model import publish_model
-from umbrella.hub.published_data import is_read
+from umbrella.hub.published_data import is_read, is_written
 from umbrella.json_files import write_json
 from umbrella.privacy.presidio_names import build_name_finder
 from umbrella.privacy.scrub import Scrubber, load_key
@@ -64,7 +64,8 @@ def push_dataset():
     card.save(folder / "README.md")
 
     # ------------------------------------------------------------------------------------------------ upload
-    url = upload(api, folder, repo_id, "dataset", "Publish the dataset", is_read, options.delete_other_files)
+    message = "Publish the dataset"
+    url = upload(api, folder, repo_id, "dataset", message, is_read, is_written, options.delete_other_files)
     print(f"published: {url}")
 
 

@@ -17,6 +17,7 @@ from conversation_folder import write_folder
 from umbrella.evaluation.generation import Answer, Answerer
 from umbrella.hub.cards import build_model_card
 from umbrella.hub.model import find_in_model, stage_model
+from umbrella.modeling import load_processor
 
 DAMAGES = {
     "empty": lambda data: b"",
@@ -128,3 +129,21 @@ def check(run_command, command, trained, folder, path, damage, expected):
     else:
         assert path.name in f"{end}{out}", told
         assert "Traceback" not in end and len(end) < 1000 and end.count("\n") == 0, told
+
+
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "config.json", "vocab.txt", "model.safetensors", "umbrella_recipe.json"]
+)
+def test_what_is_no_file_in_a_files_place_is_named(tmp_path, name):
+    path = tmp_path / name
+    path.mkdir()
+    with pytest.raises(ValueError, match=f"{path}: expected a file, found a folder"):
+        load_processor(str(tmp_path))
+    path.rmdir()
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match=f"{path}: expected a file, found a pipe or a device"):
+        load_processor(str(tmp_path))
+    path.unlink()
+    path.symlink_to(tmp_path / "gone")
+    with pytest.raises(ValueError, match=f"{path}: expected a file, found a link to nothing"):
+        load_processor(str(tmp_path))

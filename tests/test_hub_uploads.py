@@ -3,17 +3,21 @@
 import pytest
 from hub_server import DROP, DROP_ANSWER, LATE, File
 from huggingface_hub import HfApi
+from transformers.utils import hub as hub_files
 
 from umbrella.hub import model, published_data
+from umbrella.hub.cards import TEMPLATES
 from umbrella.hub.client import PushError, check_other_files, open_repo, upload
-from umbrella.hub.other_files import MANIFEST
+from umbrella.hub.other_files import CARD_LINES
+from umbrella.hub.push_manifest import MANIFEST
+from umbrella.modeling import load_model, load_processor
 
 REPO = "tester/brains"
 
 
 @pytest.fixture
 def push(hub, tmp_path):
-    def push(files, is_read=published_data.is_read, **options):
+    def push(files, rules=published_data, **options):
         folder = tmp_path / "upload"
         for path in folder.rglob("*") if folder.exists() else ():
             path.is_file() and path.unlink()
@@ -22,22 +26,23 @@ def push(hub, tmp_path):
             (folder / name).write_text(text)
         api = HfApi(endpoint=hub.url)
         open_repo(api, REPO, "dataset", public=False)
-        return upload(api, folder, REPO, "dataset", "Publish", is_read, **options)
+        return upload(api, folder, REPO, "dataset", "Publish", rules.is_read, rules.is_written, **options)
 
     return push
 
 
-def add_files(hub, *names):
+def add_files(hub, *names, content=b"theirs"):
     """A commit of somebody else."""
     repo = hub.repos["dataset", REPO]
     files = repo.commits[repo.branches["main"]]
-    return repo.commit("main", {**files, **{name: File(b"theirs") for name in names}})
+    return repo.commit("main", {**files, **{name: File(content) for name in names}})
 
 
 def is_commit(method, path):
     return method == "POST" and "/commit/" in path
 
 
+OURS = "---\nlicense: mit\n---\nours"  # of a README.md, the Hub checks the head
 TABLE = {"data/train-00000-of-00001.parquet": "rows", "notes.txt": "card"}
 
 
@@ -125,33 +130,153 @@ def test_a_smaller_push_leaves_nothing_of_the_one_before_and_touches_no_other_fi
 
 
 @pytest.mark.parametrize(
-    ("stale", "is_read"),
+    ("stale", "rules"),
     [
-        ("data/train-extra.parquet", published_data.is_read),
-        ("data/other-00000-of-00001.parquet", published_data.is_read),
-        ("adapter_config.json", model.is_read),
-        ("model-00001-of-00002.safetensors", model.is_read),
-        ("chat_template.jinja", model.is_read),
+        ("data/train-extra.parquet", published_data),
+        ("data/other-00000-of-00001.parquet", published_data),
+        ("adapter_config.json", model),
+        ("model-00001-of-00002.safetensors", model),
+        ("chat_template.jinja", model),
+        ("additional_chat_templates/x.jinja", model),
+        ("custom_generate/generate.py", model),
     ],
 )
-def test_a_file_of_others_that_would_be_read_with_ours_is_refused(hub, push, stale, is_read):
-    push({"notes.txt": "card"}, is_read)
+def test_a_file_of_others_that_would_be_read_with_ours_is_refused(hub, push, stale, rules):
+    push({"notes.txt": "card"}, rules)
     add_files(hub, stale, "notes.md")
-    with pytest.raises(PushError, match=rf"found '{stale}', which no push .* which deletes all 2 others"):
-        push({"notes.txt": "new"}, is_read)
+    with pytest.raises(PushError, match=rf"found '{stale}', which no push .* which replaces or deletes all 2 others"):
+        push({"notes.txt": "new"}, rules)
     with pytest.raises(PushError, match=f"found '{stale}'"):
-        check_other_files(HfApi(endpoint=hub.url), REPO, "dataset", is_read)
-    push({"notes.txt": "new"}, is_read, delete_other_files=True)
+        check_other_files(HfApi(endpoint=hub.url), REPO, "dataset", rules.is_read, rules.is_written)
+    push({"notes.txt": "new"}, rules, delete_other_files=True)
     assert set(hub.files("dataset", REPO)) == {".gitattributes", MANIFEST, "notes.txt"}
 
 
-@pytest.mark.parametrize("manifest", [b"[1]", b'{"files": "a"}', b"{"])
-def test_a_manifest_that_no_push_wrote_is_named(hub, push, manifest):
-    push(TABLE)
+OF_DATASET = ("README.md", "data/train-00000-of-00001.parquet", "scans/a.nii", "umbrella_dataset.py")
+OF_MODEL = ("README.md", "config.json", "model.safetensors", "run.json", "training_data.json", "eval/metrics.json")
+
+
+@pytest.mark.parametrize(
+    ("names", "rules"), [(OF_DATASET, published_data), (OF_MODEL, model)], ids=["dataset", "model"]
+)
+@pytest.mark.parametrize("has_pushed", [False, True])
+def test_a_file_of_others_is_replaced_only_when_that_is_asked_for(hub, push, capsys, names, rules, has_pushed):
+    """Each alone, all at once, in a repo without and with a push of ours; equal bytes are no other file."""
+    open_repo(HfApi(endpoint=hub.url), REPO, "dataset", public=False)
+    if has_pushed:
+        push({"notes.txt": "ours"}, rules)
+    before = hub.repos["dataset", REPO].branches["main"]
+    files = {"notes.txt": "ours", **dict.fromkeys(names, OURS)}
+    for theirs in [*zip(names), names]:
+        hub.repos["dataset", REPO].branches["main"] = before
+        there = add_files(hub, *theirs)
+        with pytest.raises(PushError, match="would replace") as error:
+            push(files, rules)
+        assert all(repr(name) in str(error.value) for name in theirs)
+        assert hub.repos["dataset", REPO].branches["main"] == there
+        add_files(hub, *theirs, content=OURS.encode())
+        push(files, rules)
+    hub.repos["dataset", REPO].branches["main"] = there
+    capsys.readouterr()
+    push(files, rules, delete_other_files=True)
+    said = capsys.readouterr().out
+    assert "replaced by this push" in said and all(repr(name) in said for name in names)
+    assert {hub.files("dataset", REPO)[name] for name in names} == {OURS.encode()}
+
+
+@pytest.mark.parametrize(
+    ("names", "rules"), [(OF_DATASET, published_data), (OF_MODEL, model)], ids=["dataset", "model"]
+)
+def test_before_training_all_is_refused_that_a_push_might_replace(hub, push, names, rules):
+    api = HfApi(endpoint=hub.url)
+    open_repo(api, REPO, "dataset", public=False)
+    add_files(hub, *names, "notes.md")
+    with pytest.raises(PushError) as error:
+        check_other_files(api, REPO, "dataset", rules.is_read, rules.is_written)
+    named = {name for name in names if repr(name) in str(error.value)}
+    assert named == set(names) - {"scans/a.nii"}
+
+
+@pytest.mark.parametrize("line", CARD_LINES)
+def test_what_an_older_version_published_without_a_list_is_replaced_and_what_it_has_no_more_goes(
+    hub, push, capsys, line
+):
+    rules, names = [(published_data, OF_DATASET), (model, OF_MODEL)][CARD_LINES.index(line)]
+    open_repo(HfApi(endpoint=hub.url), REPO, "dataset", public=False)
+    stale = "data/test-00000-of-00001.parquet" if rules is published_data else "adapter_config.json"
+    add_files(hub, *names, stale, "notes.md")
+    add_files(hub, "README.md", content=f"---\nlicense: mit\n---\n# x\n\n{line} from x.\n".encode())
+    check_other_files(HfApi(endpoint=hub.url), REPO, "dataset", rules.is_read, rules.is_written)
+    push(dict.fromkeys(names, OURS), rules)
+    assert set(hub.files("dataset", REPO)) == {".gitattributes", MANIFEST, *names, "notes.md"}
+    assert "since README.md is a card of this program: 'README.md'" in capsys.readouterr().out
+
+
+def test_each_card_of_ours_is_known_by_its_line():
+    templates = sorted(TEMPLATES.glob("*.md"))
+    assert len(templates) == len(CARD_LINES)
+    for template, line in zip(templates, CARD_LINES, strict=True):
+        assert any(found.startswith(line) for found in template.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("card", "is_asked"),
+    [
+        ("", False),
+        ("---\nlicense: mit\n---\n", False),
+        ("---\r\nlicense: mit\r\n---\r\n\r\n", False),
+        ("---\n---", False),
+        ("---", True),
+        ("---\nlicense: mit\n---\n# Mine\n", True),
+        ("---\nlicense: mit\n---\n# Mine\n---\n", True),
+        ("---\nlicense: mit\nconfigs: []\n---\n", True),
+        ("# Mine\n", True),
+    ],
+)
+def test_the_card_that_the_hub_makes_of_a_new_repo_may_go(hub, push, card, is_asked):
+    open_repo(HfApi(endpoint=hub.url), REPO, "dataset", public=False)
+    add_files(hub, "README.md", content=card.encode())
+    if is_asked:
+        with pytest.raises(PushError, match=r"found 'README\.md'"):
+            push({"README.md": OURS})
+    else:
+        push({"README.md": OURS})
+
+
+@pytest.mark.parametrize("manifest", [b"[1]", b'{"files": "a"}', b"{", b"", b"\xff", b"{}", b"[" * 10**5])
+def test_a_manifest_that_no_push_wrote_is_named_with_a_remedy_that_works(hub, push, manifest):
+    files = {**TABLE, "README.md": f"{OURS}\n{CARD_LINES[0]}\n"}
+    push(files)
+    del files["notes.txt"]
+    add_files(hub, MANIFEST, content=manifest)
+    with pytest.raises(PushError, match=rf"^{REPO}: expected {MANIFEST} .*Delete it there, and run again") as error:
+        push(files)
+    assert "/hub/" not in str(error.value) and "snapshots" not in str(error.value)
     repo = hub.repos["dataset", REPO]
-    repo.commit("main", {**repo.commits[repo.branches["main"]], MANIFEST: File(manifest)})
-    with pytest.raises(ValueError, match=rf"{MANIFEST}"):
-        push(TABLE)
+    there = dict(repo.commits[repo.branches["main"]])
+    del there[MANIFEST]
+    repo.commit("main", there)
+    push({**files, "README.md": OURS})
+    assert hub.files("dataset", REPO)["README.md"] == OURS.encode()
+
+
+def test_a_model_reads_no_file_of_which_that_is_not_known(tmp_path, monkeypatch):
+    """What transformers itself asks for, of a folder with a template in its subfolder."""
+    asked, find = set(), hub_files.cached_files
+
+    def note(path_or_repo_id, filenames, **options):
+        asked.update(filenames)
+        return find(path_or_repo_id, filenames, **options)
+
+    load_model("tiny").save_pretrained(tmp_path)
+    load_processor("tiny").save_pretrained(tmp_path)
+    (tmp_path / "additional_chat_templates").mkdir()
+    (tmp_path / "additional_chat_templates" / "x.jinja").write_text("x")
+    monkeypatch.setattr(hub_files, "cached_files", note)
+    load_model(str(tmp_path))
+    load_processor(str(tmp_path))
+    assert {"config.json", "chat_template.jinja", "additional_chat_templates/x.jinja"} <= asked
+    assert [name for name in asked if not model.is_read(name)] == []
 
 
 def test_what_loads_a_published_table_reads_none_of_the_files_that_stay():

@@ -35,7 +35,7 @@ from umbrella.splits import load_splits
 from umbrella.trained_weights import collect_trained, save_trained
 from umbrella.training_data import SeenRows, TrainingData, hash_subject, read_training_data, subjects_of
 from umbrella.transform import ConversationTransform
-from umbrella_dataset import load_umbrella
+from umbrella_dataset import FormatError, load_umbrella
 
 ROOT = Path(__file__).parents[1]
 SUBJECTS = ["sub-01", "sub-02"]
@@ -200,6 +200,44 @@ def test_files_that_are_no_longer_in_the_data_leave_the_repo(hub, call, folder):
     (folder / "train" / "train_1.json").unlink()
     push(call, folder, "--scans", "files")
     assert not any("train_1" in path for path in hub.files("dataset", "tester/brains"))
+
+
+def test_a_published_split_that_was_deleted_on_the_hub_is_missed(hub, call, folder):
+    push(call, folder)
+    repo = hub.repos["dataset", "tester/brains"]
+    files = dict(repo.commits[repo.branches["main"]])
+    del files["data/train-00000-of-00001.parquet"]
+    repo.commit("main", files)
+    with pytest.raises(FormatError, match=r"^tester/brains: expected 2 files, .* 1 missing, the first 'data/train-"):
+        load_published("tester/brains")
+
+
+def test_neither_a_dataset_nor_a_model_takes_the_place_of_others(hub, call, folder, trained):
+    """A card made by hand, and another model."""
+    kinds = {"dataset": ("tester/brains", ["README.md"]), "model": ("tester/model", ["README.md", "config.json"])}
+    for kind, (name, names) in kinds.items():
+        huggingface_hub.HfApi().create_repo(name, repo_type=kind, private=True)
+        repo = hub.repos[kind, name]
+        theirs = {**repo.commits[repo.branches["main"]], **{name: File(b"# Theirs") for name in names}}
+        repo.commit("main", theirs)
+    with pytest.raises(SystemExit, match=r"found 'README\.md', which no push of this program wrote"):
+        push(call, folder)
+    with pytest.raises(SystemExit, match=r"found 'README\.md', 'config\.json', which no push"):
+        push_model(call, trained)
+    for kind, (name, names) in kinds.items():
+        assert all(hub.files(kind, name)[path] == b"# Theirs" for path in names)
+    push(call, folder, "--delete_other_files", "true")
+    push_model(call, trained, "--delete_other_files", "true")
+    assert all(hub.files(kind, name)["README.md"].startswith(b"---") for kind, (name, _) in kinds.items())
+
+
+def test_trainer_refuses_the_repo_of_another_model_before_it_trains(hub, call, small_data):
+    huggingface_hub.HfApi().create_repo("tester/trained", private=True)
+    repo = hub.repos["model", "tester/trained"]
+    repo.commit("main", {"README.md": File(b"# Theirs"), "run.json": File(b"{}")})
+    flags = ("--json_dir", small_data, "--output_dir", "run", "--max_steps", 2, "--batch_size", 2, "--max_length", 256)
+    with pytest.raises(SystemExit, match=r"found 'README\.md', 'run\.json', which no push"):
+        call(train, *flags, "--push_to_hub", "true", "--hub_model_id", "tester/trained", "--report_to", "none")
 
 
 def test_push_continues_after_the_server_died_in_the_middle(hub, call, folder):
@@ -463,6 +501,14 @@ def test_pushed_model_loads_and_gives_the_same_logits(hub, call, trained):
     pulled, local = load_model("tester/model"), load_model(str(trained))
     assert torch.equal(pulled(input_ids=ids).logits, local(input_ids=ids).logits)
     assert load_processor("tester/model").chat_template == load_processor(str(trained)).chat_template
+
+
+def test_all_chat_templates_of_a_model_are_pushed(hub, call, trained, tmp_path):
+    copy = shutil.copytree(trained, tmp_path / "mine")
+    (copy / "additional_chat_templates").mkdir()
+    (copy / "additional_chat_templates" / "x.jinja").write_text("{{ messages }}")
+    push_model(call, copy)
+    assert load_processor("tester/model").chat_template == load_processor(str(copy)).chat_template
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The recipe travels with the model: evaluation and data loaders repeat what training did, or refuse."""
 
+import itertools
 import json
 
 import pytest
@@ -69,6 +70,35 @@ def test_a_changed_chat_template_is_noticed(tmp_path):
     processor.chat_template += " "
     with pytest.raises(ValueError, match=r"prompt_template: .* was trained with '[0-9a-f]{64}', found '[0-9a-f]{64}'"):
         resolve_recipe({}, processor, folder)
+
+
+def test_a_chat_template_that_changed_is_named_with_its_files_and_a_remedy_that_works(tmp_path):
+    _, folder = save_checkpoint(tmp_path)
+    added = tmp_path / "additional_chat_templates" / "x.jinja"
+    added.parent.mkdir()
+    added.write_text("{{ messages }}")
+    files = "chat_template.jinja and additional_chat_templates/x.jinja"
+    with pytest.raises(ValueError, match=f"which comes from {files} there") as error:
+        resolve_recipe({}, load_processor(folder), folder)
+    assert str(error.value).endswith("is as in training: take additional_chat_templates/x.jinja out.")
+    added.unlink()
+    assert resolve_recipe({}, load_processor(folder), folder)
+    with (tmp_path / "chat_template.jinja").open("a") as file:
+        file.write("{# another #}")
+    with pytest.raises(ValueError, match=r"comes from chat_template\.jinja there\. Put it back as it was saved"):
+        resolve_recipe({}, load_processor(folder), folder)
+
+
+def test_several_chat_templates_are_the_same_in_any_order_of_their_files(tmp_path):
+    processor = build_tiny_processor(64)
+    processor.chat_template = {"default": "d", "b": "b", "a": "a"}
+    processor.save_pretrained(tmp_path)
+    resolve_recipe(SETTINGS, processor, "tiny").save(tmp_path)
+    loaded = load_processor(str(tmp_path))
+    assert loaded.chat_template == processor.chat_template
+    for names in itertools.permutations(loaded.chat_template):
+        loaded.chat_template = {name: processor.chat_template[name] for name in names}
+        assert resolve_recipe({}, loaded, str(tmp_path))
 
 
 def test_a_processor_without_a_template_is_recorded_as_chatml():

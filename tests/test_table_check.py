@@ -1,17 +1,20 @@
 """A published table with a part missing, or with rows that are not as the format says, is refused."""
 
 import copy
+import json
 import re
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conversation_folder import make_record
+from conversation_folder import make_record, write_folder
 from test_umbrella_dataset import RECORD
 
-from umbrella.hub.dataset import build_schema
+from umbrella.hub.dataset import Publication, build_schema
 from umbrella.hub.published_data import load_published
-from umbrella_dataset import FEATURES, FormatError, to_row
+from umbrella.hub.push_manifest import MANIFEST, write_manifest
+from umbrella_dataset import FEATURES, FormatError, load_umbrella, to_row
 
 SCHEMA = FEATURES.arrow_schema.remove_metadata()
 
@@ -51,6 +54,8 @@ def test_a_whole_table_is_read_in_order(tmp_path):
         (["00000-of-00003", "00002-of-00003"], "expected 3 files, as their names say, found 2: 1 missing, the first "),
         (["00000-of-00002", "00000-of-00001"], "expected files of one publication, found some of 1 and of 2"),
         (["00000-of-00001", "00000-of-00001-0a"], "expected 1 files, as their names say, found 2: one twice"),
+        (["00000-of-00000"], "found 1: train-00000-of-00000, which is none of them. Take it out"),
+        (["00000-of-00001", "00001-of-00001"], "found 2: train-00001-of-00001, which is none of them. Take it out"),
         (["00000-of-00001", "extra"], "found data/train-extra.parquet. Take it out"),
     ],
 )
@@ -58,6 +63,74 @@ def test_a_table_with_a_part_missing_or_too_many_is_refused(tmp_path, names, mes
     name = _write(tmp_path / "x", {f"train-{part}": [_make_row(part)] for part in names})
     with pytest.raises(FormatError, match=re.escape(message)):
         load_published(name)
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """A folder of two splits and a scan, with the list of it, as push_to_hub.py leaves and the Hub gives it."""
+    name = _write(tmp_path / "x", {f"{split}-00000-of-00001": [_make_row()] for split in ("train", "test")})
+    scan = tmp_path / "x" / "scans" / "a.nii"
+    scan.parent.mkdir()
+    scan.touch()
+    (tmp_path / "x" / "README.md").touch()
+    write_manifest(tmp_path / "x")
+    return name
+
+
+@pytest.mark.parametrize(
+    "lost", ["data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet", "scans/a.nii"]
+)
+def test_a_whole_split_or_a_scan_that_is_lost_is_missed(whole, lost):
+    (Path(whole) / "README.md").unlink()
+    assert set(load_published(whole)) == {"train", "test"}
+    (Path(whole) / lost).unlink()
+    with pytest.raises(FormatError, match=re.escape(f"expected 3 files, as {MANIFEST} lists them, found 1 missing, ")):
+        load_published(whole)
+    if lost.startswith("scans"):
+        load_published(whole, image_root="/elsewhere")
+    (Path(whole) / MANIFEST).unlink()  # what the message says
+    assert set(load_published(whole)) == {"train", "test"} - {lost[5:].partition("-")[0]}
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[", b"\xff", b'{"files": [1]}'])
+def test_a_list_of_files_that_is_damaged_is_named(whole, data):
+    (Path(whole) / MANIFEST).write_bytes(data)
+    with pytest.raises(FormatError, match=rf"{MANIFEST}: expected the list of files that push_to_hub.py wrote, found"):
+        load_published(whole)
+
+
+def test_names_that_are_none_are_missing(whole):
+    (Path(whole) / MANIFEST).write_text(
+        json.dumps({"files": ["data/" + "x" * 5000, "data/a\0b", "data/\ud800", "data"]})
+    )
+    with pytest.raises(FormatError, match=r"expected 3 files, .* found 3 missing"):
+        load_published(whole)
+
+
+@pytest.mark.parametrize("groups", [[], [0], [0, 1]])
+def test_a_table_without_rows_is_said_to_have_none(tmp_path, groups):
+    path = tmp_path / "x" / "data" / "train-00000-of-00001.parquet"
+    path.parent.mkdir(parents=True)
+    with pq.ParquetWriter(path, SCHEMA) as writer:
+        for n_rows in groups:
+            writer.write_table(pa.Table.from_pylist([_make_row()] * n_rows, schema=SCHEMA))
+    found = "an empty first row group" if any(groups) else "none"
+    with pytest.raises(FormatError, match=re.escape(f"{path}: expected rows, found {found}. Publish the dataset")):
+        load_published(str(tmp_path / "x"))
+
+
+def test_a_split_of_rows_that_are_a_few_letters_long_is_written(tmp_path):
+    """Whose estimate of tokens is 0."""
+    folder = write_folder(tmp_path / "data", {"train": [0]})
+    (path,) = (folder / "train").glob("*.json")
+    record = json.loads(path.read_text())
+    for turn in record["conversations"]:
+        turn["content"] = "a"
+    path.write_text(json.dumps(record))
+    rows = load_umbrella(str(folder))
+    assert rows["train"]["length"] == [0]
+    Publication(rows, str(folder), "none").stage(tmp_path / "x", 1000)
+    assert load_published(str(tmp_path / "x"))["train"]["task_id"] == [record["task_id"]]
 
 
 @pytest.mark.parametrize("cut", [0, 10, 2000, -200])
@@ -92,6 +165,8 @@ CHANGES = {
     "no answer": (lambda row: row["conversations"].pop(), "an assistant's turn as the last"),
     "source": (_set("source", None), "source: expected one in every row, found none"),
     "length": (_set("length", None), "length: expected one in every row, found none"),
+    "empty source": (_set("source", " "), "task_id 'a': source: expected where the row was written, found an empty"),
+    "negative length": (_set("length", -5), "length: expected an estimate of the row's tokens, found -5"),
     "metadata": (_set("metadata", None), "metadata: expected one in every row, found none"),
     "extra": (_set("metadata", "extra", "{"), "metadata.extra: expected a JSON object, found Expecting"),
     "extra list": (_set("metadata", "extra", "[]"), "metadata.extra: expected a JSON object, found a list"),

@@ -3,6 +3,7 @@
 Read are the JSON and text files and the headers of the weights; of a large vocabulary that takes a second.
 """
 
+import os
 from pathlib import Path
 
 from umbrella.json_files import parse_json, read_json
@@ -25,6 +26,8 @@ OBJECTS = {
     "chat_template.json": (),
 }
 TEXTS = ("chat_template.jinja", "merges.txt", "vocab.txt")
+OTHERS = ("tokenizer.model", "base_model.json", "umbrella_recipe.json", "training_data.json")
+WEIGHTS = "*.safetensors"
 INDEX = "*.safetensors.index.json"
 MOST_HEADER_BYTES = 100 * 10**6  # safetensors' own bound
 
@@ -32,6 +35,8 @@ MOST_HEADER_BYTES = 100 * 10**6  # safetensors' own bound
 def check_model_folder(folder: str | Path) -> None:
     """Raises ValueError for a file that is not what its name says; nothing for one that is absent, or no folder."""
     folder = Path(folder).expanduser()
+    for path in [*map(folder.joinpath, (*OBJECTS, *TEXTS, *OTHERS)), *sorted(folder.glob(WEIGHTS))]:
+        _check_is_file(path)
     for name, keys in OBJECTS.items():
         if (folder / name).is_file():
             read_json(folder / name, dict, keys, REMEDY)
@@ -44,8 +49,16 @@ def check_model_folder(folder: str | Path) -> None:
     for path in map(folder.joinpath, TEXTS):
         if path.is_file():
             _check_text(path)
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(folder.glob(WEIGHTS)):
         read_header(path)
+
+
+def _check_is_file(path: Path) -> None:
+    """Raises ValueError for a folder, a pipe or a broken link in a file's place, of which libraries say that there is
+    no such file, or nothing."""
+    if os.path.lexists(path) and not path.is_file():
+        found = "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "a link to nothing"
+        raise ValueError(f"{path}: expected a file, found {found}. {REMEDY}")
 
 
 def read_header(path: Path) -> dict:

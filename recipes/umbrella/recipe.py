@@ -1,11 +1,11 @@
 """The settings a model was trained with, which evaluation and data loaders must repeat: they travel with the
 checkpoint."""
 
-import hashlib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from umbrella.arguments import TINY, DataArguments
+from umbrella.chat_template_files import explain_template, hash_template
 from umbrella.json_files import read_json, show_json, write_json
 from umbrella.model_files import find_model_file
 from umbrella.transform import resolve_image_size, state_image_size
@@ -69,8 +69,7 @@ def resolve_recipe(asked: dict, processor, model_name_or_path: str) -> Recipe:
     """
     trained = None if model_name_or_path in (TINY, "") else load_recipe(model_name_or_path)
     wishes = {name: value for name, value in asked.items() if value is not None}
-    template = processor.chat_template
-    prompt = "chatml" if template is None else hashlib.sha256(str(template).encode()).hexdigest()
+    prompt = "chatml" if processor.chat_template is None else hash_template(processor.chat_template)
     if trained is None:
         size = wishes.pop("image_size", None)
         if size not in (None, state_image_size(processor)) and model_name_or_path not in (TINY, ""):
@@ -83,12 +82,16 @@ def resolve_recipe(asked: dict, processor, model_name_or_path: str) -> Recipe:
                 f"{name}: {model_name_or_path} was trained with {getattr(trained, name)!r}, found {value!r}. "
                 f"Leave {name} out; to train it further with another, remove {FILE_NAME} beside it."
             )
-    for name, value in (("label_rule", LABEL_RULE), ("prompt_template", prompt)):
-        if value != getattr(trained, name):
-            raise ValueError(
-                f"{name}: {model_name_or_path} was trained with {getattr(trained, name)!r}, found {value!r}. "
-                "Use the processor, and its chat template (chat_template.jinja), that were saved with the model."
-            )
+    if trained.label_rule != LABEL_RULE:
+        raise ValueError(
+            f"label_rule: {model_name_or_path} was trained with {trained.label_rule!r}, found {LABEL_RULE!r}. "
+            "Train it again with this version, or use the version that it was trained with."
+        )
+    if trained.prompt_template != prompt:
+        raise ValueError(
+            f"prompt_template: {model_name_or_path} was trained with {trained.prompt_template!r}, found {prompt!r}"
+            f"{explain_template(model_name_or_path, trained.prompt_template)}"
+        )
     return trained
 
 

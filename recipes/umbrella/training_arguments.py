@@ -118,7 +118,8 @@ class TrainArguments(TrainingArguments):
     delete_other_files: bool = field(
         default=False,
         metadata={
-            "help": "with --push_to_hub: delete the repo's other files, too, which no push of this program wrote"
+            "help": "with --push_to_hub: replace files in its way that no push of this program wrote, and delete all "
+            "others (default: stop at the former before training, leave the latter)"
         },
     )
     eval_answers: int = field(

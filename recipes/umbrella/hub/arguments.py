@@ -46,7 +46,8 @@ class PushDatasetArguments:
     delete_other_files: bool = field(
         default=False,
         metadata={
-            "help": "delete the repo's other files, too, which no push of this program wrote (default: they stay)"
+            "help": "replace files in the push's way that no push of this program wrote, and delete all others "
+            "(default: stop at the former, leave the latter)"
         },
     )
     work_dir: str | None = field(
@@ -97,7 +98,8 @@ class PushModelArguments:
     delete_other_files: bool = field(
         default=False,
         metadata={
-            "help": "delete the repo's other files, too, which no push of this program wrote (default: they stay)"
+            "help": "replace files in the push's way that no push of this program wrote, and delete all others "
+            "(default: stop at the former, leave the latter)"
         },
     )
     work_dir: str | None = field(

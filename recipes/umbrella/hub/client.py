@@ -20,16 +20,9 @@ from huggingface_hub.errors import (
 )
 from tqdm import tqdm
 
-from umbrella.hub.lost_answers import find_commit, may_be_published
-from umbrella.hub.other_files import (
-    MANIFEST,
-    OtherFilesError,
-    choose_deletions,
-    find_others,
-    read_manifest,
-    refuse_read,
-    write_manifest,
-)
+from umbrella.hub.lost_answers import find_commit, has_content, list_files, may_be_published
+from umbrella.hub.other_files import OtherFilesError, choose_deletions, find_others, find_own, refuse_others
+from umbrella.hub.push_manifest import write_manifest
 
 FILES_A_BATCH = 50
 _AGAIN = "Run the same command again: it continues where it was"
@@ -123,6 +116,7 @@ def upload(
     repo_type: str,
     message: str,
     is_read: Callable[[str], bool],
+    is_written: Callable[[str], bool],
     delete_other_files: bool = False,
 ) -> str:
     """Publish the files of `folder`, in one commit. Returns the commit's address.
@@ -130,14 +124,20 @@ def upload(
     What is there already is not uploaded again, and without any change there is no commit. Files of former pushes that
     `folder` has no more are deleted; with others in the repo goes what `other_files.choose_deletions` says.
 
+    Args:
+        is_read: whether a file of this name is read as a part of what is published.
+        is_written: whether a push writes files of this name.
+
     Raises PushError.
     """
     with explain_errors(repo_id):
         head = api.repo_info(repo_id, repo_type=repo_type).sha
         write_manifest(folder)
         paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-        there, former = _list_files(api, repo_id, repo_type, head)
-        unwanted = choose_deletions(there, paths, former, is_read, delete_other_files)
+        there = list_files(api, repo_id, repo_type, head)
+        own = find_own(api, repo_id, repo_type, head, there, lambda name: name in paths or is_written(name))
+        equal = {name for name in {*there} & {*paths} - own if has_content(there[name], paths[name])}
+        unwanted = choose_deletions(there, paths, own | equal, is_read, delete_other_files)
         additions = [
             CommitOperationAdd(name, path)
             for name, path in tqdm(
@@ -153,18 +153,16 @@ def upload(
         return _commit(api, repo_id, repo_type, message, head, operations)
 
 
-def check_other_files(api: HfApi, repo_id: str, repo_type: str, is_read: Callable[[str], bool]) -> None:
+def check_other_files(
+    api: HfApi, repo_id: str, repo_type: str, is_read: Callable[[str], bool], is_written: Callable[[str], bool]
+) -> None:
     """Raise PushError, before there is anything to push, where the repo has files that no push of this program wrote
-    and that are read as a part of what is going to be published."""
+    and that are read as a part of what is going to be published, or may be replaced by it."""
     with explain_errors(repo_id):
         head = api.repo_info(repo_id, repo_type=repo_type).sha
-        refuse_read(find_others(*_list_files(api, repo_id, repo_type, head)), is_read)
-
-
-def _list_files(api: HfApi, repo_id: str, repo_type: str, revision: str) -> tuple[list[str], set[str]]:
-    """The repo's files, and those of its files that former pushes have written."""
-    there = api.list_repo_files(repo_id, repo_type=repo_type, revision=revision)
-    return there, read_manifest(api, repo_id, repo_type, revision) if MANIFEST in there else set()
+        there = list_files(api, repo_id, repo_type, head)
+        own = find_own(api, repo_id, repo_type, head, there, is_written)
+        refuse_others(find_others(there, own), lambda name: is_read(name) or is_written(name))
 
 
 def _commit(api: HfApi, repo_id: str, repo_type: str, message: str, head: str, operations: list) -> str:

@@ -206,7 +206,7 @@ class _Shards:
             path.rename(self.folder / f"{self.split}-{i:05d}-of-{len(self.writers):05d}.parquet")
 
     def _write_group(self) -> None:
-        if self.shard_bytes and self.rows:
+        if self.rows:
             if not self.writers or not self.writers[-1][1].is_open:
                 path = self.folder / f"{self.split}-{len(self.writers)}.part"
                 self.writers.append((path, pq.ParquetWriter(path, self.schema, compression="zstd")))

@@ -7,7 +7,7 @@ from transformers import Trainer
 
 from umbrella.hub.arguments import PushModelArguments
 from umbrella.hub.client import check_other_files, explain_errors, open_repo
-from umbrella.hub.model import is_read, publish_model
+from umbrella.hub.model import is_read, is_written, publish_model
 
 STRATEGIES = ("end", "every_save")
 
@@ -33,7 +33,7 @@ class GuardedPush(Trainer):
         with explain_errors(name):
             self.hub_model_id = open_repo(self._hub_api(token), name, "model", self._is_public)
         if not self.args.delete_other_files:
-            check_other_files(self._hub_api(token), self.hub_model_id, "model", is_read)
+            check_other_files(self._hub_api(token), self.hub_model_id, "model", is_read, is_written)
         self.push_in_progress = None
 
     def push_to_hub(self, commit_message="End of training", blocking=True, token=None, **kwargs):

@@ -37,19 +37,28 @@ def find_commit(
     if position == 0:
         return None
     sha = history[position - 1]
-    tree = api.list_repo_tree(repo_id, recursive=True, revision=sha, repo_type=repo_type)
-    there = {file.path: file for file in tree if isinstance(file, RepoFile)}
+    there = list_files(api, repo_id, repo_type, sha)
     return sha if all(_is_done(operation, there.get(operation.path_in_repo)) for operation in operations) else None
+
+
+def list_files(api: HfApi, repo_id: str, repo_type: str, revision: str) -> dict[str, RepoFile]:
+    """The files of a commit, by their paths."""
+    tree = api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type=repo_type)
+    return {file.path: file for file in tree if isinstance(file, RepoFile)}
 
 
 def _is_done(operation: CommitOperationAdd | CommitOperationDelete, file: RepoFile | None) -> bool:
     if isinstance(operation, CommitOperationDelete) or file is None:
         return isinstance(operation, CommitOperationDelete) and file is None
-    data = Path(operation.path_or_fileobj)
+    return has_content(file, Path(operation.path_or_fileobj))
+
+
+def has_content(file: RepoFile, path: Path) -> bool:
+    """Whether a file of the Hub and one here are the same bytes."""
     if file.lfs is not None:
-        with data.open("rb") as stream:
+        with path.open("rb") as stream:
             return file.lfs.sha256 == hashlib.file_digest(stream, "sha256").hexdigest()
-    return file.size == data.stat().st_size and file.blob_id == _git_hash(data.read_bytes())
+    return file.size == path.stat().st_size and file.blob_id == _git_hash(path.read_bytes())
 
 
 def _git_hash(data: bytes) -> str:

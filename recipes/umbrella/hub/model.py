@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from huggingface_hub import HfApi
 
+from umbrella.chat_template_files import MORE_TEMPLATES
 from umbrella.hub.arguments import PushModelArguments
 from umbrella.hub.cards import build_model_card
 from umbrella.hub.client import PushError, explain_errors, open_repo, upload
@@ -54,7 +55,17 @@ MODEL_FILES = (
     "chat_template.jinja",
     "chat_template.json",
 )
+# What transformers reads too where it is there.
+ALSO_READ = (
+    MORE_TEMPLATES,
+    "audio_tokenizer_config.json",
+    "custom_generate/*",
+    "tokenizer.*.json",
+    "*.model",  # words of a tokenizer: spiece.model, sentencepiece.bpe.model, tekken.model
+    "tekken.json",
+)
 RESULT_FILES = ("run.json", "all_results.json", "train_results.json", "eval_results.json")
+REPORT = "report.html"
 TOKENIZER = "tokenizer.json"
 WORD_LISTS = ("tokenizer.model", "vocab.json", "vocab.txt", "merges.txt")
 _SECTION_END = "(?<=</section>)"  # what a page is split behind
@@ -83,12 +94,22 @@ def publish_model(
     with explain_errors(repo_id):
         card.validate(repo_type="model")
     card.save(folder / "README.md")
-    return upload(api, folder, repo_id, "model", message, is_read, options.delete_other_files)
+    return upload(api, folder, repo_id, "model", message, is_read, is_written, options.delete_other_files)
 
 
 def is_read(name: str) -> bool:
     """Whether a file of a repo is read as a part of its model."""
-    return "/" not in name and any(fnmatchcase(name, pattern) for pattern in (*MODEL_FILES, RECIPE_FILE))
+    return _is_one_of(name, (*MODEL_FILES, *ALSO_READ, RECIPE_FILE))
+
+
+def is_written(name: str) -> bool:
+    """Whether a push of a model writes files of this name."""
+    results = (*RESULT_FILES, f"eval*/{METRICS}", f"eval*/{REPORT}")
+    return _is_one_of(name, (*MODEL_FILES, RECIPE_FILE, TRAINING_DATA, "README.md", *results))
+
+
+def _is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(name.count("/") == pattern.count("/") and fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_folder: Path, checkable: bool) -> None:
@@ -106,9 +127,11 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
     check_model_folder(model)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for pattern in MODEL_FILES:
+    for pattern in (*MODEL_FILES, MORE_TEMPLATES):
         for path in model.glob(pattern):
-            (folder / path.name).symlink_to(path.resolve())
+            target = folder / path.relative_to(model)
+            target.parent.mkdir(exist_ok=True)
+            target.symlink_to(path.resolve())
     recipe = run_folder / RECIPE_FILE
     if recipe.is_file():
         (folder / RECIPE_FILE).symlink_to(recipe.resolve())
@@ -117,7 +140,7 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
     for evaluation in find_evaluations(model, run_folder):
         (folder / evaluation.name).mkdir()
         _write_cleaned(folder / evaluation.name / METRICS, read_metrics(evaluation))
-        report = evaluation / "report.html"
+        report = evaluation / REPORT
         if report.is_file():
             text = clean_report(report.read_text(encoding="utf-8"), report_scans)
             write_whole(folder / evaluation.name / report.name, text)

@@ -1,79 +1,110 @@
-"""What a push does with the files that a repo has already: those of former pushes are replaced, others are not touched
-unless that is asked for.
+"""What a push does with the files that a repo has already: those of former pushes are replaced or deleted, others are
+not touched unless that is asked for.
 
-Each push lists its files in `.umbrella_push.json`, beside them: so that the next one knows which are its own.
+Which are of former pushes is told by their list (`push_manifest`); in a repo without one, which an older version has
+published, by its card.
 """
 
-import json
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from umbrella.json_files import read_json
+from umbrella.hub.push_manifest import MANIFEST, parse_manifest
 
-MANIFEST = ".umbrella_push.json"
+CARD = "README.md"
+# How a line of each card template begins.
+CARD_LINES = (
+    "Conversations about brain scans, for training and evaluating vision-language models.",
+    "A vision-language model that answers questions about brain scans, trained with Umbrella",
+)
 KEPT = (".gitattributes",)
 MOST_NAMED = 10
 
 
 class OtherFilesError(ValueError):
-    """Files in the repo that would be read as a part of what is published, or of which that cannot be told."""
+    """Files in the repo that no push of this program wrote and that a push would replace or publish as a part of its
+    own, or of which that cannot be told."""
 
 
-def write_manifest(folder: Path) -> None:
-    """Beside what is to be pushed, the list of it."""
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    text = json.dumps({"files": [name for name in names if name != MANIFEST]}, indent=1)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+def find_own(
+    api: HfApi, repo_id: str, repo_type: str, revision: str, there: Collection[str], is_written: Callable[[str], bool]
+) -> set[str]:
+    """Those of a repo's files that a push may replace or delete unasked: the last push lists them; in a repo without
+    such a list, but with a card of ours, they have names of ours; and a card in which nobody has written.
 
+    Args:
+        there: the repo's files.
+        is_written: whether a push writes a file of this name.
 
-def read_manifest(api: HfApi, repo_id: str, repo_type: str, revision: str) -> set[str]:
-    """The files that the last push has written; none in a repo that has none of ours.
+    Raises OtherFilesError for a list that no push wrote.
+    """
 
-    Raises OtherFilesError for a manifest that no push wrote."""
-    path = Path(api.hf_hub_download(repo_id, MANIFEST, repo_type=repo_type, revision=revision))
-    found = read_json(path)
-    files = found.get("files") if isinstance(found, dict) else None
-    if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
+    def read(name: str) -> bytes:
+        return Path(api.hf_hub_download(repo_id, name, repo_type=repo_type, revision=revision)).read_bytes()
+
+    own = parse_manifest(read(MANIFEST)) if MANIFEST in there else set()
+    if own is None:
         raise OtherFilesError(
-            f"expected {MANIFEST} as the last push wrote it, a list of its files, found another. Restore it in the "
-            "repo's history, or delete it, after which those files count as others"
+            f"expected {MANIFEST} as the last push wrote it, a list of its files, found another. Delete it there, and "
+            "run again: then the repo's card tells whose its files are"
         )
-    return {MANIFEST, *files}
+    own |= {MANIFEST} & set(there)
+    if CARD not in there or CARD in own:
+        return own
+    card = read(CARD).decode(errors="replace")
+    if is_unwritten(card):
+        print(f"{CARD} of the repo is replaced, since it has nothing but a licence")
+        return {*own, CARD}
+    if MANIFEST not in there and any(line.startswith(CARD_LINES) for line in card.splitlines()):
+        own = set(filter(is_written, there))
+        print(f"taken for files of an earlier push, since {CARD} is a card of this program: {_show(sorted(own))}")
+    return own
+
+
+def is_unwritten(card: str) -> bool:
+    """Whether a card is as the Hub makes it with a new repo: empty, or a YAML block with the licence alone."""
+    lines = card.strip().splitlines()
+    return lines == [] or (
+        len(lines) > 1
+        and lines[0].strip() == lines[-1].strip() == "---"
+        and all(line.startswith("license") for line in lines[1:-1])
+    )
 
 
 def choose_deletions(
     there: Collection[str],
     names: Collection[str],
-    former: Collection[str],
+    own: Collection[str],
     is_read: Callable[[str], bool],
     delete_other_files: bool,
 ) -> list[str]:
-    """The files to delete of a repo: those of former pushes that this one has no more, and the others where they are
-    asked to go. Prints which others go, or stay.
+    """The files to delete of a repo: our own that this push has no more, and the others where they are asked to go.
+    Prints which others go, are replaced, or stay.
 
     Args:
         there: the repo's files.
         names: the files of this push.
-        former: the files that former pushes have written.
+        own: those of the repo's files that may be replaced or deleted unasked.
         is_read: whether a file of this name is read as a part of what is published.
 
-    Raises OtherFilesError where others that are not to be deleted would be read.
+    Raises OtherFilesError where others that are not to be deleted would be replaced, or read.
     """
-    own = sorted((set(there) & set(former)) - set(names) - set(KEPT))
-    others = find_others(there, {*names, *former})
-    if delete_other_files:
+    stale = sorted((set(there) & set(own)) - set(names) - set(KEPT))
+    others = find_others(there, own)
+    if not delete_other_files:
+        refuse_others(others, lambda name: name in names or is_read(name))
         if others:
-            print(f"deleted by this push, though none of this program wrote them: {_show(others)}")
-        return own + others
-    refuse_read(others, is_read)
-    if others:
-        print(
-            f"left in the repo, since no push of this program wrote them: {_show(others)} "
-            "(--delete_other_files true deletes them)"
-        )
-    return own
+            print(
+                f"left in the repo, since no push of this program wrote them: {_show(others)} "
+                "(--delete_other_files true deletes them)"
+            )
+        return stale
+    deleted = [name for name in others if name not in names]
+    for done, of_others in (("replaced", [name for name in others if name in names]), ("deleted", deleted)):
+        if of_others:
+            print(f"{done} by this push, though none of this program wrote them: {_show(of_others)}")
+    return stale + deleted
 
 
 def find_others(there: Collection[str], own: Collection[str]) -> list[str]:
@@ -81,13 +112,14 @@ def find_others(there: Collection[str], own: Collection[str]) -> list[str]:
     return sorted(set(there) - set(own) - set(KEPT))
 
 
-def refuse_read(others: list[str], is_read: Callable[[str], bool]) -> None:
-    """Raise OtherFilesError where one of these files is read as a part of what is published."""
-    if read := [name for name in others if is_read(name)]:
+def refuse_others(others: list[str], is_concerned: Callable[[str], bool]) -> None:
+    """Raise OtherFilesError where `is_concerned` is true of one of these files: it would be replaced, or read."""
+    if concerned := [name for name in others if is_concerned(name)]:
         raise OtherFilesError(
-            f"expected no other files that are read as a part of what is published, found {_show(read)}, which no "
-            "push of this program wrote. Delete them, choose another repo, or give --delete_other_files true, which "
-            f"deletes {'these' if read == others else f'all {len(others)} others'}"
+            "expected no other files that this push would replace, or that are read as a part of what it publishes, "
+            f"found {_show(concerned)}, which no push of this program wrote. Delete them, choose another repo, or "
+            f"give --delete_other_files true, which replaces or deletes "
+            f"{'these' if concerned == others else f'all {len(others)} others'}"
         )
 
 

@@ -18,12 +18,13 @@ from packaging.version import Version
 
 from umbrella.contained_files import is_inside
 from umbrella.hub.client import explain_errors
-from umbrella.hub.table_check import check_row, check_task_ids, find_shards, hash_rules
+from umbrella.hub.push_manifest import MANIFEST
+from umbrella.hub.table_check import SHARD, check_row, check_task_ids, check_whole, find_shards, hash_rules
 from umbrella.hub_names import find_repo
 from umbrella.volume_cache import identify_scan
 from umbrella_dataset import FormatError, hold_inside
 
-WANTED = ["data/*.parquet", "scans/*"]
+WANTED = ["data/*.parquet", "scans/*", MANIFEST]
 
 
 def load_published(name: str, image_root: str | None = None) -> DatasetDict:
@@ -42,6 +43,7 @@ def load_published(name: str, image_root: str | None = None) -> DatasetDict:
         options = find_repo(name, "dataset", f"--dataset_name {name}")
         with explain_errors(name, outcome="nothing was read"):
             folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=WANTED, **options))
+    check_whole(folder, name, has_scans=image_root is None)
     shards = find_shards(folder, name)
     if "scans" in pq.read_schema(next(iter(shards.values()))[0]).names and Version(datasets.__version__).major < 5:
         raise FormatError(
@@ -67,6 +69,13 @@ def is_read(name: str) -> bool:
     """Whether a file of a repo is read as a part of the table."""
     path = PurePosixPath(name)
     return str(path.parent) == "data" and path.suffix == ".parquet"
+
+
+def is_written(name: str) -> bool:
+    """Whether a push of a dataset writes files of this name, whatever its scans are."""
+    path = PurePosixPath(name)
+    is_shard = str(path.parent) == "data" and SHARD.fullmatch(path.name) is not None
+    return is_shard or name in ("README.md", "umbrella_dataset.py")
 
 
 def _hash_states(shards: dict[str, list[str]]) -> str:

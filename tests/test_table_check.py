@@ -191,6 +191,23 @@ def test_rows_of_a_table_are_checked_as_json_is(tmp_path, change, has_bytes):
         load_published(name)
 
 
+ANSWER = RECORD["conversations"][-1]["content"][0]["text"].encode()
+
+
+@pytest.mark.parametrize("text", [b"sex_comparison_train", ANSWER])
+def test_text_that_is_no_utf8_is_refused(tmp_path, text):
+    """Parquet's reader does not look."""
+    name = _write(tmp_path / "t", {"train-00000-of-00001": [_make_row(task_id="sex_comparison_train")]})
+    path = tmp_path / "t" / "data" / "train-00000-of-00001.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+    data = path.read_bytes()
+    assert text in data
+    path.write_bytes(data.replace(text, b"\xff" + text[1:]))
+    with pytest.raises(FormatError, match=r"expected text in UTF-8, found other bytes .*0xff.* Get the dataset anew"):
+        load_published(name)
+
+
 def test_a_task_id_twice_and_another_column_type_are_refused(tmp_path):
     name = _write(tmp_path / "twice", {"train-00000-of-00001": [_make_row(), _make_row()]})
     with pytest.raises(FormatError, match='expected each once in train, found "a" 2 times'):

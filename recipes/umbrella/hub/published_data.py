@@ -58,11 +58,15 @@ def load_published(name: str, image_root: str | None = None) -> DatasetDict:
         raise FormatError(
             f"{name}: expected Parquet files that can be read, found: {error.__cause__}. Get the dataset anew"
         ) from error
-    for split, rows in splits.items():
-        check_task_ids(rows["task_id"], split, name)
-    return DatasetDict(
-        {split: _locate_scans(rows, Path(image_root or folder).expanduser(), name) for split, rows in splits.items()}
-    )
+    root = Path(image_root or folder).expanduser()
+    try:
+        for split, rows in splits.items():
+            check_task_ids(rows["task_id"], split, name)
+        return DatasetDict({split: _locate_scans(rows, root, name) for split, rows in splits.items()})
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            f"{name}: expected text in UTF-8, found other bytes ({error}). Get the dataset anew"
+        ) from error
 
 
 def is_read(name: str) -> bool:

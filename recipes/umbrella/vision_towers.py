@@ -15,13 +15,20 @@ def takes_size(vision_config: PretrainedConfig, size: int) -> bool:
     Its config tells the size of its table of positions alone: some towers stretch that to any image (DINOv2), others
     need that size (CLIP, SigLIP). The run is on the meta device, which knows shapes and no values: it takes no memory,
     and nothing of a model whose weights are spread over processes.
+
+    Raises ValueError for a tower that needs more than images (SigLIP 2 with NaFlex: a mask and the shape of each).
     """
     with torch.device("meta"):
         tower = AutoModel.from_config(vision_config).eval()
         try:
             tower(torch.empty(1, getattr(vision_config, "num_channels", 3), size, size))
-        except (ValueError, RuntimeError):  # by a check of its own, or where shapes meet
+        except (ValueError, RuntimeError, AssertionError):  # by a check of its own, or where shapes meet
             return False
+        except (TypeError, AttributeError, LookupError) as error:
+            raise ValueError(
+                f"vision tower: expected one that takes images alone (pixel_values), found {type(tower).__name__}, "
+                f"which does not ({error}). Load a model with another vision tower"
+            ) from None
     return True
 
 

@@ -19,9 +19,7 @@ def refuse_strangers(
         exclusions.add("no scan", f"no folder sub-{key}", key)
     for key, folder in sorted(folders.items()):
         exclusions.add("scan without a participant", f"{folder}: no row in {table}", f"sub-{key}")
-    there = (
-        f"the tree has {', '.join(f'sub-{key}' for key in list(folders)[:3])}" if folders else describe_bare(bids_dir)
-    )
+    there = f"the tree has {', '.join(list(folders)[:3])}" if folders else "the tree has no sub-* folder"
     template = suggest_template(bids_dir, table.parent, keys, id_column)
     if template is not None:
         flags = shlex.join(["--participants", str(table), "--id_column", id_column, "--image_template", template])

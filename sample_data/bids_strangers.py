@@ -71,10 +71,6 @@ def _list_images(folder: Path) -> list[str]:
     )
 
 
-def describe_bare(folder: Path) -> str:
-    return "the tree has no sub-* folder" + (f"; it is {hint}" if (hint := find_empty(folder)) else "")
-
-
 def find_empty(folder: str | Path) -> str | None:
     """What an empty folder is, with the remedy where it may be a part of a DataLad dataset; None: it is not empty."""
     folder = Path(folder)

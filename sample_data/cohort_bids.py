@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bids_files import is_folder
 from bids_labels import is_number, match_labels
-from bids_strangers import refuse_sessions, refuse_strangers
+from bids_strangers import find_empty, refuse_sessions, refuse_strangers
 from cohort import CohortError, Exclusions, NoScansError, Visit, check_column, is_missing, to_key
 from cohort_findings import Finding
 from cohort_table import SESSION_COLUMN, to_visits
@@ -26,7 +26,12 @@ def read_bids(
     if not bids_dir.is_dir():
         raise CohortError(f"--bids_dir: expected a folder, found none at {bids_dir}")
     table = table or bids_dir / "participants.tsv"
-    folders = list_subjects(find_scan_root(bids_dir, derivatives))
+    root = find_scan_root(bids_dir, derivatives)
+    for folder in (bids_dir, root):
+        empty = find_empty(folder)
+        if empty is not None:
+            raise CohortError(f"{folder}: expected a BIDS tree, found {empty}")
+    folders = list_subjects(root)
     by_key = defaultdict(list)
     participants = read_table(table, said)
     exclusions.notes += participants.notes

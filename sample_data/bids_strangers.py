@@ -80,4 +80,4 @@ def find_empty(folder: str | Path) -> str | None:
         return (
             f"an empty folder, a DataLad subdataset that is not installed: datalad get -n {shlex.quote(str(folder))}"
         )
-    return "an empty folder"
+    return "an empty folder: copy its data, or name another"

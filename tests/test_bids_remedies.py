@@ -1,4 +1,4 @@
-"""What a tree or its tables lack is said with a remedy that works: data not fetched, strangers, lists of the dry run."""
+"""What a tree or its tables lack is said with a remedy that works: data not fetched, strangers, dry runs."""
 
 import re
 import shlex
@@ -80,9 +80,7 @@ def test_a_refusal_keeps_its_words_where_the_table_of_reasons_cannot_be_written(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Exclusions, "write", fail)
-    with pytest.raises(
-        CohortError, match=r"expected scans T1w.*in no table: \S+/out/exclusions\.tsv: .* no space left"
-    ):
+    with pytest.raises(CohortError, match=r"expected scans T1w.*in no table: \S+/exclusions\.tsv: .* no space left"):
         run(tree)
 
 
@@ -96,7 +94,7 @@ def test_a_tree_of_other_names_is_read_by_the_flags_that_the_refusal_gives(tmp_p
     (tree / "people.csv").write_text(f"Subject,Gender\n{rows}")
     source = ("--bids_dir", tree, "--participants", tree / "people.csv")
     code, out, _ = dry_run(capsys, *source)
-    assert code == 0 and "Gender: categorical, F 10, M 10" in out and "--id_column: expected a column" in out
+    assert code == 0 and "Gender: categorical, M 10, F 10" in out and "--id_column: expected a column" in out
     code, out, _ = dry_run(capsys, *source, "--id_column", "Subject")
     assert code == 0 and "Gender: categorical" in out
     flags = [*map(str, source), "--id_column", "Subject", "--target", "Gender", "--output_dir", str(tmp_path / "out")]

@@ -38,7 +38,7 @@ from conversation_templates import Template, to_section
 from split_notes import describe_large_groups, describe_splits
 
 from umbrella.command import run
-from umbrella.written_files import WriteError, writing
+from umbrella.written_files import writing
 
 
 def generate(options: Options) -> str:
@@ -58,7 +58,7 @@ def _write_reasons(output_dir: Path, exclusions: Exclusions) -> str:
     try:
         with writing(output_dir / EXCLUSIONS, "choose another --output_dir"):
             return f"Everything that was left out, and why: {write_exclusions(output_dir, exclusions)}"
-    except (WriteError, FileExistsError) as error:
+    except OSError as error:
         return f"What was left out is in no table: {error}"
 
 

@@ -170,6 +170,16 @@ def test_contradicting_rows_are_rows(tmp_path):
     assert run(tree)[1] == [("sub-01", "1", "contradicting rows")]
 
 
+def test_scans_of_sessions_that_are_not_chosen_have_a_row(tmp_path):
+    tree = write_tree(tmp_path / "bids")
+    rows = "".join(f"sub-{i:02d}\t{session}\t{'MF'[i % 2]}\n" for i in range(1, 21) for session in (1, 2))
+    (tree / "participants.tsv").write_text(f"participant_id\tsession_id\tsex\n{rows}")
+    template = "{participant_id}/ses-{session_id}/anat/{participant_id}_ses-{session_id}_T1w.nii.gz"
+    flags = ("--participants", tree / "participants.tsv", "--image_template", template, "--sessions", "1")
+    summary = generate(parse_options("", [*map(str, flags), "--target", "sex", "--output_dir", str(tmp_path / "out")]))
+    assert "20 session not chosen" in summary and "scan without a participant" not in summary
+
+
 def test_a_scan_above_the_session_that_is_not_taken_is_said(tmp_path):
     tree = write_tree(tmp_path / "bids", sessions=("01",))
     above = touch(tree, "sub-03", "", "anat", "T1w")

@@ -33,16 +33,20 @@ class Choice(NamedTuple):
     is_above_session: bool = False
     is_twice: bool = False  # as .nii and as .nii.gz, with the same content
     beside: tuple[Image, ...] = ()  # files in its folder that are no scans of the participant, by their names
+    passed_over: tuple[Image, ...] = ()  # scans above the session's folder that fit too
 
 
 def choose_scan(levels: Iterable[Sequence[Image]], wanted: Wanted) -> Choice:
     """The scan of the nearest level (the session's folder, then the participant's) that has any which fits."""
     faulty: list[Image] = []
+    levels = list(levels)
     for i, images in enumerate(levels):
         faulty += [image for image in images if image.fault and image.suffix in ("", wanted.suffix)]
-        fitting = [image for image in images if not image.fault and _fits(image, wanted)]
+        fitting = _list_fitting(images, wanted)
         if fitting:
-            return _add_beside(_pick(fitting, wanted), faulty)._replace(is_above_session=i > 0)
+            above = tuple(image for level in levels[i + 1 :] for image in _list_fitting(level, wanted))
+            choice = _add_beside(_pick(fitting, wanted), faulty)
+            return choice._replace(is_above_session=i > 0, passed_over=above)
     what = f"no {wanted.suffix} image" + "".join(
         f" with {c}" if c.value else f" without {c.entity}" for c in wanted.conditions
     )
@@ -54,6 +58,10 @@ def choose_scan(levels: Iterable[Sequence[Image]], wanted: Wanted) -> Choice:
 def _add_beside(choice: Choice, faulty: list[Image]) -> Choice:
     folder = os.path.dirname(choice.path)
     return choice._replace(beside=tuple(image for image in faulty if os.path.dirname(image.path) == folder))
+
+
+def _list_fitting(images: Iterable[Image], wanted: Wanted) -> list[Image]:
+    return [image for image in images if not image.fault and _fits(image, wanted)]
 
 
 def _fits(image: Image, wanted: Wanted) -> bool:

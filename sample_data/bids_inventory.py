@@ -80,7 +80,7 @@ def describe_inventory(inventory: Inventory) -> list[str]:
     for suffix in inventory.list_suffixes():
         lines.append(f"{suffix}: {len(inventory.images[suffix])} images in {_name_folders(inventory, suffix)}")
         counted = inventory.count_values(suffix)
-        lines += [f"    {name}: {join_counts(counted[name])}" for name in counted if name != "ses"]
+        lines += [f"    {name}: {join_values(name, counted[name])}" for name in counted if name != "ses"]
     if not inventory.images:
         lines.append("no image (.nii.gz, .nii) with a BIDS name")
     others = sorted(inventory.others.items())
@@ -96,7 +96,7 @@ def summarise_inventory(inventory: Inventory) -> str:
     parts = []
     for suffix in inventory.list_suffixes():
         counted = inventory.count_values(suffix)
-        entities = "; ".join(f"{name}: {join_counts(counted[name])}" for name in counted if name != "ses")
+        entities = "; ".join(f"{name}: {join_values(name, counted[name])}" for name in counted if name != "ses")
         where = (
             "" if inventory.folders[suffix] & {*DATATYPES} else f" in {', '.join(sorted(inventory.folders[suffix]))}"
         )
@@ -117,6 +117,13 @@ def _name_folders(inventory: Inventory, suffix: str) -> str:
     return ", ".join(folders) + unsearched
 
 
+def join_values(entity: str, counts: Counter[str]) -> str:
+    """The values of an entity, and how to choose the images without it: "MNI 24, without it 24 (space=)"."""
+    without = [f"without it {counts['']} ({entity}=)"] if counts[""] else []
+    valued = Counter({value: n for value, n in counts.items() if value})
+    return ", ".join([join_counts(valued)] * bool(valued) + without)
+
+
 def join_counts(counts: Counter[str]) -> str:
-    shown = ", ".join(f"{value or 'none'} {n}" for value, n in counts.most_common(_MOST_VALUES))
+    shown = ", ".join(f"{value} {n}" for value, n in counts.most_common(_MOST_VALUES))
     return shown + (f", ... ({len(counts)} in all)" if len(counts) > _MOST_VALUES else "")

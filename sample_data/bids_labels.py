@@ -1,16 +1,20 @@
-"""Labels of a table and those of folders: a spreadsheet makes 1 of 01, which is sub-01's all the same."""
+"""Labels of a table and those of folders: sub-01 is 1 in a spreadsheet, 1.0 in pandas, SUB-01 to some."""
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from cohort import CohortError
 
+_NUMBER = re.compile(r"([0-9]+)(?:\.0+)?")
+
 
 def match_labels(labels: Iterable[str], folders: Collection[str], kind: str, source: str) -> dict[str, str]:
     """Label → the folder's spelling of it; one that no folder has stays as it is.
 
-    Where a label has no folder and is a number, it is that of the folder with this number (1 is 01). Raises
-    CohortError where two folders, or two labels, then share a number: nobody knows which is meant.
+    Where a label has no folder, it is that of the folder with its number (1 and 1.0 are 01), or with its name in
+    other letter case (SUB-A is a). Raises CohortError where two folders, or two labels, are then alike: nobody knows
+    which is meant.
 
     kind    "sub" or "ses"
     source  the table or flag, for the message
@@ -18,18 +22,18 @@ def match_labels(labels: Iterable[str], folders: Collection[str], kind: str, sou
     labels = list(labels)
     spellings = defaultdict(list)
     for folder in folders:
-        if folder.isdecimal():
-            spellings[_to_number(folder)].append(folder)
-    numbers = {label: _to_number(label) for label in labels if label.isdecimal()}
+        spellings[_to_alike(folder, kind)].append(folder)
+    alike = {label: _to_alike(label, kind) for label in labels}
     matched = {label: label for label in labels}
-    if all(label in folders or number not in spellings for label, number in numbers.items()):
+    if all(label in folders or key not in spellings for label, key in alike.items()):
         return matched
     owners: dict[str, str] = {}
-    for label, number in numbers.items():
-        there = spellings.get(number, [])
+    for label, key in alike.items():
+        there = spellings.get(key, [])
         if len(there) > 1:
             found = f"{' and '.join(f'{kind}-{name}' for name in sorted(there))} for {label}"
-            raise CohortError(f"{source}: expected one folder for a number, found {found}. {_remedy(kind)}")
+            what = "a number" if key.isdecimal() else "a name in any letter case"
+            raise CohortError(f"{source}: expected one folder for {what}, found {found}. {_remedy(kind)}")
         for folder in there:
             if folder in owners:
                 found = f"{owners[folder]} and {label} for {kind}-{folder}"
@@ -38,8 +42,15 @@ def match_labels(labels: Iterable[str], folders: Collection[str], kind: str, sou
     return matched
 
 
-def _to_number(label: str) -> str:
-    return label.lstrip("0") or "0"
+def is_number(label: str) -> bool:
+    return _NUMBER.fullmatch(label) is not None
+
+
+def _to_alike(label: str, kind: str) -> str:
+    """What spellings of one label share."""
+    name = label.lower().removeprefix(f"{kind}-")
+    number = _NUMBER.fullmatch(name)
+    return number[1].lstrip("0") or "0" if number else name
 
 
 def _remedy(kind: str) -> str:

@@ -2,8 +2,9 @@
 
 from bids_choice import Wanted
 from bids_entities import Condition
-from bids_inventory import Inventory, join_counts, summarise_inventory
+from bids_inventory import Inventory, join_values, summarise_inventory
 from cohort import Exclusions, NoScansError
+from image_template import IMAGES
 
 
 def check_conditions(wanted: dict[str, Wanted], inventory: Inventory, root: str) -> None:
@@ -21,11 +22,11 @@ def _explain(condition: Condition, suffix: str, inventory: Inventory) -> str:
     entity, value = condition.entity, condition.value
     values = inventory.count_values(suffix)
     if not value:
-        return f"expected {suffix} images without {entity}, found it in all: {join_counts(values[entity])}"
+        return f"expected {suffix} images without {entity}, found it in all: {join_values(entity, values[entity])}"
     if entity in values:
-        there = join_counts(values[entity])
+        there = join_values(entity, values[entity])
         return f"expected a value of {entity} that {suffix} images have, found no {value!r}; there are {there}"
-    there = "; ".join(f"{name}: {join_counts(of_entity)}" for name, of_entity in values.items()) or "none"
+    there = "; ".join(f"{name}: {join_values(name, of_entity)}" for name, of_entity in values.items()) or "none"
     n_images = len(inventory.images[suffix])
     return f"expected an entity of {suffix} images, found {entity} in none of {n_images}; they have {there}"
 
@@ -45,17 +46,17 @@ def _advise(condition: Condition, modality: str, wanted: dict[str, Wanted], inve
 
 def make_refusal(root: str, wanted: dict[str, Wanted], inventory: Inventory, exclusions: Exclusions) -> NoScansError:
     """What was left out, an example of each of the first reasons, and what the tree holds."""
-    examples = {}
-    for row in exclusions.rows:
-        examples.setdefault(row.reason, row)
-    counts = exclusions.count_reasons().most_common(3)
-    reasons = "; ".join(
-        f"{n} {reason} (as {examples[reason].participant_id or 'a row'}"
-        f"{f' session {examples[reason].session}' if examples[reason].session else ''}: {examples[reason].detail})"
-        for reason, n in counts
-    )
     suffixes = ", ".join(dict.fromkeys(one.suffix for one in wanted.values()))
+    reasons = exclusions.summarise() or "no participant"
     return NoScansError(
-        f"{root}: expected scans {suffixes}, found none that can be used: {reasons or 'no participant'}. "
-        f"The tree holds {summarise_inventory(inventory)}"
+        f"{root}: expected scans {suffixes}, found none that can be used: {reasons}. "
+        f"The tree holds {summarise_inventory(inventory)}{_advise_template(inventory)}"
     )
+
+
+def _advise_template(inventory: Inventory) -> str:
+    """Where there are images under other names than those of BIDS: how they are taken."""
+    others = [extension for _, extension in inventory.others if extension.lower().endswith(IMAGES)]
+    if not others and not any(image.suffix == "" for image in inventory.faults):
+        return ""
+    return ". Images of any name, NIfTI and FreeSurfer's, are taken by --participants TABLE --image_template PATH"

@@ -9,6 +9,7 @@ from bids_entities import Condition, select_conditions
 from bids_files import list_visit_images
 from bids_inventory import take_inventory
 from bids_refusal import check_conditions, make_refusal
+from bids_strangers import find_empty
 from cohort import Exclusions, Visit, to_key
 from cohort_bids import list_subjects
 from cohort_findings import Finding
@@ -53,6 +54,10 @@ def find_bids_scans(visits: list[Visit], root: Path, selection: Selection, exclu
             exclusions.add_visit(visit, "session not chosen", f"--sessions {' '.join(selection.sessions)}")
             continue
         folder = folders.get(to_key(visit.participant_id))
+        empty = find_empty(folder) if folder else None
+        if empty is not None:
+            exclusions.add_visit(visit, "no scan", f"{folder} is {empty}")
+            continue
         levels = list(list_visit_images(folder, visit.session)) if folder else []
         for modality, of_modality in wanted.items():
             choice = choose_scan(levels, of_modality)
@@ -79,7 +84,13 @@ def _describe_choices(choices: dict[str, list[Choice]]) -> list[str]:
         above = [choice.path for choice in some if choice.is_above_session]
         twice = [choice.path for choice in some if choice.is_twice]
         beside = [image for choice in some for image in choice.beside]
+        passed_over = sorted({image.path for choice in some for image in choice.passed_over})
         texts = []
+        if passed_over:
+            texts.append(
+                f"{len(passed_over)} scans above the session folders are not taken, as {passed_over[0]}: the "
+                f"session's own go first, as {next(choice.path for choice in some if choice.passed_over)}"
+            )
         if above:
             texts.append(f"{len(above)} visits have the scan that lies above their session folders, as {above[0]}")
         if twice:

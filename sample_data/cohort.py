@@ -19,7 +19,11 @@ class CohortError(ValueError):
     """What the user asked for does not fit the cohort; the message says how to mend it."""
 
 
-class NoScansError(CohortError):
+class ShortageError(CohortError):
+    """The cohort holds too little for what was asked: a finding about it, no fault of a flag."""
+
+
+class NoScansError(ShortageError):
     """No visit has the scans that were asked for. What was left out is worth a look: it says why."""
 
 
@@ -43,11 +47,17 @@ class Exclusion(NamedTuple):
 
 
 class Exclusions:
-    """Everything left out so far, and what was inferred on the way."""
+    """Everything left out so far, and what was inferred on the way.
+
+    contradicting  a visit for each whose rows contradict each other, with the first row's values
+    not_chosen     the visits of sessions that were not asked for
+    """
 
     def __init__(self):
         self.rows: list[Exclusion] = []
         self.notes: list[str] = []  # sentences for the summary
+        self.contradicting: list[Visit] = []
+        self.not_chosen: list[Visit] = []
 
     def add(self, reason: str, detail: str, participant_id: str = "", session: str = "") -> None:
         self.rows.append(Exclusion(*map(to_text, (participant_id, session, reason, detail))))
@@ -57,6 +67,17 @@ class Exclusions:
 
     def count_reasons(self) -> Counter[str]:
         return Counter(row.reason for row in self.rows)
+
+    def summarise(self) -> str:
+        """ "2 no scan (as sub-01 session 1: no T1w image), 1 no id (as a row: ...)"."""
+        examples = {}
+        for row in self.rows:
+            examples.setdefault(row.reason, row)
+        return "; ".join(
+            f"{n} {reason} (as {examples[reason].participant_id or 'a row'}"
+            f"{f' session {examples[reason].session}' if examples[reason].session else ''}: {examples[reason].detail})"
+            for reason, n in self.count_reasons().most_common(3)
+        )
 
     def write(self, path: Path) -> None:
         """Write a table sorted by participant, session, reason; the same exclusions give the same bytes."""

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bids_files import is_folder
-from bids_labels import match_labels
+from bids_labels import is_number, match_labels
+from bids_strangers import find_empty, refuse_sessions, refuse_strangers
 from cohort import CohortError, Exclusions, NoScansError, Visit, check_column, is_missing, to_key
 from cohort_findings import Finding
 from cohort_table import SESSION_COLUMN, to_visits
@@ -25,7 +26,12 @@ def read_bids(
     if not bids_dir.is_dir():
         raise CohortError(f"--bids_dir: expected a folder, found none at {bids_dir}")
     table = table or bids_dir / "participants.tsv"
-    folders = list_subjects(find_scan_root(bids_dir, derivatives))
+    root = find_scan_root(bids_dir, derivatives)
+    for folder in (bids_dir, root):
+        empty = find_empty(folder)
+        if empty is not None:
+            raise CohortError(f"{folder}: expected a BIDS tree, found {empty}")
+    folders = list_subjects(root)
     by_key = defaultdict(list)
     participants = read_table(table, said)
     exclusions.notes += participants.notes
@@ -34,26 +40,34 @@ def read_bids(
     for visit in to_visits(participants, said.id_column, in_table, exclusions, said.session_column is not None):
         by_key[to_key(visit.participant_id)].append(visit)
     if not by_key:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(3))
         raise NoScansError(
-            f"{table}: expected rows of participants, found none that can be used: {reasons} (the last: "
-            f"{exclusions.rows[-1].detail})"
+            f"{table}: expected rows of participants, found none that can be used: {exclusions.summarise()}"
         )
-    labels = match_labels(by_key, folders, "sub", str(table))
-    by_key = {labels[key]: of_subject for key, of_subject in by_key.items()}
+    contradicting = defaultdict(set)  # the sessions whose rows make no visit, and are no missing rows
+    for visit in exclusions.contradicting:
+        contradicting[to_key(visit.participant_id)].add(visit.session)
+    keys = dict.fromkeys((*by_key, *contradicting))
+    labels = match_labels(keys, folders, "sub", str(table))
+    by_key = {labels[key]: by_key.get(key, []) for key in keys}
+    contradicting = {labels[key]: sessions for key, sessions in contradicting.items()}
     if folders.keys().isdisjoint(by_key):
-        _refuse_strangers(bids_dir, table, by_key, folders)
+        raise refuse_strangers(bids_dir, table, said.id_column, list(by_key), folders, exclusions)
     visits, sessions_matched = [], Counter()
     for key, of_subject in by_key.items():
         sessions = _list_sessions(folders[key]) if key in folders else []
         by_session = {visit.session: visit for visit in of_subject}
         path = bids_dir / f"sub-{key}" / f"sub-{key}_sessions.tsv"
         session_values = _read_sessions(path, f"sub-{key}", said.session_column, exclusions)
-        matched = match_labels(sorted({*by_session, *session_values} - {""}), sessions, "ses", f"{table}: sub-{key}")
+        unclear = contradicting.get(key, set())
+        stated = sorted({*by_session, *session_values, *unclear} - {""})
+        matched = match_labels(stated, sessions, "ses", f"{table}: sub-{key}")
         sessions_matched.update(f"{old} = ses-{new}" for old, new in matched.items() if old != new)
         by_session = {matched.get(session, session): visit for session, visit in by_session.items()}
         session_values = {matched[session]: values for session, values in session_values.items()}
+        unclear = {matched.get(session, session) for session in unclear}
         for session in sessions or list(by_session):
+            if session in unclear or (session not in by_session and "" in unclear):
+                continue
             # A table without sessions says the same of all of them.
             row = by_session.get(session, by_session.get(""))
             values = {**(row.values if row else {}), **session_values.get(session, {})}
@@ -68,6 +82,9 @@ def read_bids(
     for key in sorted(folders.keys() - by_key.keys()):
         exclusions.add("scan without a participant", f"{folders[key]}: no row in {table}", f"sub-{key}")
     exclusions.notes += _describe_matches(labels, sessions_matched)
+    if not visits:
+        there = dict.fromkeys(session for key in by_key if key in folders for session in _list_sessions(folders[key]))
+        raise refuse_sessions(table, said.session_column or SESSION_COLUMN, participants, list(there), exclusions)
     return visits
 
 
@@ -82,22 +99,15 @@ def _check_session_column(column: str | None, participants: Table, bids_dir: Pat
         check_column(column, columns, source, "--session_column")
 
 
-def _refuse_strangers(bids_dir: Path, table: Path, by_key: dict, folders: dict[str, str]) -> None:
-    there = f"the tree has {', '.join(list(folders)[:3])}" if folders else "the tree has no sub-* folder"
-    raise NoScansError(
-        f"{bids_dir}: expected a folder for the participants of {table}, found none of them: the table has "
-        f"{', '.join(list(by_key)[:3]) or 'none'}, {there}"
-    )
-
-
 def _describe_matches(labels: dict[str, str], sessions: Counter[str]) -> list[str]:
-    pairs = [f"{old} = sub-{new}" for old, new in labels.items() if old != new]
+    participants = Counter(f"{old} = sub-{new}" for old, new in labels.items() if old != new)
     texts = []
-    if pairs:
-        texts.append(f"{len(pairs)} participants by their number, as {', '.join(pairs[:3])}: no other folder has it")
-    if sessions:
-        shown = ", ".join(list(sessions)[:3])
-        texts.append(f"{sessions.total()} sessions by their number, as {shown}: no other folder has it")
+    for matches, what in ((participants, "participants"), (sessions, "sessions")):
+        for how, by_number in (("their number", True), ("their name in other letters, small or capital", False)):
+            some = {pair: n for pair, n in matches.items() if is_number(pair.split(" = ")[0]) == by_number}
+            if some:
+                shown = ", ".join(list(some)[:3])
+                texts.append(f"{sum(some.values())} {what} by {how}, as {shown}: no other folder has it")
     return [Finding("folders", text).to_line(frozenset()) for text in texts]
 
 
@@ -156,7 +166,7 @@ def _read_sessions(
     and repeated ones are left out and counted. Raises CohortError for a table without such a column, and for two rows
     of a session that contradict each other.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):  # a link that leads nowhere is a table that was not fetched
         return {}
     table = read_table(path)
     exclusions.notes += table.notes

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cohort import CohortError, Exclusions, Visit, is_missing
+from cohort import Exclusions, ShortageError, Visit, is_missing
 from cohort_findings import advise
 from cohort_target import Target
 from column_kind import format_number
@@ -134,7 +134,7 @@ def _check_answers(
     advice = advise(given, remedies)
     reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(4))
     example = next((row.detail for row in exclusions.rows if row.reason in ("unknown label", "not a number")), "")
-    raise CohortError(
+    raise ShortageError(
         f"--target {target.column} ({target.kind}): expected at least two different answers, found {found}{known}. "
         f"Remedy: {advice}. Left out: {reasons or 'nothing'}{f' (as: {example})' if example else ''}"
     )

@@ -4,11 +4,12 @@ from collections import Counter
 from dataclasses import replace
 
 from bids_inventory import describe_inventory, join_counts, take_inventory
-from cohort import Exclusions, NoScansError, Visit, is_missing
+from cohort import CohortError, Exclusions, NoScansError, is_missing
 from cohort_bids import find_scan_root, list_derivatives, list_subjects, resolve_sessions
 from cohort_options import Options
 from cohort_visits import find_visits_scans, read_visits
 from column_kind import infer_kind, read_numbers
+from table_file import read_table
 
 from umbrella.evaluation.numbers import find_number_format
 
@@ -22,17 +23,23 @@ def describe_source(options: Options) -> str:
         derivatives = list_derivatives(options.bids_dir)
         if derivatives:
             print(f"  derivatives (--derivatives NAME): {', '.join(derivatives)}")
-    visits = read_visits(options, Exclusions())
-    participants = {visit.participant_id for visit in visits}
     source = options.participants or options.bids_dir / "participants.tsv"
-    lines = [f"{source}: {len(participants)} participants, {len(visits)} visits"]
-    columns = dict.fromkeys(name for visit in visits for name in visit.values)
-    return "\n".join([*lines, *(f"  {_describe_column(name, visits)}" for name in columns)]) + "\n"
+    try:
+        visits = read_visits(options, Exclusions())
+    except CohortError:  # its columns are there all the same; what is wrong is said with the choice
+        rows = read_table(source, options.table).rows
+        lines = [f"{source}: {len(rows)} rows"]
+    else:
+        rows = [visit.values for visit in visits]
+        participants = {visit.participant_id for visit in visits}
+        lines = [f"{source}: {len(participants)} participants, {len(visits)} visits"]
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return "\n".join([*lines, *(f"  {_describe_column(name, rows)}" for name in columns)]) + "\n"
 
 
-def _describe_column(name: str, visits: list[Visit]) -> str:
-    cells = [cell for visit in visits if not is_missing(cell := visit.values.get(name))]
-    missing = f"; {len(visits) - len(cells)} missing" if len(cells) < len(visits) else ""
+def _describe_column(name: str, rows: list[dict[str, str]]) -> str:
+    cells = [cell for row in rows if not is_missing(cell := row.get(name))]
+    missing = f"; {len(rows) - len(cells)} missing" if len(cells) < len(rows) else ""
     if not cells:
         return f"{name}: no value{missing}"
     numbers = read_numbers(cells, find_number_format(cells)[0])
@@ -46,7 +53,10 @@ def _describe_column(name: str, visits: list[Visit]) -> str:
 def describe_choice(options: Options) -> str:
     """Which visits have the scans that the flags ask for, or why none has."""
     exclusions = Exclusions()
-    visits = read_visits(options, exclusions)
+    try:
+        visits = read_visits(options, exclusions)
+    except CohortError as error:
+        return f"chosen: no scan. {error}"
     sessions = resolve_sessions(options.selection.sessions, visits)
     options = replace(options, selection=replace(options.selection, sessions=sessions))
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from bids_labels import match_labels
 from cohort import CohortError, Exclusions, is_missing, to_key
 from cohort_cases import Case
 from column_kind import infer_kind, read_numbers
@@ -163,6 +164,8 @@ def _read_splits(
     by_key, notes = read_split_file(plan.split_file)
     exclusions.notes += notes
     names = dict.fromkeys(case.visit.participant_id for case in cases)
+    labels = match_labels(by_key, {to_key(name) for name in names}, "sub", f"--split_file {plan.split_file}")
+    by_key = {labels[key]: split for key, split in by_key.items()}
     split_of = {name: by_key[to_key(name)] for name in names if to_key(name) in by_key}
     if not split_of:
         raise CohortError(

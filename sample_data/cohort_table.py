@@ -47,6 +47,7 @@ def to_visits(
             contradicting[name, session] = f"{table.path}:{line}: another {', '.join(columns)} than before{advice}"
     for (name, session), detail in contradicting.items():
         exclusions.add("contradicting rows", detail, name, session)
+        exclusions.contradicting.append(visits[name, session])
     return [visit for key, visit in visits.items() if key not in contradicting]
 
 
@@ -93,7 +94,10 @@ def find_scans(
             f"--image_template: expected scans of the {len(visits)} rows, found none; the first looked for is "
             f"{exclusions.rows[-len(visits)].detail}. Relative paths count from {root}"
         )
-    for path in sorted(set().union(*(template.find_all(root) for template in parsed.values())) - owners.keys()):
+    owned = {*owners}
+    for visit in (*exclusions.contradicting, *exclusions.not_chosen):
+        owned |= {_find_scan(visit, template, root, id_column, listings)[0] for template in parsed.values()}
+    for path in sorted(set().union(*(template.find_all(root) for template in parsed.values())) - owned):
         exclusions.add("scan without a participant", path)
     return complete
 

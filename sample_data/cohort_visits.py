@@ -19,7 +19,10 @@ def read_visits(options: Options, exclusions: Exclusions) -> list[Visit]:
     session_column = options.table.session_column
     if session_column is not None:
         check_column(session_column, table.columns, str(table.path), "--session_column")
-    return to_visits(table, options.table.id_column, session_column, exclusions, session_column is not None)
+    visits = to_visits(table, options.table.id_column, session_column, exclusions, session_column is not None)
+    if not visits:
+        raise NoScansError(f"{table.path}: expected rows that can be used, found none: {exclusions.summarise()}")
+    return visits
 
 
 def find_visits_scans(visits: list[Visit], options: Options, exclusions: Exclusions) -> list[Visit]:
@@ -45,5 +48,6 @@ def _find_scans(visits: list[Visit], options: Options, exclusions: Exclusions) -
     for visit in visits:
         if sessions and visit.session not in sessions:
             exclusions.add_visit(visit, "session not chosen", f"--sessions {' '.join(sessions)}")
+            exclusions.not_chosen.append(visit)
     root = options.image_root or options.participants.parent
     return find_scans(chosen, options.image_templates, str(root), options.table.id_column, exclusions)

@@ -8,6 +8,7 @@ from pathlib import Path
 from cohort import is_missing
 
 from umbrella.evaluation.text_folding import fold
+from umbrella.not_a_scan import find_unfetched
 
 _LONGEST_LABEL = 40  # characters; a longer description is a sentence about the level, not a name for it
 _LONGEST_UNIT = 20
@@ -55,6 +56,10 @@ def describe_column(sidecars: Iterable[Path], column: str) -> ColumnDescription:
     name does, by it in other letter case. A file that is no JSON object describes nothing, and `unused` says so."""
     unused = []
     for path in sidecars:
+        unfetched = find_unfetched(path, "file")
+        if unfetched is not None:
+            unused.append(f"{path.name} is {unfetched}; until then its Levels and Units are not known")
+            continue
         if not path.is_file():
             continue
         try:

@@ -20,13 +20,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from cohort import CohortError, Exclusions, NoScansError, Visit, check_column
+from cohort import CohortError, Exclusions, NoScansError, ShortageError, Visit, check_column
 from cohort_bids import find_sidecars, resolve_sessions
 from cohort_cases import Case, ChangeQuestion, make_cases, make_change_cases
 from cohort_conversations import LABEL_REFERENCES, Style
 from cohort_dry_run import describe_choice, describe_source
 from cohort_findings import Finding
-from cohort_folder import write_cohort, write_exclusions
+from cohort_folder import EXCLUSIONS, write_cohort, write_exclusions
 from cohort_options import Options, parse_options
 from cohort_order import make_session_order
 from cohort_splits import EXTERNAL, assign_splits, find_groups
@@ -38,6 +38,7 @@ from conversation_templates import Template, to_section
 from split_notes import describe_large_groups, describe_splits
 
 from umbrella.command import run
+from umbrella.written_files import writing
 
 
 def generate(options: Options) -> str:
@@ -49,11 +50,16 @@ def generate(options: Options) -> str:
     except NoScansError as error:
         if not exclusions.rows or options.dry_run:
             raise
-        try:
-            path = write_exclusions(options.output_dir, exclusions)
-        except OSError as failure:
-            raise NoScansError(f"{error}. exclusions.tsv could not be written: {failure}") from None
-        raise NoScansError(f"{error}. Everything that was left out, and why: {path}") from None
+        raise NoScansError(f"{error}. {_write_reasons(options.output_dir, exclusions)}") from None
+
+
+def _write_reasons(output_dir: Path, exclusions: Exclusions) -> str:
+    """A sentence on exclusions.tsv: where it is, or why it could not be written."""
+    try:
+        with writing(output_dir / EXCLUSIONS, "choose another --output_dir"):
+            return f"Everything that was left out, and why: {write_exclusions(output_dir, exclusions)}"
+    except OSError as error:
+        return f"What was left out is in no table: {error}"
 
 
 def _generate(options: Options, exclusions: Exclusions) -> str:
@@ -224,8 +230,13 @@ def _run_dry(options: Options) -> None:
     if not options.target.column:
         print(describe_choice(options))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        print(generate(replace(options, output_dir=Path(folder, "data"))))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            print(generate(replace(options, output_dir=Path(folder, "data"))))
+    except NoScansError as error:
+        print(f"chosen: no scan. {error}")
+    except ShortageError as error:
+        print(f"{describe_choice(options)}\nWith these flags no conversations are made: {error}")
     print("Nothing was written (--dry_run).")
 
 

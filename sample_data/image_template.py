@@ -19,6 +19,8 @@ _NUMBER_FORMAT = re.compile(r"0\d{1,2}d?|\d{0,2}d")
 _TEXT_FORMAT = re.compile(r"([^{}]?[<>^]\d{1,2})?s?")
 _FORMATS = "{column:03d} (a whole number in three digits) or {column:_>8} (text in eight characters, filled up by _)"
 
+IMAGES = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz", ".mgh", ".mgz")  # what the loader reads
+
 
 @dataclass(frozen=True)
 class Field:

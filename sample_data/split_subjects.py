@@ -6,11 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from cohort import CohortError, is_missing, to_key
+from cohort import CohortError, ShortageError, is_missing, to_key
 from cohort_findings import advise
 from table_file import read_table
 
 from umbrella.list_flags import split_list
+from umbrella.not_a_scan import find_unfetched
 
 SPLITS = ("train", "validation", "test")
 _TOLERANCE = 0.05  # how far the share of a split may be from what was asked for
@@ -104,7 +105,7 @@ def _check_group_sizes(sizes: Counter, fractions: dict[str, float], n_subjects: 
     room = fractions[largest] * n_subjects
     for group, size in sizes.most_common(1):
         if size > 1 and size > room:
-            raise CohortError(
+            raise ShortageError(
                 f"--group_by: expected groups that fit into a split (the largest, {largest}, is to have {room:.0f} of "
                 f"{n_subjects} participants), found the group {group!r} with {size}. Choose another column: this one "
                 "may not be of families"
@@ -122,7 +123,7 @@ def _check_shares(
             remedies = [] if n_families else [("--split", "--split 0.6,0.2,0.2 gives the small splits more")]
             advice = advise(given, remedies) if n >= 5 else ""
             advice = advice or ("a column of smaller groups divides better" if n_families else "more would do")
-            raise CohortError(
+            raise ShortageError(
                 f"--split: expected about {fraction:.0%} of {n} participants in {name}, found a division of the "
                 f"cohort that gives it {counts[name]}: {why}; {advice}"
             )
@@ -131,6 +132,9 @@ def _check_shares(
 def read_split_file(path: Path) -> tuple[dict[str, str], list[str]]:
     """(participant without "sub-" → split, what was inferred in sentences) of a splits.json, or of a table with the
     columns participant_id and split."""
+    unfetched = find_unfetched(path, "file")
+    if unfetched is not None:
+        raise CohortError(f"--split_file {path}: expected a table or a splits.json, found {unfetched}")
     if path.suffix.lower() == ".json":
         pairs, notes = _read_splits_json(path), []
     else:

@@ -15,6 +15,8 @@ from cohort import CohortError
 from table_delimiter import DELIMITERS, SUFFIXES, Division, divide, name_delimiter
 from table_text import decode_table, split_lines
 
+from umbrella.not_a_scan import find_unfetched
+
 
 @dataclass(frozen=True)
 class TableOptions:
@@ -51,9 +53,12 @@ def read_table(path: str | Path, said: TableOptions | None = None) -> Table:
     The delimiter is that of the name (.tsv: tab, .csv: comma), that of Excel's first line `sep=;`, or the only one
     that the header and all rows fit. Blank lines, and lines of delimiters alone, hold no row.
     Raises CohortError that names the line for all else: a quote that is not closed, too many or too few cells, a
-    column without a name or named twice, the header again, text of an unknown encoding, no row.
+    column without a name or named twice, the header again, text of an unknown encoding, no row, no data fetched.
     """
     path = Path(path)
+    unfetched = find_unfetched(path, "table")
+    if unfetched is not None:
+        raise CohortError(f"{path}: expected a table (.tsv or .csv), found {unfetched}")
     if not path.is_file():
         raise CohortError(f"{path}: expected a table (.tsv or .csv), found no such file. Check the path")
     if path.suffix.lower() not in SUFFIXES:

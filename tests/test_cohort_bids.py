@@ -184,6 +184,9 @@ def test_a_folder_that_is_no_tree_is_refused(tmp_path, capsys):
     assert main(["--bids_dir", str(tmp_path / "nowhere"), *flags]) == 1
     assert "--bids_dir: expected a folder, found none" in capsys.readouterr().err
     assert main(["--bids_dir", str(tmp_path), *flags]) == 1
+    assert "expected a BIDS tree, found an empty folder: copy its data, or name another" in capsys.readouterr().err
+    (tmp_path / "sub-01").mkdir()
+    assert main(["--bids_dir", str(tmp_path), *flags]) == 1
     assert "participants.tsv: expected a table (.tsv or .csv), found no such file" in capsys.readouterr().err
 
 

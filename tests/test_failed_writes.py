@@ -2,6 +2,7 @@
 that names the place and a way out, and the same command, started again, gives what it gives without the fault."""
 
 import errno
+import io
 import os
 import random
 import re
@@ -202,6 +203,39 @@ def test_standard_output_on_a_full_disk_is_named(start, monkeypatch):
         patch.setattr(sys, "stdout", full)
         end = start("validate")
     assert re.fullmatch("error: standard output: expected to write it, found no space left on the disk. .*", end)
+
+
+@pytest.mark.parametrize("is_buffered", [True, False])
+def test_standard_output_that_takes_no_more_ends_a_command_in_its_own_way(monkeypatch, is_buffered):
+    """A full disk is said with a remedy that works; a reader that has left is no fault. Without a buffer
+    (PYTHONUNBUFFERED=1) nothing waits to be written again."""
+
+    def end_with(raw):
+        out = io.TextIOWrapper(io.BufferedWriter(raw) if is_buffered else raw, write_through=not is_buffered)
+        with monkeypatch.context() as patch, pytest.raises(SystemExit) as end:
+            patch.setattr(sys, "stdout", out)
+            run(lambda: print("text"))
+        out.close()
+        return end.value.code
+
+    end = end_with(io.FileIO("/dev/full", "w"))
+    assert re.fullmatch("error: standard output: .* no space left .* Make room, or send it elsewhere, .*", end)
+    assert end_with(io.FileIO(make_broken_pipe(), "w")) == 141
+
+
+def make_broken_pipe():
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+def test_another_pipe_that_is_broken_is_said_and_no_standard_output_is_needed(monkeypatch):
+    with pytest.raises(SystemExit, match=r"^error: \[Errno 32\]"):
+        run(lambda: os.write(make_broken_pipe(), b"text"))
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)  # closed: `>&-`
+        run(lambda: print("text"))
+        sys.stdout.close()
 
 
 def test_what_is_no_failed_write_stays_what_it_is():

@@ -284,7 +284,7 @@ def test_everything_left_out_is_counted_with_its_reason(tmp_path):
         "duplicate row": 1,
         "contradicting rows": 1,
         "no id": 1,
-        "scan without a participant": 2,  # sub-900 and sub-003, whose rows contradict each other
+        "scan without a participant": 1,  # sub-900; sub-003 has rows, which contradict each other
     }
     assert sum(map(len, splits.values())) == 37
     assert "1 contradicting rows" in summary and "1 no scan" in summary

@@ -156,6 +156,9 @@ def test_numbers_that_could_be_read_in_two_ways_are_said_and_can_be_read_in_the_
 def test_a_sidecar_that_cannot_be_read_is_said_and_describes_nothing(tmp_path):
     (tmp_path / "participants.json").write_text("../.git/annex/objects/3k/87/MD5E-s4815.json")
     description = describe_column([tmp_path / "participants.json"], "age")
+    assert "participants.json is a git-annex pointer, whose data was not fetched" in description.unused[0]
+    (tmp_path / "participants.json").write_text("{")
+    description = describe_column([tmp_path / "participants.json"], "age")
     assert "participants.json cannot be read as JSON" in description.unused[0]
     (tmp_path / "participants.json").write_text('["sub-01", "sub-02"]')
     assert "is no JSON object" in describe_column([tmp_path / "participants.json"], "age").unused[0]

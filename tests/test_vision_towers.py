@@ -10,6 +10,7 @@ from transformers import (
     LlavaForConditionalGeneration,
     LlavaProcessor,
     Qwen2Config,
+    Siglip2VisionConfig,
     SiglipVisionConfig,
     ViTConfig,
 )
@@ -18,6 +19,7 @@ from umbrella.modeling import check_fits, load_processor
 from umbrella.recipe import resolve_recipe
 from umbrella.tiny_llava import CHAT_TEMPLATE, build_tiny_tokenizer
 from umbrella.transform import ConversationTransform
+from umbrella.vision_towers import takes_size
 
 LAYERS = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 84, "patch_size": 14}
 TOWERS = {
@@ -71,6 +73,12 @@ def test_a_size_passes_where_the_forward_pass_works(name, size):
     else:
         with pytest.raises(ValueError, match=rf"expected 84, .* found {size}, .* which states {size}, is of another"):
             check_fits(model, processor)
+
+
+def test_a_tower_that_needs_more_than_images_is_refused_in_a_sentence():
+    config = Siglip2VisionConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+    with pytest.raises(ValueError, match=r"takes images alone \(pixel_values\), found siglip2\w+, .*attention_mask"):
+        takes_size(config, 84)
 
 
 def test_what_the_message_asks_for_can_be_done():

@@ -201,6 +201,19 @@ def test_voxels_beyond_float32_are_refused_unless_they_are_normalised(slope, int
         np.testing.assert_allclose(load_image(content), normalise(voxels / voxels.max()), atol=5e-6)
 
 
+@pytest.mark.parametrize("scale", [1e-304, 1e302])
+@pytest.mark.parametrize("options", [{}, {"normalize": False}])
+def test_voxels_beyond_the_bounds_of_a_spread_are_refused_with_the_bounds(scale, options):
+    """float64 holds them and tells them apart; the inverse of their spread it does not hold well."""
+    voxels = head((20, 21, 22)) * scale
+    assert np.isfinite(voxels).all() and len(np.unique(voxels)) > 1000
+    ends = "1st and 99th percentiles" if options == {} else "least and largest number"
+    with pytest.raises(ScanError, match=rf"whose {ends} lie between 1e-300 and 1e\+300 apart, found \S+ and"):
+        load_image(scan_bytes(voxels), **options)
+    for factor in (1e-295, 1e290):
+        assert np.isfinite(load_image(scan_bytes(head((20, 21, 22)) * factor))).all()
+
+
 def test_voxels_that_are_nan_are_refused_where_no_stored_number_means_zero():
     voxels = head().astype(np.float32)
     voxels[0, 0, 0] = np.nan
@@ -375,7 +388,7 @@ REFUSED = {
     "gzip with garbage behind": (PACKED + b"garbage", "whole gzip file"),
     "constant": (scan_bytes(np.full((4, 5, 6), 7, np.int16)), "the same value .7. in every voxel"),
     "nearly constant": (scan_bytes(NEARLY_CONSTANT), "nearly every voxel"),
-    "beyond float64": (scan_bytes((head() - 240) * 7e305), "numbers that float64 can hold"),
+    "beyond float64": (scan_bytes((head() - 240) * 7e305), "lie between 1e-300 and 1e\\+300 apart"),
     "all NaN": (scan_bytes(np.full((4, 5, 6), np.nan, np.float32)), "the same value .0. in every voxel"),
     "complex": (scan_bytes(head().astype(np.complex64)), "found complex numbers"),
     "colours": (scan_bytes(RGB), "found colours"),

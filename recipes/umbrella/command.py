@@ -1,6 +1,7 @@
 """How a recipe ends when something is wrong: with one sentence, not with a page of traceback."""
 
 import atexit
+import errno
 import io
 import os
 import re
@@ -16,12 +17,13 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from umbrella.library_lines import leave_out_library_lines
-from umbrella.written_files import explain_failed_write
+from umbrella.written_files import NOT_WRITTEN, REMEDY, explain_failed_write
 
 # What users meet: unusable data, scans, models and flags (ValueError and its kinds), files and a full disk (OSError,
 # SafetensorError), a missing extra (ImportError), a loss of nan, a model that does not fit.
 EXPECTED = (ValueError, OSError, SafetensorError, ImportError, FloatingPointError, MemoryError)
 SECONDS_FOR_RANK_0 = 10
+BROKEN_PIPE = 128 + signal.SIGPIPE  # as a shell calls the end of a tool whose reader has left
 LAUNCHER_VARIABLES = ("TORCHELASTIC_RUN_ID", "CROSS_RANK")  # torchrun's, deepspeed's
 
 
@@ -48,7 +50,14 @@ def run(main: Callable[[], None]) -> None:
         let_rank_0_speak()  # whose end may be what went wrong here: a connection that is closed
         if os.environ.get("UMBRELLA_TRACEBACK") == "1":
             raise
-        failed_write = explain_failed_write(error, _find_closed_output())
+        is_output = _is_of_standard_output(error)
+        if is_output and isinstance(error, BrokenPipeError):
+            raise SystemExit(BROKEN_PIPE) from None
+        failed_write = (
+            explain_failed_write(error, "standard output", "send it elsewhere, and start again")
+            if is_output
+            else explain_failed_write(error, None, REMEDY)
+        )
         if failed_write is None and not isinstance(error, EXPECTED):
             raise
         raise SystemExit(_add_launcher(f"error: {_last_words(failed_write or error)}")) from None
@@ -75,23 +84,26 @@ def start_with_utf8_names() -> None:
 
 def write_any_text() -> None:
     """From now on a character that a terminal or pipe cannot take (ISO-8859-1, ASCII; a file's name that is no UTF-8)
-    is printed as its number, \\u2713, and ends nothing."""
+    is printed as its number, \\u2713, and ends nothing. Where standard output is closed (`>&-`), none is printed."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def _find_closed_output() -> str | None:
-    """The name of standard output where it takes no more: then it is what could not be written."""
+def _is_of_standard_output(error: Exception) -> bool:
+    """Whether standard output takes no more, so that it is what could not be written: an error of a write names no
+    file, and without a buffer nothing waits in it that would fail again. So a line end is sent."""
+    if not isinstance(error, OSError) or error.filename or error.errno not in (*NOT_WRITTEN, errno.EPIPE):
+        return False
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return None
+        print(flush=True)
     except OSError:
         with suppress(OSError):  # what waits in it must not fail again when Python ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return "standard output"
-    return None
+        return True
+    return False
 
 
 def describe_launcher() -> str:

@@ -77,8 +77,14 @@ def fit_intensity_map(
         )
     is_plain = not (normalize or standardize)
     spread = high - low
-    if not (LEAST_SPREAD < spread < MOST_SPREAD and np.isfinite([first, last]).all()):
+    if not np.isfinite([first, last]).all():
         raise ValueError(_cannot_hold("float64", first, last))
+    if not LEAST_SPREAD < spread < MOST_SPREAD:
+        ends = "1st and 99th percentiles" if normalize else "least and largest number"
+        raise ValueError(
+            f"expected stored numbers whose {ends} lie between {LEAST_SPREAD:g} and {MOST_SPREAD:g} apart, found "
+            f"{low:g} and {high:g}: rescale the scan"
+        )
     if is_plain and not _differ_in_float32(first, last):
         raise ValueError(_cannot_hold("float32", first, last) + ", or pass normalize=True")
     if standardize:

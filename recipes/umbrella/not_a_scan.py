@@ -28,19 +28,23 @@ _ARCHIVES = (
 )
 
 
+def find_unfetched(path: str | Path, what: str) -> str | None:
+    """What lies in the place of a table or of another text, `what`, that was not fetched, with the remedy; None: it is
+    there, or nothing is."""
+    if not os.path.isfile(path):
+        return find_broken_link(path)
+    with open(path, "rb") as file:
+        return _find_stand_in(file.read(N_BYTES), str(path), what)
+
+
 def find_foreign(start: bytes, name: str) -> str | None:
     """What a file's first bytes (inflated where it is a gzip file) say that it is, with the remedy; None: none of
     these. `name` is its path, which the commands take."""
+    stand_in = _find_stand_in(start, name, "scan")
+    if stand_in is not None:
+        return stand_in
     path = shlex.quote(name)
-    if start.startswith(_LFS):
-        folder, file = (shlex.quote(part or ".") for part in os.path.split(name))
-        return f"a Git LFS pointer, whose data was not fetched: git -C {folder} lfs pull --include {file}"
-    if _ANNEX.match(start):
-        return f"a git-annex pointer, whose data was not fetched: {_fetch(path)}"
-    text = start.removeprefix(codecs.BOM_UTF8).lstrip()
-    if _PAGE.match(text):
-        return "a web page or XML text, as a server sends it that asks for a login: download the scan again"
-    if _ANSWER.match(text):
+    if _ANSWER.match(start.removeprefix(codecs.BOM_UTF8).lstrip()):
         return "a JSON text, as a server's answer to a download that failed or a sidecar: download the scan again"
     for magic, kind, command in _ARCHIVES:
         if start.startswith(magic):
@@ -49,6 +53,18 @@ def find_foreign(start: bytes, name: str) -> str | None:
         return f"a tar archive: unpack it (tar -xf {path}) and name the scan that it holds"
     if _is_text(start):
         return f"a file that starts with {start[:4]!r}, a text: fetch or download the scan again"
+    return None
+
+
+def _find_stand_in(start: bytes, name: str, what: str) -> str | None:
+    """A pointer or a web page."""
+    if start.startswith(_LFS):
+        folder, file = (shlex.quote(part or ".") for part in os.path.split(name))
+        return f"a Git LFS pointer, whose data was not fetched: git -C {folder} lfs pull --include {file}"
+    if _ANNEX.match(start):
+        return f"a git-annex pointer, whose data was not fetched: {_fetch(shlex.quote(name))}"
+    if _PAGE.match(start.removeprefix(codecs.BOM_UTF8).lstrip()):
+        return f"a web page or XML text, as a server sends it that asks for a login: download the {what} again"
     return None
 
 

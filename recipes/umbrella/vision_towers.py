@@ -15,16 +15,21 @@ def takes_size(vision_config: PretrainedConfig, size: int) -> bool:
     Its config tells the size of its table of positions alone: some towers stretch that to any image (DINOv2), others
     need that size (CLIP, SigLIP). The run is on the meta device, which knows shapes and no values: it takes no memory,
     and nothing of a model whose weights are spread over processes.
+
+    Raises ValueError for a tower that needs more than images (SigLIP 2 with NaFlex: a mask and the shape of each).
     """
     with torch.device("meta"):
         try:
             tower = AutoModel.from_config(vision_config).eval()
             tower(torch.empty(1, getattr(vision_config, "num_channels", 3), size, size))
-        except (
-            ValueError,
-            RuntimeError,
-        ):  # no tower of its own, its own check, or where shapes meet
+        # No tower of its own, by a check of its own, or where shapes meet.
+        except (ValueError, RuntimeError, AssertionError):
             return False
+        except (TypeError, AttributeError, LookupError) as error:
+            raise ValueError(
+                "vision tower: expected one that takes images alone (pixel_values), found "
+                f"{vision_config.model_type}, which does not ({error}). Load a model with another vision tower"
+            ) from None
     return True
 
 

@@ -5,6 +5,8 @@ Read are the small files and the headers of the weights, in milliseconds.
 
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from umbrella.json_files import parse_json, read_json
 
 REMEDY = "Save or fetch the model again"
@@ -27,6 +29,7 @@ OBJECTS = {
 TEXTS = ("chat_template.jinja", "merges.txt", "vocab.txt")
 INDEX = "*.safetensors.index.json"
 MOST_HEADER_BYTES = 100 * 10**6  # safetensors' own bound
+ENTRY = {"dtype", "shape", "data_offsets"}  # what a header says of a tensor
 
 
 def check_model_folder(folder: str | Path) -> None:
@@ -51,8 +54,8 @@ def check_model_folder(folder: str | Path) -> None:
 def read_header(path: Path) -> dict:
     """The header of a safetensors file: name → {"dtype", "shape", "data_offsets"}, and "__metadata__".
 
-    Format: 8 bytes with its length, JSON, then the tensors (huggingface.co/docs/safetensors). Raises ValueError for a
-    file that is none or is not whole.
+    Format: 8 bytes with its length, JSON, then the tensors without a gap (huggingface.co/docs/safetensors). Raises
+    ValueError for a file that is none or is not whole, and for one that holds anything else.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -67,7 +70,14 @@ def read_header(path: Path) -> dict:
         raise ValueError(f"{path}: expected weights as safetensors, found {found}. {REMEDY}") from None
     if size != expected:
         raise ValueError(f"{path}: expected {expected} bytes, as its header says, found {size}. {REMEDY}")
-    return header
+    more = [key for name, entry in header.items() if name != "__metadata__" for key in entry.keys() - ENTRY]
+    if more:
+        raise ValueError(f"{path}: expected {', '.join(sorted(ENTRY))} of each tensor, found {more[0]!r} too. {REMEDY}")
+    try:
+        with safe_open(path, "numpy"):  # which looks for gaps, and for a shape that does not fill its bytes
+            return header
+    except SafetensorError as error:
+        raise ValueError(f"{path}: expected tensors one behind the other, found {error}. {REMEDY}") from None
 
 
 def _check_text(path: Path) -> None:

@@ -72,7 +72,8 @@ def read_header(path: Path) -> dict:
         raise ValueError(f"{path}: expected {expected} bytes, as its header says, found {size}. {REMEDY}")
     more = [key for name, entry in header.items() if name != "__metadata__" for key in entry.keys() - ENTRY]
     if more:
-        raise ValueError(f"{path}: expected {', '.join(sorted(ENTRY))} of each tensor, found {more[0]!r} too. {REMEDY}")
+        expected = ", ".join(sorted(ENTRY))
+        raise ValueError(f"{path}: expected of each tensor {expected}, found {more[0]!r} too. {REMEDY}")
     try:
         with safe_open(path, "numpy"):  # which looks for gaps, and for a shape that does not fill its bytes
             return header

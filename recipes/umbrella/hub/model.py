@@ -131,7 +131,7 @@ def clean_report(html: str, report_scans: bool) -> str:
     if not report_scans:
         html = _PICTURES.sub("", "".join(map(_without_examples, re.split(_SECTION_END, html))))
     # Within data addresses there is nothing to shorten, and much to search.
-    pieces = re.split(r"(data:[^\"]*)", html)
+    pieces = re.split(r"(data:[\w/+.-]{0,80};base64,[^\"]*+)", html)
     return "".join(piece if i % 2 else shorten_paths(piece) for i, piece in enumerate(pieces))
 
 

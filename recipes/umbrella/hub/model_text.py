@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from umbrella.hub.page_text import read_page
-from umbrella.hub.vocabulary import WORD_LISTS, read_word_list, read_words
+from umbrella.hub.vocabulary import WORD_LISTS, WORDS, read_word_list, read_words
 from umbrella.json_files import read_json
 from umbrella.model_folder import read_header
 from umbrella.privacy import Finding, to_findings, walk_json
 from umbrella.training_data import FILE_NAME as TRAINING_DATA
 
 TOKENIZER = "tokenizer.json"
-_TIME_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?(?!\w)")  # when a run started
+_BETWEEN_LINES = ";\n"  # ends a sentence, a name and a number
+# When a run started.
+_TIME_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?(?!\w)")
 _HASH = re.compile(r"[0-9a-f]{32,64}")
 # Keys of numbers that count something, however many digits they have.
 _COUNTS = re.compile(
@@ -27,10 +29,12 @@ _LEAST_NUMBER = 90  # the first age that tells who somebody is; no number of a p
 
 
 def find_in_lines(name: str, field: str, text: str) -> list[Finding]:
-    """Findings in each line of a text, and in all of it with its white space folded."""
+    """Findings in the lines of a text, each by itself, and in all of it with its white space folded; words of a
+    vocabulary are no sentence."""
     text = _TIME_STAMP.sub("", text.replace("\0", ""))
-    forms = dict.fromkeys([*(line.strip() for line in text.splitlines()), " ".join(text.split())])
-    return [finding for form in forms if form for finding in to_findings(name, field, form)]
+    forms = [_BETWEEN_LINES.join(line.strip() for line in text.splitlines() if line.strip())]
+    forms += [] if field == WORDS else [" ".join(text.split())]
+    return [finding for form in dict.fromkeys(forms) if form for finding in to_findings(name, field, form)]
 
 
 def read_model_text(path: Path) -> Iterator[tuple[str, str]]:

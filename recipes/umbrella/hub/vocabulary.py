@@ -5,22 +5,24 @@ A word alone says nothing of a person, and a vocabulary has tens of thousands: "
 
 import base64
 import binascii
+import string
 from collections.abc import Iterator
 from pathlib import Path
+
+from tokenizers.decoders import ByteLevel
 
 from umbrella.json_files import read_json
 from umbrella.privacy.binary_text import decode, find_runs
 
 WORD_LISTS = ("tokenizer.model", "vocab.json", "vocab.txt", "merges.txt")
-# What tokenizers write for a space (byte-level BPE, SentencePiece), a line break and a tab.
-_SPACES = str.maketrans(dict.fromkeys("Ġ▁Ċĉč", " "))
+_BYTE_LEVEL = ByteLevel()  # reads "ĠJosÃ©" as " José", and leaves words that are no bytes
 _FEWEST_SIGNS = 3  # of a text: rulers and rows of zeros have fewer
 _LEAST_NUMBER = 10**6  # no vocabulary has so many words: such a number is no word's place in it
-_BETWEEN_WORDS = ";\n"  # ends a sentence, a name and a number
+WORDS = "words"  # their field
 
 
 def read_word_list(path: Path) -> Iterator[tuple[str, str]]:
-    """(field, text) of one of `WORD_LISTS`; one text for all, since to search each costs a thousand characters' time."""
+    """(field, text) of one of `WORD_LISTS`; one text for all, since to search each takes long."""
     if path.suffix == ".json":
         words = _flatten(read_json(path))
     elif path.suffix == ".txt":
@@ -38,14 +40,20 @@ def read_words(value, are_merges: bool) -> Iterator[tuple[str, str]]:
 def join_words(words: Iterator[str] | list[str], are_merges: bool) -> Iterator[tuple[str, str]]:
     kept = [text for word in words if (text := _to_text(word, 2 if are_merges else 1))]
     if kept:
-        yield "words", _BETWEEN_WORDS.join(kept)
+        yield WORDS, "\n".join(kept)
 
 
 def _to_text(word: str, n_parts: int) -> str:
-    """The word as it is read; "" for what has no more than so many parts, of letters alone, or hardly any signs."""
-    parts = word.translate(_SPACES).split()
-    is_plain = len(parts) <= n_parts and all(map(str.isalpha, parts))
+    """The word as it is read; "" for no more than so many parts of letters or signs, and for hardly any signs."""
+    parts = " ".join(_BYTE_LEVEL.decode([part]) for part in word.split()).replace("▁", " ").split()
+    is_plain = len(parts) <= n_parts and all(map(_is_plain, parts))
     return "" if is_plain or len(set("".join(parts))) < _FEWEST_SIGNS else " ".join(parts)
+
+
+def _is_plain(part: str) -> bool:
+    """Whether it is letters alone, or signs alone, or letters between signs."""
+    letters = part.strip(string.punctuation)
+    return not letters or letters.isalpha()
 
 
 def _flatten(value) -> Iterator[str]:

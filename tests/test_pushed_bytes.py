@@ -6,6 +6,7 @@ import gzip
 import json
 import struct
 import zlib
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from conversation_folder import make_record
 from safetensors.torch import save_file
 
+from umbrella.hub.cards import find_in_flags
 from umbrella.hub.model import find_in_model
 from umbrella.privacy import find_in_row, find_in_scan
 from umbrella.privacy.scan_parts import MOST_BESIDE_VOXELS
@@ -120,6 +122,25 @@ def test_nothing_of_it_is_left_in_a_clean_copy_of_what_is_no_number():
                 continue
             content = gzip.decompress(cleaned) if cleaned[:2] == b"\x1f\x8b" else cleaned
             assert WHO.encode() not in cleaned + content, place
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_wide_text_anywhere_in_a_scan_is_found(encoding):
+    who = "Seen by Dr. Łucja Roe on 2019-05-17,\nMRN 4471882".encode(encoding)
+    for shift in (b"", b"\0", b"x"):
+        content = (shift + who).ljust(240, b"\0")
+        comment = to_bytes(offset=360 + len(content))
+        comment = comment[:348] + b"\1\0\0\0" + struct.pack("<ii", 248, 6) + content + comment[600:]
+        for data in (comment, to_bytes() + shift + who, member(to_bytes(), extra=shift + who), put_bytes(who[:80])):
+            kinds = {finding.kind for finding in find_in_scan(data, "x")}
+            assert {"name", "date"} <= kinds or (data == put_bytes(who[:80]) and kinds), shift
+            assert "record number" in kinds or data == put_bytes(who[:80])
+
+
+def put_bytes(data):
+    """A NIfTI-1 whose description is this."""
+    scan = to_bytes()
+    return scan[:148] + data + scan[148 + len(data) :]
 
 
 @pytest.mark.parametrize("end", ["hdr", "img", "hdr.gz", "img.gz"])
@@ -287,3 +308,123 @@ def test_address_in_the_weights_file_is_found_or_refused(place, tmp_path):
             find_in_model(tmp_path / "m")
     else:
         assert [finding.kind for finding in find_in_model(tmp_path / "m")] == ["e-mail"]
+
+
+SECRET = "Seen by Dr. Jane Roe, MRN 4471882"
+IN_TEXT = base64.b64encode(SECRET.encode()).decode()
+
+
+def to_drawing(inner):
+    text = f'<svg xmlns="http://www.w3.org/2000/svg"><g id="text_1">{inner}</g></svg>'
+    return f'<img src="data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}">'
+
+
+def to_png(kind, content):
+    chunks = [(b"IHDR", bytes(13)), (kind, content), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(len(inner).to_bytes(4) + name + inner + bytes(4) for name, inner in chunks)
+    return f'<img src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("vocab.json", json.dumps({SECRET: 1})),
+        ("vocab.json", json.dumps({SECRET.replace(" ", "Ġ"): 1})),
+        ("vocab.json", json.dumps({"a": SECRET})),
+        ("vocab.json", json.dumps({"MRN": 4471882})),
+        ("vocab.json", json.dumps({WHO: 1})),
+        ("vocab.txt", f"a\n{SECRET}\nb"),
+        ("merges.txt", f"#version: 0.2\nt h\n{SECRET}"),
+        ("merges.txt", "t h\nMRN: 4471882"),
+        ("tokenizer.model", f"\n\x29\n\x22{SECRET.replace(' ', '▁')}\x15\x01\x02"),
+        ("tokenizer.model", f"YQ== 0\n{IN_TEXT} 1\n"),
+        ("tokenizer.model", "\0".join(SECRET)),
+        ("tokenizer.json", json.dumps({"model": {"vocab": {SECRET: 1}}})),
+        ("tokenizer.json", json.dumps({"model": {"vocab": [[SECRET, -3.2]], "merges": []}})),
+        ("tokenizer.json", json.dumps({"model": {"vocab": {}, "merges": ["t h", SECRET]}})),
+        ("tokenizer.json", json.dumps({"model": {"vocab": {}, "merges": [["t", SECRET]]}})),
+        ("config.json", json.dumps({"mrn": 4471882})),
+        ("config.json", json.dumps({"a": [{"mrn": [4471882.0]}]})),
+        ("config.json", json.dumps({"phone": 4471882993122})),
+        ("all_results.json", json.dumps({"x": 4471882993122})),
+        ("training_data.json", json.dumps({"seen": [{"subject_sha256": ["ab" * 32], "salt": SECRET}], "models": []})),
+        ("run.json", json.dumps([{"started": f"2026-01-02T03:04:05+00:00,{SECRET.replace(' ', '_')},{WHO}"}])),
+        ("chat_template.jinja", "{# seen by our\n Xaver\n Quandt before #}"),
+        ("chat_template.jinja", "\0".join(SECRET)),
+        ("report.html", f"<style>/* {SECRET} */</style>"),
+        ("report.html", f"<script>{SECRET}</script>"),
+        ("report.html", f'<img src="data:text/plain,{SECRET}">'),
+        ("report.html", f'<img src="data:text/plain,{SECRET.replace(" ", "%20")}">'),
+        ("report.html", f'<img src="data:text/plain;base64,{IN_TEXT}">'),
+        ("report.html", f'<img src="data:image/png;base64,{IN_TEXT}">'),
+        ("report.html", f"<p>x</p {SECRET}>"),
+        ("report.html", f"<p {SECRET}>x</p>"),
+        ("report.html", "<i>MRN</i> <b>4471882</b>"),
+        ("report.html", "<p><i>M</i>RN 4<b>471882</b></p>"),
+        ("report.html", "<td>MRN</td><td>4471882</td>"),
+        ("report.html", to_drawing(f'<text style="{SECRET}">x</text>')),
+        ("report.html", to_drawing(f'<path d="M 0 1 {SECRET}"/>')),
+        ("report.html", to_drawing('<path d="M 4471882993122 0 z"/>')),
+        ("report.html", to_drawing(f"<!-- {SECRET} matplotlib.org -->")),
+        ("report.html", to_drawing(f"<text>http://www.w3.org/2000/svg?{SECRET}</text>")),
+        ("report.html", to_png(b"tEXt", SECRET.encode())),
+        ("report.html", to_png(b"tEXt", SECRET.encode("utf-16-le"))),
+    ],
+)  # fmt: skip
+def test_person_anywhere_in_a_models_files_is_found(name, content, tmp_path):
+    write_model(tmp_path / "m", **{name: content})
+    kinds = {finding.kind for finding in find_in_model(tmp_path / "m")}
+    assert kinds & {"e-mail", "name", "record number", "phone number"}
+
+
+def test_ordinary_files_of_a_model_have_no_finding(tmp_path):
+    outline = "M 1925 3584 \nL 2291 3584 -0.5 \nQ 2594 3103 2138 1275 \nz\nM 828 903 \nL 1448 1 \nz\n"
+    write_model(
+        tmp_path / "m",
+        **{
+            "vocab.json": json.dumps({"ĠHospital": 1, "Mayo": 2, "UCLA": 3, "0000000000000000": 4, "Ġ/../": 5}),
+            "merges.txt": "#version: 0.2\nDonald ĠTrump\nMc Donald\n00 200000\nÐĶ Ð¾Ð¼\n(Test Eric",
+            "generation_config.json": json.dumps({"vocab_size": 152064, "seed": 1234567890, "eos_token_id": [151645]}),
+            "tokenizer_config.json": json.dumps({"model_max_length": 10**30}),
+            "model.safetensors.index.json": json.dumps({"metadata": {"total_size": 14483464192}}),
+            "all_results.json": json.dumps({"total_flos": 1.5e15, "n": 40, "train_runtime": 20190517, "mae": 92.0}),
+            "run.json": json.dumps([{"started": "2026-01-02T03:04:05+00:00"}]),
+            "report.html": to_drawing(f'<path d="{outline}"/>')
+            + "<p>accuracy<b>100.0 %</b></p><p>better than always answering 72.8</p>",
+        },
+    )
+    assert find_in_model(tmp_path / "m") == []
+
+
+def entry(start, end, **more):
+    return {"dtype": "U8", "shape": [4], "data_offsets": [start, end], **more}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"a": entry(0, 4, note=SECRET), "b": entry(4, 8)},
+        {"a": entry(0, 4), "b": entry(40, 44)},
+        {"a": entry(40, 44)},
+        {"a": entry(0, 44)},
+        {"a": {**entry(0, 4), "dtype": SECRET}},
+    ],
+    ids=["key", "between", "before", "longer", "type"],
+)  # fmt: skip
+def test_weights_with_anything_but_tensors_are_refused(header, tmp_path):
+    write_model(tmp_path / "m")
+    text = json.dumps(header).encode()
+    size = max(tensor["data_offsets"][1] for tensor in header.values())
+    data = len(text).to_bytes(8, "little") + text + (bytes(4) + SECRET.encode()).ljust(size, b"\0")[:size]
+    (tmp_path / "m" / "model.safetensors").write_bytes(data)
+    with pytest.raises(ValueError, match=r"model\.safetensors: expected .* Save or fetch the model again"):
+        find_in_model(tmp_path / "m")
+
+
+def test_whom_to_turn_to_may_stand_in_the_flags_but_no_person_or_number():
+    contact = f"Ask {WHO}, https://example.org/dua, Mayo Clinic, +49 228 287-15109, 12 Main Street"
+    assert find_in_flags(SimpleNamespace(dua=contact, license="other")) == []
+    assert find_in_flags(SimpleNamespace(dua=None, license="mit")) == []
+    for flags in ({"dua": f"{contact}. {SECRET}", "license": "mit"}, {"dua": contact, "license": SECRET}):
+        found = find_in_flags(SimpleNamespace(**flags))
+        assert {finding.kind for finding in found} == {"name", "record number"}

@@ -6,6 +6,8 @@ Read are the JSON and text files and the headers of the weights; of a large voca
 import os
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from umbrella.json_files import parse_json, read_json
 
 REMEDY = "Save or fetch the model again"
@@ -30,6 +32,7 @@ OTHERS = ("tokenizer.model", "base_model.json", "umbrella_recipe.json", "trainin
 WEIGHTS = "*.safetensors"
 INDEX = "*.safetensors.index.json"
 MOST_HEADER_BYTES = 100 * 10**6  # safetensors' own bound
+ENTRY = {"dtype", "shape", "data_offsets"}  # what a header says of a tensor
 
 
 def check_model_folder(folder: str | Path) -> None:
@@ -64,8 +67,8 @@ def _check_is_file(path: Path) -> None:
 def read_header(path: Path) -> dict:
     """The header of a safetensors file: name → {"dtype", "shape", "data_offsets"}, and "__metadata__".
 
-    Format: 8 bytes with its length, JSON, then the tensors (huggingface.co/docs/safetensors). Raises ValueError for a
-    file that is none or is not whole.
+    Format: 8 bytes with its length, JSON, then the tensors without a gap (huggingface.co/docs/safetensors). Raises
+    ValueError for a file that is none or is not whole, and for one that holds anything else.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -80,7 +83,15 @@ def read_header(path: Path) -> dict:
         raise ValueError(f"{path}: expected weights as safetensors, found {found}. {REMEDY}") from None
     if size != expected:
         raise ValueError(f"{path}: expected {expected} bytes, as its header says, found {size}. {REMEDY}")
-    return header
+    more = [key for name, entry in header.items() if name != "__metadata__" for key in entry.keys() - ENTRY]
+    if more:
+        expected = ", ".join(sorted(ENTRY))
+        raise ValueError(f"{path}: expected of each tensor {expected}, found {more[0]!r} too. {REMEDY}")
+    try:
+        with safe_open(path, "numpy"):  # which looks for gaps, and for a shape that does not fill its bytes
+            return header
+    except SafetensorError as error:
+        raise ValueError(f"{path}: expected tensors one behind the other, found {error}. {REMEDY}") from None
 
 
 def _check_text(path: Path) -> None:

@@ -7,7 +7,6 @@ publisher can compare; paths of this machine as their last part.
 
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -20,15 +19,14 @@ from umbrella.hub.cards import build_model_card
 from umbrella.hub.client import PushError, explain_errors, open_repo, upload
 from umbrella.hub.evaluations import METRICS, find_evaluations, read_metrics
 from umbrella.hub.guard import check_findings
-from umbrella.hub.page_text import read_page
+from umbrella.hub.model_text import find_in_lines, read_model_text
 from umbrella.json_files import read_json, write_json
-from umbrella.model_folder import check_model_folder, read_header
-from umbrella.privacy import Finding, find_in_text, to_findings, walk_json
+from umbrella.model_folder import check_model_folder
+from umbrella.privacy import Finding, find_in_text, to_findings
 from umbrella.privacy.scrub import load_key
 from umbrella.recipe import FILE_NAME as RECIPE_FILE
 from umbrella.recipe import load_recipe
 from umbrella.run_record import read_run_record
-from umbrella.training_data import FILE_NAME as TRAINING_DATA
 from umbrella.training_data import describe_copy
 from umbrella.written_files import write_whole, writing
 
@@ -66,12 +64,9 @@ ALSO_READ = (
 )
 RESULT_FILES = ("run.json", "all_results.json", "train_results.json", "eval_results.json")
 REPORT = "report.html"
-TOKENIZER = "tokenizer.json"
-WORD_LISTS = ("tokenizer.model", "vocab.json", "vocab.txt", "merges.txt")
 _SECTION_END = "(?<=</section>)"  # what a page is split behind
 _EXAMPLES = re.compile(r"<section>\s*+<h2>[^<]*+</h2>\s*+<div class=\"examples\">")
 _PICTURES = re.compile(r"<img[^<>]*?src=\"data:image/(?!svg)[^<>]*+>")
-_TIME_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")  # when a run started
 
 
 def publish_model(
@@ -159,7 +154,7 @@ def clean_report(html: str, report_scans: bool) -> str:
     if not report_scans:
         html = _PICTURES.sub("", "".join(map(_without_examples, re.split(_SECTION_END, html))))
     # Within data addresses there is nothing to shorten, and much to search.
-    pieces = re.split(r"(data:[^\"]*)", html)
+    pieces = re.split(r"(data:[\w/+.-]{0,80};base64,[^\"]*+)", html)
     return "".join(piece if i % 2 else shorten_paths(piece) for i, piece in enumerate(pieces))
 
 
@@ -197,46 +192,11 @@ def _write_training_data(model: Path, folder: Path, key: bytes, checkable: bool)
 
 
 def find_in_model(folder: Path) -> list[Finding]:
-    """Findings in all text that a staged model has, but the words of its tokenizer."""
+    """Findings in all text that a staged model has, see `umbrella.hub.model_text`."""
     findings = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
         findings += to_findings(name, "file name", name)
-        if path.name in WORD_LISTS:
-            continue
-        for field, text in _read_text(path):
-            findings += to_findings(name, field, _TIME_STAMP.sub("", text))
-    return findings
-
-
-def _read_text(path: Path) -> Iterator[tuple[str, str]]:
-    if path.suffix == ".safetensors":
-        header = read_header(path)
-        yield from _strings(header.pop("__metadata__", {}))
-        yield from (("tensor", name) for name in header)
-    elif path.name == TOKENIZER:
-        tokenizer = read_json(path, dict)
-        for name in ("vocab", "merges"):
-            tokenizer.get("model", {}).pop(name, None)
-        yield from _strings(tokenizer)
-    elif path.name == TRAINING_DATA:  # whose hashes may look like anything
-        yield from _strings(read_json(path)["models"])
-    elif path.suffix == ".json":
-        yield from _strings(read_json(path))
-    elif path.suffix == ".html":
-        yield from read_page(path.read_text(encoding="utf-8"))
-    else:
-        yield from (("text", line) for line in path.read_text(encoding="utf-8").splitlines())
-
-
-def _strings(value) -> Iterator[tuple[str, str]]:
-    """The texts in a JSON value; its numbers are a model's, not a person's."""
-    return ((place, text) for place, text in walk_json(_without_numbers(value), "json"))
-
-
-def _without_numbers(value):
-    if isinstance(value, dict):
-        return {name: _without_numbers(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_numbers(inner) for inner in value]
-    return value if isinstance(value, str) else None
+        for field, text in read_model_text(path):
+            findings += find_in_lines(name, field, text)
+    return list(dict.fromkeys(findings))

@@ -4,6 +4,8 @@
     find_in_row(row)     → findings in everything a row says
     find_in_scan(source) → findings in a scan's header, and "face" for a head with a nose
 
+Searched is all text, in UTF-8, Latin-1, UTF-16 and UTF-32; not what voxels or pixels show, but for faces.
+
 A finding shows where it is and what kind it is, and of the text only a masked excerpt. The search errs on the side of
 reporting; `umbrella.privacy.scrub` writes clean copies, and `--allow KIND` of the recipe publishes a kind as it is.
 """

@@ -151,7 +151,7 @@ PATTERNS: tuple[tuple[str, re.Pattern], ...] = (
             r"record|"
             r"passeport|dossier|fall|patienten|aufnahme|versicherten|kranken\w{0,40})[\s_-]?(?:record[\s_-]?|card[\s_-]?|"
             r"reference[\s_-]?)?"
-            r"(?:numbers?|num|no|nr|nummer|id|ids|identifier|#|number)|acc(?:ession)?|PID|PatID|HCN|NHI|UHID|IPP|"
+            r"(?:numbers?|num|no|nr|nummer|id|ids|identifier|#|number)|acc(?:ession)?(?!uracy)|PID|PatID|HCN|NHI|UHID|IPP|"
             r"plate|VIN)"
             r"(?:[\s.]*+(?:is|was|:|=|#|no\.?|number)){0,2}[\s.:=#_-]*+(?!sub-)"
             r"([A-Z]{0,5}[-/]?(?=(?:[\w/-]{0,40}?\d){3})[A-Z0-9][\w/-]{3,}+)",
@@ -206,7 +206,7 @@ PATTERNS: tuple[tuple[str, re.Pattern], ...] = (
         "postal address",
         re.compile(
             # From the beginning of a word on, or behind a house number: "Weg 5-Allee 7".
-            rf"(?:(?<![\w-])(?:[{_UPPER}][\w-]*+ ){{0,5}}[\w-]*|(?<=\d-)[\w-]{{0,60}})"
+            rf"(?:(?<![\w-])(?!answering )(?:[{_UPPER}][\w-]*+ ){{0,5}}[\w-]*|(?<=\d-)[\w-]{{0,60}})"
             rf"(?:straße|strasse|Straße|Gasse|Weg|Strasse|str\.|Str\.|weg|"
             rf"allee|Allee|platz|"
             r"Platz|gasse|ring|Ring|damm|ufer|straat|laan|plein|gracht|kade|singel|dreef|boulevard|hof|pad|park|"

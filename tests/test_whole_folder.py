@@ -5,13 +5,13 @@ import os
 
 import pytest
 import validate_json_format
-import whole_folder
 from conversation_folder import make_record
 from conversation_writer import write_conversations, write_shards
 from filelock import FileLock
 from generated_folder import replace_folder
 from killing import kill_at_call, read_bytes
 
+from umbrella import claimed_folder
 from umbrella_dataset import FormatError, find_split_files
 
 
@@ -63,7 +63,7 @@ def test_killed_at_any_file_system_call_it_is_whole_and_the_next_run_leaves_noth
 
 def test_two_writers_of_one_folder_and_a_users_own_hidden_folder(tmp_path, monkeypatch):
     """The second writer is told of the first; a folder that is not ours is not touched."""
-    monkeypatch.setattr(whole_folder, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(claimed_folder, "PATIENCE_S", 0.05)
     hidden = tmp_path / ".data.writing"
     hidden.mkdir()
     with FileLock(hidden / "lock"), pytest.raises(FileExistsError, match="expected no other process that writes"):

@@ -51,7 +51,7 @@ def run(main: Callable[[], None]) -> None:
         if os.environ.get("UMBRELLA_TRACEBACK") == "1":
             raise
         if int(os.environ.get("RANK", "0")) == 0:
-            print("interrupted", file=sys.stderr)
+            print(f"interrupted\n{describe_launcher()}", end="", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:
         let_rank_0_speak()  # whose end may be what went wrong here: a connection that is closed

@@ -51,7 +51,9 @@ def run(main: Callable[[], None]) -> None:
         if os.environ.get("UMBRELLA_TRACEBACK") == "1":
             raise
         if int(os.environ.get("RANK", "0")) == 0:
-            print(f"interrupted\n{describe_launcher()}", end="", file=sys.stderr)
+            is_launched = any(name in os.environ for name in (*LAUNCHER_VARIABLES, "ACCELERATE_MIXED_PRECISION"))
+            launchers = " (what the launcher may print below only says so too)" if is_launched else ""
+            print(f"interrupted{launchers}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:
         let_rank_0_speak()  # whose end may be what went wrong here: a connection that is closed

@@ -23,6 +23,7 @@ import math
 import os
 import re
 import shlex
+import signal
 import stat
 import threading
 import time
@@ -175,24 +176,25 @@ class Manifest(NamedTuple):
 
 
 def read_manifest(data_dir: str) -> Manifest | None:
-    """The manifest of a data folder; None where there is none or another program's file of that name.
+    """The manifest of a data folder; None where there is none or another program's JSON of that name.
 
-    Raises FormatError for one that is cut short.
+    Raises FormatError for one that is cut short, or is no JSON.
     """
     path = os.path.join(data_dir, MANIFEST)
     if not os.path.isfile(path):
         return None
     with io.FileIO(path) as file:
         content = parse_record(file.read())
-    if isinstance(content, dict) and content.get("written_by") != MANIFEST_WRITER:
+    is_ours = isinstance(content, dict) and content.get("written_by") == MANIFEST_WRITER
+    if not is_ours and not isinstance(content, Problem):
         return None
-    files = content.get("files") if isinstance(content, dict) else None
-    counts = content.get("conversations", {}) if isinstance(content, dict) else None
+    files = content.get("files") if is_ours else None
+    counts = content.get("conversations", {}) if is_ours else None
     if not isinstance(files, list) or not all(isinstance(name, str) for name in files) or not isinstance(counts, dict):
         found = content.found if isinstance(content, Problem) else "something else"
         raise FormatError(
-            f"{path}: expected the list of files that a generator wrote, found {found}. Generate or copy the folder "
-            "again, or delete this file if the folder is as it should be."
+            f"{path}: expected the list of files that a generator wrote, found {found}. Take the folder away and "
+            "generate or copy it again, or delete this file if the folder is as it should be."
         )
     return Manifest(files, counts)
 
@@ -770,6 +772,8 @@ def resolve_path(path: str, folder: str, image_root: str | None = None) -> str:
 def hold_inside(path: str, root: str) -> str:
     """The path of a file in `root`, written so that whoever opens it knows that it must not leave `root`: a link may
     be put there later."""
+    if not root.startswith("/"):  # readers take the mark for one behind an absolute path only
+        root, path = os.path.abspath(root), os.path.abspath(path)
     root = root.rstrip("/")
     if not path.startswith(f"{root}/"):
         path = f"{root}/{os.path.relpath(os.path.realpath(path), os.path.realpath(root or '/'))}"
@@ -1053,6 +1057,7 @@ def _watch_builder() -> None:
     global _builder_pid
     builder, _builder_pid = _builder_pid, None
     if builder is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the builder ends its workers
         end_with(builder)
 
 

@@ -256,11 +256,11 @@ def main(argv: list[str] | None = None) -> int:
             n_written = migrate(files, options.migrate, image_root, options.split, options.modality)
             print(f"{n_written} conversations converted into {options.migrate}")
             files = find_files([options.migrate])
+        for file, split, folder in files:
+            validation.check_file(file, split, folder)
     except (FormatError, FileExistsError) as error:
         print(f"{error}\n✗ VALIDATION FAILED")
         return 1
-    for file, split, folder in files:
-        validation.check_file(file, split, folder)
     validation.finish()
     try:
         if options.check_images:

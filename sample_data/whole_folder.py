@@ -4,17 +4,12 @@ PARENT/NAME               the folder: the old one or the new one; for the instan
 PARENT/.NAME.writing/     new/, old/ and the lock that a living writer holds, which marks the folder as ours
 """
 
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-_LOCK = "lock"
-_PARTS = {_LOCK, "new", "old"}
-_PATIENCE_S = 5  # for the child processes of a writer that was killed: they hold its lock until they have ended
+from umbrella.claimed_folder import claim
 
 
 @contextmanager
@@ -26,7 +21,7 @@ def write_folder(output_dir: Path) -> Iterator[Path]:
     """
     workplace = output_dir.with_name(f".{output_dir.name}.writing")
     new, old = workplace / "new", workplace / "old"
-    with _claim(workplace, output_dir):
+    with claim(workplace, {new.name, old.name}, output_dir):
         try:
             _clear(new, old, output_dir)
             new.mkdir()
@@ -44,32 +39,3 @@ def _clear(new: Path, old: Path, output_dir: Path) -> None:
     for folder in (new, old):
         if folder.exists():
             shutil.rmtree(folder)
-
-
-@contextmanager
-def _claim(workplace: Path, output_dir: Path) -> Iterator[None]:
-    workplace.mkdir(parents=True, exist_ok=True)
-    found = set(os.listdir(workplace))
-    if not found <= _PARTS or (found and _LOCK not in found):
-        raise FileExistsError(
-            f"{workplace}: expected no such folder or what a killed run left in it, found other files, as "
-            f"{min(found - {_LOCK})}; move it away or choose another output folder"
-        )
-    lock = FileLock(workplace / _LOCK, timeout=_PATIENCE_S)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise FileExistsError(
-            f"{output_dir}: expected no other process that writes this folder, found one; wait until it has ended, "
-            "or choose another output folder"
-        ) from None
-    try:
-        yield
-    finally:
-        is_empty = os.listdir(workplace) == [_LOCK]  # unless it was interrupted while it cleared
-        if is_empty:
-            (workplace / _LOCK).unlink()
-        lock.release()
-        if is_empty:
-            with suppress(OSError):  # the next writer has come in already
-                workplace.rmdir()

@@ -35,6 +35,24 @@ def kill_after(work: Callable[[], None], seconds: float, number: int = signal.SI
     return end(process) != 0
 
 
+def list_calls(work: Callable[[], None]) -> list[str]:
+    """The file system calls of `work`, undisturbed, in a process of its own, in the order of their numbers."""
+    with tempfile.NamedTemporaryFile("r") as output:
+
+        def hear_and_work() -> None:
+            file, process = os.open(output.name, os.O_WRONLY | os.O_APPEND), os.getpid()
+
+            def hear(event: str, arguments: tuple) -> None:
+                if event in CALLS and os.getpid() == process:
+                    os.write(file, f"{event}\n".encode())
+
+            sys.addaudithook(hear)
+            work()
+
+        assert end(start(hear_and_work)) == 0
+        return output.read().split()
+
+
 def run_whole(work: Callable[[], None]) -> float:
     """Run `work` in a process of its own, without disturbing it; returns the seconds that it took."""
     begin = time.monotonic()

@@ -133,6 +133,20 @@ def test_the_mark_is_that_of_the_rows():
     assert umbrella_dataset.hold_inside("/a/b/c.nii", "/") == "/././a/b/c.nii"
 
 
+def test_a_users_own_spelling_is_no_mark_and_a_relative_root_holds(tmp_path, monkeypatch):
+    _save(tmp_path / "x.nii", 0)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/link.nii").symlink_to("../x.nii")
+    monkeypatch.chdir(tmp_path / "here")
+    for spelling in ("link.nii", "./link.nii", "././link.nii", "./././link.nii", "../here/././link.nii"):
+        load_image(spelling)
+        open_file(spelling).close()
+    held = umbrella_dataset.hold_inside("./link.nii", ".")
+    assert held == f"{tmp_path}/here/././link.nii"
+    with pytest.raises(PermissionError, match="leads out of"):
+        open_file(held)
+
+
 def test_a_pipe_in_a_scans_place_is_an_error_at_once(tmp_path):
     os.mkfifo(tmp_path / "x.nii")
     for read in (load_image, clean_scan, check_header):

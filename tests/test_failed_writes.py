@@ -18,6 +18,7 @@ import compare
 import eval as evaluation
 import export
 import generate_conversations
+import generate_sex_comparison_conversations as generate_sex
 import pytest
 import train
 import validate_json_format
@@ -25,10 +26,11 @@ from conversation_folder import write_folder
 from killing import end
 from killing import start as start_process
 
+from umbrella import claimed_folder
 from umbrella.command import run
 from umbrella.evaluation.generation import Answer, Answerer
 from umbrella.exporting import check_export_dir
-from umbrella.written_files import filling, write_whole, writing
+from umbrella.written_files import WriteError, filling, replacing, write_whole, writing
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 REASONS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -291,6 +293,62 @@ def test_a_folder_whose_filling_was_killed_is_filled_again(tmp_path):
     assert end(start_process(lambda: fill("half"))) == -signal.SIGKILL
     fill("whole")
     assert os.listdir(tmp_path / "new") == ["whole"]
+
+
+def test_a_second_filler_of_a_folder_is_refused_while_the_first_works_and_after(tmp_path, monkeypatch):
+    monkeypatch.setattr(claimed_folder, "PATIENCE_S", 0.05)
+    with filling(tmp_path / "new") as folder:
+        (folder / "first").touch()
+        check_export_dir(tmp_path / "new")  # which a second command asks before it loads its model
+        with pytest.raises(FileExistsError, match="new: expected no other process that writes this folder"):
+            filling(tmp_path / "new").__enter__()
+        assert (folder / "first").exists()
+    with pytest.raises(FileExistsError, match="new: expected an empty or new folder, found 1 files"):
+        filling(tmp_path / "new").__enter__()
+    assert os.listdir(tmp_path / "new") == ["first"]
+
+
+def test_two_writers_of_one_file_do_not_mix_and_no_users_file_is_touched(tmp_path):
+    (tmp_path / "x.json.partial").write_text("a user's")
+    with replacing(tmp_path / "x.json") as one:
+        one.write_text("one" * 100)
+        with replacing(tmp_path / "x.json") as other:
+            other.write_text("other")
+        assert (tmp_path / "x.json").read_text() == "other"
+        with one.open("a") as file:
+            file.write("!")
+    assert (tmp_path / "x.json").read_text() == "one" * 100 + "!"
+    assert sorted(os.listdir(tmp_path)) == ["x.json", "x.json.partial"]
+
+    def write_and_die():
+        with replacing(tmp_path / "x.json") as partial:
+            partial.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for _ in range(2):  # a kill leaves one hidden file, which the next write replaces
+        assert end(start_process(write_and_die)) == -signal.SIGKILL
+        assert sorted(os.listdir(tmp_path)) == [".x.json.partial", "x.json", "x.json.partial"]
+    write_whole(tmp_path / "x.json", "whole")
+    assert sorted(os.listdir(tmp_path)) == ["x.json", "x.json.partial"]
+
+
+def test_a_file_in_a_folders_place_and_the_other_way_are_named_with_a_way_out(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    report = ["--report", tmp_path / "file/report.json"]
+    ends = [
+        (generate_sex, ["--output_dir", tmp_path / "file/a/b", "--subjects_per_split", 4], "choose another"),
+        (validate_json_format, [write_folder(tmp_path / "data", {"train": [1]}), *report], "choose another"),
+    ]
+    for program, flags, remedy in ends:
+        with pytest.raises(SystemExit) as stop:
+            run(lambda program=program, flags=flags: sys.exit(program.main([str(flag) for flag in flags])))
+        assert str(stop.value).startswith(f"error: {tmp_path}/file: expected a folder, found a file in its place. ")
+        assert remedy in str(stop.value) and "Errno" not in str(stop.value)
+    with pytest.raises(WriteError, match="file: expected a folder, found a file in its place"):
+        filling(tmp_path / "file").__enter__()
+    with pytest.raises(WriteError, match=r"folder: expected a file, found a folder in its place\. Move"):
+        write_whole(tmp_path / "folder", "text")
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ ANSWERS = {
 FLAGS = {"umbrella.flag_names", "umbrella.list_flags", "umbrella.number_bounds", "umbrella.extras"}
 
 # How a command ends, also where it cannot write.
-ENDS = {"umbrella.command", "umbrella.written_files"}
+ENDS = {"umbrella.command", "umbrella.written_files", "umbrella.claimed_folder"}
 
 
 @lru_cache

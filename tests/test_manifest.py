@@ -108,8 +108,20 @@ def test_what_the_user_adds_and_chooses_is_let_be(folder, capsys):
     assert not validate(capsys, folder)[0]
     files = sorted(str(path) for path in (folder / "test").iterdir())
     assert len(load_umbrella(None, "test", data_files={"test": files})) == 6
-    (folder / "generated.json").write_text('{"written_by": "another program"}')
-    assert set(load_umbrella(str(folder))) == {"test"}
+    for content in ({"written_by": "another program"}, {"files": 3}, ["a.json"], None, "text", 7):
+        (folder / "generated.json").write_text(json.dumps(content))
+        assert set(load_umbrella(str(folder))) == {"test"}
+
+
+def test_a_list_that_is_no_json_is_named_also_beside_one_file_and_both_remedies_work(generated, folder, capsys):
+    cut_the_list(folder)
+    is_valid, printed = validate(capsys, folder / "train/t0.json")
+    assert not is_valid and printed.endswith("✗ VALIDATION FAILED\n")
+    assert f"{folder}/generated.json: expected the list of files" in printed
+    assert "Take the folder away and generate or copy it again, or delete this file" in printed
+    shutil.rmtree(folder)
+    shutil.copytree(generated, folder)
+    assert validate(capsys, folder / "train/t0.json")[0]
 
 
 def test_a_split_alone_is_checked_too(folder, capsys):

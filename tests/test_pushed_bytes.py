@@ -95,16 +95,18 @@ def every_place():
 
 @pytest.mark.parametrize("as_file", [False, True], ids=["bytes", "file"])
 def test_address_anywhere_in_a_scan_is_found_or_the_scan_is_refused(as_file, tmp_path):
-    missed = []
-    for place, data in every_place():
+    missed, n_refused, places = [], 0, list(every_place())
+    for place, data in places:
         path = tmp_path / "x.nii"
         path.write_bytes(data)
         try:
             kinds = {finding.kind for finding in find_in_scan(path if as_file else data, "x")}
         except ScanError:
+            n_refused += 1
             continue
         missed += [] if "e-mail" in kinds else [place]
     assert missed == []
+    assert len(places) - n_refused > 140  # in the others the address stands for a shape, a type or a size
 
 
 def test_scan_without_an_address_has_no_finding():
@@ -114,14 +116,18 @@ def test_scan_without_an_address_has_no_finding():
 
 
 def test_nothing_of_it_is_left_in_a_clean_copy_of_what_is_no_number():
+    n_cleaned, refused = 0, []
     for place, data in every_place():
         if (", byte" not in place and "," in place) or place.startswith(("name", "comment", "extra", "extension")):
             try:
                 cleaned = clean_scan(data)
             except ScanError:
+                refused.append(place)
                 continue
+            n_cleaned += 1
             content = gzip.decompress(cleaned) if cleaned[:2] == b"\x1f\x8b" else cleaned
             assert WHO.encode() not in cleaned + content, place
+    assert refused == [] and n_cleaned > 20
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
@@ -205,7 +211,7 @@ def test_many_extensions_and_many_members_are_read_in_linear_time():
 
     for make in (lambda n: extended(6, "", n), lambda n: n * member(b"", b"x") + member(to_bytes())):
         short, long = (measure(lambda data: list(read_scan_text(data)), make(n), times=3) for n in (10_000, 20_000))
-        assert long / short < WORST_RATIO
+        assert long / max(short, 0.1) < WORST_RATIO  # of what was quadratic the short one took longer
 
 
 # -------------------------------------------------------------------------------------------------------------- rows

@@ -52,6 +52,21 @@ def test_rows_are_left_out_counted_and_listed(folder, capsys):
     assert read_unreadable(folder) == unreadable
 
 
+def test_a_record_shows_paths_as_people_write_them_and_matches_with_and_without_an_image_root(folder, tmp_path):
+    rows = {split: load_umbrella(str(folder), split, image_root=str(folder)) for split in ("train", "validation")}
+    arguments = TrainArguments(output_dir=str(tmp_path / "run"), max_unreadable=2, report_to="none")
+    transform = ConversationTransform(build_tiny_processor())
+    kept, unreadable = leave_out_unreadable(rows, transform, arguments, None)
+    assert kept["train"]["task_id"] == ["train_0", "train_2", "train_4"]
+    write_unreadable(tmp_path / "run", unreadable, 2)
+    record = tmp_path / "run" / FILE_NAME
+    assert f"{folder}/train_1_1.nii\t" in record.read_text() and "/././" not in record.read_text()
+    for text in (record.read_text(), record.read_text().replace(f"{folder}/train_", f"{folder}/././train_", 1)):
+        record.write_text(text)
+        again, _ = leave_out_unreadable(rows, transform, arguments, str(tmp_path / "run/checkpoint-1"))
+        assert again["train"]["task_id"] == ["train_0", "train_2", "train_4"]
+
+
 def test_the_default_reads_headers_and_ends_with_all_problems(folder, tmp_path):
     with pytest.raises(SystemExit, match=r"1 of 5 scans cannot be read:\n  train/train_3.json: .*no such file"):
         leave_out(folder, most=0)

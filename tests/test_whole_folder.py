@@ -1,17 +1,17 @@
 """A folder that is killed while it is written: the old one or the new one, or it is refused; the next run is whole."""
 
-import itertools
 import os
+import shutil
 
 import pytest
 import validate_json_format
-import whole_folder
 from conversation_folder import make_record
 from conversation_writer import write_conversations, write_shards
 from filelock import FileLock
 from generated_folder import replace_folder
-from killing import kill_at_call, read_bytes
+from killing import kill_at_call, list_calls, read_bytes
 
+from umbrella import claimed_folder
 from umbrella_dataset import FormatError, find_split_files
 
 
@@ -35,35 +35,35 @@ def assert_whole(output_dir, *states):
 
 
 @pytest.mark.parametrize("is_fresh", [True, False])
-def test_killed_at_any_file_system_call_it_is_whole_and_the_next_run_leaves_nothing(tmp_path, is_fresh):
+def test_killed_at_its_file_system_calls_it_is_whole_and_the_next_run_leaves_nothing(tmp_path, is_fresh):
+    """At every rename, right after it and at every sixth call; at all others in test_fuzz_kills."""
     output = tmp_path / "data"
     write(tmp_path / "new", 2)
     new = read_bytes(tmp_path / "new")
     write(tmp_path / "old", 3)
     old = read_bytes(tmp_path / "old")
+    if not is_fresh:
+        write(output, 3)
+    calls = list_calls(lambda: write(output, 2))
+    renames = [number for number, call in enumerate(calls) if call == "os.rename"]
     n_absent = 0
-    for number in itertools.count():
+    for number in sorted({*range(0, len(calls), 6), *renames, *(number + 1 for number in renames), len(calls) - 1}):
+        shutil.rmtree(output)
         if not is_fresh:
             write(output, 3)
-        was_killed = kill_at_call(lambda: write(output, 2), number)
+        assert kill_at_call(lambda: write(output, 2), number)
         assert_whole(output, new, old)
         n_absent += not output.exists()
         write(output, 2)
         assert read_bytes(output) == new
         assert sorted(os.listdir(tmp_path)) == ["data", "new", "old"]
-        if not was_killed:
-            break
-        if is_fresh:
-            for path in sorted(output.rglob("*"), reverse=True):
-                path.rmdir() if path.is_dir() else path.unlink()
-            output.rmdir()
-    assert number > 20
+    assert len(calls) > 20 and len(renames) == (1 if is_fresh else 2)
     assert is_fresh or n_absent == 1  # between the two renames
 
 
 def test_two_writers_of_one_folder_and_a_users_own_hidden_folder(tmp_path, monkeypatch):
     """The second writer is told of the first; a folder that is not ours is not touched."""
-    monkeypatch.setattr(whole_folder, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(claimed_folder, "PATIENCE_S", 0.05)
     hidden = tmp_path / ".data.writing"
     hidden.mkdir()
     with FileLock(hidden / "lock"), pytest.raises(FileExistsError, match="expected no other process that writes"):

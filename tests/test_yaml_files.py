@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from umbrella.command_line import parse_arguments, read_yaml_flags
 from umbrella.hub.arguments import PushModelArguments
+from umbrella.hub.model import find_in_model
 from umbrella.json_files import parse_json, read_json
+from umbrella.model_folder import check_model_folder
 from umbrella.yaml_files import MOST_LEVELS, read_yaml
 
 LAUGHS = "a: &a [x, x]\n" + "".join(
@@ -151,3 +153,12 @@ def test_a_json_file_has_each_key_once(tmp_path):
     with pytest.raises(ValueError, match=r"zero2\.json: .*the key 'bf16' twice in one object"):
         read_json(path)
     assert parse_json('[{"a": 1}, {"a": 2}]') == [{"a": 1}, {"a": 2}]
+
+
+def test_a_models_own_files_may_have_a_key_twice_as_libraries_take_them(tmp_path):
+    for name in ("config.json", "tokenizer_config.json"):
+        (tmp_path / name).write_text('{"model_type": "llava", "a": 1, "a": 2}')
+    check_model_folder(tmp_path)
+    assert read_json(tmp_path / "config.json", keys_twice=True)["a"] == 2
+    with pytest.raises(ValueError, match="the key 'a' twice"):
+        find_in_model(tmp_path)

@@ -4,7 +4,6 @@ import atexit
 import errno
 import io
 import os
-import re
 import signal
 import socket
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from umbrella.control_signs import guard_terminal, show_controls
 from umbrella.library_lines import leave_out_library_lines
 from umbrella.written_files import NOT_WRITTEN, REMEDY, explain_failed_write
 
@@ -24,11 +24,13 @@ from umbrella.written_files import NOT_WRITTEN, REMEDY, explain_failed_write
 EXPECTED = (ValueError, OSError, SafetensorError, ImportError, FloatingPointError, MemoryError)
 SECONDS_FOR_RANK_0 = 10
 BROKEN_PIPE = 128 + signal.SIGPIPE  # as a shell calls the end of a tool whose reader has left
+INTERRUPTED = 130  # what shells say of a command that SIGINT has ended
 LAUNCHER_VARIABLES = ("TORCHELASTIC_RUN_ID", "CROSS_RANK")  # torchrun's, deepspeed's
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a recipe's `main`; what a user can mend ends it with one sentence and exit code 1.
+    """Run a recipe's `main`; what a user can mend ends it with one sentence and exit code 1, Ctrl-C with one word and
+    exit code 130.
 
     Of several processes that meet the same problem the first one says it. The others wait for their end, and speak
     only where the first goes on: for a problem of their own.
@@ -37,6 +39,7 @@ def run(main: Callable[[], None]) -> None:
     start_with_utf8_names()
     leave_out_library_lines()
     write_any_text()
+    guard_terminal()
     try:
         _run_and_flush(main)
         _end_with_the_others(0)
@@ -46,6 +49,14 @@ def run(main: Callable[[], None]) -> None:
             raise SystemExit(_add_launcher(error.code)) from None
         _end_with_the_others(error.code)
         raise
+    except KeyboardInterrupt:
+        if os.environ.get("UMBRELLA_TRACEBACK") == "1":
+            raise
+        if int(os.environ.get("RANK", "0")) == 0:
+            is_launched = any(name in os.environ for name in (*LAUNCHER_VARIABLES, "ACCELERATE_MIXED_PRECISION"))
+            launchers = " (what the launcher may print below only says so too)" if is_launched else ""
+            print(f"interrupted{launchers}", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
     except Exception as error:
         let_rank_0_speak()  # whose end may be what went wrong here: a connection that is closed
         if os.environ.get("UMBRELLA_TRACEBACK") == "1":
@@ -131,12 +142,6 @@ def _is_quiet() -> bool:
 
 def _add_launcher(sentence: str) -> str:
     return f"{show_controls(sentence)}\n{describe_launcher()}".rstrip("\n")
-
-
-def show_controls(text: str) -> str:
-    """The text with its control signs written out but new lines and tabs: a terminal would obey those that a label or
-    a file's name brings along."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda sign: ascii(sign[0])[1:-1], text)
 
 
 def let_rank_0_speak(all_meet_it: bool = False) -> None:

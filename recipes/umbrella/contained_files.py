@@ -18,9 +18,11 @@ ROOT_MARK = "/././"  # `umbrella_dataset.ROOT_MARK`, without the import of datas
 
 
 def split_root(path: str | Path) -> tuple[str | None, str]:
-    """The folder that a path is held to (None: to none), and the path as one writes it."""
+    """The folder that a path is held to (None: to none), and the path as one writes it. The mark stands behind an
+    absolute folder: ././x.nii is a user's own spelling."""
     root, mark, rest = str(path).partition(ROOT_MARK)
-    return (root or "/", f"{root}/{rest}") if mark else (None, root)
+    is_held = mark and (root == "" or os.path.isabs(root))
+    return (root or "/", f"{root}/{rest}") if is_held else (None, str(path))
 
 
 def open_inside(path: str | Path, root: str | None) -> BinaryIO:

@@ -106,7 +106,8 @@ def _read_names(model_name_or_path: str) -> set[str]:
         except OSError:
             path = None
         if path is not None and path.endswith(".json"):
-            return set(read_json(Path(path), dict, ("weight_map",), REMEDY)["weight_map"])
+            index = read_json(Path(path), dict, ("weight_map",), REMEDY, keys_twice=True)
+            return set(index["weight_map"])
         if path is not None:
             return read_header(Path(path)).keys() - {"__metadata__"}
     return set()

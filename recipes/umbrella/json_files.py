@@ -17,18 +17,26 @@ def write_json(path: Path, value, indent: int = 1) -> None:
     write_whole(path, json.dumps(value, indent=indent) + "\n")
 
 
-def read_json(path: Path, expected: type | None = None, names: tuple[str, ...] = (), remedy: str = RESTORE) -> Any:
+def read_json(
+    path: Path,
+    expected: type | None = None,
+    names: tuple[str, ...] = (),
+    remedy: str = RESTORE,
+    keys_twice: bool = False,
+) -> Any:
     """The value in a JSON file.
 
     Args:
         expected: dict or list; None takes any value.
         names: keys that the object must have.
         remedy: the end of the sentence, without its full stop.
+        keys_twice: take a key that comes twice in one object, as libraries do: the last one counts. For what others
+            wrote and only libraries read; never where a text could hide in the first one.
 
-    Raises ValueError that names the file, what was expected and what was found; a key twice in one object is no JSON.
+    Raises ValueError that names the file, what was expected and what was found.
     """
     try:
-        value = parse_json(path.read_bytes().decode())
+        value = (json.loads if keys_twice else parse_json)(path.read_bytes().decode())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected JSON, found {_describe_bytes(path, error)}. {remedy}") from error
     kind = {dict: "a JSON object", list: "a JSON list", None: "JSON"}[expected]

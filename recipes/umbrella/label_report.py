@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from umbrella.control_signs import COLOURS
 from umbrella.conversations import IGNORE_INDEX, ConversationError
 from umbrella.transform import ConversationTransform
 
 PLAIN_MARKS = {"supervised": ("⟦", "⟧"), "image": ("", ""), "text": ("", "")}
 # Black on green, so that white space shows too; images in grey.
-COLOUR_MARKS = {"supervised": ("\x1b[30;42m", "\x1b[0m"), "image": ("\x1b[90m", "\x1b[0m"), "text": ("", "")}
+COLOUR_MARKS = {kind: (COLOURS[kind], COLOURS["end"]) for kind in ("supervised", "image")} | {"text": ("", "")}
 MOST_BINS, MOST_BLOCKS, MOST_SHOWN = 12, 40, 10
 
 

@@ -42,9 +42,9 @@ def check_model_folder(folder: str | Path) -> None:
         _check_is_file(path)
     for name, keys in OBJECTS.items():
         if (folder / name).is_file():
-            read_json(folder / name, dict, keys, REMEDY)
+            read_json(folder / name, dict, keys, REMEDY, keys_twice=True)
     for path in sorted(folder.glob(INDEX)):
-        weights = read_json(path, dict, ("weight_map",), REMEDY)["weight_map"]
+        weights = read_json(path, dict, ("weight_map",), REMEDY, keys_twice=True)["weight_map"]
         shards = sorted(set(map(str, weights.values()))) if isinstance(weights, dict) else [str(weights)]
         missing = [shard for shard in shards if not (folder / shard).is_file()]
         if missing:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from umbrella.arguments import N_CORES
 from umbrella.cache_filling import Place, list_scans
+from umbrella.contained_files import split_root
 from umbrella.patience import on_main_process
 from umbrella.preflight import check_scans, show_first
 from umbrella.training_arguments import TrainArguments
@@ -92,7 +93,7 @@ def read_unreadable(run: str | Path) -> list[Unreadable] | None:
             "found another file, or one cut short. Restore it, or start a new run: without it the order of the rows "
             "is not known"
         )
-    return [Unreadable(*line) for line in lines]
+    return [Unreadable(split_root(path)[1], *rest) for path, *rest in lines]
 
 
 def _is_line(cells: list[str]) -> bool:
@@ -180,7 +181,8 @@ def _identify(splits: Mapping[str, Dataset], place: Place) -> tuple[str, str]:
 
 
 def _name_scan(scan: dict, source: str, number: int) -> tuple[str, str]:
-    return scan["path"] or f"{source}, scan {number + 1}", scan["modality"]
+    """(path without the mark of an image_root, or the scan's place, modality)"""
+    return split_root(scan["path"] or f"{source}, scan {number + 1}")[1], scan["modality"]
 
 
 def _keep_rows(name: str, rows: Dataset, left_out: set[tuple[str, str]]) -> Dataset:

@@ -2,11 +2,16 @@
 out. The disk may be full at any write, the folder read-only at any open."""
 
 import errno
+import fcntl
+import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from umbrella.claimed_folder import claim
 
 NOT_WRITTEN = {
     errno.ENOSPC: "no space left on the disk",
@@ -62,9 +67,21 @@ def explain_failed_write(error: BaseException, place: str | Path | None, remedy:
         if number in (errno.EACCES, errno.EPERM):
             said = "expected a file or folder that this user may read and write, found that it may not"
             return WriteError(f"{named or place or 'a file'}: {said}. Change its permissions, or {remedy}.")
+        if number in (errno.ENOTDIR, errno.EEXIST) and (file := _find_file_above(named)):
+            said = "expected a folder, found a file in its place. Move it away"
+            return WriteError(f"{file}: {said}, or {remedy}.")
+        if number == errno.EISDIR:
+            said = "expected a file, found a folder in its place. Move it away"
+            return WriteError(f"{named or place}: {said}, or choose another name, and start again.")
         seen.append(error)
         error = error.__cause__
     return None
+
+
+def _find_file_above(path: str | None) -> Path | None:
+    """What lies at a path, or highest above it, and is no folder."""
+    places = [] if path is None else [*reversed(Path(path).parents), Path(path)]
+    return next((place for place in places if place.exists() and not place.is_dir()), None)
 
 
 def _find_reason(error: BaseException) -> tuple[int | None, str | None]:
@@ -89,41 +106,63 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a file beside `path` to write to, which takes its place at the end; nothing stays of one that fails.
+    """Gives a hidden file beside `path` to write to, which takes its place at the end; nothing stays of one that
+    fails.
 
-    The folder is made. Raises WriteError.
+    It is .NAME.partial, so that one write replaces what a killed one has left; while another process writes that, a
+    name of its own. The folder is made. Raises WriteError.
     """
-    partial = path.with_name(f"{path.name}.partial")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        with _claim_partial(path) as partial:
+            try:
+                yield partial
+                partial.replace(path)
+            except BaseException:
+                with suppress(OSError):
+                    partial.unlink()
+                raise
+
+
+@contextmanager
+def _claim_partial(path: Path) -> Iterator[Path]:
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("ab") as held:
         try:
-            yield partial
-            partial.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                partial.unlink()
-            raise
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = os.path.samestat(os.fstat(held.fileno()), partial.stat())  # and not renamed meanwhile
+        except OSError:  # another process has it, or it has just been renamed
+            is_ours = False
+        yield partial if is_ours else path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
 
 
 @contextmanager
 def filling(folder: Path, last: str = "config.json") -> Iterator[Path]:
     """Gives a folder within an empty or new one, whose files move up at the end, `last` as the last: until then nobody
-    takes it for a model. Nothing stays of one that fails. Raises WriteError."""
-    is_new, partial, moved = not folder.exists(), folder / PARTIAL, []
+    takes it for a model. Nothing stays of one that fails. Raises WriteError, and FileExistsError for a folder that
+    another process fills or has filled."""
+    is_new, new, moved = not folder.exists(), folder / PARTIAL / "new", []
     with writing(folder, "choose another --output_dir"):
-        folder.mkdir(parents=True, exist_ok=True)
-        if partial.exists():  # of one that was killed
-            shutil.rmtree(partial)
         try:
-            partial.mkdir()
-            yield partial
-            for path in sorted(partial.iterdir(), key=lambda path: (path.name == last, path.name)):
-                path.rename(folder / path.name)
-                moved.append(folder / path.name)
-            partial.rmdir()
+            with claim(new.parent, {new.name}, folder):
+                if others := [path for path in folder.iterdir() if path.name != PARTIAL]:
+                    raise FileExistsError(
+                        f"{folder}: expected an empty or new folder, found {len(others)} files. Choose another"
+                    )
+                try:
+                    if new.exists():  # of one that was killed
+                        shutil.rmtree(new)
+                    new.mkdir()
+                    yield new
+                    for path in sorted(new.iterdir(), key=lambda path: (path.name == last, path.name)):
+                        path.rename(folder / path.name)
+                        moved.append(folder / path.name)
+                    new.rmdir()
+                except BaseException:
+                    for path in (new, *moved):
+                        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+                    raise
         except BaseException:
-            for path in (partial, *moved):
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
             if is_new:
                 with suppress(OSError):
                     folder.rmdir()

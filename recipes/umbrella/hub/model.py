@@ -27,6 +27,7 @@ from umbrella.privacy.scrub import load_key
 from umbrella.recipe import FILE_NAME as RECIPE_FILE
 from umbrella.recipe import load_recipe
 from umbrella.run_record import read_run_record
+from umbrella.training_data import FILE_NAME as TRAINING_DATA
 from umbrella.training_data import describe_copy
 from umbrella.written_files import write_whole, writing
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from umbrella.contained_files import split_root
 from umbrella.privacy.dates import FoundDate, find_dates
 from umbrella.privacy.faces import shows_face
 from umbrella.privacy.names import find_names, is_ordinary
@@ -188,7 +189,7 @@ def find_in_scan(
 
     Raises ScanError for a scan that cannot be read.
     """
-    findings = []
+    findings, file = [], split_root(file)[1]
     for field, text in read_scan_text(source):
         if field == DICOM_EXTENSION:
             findings.append(Finding(file, "extension", "DICOM header", f"{len(text)} characters of text"))

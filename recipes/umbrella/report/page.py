@@ -25,7 +25,11 @@ _ENVIRONMENT.filters |= {
 }
 
 
+# HTML has no control characters but these three (html.spec.whatwg.org, "control"): texts of the data may.
+_NO_TEXT = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\ufffd") | {ord(sign): sign for sign in "\t\n\r"}
+
+
 def write_page(path: Path, template: str, **context) -> None:
-    """Fill a template and write the page; half a page is never left behind."""
+    """Fill a template and write the page, its control characters as U+FFFD; half a page is never left behind."""
     html = _ENVIRONMENT.get_template(template).render(**context)
-    write_whole(path, html)
+    write_whole(path, html.translate(_NO_TEXT))

@@ -24,7 +24,7 @@ MOST_SECONDS = 5
 MOST_KIB = 1 << 20  # by which the memory of the process may grow
 VIEWS = ["axial", "coronal", "sagittal", "triplanar", "slices:2", "montage:1"]
 # Why the voxels, which `check_header` does not read, are refused.
-VALUES = ("the same value (", "1st and 99th percentiles", "can hold", "no stored number means 0")
+VALUES = ("the same value (", "1st and 99th percentiles", "lie between", "can hold", "no stored number means 0")
 
 
 @pytest.mark.fuzz
@@ -162,6 +162,8 @@ def is_due(mutant: Mutant, refusal: str, exact: np.ndarray, spacing_mm: np.ndarr
         return int(header["intent_code"]) in VECTOR_INTENTS
     if "field of view" in refusal:
         return spacing_mm.min() < 1e-4 or spacing_mm.max() > 100 or fields_mm.max() > min(2000, 1e5 * spacing_mm.min())
+    if "lie between" in refusal:  # stored numbers that are too far apart, or too close
+        return not 1e-299 < (high - low) / abs(image.dataobj.slope) < 1e299
     if "1st and 99th" in refusal:
         return high - low <= rounding
     if "the same value (" in refusal:

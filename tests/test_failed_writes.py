@@ -173,7 +173,6 @@ def run_whole(start, disk, folder, name):
     return n_writes, expected
 
 
-@pytest.mark.filterwarnings("ignore:volume cache")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_write_that_fails_ends_in_a_sentence_and_leaves_nothing_half(start, disk, tmp_path, name):
     n_writes, expected = run_whole(start, disk, tmp_path, name)
@@ -183,7 +182,6 @@ def test_a_write_that_fails_ends_in_a_sentence_and_leaves_nothing_half(start, di
         check_fails(start, disk, tmp_path, name, number, draw.choice(REASONS), expected)
 
 
-@pytest.mark.filterwarnings("ignore:volume cache")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_disk_that_fills_while_a_file_is_written_ends_in_a_sentence(start, disk, tmp_path, name):
     """Whoever writes: Python, Arrow, safetensors, torch."""

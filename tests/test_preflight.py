@@ -125,7 +125,7 @@ def test_an_output_folder_with_an_earlier_run_is_refused_unless_it_goes_on(tmp_p
     ):  # nothing to go on from
         check_output_dir(str(folder), resumes=False)
     (folder / "checkpoint-1").mkdir()
-    with pytest.raises(SystemExit, match=r"found an earlier run\. .* continue it with --resume_from_checkpoint true"):
+    with pytest.raises(SystemExit, match=r"found an earlier run\. .* continue it with --resume_from_checkpoint auto"):
         check_output_dir(str(folder), resumes=False)
     with pytest.raises(SystemExit, match="expected a folder to write to, found a file"):
         check_output_dir(str(folder / "something.nii"), resumes=True)

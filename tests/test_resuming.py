@@ -220,7 +220,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(run, tmp_path):
     )  # as a full disk: the optimizer's file finds no room
     try:
         with pytest.raises(SystemExit, match=r"checkpoint-2: expected to write a checkpoint, found: .*"
-                           r"The one before: run/checkpoint-1 is whole. Make room"):  # fmt: skip
+                           r"The one before, run/checkpoint-1, is whole. Make room"):  # fmt: skip
             run(*again)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

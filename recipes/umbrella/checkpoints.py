@@ -184,12 +184,14 @@ def _drop_second_names(module, state_dict, prefix, *_):
 
 
 def _explain_failed_save(folder: Path, error: Exception, way_on: str) -> str:
+    found = f"{folder}: expected to write a checkpoint, found: {str(error).splitlines()[0]}"
     whole = find_whole_checkpoint(folder.parent)
-    last = f"{whole} is whole" if whole else "there is no earlier one"
-    return (
-        f"{folder}: expected to write a checkpoint, found: {str(error).splitlines()[0]}. The one before: {last}. "
-        f"Make room (--save_total_limit keeps fewer), then {way_on}."
-    )
+    if whole is None:
+        again = "start again with --resume_from_checkpoint auto, which then starts from the first step"
+        return f"{found}. There is none before it. Make room, then {again}, or choose another --output_dir."
+    n_others = len([other for other in folder.parent.glob("checkpoint-*") if other != folder])
+    fewer = " (--save_total_limit 1 keeps fewer from then on)" if n_others > 1 else ""
+    return f"{found}. The one before, {whole}, is whole. Make room{fewer}, then {way_on}."
 
 
 # -------------------------------------------------------------------------------------------------- whole or not

@@ -82,7 +82,7 @@ def check_output_dir(output_dir: str, resumes: bool) -> None:
         raise SystemExit(f"error: {path}: expected a folder to write to, found a file. Choose another --output_dir.")
     if path.is_dir() and (found := [file.name for file in path.iterdir()]) and not resumes:
         is_run = any(name.startswith("checkpoint-") for name in found)
-        go_on = ", or continue it with --resume_from_checkpoint true" if is_run else ""
+        go_on = ", or continue it with --resume_from_checkpoint auto" if is_run else ""
         raise SystemExit(
             f"error: {path}: expected an empty or new folder, found {'an earlier run' if is_run else found[0]}. "
             f"Choose another --output_dir, or delete it{go_on}."

@@ -94,7 +94,7 @@ def inputs(tmp_path_factory):
     lines = [f"sub-{i:02d},{'MF'[i % 2]}" for i in range(30)]
     (folder / "table.csv").write_text("\n".join(["participant_id,sex", *lines]) + "\n")
     for line in lines:
-        (folder / f"{line[:6]}.nii").touch()
+        (folder / f"{line[:6]}.nii").write_bytes(b"\0")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(Answerer, "answer", answer)

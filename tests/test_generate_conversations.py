@@ -25,7 +25,7 @@ def write_table(folder, rows, name="table.tsv"):
         writer.writerows(rows)
     for row in rows:
         if not row["participant_id"].endswith(("-noscan", "n/a")):
-            (folder / f"{row['participant_id']}_T1w.nii.gz").touch()
+            (folder / f"{row['participant_id']}_T1w.nii.gz").write_bytes(b"\0")
     return folder / name
 
 
@@ -147,7 +147,7 @@ def test_question_and_answer_of_the_user_take_the_place_of_the_template(tmp_path
 def test_several_modalities_stand_in_one_conversation(tmp_path):
     table = write_table(tmp_path, make_rows())
     for row in make_rows():
-        (tmp_path / f"{row['participant_id']}_bold.nii.gz").touch()
+        (tmp_path / f"{row['participant_id']}_bold.nii.gz").write_bytes(b"\0")
     splits, _, _ = run(
         table, "--target", "sex", "--reference", "same",
         "--image_template", "sMRI={participant_id}_T1w.nii.gz", "fMRI={participant_id}_bold.nii.gz",
@@ -255,7 +255,7 @@ def test_no_subject_family_or_session_is_in_two_splits_references_included(tmp_p
     ]
     tmp_path = tmp_path_factory.mktemp("cohort")
     for row in rows:
-        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").touch()
+        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").write_bytes(b"\0")
     splits, _, _ = run(
         write_table(tmp_path, rows), "--target", "sex", "--reference", reference, "--group_by", "family",
         "--split", "0.5,0.25,0.25", "--seed", str(seed), template="{participant_id}_{session_id}.nii.gz",
@@ -276,7 +276,7 @@ def test_everything_left_out_is_counted_with_its_reason(tmp_path):
     rows[1]["participant_id"] = "sub-001-noscan"
     rows += [dict(rows[2]), rows[3] | {"age": "99"}, rows[4] | {"participant_id": "n/a"}]
     table = write_table(tmp_path, rows)
-    (tmp_path / "sub-900_T1w.nii.gz").touch()
+    (tmp_path / "sub-900_T1w.nii.gz").write_bytes(b"\0")
     splits, exclusions, summary = run(table, "--target", "sex")
     assert Counter(row["reason"] for row in exclusions) == {
         "no label": 1,
@@ -312,7 +312,7 @@ def test_ids_that_differ_by_a_prefix_find_their_scans(tmp_path, in_table, on_dis
     for path in tmp_path.glob("*.nii.gz"):
         path.unlink()
     for i in range(40):
-        (tmp_path / f"{on_disk.format(i)}_T1w.nii.gz").touch()
+        (tmp_path / f"{on_disk.format(i)}_T1w.nii.gz").write_bytes(b"\0")
     splits, exclusions, _ = run(table, "--target", "sex")
     assert sum(map(len, splits.values())) == 40 and exclusions == []
 
@@ -348,7 +348,7 @@ def test_a_comparison_over_time_takes_the_subjects_own_first_session(tmp_path):
         writer.writeheader()
         writer.writerows(rows)
     for row in rows:
-        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").touch()
+        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").write_bytes(b"\0")
     splits, exclusions, _ = run(
         tmp_path / "table.tsv", "--target", "volume", "--reference", "earlier", "--change", "direction",
         template="{participant_id}_{session_id}.nii.gz",

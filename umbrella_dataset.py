@@ -826,9 +826,8 @@ class UmbrellaConfig(datasets.BuilderConfig):
         self.modalities = [self.modalities] if isinstance(self.modalities, str) else self.modalities
         for modality in self.modalities or ():
             if modality not in MODALITIES:
-                raise FormatError(
-                    f'modalities: expected some of {", ".join(MODALITIES)}, found "{modality}"{explain_modality(modality)}'
-                )
+                found = f'"{modality}"{explain_modality(modality)}'
+                raise FormatError(f"modalities: expected some of {', '.join(MODALITIES)}, found {found}")
         if self.data_dir is not None:
             # Its real place: `..` in a scan's path goes up from there, as for the system.
             self.data_dir = os.path.realpath(os.path.expanduser(self.data_dir))

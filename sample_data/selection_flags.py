@@ -24,9 +24,8 @@ def to_selection(flags: argparse.Namespace) -> Selection:
     suffixes = SUFFIXES | stated
     for modality in stated:
         if modality not in MODALITIES:
-            raise CohortError(
-                f"--suffixes: expected {', '.join(MODALITIES)} before the =, found {modality}{explain_modality(modality)}"
-            )
+            found = f"{modality}{explain_modality(modality)}"
+            raise CohortError(f"--suffixes: expected {', '.join(MODALITIES)} before the =, found {found}")
     idle = [modality for modality in stated if modality not in modalities]
     if idle:
         raise CohortError(

@@ -165,12 +165,7 @@ def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
         if os.path.isfile(path):
             _check_holds_conversations(path)
             files.append(path)
-        elif (
-            os.path.isdir(path)
-            and read_manifest(path) is None
-            and not any(os.path.isdir(os.path.join(path, name)) for name in SPLIT_FOLDERS)
-        ):
-            check_manifest(path, tuple(SPLIT_FOLDERS))
+        elif os.path.isdir(path) and not _is_data_folder(path):
             check_manifest(os.path.dirname(path), (os.path.basename(path),))
             files += _list_folder(path)
         else:
@@ -180,6 +175,11 @@ def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
     splits = [SPLIT_FOLDERS.get(os.path.basename(os.path.dirname(file))) for file in files]
     found = zip(files, splits, map(find_data_folder, files), strict=True)
     return list(dict.fromkeys(found))
+
+
+def _is_data_folder(path: str) -> bool:
+    """By its folders, or by what a generator has left in it."""
+    return read_manifest(path) is not None or any(os.path.isdir(os.path.join(path, name)) for name in SPLIT_FOLDERS)
 
 
 def _check_holds_conversations(path: str) -> None:

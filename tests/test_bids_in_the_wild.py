@@ -384,7 +384,7 @@ def test_real_trees_end_in_rows_or_in_what_is_there(tmp_path, name):
                 file, _, content = text.partition("=")
                 path = tree / f"sub-{i:02d}" / folder / f"sub-{i:02d}_{file}"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(content)
+                path.write_text(content or "\0")
     if isinstance(expected, int):
         assert len(run(tree, *flags)[0]) == expected
         return

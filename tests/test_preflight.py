@@ -7,6 +7,7 @@ import pytest
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 from conversation_folder import write_folder, write_scan
+from datasets import Dataset
 
 from umbrella.conversations import ConversationEncoder, ConversationError
 from umbrella.preflight import check_output_dir, check_scans, check_texts, check_world_size
@@ -40,16 +41,28 @@ def test_every_unreadable_scan_is_named_with_its_row(tmp_path):
 def test_the_first_ten_of_many_unreadable_scans_are_named(tmp_path):
     rows = load_rows(write_folder(tmp_path, {"train": [1] * 13}))
     for scan in tmp_path.glob("*.nii"):
-        scan.unlink()
+        scan.write_bytes(b"no scan at all")
     with pytest.raises(SystemExit) as stop:
         check_scans(rows)
     assert str(stop.value).count(".json: ") == 10
     assert "... and 3 more" in str(stop.value)
 
 
+def test_data_that_were_moved_away_from_their_scans_are_one_line(tmp_path):
+    rows = load_rows(write_folder(tmp_path, {"train": [1] * 13}))
+    for scan in sorted(tmp_path.glob("*.nii"))[:12]:
+        scan.unlink()
+    next(tmp_path.glob("*.nii")).write_bytes(b"no scan at all")
+    with pytest.raises(SystemExit, match=r"13 of 13 scans") as stop:
+        check_scans(rows)
+    first, second = str(stop.value).splitlines()[1:3]
+    assert first.startswith(f"  12 scans below {tmp_path}: expected scans, found no such files, the first ")
+    assert "--image_root" in first and "no scan at all"[:2] in second and "train/train_" in second
+
+
 def test_scans_whose_bytes_are_in_the_row_are_not_looked_for():
     scan = {"path": "sub-01.nii", "modality": "sMRI", "bytes": b"..."}
-    assert check_scans({"images": [[scan]], "source": ["train/0"]}) == 0
+    assert check_scans(Dataset.from_dict({"images": [[scan]], "source": ["train/0"]})) == 0
 
 
 def test_text_that_spells_a_control_token_is_found_with_its_row(tmp_path):

@@ -25,7 +25,7 @@ from umbrella.run_start import FirstStep, save_before_weights
 from umbrella.sigterm import PREEMPTED_EXIT_CODE, SigtermFlag
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.trained_weights import collect_trained, load_trained, save_trained
-from umbrella.written_files import WriteError, replacing
+from umbrella.written_files import WriteError, name_reason, replacing
 
 MARKER = "complete.json"
 PARTS, PART_BYTES = 16, 64 * 1024
@@ -184,7 +184,7 @@ def _drop_second_names(module, state_dict, prefix, *_):
 
 
 def _explain_failed_save(folder: Path, error: Exception, way_on: str) -> str:
-    found = f"{folder}: expected to write a checkpoint, found: {str(error).splitlines()[0]}"
+    found = f"{folder}: expected to write a checkpoint, found {name_reason(error)}"
     whole = find_whole_checkpoint(folder.parent)
     if whole is None:
         again = "start again with --resume_from_checkpoint auto, which then starts from the first step"

@@ -101,9 +101,8 @@ def check_scans(dataset: Dataset) -> int:
             if scan.get("bytes") is None:
                 scans.setdefault((scan["path"], scan["modality"]), row["source"])
     with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) * 4)) as pool:
-        problems = [
-            (scans[scan], what) for scan, what in zip(scans, pool.map(_find_problem, scans), strict=True) if what
-        ]
+        found = zip(scans.values(), pool.map(_find_problem, scans), strict=True)
+        problems = [(source, problem) for source, problem in found if problem]
     if problems:
         raise SystemExit(
             f"error: {len(problems)} of {len(scans)} scans cannot be read:{show_first(join_absent(problems))}\n"

@@ -67,6 +67,11 @@ def explain_failed_write(error: BaseException, place: str | Path | None, remedy:
     return None
 
 
+def name_reason(error: BaseException) -> str:
+    """Why a file could not be written, in words; of an error of another kind, its first line."""
+    return NOT_WRITTEN.get(_find_reason(error)[0]) or str(error).splitlines()[0]
+
+
 def _find_reason(error: BaseException) -> tuple[int | None, str | None]:
     """(errno, the file that the system names)."""
     if isinstance(error, OSError) and error.errno is not None:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 
 import cache_volumes
 import compare
@@ -24,9 +25,12 @@ from conversation_folder import write_folder
 from killing import end
 from killing import start as start_process
 
+from umbrella.arguments import DataArguments
 from umbrella.command import run
 from umbrella.evaluation.generation import Answer, Answerer
 from umbrella.exporting import check_export_dir
+from umbrella.modeling import load_model, load_processor
+from umbrella.splits import load_splits
 from umbrella.written_files import filling, write_whole, writing
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -193,6 +197,31 @@ def test_a_disk_that_fills_while_a_file_is_written_ends_in_a_sentence(start, dis
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     check_end(end, tmp_path, f"{name}: {end}")
     assert start(name) is None
+
+
+@pytest.mark.parametrize("load", [load_model, load_processor])
+def test_a_full_folder_for_temporary_files_is_named(load):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(
+            OSError, match=rf"^{gettempdir()}: expected to write it, found no .* set TMPDIR to a folder"
+        ):
+            load("tiny", local_files_only=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("place", ["HF_DATASETS_CACHE", "HF_DATASETS_CACHE and HF_HUB_CACHE"])
+def test_a_full_cache_names_the_variables_that_move_it(monkeypatch, place):
+    def fill(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("umbrella.splits.load_umbrella", fill)
+    monkeypatch.setattr("umbrella.splits.load_published", fill)
+    flags = {"json_dir": "data"} if place == "HF_DATASETS_CACHE" else {"dataset_name": "lab/data"}
+    with pytest.raises(OSError, match=rf"Make room, or set {place} to a folder on another disk"):
+        load_splits(DataArguments(**flags))
 
 
 def test_standard_output_on_a_full_disk_is_named(start, monkeypatch):

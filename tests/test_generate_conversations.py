@@ -7,6 +7,7 @@ from collections import Counter
 import nibabel
 import numpy as np
 import pytest
+import validate_json_format
 from cohort import CohortError
 from generate_conversations import generate, main, parse_options
 from hypothesis import given, settings
@@ -478,3 +479,41 @@ def test_a_folder_with_files_of_the_user_is_not_replaced(tmp_path):
     with pytest.raises(FileExistsError, match=r"notes\.txt"):
         run(table, "--target", "sex")
     assert (tmp_path / "out/notes.txt").read_text() == "mine"
+
+
+def test_what_a_refused_run_leaves_is_no_conversation_and_goes_when_a_run_succeeds(tmp_path, capsys):
+    table = write_table(tmp_path, make_rows())
+    flags = ["--participants", str(table), "--target", "sex", "--output_dir", str(tmp_path / "out")]
+    beside = tmp_path / "out.exclusions.tsv"
+    assert main([*flags, "--image_template", "nowhere/{participant_id}.nii"]) == 1
+    assert validate_json_format.main([str(tmp_path / "out")]) == 1
+    assert "out: expected a folder train, validation or test in it, found none" in capsys.readouterr().out
+    for template, is_there in (("{participant_id}_T1w.nii.gz", False), ("nowhere/{participant_id}.nii", True)) * 2:
+        assert main([*flags, "--image_template", template]) == is_there
+        assert beside.exists() == is_there
+    beside.write_text("my own")
+    assert main([*flags, "--image_template", "{participant_id}_T1w.nii.gz"]) == 0
+    assert beside.read_text() == "my own"
+    capsys.readouterr()
+    for name in ("splits.json", "generated.json"):
+        assert validate_json_format.main([str(tmp_path / "out" / name)]) == 1
+        assert f"{name}: expected conversations, found a generator's record" in capsys.readouterr().out
+    (tmp_path / "out/generated.json").unlink()
+    assert main([*flags, "--image_template", "{participant_id}_T1w.nii.gz"]) == 1
+    assert "generated.json, which says what a generator wrote, is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("parse", "flags", "error"),
+    [
+        (parse_options, ["--dry_rum"], "unknown argument --dry_rum: did you mean --dry_run?"),
+        (parse_options, ["--seed", "x"], "argument --seed: invalid int value: 'x'"),
+        (parse_options, ["--bids_dir", ".", "--dry_run", "--modalities", "T1w"], "found T1w, which is sMRI"),
+        (validate_json_format.parse_options, ["--check_image"], "unknown argument --check_image: did you mean --chec"),
+    ],
+)
+def test_a_wrong_flag_ends_in_one_sentence_with_what_was_meant(parse, flags, error, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse("", flags) if parse is parse_options else parse(flags)
+    err = capsys.readouterr().err
+    assert stop.value.code == 2 and error in err and err.count("\n") == 2 and "--help" in err

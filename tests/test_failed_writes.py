@@ -26,6 +26,7 @@ from killing import end
 from killing import start as start_process
 
 from umbrella.arguments import DataArguments
+from umbrella.checkpoints import explain_failed_save, write_marker
 from umbrella.command import run
 from umbrella.evaluation.generation import Answer, Answerer
 from umbrella.exporting import check_export_dir
@@ -210,6 +211,24 @@ def test_a_full_folder_for_temporary_files_is_named(load):
             load("tiny", local_files_only=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_checkpoint_that_finds_no_room_names_remedies_that_there_are(tmp_path):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def explain(step):
+        (tmp_path / f"checkpoint-{step}").mkdir()  # what was begun
+        sentence = explain_failed_save(tmp_path / f"checkpoint-{step}", full, "go on")
+        assert sentence.startswith(
+            f"{tmp_path}/checkpoint-{step}: expected to write a checkpoint, found no space left"
+        )
+        return sentence
+
+    assert re.search(r"There is none before it\. .*, then start again with --resume_from_checkpoint auto", explain(1))
+    write_marker(tmp_path / "checkpoint-1", 1, 8)
+    assert explain(2).endswith("/checkpoint-1, is whole. Make room, then go on.")
+    write_marker(tmp_path / "checkpoint-2", 1, 8)
+    assert explain(3).endswith("2, is whole. Make room (--save_total_limit 1 keeps fewer from then on), then go on.")
 
 
 @pytest.mark.parametrize("place", ["HF_DATASETS_CACHE", "HF_DATASETS_CACHE and HF_HUB_CACHE"])

@@ -129,7 +129,7 @@ class CheckpointTrainer(GuardedPush):
         except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer raises the second
             if isinstance(error, torch.OutOfMemoryError):
                 raise
-            raise WriteError(_explain_failed_save(folder, error, self._way_on)) from error
+            raise WriteError(explain_failed_save(folder, error, self._way_on)) from error
         finally:
             self.args.save_total_limit = limit
         self.accelerator.wait_for_everyone()
@@ -183,7 +183,8 @@ def _drop_second_names(module, state_dict, prefix, *_):
             state_dict.pop(f"{prefix}{name}", None)
 
 
-def _explain_failed_save(folder: Path, error: Exception, way_on: str) -> str:
+def explain_failed_save(folder: Path, error: Exception, way_on: str) -> str:
+    """What is to be done about a checkpoint that could not be written; `way_on` from an earlier one."""
     found = f"{folder}: expected to write a checkpoint, found {name_reason(error)}"
     whole = find_whole_checkpoint(folder.parent)
     if whole is None:

@@ -39,6 +39,9 @@ from datasets.naming import filenames_for_dataset_split
 
 IMAGE_TOKEN = "<image>"
 MODALITIES = ("sMRI", "dMRI", "fMRI")
+# What else images are called, by BIDS' suffixes and folders among others.
+MODALITY_OF = dict.fromkeys(("T1w", "T2w", "FLAIR", "PDw", "T1", "T2", "anat", "MRI"), "sMRI")
+MODALITY_OF |= {"dwi": "dMRI", "DTI": "dMRI", "bold": "fMRI", "func": "fMRI", "rest": "fMRI"}
 SPLIT_FOLDERS = {
     "train": "train",
     "validation": "validation",
@@ -470,7 +473,15 @@ def _check_keys(value: Any, place: str, known: frozenset[str], problems: list[Pr
 
 
 def _unknown_modality(field: str, value: Any) -> Problem:
-    return Problem("modality", field, f"one of {', '.join(MODALITIES)}", _show(value))
+    return Problem("modality", field, f"one of {', '.join(MODALITIES)}", _show(value) + explain_modality(value))
+
+
+def explain_modality(value: Any) -> str:
+    """Of which modality an image of that name is, as the end of a sentence that has named it; "" where not known."""
+    by_name = {name.casefold(): modality for name, modality in MODALITY_OF.items()}
+    by_name |= {modality.casefold(): modality for modality in MODALITIES}
+    modality = by_name.get(value.casefold()) if isinstance(value, str) else None
+    return f", which is {modality}" if modality else ""
 
 
 _ROLES = ("system", "user", "assistant")
@@ -819,7 +830,8 @@ class UmbrellaConfig(datasets.BuilderConfig):
         self.modalities = [self.modalities] if isinstance(self.modalities, str) else self.modalities
         for modality in self.modalities or ():
             if modality not in MODALITIES:
-                raise FormatError(f'modalities: expected some of {", ".join(MODALITIES)}, found "{modality}"')
+                found = f'"{modality}"{explain_modality(modality)}'
+                raise FormatError(f"modalities: expected some of {', '.join(MODALITIES)}, found {found}")
         if self.data_dir is not None:
             # Its real place: `..` in a scan's path goes up from there, as for the system.
             self.data_dir = os.path.realpath(os.path.expanduser(self.data_dir))

@@ -26,11 +26,11 @@ def main():
     model_args, data_args, cache_args = parse_arguments((ModelArguments, DataArguments, CacheArguments))
     if data_args.volume_cache is None:
         raise ValueError("expected --volume_cache FOLDER")
-    cache = VolumeCache(data_args.volume_cache, data_args.volume_cache_gb)
+    cache = VolumeCache(data_args.volume_cache, data_args.volume_cache_gb, is_quiet=True)
     if not cache.is_writable:
         raise ValueError(
-            f"--volume_cache {data_args.volume_cache}: expected a folder to write to, found none. The warning says "
-            "why; choose another"
+            f"--volume_cache {data_args.volume_cache}: expected a folder to write to, found that it {cache.fault}. "
+            "Choose another"
         )
 
     # ------------------------------------------------------------------------------------------------ data

@@ -6,7 +6,6 @@
 Reads what eval.py wrote. Differences are the second minus the first, with a 95 % interval over subjects and a test.
 """
 
-import argparse
 from pathlib import Path
 
 from umbrella.command import run
@@ -14,12 +13,13 @@ from umbrella.evaluation.comparison import compare, read_evaluation
 from umbrella.evaluation.notation import format_p
 from umbrella.json_files import write_json
 from umbrella.number_bounds import AT_LEAST_1, SEED, check_bounds
+from umbrella.plain_parser import PlainParser
 
 MOST_PRINTED = 20
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = PlainParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument(
         "first",
         metavar="RUN_A",

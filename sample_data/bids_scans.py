@@ -42,7 +42,7 @@ class Selection:
 
 def find_bids_scans(visits: list[Visit], root: Path, selection: Selection, exclusions: Exclusions) -> list[Visit]:
     """The visits that have exactly one selected scan of every modality asked for. The others are left out and counted:
-    `no scan`, `not fetched`, `several runs`, `several files` (they differ in another entity than run).
+    `no scan`, those of `drop_unfetched`, `several runs`, `several files` (they differ in another entity than run).
 
     Raises NoScansError, which says what the tree holds, where no visit is left.
     """

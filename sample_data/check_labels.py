@@ -71,7 +71,7 @@ class LabelCheck:
         if len(own.others) > n_problems:
             self.warnings.append(
                 f"{heading}{own.count_and_show()}. Answers like these count as wrong in an evaluation: write "
-                "subject_label as the answers do. Are they free text? Then evaluate with --task text"
+                "subject_label as the answers do. Are they free text? Then evaluate with eval.py --task text"
             )
         labels = count_labels(row.label for row in rows)
         if len(labels) == 1 and labels.total() >= FEWEST_TO_TELL:

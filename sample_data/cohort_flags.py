@@ -9,6 +9,8 @@ from cohort import MODALITIES
 from cohort_conversations import REFERENCES
 from table_delimiter import DELIMITERS
 
+from umbrella.plain_parser import PlainParser
+
 CONVERSATIONS_PER_SHARD = 10_000
 
 
@@ -35,9 +37,9 @@ def join_lists_of_codes(argv: list[str]) -> list[str]:
     return joined
 
 
-def make_parser(description: str) -> argparse.ArgumentParser:
+def make_parser(description: str) -> PlainParser:
     target_rule = f"{cohort_target.__doc__}\n{column_kind.__doc__}"
-    parser = argparse.ArgumentParser(
+    parser = PlainParser(
         description=description,
         epilog=f"numbers or classes:\n{target_rule}\n\nLists are taken with commas or with spaces.",
         allow_abbrev=False,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cohort import CohortError, Exclusions, Visit
+from cohort import CohortError, Exclusion, Exclusions, Visit
 from cohort_cases import Case
 from cohort_conversations import Style, make_records
 from cohort_splits import EXTERNAL, SplitPlan, write_splits
@@ -63,6 +63,7 @@ def write_cohort(
         summary = summarise(found, splits, counts, exclusions, summary_columns)
         summary += "\n".join([*notes, f"splits.json sha256 {sha256}"]) + "\n"
         (folder / "summary.txt").write_text(summary, encoding="utf-8")
+    _remove_refusal(_beside(output_dir))
     return summary
 
 
@@ -72,13 +73,23 @@ def write_exclusions(output_dir: Path, exclusions: Exclusions) -> Path:
     output_dir = output_dir.expanduser().resolve()
     there = {path.name for path in output_dir.iterdir()} if output_dir.is_dir() else set()
     if output_dir.exists() and not there <= {MANIFEST, EXCLUSIONS}:
-        path = output_dir.with_name(f"{output_dir.name}.{EXCLUSIONS}")
-        path.unlink(missing_ok=True)
+        path = _beside(output_dir)
+        _remove_refusal(path)
         exclusions.write(path)
         return path
     with replace_folder(output_dir) as folder:
         exclusions.write(folder / EXCLUSIONS)
     return output_dir / EXCLUSIONS
+
+
+def _beside(output_dir: Path) -> Path:
+    return output_dir.with_name(f"{output_dir.name}.{EXCLUSIONS}")
+
+
+def _remove_refusal(path: Path) -> None:
+    """Remove what a refused run has left; another's file of that name stays."""
+    if path.is_file() and path.read_bytes().startswith("\t".join(Exclusion._fields).encode() + b"\n"):
+        path.unlink()
 
 
 def _keep_first(records: Iterator[dict], kept: list[dict]) -> Iterator[dict]:

@@ -19,7 +19,6 @@ from table_delimiter import DELIMITERS
 from table_file import TableOptions
 from table_text import is_encoding
 
-from umbrella.flag_names import suggest
 from umbrella.list_flags import split_list
 from umbrella.number_bounds import AT_LEAST_1, NOT_NEGATIVE, SEED, check_bounds
 
@@ -63,10 +62,7 @@ def parse_options(description: str, argv: list[str] | None = None) -> Options:
     """Abbreviated flags, and flags that do not fit one another, end the program with a sentence."""
     parser = make_parser(description)
     argv = join_lists_of_codes(sys.argv[1:] if argv is None else argv)
-    flags, unknown = parser.parse_known_args(argv)
-    if unknown:  # ahead of what is missing: a flag with a typo is missing too
-        close = suggest(unknown[0], [f"--{name}" for name in vars(flags)]) if unknown[0].startswith("-") else []
-        parser.error(f"unknown argument {unknown[0]}" + (f": did you mean {' or '.join(close)}?" if close else ""))
+    flags = parser.parse_args(argv)
     given = frozenset(word.partition("=")[0] for word in argv if word.startswith("--"))
     _check_needed(parser, flags, given)
     try:

@@ -56,7 +56,9 @@ def _refuse_foreign_files(output_dir: Path) -> None:
     ours = {MANIFEST, *manifest.files} if manifest else set()
     foreign = [file for file in _files_below(output_dir) if file not in ours]
     if foreign:
+        unknown = "" if manifest else f". {MANIFEST}, which says what a generator wrote, is not there or not whole"
         raise FileExistsError(
             f"{output_dir}: expected an empty folder or one that a generator wrote (it is replaced), found "
-            f"{len(foreign)} other file(s), the first {foreign[0]}; move them away or choose another --output_dir"
+            f"{len(foreign)} other file(s), the first {foreign[0]}; move them away or choose another "
+            f"--output_dir{unknown}"
         )

@@ -11,6 +11,7 @@ from phantoms import Acquisition, Anatomy, make_scan, write_scan
 from tqdm import tqdm
 from worker_processes import start_workers
 
+from umbrella.plain_parser import PlainParser
 from umbrella.written_files import writing
 
 SPLITS = ("train", "validation", "test")
@@ -32,7 +33,7 @@ PlanSplit = Callable[[str, int, int, int], tuple[list[dict], list[ScanPlan]]]
 
 def parse_options(description: str, default_output_dir: Path, argv: list[str] | None = None) -> argparse.Namespace:
     """`--output_dir`, `--subjects_per_split`, `--seed`. Abbreviated flags and unusable values end the program."""
-    parser = argparse.ArgumentParser(
+    parser = PlainParser(
         description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--output_dir", type=Path, default=default_output_dir, help="folder to write")

@@ -11,18 +11,21 @@ from cohort import MODALITIES, CohortError
 
 from umbrella.evaluation.text_folding import fold
 from umbrella.list_flags import split_list
+from umbrella_dataset import explain_modality
 
 
 def to_selection(flags: argparse.Namespace) -> Selection:
     modalities = split_list(flags.modalities) or MODALITIES[:1]
     for modality in modalities:
         if modality not in MODALITIES:
-            raise CohortError(f"--modalities: expected {', '.join(MODALITIES)}, found {modality}")
+            found = f"{modality}{explain_modality(modality)}"
+            raise CohortError(f"--modalities: expected {', '.join(MODALITIES)}, found {found}")
     stated = dict(to_pairs(flags.suffixes, "--suffixes"))
     suffixes = SUFFIXES | stated
     for modality in stated:
         if modality not in MODALITIES:
-            raise CohortError(f"--suffixes: expected {', '.join(MODALITIES)} before the =, found {modality}")
+            found = f"{modality}{explain_modality(modality)}"
+            raise CohortError(f"--suffixes: expected {', '.join(MODALITIES)} before the =, found {found}")
     idle = [modality for modality in stated if modality not in modalities]
     if idle:
         raise CohortError(

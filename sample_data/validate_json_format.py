@@ -25,8 +25,11 @@ from migrate_json_format import migrate
 from repeated_conversations import Repeats
 
 from umbrella.command import run
+from umbrella.not_a_scan import ABSENT, join_absent
+from umbrella.plain_parser import PlainParser
 from umbrella.written_files import write_whole
 from umbrella_dataset import (
+    MANIFEST,
     SPLIT_FOLDERS,
     FormatError,
     Manifest,
@@ -160,9 +163,9 @@ def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
     for path in map(_to_absolute, paths):
         check_path(path)
         if os.path.isfile(path):
+            _check_holds_conversations(path)
             files.append(path)
-        elif os.path.isdir(path) and not any(os.path.isdir(os.path.join(path, name)) for name in SPLIT_FOLDERS):
-            check_manifest(path, tuple(SPLIT_FOLDERS))
+        elif os.path.isdir(path) and not _is_data_folder(path):
             check_manifest(os.path.dirname(path), (os.path.basename(path),))
             files += _list_folder(path)
         else:
@@ -172,6 +175,21 @@ def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
     splits = [SPLIT_FOLDERS.get(os.path.basename(os.path.dirname(file))) for file in files]
     found = zip(files, splits, map(find_data_folder, files), strict=True)
     return list(dict.fromkeys(found))
+
+
+def _is_data_folder(path: str) -> bool:
+    """By its folders, or by what a generator has left in it."""
+    return read_manifest(path) is not None or any(os.path.isdir(os.path.join(path, name)) for name in SPLIT_FOLDERS)
+
+
+def _check_holds_conversations(path: str) -> None:
+    """Raises FormatError for a file that a generator wrote beside the conversations: splits.json, generated.json."""
+    folder, name = os.path.split(path)
+    manifest = read_manifest(folder)
+    if manifest is not None and name in (MANIFEST, *manifest.files) and os.path.basename(folder) not in SPLIT_FOLDERS:
+        raise FormatError(
+            f"{path}: expected conversations, found a generator's record of them. Give the folder, or files below it"
+        )
 
 
 def _to_absolute(path: str) -> str:
@@ -203,6 +221,16 @@ def _write_report(path: str, validation: Validation, counts: Counter) -> None:
     write_whole(Path(path), json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
+def _to_lines(findings: list[Finding]) -> list[str]:
+    """A line a problem, those of scans that are not there as one; --report has all."""
+    scans = [finding for finding in findings if finding.problem.kind == "scan"]
+    joined = join_absent([(finding.source, finding.problem.found) for finding in scans])
+    if len(joined) == len(scans):
+        return [str(finding) for finding in findings]
+    rest = [str(finding) for finding in findings if ABSENT not in finding.problem.found]
+    return [joined[0], *rest]
+
+
 def _print_labels(labels: LabelCheck) -> None:
     for sentence in labels.told:
         print(sentence)
@@ -211,9 +239,7 @@ def _print_labels(labels: LabelCheck) -> None:
 
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = PlainParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("paths", nargs="*", metavar="PATH", help="data folder, split folder or files")
     parser.add_argument("--check_images", action="store_true", help="read every scan; find equal ones")
     parser.add_argument("--check_privacy", action="store_true", help="search texts and scans for personal data")
@@ -278,8 +304,8 @@ def main(argv: list[str] | None = None) -> int:
         _print_labels(validation.labels)
         print("✓ VALIDATION PASSED\nAll files conform to format specification")
         return 0
-    for finding in validation.findings:
-        print(finding)
+    for line in _to_lines(validation.findings):
+        print(line)
     print(f"\n{len(validation.findings)} problem{'s' if len(validation.findings) > 1 else ''}:")
     for kind, count in counts.most_common():
         print(f"{count:8d}  {kind}")

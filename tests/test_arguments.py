@@ -211,3 +211,14 @@ def test_a_yaml_that_is_no_recipe_is_refused(tmp_path, capsys, text, message):
     with pytest.raises(SystemExit):
         parse_arguments(TRAIN, [str(path)])
     assert message in capsys.readouterr().err
+
+
+def test_what_was_given_says_where(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("epochs: 3\nmax_steps: 5\n")
+    (training,) = parse_arguments((TrainArguments,), [str(path), "--max_steps", "4", "--output_dir", "run"])
+    assert training.given == {
+        "num_train_epochs": f"--epochs (in {path})",
+        "max_steps": "--max_steps",
+        "output_dir": "--output_dir",
+    }

@@ -65,9 +65,12 @@ memory over epochs with 2 workers: 1000, 1010 MB"""
     ("step_ms", "expected"),
     [
         (None, "give --step_ms, the duration of your model's step, to see whether that is enough"),
-        (400.0, "your step needs 20.0 (batch size 8, 400 ms): enough with --dataloader_num_workers 2"),
-        (800.0, "your step needs 10.0 (batch size 8, 800 ms): enough with --dataloader_num_workers 1"),
-        (40.0, "needs 200.0 (batch size 8, 40 ms): enough with --dataloader_num_workers 1 and --volume_cache"),
+        (400.0, "your step needs 20.0 (batch size 8, 400 ms): enough with train.py --dataloader_num_workers 2"),
+        (800.0, "your step needs 10.0 (batch size 8, 800 ms): enough with train.py --dataloader_num_workers 1"),
+        (
+            40.0,
+            "200.0 (batch size 8, 40 ms): enough with train.py --dataloader_num_workers 1 and --volume_cache",
+        ),
         (8.0, "your step needs 1000.0 (batch size 8, 8 ms): not enough. Use a machine with about 4 cores a GPU"),
     ],
 )

@@ -190,8 +190,8 @@ def test_a_scan_that_is_there_as_nii_and_nii_gz_is_taken_once_where_both_are_equ
 def test_results_of_spm_beside_the_scan_are_told_from_it(tmp_path):
     tree = write_tree(tmp_path / "bids", sessions=())
     for prefix in ("c1", "c2", "wc1", "mwc1", "m", "y_", "iy_", "wm", "mean"):
-        (tree / f"sub-02/anat/{prefix}sub-02_T1w.nii").touch()
-    (tree / "sub-02/anat/u_rc1sub-02_T1w_Template.nii").touch()
+        (tree / f"sub-02/anat/{prefix}sub-02_T1w.nii").write_bytes(b"\0")
+    (tree / "sub-02/anat/u_rc1sub-02_T1w_Template.nii").write_bytes(b"\0")
     (tree / "sub-03/anat/sub-03_T1w.nii.gz").rename(tree / "sub-03/anat/wmsub-03_T1w.nii.gz")
     (tree / "sub-04/anat/sub-04_T1w.nii.gz").rename(tree / "sub-04/anat/sub-05_T1w.nii.gz")
     (tree / "sub-06/anat/sub-06_T1w.nii.gz").rename(tree / "sub-06/anat/sub-06_T1w_defaced.nii.gz")
@@ -249,8 +249,19 @@ def test_data_that_was_not_fetched_is_fetched_and_never_taken(tmp_path):
     scans[1].symlink_to("../../.git/annex/objects/Gz/K1/MD5E-s1--a.nii.gz/MD5E-s1--a.nii.gz")
     scans[2].write_bytes(LFS)
     scans[3].write_bytes(b"\n<!DOCTYPE html>\n<html>" + bytes(100_000))
+    scans[4].write_bytes(b"PK\x03\x04" + bytes(100))
+    scans[5].write_bytes(b"")
     _, exclusions = run(tree, "--run", "first")
-    assert exclusions == [(f"sub-{i:02d}", "", "not fetched") for i in (2, 3, 4)]
+    kinds = ["not fetched", "not fetched", "not a scan", "packed", "empty file"]
+    assert exclusions == [(f"sub-{i:02d}", "", kind) for i, kind in enumerate(kinds, start=2)]
+    warnings = [line for line in (tmp_path / "out/summary.txt").read_text().splitlines() if "left out" in line]
+    assert [re.sub(r" the first: \S+: .*", "", line) for line in warnings if line.startswith("WARNING")] == [
+        "WARNING 2 visits are left out, not fetched;",
+        "WARNING 1 visit is left out, not a scan;",
+        "WARNING 1 visit is left out, packed;",
+        "WARNING 1 visit is left out, empty file;",
+    ]
+    assert f"datalad get {scans[1]}" in warnings[0] and f"(unzip {scans[4]})" in warnings[2]
     text = (tmp_path / "out/exclusions.tsv").read_text()
     assert f"datalad get {scans[1]}" in text and "lfs pull --include" in text and "download the scan again" in text
     for scan in scans:
@@ -265,15 +276,10 @@ def test_data_that_was_not_fetched_is_fetched_and_never_taken(tmp_path):
         generate(parse_options("", [*flags, "--output_dir", str(tmp_path / "two")]))
 
 
-def test_empty_files_are_warned_of(tmp_path):
-    run(write_tree(tmp_path / "bids", sessions=()))
-    assert "WARNING 20 of the scans are empty files (0 bytes)" in (tmp_path / "out/summary.txt").read_text()
-
-
 def test_a_refusal_for_want_of_scans_says_what_is_there_and_writes_exclusions(tmp_path):
     tree = write_tree(tmp_path / "bids", sessions=(), names=("task-rest_run-1_bold", "task-faces_bold"))
     (tree / "sub-01/eeg").mkdir()
-    (tree / "sub-01/eeg/sub-01_task-rest_eeg.set").touch()
+    (tree / "sub-01/eeg/sub-01_task-rest_eeg.set").write_bytes(b"\0")
     with pytest.raises(CohortError) as error:
         run(tree)
     table = tmp_path / "out/exclusions.tsv"
@@ -296,8 +302,8 @@ def test_a_dry_run_lists_what_a_tree_holds_and_writes_nothing(tmp_path, capsys):
     tree = write_tree(tmp_path / "bids", names=("T1w", "task-rest_run-1_bold", "task-rest_run-2_bold"))
     touch(tree / "derivatives/fmriprep", "sub-01", "1", "anat", "desc-preproc_T1w")
     (tree / "sub-01/ses-1/eeg").mkdir()
-    (tree / "sub-01/ses-1/eeg/sub-01_ses-1_eeg.edf").touch()
-    (tree / "sub-01/ses-1/anat/msub-01_ses-1_T1w.nii").touch()
+    (tree / "sub-01/ses-1/eeg/sub-01_ses-1_eeg.edf").write_bytes(b"\0")
+    (tree / "sub-01/ses-1/anat/msub-01_ses-1_T1w.nii").write_bytes(b"\0")
     before = sorted(tmp_path.rglob("*"))
     code, out, err = dry_run(tree, capsys)
     assert (code, err) == (0, "") and sorted(tmp_path.rglob("*")) == before
@@ -377,7 +383,7 @@ def test_real_trees_end_in_rows_or_in_what_is_there(tmp_path, name):
                 file, _, content = text.partition("=")
                 path = tree / f"sub-{i:02d}" / folder / f"sub-{i:02d}_{file}"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(content)
+                path.write_text(content or "\0")
     if isinstance(expected, int):
         assert len(run(tree, *flags)[0]) == expected
         return
@@ -391,8 +397,8 @@ def test_real_trees_end_in_rows_or_in_what_is_there(tmp_path, name):
 def test_names_of_other_systems_are_no_scans_and_break_nothing(tmp_path, capsys):
     tree = write_tree(tmp_path / "bids", sessions=())
     anat = tree / "sub-01/anat"
-    (anat / "._sub-01_T1w.nii.gz").touch()  # a Mac's
-    (anat / os.fsdecode(b"sub-01_acq-\xff_T1w.nii.gz")).touch()
+    (anat / "._sub-01_T1w.nii.gz").write_bytes(b"\0")  # a Mac's
+    (anat / os.fsdecode(b"sub-01_acq-\xff_T1w.nii.gz")).write_bytes(b"\0")
     (anat / "sub-01_acq-b\nc_T1w.nii.gz").mkdir()
     for place in (anat / "sub-01_acq-loop_T2w.nii.gz", tree / "sub-77", tree / os.fsdecode(b"sub-\xe9")):
         place.symlink_to(place.name)
@@ -410,4 +416,4 @@ def test_a_pipe_in_a_scans_place_is_not_waited_for(tmp_path):
     os.mkfifo(tree / "sub-01/anat/sub-01_T1w.nii.gz")
     os.mkfifo(tree / "sub-02/anat/sub-02_T1w.nii")
     _, exclusions = run(tree)
-    assert sorted(exclusions) == [("sub-01", "", "not fetched"), ("sub-02", "", "several files")]
+    assert sorted(exclusions) == [("sub-01", "", "not a scan"), ("sub-02", "", "several files")]

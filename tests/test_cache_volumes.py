@@ -102,7 +102,7 @@ def test_flags_that_do_not_fit_are_refused(json_dir, tmp_path, call):
     with pytest.raises(SystemExit, match="expected --volume_cache FOLDER"):
         call(cache_volumes, "--json_dir", json_dir)
     (tmp_path / "file").touch()
-    with pytest.warns(UserWarning), pytest.raises(SystemExit, match="expected a folder to write to, found none"):
+    with pytest.raises(SystemExit, match="expected a folder to write to, found that it cannot be written"):
         call(cache_volumes, "--json_dir", json_dir, "--volume_cache", "file")
 
 

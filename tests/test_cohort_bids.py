@@ -29,7 +29,7 @@ def touch(folder, subject, session, datatype, name):
     parts = [subject, f"ses-{session}"] if session else [subject]
     path = folder.joinpath(*parts, datatype, f"{'_'.join(parts)}_{name}.nii.gz")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
+    path.write_bytes(b"\0")
     return path
 
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 
 import cache_volumes
 import compare
@@ -27,9 +28,13 @@ from killing import end
 from killing import start as start_process
 
 from umbrella import claimed_folder
+from umbrella.arguments import DataArguments
+from umbrella.checkpoints import explain_failed_save, write_marker
 from umbrella.command import run
 from umbrella.evaluation.generation import Answer, Answerer
 from umbrella.exporting import check_export_dir
+from umbrella.modeling import load_model, load_processor
+from umbrella.splits import load_splits
 from umbrella.written_files import WriteError, filling, replacing, write_whole, writing
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -97,7 +102,7 @@ def inputs(tmp_path_factory):
     lines = [f"sub-{i:02d},{'MF'[i % 2]}" for i in range(30)]
     (folder / "table.csv").write_text("\n".join(["participant_id,sex", *lines]) + "\n")
     for line in lines:
-        (folder / f"{line[:6]}.nii").touch()
+        (folder / f"{line[:6]}.nii").write_bytes(b"\0")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(Answerer, "answer", answer)
@@ -176,7 +181,6 @@ def run_whole(start, disk, folder, name):
     return n_writes, expected
 
 
-@pytest.mark.filterwarnings("ignore:volume cache")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_write_that_fails_ends_in_a_sentence_and_leaves_nothing_half(start, disk, tmp_path, name):
     n_writes, expected = run_whole(start, disk, tmp_path, name)
@@ -186,7 +190,6 @@ def test_a_write_that_fails_ends_in_a_sentence_and_leaves_nothing_half(start, di
         check_fails(start, disk, tmp_path, name, number, draw.choice(REASONS), expected)
 
 
-@pytest.mark.filterwarnings("ignore:volume cache")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_disk_that_fills_while_a_file_is_written_ends_in_a_sentence(start, disk, tmp_path, name):
     """Whoever writes: Python, Arrow, safetensors, torch."""
@@ -198,6 +201,49 @@ def test_a_disk_that_fills_while_a_file_is_written_ends_in_a_sentence(start, dis
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     check_end(end, tmp_path, f"{name}: {end}")
     assert start(name) is None
+
+
+@pytest.mark.parametrize("load", [load_model, load_processor])
+def test_a_full_folder_for_temporary_files_is_named(load):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(
+            OSError, match=rf"^{gettempdir()}: expected to write it, found no .* set TMPDIR to a folder"
+        ):
+            load("tiny", local_files_only=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_checkpoint_that_finds_no_room_names_remedies_that_there_are(tmp_path):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def explain(step):
+        (tmp_path / f"checkpoint-{step}").mkdir()  # what was begun
+        sentence = explain_failed_save(tmp_path / f"checkpoint-{step}", full, "go on")
+        assert sentence.startswith(
+            f"{tmp_path}/checkpoint-{step}: expected to write a checkpoint, found no space left"
+        )
+        return sentence
+
+    assert re.search(r"There is none before it\. .*, then start again with --resume_from_checkpoint auto", explain(1))
+    write_marker(tmp_path / "checkpoint-1", 1, 8)
+    assert explain(2).endswith("/checkpoint-1, is whole. Make room, then go on.")
+    write_marker(tmp_path / "checkpoint-2", 1, 8)
+    assert explain(3).endswith("2, is whole. Make room (--save_total_limit 1 keeps fewer from then on), then go on.")
+
+
+@pytest.mark.parametrize("place", ["HF_DATASETS_CACHE", "HF_DATASETS_CACHE and HF_HUB_CACHE"])
+def test_a_full_cache_names_the_variables_that_move_it(monkeypatch, place):
+    def fill(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("umbrella.splits.load_umbrella", fill)
+    monkeypatch.setattr("umbrella.splits.load_published", fill)
+    flags = {"json_dir": "data"} if place == "HF_DATASETS_CACHE" else {"dataset_name": "lab/data"}
+    with pytest.raises(OSError, match=rf"Make room, or set {place} to a folder on another disk"):
+        load_splits(DataArguments(**flags))
 
 
 def test_standard_output_on_a_full_disk_is_named(start, monkeypatch):

@@ -7,6 +7,7 @@ from collections import Counter
 import nibabel
 import numpy as np
 import pytest
+import validate_json_format
 from cohort import CohortError
 from generate_conversations import generate, main, parse_options
 from hypothesis import given, settings
@@ -25,7 +26,7 @@ def write_table(folder, rows, name="table.tsv"):
         writer.writerows(rows)
     for row in rows:
         if not row["participant_id"].endswith(("-noscan", "n/a")):
-            (folder / f"{row['participant_id']}_T1w.nii.gz").touch()
+            (folder / f"{row['participant_id']}_T1w.nii.gz").write_bytes(b"\0")
     return folder / name
 
 
@@ -147,7 +148,7 @@ def test_question_and_answer_of_the_user_take_the_place_of_the_template(tmp_path
 def test_several_modalities_stand_in_one_conversation(tmp_path):
     table = write_table(tmp_path, make_rows())
     for row in make_rows():
-        (tmp_path / f"{row['participant_id']}_bold.nii.gz").touch()
+        (tmp_path / f"{row['participant_id']}_bold.nii.gz").write_bytes(b"\0")
     splits, _, _ = run(
         table, "--target", "sex", "--reference", "same",
         "--image_template", "sMRI={participant_id}_T1w.nii.gz", "fMRI={participant_id}_bold.nii.gz",
@@ -255,7 +256,7 @@ def test_no_subject_family_or_session_is_in_two_splits_references_included(tmp_p
     ]
     tmp_path = tmp_path_factory.mktemp("cohort")
     for row in rows:
-        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").touch()
+        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").write_bytes(b"\0")
     splits, _, _ = run(
         write_table(tmp_path, rows), "--target", "sex", "--reference", reference, "--group_by", "family",
         "--split", "0.5,0.25,0.25", "--seed", str(seed), template="{participant_id}_{session_id}.nii.gz",
@@ -276,7 +277,7 @@ def test_everything_left_out_is_counted_with_its_reason(tmp_path):
     rows[1]["participant_id"] = "sub-001-noscan"
     rows += [dict(rows[2]), rows[3] | {"age": "99"}, rows[4] | {"participant_id": "n/a"}]
     table = write_table(tmp_path, rows)
-    (tmp_path / "sub-900_T1w.nii.gz").touch()
+    (tmp_path / "sub-900_T1w.nii.gz").write_bytes(b"\0")
     splits, exclusions, summary = run(table, "--target", "sex")
     assert Counter(row["reason"] for row in exclusions) == {
         "no label": 1,
@@ -312,7 +313,7 @@ def test_ids_that_differ_by_a_prefix_find_their_scans(tmp_path, in_table, on_dis
     for path in tmp_path.glob("*.nii.gz"):
         path.unlink()
     for i in range(40):
-        (tmp_path / f"{on_disk.format(i)}_T1w.nii.gz").touch()
+        (tmp_path / f"{on_disk.format(i)}_T1w.nii.gz").write_bytes(b"\0")
     splits, exclusions, _ = run(table, "--target", "sex")
     assert sum(map(len, splits.values())) == 40 and exclusions == []
 
@@ -348,7 +349,7 @@ def test_a_comparison_over_time_takes_the_subjects_own_first_session(tmp_path):
         writer.writeheader()
         writer.writerows(rows)
     for row in rows:
-        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").touch()
+        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").write_bytes(b"\0")
     splits, exclusions, _ = run(
         tmp_path / "table.tsv", "--target", "volume", "--reference", "earlier", "--change", "direction",
         template="{participant_id}_{session_id}.nii.gz",
@@ -478,3 +479,41 @@ def test_a_folder_with_files_of_the_user_is_not_replaced(tmp_path):
     with pytest.raises(FileExistsError, match=r"notes\.txt"):
         run(table, "--target", "sex")
     assert (tmp_path / "out/notes.txt").read_text() == "mine"
+
+
+def test_what_a_refused_run_leaves_is_no_conversation_and_goes_when_a_run_succeeds(tmp_path, capsys):
+    table = write_table(tmp_path, make_rows())
+    flags = ["--participants", str(table), "--target", "sex", "--output_dir", str(tmp_path / "out")]
+    beside = tmp_path / "out.exclusions.tsv"
+    assert main([*flags, "--image_template", "nowhere/{participant_id}.nii"]) == 1
+    assert validate_json_format.main([str(tmp_path / "out")]) == 1
+    assert "out: expected a folder train, validation or test in it, found none" in capsys.readouterr().out
+    for template, is_there in (("{participant_id}_T1w.nii.gz", False), ("nowhere/{participant_id}.nii", True)) * 2:
+        assert main([*flags, "--image_template", template]) == is_there
+        assert beside.exists() == is_there
+    beside.write_text("my own")
+    assert main([*flags, "--image_template", "{participant_id}_T1w.nii.gz"]) == 0
+    assert beside.read_text() == "my own"
+    capsys.readouterr()
+    for name in ("splits.json", "generated.json"):
+        assert validate_json_format.main([str(tmp_path / "out" / name)]) == 1
+        assert f"{name}: expected conversations, found a generator's record" in capsys.readouterr().out
+    (tmp_path / "out/generated.json").unlink()
+    assert main([*flags, "--image_template", "{participant_id}_T1w.nii.gz"]) == 1
+    assert "generated.json, which says what a generator wrote, is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("parse", "flags", "error"),
+    [
+        (parse_options, ["--dry_rum"], "unknown argument --dry_rum: did you mean --dry_run?"),
+        (parse_options, ["--seed", "x"], "argument --seed: invalid int value: 'x'"),
+        (parse_options, ["--bids_dir", ".", "--dry_run", "--modalities", "T1w"], "found T1w, which is sMRI"),
+        (validate_json_format.parse_options, ["--check_image"], "unknown argument --check_image: did you mean --chec"),
+    ],
+)
+def test_a_wrong_flag_ends_in_one_sentence_with_what_was_meant(parse, flags, error, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse("", flags) if parse is parse_options else parse(flags)
+    err = capsys.readouterr().err
+    assert stop.value.code == 2 and error in err and err.count("\n") == 2 and "--help" in err

@@ -115,7 +115,7 @@ def make_visits(ids, **columns):
 def find(folder, visits, template, files):
     for name in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
+        (folder / name).write_bytes(b"\0")
     exclusions = Exclusions()
     found = find_scans(visits, {"sMRI": template}, str(folder), "participant_id", exclusions)
     scans = {visit.participant_id: os.path.relpath(visit.scans["sMRI"], folder) for visit in found}

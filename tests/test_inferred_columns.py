@@ -91,7 +91,7 @@ def test_a_change_is_told_from_numbers_as_they_are_written(tmp_path, change):
     flags = ("--target", "volume", "--change", change, "--split", "0.6,0.2,0.2")
     table = write_table(tmp_path, rows)
     for row in rows:
-        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").touch()
+        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").write_bytes(b"\0")
     splits, _, summary = run(table, *flags, template="{participant_id}_{session_id}.nii.gz")
     said = {"direction": "labels", "number": "bins of the numbers"}[change]
     assert f"inferred  splits: the {said} of the change in equal shares" in summary
@@ -237,7 +237,7 @@ def test_classes_are_not_advised_where_they_would_be_refused_or_be_of_no_help(tm
     ]
     table = write_table(tmp_path, rows)
     for row in rows:
-        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").touch()
+        (tmp_path / f"{row['participant_id']}_{row['session_id']}.nii.gz").write_bytes(b"\0")
     template = "{participant_id}_{session_id}.nii.gz"
     with pytest.raises(CohortError) as refused:
         run(table, "--target", "score", *flags, template=template)

@@ -33,7 +33,7 @@ ANSWERS = {
     )
 }
 # What a flag may be, and what to install for it.
-FLAGS = {"umbrella.flag_names", "umbrella.list_flags", "umbrella.number_bounds", "umbrella.extras"}
+FLAGS = {"umbrella.plain_parser", "umbrella.list_flags", "umbrella.number_bounds", "umbrella.extras"}
 
 # How a command ends, also where it cannot write.
 ENDS = {"umbrella.command", "umbrella.written_files", "umbrella.claimed_folder"}

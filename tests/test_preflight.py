@@ -41,11 +41,23 @@ def test_every_unreadable_scan_is_named_with_its_row(tmp_path):
 def test_the_first_ten_of_many_unreadable_scans_are_named(tmp_path):
     rows = load_rows(write_folder(tmp_path, {"train": [1] * 13}))
     for scan in tmp_path.glob("*.nii"):
-        scan.unlink()
+        scan.write_bytes(b"no scan at all")
     with pytest.raises(SystemExit) as stop:
         check_scans(rows)
     assert str(stop.value).count(".json: ") == 10
     assert "... and 3 more" in str(stop.value)
+
+
+def test_data_that_were_moved_away_from_their_scans_are_one_line(tmp_path):
+    rows = load_rows(write_folder(tmp_path, {"train": [1] * 13}))
+    for scan in sorted(tmp_path.glob("*.nii"))[:12]:
+        scan.unlink()
+    next(tmp_path.glob("*.nii")).write_bytes(b"no scan at all")
+    with pytest.raises(SystemExit, match=r"13 of 13 scans") as stop:
+        check_scans(rows)
+    first, second = str(stop.value).splitlines()[1:3]
+    assert first.startswith(f"  12 scans below {tmp_path}: expected scans, found no such files, the first ")
+    assert "--image_root" in first and "no scan at all"[:2] in second and "train/train_" in second
 
 
 def test_scans_whose_bytes_are_in_the_row_are_not_looked_for():
@@ -126,7 +138,7 @@ def test_an_output_folder_with_an_earlier_run_is_refused_unless_it_goes_on(tmp_p
     ):  # nothing to go on from
         check_output_dir(str(folder), resumes=False)
     (folder / "checkpoint-1").mkdir()
-    with pytest.raises(SystemExit, match=r"found an earlier run\. .* continue it with --resume_from_checkpoint true"):
+    with pytest.raises(SystemExit, match=r"found an earlier run\. .* continue it with --resume_from_checkpoint auto"):
         check_output_dir(str(folder), resumes=False)
     with pytest.raises(SystemExit, match="expected a folder to write to, found a file"):
         check_output_dir(str(folder / "something.nii"), resumes=True)

@@ -62,7 +62,10 @@ def test_grades_are_classes_and_the_decimal_sign_of_the_answers_is_followed(caps
     assert [(r["parsed_number"], r["expected_number"]) for r in records] == [(23.5, 23.5), (1041.0, 41.0)]
     printed = capsys.readouterr().out
     assert "subject_label: 2 values, all numbers → regression; eval.py --task classification for classes" in printed
-    assert 'decimal sign ",", thousands sign ".": told from 1 of 2, as "23,5"; --decimal_sign for another' in printed
+    assert (
+        'decimal sign ",", thousands sign ".": told from 1 of 2, as "23,5"; eval.py --decimal_sign for another'
+        in printed
+    )
     assert "own answers: 2 of 2 answers state their subject_label" in printed
     summary = question.summarize(records, ["a", "b"], 20, 0)
     assert any("decimal sign" in sentence for sentence in summary["told_from"])

@@ -219,8 +219,8 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(run, tmp_path):
         resource.RLIMIT_FSIZE, (4_000_000, limits[1])
     )  # as a full disk: the optimizer's file finds no room
     try:
-        with pytest.raises(SystemExit, match=r"checkpoint-2: expected to write a checkpoint, found: .*"
-                           r"The one before: run/checkpoint-1 is whole. Make room"):  # fmt: skip
+        with pytest.raises(SystemExit, match=r"checkpoint-2: expected to write a checkpoint, found no .*"
+                           r"The one before, run/checkpoint-1, is whole. Make room"):  # fmt: skip
             run(*again)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

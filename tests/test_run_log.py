@@ -40,6 +40,13 @@ def test_tiny_as_the_readme_had_it_is_told_to_leave_its_flags_out(describe):
     ]
 
 
+def test_of_two_lengths_the_one_that_rules_is_to_be_left_out_where_it_stands(describe):
+    given = {"num_train_epochs": "--num_train_epochs (in a.yaml)", "max_steps": "--max_steps"}
+    assert "leave out --max_steps, tiny" in describe([6.41, 5.98], given=given, max_steps=3)[1]
+    said = describe([6.4, 5.9], given=given | {"learning_rate": "--learning_rate"}, learning_rate=1.0)[1]
+    assert "leave out --num_train_epochs (in a.yaml) and --learning_rate, tiny" in said
+
+
 def test_without_logged_losses_the_mean_of_the_run_tells(describe):
     assert describe([])[0] == "loss 5.9 in 48 steps"
     assert "has hardly learned" in describe([])[1]

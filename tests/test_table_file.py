@@ -241,7 +241,7 @@ def test_the_summary_keeps_what_was_inferred(tmp_path, capsys):
     text = "participant_id;sex\n" + "".join(f"sub-{i:02d};{'MF'[i % 2]}\n" for i in range(20))
     table = write(tmp_path, text)
     for i in range(20):
-        (tmp_path / f"sub-{i:02d}.nii").touch()
+        (tmp_path / f"sub-{i:02d}.nii").write_bytes(b"\0")
     flags = ["--image_template", "{participant_id}.nii", "--target", "sex", "--output_dir", str(tmp_path / "out")]
     assert main(["--participants", str(table), *flags]) == 0
     note = f"{table}: columns are divided by semicolon"

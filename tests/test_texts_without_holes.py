@@ -37,7 +37,7 @@ def tables(tmp_path_factory):
     visits = [[f"sub-{i // 2:02d}", *(make(i) for make in COLUMNS.values()), f"ses-{i % 2 + 1}"] for i in range(36)]
     (folder / "visits.tsv").write_text("".join("\t".join(row) + "\n" for row in [[*header, "session_id"], *visits]))
     for i in range(36):
-        (folder / f"sub-{i:02d}.nii.gz").touch()
+        (folder / f"sub-{i:02d}.nii.gz").write_bytes(b"\0")
     return folder
 
 

@@ -125,7 +125,7 @@ def find_task_of_answers(rows: Sequence[LabelledAnswer]) -> tuple[Task, list[str
     if not own.do_most_state:
         told.append(
             "WARNING: eval.py will look for what most of these answers do not state: write "
-            "subject_label as the answers do, or evaluate with --task text"
+            "subject_label as the answers do, or evaluate with eval.py --task text"
         )
         return Task(), told
     if len({reading.read_truth(row.label) for row in rows}) < 2:

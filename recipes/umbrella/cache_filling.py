@@ -70,8 +70,8 @@ class CachedScans(Dataset):
             return Outcome(problem=f"{row['source']}: {error}")
         if not self.cache.is_writable:
             raise OSError(
-                f"{self.cache.folder}: expected a folder with room to write to, found none. Free some space, or "
-                "choose another --volume_cache"
+                f"{self.cache.folder}: expected a folder with room to write to, found that it {self.cache.fault}. "
+                "Free some space, or choose another --volume_cache"
             )
         return Outcome(self.cache.entry_size(key), is_new=True)
 

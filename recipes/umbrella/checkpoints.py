@@ -25,7 +25,7 @@ from umbrella.run_start import FirstStep, save_before_weights
 from umbrella.sigterm import PREEMPTED_EXIT_CODE, SigtermFlag
 from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.trained_weights import collect_trained, load_trained, save_trained
-from umbrella.written_files import WriteError, replacing
+from umbrella.written_files import WriteError, name_reason, replacing
 
 MARKER = "complete.json"
 PARTS, PART_BYTES = 16, 64 * 1024
@@ -129,7 +129,7 @@ class CheckpointTrainer(GuardedPush):
         except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer raises the second
             if isinstance(error, torch.OutOfMemoryError):
                 raise
-            raise WriteError(_explain_failed_save(folder, error, self._way_on)) from error
+            raise WriteError(explain_failed_save(folder, error, self._way_on)) from error
         finally:
             self.args.save_total_limit = limit
         self.accelerator.wait_for_everyone()
@@ -183,13 +183,16 @@ def _drop_second_names(module, state_dict, prefix, *_):
             state_dict.pop(f"{prefix}{name}", None)
 
 
-def _explain_failed_save(folder: Path, error: Exception, way_on: str) -> str:
+def explain_failed_save(folder: Path, error: Exception, way_on: str) -> str:
+    """What is to be done about a checkpoint that could not be written; `way_on` from an earlier one."""
+    found = f"{folder}: expected to write a checkpoint, found {name_reason(error)}"
     whole = find_whole_checkpoint(folder.parent)
-    last = f"{whole} is whole" if whole else "there is no earlier one"
-    return (
-        f"{folder}: expected to write a checkpoint, found: {str(error).splitlines()[0]}. The one before: {last}. "
-        f"Make room (--save_total_limit keeps fewer), then {way_on}."
-    )
+    if whole is None:
+        again = "start again with --resume_from_checkpoint auto, which then starts from the first step"
+        return f"{found}. There is none before it. Make room, then {again}, or choose another --output_dir."
+    n_others = len([other for other in folder.parent.glob("checkpoint-*") if other != folder])
+    fewer = " (--save_total_limit 1 keeps fewer from then on)" if n_others > 1 else ""
+    return f"{found}. The one before, {whole}, is whole. Make room{fewer}, then {way_on}."
 
 
 # -------------------------------------------------------------------------------------------------- whole or not

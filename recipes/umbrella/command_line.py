@@ -60,8 +60,9 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
     parser = _Parser(dataclasses, allow_abbrev=False, epilog=epilog if trains else None)
     # The deepspeed launcher puts its own --local_rank=N in front.
     launcher = [argv.pop(0)] if argv and argv[0].startswith("--local_rank") else []
+    recipe = argv.pop(0) if argv and argv[0].endswith((".yaml", ".yml")) else None
     try:
-        from_yaml = read_yaml_flags(argv.pop(0)) if argv and argv[0].endswith((".yaml", ".yml")) else []
+        from_yaml = [] if recipe is None else read_yaml_flags(recipe)
         check_keys(from_yaml + argv)
         _check_json(from_yaml + argv)
         parser.argv = (*launcher, *from_yaml, *argv)
@@ -76,7 +77,9 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
     _refuse_unknown(unknown, parser, trains)
     for instance in instances:
         if isinstance(instance, TrainArguments):
-            instance.given = name_as_given(parser.argv, parser.flags)
+            in_yaml = name_as_given(from_yaml, parser.flags).items()
+            instance.given = {today: f"{flag} (in {recipe})" for today, flag in in_yaml}
+            instance.given |= name_as_given(argv, parser.flags)
     return tuple(instances)
 
 

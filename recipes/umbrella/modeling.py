@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from pickle import UnpicklingError
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from safetensors.torch import save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
@@ -21,6 +21,7 @@ from umbrella.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.trained_weights import load_trained
 from umbrella.transform import resolve_image_size
 from umbrella.vision_towers import takes_size
+from umbrella.written_files import writing
 
 
 def load_model(
@@ -125,13 +126,14 @@ def _reload(built, auto_class: type, from_pretrained_kwargs: dict):
     if not from_pretrained_kwargs:
         return built
     with TemporaryDirectory() as folder:
-        if isinstance(built, PreTrainedModel):  # whose save_pretrained writes on the first of several processes only
-            weights = {name: parameter.detach() for name, parameter in built.named_parameters()}
-            save_file(weights, f"{folder}/model.safetensors")
-            built.config.save_pretrained(folder)
-            built.generation_config.save_pretrained(folder)
-        else:
-            built.save_pretrained(folder)
+        with writing(gettempdir(), "set TMPDIR to a folder on another disk"):
+            if isinstance(built, PreTrainedModel):  # whose save_pretrained writes on the first of several processes
+                weights = {name: parameter.detach() for name, parameter in built.named_parameters()}
+                save_file(weights, f"{folder}/model.safetensors")
+                built.config.save_pretrained(folder)
+                built.generation_config.save_pretrained(folder)
+            else:
+                built.save_pretrained(folder)
         return auto_class.from_pretrained(folder, **from_pretrained_kwargs)
 
 

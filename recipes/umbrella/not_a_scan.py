@@ -9,8 +9,12 @@ import codecs
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+ABSENT = ": expected a scan, found no such file"  # what `umbrella.scan_files` says of a path
+LEAST_JOINED = 4
 N_BYTES = 512  # of a file's start: enough to tell; a tar's mark lies at byte 257
 
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -28,16 +32,27 @@ _ARCHIVES = (
 )
 
 
+NOT_FETCHED, NOT_A_SCAN, PACKED = "not fetched", "not a scan", "packed"
+
+
+class Foreign(NamedTuple):
+    """What lies in a scan's place: a short name to count by, and what it is, with the remedy."""
+
+    kind: str
+    found: str
+
+
 def find_unfetched(path: str | Path, what: str) -> str | None:
     """What lies in the place of a table or of another text, `what`, that was not fetched, with the remedy; None: it is
     there, or nothing is."""
     if not os.path.isfile(path):
         return find_broken_link(path)
     with open(path, "rb") as file:
-        return _find_stand_in(file.read(N_BYTES), str(path), what)
+        stand_in = _find_stand_in(file.read(N_BYTES), str(path), what)
+    return stand_in and stand_in.found
 
 
-def find_foreign(start: bytes, name: str) -> str | None:
+def find_foreign(start: bytes, name: str) -> Foreign | None:
     """What a file's first bytes (inflated where it is a gzip file) say that it is, with the remedy; None: none of
     these. `name` is its path, which the commands take."""
     stand_in = _find_stand_in(start, name, "scan")
@@ -45,26 +60,30 @@ def find_foreign(start: bytes, name: str) -> str | None:
         return stand_in
     path = shlex.quote(name)
     if _ANSWER.match(start.removeprefix(codecs.BOM_UTF8).lstrip()):
-        return "a JSON text, as a server's answer to a download that failed or a sidecar: download the scan again"
+        found = "a JSON text, as a server's answer to a download that failed or a sidecar: download the scan again"
+        return Foreign(NOT_A_SCAN, found)
     for magic, kind, command in _ARCHIVES:
         if start.startswith(magic):
-            return f"{kind}: unpack it ({command} {path}) and name the scan that it holds"
+            return Foreign(PACKED, f"{kind}: unpack it ({command} {path}) and name the scan that it holds")
     if start[257:262] == b"ustar":
-        return f"a tar archive: unpack it (tar -xf {path}) and name the scan that it holds"
+        return Foreign(PACKED, f"a tar archive: unpack it (tar -xf {path}) and name the scan that it holds")
     if _is_text(start):
-        return f"a file that starts with {start[:4]!r}, a text: fetch or download the scan again"
+        return Foreign(NOT_A_SCAN, f"a file that starts with {start[:4]!r}, a text: fetch or download the scan again")
     return None
 
 
-def _find_stand_in(start: bytes, name: str, what: str) -> str | None:
+def _find_stand_in(start: bytes, name: str, what: str) -> Foreign | None:
     """A pointer or a web page."""
     if start.startswith(_LFS):
         folder, file = (shlex.quote(part or ".") for part in os.path.split(name))
-        return f"a Git LFS pointer, whose data was not fetched: git -C {folder} lfs pull --include {file}"
+        found = f"a Git LFS pointer, whose data was not fetched: git -C {folder} lfs pull --include {file}"
+        return Foreign(NOT_FETCHED, found)
     if _ANNEX.match(start):
-        return f"a git-annex pointer, whose data was not fetched: {_fetch(shlex.quote(name))}"
+        found = f"a git-annex pointer, whose data was not fetched: {_fetch(shlex.quote(name))}"
+        return Foreign(NOT_FETCHED, found)
     if _PAGE.match(start.removeprefix(codecs.BOM_UTF8).lstrip()):
-        return f"a web page or XML text, as a server sends it that asks for a login: download the {what} again"
+        found = f"a web page or XML text, as a server sends it that asks for a login: download the {what} again"
+        return Foreign(NOT_A_SCAN, found)
     return None
 
 
@@ -86,7 +105,8 @@ def _decodes(start: bytes) -> bool:
 
 def describe_foreign(start: bytes, name: str) -> str:
     """The same as the end of a sentence about a file whose first bytes are those of no scan."""
-    return find_foreign(start, name) or f"a file that starts with {start[:4]!r}: convert it with dcm2niix or nibabel"
+    foreign = find_foreign(start, name)
+    return foreign.found if foreign else f"a file that starts with {start[:4]!r}: convert it with dcm2niix or nibabel"
 
 
 def find_broken_link(path: str | Path) -> str | None:
@@ -106,3 +126,18 @@ def describe_absence(path: str | Path) -> str:
 
 def _fetch(path: str) -> str:
     return f"datalad get {path} (or git annex get)"
+
+
+def join_absent(found: Sequence[tuple[str, str]]) -> list[str]:
+    """(where a scan is named, what is wrong with it) → a line each; but one for all that are not there, where
+    these are many: then it is the data or the scans that were moved."""
+    absent = [(place, path) for place, what in found for path, mark, _ in [what.partition(ABSENT)] if mark]
+    if len(absent) < LEAST_JOINED or not all(os.path.isabs(path) for _, path in absent):
+        return [f"{place}: {what}" for place, what in found]
+    folder = os.path.commonpath([os.path.dirname(path) for _, path in absent])
+    place, path = absent[0]
+    line = (
+        f"{len(absent)} scans below {folder}: expected scans, found no such files, the first {path} ({place}). Were "
+        "the data or the scans moved? Check --image_root, or make the data anew where the scans are now"
+    )
+    return [line, *(f"{place}: {what}" for place, what in found if ABSENT not in what)]

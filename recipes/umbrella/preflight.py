@@ -10,6 +10,7 @@ from transformers import TrainingArguments
 from transformers.integrations.deepspeed import HfTrainerDeepSpeedConfig
 
 from umbrella.conversations import ConversationEncoder, ConversationError
+from umbrella.not_a_scan import join_absent
 from umbrella.volumes import ScanError, check_header
 
 MOST_SHOWN = 10
@@ -82,7 +83,7 @@ def check_output_dir(output_dir: str, resumes: bool) -> None:
         raise SystemExit(f"error: {path}: expected a folder to write to, found a file. Choose another --output_dir.")
     if path.is_dir() and (found := [file.name for file in path.iterdir()]) and not resumes:
         is_run = any(name.startswith("checkpoint-") for name in found)
-        go_on = ", or continue it with --resume_from_checkpoint true" if is_run else ""
+        go_on = ", or continue it with --resume_from_checkpoint auto" if is_run else ""
         raise SystemExit(
             f"error: {path}: expected an empty or new folder, found {'an earlier run' if is_run else found[0]}. "
             f"Choose another --output_dir, or delete it{go_on}."
@@ -100,10 +101,11 @@ def check_scans(dataset: Dataset) -> int:
             if scan.get("bytes") is None:
                 scans.setdefault((scan["path"], scan["modality"]), row["source"])
     with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) * 4)) as pool:
-        problems = [problem for problem in pool.map(_find_problem, scans.items()) if problem]
+        found = zip(scans.values(), pool.map(_find_problem, scans), strict=True)
+        problems = [(source, problem) for source, problem in found if problem]
     if problems:
         raise SystemExit(
-            f"error: {len(problems)} of {len(scans)} scans cannot be read:{show_first(problems)}\n"
+            f"error: {len(problems)} of {len(scans)} scans cannot be read:{show_first(join_absent(problems))}\n"
             "Restore them, correct --image_root, or take their rows out; "
             "validate_json_format.py --check_images reads every scan to its end."
         )
@@ -116,12 +118,11 @@ def show_first(problems: list[str]) -> str:
     return "".join(f"\n  {line}" for line in problems[:MOST_SHOWN] + more)
 
 
-def _find_problem(scan: tuple[tuple[str, str], str]) -> str | None:
-    (path, modality), source = scan
+def _find_problem(scan: tuple[str, str]) -> str | None:
     try:
-        check_header(path, modality)
+        check_header(*scan)
     except ScanError as error:
-        return f"{source}: {error}"
+        return str(error)
     return None
 
 

@@ -77,11 +77,12 @@ def describe_learning(state, args: TrainArguments, model_name_or_path: str, voca
 
 
 def _say_what_to_change(args: TrainArguments, model_name_or_path: str, n_steps: int) -> str:
-    to_blame = ["num_train_epochs", "max_steps"] if n_steps < TINY_STEPS else []
+    length = "max_steps" if args.max_steps > 0 else "num_train_epochs"  # the first overrules the second
+    to_blame = [length] if n_steps < TINY_STEPS else []
     to_blame += ["learning_rate"] if args.learning_rate != TINY_DEFAULTS["learning_rate"] else []
     given = [args.given[name] for name in to_blame if name in args.given]
     if model_name_or_path == TINY and given:
-        return f"To let the model learn more: leave out {' '.join(given)}, tiny has defaults that train it."
+        return f"To let the model learn more: leave out {' and '.join(given)}, tiny has defaults that train it."
     way = "lower" if args.learning_rate > HIGH_LEARNING_RATE else "higher"
     changes = [f"a {way} --learning_rate (it was {args.learning_rate:g})"]
     by_steps = args.max_steps > 0

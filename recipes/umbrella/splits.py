@@ -15,7 +15,9 @@ def load_splits(arguments: DataArguments) -> DatasetDict:
     Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit.
     """
     config = {"task_types": arguments.task_types, "modalities": arguments.modalities}
-    with writing(datasets.config.HF_DATASETS_CACHE, "set HF_HOME to a folder on another disk"):
+    # With these set, HF_HOME has no effect.
+    variables = "HF_DATASETS_CACHE" if arguments.json_dir is not None else "HF_DATASETS_CACHE and HF_HUB_CACHE"
+    with writing(datasets.config.HF_DATASETS_CACHE, f"set {variables} to a folder on another disk"):
         if arguments.json_dir is not None:
             return load_umbrella(arguments.json_dir, image_root=arguments.image_root, **config)
         splits = load_published(arguments.dataset_name, arguments.image_root)

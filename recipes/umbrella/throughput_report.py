@@ -49,7 +49,7 @@ def draw_conclusion(result: dict) -> str:
         # Without a worker loading and the model's step take turns, whatever their speeds.
         enough = [n for n, rates in result["samples_per_s"].items() if n > 0 and rates[way] >= needed]
         if enough:
-            return f"{need}: enough with --dataloader_num_workers {enough[0]}{flags}"
+            return f"{need}: enough with train.py --dataloader_num_workers {enough[0]}{flags}"
     cores = needed / rates["cached"] * max(1, workers)
     return f"{need}: not enough. Use a machine with about {cores:.0f} cores a GPU, and --volume_cache"
 

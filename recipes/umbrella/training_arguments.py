@@ -128,7 +128,7 @@ class TrainArguments(TrainingArguments):
     early_stopping_patience: int | None = field(
         default=None, metadata={"help": "stop after so many evaluations in a row without a better best metric"}
     )
-    # Those that a command line or a YAML gave, and by which name; nothing is chosen in their place.
+    # Those that a command line or a YAML gave, and by which name or where; nothing is chosen in their place.
     given: dict[str, str] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self):

@@ -21,13 +21,14 @@ few network mounts), or the scans move, they are decoded again.
 import errno
 import functools
 import io
+import multiprocessing
 import os
 import re
 import shutil
 import struct
+import sys
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -66,19 +67,23 @@ class VolumeCache:
     """Keeps views (n_images, 3, H, W), float32, up to `most_gb` (10⁹ bytes); the least recently used go out first.
 
     Safe with many workers, ranks and jobs on one folder. A folder that cannot be written, or a full disk, costs one
-    warning; then the cache is only read. An entry that is cut short or damaged counts as absent.
+    line on a machine, whichever worker meets it; then the cache is only read. An entry that is cut short or damaged
+    counts as absent.
 
     Args:
         folder: DIR above, which is made; the entries lie in a folder of their own in it.
+        is_quiet: says nothing; `fault` holds what would be said.
 
     Raises ValueError for a bound that is not above 0.
     """
 
-    def __init__(self, folder: str | Path, most_gb: float = DEFAULT_GB):
+    def __init__(self, folder: str | Path, most_gb: float = DEFAULT_GB, is_quiet: bool = False):
         if not most_gb > 0:
             raise ValueError(f"volume_cache_gb: expected a size above 0, found {most_gb}")
         self.folder, self.most_bytes = Path(folder) / FOLDER, int(most_gb * 1e9)
-        self.is_writable, self.is_readable, self.has_warned = True, True, False
+        self.is_writable, self.is_readable, self.fault = True, True, None
+        self.is_quiet = is_quiet
+        self._unsaid = multiprocessing.Semaphore(1)  # one for all workers that are forked
         try:
             _make_marked(self.folder)
             with self._lock():
@@ -129,7 +134,7 @@ class VolumeCache:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            self._warn(f"cannot be read ({error}): the scan is decoded anew")
+            self._say(f"cannot be read ({_reason(error)})", "the scan is decoded anew")
             return None
         content = memoryview(entry)[DIGEST_BYTES:]
         if entry[:DIGEST_BYTES] != _digest(key, content):
@@ -205,12 +210,22 @@ class VolumeCache:
 
     def _stop_writing(self, error: Exception) -> None:
         self.is_writable = False
-        self._warn(f"cannot be written ({error}): what is not in it is decoded each time")
+        self._say(f"cannot be written ({_reason(error)})", "what is not in it is decoded each time")
 
-    def _warn(self, what: str) -> None:
-        if not self.has_warned:
-            warnings.warn(f"volume cache {self.folder} {what}", stacklevel=3)
-        self.has_warned = True
+    def _say(self, fault: str, consequence: str) -> None:
+        self.fault = fault
+        if int(os.environ.get("LOCAL_RANK", "0")) <= 0 and not self.is_quiet and self._unsaid.acquire(block=False):
+            print(f"warning: volume cache {self.folder} {fault}: {consequence}", file=sys.stderr, flush=True)
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in self.__dict__.items() if name != "_unsaid"}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state, _unsaid=multiprocessing.Semaphore(1))
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def open_volume_cache(folder: str | Path | None, most_gb: float = DEFAULT_GB) -> VolumeCache | None:

@@ -84,6 +84,11 @@ def _find_file_above(path: str | None) -> Path | None:
     return next((place for place in places if place.exists() and not place.is_dir()), None)
 
 
+def name_reason(error: BaseException) -> str:
+    """Why a file could not be written, in words; of an error of another kind, its first line."""
+    return NOT_WRITTEN.get(_find_reason(error)[0]) or str(error).splitlines()[0]
+
+
 def _find_reason(error: BaseException) -> tuple[int | None, str | None]:
     """(errno, the file that the system names)."""
     if isinstance(error, OSError) and error.errno is not None:

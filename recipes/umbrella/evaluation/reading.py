@@ -181,7 +181,7 @@ def _find_number_reading(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[
     if unit is None:
         unit, origin = _find_written_unit(rows, answers, truths)
     if asked.unit is None and unit is not None:
-        sentences.append(f"unit: {unit}, by {origin}; --unit for another")
+        sentences.append(f"unit: {unit}, by {origin}; eval.py --unit for another")
     reading = NumberReading(unit, answers, truths)
     for row in rows:
         if reading.read_truth(row.label) is None:
@@ -242,13 +242,14 @@ def _find_signs(
         answers = _with_decimal(answers, decimal_sign)
         sentence = f"{answers}, by --decimal_sign"
     if not any(map(find_own_format, of_labels)):
-        return answers, answers, [f"numbers: {sentence}; --decimal_sign for another"]
+        return answers, answers, [f"numbers: {sentence}; eval.py --decimal_sign for another"]
     truths, of_truths = find_number_format(of_labels)
     if decimal_sign is None:
         answers, sentence = _fit_to_truths(rows[:MOST_COMPARED], unit, answers, truths, sentence)
     if answers == truths:
-        return answers, truths, [f"numbers: {of_truths}; --decimal_sign for another in answers"]
-    return answers, truths, [f"numbers in answers: {sentence}; --decimal_sign for another", f"in labels: {of_truths}"]
+        return answers, truths, [f"numbers: {of_truths}; eval.py --decimal_sign for another in answers"]
+    of_answers = f"numbers in answers: {sentence}; eval.py --decimal_sign for another"
+    return answers, truths, [of_answers, f"in labels: {of_truths}"]
 
 
 def _with_decimal(found: NumberFormat, decimal: str) -> NumberFormat:

@@ -16,6 +16,7 @@ from datasets import disable_progress_bars
 from umbrella.arguments import ModelArguments
 from umbrella.command import run
 from umbrella.command_line import parse_arguments
+from umbrella.control_signs import print_exactly
 from umbrella.evaluation.generation import Answerer
 from umbrella.modeling import TINY, check_fits, load_model, load_processor
 from umbrella.prediction import make_question_rows
@@ -47,7 +48,7 @@ def main():
         # -------------------------------------------------------------------------------------------- answer
         answerer = Answerer(model, prompts, prompts, batch_size=1, max_new_tokens=predict_args.max_new_tokens)
         ((found,),) = answerer.answer(rows, "answering")
-    print(found.text)
+    print_exactly(found.text)
 
 
 if __name__ == "__main__":

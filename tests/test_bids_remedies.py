@@ -89,7 +89,7 @@ def test_a_tree_of_other_names_is_read_by_the_flags_that_the_refusal_gives(tmp_p
     for i in range(20):
         (tree / f"{100307 + i}/T1w").mkdir(parents=True)
         for name in ("T1w_acpc_dc_restore.nii.gz", "BiasField.nii.gz"):
-            (tree / f"{100307 + i}/T1w/{name}").touch()
+            (tree / f"{100307 + i}/T1w/{name}").write_bytes(b"\0")
     rows = "".join(f"{100307 + i},{'MF'[i % 2]}\n" for i in range(20))
     (tree / "people.csv").write_text(f"Subject,Gender\n{rows}")
     source = ("--bids_dir", tree, "--participants", tree / "people.csv")

@@ -15,7 +15,7 @@ from jinja2 import DictLoader
 from tqdm import tqdm
 
 from umbrella.command import run
-from umbrella.control_signs import COLOURS, guard_terminal, show_controls
+from umbrella.control_signs import COLOURS, guard_terminal, print_exactly, show_controls
 from umbrella.report import page
 
 HOSTILE = "x\x1b[2J\x1b]0;pwn\x07\x9b5m\x7f\u202e"
@@ -31,6 +31,15 @@ def print_guarded(name, write):
         write(stream)
     stream.flush()
     return stream.buffer.getvalue().decode()
+
+
+@pytest.mark.parametrize(("is_terminal", "expected"), [(False, "x\x1b[2J\n"), (True, "x\\x1b[2J\n")])
+def test_an_answer_is_exact_where_no_terminal_reads_it(is_terminal, expected):
+    def write(stream):
+        stream.isatty = lambda: is_terminal
+        print_exactly("x\x1b[2J")
+
+    assert print_guarded("stdout", write) == expected
 
 
 @settings(max_examples=40)

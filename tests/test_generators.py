@@ -223,7 +223,7 @@ def test_an_interrupted_run_leaves_nothing_and_keeps_the_old_folder(tmp_path, mo
         (["--subjects_per_split", "5"], "expected an even number of at least 4.*found 5"),
         (["--subjects_per_split", "2"], "expected an even number of at least 4.*found 2"),
         (["--seed", "-1"], "--seed: expected a number of at least 0, found -1"),
-        (["--output", "x"], "unrecognized arguments: --output x"),
+        (["--output", "x"], "unknown argument --output: did you mean --output_dir"),
     ],
 )
 def test_unusable_options_are_refused(arguments, message, capsys):

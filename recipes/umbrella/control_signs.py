@@ -27,6 +27,14 @@ def guard_terminal() -> None:
             stream.write = _write_out(stream.write, pattern)
 
 
+def print_exactly(text: str) -> None:
+    """Print what another program may read, sign by sign; to a terminal as all else."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        type(sys.stdout).write(sys.stdout, f"{text}\n")
+    else:
+        print(text)
+
+
 def _write_out(write, pattern: re.Pattern):
     def show(found: re.Match) -> str:
         return found[0] if found.lastindex else ascii(found[0])[1:-1]

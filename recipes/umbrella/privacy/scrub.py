@@ -40,7 +40,8 @@ def load_key(path: str | Path) -> bytes:
     path = Path(path)
     if not path.exists():
         with replacing(path) as partial:
-            partial.touch(mode=0o600)
+            partial.touch()
+            partial.chmod(0o600)
             partial.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
     key = path.read_bytes().strip()
     if not _KEY.fullmatch(key):

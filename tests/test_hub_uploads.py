@@ -144,7 +144,7 @@ def test_a_smaller_push_leaves_nothing_of_the_one_before_and_touches_no_other_fi
 def test_a_file_of_others_that_would_be_read_with_ours_is_refused(hub, push, stale, rules):
     push({"notes.txt": "card"}, rules)
     add_files(hub, stale, "notes.md")
-    with pytest.raises(PushError, match=rf"found '{stale}', which no push .* which replaces or deletes all 2 others"):
+    with pytest.raises(PushError, match=rf"found '{stale}', which no list .* which replaces or deletes all 2 others"):
         push({"notes.txt": "new"}, rules)
     with pytest.raises(PushError, match=f"found '{stale}'"):
         check_other_files(HfApi(endpoint=hub.url), REPO, "dataset", rules.is_read, rules.is_written)

@@ -1,10 +1,14 @@
 """Claims about a run's DataLoader workers: when training ends, whichever way, none is left."""
 
 import multiprocessing
+import os
+import signal
 
 import pytest
 import train
+from torch.utils.data import DataLoader, Dataset
 
+from umbrella.command import run
 from umbrella.trainer import ConversationTrainer
 
 FLAGS = (
@@ -48,3 +52,18 @@ def test_a_try_with_too_many_rows_leaves_no_worker(call, small_data, monkeypatch
     monkeypatch.setattr(ConversationTrainer, "compute_loss", fit_two_rows)
     call(train, "--json_dir", small_data, *FLAGS, "--batch_size", 4, "--auto_find_batch_size", "true")
     assert set(present) == {2}
+
+
+class Deadly(Dataset):
+    """Rows of which each kills the process that reads it."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_was_killed_is_said_in_a_sentence():
+    with pytest.raises(SystemExit, match=r"^error: expected the processes that read rows to live, found one killed"):
+        run(lambda: list(DataLoader(Deadly(), num_workers=2)))

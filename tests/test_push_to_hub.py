@@ -220,7 +220,7 @@ def test_neither_a_dataset_nor_a_model_takes_the_place_of_others(hub, call, fold
         repo = hub.repos[kind, name]
         theirs = {**repo.commits[repo.branches["main"]], **{name: File(b"# Theirs") for name in names}}
         repo.commit("main", theirs)
-    with pytest.raises(SystemExit, match=r"found 'README\.md', which no push of this program wrote"):
+    with pytest.raises(SystemExit, match=r"found 'README\.md', which no list of a push names"):
         push(call, folder)
     with pytest.raises(SystemExit, match=r"found 'README\.md', 'config\.json', which no push"):
         push_model(call, trained)

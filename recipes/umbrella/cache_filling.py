@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from umbrella.transform import load_view
 from umbrella.volume_cache import VolumeCache
 from umbrella.volumes import ScanError
+from umbrella.written_files import WriteError
 
 
 class Place(NamedTuple):
@@ -46,7 +47,7 @@ class CachedScans(Dataset):
     Args:
         options: view, image_size, normalize, standardize, as the transform will ask for them.
 
-    Raises OSError when the cache cannot be written any more.
+    Raises WriteError when the cache cannot be written any more.
     """
 
     def __init__(self, splits: DatasetDict, places: list[Place], cache: VolumeCache, options: dict):
@@ -69,7 +70,7 @@ class CachedScans(Dataset):
         except ScanError as error:
             return Outcome(problem=f"{row['source']}: {error}")
         if not self.cache.is_writable:
-            raise OSError(
+            raise WriteError(
                 f"{self.cache.folder}: expected a folder with room to write to, found that it {self.cache.fault}. "
                 "Free some space, or choose another --volume_cache"
             )

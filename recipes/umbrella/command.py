@@ -25,6 +25,11 @@ EXPECTED = (ValueError, OSError, SafetensorError, ImportError, FloatingPointErro
 SECONDS_FOR_RANK_0 = 10
 BROKEN_PIPE = 128 + signal.SIGPIPE  # as a shell calls the end of a tool whose reader has left
 INTERRUPTED = 130  # what shells say of a command that SIGINT has ended
+LOST_WORKER = (
+    "expected the processes that read rows to live, found one killed, as the system does when memory is short. Free "
+    "memory, or start with fewer of them; a training run goes on from its last checkpoint with "
+    "--resume_from_checkpoint auto"
+)
 LAUNCHER_VARIABLES = ("TORCHELASTIC_RUN_ID", "CROSS_RANK")  # torchrun's, deepspeed's
 
 
@@ -69,6 +74,8 @@ def run(main: Callable[[], None]) -> None:
             if is_output
             else explain_failed_write(error, None, REMEDY)
         )
+        if _is_of_lost_worker(error):
+            raise SystemExit(_add_launcher(f"error: {LOST_WORKER}")) from None
         if failed_write is None and not isinstance(error, EXPECTED):
             raise
         raise SystemExit(_add_launcher(f"error: {_last_words(failed_write or error)}")) from None
@@ -128,6 +135,11 @@ def describe_launcher() -> str:
     if "ACCELERATE_MIXED_PRECISION" in os.environ:  # one process, started by accelerate itself
         return "" if _is_quiet() else f"(what accelerate {nothing_new}; `accelerate launch --quiet` leaves it out)\n"
     return ""
+
+
+def _is_of_lost_worker(error: Exception) -> bool:
+    """Whether PyTorch says that a DataLoader's worker was killed; it raises that wherever the program just is."""
+    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid")
 
 
 def _is_quiet() -> bool:

@@ -96,14 +96,14 @@ def choose_deletions(
         refuse_others(others, lambda name: name in names or is_read(name))
         if others:
             print(
-                f"left in the repo, since no push of this program wrote them: {_show(others)} "
+                f"left in the repo, since no list of a push names them: {_show(others)} "
                 "(--delete_other_files true deletes them)"
             )
         return stale
     deleted = [name for name in others if name not in names]
     for done, of_others in (("replaced", [name for name in others if name in names]), ("deleted", deleted)):
         if of_others:
-            print(f"{done} by this push, though none of this program wrote them: {_show(of_others)}")
+            print(f"{done} by this push, though no list of a push names them: {_show(of_others)}")
     return stale + deleted
 
 
@@ -117,7 +117,7 @@ def refuse_others(others: list[str], is_concerned: Callable[[str], bool]) -> Non
     if concerned := [name for name in others if is_concerned(name)]:
         raise OtherFilesError(
             "expected no other files that this push would replace, or that are read as a part of what it publishes, "
-            f"found {_show(concerned)}, which no push of this program wrote. Delete them, choose another repo, or "
+            f"found {_show(concerned)}, which no list of a push names. Delete them, choose another repo, or "
             f"give --delete_other_files true, which replaces or deletes "
             f"{'these' if concerned == others else f'all {len(others)} others'}"
         )

@@ -222,7 +222,7 @@ def test_neither_a_dataset_nor_a_model_takes_the_place_of_others(hub, call, fold
         repo.commit("main", theirs)
     with pytest.raises(SystemExit, match=r"found 'README\.md', which no list of a push names"):
         push(call, folder)
-    with pytest.raises(SystemExit, match=r"found 'README\.md', 'config\.json', which no push"):
+    with pytest.raises(SystemExit, match=r"found 'README\.md', 'config\.json', which no list of a push names"):
         push_model(call, trained)
     for kind, (name, names) in kinds.items():
         assert all(hub.files(kind, name)[path] == b"# Theirs" for path in names)
@@ -236,7 +236,7 @@ def test_trainer_refuses_the_repo_of_another_model_before_it_trains(hub, call, s
     repo = hub.repos["model", "tester/trained"]
     repo.commit("main", {"README.md": File(b"# Theirs"), "run.json": File(b"{}")})
     flags = ("--json_dir", small_data, "--output_dir", "run", "--max_steps", 2, "--batch_size", 2, "--max_length", 256)
-    with pytest.raises(SystemExit, match=r"found 'README\.md', 'run\.json', which no push"):
+    with pytest.raises(SystemExit, match=r"found 'README\.md', 'run\.json', which no list of a push names"):
         call(train, *flags, "--push_to_hub", "true", "--hub_model_id", "tester/trained", "--report_to", "none")
 
 

@@ -523,3 +523,14 @@ def test_check_header_refuses_a_series_for_smri_only(tmp_path):
     check_header(path, "fMRI")
     with pytest.raises(ScanError, match="sMRI"):
         check_header(path, "sMRI")
+
+
+def test_voxels_before_the_files_start_are_refused(tmp_path):
+    voxels = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    nibabel.Nifti2Pair(voxels, np.eye(4)).to_filename(tmp_path / "x.img")
+    data = bytearray((tmp_path / "x.hdr").read_bytes())
+    data[168:176] = (-2).to_bytes(8, "little", signed=True)
+    (tmp_path / "x.hdr").write_bytes(data)
+    for read in (check_header, load_image):
+        with pytest.raises(ScanError, match=r"x\.hdr: expected vox_offset 0 or more, found -2"):
+            read(tmp_path / "x.hdr", "sMRI")

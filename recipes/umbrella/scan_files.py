@@ -333,4 +333,6 @@ def _checked(header: ScanHeader) -> ScanHeader:
         )
     if len(header.shape) < 3 or min(header.shape) < 1:
         raise ScanError(f"{header.name}: expected three axes of at least one voxel each, found shape {header.shape}")
+    if header.offset < 0:
+        raise ScanError(f"{header.name}: expected vox_offset 0 or more, found {header.offset}: correct the header")
     return header

@@ -1043,21 +1043,26 @@ def _workers_end_with_this_process() -> Iterator[None]:
     when it is killed. Raises ChildProcessError where a worker was killed, and what stopped this process as it was."""
     global _builder_pid
     _register_fork()
-    _builder_pid, lost = os.getpid(), None
+    _builder_pid = os.getpid()
     try:
         yield
-    # What `datasets` raises for a worker that has gone, and for work that is not done when it is stopped itself.
     except (RuntimeError, multiprocess.TimeoutError) as error:
-        if type(error) not in (RuntimeError, multiprocess.TimeoutError):
-            raise
-        lost = error
+        cause = _find_cause(error)
+    else:
+        return
     finally:
         _builder_pid = None
-    if lost is None:
-        return
-    if lost.__context__ is not None and not isinstance(lost.__context__, Exception):
-        raise lost.__context__ from None
-    raise ChildProcessError(WORKER_KILLED % "Load with a lower num_proc, or without it") from None
+    if isinstance(cause, RuntimeError) and "abruptly died" in str(cause):  # the words of `datasets`
+        raise ChildProcessError(WORKER_KILLED % "Load with a lower num_proc, or without it") from None
+    raise cause
+
+
+def _find_cause(error: BaseException) -> BaseException:
+    """What stopped a build: `datasets` closes its queue then, and a TimeoutError for work that will not be done any
+    more takes the place of the cause."""
+    while isinstance(error, (multiprocess.TimeoutError, GeneratorExit)) and error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 @functools.cache

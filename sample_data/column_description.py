@@ -1,6 +1,5 @@
 """What a table's JSON sidecar (BIDS: participants.json) says of a column: Levels, the meanings of codes, and Units."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from cohort import is_missing
 
 from umbrella.evaluation.text_folding import fold
+from umbrella.json_files import parse_json
 from umbrella.not_a_scan import find_unfetched
 
 _LONGEST_LABEL = 40  # characters; a longer description is a sentence about the level, not a name for it
@@ -63,8 +63,8 @@ def describe_column(sidecars: Iterable[Path], column: str) -> ColumnDescription:
         if not path.is_file():
             continue
         try:
-            record = json.loads(path.read_text(encoding="utf-8-sig"))
-        except (ValueError, OSError) as error:
+            record = parse_json(path.read_text(encoding="utf-8-sig"))
+        except (ValueError, RecursionError, OSError) as error:
             unused.append(f"{path.name} cannot be read as JSON ({error}): its Levels and Units are not known")
             continue
         if not isinstance(record, dict):

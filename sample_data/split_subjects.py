@@ -1,6 +1,5 @@
 """Participants → train, validation, test: families together, strata in equal shares, the same by the seed."""
 
-import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from cohort import CohortError, ShortageError, is_missing, to_key
 from cohort_findings import advise
 from table_file import read_table
 
+from umbrella.json_files import parse_json
 from umbrella.list_flags import split_list
 from umbrella.not_a_scan import find_unfetched
 
@@ -162,16 +162,9 @@ def read_split_file(path: Path) -> tuple[dict[str, str], list[str]]:
 def _read_splits_json(path: Path) -> list[tuple[str, str]]:
     """(participant, split)."""
     try:
-        splits = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_to_dict)["splits"]
+        splits = parse_json(path.read_text(encoding="utf-8"))["splits"]
         return [(str(name), split) for split, names in splits.items() for name in names]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, AttributeError, TypeError):
         raise CohortError(
             f"--split_file {path}: expected a splits.json as this program writes it, each split in it once"
         ) from None
-
-
-def _to_dict(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """json would keep the last of two equal keys and let the participants of the first vanish."""
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a key twice in one object")
-    return dict(pairs)

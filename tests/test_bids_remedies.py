@@ -195,3 +195,11 @@ def test_images_without_an_entity_are_listed_with_their_condition(tmp_path, caps
     with pytest.raises(CohortError, match=r"no 'none'; there are MNI 20, without it 20 \(space=\)\. Choose"):
         run(tree, "--entities", "space=none")
     assert len(run(tree, "--entities", "space=")[0]) == 20
+
+
+@pytest.mark.parametrize("text", ['{"sex": {"Levels": {"1": "male", "1": "female"}}}', "[" * 100_000])
+def test_a_description_with_a_key_twice_or_without_an_end_describes_nothing(tmp_path, text):
+    """Of two levels of one code the last would become its label."""
+    (tmp_path / "participants.json").write_text(text)
+    found = describe_column([tmp_path / "participants.json"], "sex")
+    assert found.levels == {} and "participants.json cannot be read as JSON" in found.unused[0]

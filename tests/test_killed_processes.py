@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+import multiprocess
 import pytest
 import validate_json_format
 from conversation_folder import make_record, write_folder
@@ -100,3 +101,17 @@ def test_a_killed_reader_of_scans_is_said_in_a_sentence(check):
     assert code == 1
     assert "\nexpected the worker processes to do all work, found one killed" in output
     assert "✗ VALIDATION FAILED" in output
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [(RuntimeError("no more threads"), None), (ValueError("a bar"), multiprocess.TimeoutError())]
+)
+def test_what_else_stops_a_build_is_not_called_a_killed_worker(first, last):
+    """`datasets` waits for its workers when it is stopped, and what that ends in hides why."""
+    with pytest.raises(type(first)) as raised, umbrella_dataset._workers_end_with_this_process():
+        try:
+            raise first
+        finally:
+            if last is not None:
+                raise last
+    assert raised.value is first

@@ -37,6 +37,8 @@ FLAGS = {"umbrella.plain_parser", "umbrella.list_flags", "umbrella.number_bounds
 
 # How a command ends, also where it cannot write.
 ENDS = {"umbrella.command", "umbrella.written_files", "umbrella.claimed_folder"}
+# JSON and YAML, each key once.
+TEXTS = {"umbrella.json_files", "umbrella.yaml_files"}
 
 
 @lru_cache
@@ -135,12 +137,12 @@ def test_the_library_imports_no_recipe_and_nothing_of_the_sample_data():
 
 
 def test_sample_data_takes_the_rules_and_the_scans_from_where_they_are_written():
-    # Of the library only the readers of scans, of answers and of YAML, what a flag takes (lists, numbers, packages),
-    # the search for personal data, and how a command writes and ends; the rules are umbrella_dataset's.
+    # Of the library only the readers of scans, of answers, of JSON and of YAML, what a flag takes (lists, numbers,
+    # packages), the search for personal data, and how a command writes and ends; the rules are umbrella_dataset's.
     for path in SAMPLE_DATA.glob("*.py"):
         library = {module for module in ours(find_imports(path)) if module.startswith("umbrella.")}
         scans = {"umbrella.volumes", "umbrella.not_a_scan"}
-        assert library <= {*scans, "umbrella.privacy", "umbrella.yaml_files", *FLAGS, *ANSWERS, *ENDS}, path
+        assert library <= {*scans, "umbrella.privacy", *TEXTS, *FLAGS, *ANSWERS, *ENDS}, path
     for module in FLAGS | ANSWERS:
         assert packages(find_all_imports(find_path(module))) <= {"umbrella"} | sys.stdlib_module_names
     assert "umbrella_dataset" in find_all_imports(SAMPLE_DATA / "validate_json_format.py")

@@ -26,9 +26,8 @@ SECONDS_FOR_RANK_0 = 10
 BROKEN_PIPE = 128 + signal.SIGPIPE  # as a shell calls the end of a tool whose reader has left
 INTERRUPTED = 130  # what shells say of a command that SIGINT has ended
 LOST_WORKER = (
-    "expected the processes that read rows to live, found one killed, as the system does when memory is short. Free "
-    "memory, or start with fewer of them; a training run goes on from its last checkpoint with "
-    "--resume_from_checkpoint auto"
+    "expected the processes that read rows to live, found one that has ended ({}). Where memory is short, free some "
+    "or start with fewer of them; a training run goes on from its last checkpoint with --resume_from_checkpoint auto"
 )
 LAUNCHER_VARIABLES = ("TORCHELASTIC_RUN_ID", "CROSS_RANK")  # torchrun's, deepspeed's
 
@@ -75,7 +74,8 @@ def run(main: Callable[[], None]) -> None:
             else explain_failed_write(error, None, REMEDY)
         )
         if _is_of_lost_worker(error):
-            raise SystemExit(_add_launcher(f"error: {LOST_WORKER}")) from None
+            said = str(error).splitlines()[0].strip()
+            raise SystemExit(_add_launcher(f"error: {LOST_WORKER.format(said)}")) from None
         if failed_write is None and not isinstance(error, EXPECTED):
             raise
         raise SystemExit(_add_launcher(f"error: {_last_words(failed_write or error)}")) from None
@@ -138,7 +138,7 @@ def describe_launcher() -> str:
 
 
 def _is_of_lost_worker(error: Exception) -> bool:
-    """Whether PyTorch says that a DataLoader's worker was killed; it raises that wherever the program just is."""
+    """Whether PyTorch says that a DataLoader's worker has ended; it raises that wherever the program just is."""
     return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid")
 
 

@@ -79,8 +79,7 @@ def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO
     stream turns out to be cut short or corrupt while it is read inside the `with` block.
     """
     root, name = (None, f"scan of {len(source)} bytes") if isinstance(source, bytes) else split_root(source)
-    shown = name if name.isprintable() else repr(name)
-    try:
+    with explain_reading(name) as shown:
         header_source = source if isinstance(source, bytes) else header_path(Path(name))
         with _open_stream(header_source, root) as stream:
             header, n_read, is_pair = read_header(stream, shown)
@@ -91,6 +90,15 @@ def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO
         with _open_stream(image_path(source, name), root) as stream:
             _skip(stream, header.offset, header)
             yield header, stream
+
+
+@contextmanager
+def explain_reading(name: str) -> Iterator[str]:
+    """Gives the name of a scan in printable signs; raises ScanError, with that name, in place of what goes wrong while
+    its file is read."""
+    shown = name if name.isprintable() else repr(name)
+    try:
+        yield shown
     except FileNotFoundError:
         raise ScanError(f"{shown}: expected a scan, found {describe_absence(name)}") from None
     except GZIP_ERRORS as error:

@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from umbrella.contained_files import open_inside, split_root
-from umbrella.inflate import GZIP_ERRORS
-from umbrella.not_a_scan import describe_absence
 from umbrella.privacy.gzip_members import GzipMembers
-from umbrella.scan_files import GZIP_MAGIC, ScanError, ScanHeader, header_path, image_path, read_header
+from umbrella.scan_files import (
+    GZIP_MAGIC,
+    ScanError,
+    ScanHeader,
+    explain_reading,
+    header_path,
+    image_path,
+    read_header,
+)
 
 MOST_BESIDE_VOXELS = 16 * 1024**2  # bytes before and behind them; AFNI's and DICOM's extensions have a few thousand
 MOST_INFLATED = 1032  # bytes that deflate makes of one, at most: zlib's technical details
@@ -67,23 +73,23 @@ def open_parts(source: str | Path | bytes) -> Iterator[ScanParts]:
     """Open a scan, by either file of a pair. Raises ScanError for one that cannot be read, that states more voxels
     than its file can hold, or has more than 16 MiB before or behind them."""
     root, name = (None, f"scan of {len(source)} bytes") if isinstance(source, bytes) else split_root(source)
-    with _explained(name), ExitStack() as stack:
+    with explain_reading(name) as shown, ExitStack() as stack:
         stream, size = _open(source if isinstance(source, bytes) else header_path(Path(name)), root, stack)
         recorder = _Recorder(stream)
-        header, n_read, is_pair = read_header(recorder, name)
+        header, n_read, is_pair = read_header(recorder, shown)
         streams, gap, n_before = (stream,), b"", header.offset - n_read
         if is_pair:
-            gap = _read_text(stream, MOST_BESIDE_VOXELS + 1, name)
+            gap = _read_text(stream, MOST_BESIDE_VOXELS + 1, shown)
             image, size = _open(image_path(source, name), root, stack)
             streams, n_before = (stream, image), header.offset
         most = size * (MOST_INFLATED if isinstance(streams[-1], GzipMembers) else 1)
         if header.offset + header.n_bytes > most:
             raise ScanError(
-                f"{name}: expected {header.n_bytes} bytes of voxels from byte {header.offset} on for shape "
+                f"{shown}: expected {header.n_bytes} bytes of voxels from byte {header.offset} on for shape "
                 f"{header.shape} and type {header.dtype}, found a file of {size} bytes, which holds no more than "
                 f"{most}: it is cut short, copy or export it anew"
             )
-        gap += _read_text(streams[-1], n_before, name)
+        gap += _read_text(streams[-1], n_before, shown)
         yield ScanParts(header, b"".join(recorder.pieces), gap, is_pair, streams)
 
 
@@ -116,17 +122,3 @@ def _read_text(stream: BinaryIO | GzipMembers, n: int, name: str) -> bytes:
             "header does not fit the data, or an extension holds other data; export the scan anew"
         )
     return data
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise ScanError(f"{name}: expected a scan, found {describe_absence(name)}") from None
-    except GZIP_ERRORS as error:
-        raise ScanError(
-            f"{name}: expected a whole gzip file, found one cut short or corrupt ({error}): copy it anew"
-        ) from error
-    except OSError as error:
-        raise ScanError(f"{name}: expected a readable file, found: {error}") from error

@@ -138,11 +138,9 @@ def upload(
         own = find_own(api, repo_id, repo_type, head, there, lambda name: name in paths or is_written(name))
         equal = {name for name in {*there} & {*paths} - own if has_content(there[name], paths[name])}
         unwanted = choose_deletions(there, paths, own | equal, is_read, delete_other_files)
-        additions = [
+        additions = [  # each file is read once, for its hash
             CommitOperationAdd(name, path)
-            for name, path in tqdm(
-                paths.items(), "compare with the repo", unit="file"
-            )  # reads each once, for its hash
+            for name, path in tqdm(paths.items(), "compare with the repo", unit="file")
         ]
         with tqdm(total=len(additions), desc="upload", unit="file") as progress:
             for start in range(0, len(additions), FILES_A_BATCH):

@@ -139,8 +139,7 @@ def upload(
         equal = {name for name in {*there} & {*paths} - own if has_content(there[name], paths[name])}
         unwanted = choose_deletions(there, paths, own | equal, is_read, delete_other_files)
         additions = [  # each file is read once, for its hash
-            CommitOperationAdd(name, path)
-            for name, path in tqdm(paths.items(), "compare with the repo", unit="file")
+            CommitOperationAdd(name, path) for name, path in tqdm(paths.items(), "compare with the repo", unit="file")
         ]
         with tqdm(total=len(additions), desc="upload", unit="file") as progress:
             for start in range(0, len(additions), FILES_A_BATCH):

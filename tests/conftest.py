@@ -43,6 +43,12 @@ def pytest_configure(config):
     settings.load_profile("umbrella")
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Bytes are numbered in a test's name: packed ones hold the second at which they were packed, and xdist's workers,
+    which collect a moment apart, must find the same names."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory):
     """8 conversations a split about 4 phantoms each."""

@@ -16,8 +16,8 @@ import matplotlib
 matplotlib.use("Agg")  # no screen needed
 import matplotlib.pyplot as plt
 
-from umbrella.transform import load_view
-from umbrella.views import PLANE_SIDES, parse_view
+from umbrella.rows.transform import load_view
+from umbrella.views.planes import PLANE_SIDES, parse_view
 
 VIEWS = ["axial", "coronal", "sagittal", "triplanar", "montage:3", "slices:2"]
 IMAGE_SIZE = 160

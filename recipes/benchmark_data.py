@@ -11,15 +11,13 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from umbrella.arguments import DataArguments, ModelArguments
-from umbrella.collator import ConversationCollator
-from umbrella.command import run
-from umbrella.command_line import parse_arguments
-from umbrella.json_files import write_json
-from umbrella.modeling import load_processor
-from umbrella.recipe import asked_for, resolve_recipe
-from umbrella.splits import load_splits, pick_split
-from umbrella.throughput import (
+from umbrella.files.json_files import write_json
+from umbrella.models.loading import load_processor
+from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.tool_arguments import BenchmarkArguments
+from umbrella.planning.throughput import (
     BlankScans,
     ColdScans,
     choose_workers,
@@ -29,10 +27,12 @@ from umbrella.throughput import (
     time_scans,
     time_texts,
 )
-from umbrella.throughput_report import draw_conclusion, draw_picture, draw_table
-from umbrella.tool_arguments import BenchmarkArguments
-from umbrella.transform import ConversationTransform
-from umbrella.volume_cache import VolumeCache
+from umbrella.planning.throughput_report import draw_conclusion, draw_picture, draw_table
+from umbrella.records.recipe import asked_for, resolve_recipe
+from umbrella.rows.collator import ConversationCollator
+from umbrella.rows.loading import load_splits, pick_split
+from umbrella.rows.transform import ConversationTransform
+from umbrella.views.volume_cache import VolumeCache
 
 
 def main():

@@ -10,15 +10,15 @@ import sys
 
 from tqdm import tqdm
 
-from umbrella.arguments import DataArguments, ModelArguments
-from umbrella.cache_filling import CachedScans, fill_cache, list_scans
-from umbrella.command import run
-from umbrella.command_line import parse_arguments
-from umbrella.modeling import load_processor
-from umbrella.recipe import asked_for, resolve_recipe
-from umbrella.splits import load_splits
-from umbrella.tool_arguments import CacheArguments
-from umbrella.volume_cache import VolumeCache
+from umbrella.models.loading import load_processor
+from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.tool_arguments import CacheArguments
+from umbrella.records.recipe import asked_for, resolve_recipe
+from umbrella.rows.cache_filling import CachedScans, fill_cache, list_scans
+from umbrella.rows.loading import load_splits
+from umbrella.views.volume_cache import VolumeCache
 
 
 def main():

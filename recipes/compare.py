@@ -8,12 +8,12 @@ Reads what eval.py wrote. Differences are the second minus the first, with a 95 
 
 from pathlib import Path
 
-from umbrella.command import run
 from umbrella.evaluation.comparison import compare, read_evaluation
 from umbrella.evaluation.notation import format_p
-from umbrella.json_files import write_json
-from umbrella.number_bounds import AT_LEAST_1, SEED, check_bounds
-from umbrella.plain_parser import PlainParser
+from umbrella.files.json_files import write_json
+from umbrella.options.ending import run
+from umbrella.options.number_bounds import AT_LEAST_1, SEED, check_bounds
+from umbrella.options.plain_parser import PlainParser
 
 MOST_PRINTED = 20
 

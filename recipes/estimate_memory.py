@@ -11,14 +11,14 @@ import warnings
 
 from transformers.utils import logging
 
-from umbrella.arguments import ModelArguments
-from umbrella.command import run
-from umbrella.command_line import parse_arguments
-from umbrella.memory_estimate import build_without_memory, count_weights, estimate, load_config, to_table
-from umbrella.planned_batch import plan_batch
-from umbrella.tool_arguments import EstimateArguments, PlannedDataArguments
-from umbrella.training_arguments import PlannedTrainArguments
-from umbrella.views import n_images
+from umbrella.options.arguments import ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.tool_arguments import EstimateArguments, PlannedDataArguments
+from umbrella.options.training_arguments import PlannedTrainArguments
+from umbrella.planning.memory_estimate import build_without_memory, count_weights, estimate, load_config, to_table
+from umbrella.planning.planned_batch import plan_batch
+from umbrella.views.planes import n_images
 
 
 def main():

@@ -12,31 +12,31 @@ from pathlib import Path
 from accelerate import PartialState
 from datasets import disable_progress_bars
 
-from umbrella.arguments import DataArguments, EvalArguments, ModelArguments
-from umbrella.command import run
-from umbrella.command_line import parse_arguments
-from umbrella.evaluation.context import check_names, describe_model, put_in_context
+from umbrella.answers.generation import Answerer
+from umbrella.answers.readability import describe_unreadable
+from umbrella.answers.selection import select_rows
 from umbrella.evaluation.controls import build_controls
-from umbrella.evaluation.generation import Answerer
-from umbrella.evaluation.log import record_evaluation
+from umbrella.evaluation.history import record_evaluation
 from umbrella.evaluation.questions import find_question
-from umbrella.evaluation.readability import describe_unreadable
 from umbrella.evaluation.results import subjects_of_rows
 from umbrella.evaluation.run_folder import METRICS, Folder, collect_answers, describe_settings, name_folder
-from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
-from umbrella.evaluation.selection import select_rows
+from umbrella.evaluation.side_analyses import check_names, describe_model, put_in_context
 from umbrella.evaluation.summary import summarize_as_text
-from umbrella.json_files import write_json
-from umbrella.leakage import guard_against_leakage
-from umbrella.length_check import check_lengths
-from umbrella.modeling import check_fits, load_model, load_processor
-from umbrella.patience import main_process_first, on_main_process
-from umbrella.preflight import check_scans, check_world_size
-from umbrella.recipe import asked_for, resolve_recipe
+from umbrella.files.json_files import write_json
+from umbrella.models.loading import check_fits, load_model, load_processor
+from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+from umbrella.records.leakage import guard_against_leakage
+from umbrella.records.recipe import asked_for, resolve_recipe
+from umbrella.records.run import describe_process, hash_splits_file
 from umbrella.report.evaluation_report import write_report
-from umbrella.run_record import describe_process, hash_splits_file
-from umbrella.splits import load_splits
-from umbrella.volume_cache import open_volume_cache
+from umbrella.rows.kept_views import CachingTransform, ViewCache
+from umbrella.rows.length_check import check_lengths
+from umbrella.rows.loading import load_splits
+from umbrella.training.main_process import main_process_first, on_main_process
+from umbrella.training.preflight import check_scans, check_world_size
+from umbrella.views.volume_cache import open_volume_cache
 
 
 def main():

@@ -10,15 +10,15 @@ import sys
 
 import torch
 
-from umbrella.arguments import ModelArguments
-from umbrella.command import run
-from umbrella.command_line import parse_arguments
-from umbrella.exporting import check_export_dir, export_model, read_base_names
-from umbrella.modeling import TINY, load_model, load_processor
-from umbrella.recipe import load_recipe
-from umbrella.tool_arguments import ExportArguments
-from umbrella.training_data import describe_copy
-from umbrella.written_files import filling
+from umbrella.files.written_files import filling
+from umbrella.hub.exporting import check_export_dir, export_model, read_base_names
+from umbrella.models.loading import TINY, load_model, load_processor
+from umbrella.options.arguments import ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.tool_arguments import ExportArguments
+from umbrella.records.recipe import load_recipe
+from umbrella.records.training_data import describe_copy
 
 
 def main():

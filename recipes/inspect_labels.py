@@ -11,16 +11,16 @@ import sys
 
 from tqdm import tqdm
 
-from umbrella.arguments import DataArguments, ModelArguments
-from umbrella.command import run
-from umbrella.command_line import parse_arguments
-from umbrella.label_report import describe_counts, draw_histogram, mark_tokens, measure_lengths
-from umbrella.modeling import load_processor
-from umbrella.recipe import asked_for, resolve_recipe
-from umbrella.splits import load_splits, pick_split
-from umbrella.tool_arguments import InspectArguments
-from umbrella.transform import ConversationTransform
-from umbrella.volume_cache import open_volume_cache
+from umbrella.models.loading import load_processor
+from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.tool_arguments import InspectArguments
+from umbrella.records.recipe import asked_for, resolve_recipe
+from umbrella.rows.label_report import describe_counts, draw_histogram, mark_tokens, measure_lengths
+from umbrella.rows.loading import load_splits, pick_split
+from umbrella.rows.transform import ConversationTransform
+from umbrella.views.volume_cache import open_volume_cache
 
 
 def main():

@@ -13,16 +13,16 @@ import sys
 from accelerate import PartialState
 from datasets import disable_progress_bars
 
-from umbrella.arguments import ModelArguments
-from umbrella.command import run
-from umbrella.command_line import parse_arguments
-from umbrella.control_signs import print_exactly
-from umbrella.evaluation.generation import Answerer
-from umbrella.modeling import TINY, check_fits, load_model, load_processor
-from umbrella.prediction import make_question_rows
-from umbrella.recipe import load_recipe, resolve_recipe
-from umbrella.tool_arguments import PredictArguments
-from umbrella.transform import ConversationTransform
+from umbrella.answers.generation import Answerer
+from umbrella.answers.prediction import make_question_rows
+from umbrella.models.loading import TINY, check_fits, load_model, load_processor
+from umbrella.options.arguments import ModelArguments
+from umbrella.options.control_signs import print_exactly
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.tool_arguments import PredictArguments
+from umbrella.records.recipe import load_recipe, resolve_recipe
+from umbrella.rows.transform import ConversationTransform
 
 
 def main():

@@ -7,17 +7,17 @@ Writes one page, runs/preview/NAME_SPLIT.html unless --output says another, that
 
 from pathlib import Path
 
-from umbrella.arguments import DataArguments, ModelArguments
-from umbrella.command import run
-from umbrella.command_line import parse_arguments
-from umbrella.modeling import load_processor
-from umbrella.preflight import check_scans
-from umbrella.recipe import asked_for, resolve_recipe
+from umbrella.models.loading import load_processor
+from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.tool_arguments import PreviewArguments
+from umbrella.records.recipe import asked_for, resolve_recipe
+from umbrella.records.run import describe_process
 from umbrella.report.preview_report import write_preview
-from umbrella.run_record import describe_process
-from umbrella.splits import load_splits, pick_split
-from umbrella.tool_arguments import PreviewArguments
-from umbrella.transform import ConversationTransform
+from umbrella.rows.loading import load_splits, pick_split
+from umbrella.rows.transform import ConversationTransform
+from umbrella.training.preflight import check_scans
 
 MOST_PRINTED = 10
 

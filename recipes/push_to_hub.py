@@ -14,19 +14,19 @@ from pathlib import Path
 from huggingface_hub import HfApi
 
 import umbrella_dataset
-from umbrella.command import run
-from umbrella.command_line import parse_arguments
-from umbrella.hub.arguments import PushDatasetArguments, PushModelArguments
+from umbrella.files.json_files import write_json
+from umbrella.files.written_files import writing
 from umbrella.hub.cards import build_dataset_card, find_in_flags
 from umbrella.hub.client import explain_errors, open_repo, upload
 from umbrella.hub.dataset import Publication, check_scans_exist, parse_size
 from umbrella.hub.guard import check_findings
 from umbrella.hub.model import publish_model
-from umbrella.hub.published_data import is_read, is_written
-from umbrella.json_files import write_json
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.push_arguments import PushDatasetArguments, PushModelArguments
 from umbrella.privacy.presidio_names import build_name_finder
 from umbrella.privacy.scrub import Scrubber, load_key
-from umbrella.written_files import writing
+from umbrella.rows.published import is_read, is_written
 
 
 def push_dataset():

@@ -14,34 +14,40 @@ from functools import partial
 
 from transformers import EarlyStoppingCallback, set_seed
 
-from umbrella.answer_check import AnswerCheck, check_answers, settle_best_metric
-from umbrella.arguments import DataArguments, ModelArguments
-from umbrella.augmentation import Augmentation, SetEpoch
-from umbrella.batch_check import check_batch
-from umbrella.collator import ConversationCollator
-from umbrella.command import run
-from umbrella.command_line import parse_arguments
-from umbrella.leakage import describe_training_data
-from umbrella.length_check import check_lengths
-from umbrella.modeling import check_fits, load_processor
-from umbrella.out_of_memory import explain_out_of_memory
-from umbrella.patience import main_process_first, on_main_process
-from umbrella.preflight import check_deepspeed, check_enough_rows, check_output_dir, check_texts, check_world_size
-from umbrella.recipe import asked_for, resolve_recipe
-from umbrella.resuming import CatchUp, check_belongs, check_is_shared, choose_checkpoint, is_to_be_saved
-from umbrella.run_defaults import settle_run
-from umbrella.run_log import describe_learning
-from umbrella.run_record import read_run_record
-from umbrella.run_speed import to_table
-from umbrella.run_start import FirstStep, check_same_data, describe_start
-from umbrella.splits import load_splits, pick_training_splits
-from umbrella.trained_model import describe_trained, load_for_training
-from umbrella.trainer import ConversationTrainer
-from umbrella.training_arguments import TrainArguments
-from umbrella.transform import ConversationTransform
-from umbrella.unreadable import leave_out_unreadable, write_unreadable
-from umbrella.volume_cache import open_volume_cache
-from umbrella.written_files import writing
+from umbrella.files.written_files import writing
+from umbrella.models.for_training import describe_trained, load_for_training
+from umbrella.models.loading import check_fits, load_processor
+from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.records.leakage import describe_training_data
+from umbrella.records.recipe import asked_for, resolve_recipe
+from umbrella.records.run import read_run_record
+from umbrella.rows.collator import ConversationCollator
+from umbrella.rows.length_check import check_lengths
+from umbrella.rows.loading import load_splits, pick_training_splits
+from umbrella.rows.transform import ConversationTransform
+from umbrella.training.answer_check import AnswerCheck, check_answers, settle_best_metric
+from umbrella.training.batch_check import check_batch
+from umbrella.training.main_process import main_process_first, on_main_process
+from umbrella.training.out_of_memory import explain_out_of_memory
+from umbrella.training.preflight import (
+    check_deepspeed,
+    check_enough_rows,
+    check_output_dir,
+    check_texts,
+    check_world_size,
+)
+from umbrella.training.resuming import CatchUp, check_belongs, check_is_shared, choose_checkpoint, is_to_be_saved
+from umbrella.training.run_defaults import settle_run
+from umbrella.training.run_log import describe_learning
+from umbrella.training.run_speed import to_table
+from umbrella.training.run_start import FirstStep, check_same_data, describe_start
+from umbrella.training.trainer import ConversationTrainer
+from umbrella.training.unreadable import leave_out_unreadable, write_unreadable
+from umbrella.views.augmentation import Augmentation, SetEpoch
+from umbrella.views.volume_cache import open_volume_cache
 
 
 def main():

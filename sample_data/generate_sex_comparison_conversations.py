@@ -10,11 +10,11 @@ import random
 from pathlib import Path
 
 import numpy as np
-from conversation_writer import Phrasings, Scan, make_comparison
 from phantoms import SEXES, draw_acquisition, draw_anatomy
 from sample_folder import SPLITS, ScanPlan, generate_sample_folder, parse_options
 
-from umbrella.command import run
+from umbrella.cohort.questions.writer import Phrasings, Scan, make_comparison
+from umbrella.options.ending import run
 
 DEFAULT_OUTPUT_DIR = Path(__file__).resolve().parent / "sex_comparison_conversations"
 

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from conversation_writer import write_conversations
-from generated_folder import replace_folder
 from phantoms import Acquisition, Anatomy, make_scan, write_scan
 from tqdm import tqdm
-from worker_processes import start_workers
 
-from umbrella.plain_parser import PlainParser
-from umbrella.written_files import writing
+from umbrella.cohort.generated_folder import replace_folder
+from umbrella.cohort.questions.writer import write_conversations
+from umbrella.files.written_files import writing
+from umbrella.options.plain_parser import PlainParser
+from umbrella.scans.worker_processes import start_workers
 
 SPLITS = ("train", "validation", "test")
 N_SAMPLES = 10

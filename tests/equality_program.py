@@ -11,11 +11,11 @@ from families import FAMILIES
 from family_models import build_model
 from tiny_trainer import trainer_parts
 
-from umbrella.command import run
-from umbrella.modeling import load_model, load_processor
-from umbrella.trainer import ConversationTrainer
-from umbrella.training_arguments import TrainArguments
-from umbrella.transform import ConversationTransform
+from umbrella.models.loading import load_model, load_processor
+from umbrella.options.ending import run
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.rows.transform import ConversationTransform
+from umbrella.training.trainer import ConversationTrainer
 from umbrella_dataset import load_umbrella
 
 N_STEPS = {"tiny": 20}  # of the others 2

@@ -16,11 +16,11 @@ from conversation_folder import write_folder
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers.integrations import HfDeepSpeedConfig
 
-from umbrella.answer_check import AnswerCheck, settle_best_metric
-from umbrella.evaluation.generation import Answerer
-from umbrella.modeling import load_model, load_processor
-from umbrella.training_arguments import TrainArguments
-from umbrella.transform import ConversationTransform
+from umbrella.answers.generation import Answerer
+from umbrella.models.loading import load_model, load_processor
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.rows.transform import ConversationTransform
+from umbrella.training.answer_check import AnswerCheck, settle_best_metric
 from umbrella_dataset import load_umbrella
 
 SHORT = ("--batch_size", 4, "--learning_rate", "1e-3", "--max_length", 256, "--report_to", "none")
@@ -131,7 +131,7 @@ def test_every_process_is_given_as_many_batches(small_data, monkeypatch):
         asked.extend(rows["task_id"])
         return iter(())
 
-    monkeypatch.setattr("umbrella.answer_check.PartialState", TwoProcesses)
+    monkeypatch.setattr("umbrella.training.answer_check.PartialState", TwoProcesses)
     monkeypatch.setattr(Answerer, "answer", answer)
     check._ask(load_model("tiny", seed=0))
     ids = list(check.rows["task_id"])
@@ -149,7 +149,7 @@ def test_numbers_give_their_mean_absolute_error_and_what_is_unparseable_the_larg
 
 def test_numbers_need_scikit_learn_and_say_so_before_training(data, monkeypatch):
     set_labels(data, "validation", [str(20 + i) for i in range(8)])
-    monkeypatch.setattr("umbrella.answer_check.find_spec", lambda name: None)
+    monkeypatch.setattr("umbrella.training.answer_check.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"--eval_answers: expected the package sklearn.*\[eval\].* --eval_answers 0"):
         build_check(data)
 

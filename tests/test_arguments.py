@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from transformers import TrainingArguments
 
-from umbrella.arguments import DataArguments, EvalArguments, ModelArguments
-from umbrella.command_line import parse_arguments, read_yaml_flags
-from umbrella.training_arguments import TrainArguments
+from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
+from umbrella.options.parsing import parse_arguments, read_yaml_flags
+from umbrella.options.training_arguments import TrainArguments
 
 TRAIN, EVAL = (ModelArguments, DataArguments, TrainArguments), (ModelArguments, DataArguments, EvalArguments)
 CONFIGS = Path(__file__).parents[1] / "recipes" / "configs"
@@ -184,7 +184,7 @@ def test_several_processes_do_not_look_for_a_batch_size(refuse, monkeypatch):
 
 
 def test_a_missing_package_of_a_flag_is_named_with_its_command(parse, monkeypatch):
-    monkeypatch.setattr("umbrella.extras.find_spec", lambda package: None)
+    monkeypatch.setattr("umbrella.options.extras.find_spec", lambda package: None)
     with pytest.raises(ImportError, match=r'--use_liger_kernel: .* pip install -e "\.\[liger\]"'):
         parse("--use_liger_kernel", "true")
 

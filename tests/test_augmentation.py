@@ -13,14 +13,14 @@ from conversation_folder import write_folder
 from tiny_trainer import trainer_parts
 from torch.utils.data import DataLoader
 
-from umbrella.augmentation import Augmentation, SetEpoch, draw_motion, move_head
-from umbrella.collator import ConversationCollator
-from umbrella.modeling import load_model, load_processor
-from umbrella.tiny_llava import build_tiny_processor
-from umbrella.trainer import ConversationTrainer
-from umbrella.training_arguments import TrainArguments
-from umbrella.transform import ConversationTransform
-from umbrella.views import make_view
+from umbrella.models.loading import load_model, load_processor
+from umbrella.models.tiny_llava import build_tiny_processor
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.rows.collator import ConversationCollator
+from umbrella.rows.transform import ConversationTransform
+from umbrella.training.trainer import ConversationTrainer
+from umbrella.views.augmentation import Augmentation, SetEpoch, draw_motion, move_head
+from umbrella.views.planes import make_view
 from umbrella_dataset import load_umbrella
 
 monai = pytest.importorskip("monai")
@@ -279,7 +279,7 @@ def test_train_py_augments_the_training_rows_alone(tmp_path, monkeypatch):
 
     data, seen = write_folder(tmp_path / "data", {"train": [1], "validation": [1]}), []
     flags = ["--json_dir", str(data), "--output_dir", str(tmp_path / "out"), "--eval_strategy", "epoch", "--seed", "7"]
-    monkeypatch.setattr("umbrella.trainer.ConversationTrainer.train", look)
+    monkeypatch.setattr("umbrella.training.trainer.ConversationTrainer.train", look)
     for more in ([], ["--augment", "true", "--augment_strength", "0.5"]):
         monkeypatch.setattr(sys, "argv", ["train.py", *flags, *more])
         with pytest.raises(Reached):

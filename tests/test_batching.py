@@ -19,13 +19,13 @@ from family_models import build_model
 from tiny_trainer import trainer_parts
 from torch.utils.data import DataLoader
 
-from umbrella.collator import ConversationCollator
-from umbrella.modeling import load_model, load_processor
-from umbrella.row_order import RowOrder, read_lengths
-from umbrella.trainer import ConversationTrainer
-from umbrella.training_arguments import TrainArguments
-from umbrella.transform import ConversationTransform
-from umbrella.volume_cache import VolumeCache
+from umbrella.models.loading import load_model, load_processor
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.rows.collator import ConversationCollator
+from umbrella.rows.order import RowOrder, read_lengths
+from umbrella.rows.transform import ConversationTransform
+from umbrella.training.trainer import ConversationTrainer
+from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella
 
 GROUPED = {"train_sampling_strategy": "group_by_length"}
@@ -164,9 +164,9 @@ def test_two_ranks_see_every_row_once_also_after_a_resume(rows, skipped):
 RESUMED_RANK = """
 import json, os, sys
 import test_batching
-from umbrella.command import run
-from umbrella.modeling import load_processor
-from umbrella.transform import ConversationTransform
+from umbrella.options.ending import run
+from umbrella.models.loading import load_processor
+from umbrella.rows.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
 
 folder, rank = sys.argv[1], os.environ["RANK"]

@@ -6,8 +6,8 @@ import benchmark_data
 import pytest
 from conversation_folder import write_folder
 
-from umbrella.throughput import choose_workers
-from umbrella.throughput_report import draw_conclusion, draw_picture, draw_table
+from umbrella.planning.throughput import choose_workers
+from umbrella.planning.throughput_report import draw_conclusion, draw_picture, draw_table
 
 RESULT = {
     "cold": False,

@@ -4,11 +4,12 @@ import gzip
 import tempfile
 from pathlib import Path
 
-from bids_entities import Condition
-from bids_scans import Selection, find_bids_scans
-from cohort import CohortError, Exclusions, Visit
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from umbrella.cohort.bids.entities import Condition
+from umbrella.cohort.bids.scans import Selection, find_bids_scans
+from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
 
 SUFFIXES = {"sMRI": "T1w", "fMRI": "bold"}
 FOLDERS = {"T1w": "anat", "bold": "func", "T2w": "anat"}

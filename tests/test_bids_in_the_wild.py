@@ -7,10 +7,11 @@ import re
 from collections import Counter
 
 import pytest
-from bids_entities import SHORT_NAMES
-from cohort import CohortError
-from generate_conversations import generate, main, parse_options
 from test_cohort_bids import paths_of, run, touch, write_tree
+
+from umbrella.cohort.bids.entities import SHORT_NAMES
+from umbrella.cohort.generation import generate, main, parse_options
+from umbrella.cohort.shared.visits import CohortError
 
 SCAN = b"\x5c\x01\0\0" + bytes(400)
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"

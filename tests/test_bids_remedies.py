@@ -5,13 +5,14 @@ import shlex
 import shutil
 
 import pytest
-from cohort import CohortError, Exclusions
-from cohort_table import find_scans, to_visits
-from column_description import describe_column
-from generate_conversations import generate, main, parse_options
-from split_subjects import read_split_file
-from table_file import read_table
 from test_cohort_bids import run, touch, write_tree
+
+from umbrella.cohort.generation import generate, main, parse_options
+from umbrella.cohort.shared.visits import CohortError, Exclusions
+from umbrella.cohort.splits.division import read_split_file
+from umbrella.cohort.table_visits import find_scans, to_visits
+from umbrella.cohort.tables.column_description import describe_column
+from umbrella.cohort.tables.table_rows import read_table
 
 ANNEX = ".git/annex/objects/Gz/K1/MD5E-s1--a.tsv/MD5E-s1--a.tsv"
 STAND_INS = {  # what lies in a file's place → the remedy

@@ -13,10 +13,10 @@ import pytest
 from conversation_folder import make_record, write_folder
 from datasets import Dataset, DatasetDict
 
-from umbrella.cache_filling import CachedScans, fill_cache, list_scans
-from umbrella.modeling import load_processor
-from umbrella.transform import ConversationTransform
-from umbrella.volume_cache import VolumeCache
+from umbrella.models.loading import load_processor
+from umbrella.rows.cache_filling import CachedScans, fill_cache, list_scans
+from umbrella.rows.transform import ConversationTransform
+from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella
 
 SCANS = {"train": [2, 1, 2, 0], "test": [1, 2]}  # 8

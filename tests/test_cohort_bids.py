@@ -5,9 +5,9 @@ import sys
 from collections import Counter
 
 import pytest
-from cohort import CohortError
-from generate_conversations import generate, main, parse_options
 
+from umbrella.cohort.generation import generate, main, parse_options
+from umbrella.cohort.shared.visits import CohortError
 from umbrella_dataset import find_problems
 
 

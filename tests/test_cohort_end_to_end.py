@@ -17,7 +17,7 @@ import train
 import validate_json_format
 from bids_phantoms import write_bids
 
-from umbrella.command import run
+from umbrella.options.ending import run
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -3,11 +3,12 @@
 import re
 
 import pytest
-from cohort_flags import make_parser
-from cohort_idle_flags import NEEDS
-from generate_conversations import parse_options
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from umbrella.cohort.flags import make_parser
+from umbrella.cohort.generation import parse_options
+from umbrella.cohort.idle_flags import NEEDS
 
 # Judged one by one: these say something of any table and any tree, whatever stands beside them, or are needed.
 ALWAYS = set(

@@ -4,10 +4,11 @@ import random
 from datetime import date, timedelta
 
 import pytest
-from cohort import CohortError, Visit
-from cohort_order import make_session_order
 from hypothesis import given
 from hypothesis import strategies as st
+
+from umbrella.cohort.order import make_session_order
+from umbrella.cohort.shared.visits import CohortError, Visit
 
 DAYS = st.lists(st.dates(date(1950, 1, 1), date(2040, 12, 31)), min_size=2, max_size=8, unique=True)
 

@@ -9,8 +9,8 @@ import torch
 from families import FAMILIES, build_llava
 from family_models import MODELS, build_model
 
-from umbrella.collator import ConversationCollator
-from umbrella.conversations import ConversationEncoder
+from umbrella.conversations.encoder import ConversationEncoder
+from umbrella.rows.collator import ConversationCollator
 
 IMAGE_SIZES = {"qwen2_5_vl": 56, "qwen3_vl": 64}
 FLOAT_IMAGES = {"do_resize": False, "do_rescale": False, "do_normalize": False, "input_data_format": "channels_first"}

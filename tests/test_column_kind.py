@@ -6,16 +6,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from cohort import CohortError
-from column_kind import find_missing_codes, format_number, infer_kind, read_numbers
-from generate_conversations import generate, parse_options
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from test_generate_conversations import TEMPLATE, make_rows, write_table
 
-from umbrella.evaluation.labelled_answer import LabelledAnswer
-from umbrella.evaluation.numbers import USUAL, are_codes
-from umbrella.evaluation.reading import Asked, find_kind
+from umbrella.answers.labelled_answer import LabelledAnswer
+from umbrella.answers.numbers import USUAL, are_codes
+from umbrella.answers.reading import Asked, find_kind
+from umbrella.cohort.generation import generate, parse_options
+from umbrella.cohort.shared.visits import CohortError
+from umbrella.cohort.tables.column_kind import find_missing_codes, format_number, infer_kind, read_numbers
 
 
 def kind_of(cells):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from paired_oracle import mcnemar_mid_p
 
+from umbrella.answers.metrics import regression_metrics
 from umbrella.evaluation.comparison import compare, read_evaluation
 from umbrella.evaluation.run_folder import name_folder
-from umbrella.metrics import regression_metrics
 
 
 def write_evaluation(folder, right, data="d", task="classification", split="test", name="eval"):

@@ -13,19 +13,19 @@ from conversation_folder import make_record
 from test_umbrella_dataset import _write
 
 import umbrella_dataset
-from umbrella.cache_filling import CachedScans, list_scans
-from umbrella.contained_files import ROOT_MARK, open_file
 from umbrella.evaluation.confounds import _read_head_volumes
+from umbrella.files.contained_files import ROOT_MARK, open_file
 from umbrella.hub.dataset import Publication
-from umbrella.preflight import check_scans
-from umbrella.privacy import find_in_scan
+from umbrella.planning.throughput import time_scans
 from umbrella.privacy.scrub import clean_scan
-from umbrella.scan_files import ScanError
-from umbrella.scan_survey import states_orientation, survey_scan
-from umbrella.throughput import time_scans
-from umbrella.transform import load_view
-from umbrella.volume_cache import VolumeCache
-from umbrella.volumes import check_header, load_image
+from umbrella.privacy.search import find_in_scan
+from umbrella.rows.cache_filling import CachedScans, list_scans
+from umbrella.rows.transform import load_view
+from umbrella.scans.scan_files import ScanError
+from umbrella.scans.survey import states_orientation, survey_scan
+from umbrella.scans.volumes import check_header, load_image
+from umbrella.training.preflight import check_scans
+from umbrella.views.volume_cache import VolumeCache
 
 
 def _save(path: Path, seed: int) -> None:

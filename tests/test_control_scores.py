@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from conversation_writer import write_conversations
 from generate_longitudinal_change_conversations import plan_split
 
+from umbrella.cohort.questions.writer import write_conversations
 from umbrella.evaluation.control_scores import compare_labels
 from umbrella.evaluation.controls import build_controls
 from umbrella.evaluation.results import subjects_of_rows

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, normalizers
 
-from umbrella.control_tokens import ControlTokens
-from umbrella.conversations import ConversationEncoder, ConversationError
-from umbrella.preflight import check_texts
+from umbrella.conversations.control_tokens import ControlTokens
+from umbrella.conversations.encoder import ConversationEncoder, ConversationError
+from umbrella.training.preflight import check_texts
 
 IMAGE = {"type": "image"}
 

@@ -4,10 +4,10 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from conversation_writer import write_conversations
 from datasets import Dataset
 from generate_longitudinal_change_conversations import plan_split
 
+from umbrella.cohort.questions.writer import write_conversations
 from umbrella.evaluation.controls import build_controls, draw_givers, swap_references, swap_subjects
 from umbrella_dataset import load_umbrella
 

@@ -1,8 +1,9 @@
 """Templates of wordings: those that ship, those of a user, and what is wrong with one."""
 
 import pytest
-from cohort import CohortError
-from conversation_templates import FOLDER, find_template, load_template
+
+from umbrella.cohort.questions.templates import FOLDER, find_template, load_template
+from umbrella.cohort.shared.visits import CohortError
 
 FIELDS = {
     "value": "male",

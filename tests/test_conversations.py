@@ -6,8 +6,8 @@ import pytest
 from families import FAMILIES, QWEN2_5, VICUNA, build_chatml, build_llava, build_qwen2_5_vl, build_tokenizer
 from transformers import LlavaProcessor, PreTrainedTokenizer
 
-from umbrella.conversations import ConversationEncoder, ConversationError, format_conversation, to_messages
-from umbrella.turns import drop_exchanges, split_exchanges
+from umbrella.conversations.encoder import ConversationEncoder, ConversationError, format_conversation, to_messages
+from umbrella.conversations.turns import drop_exchanges, split_exchanges
 
 IMAGE_SIZES = {"qwen2_5_vl": 56, "qwen3_vl": 64}
 FLOAT_IMAGES = {"do_resize": False, "do_rescale": False, "do_normalize": False, "input_data_format": "channels_first"}

@@ -14,10 +14,10 @@ import pytest
 import train
 from conversation_folder import write_folder
 
-from umbrella.evaluation.generation import Answer, Answerer
+from umbrella.answers.generation import Answer, Answerer
 from umbrella.hub.cards import build_model_card
 from umbrella.hub.model import find_in_model, stage_model
-from umbrella.modeling import load_processor
+from umbrella.models.loading import load_processor
 
 DAMAGES = {
     "empty": lambda data: b"",

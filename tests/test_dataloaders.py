@@ -11,18 +11,18 @@ from torch.optim import AdamW
 from torch.utils.data import RandomSampler, SequentialSampler
 from transformers import Trainer, TrainingArguments
 
-from umbrella.collator import ConversationCollator
-from umbrella.conversations import ConversationError
+from umbrella.conversations.encoder import ConversationError
 from umbrella.dataloaders import (
     UMBRELLADataLoader,
     create_umbrella_dataloaders,
     format_conversation,
     load_image,
 )
-from umbrella.modeling import load_model, load_processor
-from umbrella.tiny_llava import build_tiny_tokenizer
-from umbrella.transform import ConversationTransform
-from umbrella.volumes import ScanError
+from umbrella.models.loading import load_model, load_processor
+from umbrella.models.tiny_llava import build_tiny_tokenizer
+from umbrella.rows.collator import ConversationCollator
+from umbrella.rows.transform import ConversationTransform
+from umbrella.scans.volumes import ScanError
 from umbrella_dataset import FormatError, load_umbrella
 
 SCANS = {"train": [2, 1, 2, 0, 2], "validation": [0, 2, 1]}  # scans of each conversation

@@ -10,7 +10,7 @@ import preview
 import pytest
 
 from umbrella.evaluation.run_folder import name_folder
-from umbrella.tool_arguments import BenchmarkArguments
+from umbrella.options.tool_arguments import BenchmarkArguments
 
 ROOT = Path(__file__).parents[1]
 

@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-from umbrella.modeling import load_model
-from umbrella.tiny_llava import build_tiny_llava
-from umbrella.training_arguments import TrainArguments
+from umbrella.models.loading import load_model
+from umbrella.models.tiny_llava import build_tiny_llava
+from umbrella.options.training_arguments import TrainArguments
 
 FOLDER = ROOT / "ds_configs"
 JSONS = sorted(FOLDER.glob("*.json"))
@@ -77,7 +77,7 @@ def test_deepspeed_takes_each_json_once_the_flags_have_filled_it(path, bf16, tmp
 
 
 def test_without_deepspeed_the_error_names_the_command_that_installs_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("umbrella.extras.find_spec", lambda package: None)
+    monkeypatch.setattr("umbrella.options.extras.find_spec", lambda package: None)
     with pytest.raises(ImportError, match=r'--deepspeed: .* pip install -e "\.\[deepspeed\]"'):
         TrainArguments(output_dir=str(tmp_path), deepspeed=str(JSONS[0]))
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
@@ -234,7 +234,7 @@ ONE_BY_ONE = """
 import atexit, sys
 sys.path.insert(0, "recipes")
 import train
-from umbrella import command
+from umbrella.options import ending as command
 names = sys.argv[1:]
 for name in names:
     run = f"{FOLDER}/{name}"

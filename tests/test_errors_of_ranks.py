@@ -13,10 +13,10 @@ from test_train import SHORT
 from transformers import TrainingArguments
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled, unset_hf_deepspeed_config
 
-from umbrella import command
-from umbrella.command_line import parse_arguments
-from umbrella.preflight import check_deepspeed, check_enough_rows
-from umbrella.training_arguments import TrainArguments
+from umbrella.options import ending as command
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.training.preflight import check_deepspeed, check_enough_rows
 
 TRAIN = Path(__file__).parents[1] / "recipes/train.py"
 # The training guide's Example 3.

@@ -10,8 +10,10 @@ from families import FAMILIES
 from family_models import build_model
 from launching import ROOT
 
-from umbrella.freezing import choose_trained
-from umbrella.memory_estimate import (
+from umbrella.models.freezing import choose_trained
+from umbrella.models.tiny_llava import build_tiny_llava
+from umbrella.options.training_arguments import PlannedTrainArguments
+from umbrella.planning.memory_estimate import (
     GIB,
     OVERHEAD,
     build_without_memory,
@@ -21,10 +23,8 @@ from umbrella.memory_estimate import (
     load_config,
     measure_step,
 )
-from umbrella.planned_batch import build_batch, plan_batch
-from umbrella.saved_activations import fake_weights, measure_activations
-from umbrella.tiny_llava import build_tiny_llava
-from umbrella.training_arguments import PlannedTrainArguments
+from umbrella.planning.planned_batch import build_batch, plan_batch
+from umbrella.planning.saved_activations import fake_weights, measure_activations
 
 CONFIGS = ROOT / "tests" / "model_configs"
 PUBLISHED = {

@@ -12,12 +12,12 @@ import pytest
 import torch
 import train
 
-from umbrella.conversations import IGNORE_INDEX
-from umbrella.evaluation.answer_template import find_answer_template
+from umbrella.answers.answer_template import find_answer_template
+from umbrella.answers.scoring import answer_log_likelihoods, last_answer_mask
+from umbrella.conversations.encoder import IGNORE_INDEX
 from umbrella.evaluation.notation import number
-from umbrella.evaluation.scoring import answer_log_likelihoods, last_answer_mask
-from umbrella.modeling import load_model, load_processor
-from umbrella.training_data import TrainingData, subjects_of
+from umbrella.models.loading import load_model, load_processor
+from umbrella.records.training_data import TrainingData, subjects_of
 from umbrella_dataset import load_umbrella
 
 FAST = ("--max_length", 256, "--max_new_tokens", 6, "--bootstrap", 50, "--baselines", "false", "--report", "false")

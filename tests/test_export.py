@@ -10,9 +10,9 @@ from family_models import build_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 
-from umbrella.modeling import load_model, load_processor
-from umbrella.recipe import Recipe, load_recipe, resolve_recipe
-from umbrella.training_data import SeenRows, TrainingData, hash_subject, read_training_data
+from umbrella.models.loading import load_model, load_processor
+from umbrella.records.recipe import Recipe, load_recipe, resolve_recipe
+from umbrella.records.training_data import SeenRows, TrainingData, hash_subject, read_training_data
 
 WEIGHTS = "model.safetensors"
 

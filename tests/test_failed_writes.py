@@ -27,15 +27,15 @@ from conversation_folder import write_folder
 from killing import end
 from killing import start as start_process
 
-from umbrella import claimed_folder
-from umbrella.arguments import DataArguments
-from umbrella.checkpoints import explain_failed_save, write_marker
-from umbrella.command import run
-from umbrella.evaluation.generation import Answer, Answerer
-from umbrella.exporting import check_export_dir
-from umbrella.modeling import load_model, load_processor
-from umbrella.splits import load_splits
-from umbrella.written_files import WriteError, filling, replacing, write_whole, writing
+from umbrella.answers.generation import Answer, Answerer
+from umbrella.files import claimed_folder
+from umbrella.files.written_files import WriteError, filling, replacing, write_whole, writing
+from umbrella.hub.exporting import check_export_dir
+from umbrella.models.loading import load_model, load_processor
+from umbrella.options.arguments import DataArguments
+from umbrella.options.ending import run
+from umbrella.rows.loading import load_splits
+from umbrella.training.checkpoints import explain_failed_save, write_marker
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 REASONS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -239,8 +239,8 @@ def test_a_full_cache_names_the_variables_that_move_it(monkeypatch, place):
     def fill(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("umbrella.splits.load_umbrella", fill)
-    monkeypatch.setattr("umbrella.splits.load_published", fill)
+    monkeypatch.setattr("umbrella.rows.loading.load_umbrella", fill)
+    monkeypatch.setattr("umbrella.rows.loading.load_published", fill)
     flags = {"json_dir": "data"} if place == "HF_DATASETS_CACHE" else {"dataset_name": "lab/data"}
     with pytest.raises(OSError, match=rf"Make room, or set {place} to a folder on another disk"):
         load_splits(DataArguments(**flags))

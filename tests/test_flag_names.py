@@ -6,10 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umbrella.arguments import DataArguments, EvalArguments, ModelArguments
-from umbrella.command_line import _Parser
-from umbrella.flag_names import GUIDE_SPELLINGS, is_one_typo_away, spell_as_given, suggest, translate_guide_spellings
-from umbrella.training_arguments import TrainArguments
+from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
+from umbrella.options.flag_names import (
+    GUIDE_SPELLINGS,
+    is_one_typo_away,
+    spell_as_given,
+    suggest,
+    translate_guide_spellings,
+)
+from umbrella.options.parsing import _Parser
+from umbrella.options.training_arguments import TrainArguments
 
 TRAIN = [*(f"--{guide}" for guide in GUIDE_SPELLINGS), *_Parser((ModelArguments, DataArguments, TrainArguments)).flags]
 EVAL = _Parser((ModelArguments, DataArguments, EvalArguments)).flags

@@ -8,16 +8,21 @@ from pathlib import Path
 
 import pytest
 
-import umbrella.arguments
-import umbrella.hub.arguments
-import umbrella.tool_arguments
-import umbrella.training_arguments
-from umbrella.answer_check import find_task_of_answers
-from umbrella.evaluation.labelled_answer import LabelledAnswer
-from umbrella.flag_names import GUIDE_SPELLINGS
+import umbrella.options.arguments
+import umbrella.options.push_arguments
+import umbrella.options.tool_arguments
+import umbrella.options.training_arguments
+from umbrella.answers.labelled_answer import LabelledAnswer
+from umbrella.options.flag_names import GUIDE_SPELLINGS
+from umbrella.training.answer_check import find_task_of_answers
 
 ROOT = Path(__file__).resolve().parents[1]
-ARGUMENTS = (umbrella.arguments, umbrella.training_arguments, umbrella.tool_arguments, umbrella.hub.arguments)
+ARGUMENTS = (
+    umbrella.options.arguments,
+    umbrella.options.training_arguments,
+    umbrella.options.tool_arguments,
+    umbrella.options.push_arguments,
+)
 # Of accelerate launch, git lfs, the deepspeed launcher, hf.
 OTHERS = {"--num_processes", "--use_deepspeed", "--quiet", "--include", "--local_rank"}
 SOURCES = [*ROOT.glob("recipes/**/*.py"), *ROOT.glob("sample_data/*.py"), ROOT / "umbrella_dataset.py"]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from umbrella.memory_estimate import load_config
-from umbrella.modeling import load_model, load_processor
-from umbrella.tiny_llava import build_tiny_llava
+from umbrella.models.loading import load_model, load_processor
+from umbrella.models.tiny_llava import build_tiny_llava
+from umbrella.planning.memory_estimate import load_config
 
 
 @pytest.fixture(scope="module")

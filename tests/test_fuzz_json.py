@@ -16,11 +16,11 @@ import validate_json_format
 from families import build_llava
 from fuzzing import fuzz
 from json_mutants import write_mutant, write_table_mutant
-from migrate_json_format import migrate
 
-from umbrella.conversations import ConversationError, format_conversation
-from umbrella.hub.published_data import load_published
-from umbrella.label_report import BlankTransform
+from umbrella.conversations.encoder import ConversationError, format_conversation
+from umbrella.rows.label_report import BlankTransform
+from umbrella.rows.published import load_published
+from umbrella.validation.migration import migrate
 from umbrella_dataset import FormatError, load_umbrella
 
 BETWEEN_RECORDS = {"subject leak", "copy", "labels", "wrong answer"}  # rules of the validator alone

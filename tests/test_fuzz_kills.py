@@ -16,14 +16,14 @@ import push_to_hub
 import pytest
 import sample_folder
 from conversation_folder import make_record, write_folder
-from conversation_writer import write_shards
 from fuzzing import fuzz
 from killing import kill_after, kill_at_call, read_bytes, run_whole
 from test_generate_conversations import TEMPLATE, make_rows, write_table
 from test_whole_folder import assert_whole
 
-from umbrella.cache_filling import CachedScans, fill_cache, list_scans
-from umbrella.volume_cache import VolumeCache
+from umbrella.cohort.questions.writer import write_shards
+from umbrella.rows.cache_filling import CachedScans, fill_cache, list_scans
+from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.slow]

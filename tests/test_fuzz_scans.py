@@ -10,15 +10,15 @@ import time
 import nibabel
 import numpy as np
 import pytest
-from check_scans import hash_voxels
 from fuzzing import fuzz
 from scan_mutants import Mutant, make_mutant
 from scan_oracles import float64_volume, normalise, scale_by_two
 
-from umbrella.scan_files import VECTOR_INTENTS
-from umbrella.transform import load_view
-from umbrella.views import make_view
-from umbrella.volumes import ScanError, check_header, load_image, load_volume
+from umbrella.rows.transform import load_view
+from umbrella.scans.scan_files import VECTOR_INTENTS
+from umbrella.scans.volumes import ScanError, check_header, load_image, load_volume
+from umbrella.validation.scans import hash_voxels
+from umbrella.views.planes import make_view
 
 MOST_SECONDS = 5
 MOST_KIB = 1 << 20  # by which the memory of the process may grow

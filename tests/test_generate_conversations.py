@@ -8,11 +8,11 @@ import nibabel
 import numpy as np
 import pytest
 import validate_json_format
-from cohort import CohortError
-from generate_conversations import generate, main, parse_options
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from umbrella.cohort.generation import generate, main, parse_options
+from umbrella.cohort.shared.visits import CohortError
 from umbrella_dataset import find_problems, load_umbrella
 
 TEMPLATE = "{participant_id}_T1w.nii.gz"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from umbrella.command import run
 from umbrella.evaluation.measures import ACCURACY
 from umbrella.hub.cards import to_markdown
+from umbrella.options.ending import run
 from umbrella.report import charts
 
 HOSTILE = [

@@ -7,11 +7,11 @@ import pytest
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
-from umbrella import hub_names
-from umbrella.hub.published_data import load_published
-from umbrella.hub_names import find_repo
-from umbrella.memory_estimate import load_config
-from umbrella.modeling import load_model, load_processor
+from umbrella.models import hub_names
+from umbrella.models.hub_names import find_repo
+from umbrella.models.loading import load_model, load_processor
+from umbrella.planning.memory_estimate import load_config
+from umbrella.rows.published import load_published
 
 
 @pytest.fixture(autouse=True)

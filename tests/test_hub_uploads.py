@@ -5,12 +5,13 @@ from hub_server import DROP, DROP_ANSWER, LATE, File
 from huggingface_hub import HfApi
 from transformers.utils import hub as hub_files
 
-from umbrella.hub import model, published_data
+from umbrella.hub import model
 from umbrella.hub.cards import TEMPLATES
 from umbrella.hub.client import PushError, check_other_files, open_repo, upload
 from umbrella.hub.other_files import CARD_LINES
-from umbrella.hub.push_manifest import MANIFEST
-from umbrella.modeling import load_model, load_processor
+from umbrella.models.loading import load_model, load_processor
+from umbrella.rows import published as published_data
+from umbrella.rows.push_manifest import MANIFEST
 
 REPO = "tester/brains"
 

@@ -3,11 +3,12 @@
 import os
 
 import pytest
-from cohort import CohortError, Exclusions, Visit
-from cohort_table import find_scans
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_template import parse_template
+
+from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
+from umbrella.cohort.table_visits import find_scans
+from umbrella.cohort.tables.image_template import parse_template
 
 COLUMNS = ("participant_id", "site", "54-2.0", "f.31.0.0", "MRI date [first visit]", "a:b", "a", "{odd}", "run!r", "0")
 

@@ -6,10 +6,11 @@ import shlex
 from collections import Counter
 
 import pytest
-from cohort import CohortError
-from generate_conversations import generate, main, parse_options
 from test_cohort_bids import write_tree
 from test_generate_conversations import TEMPLATE, make_rows, run, texts_of, write_table
+
+from umbrella.cohort.generation import generate, main, parse_options
+from umbrella.cohort.shared.visits import CohortError
 
 
 def all_of(splits):

@@ -9,7 +9,8 @@ import pytest
 from conversation_folder import make_record, write_folder
 from families import FAMILIES
 
-from umbrella.label_report import (
+from umbrella.models.tiny_llava import build_tiny_processor
+from umbrella.rows.label_report import (
     BlankTransform,
     RowLength,
     describe_counts,
@@ -17,8 +18,7 @@ from umbrella.label_report import (
     mark_tokens,
     measure_lengths,
 )
-from umbrella.tiny_llava import build_tiny_processor
-from umbrella.transform import ConversationTransform
+from umbrella.rows.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
 
 RECIPE = str(Path(__file__).parents[1] / "recipes" / "inspect_labels.py")

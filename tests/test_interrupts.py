@@ -7,12 +7,12 @@ import time
 
 import pytest
 from conversation_folder import make_record
-from conversation_writer import write_shards
 from killing import end, start
-from worker_processes import start_workers
 
 import umbrella_dataset
-from umbrella.command import INTERRUPTED, run
+from umbrella.cohort.questions.writer import write_shards
+from umbrella.options.ending import INTERRUPTED, run
+from umbrella.scans.worker_processes import start_workers
 from umbrella_dataset import load_umbrella
 
 

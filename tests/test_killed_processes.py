@@ -8,10 +8,10 @@ import multiprocess
 import pytest
 import validate_json_format
 from conversation_folder import make_record, write_folder
-from conversation_writer import write_shards
 from killing import end, start
 
 import umbrella_dataset
+from umbrella.cohort.questions.writer import write_shards
 from umbrella_dataset import load_umbrella
 
 pytestmark = pytest.mark.slow
@@ -78,7 +78,7 @@ def check(tmp_path, monkeypatch):
 
     def check(act):
         with monkeypatch.context() as patch:
-            patch.setattr("umbrella.volumes.read_scan", act)
+            patch.setattr("umbrella.scans.volumes.read_scan", act)
             return end(start(validate, output=output)), output.read_text().replace("[rank0]: ", "")
 
     def validate():

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from umbrella.evaluation.answer_template import find_answer_template
-from umbrella.evaluation.label_parsing import PLACE, count_labels, find_forms, find_spellings, parse_label
-from umbrella.evaluation.own_answers import check_labels_apart, find_wording
+from umbrella.answers.answer_template import find_answer_template
+from umbrella.answers.label_parsing import PLACE, count_labels, find_forms, find_spellings, parse_label
+from umbrella.answers.own_answers import check_labels_apart, find_wording
+from umbrella.answers.reading import AnswerError, LabelledAnswer, LabelReading
+from umbrella.answers.text_folding import fold
 from umbrella.evaluation.questions import Classification
-from umbrella.evaluation.reading import AnswerError, LabelledAnswer, LabelReading
-from umbrella.evaluation.text_folding import fold
 
 SEXES = ["male", "female"]
 

@@ -11,12 +11,12 @@ ROOT = Path(__file__).parents[1]
 LIBRARY, RECIPES, SAMPLE_DATA = ROOT / "recipes" / "umbrella", ROOT / "recipes", ROOT / "sample_data"
 # What `volumes` is made of: its own parts, which nothing else of the library enters.
 PARTS_OF_VOLUMES = {
-    "umbrella.contained_files",
-    "umbrella.scan_files",
-    "umbrella.inflate",
-    "umbrella.intensity",
-    "umbrella.not_a_scan",
-    "umbrella.voxel_statistics",
+    "umbrella.files.contained_files",
+    "umbrella.scans.scan_files",
+    "umbrella.scans.inflate",
+    "umbrella.scans.intensity",
+    "umbrella.scans.not_a_scan",
+    "umbrella.scans.voxel_statistics",
 }
 # How answers are read, which the validator shares with the evaluation: light modules, without a model or `datasets`.
 ANSWERS = {
@@ -33,24 +33,29 @@ ANSWERS = {
     )
 }
 # What a flag may be, and what to install for it.
-FLAGS = {"umbrella.plain_parser", "umbrella.list_flags", "umbrella.number_bounds", "umbrella.extras"}
+FLAGS = {
+    "umbrella.options.plain_parser",
+    "umbrella.options.list_flags",
+    "umbrella.options.number_bounds",
+    "umbrella.options.extras",
+}
 
 # How a command ends, also where it cannot write.
-ENDS = {"umbrella.command", "umbrella.written_files", "umbrella.claimed_folder"}
+ENDS = {"umbrella.options.ending", "umbrella.files.written_files", "umbrella.files.claimed_folder"}
 # JSON and YAML, each key once.
-TEXTS = {"umbrella.json_files", "umbrella.yaml_files"}
+TEXTS = {"umbrella.files.json_files", "umbrella.files.yaml_files"}
 
 
 @lru_cache
 def find_imports(path):
-    """The modules that a file imports, anywhere in it: "umbrella.views" for `from umbrella.views import make_view`."""
+    """The modules that a file imports, anywhere in it: "umbrella.views.planes" for `from umbrella.views.planes import make_view`."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import; name the module in full"
-            # `from umbrella import views` imports the module umbrella.views.
+            # `from umbrella import views` imports the module umbrella.views.planes.
             from_package = [f"umbrella.{alias.name}" for alias in node.names] if node.module == "umbrella" else []
             found |= {node.module, *from_package}
     return frozenset(found)
@@ -81,10 +86,10 @@ def packages(modules):
 
 
 def test_the_reader_of_imports_finds_those_that_are_known():
-    assert "umbrella.views" in find_imports(LIBRARY / "transform.py")
+    assert "umbrella.views.planes" in find_imports(LIBRARY / "transform.py")
     assert "nibabel" in packages(find_all_imports(LIBRARY / "transform.py"))
     assert "transformers" in packages(find_all_imports(RECIPES / "train.py"))
-    assert "umbrella.volumes" in ours(find_all_imports(RECIPES / "train.py"))
+    assert "umbrella.scans.volumes" in ours(find_all_imports(RECIPES / "train.py"))
 
 
 def test_the_loading_script_imports_the_standard_library_and_datasets_alone():
@@ -102,7 +107,10 @@ def test_what_stands_alone_imports_no_sibling(name):
 
 def test_volumes_and_conversations_import_only_their_own_parts():
     assert ours(find_all_imports(LIBRARY / "volumes.py")) <= PARTS_OF_VOLUMES
-    assert ours(find_all_imports(LIBRARY / "conversations.py")) == {"umbrella.control_tokens", "umbrella.turns"}
+    assert ours(find_all_imports(LIBRARY / "conversations.py")) == {
+        "umbrella.conversations.control_tokens",
+        "umbrella.conversations.turns",
+    }
 
 
 @pytest.mark.parametrize(
@@ -120,7 +128,11 @@ def test_each_step_knows_nothing_of_the_others_field(name, foreign):
 
 def test_transform_joins_the_three_and_may_keep_what_they_made():
     imported = ours(find_imports(LIBRARY / "transform.py"))
-    assert imported - {"umbrella.volume_cache"} == {"umbrella.conversations", "umbrella.views", "umbrella.volumes"}
+    assert imported - {"umbrella.views.volume_cache"} == {
+        "umbrella.conversations.encoder",
+        "umbrella.views.planes",
+        "umbrella.scans.volumes",
+    }
 
 
 def test_recipes_import_the_library_and_never_one_another():
@@ -141,12 +153,12 @@ def test_sample_data_takes_the_rules_and_the_scans_from_where_they_are_written()
     # packages), the search for personal data, and how a command writes and ends; the rules are umbrella_dataset's.
     for path in SAMPLE_DATA.glob("*.py"):
         library = {module for module in ours(find_imports(path)) if module.startswith("umbrella.")}
-        scans = {"umbrella.volumes", "umbrella.not_a_scan"}
-        assert library <= {*scans, "umbrella.privacy", *TEXTS, *FLAGS, *ANSWERS, *ENDS}, path
+        scans = {"umbrella.scans.volumes", "umbrella.scans.not_a_scan"}
+        assert library <= {*scans, "umbrella.privacy.search", *TEXTS, *FLAGS, *ANSWERS, *ENDS}, path
     for module in FLAGS | ANSWERS:
         assert packages(find_all_imports(find_path(module))) <= {"umbrella"} | sys.stdlib_module_names
     assert "umbrella_dataset" in find_all_imports(SAMPLE_DATA / "validate_json_format.py")
-    assert "umbrella.volumes" in find_all_imports(SAMPLE_DATA / "validate_json_format.py")
+    assert "umbrella.scans.volumes" in find_all_imports(SAMPLE_DATA / "validate_json_format.py")
 
 
 def test_no_module_of_the_library_imports_itself_in_a_circle():

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from umbrella.conversations import ConversationError
-from umbrella.length_check import check_lengths
-from umbrella.modeling import load_processor
-from umbrella.transform import ConversationTransform
+from umbrella.conversations.encoder import ConversationError
+from umbrella.models.loading import load_processor
+from umbrella.rows.length_check import check_lengths
+from umbrella.rows.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
 
 

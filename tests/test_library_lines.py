@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from umbrella.command import run
-from umbrella.library_lines import LEFT_OUT
+from umbrella.options.ending import run
+from umbrella.options.library_lines import LEFT_OUT
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 import umbrella
-from umbrella.evaluation.label_parsing import parse_label
-from umbrella.evaluation.number_parsing import _numeral_pattern, parse_number
-from umbrella.json_files import parse_json
-from umbrella.privacy import find_in_text
+from umbrella.answers.label_parsing import parse_label
+from umbrella.answers.number_parsing import _numeral_pattern, parse_number
+from umbrella.files.json_files import parse_json
+from umbrella.privacy.search import find_in_text
 
 ROOT = Path(__file__).parents[1]
 LENGTH, FLOOR_S = 2000, 0.005  # two nested runs take 2 million steps and more; below the floor nothing is compared

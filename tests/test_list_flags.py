@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umbrella.list_flags import split_list
+from umbrella.options.list_flags import split_list
 
 WORDS = st.text(st.characters(exclude_characters=",", exclude_categories=("Z", "C")), min_size=1)
 PHRASES = st.lists(WORDS, min_size=1, max_size=3).map(" ".join)

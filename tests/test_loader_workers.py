@@ -8,8 +8,8 @@ import pytest
 import train
 from torch.utils.data import DataLoader, Dataset
 
-from umbrella.command import run
-from umbrella.trainer import ConversationTrainer
+from umbrella.options.ending import run
+from umbrella.training.trainer import ConversationTrainer
 
 FLAGS = (
     "--output_dir",

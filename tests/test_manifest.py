@@ -6,9 +6,9 @@ import shutil
 import pytest
 import validate_json_format
 from conversation_folder import make_record
-from conversation_writer import write_conversations, write_shards
-from generated_folder import replace_folder
 
+from umbrella.cohort.generated_folder import replace_folder
+from umbrella.cohort.questions.writer import write_conversations, write_shards
 from umbrella_dataset import FormatError, load_umbrella
 
 

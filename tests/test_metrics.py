@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr
 from sklearn import metrics as sk
 
-from umbrella.evaluation.text_metrics import TextMetrics
-from umbrella.metrics import (
+from umbrella.answers.metrics import (
     classification_metrics,
     confusion,
     explain_undefined,
     majority_vote,
     regression_metrics,
 )
+from umbrella.answers.text_metrics import TextMetrics
 
 LABELS = ["a", "b", "c"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import validate_json_format
-from migrate_json_format import convert_record
 
+from umbrella.validation.migration import convert_record
 from umbrella_dataset import FormatError, find_problems, load_umbrella
 
 VERSION_1 = {

@@ -8,12 +8,12 @@ import time
 import pytest
 from huggingface_hub import constants
 
-from umbrella import file_hashes
-from umbrella.base_model import FILE_NAME, BaseModel, describe_base, read_base
-from umbrella.evaluation.log import record_evaluation
+from umbrella.evaluation.history import record_evaluation
 from umbrella.evaluation.run_folder import Folder
-from umbrella.file_hashes import hash_file
-from umbrella.model_files import fingerprint_model, fingerprint_weights
+from umbrella.files import file_hashes
+from umbrella.files.file_hashes import hash_file
+from umbrella.models.base import FILE_NAME, BaseModel, describe_base, read_base
+from umbrella.models.files import fingerprint_model, fingerprint_weights
 
 MEGABYTE = 1024**2
 

@@ -9,9 +9,9 @@ import torch
 import transformers
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
-from umbrella.guide_batch import flatten_batch, takes_plain_images
-from umbrella.modeling import check_fits, load_model, load_processor
-from umbrella.tiny_llava import build_tiny_llava, build_tiny_processor, build_tiny_tokenizer
+from umbrella.models.guide_batch import flatten_batch, takes_plain_images
+from umbrella.models.loading import check_fits, load_model, load_processor
+from umbrella.models.tiny_llava import build_tiny_llava, build_tiny_processor, build_tiny_tokenizer
 
 IMAGE, IMAGE_TOKENS = 3, 16  # the tiny model's image token, and how many of them an image has
 

@@ -12,9 +12,9 @@ import nibabel
 import numpy as np
 import pytest
 from conversation_folder import write_folder
-from validate_json_format import main as validate
 
-from umbrella.volumes import ScanError, load_image
+from umbrella.scans.volumes import ScanError, load_image
+from umbrella.validation.validator import main as validate
 
 KEY = "MD5E-s9338493--5a5e7d1f0e6b1b2d0d8c7f4f8f7f1a2b.nii.gz"
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22e\nsize 12345\n"

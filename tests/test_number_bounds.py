@@ -6,9 +6,9 @@ from dataclasses import MISSING, fields
 
 import pytest
 
-from umbrella.arguments import DataArguments, EvalArguments
-from umbrella.number_bounds import Bounds
-from umbrella.tool_arguments import (
+from umbrella.options.arguments import DataArguments, EvalArguments
+from umbrella.options.number_bounds import Bounds
+from umbrella.options.tool_arguments import (
     BenchmarkArguments,
     CacheArguments,
     EstimateArguments,
@@ -16,7 +16,7 @@ from umbrella.tool_arguments import (
     PredictArguments,
     PreviewArguments,
 )
-from umbrella.training_arguments import TrainArguments
+from umbrella.options.training_arguments import TrainArguments
 
 NEEDED = {
     TrainArguments: {"output_dir": "out", "report_to": "none"},

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from umbrella.evaluation.number_parsing import list_numerals, parse_number, read_quantity
-from umbrella.evaluation.numbers import NumberFormat, find_number_format
+from umbrella.answers.number_parsing import list_numerals, parse_number, read_quantity
+from umbrella.answers.numbers import NumberFormat, find_number_format
 
 COMMA, SPACE = NumberFormat(",", "."), NumberFormat(",", " ")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umbrella.evaluation.numbers import NumberFormat, find_number_format, read_plain_number
+from umbrella.answers.numbers import NumberFormat, find_number_format, read_plain_number
 
 SIGNS = [(".", ","), (",", "."), (",", " "), (".", "'"), (".", " "), (".", ""), (",", ""), (",", "'")]
 NO_BREAK, THIN, ARABIC_INDIC = "\u00a0", "\u202f", str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")

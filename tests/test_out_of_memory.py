@@ -6,9 +6,9 @@ import pytest
 import torch
 import train
 
-from umbrella.arguments import DataArguments
-from umbrella.out_of_memory import explain_out_of_memory, list_remedies
-from umbrella.training_arguments import TrainArguments
+from umbrella.options.arguments import DataArguments
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.training.out_of_memory import explain_out_of_memory, list_remedies
 
 
 def test_memory_that_is_not_there_ends_with_flags_and_their_present_values(call, small_data, monkeypatch):

@@ -6,7 +6,7 @@ from families import FAMILIES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umbrella.conversations import ConversationEncoder, ConversationError
+from umbrella.conversations.encoder import ConversationEncoder, ConversationError
 
 FLOAT_IMAGES = {"do_resize": False, "do_rescale": False, "do_normalize": False, "input_data_format": "channels_first"}
 SIZES = {"qwen2_5_vl": 56, "qwen3_vl": 64}

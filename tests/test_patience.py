@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from umbrella.patience import main_process_first, on_main_process
+from umbrella.training.main_process import main_process_first, on_main_process
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,7 +26,7 @@ dist.distributed_c10d._set_pg_timeout(timedelta(seconds=1))
 rank = dist.get_rank()
 """
 FAIL = """
-from umbrella.patience import on_main_process
+from umbrella.training.main_process import on_main_process
 open(f"started_{rank}", "w").close()
 on_main_process(lambda: sys.exit("error: no such data"))
 """

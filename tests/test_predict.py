@@ -10,10 +10,10 @@ import torch
 from conversation_folder import write_folder, write_scan
 from generate_sex_comparison_conversations import PHRASINGS
 
-from umbrella.modeling import load_model, load_processor
-from umbrella.prediction import make_question_rows, word_reference
-from umbrella.recipe import resolve_recipe
-from umbrella.tool_arguments import PredictArguments
+from umbrella.answers.prediction import make_question_rows, word_reference
+from umbrella.models.loading import load_model, load_processor
+from umbrella.options.tool_arguments import PredictArguments
+from umbrella.records.recipe import resolve_recipe
 from umbrella_dataset import load_umbrella
 
 QUESTION = "Is this subject male or female?"

@@ -9,9 +9,9 @@ from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 from conversation_folder import write_folder, write_scan
 from datasets import Dataset
 
-from umbrella.conversations import ConversationEncoder, ConversationError
-from umbrella.preflight import check_output_dir, check_scans, check_texts, check_world_size
-from umbrella.tiny_llava import build_tiny_processor
+from umbrella.conversations.encoder import ConversationEncoder, ConversationError
+from umbrella.models.tiny_llava import build_tiny_processor
+from umbrella.training.preflight import check_output_dir, check_scans, check_texts, check_world_size
 from umbrella_dataset import load_umbrella
 
 

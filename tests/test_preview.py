@@ -10,7 +10,7 @@ import preview
 import pytest
 from page_probe import needs_chromium, probe
 
-from umbrella.scan_survey import ScanFacts, find_oddities, survey_scan
+from umbrella.scans.survey import ScanFacts, find_oddities, survey_scan
 
 USUAL = ScanFacts("usual", "sMRI", (64, 80, 60), (3.0, 2.8, 3.4), "RAS", "int16", 0.0, 50.0, 140.0, 0.2)
 

@@ -11,13 +11,13 @@ import pytest
 from conversation_folder import make_record, write_folder, write_scan
 from planted_data import draw_clean, draw_items, write_planted_folder
 
-from umbrella.privacy import find_in_row, find_in_scan, find_in_text, mask
 from umbrella.privacy.dates import find_dates, shift_date
 from umbrella.privacy.national_ids import find_national_ids
 from umbrella.privacy.presidio_names import build_name_finder
 from umbrella.privacy.scan_text import read_scan_text
 from umbrella.privacy.scrub import Scrubber, clean_scan, load_key
-from umbrella.volumes import load_volume
+from umbrella.privacy.search import find_in_row, find_in_scan, find_in_text, mask
+from umbrella.scans.volumes import load_volume
 from umbrella_dataset import to_row
 
 

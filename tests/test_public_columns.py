@@ -4,10 +4,11 @@ import json
 from collections import Counter
 
 import pytest
-from cohort import Visit
-from cohort_target import TargetOptions, understand_target
-from column_description import describe_column
-from conversation_templates import find_template
+
+from umbrella.cohort.questions.target import TargetOptions, understand_target
+from umbrella.cohort.questions.templates import find_template
+from umbrella.cohort.shared.visits import Visit
+from umbrella.cohort.tables.column_description import describe_column
 
 AGES = ["21.94", "22.79", "19.65", "25.98", "23.24", "23.27", "34.72", "22.22", "22.7", "n/a"]
 

@@ -23,18 +23,18 @@ from conversation_folder import make_record, write_folder
 from hub_server import DROP, File, Repo
 from planted_data import draw_items, write_planted_folder
 
-from umbrella.arguments import DataArguments
-from umbrella.base_model import describe_base
-from umbrella.freezing import choose_trained
 from umbrella.hub.dataset import Publication, parse_size
 from umbrella.hub.model import clean_report, shorten_paths
-from umbrella.hub.published_data import load_published, resolve_inside
-from umbrella.model_files import fingerprint_model
-from umbrella.modeling import load_model, load_processor
-from umbrella.splits import load_splits
-from umbrella.trained_weights import collect_trained, save_trained
-from umbrella.training_data import SeenRows, TrainingData, hash_subject, read_training_data, subjects_of
-from umbrella.transform import ConversationTransform
+from umbrella.models.base import describe_base
+from umbrella.models.files import fingerprint_model
+from umbrella.models.freezing import choose_trained
+from umbrella.models.loading import load_model, load_processor
+from umbrella.models.trained_weights import collect_trained, save_trained
+from umbrella.options.arguments import DataArguments
+from umbrella.records.training_data import SeenRows, TrainingData, hash_subject, read_training_data, subjects_of
+from umbrella.rows.loading import load_splits
+from umbrella.rows.published import load_published, resolve_inside
+from umbrella.rows.transform import ConversationTransform
 from umbrella_dataset import FormatError, load_umbrella
 
 ROOT = Path(__file__).parents[1]
@@ -133,7 +133,7 @@ if "scans" in row:
     print(row["task_id"], row["scans"][0].shape, len(row["scans"]))
 else:
     print(row["task_id"], len(row["images"][0]["bytes"]), row["images"][0]["path"])
-from umbrella.hub.published_data import load_published
+from umbrella.rows.published import load_published
 pulled = load_published("tester/brains")["train"]
 assert [len(row["images"]) for row in pulled] == [1, 2, 0]
 for scan in pulled[1]["images"]:

@@ -17,11 +17,11 @@ from safetensors.torch import save_file
 
 from umbrella.hub.cards import find_in_flags
 from umbrella.hub.model import find_in_model
-from umbrella.privacy import find_in_row, find_in_scan
 from umbrella.privacy.scan_parts import MOST_BESIDE_VOXELS
 from umbrella.privacy.scan_text import read_scan_text
 from umbrella.privacy.scrub import check_single_file, clean_scan
-from umbrella.scan_files import ScanError
+from umbrella.privacy.search import find_in_row, find_in_scan
+from umbrella.scans.scan_files import ScanError
 from umbrella_dataset import to_row
 
 WHO = "jane.roe@example.org"

@@ -5,11 +5,11 @@ import json
 import pytest
 from datasets import Dataset
 
-from umbrella.answer_check import check_answers
-from umbrella.arguments import EvalArguments
-from umbrella.evaluation.generation import Answer
+from umbrella.answers.generation import Answer
+from umbrella.answers.selection import keep_task
 from umbrella.evaluation.questions import Classification, FreeText, Regression, find_question
-from umbrella.evaluation.selection import keep_task
+from umbrella.options.arguments import EvalArguments
+from umbrella.training.answer_check import check_answers
 
 
 def make_split(labels, answers="It is {}.", references=None, **extra):

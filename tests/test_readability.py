@@ -1,6 +1,6 @@
 """Answers of a model that has not learned to answer are told, and what to change."""
 
-from umbrella.evaluation.readability import describe_unreadable
+from umbrella.answers.readability import describe_unreadable
 
 
 def test_answers_of_which_most_are_unreadable_are_told_with_the_first():

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umbrella.evaluation.labelled_answer import AnswerError, LabelledAnswer, split_kinds
-from umbrella.evaluation.numbers import NumberFormat
-from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers
-from umbrella.evaluation.reading import Asked, LabelReading, NumberReading, find_reading
+from umbrella.answers.labelled_answer import AnswerError, LabelledAnswer, split_kinds
+from umbrella.answers.numbers import NumberFormat
+from umbrella.answers.own_answers import check_labels_apart, compare_own_answers
+from umbrella.answers.reading import Asked, LabelReading, NumberReading, find_reading
 
 POINT, COMMA = NumberFormat(), NumberFormat(",", ".")
 

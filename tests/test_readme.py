@@ -24,7 +24,7 @@ from unittest import mock
 import pytest
 from conversation_folder import write_scan
 
-from umbrella.command_line import GUIDE_SPELLINGS
+from umbrella.options.parsing import GUIDE_SPELLINGS
 
 ROOT = Path(__file__).parents[1]
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "guide_examples.md"
@@ -108,7 +108,7 @@ def test_examples_and_snippets_of_the_guide_run(workplace, monkeypatch, capsys):
 @pytest.mark.slow
 def test_deepspeed_example_of_the_guide_trains_two_processes_together(workplace):
     # As train.py does on a CPU: without it DeepSpeed compiles for half a minute, and leaves files in shared memory.
-    prepare = "from umbrella.deepspeed_start import prepare_deepspeed\nprepare_deepspeed({})\n"
+    prepare = "from umbrella.options.deepspeed_start import prepare_deepspeed\nprepare_deepspeed({})\n"
     (workplace / DEEPSPEED_SCRIPT).write_text(prepare + read_deepspeed_script(), encoding="utf-8")
     run_shell(f"PYTHONPATH=recipes torchrun --nproc_per_node 2 {DEEPSPEED_SCRIPT}", workplace)
     states = workplace / "brainvlm_deepspeed" / "checkpoint-5"

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scan_oracles import monai_volume, nibabel_volume, simpleitk_volume
 
-from umbrella.transform import load_view
-from umbrella.views import make_view
-from umbrella.volumes import ScanError, check_header, load_image, load_volume
+from umbrella.rows.transform import load_view
+from umbrella.scans.volumes import ScanError, check_header, load_image, load_volume
+from umbrella.views.planes import make_view
 
 
 def package_file(package: str, path: str) -> Path:

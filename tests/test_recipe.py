@@ -7,11 +7,11 @@ import pytest
 from conversation_folder import write_folder
 from families import build_chatml
 
-from umbrella.arguments import DataArguments
 from umbrella.dataloaders import UMBRELLADataLoader
-from umbrella.modeling import load_processor
-from umbrella.recipe import FILE_NAME, Recipe, asked_for, load_recipe, resolve_recipe
-from umbrella.tiny_llava import build_tiny_processor
+from umbrella.models.loading import load_processor
+from umbrella.models.tiny_llava import build_tiny_processor
+from umbrella.options.arguments import DataArguments
+from umbrella.records.recipe import FILE_NAME, Recipe, asked_for, load_recipe, resolve_recipe
 
 SETTINGS = {"view": "coronal", "image_size": 64, "normalize": True, "standardize": False}
 

@@ -8,12 +8,12 @@ from tiny_trainer import trainer_parts
 from torch.nn.functional import cross_entropy
 from transformers import TrainingArguments
 
-from umbrella.command_line import parse_arguments
-from umbrella.modeling import load_model, load_processor
-from umbrella.refused_flags import REPLACED, REPLACED_IN_ACCELERATOR_CONFIG
-from umbrella.trainer import ConversationTrainer
-from umbrella.training_arguments import TrainArguments
-from umbrella.transform import ConversationTransform
+from umbrella.models.loading import load_model, load_processor
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.refused_flags import REPLACED, REPLACED_IN_ACCELERATOR_CONFIG
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.rows.transform import ConversationTransform
+from umbrella.training.trainer import ConversationTrainer
 from umbrella_dataset import load_umbrella
 
 # Read in transformers 5.23's sources against this project's Trainer: what each asks for happens.
@@ -37,7 +37,7 @@ dataloader_prefetch_factor dataloader_multiprocessing_context dataloader_in_orde
 ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers ddp_static_graph ddp_backend
 fsdp fsdp_config deepspeed debug skip_memory_metrics do_train resume_from_checkpoint local_rank
 """.split()
-# Refused together with another flag, or in part: see `umbrella.refused_flags.check_flags`.
+# Refused together with another flag, or in part: see `umbrella.options.refused_flags.check_flags`.
 IN_PART = "do_eval eval_on_start label_names label_smoothing_factor ddp_timeout accelerator_config greater_is_better"
 
 
@@ -118,7 +118,7 @@ def test_the_direction_of_a_metric_that_nobody_named_is_refused(capsys):
 
 
 def test_a_fused_loss_takes_no_smoothing_and_a_cpu_no_timeout(monkeypatch):
-    monkeypatch.setattr("umbrella.training_arguments.check_extra", lambda *_: None)
+    monkeypatch.setattr("umbrella.options.training_arguments.check_extra", lambda *_: None)
     with pytest.raises(
         ValueError, match=r"--label_smoothing_factor: .* found 0.1. --use_liger_kernel has a loss without it"
     ):

@@ -21,12 +21,12 @@ from launching import find_free_port
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from umbrella.checkpoints import MARKER, find_fault, find_whole_checkpoint, read_marker, write_marker
-from umbrella.loader_workers import DeafContext
-from umbrella.resuming import check_is_shared
-from umbrella.sigterm import SigtermFlag
-from umbrella.training_data import read_training_data, subjects_of
-from umbrella.transform import ConversationTransform
+from umbrella.records.training_data import read_training_data, subjects_of
+from umbrella.rows.transform import ConversationTransform
+from umbrella.training.checkpoints import MARKER, find_fault, find_whole_checkpoint, read_marker, write_marker
+from umbrella.training.loader_workers import DeafContext
+from umbrella.training.resuming import check_is_shared
+from umbrella.training.sigterm import SigtermFlag
 from umbrella_dataset import load_umbrella
 
 ROOT = Path(__file__).parents[1]
@@ -414,7 +414,7 @@ def test_a_checkpoint_that_this_node_does_not_see_is_refused(tmp_path):
 def write_smaller_model(folder):
     from transformers import LlavaForConditionalGeneration
 
-    from umbrella.tiny_llava import build_tiny_llava
+    from umbrella.models.tiny_llava import build_tiny_llava
 
     model, processor = build_tiny_llava()
     config = model.config

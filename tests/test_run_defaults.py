@@ -2,10 +2,10 @@
 
 import pytest
 
-from umbrella.arguments import DataArguments, ModelArguments
-from umbrella.command_line import parse_arguments
-from umbrella.run_defaults import count_steps, settle_run
-from umbrella.training_arguments import TrainArguments
+from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.training.run_defaults import count_steps, settle_run
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from umbrella.run_log import describe_learning, to_line
-from umbrella.training_arguments import TrainArguments
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.training.run_log import describe_learning, to_line
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 import train
 from conversation_folder import write_folder
 
-from umbrella.conversations import IGNORE_INDEX
-from umbrella.modeling import load_processor
-from umbrella.transform import ConversationTransform
+from umbrella.conversations.encoder import IGNORE_INDEX
+from umbrella.models.loading import load_processor
+from umbrella.rows.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
 
 NAMES = [

@@ -6,9 +6,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-import umbrella.transform
-from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
-from umbrella.modeling import load_processor
+import umbrella.rows.transform
+from umbrella.models.loading import load_processor
+from umbrella.rows.kept_views import CachingTransform, ViewCache
 from umbrella_dataset import load_umbrella
 
 
@@ -18,12 +18,12 @@ def rows(small_data):
 
 
 def test_each_scan_is_decoded_once_for_all_transforms_that_share_the_cache(rows, monkeypatch):
-    decoded, read_scan = [], umbrella.transform.read_scan
-    monkeypatch.setattr(umbrella.transform, "read_scan", lambda *a: decoded.append(a[0]) or read_scan(*a))
+    decoded, read_scan = [], umbrella.rows.transform.read_scan
+    monkeypatch.setattr(umbrella.rows.transform, "read_scan", lambda *a: decoded.append(a[0]) or read_scan(*a))
     cache, processor = ViewCache(), load_processor("tiny")
     answers = CachingTransform(processor, cache, max_length=256)
     prompts = CachingTransform(processor, cache, max_length=256, add_generation_prompt=True)
-    plain = umbrella.transform.ConversationTransform(processor, max_length=256)
+    plain = umbrella.rows.transform.ConversationTransform(processor, max_length=256)
     cached = [transform.encode_row(row)["pixel_values"] for transform in (answers, prompts) for row in rows]
     assert sorted(decoded) == sorted({scan["path"] for images in rows["images"] for scan in images})
     assert all((a == plain.encode_row(row)["pixel_values"]).all() for a, row in zip(cached, rows, strict=False))
@@ -52,7 +52,7 @@ def test_the_longest_unused_views_go_first():
 def test_a_cache_holds_no_more_than_its_bound_whatever_the_scans_come_in(rows, monkeypatch):
     """Scans in the table itself, of 1 MB each, and views that are parts of larger arrays."""
     rng = np.random.default_rng(0)
-    load = "umbrella.transform.ConversationTransform.load_images"
+    load = "umbrella.rows.transform.ConversationTransform.load_images"
     monkeypatch.setattr(load, lambda self, row, number: np.zeros((200, 8, 8), np.float32)[number : number + 1])
     cache = ViewCache(most_bytes=2000)
     transform = CachingTransform(load_processor("tiny"), cache)
@@ -82,7 +82,7 @@ def test_a_scan_that_changes_in_the_middle_is_decoded_anew(rows, monkeypatch, tm
     path = tmp_path / "scan.nii"
     path.write_bytes(b"one")
     loaded = iter((np.zeros((1, 2)), np.ones((1, 2))))
-    monkeypatch.setattr("umbrella.transform.ConversationTransform.load_images", lambda *_: next(loaded))
+    monkeypatch.setattr("umbrella.rows.transform.ConversationTransform.load_images", lambda *_: next(loaded))
     transform = CachingTransform(load_processor("tiny"), ViewCache())
     row = {"images": [{"path": str(path), "modality": "sMRI"}]}
     assert transform.load_images(row, 0).max() == transform.load_images(row, 0).max() == 0

@@ -6,15 +6,15 @@ import re
 from collections import Counter
 
 import pytest
-from cohort import CohortError
-from cohort_findings import advise
-from generate_conversations import generate, parse_options
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
-from split_notes import WIDEST_INTERVAL, find_fewest_subjects, interval_width
 from test_generate_conversations import TEMPLATE, make_rows, read_splits, run, write_table
 
+from umbrella.cohort.generation import generate, parse_options
+from umbrella.cohort.shared.findings import advise
+from umbrella.cohort.shared.visits import CohortError
+from umbrella.cohort.splits.notes import WIDEST_INTERVAL, find_fewest_subjects, interval_width
 from umbrella.evaluation.intervals import wilson
 
 

@@ -4,10 +4,11 @@ import json
 from collections import Counter
 
 import pytest
-from cohort import CohortError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from split_subjects import parse_fractions, read_split_file, split_subjects
+
+from umbrella.cohort.shared.visits import CohortError
+from umbrella.cohort.splits.division import parse_fractions, read_split_file, split_subjects
 
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 

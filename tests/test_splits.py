@@ -3,7 +3,7 @@
 import pytest
 from datasets import Dataset, DatasetDict
 
-from umbrella.splits import pick_split, pick_training_splits
+from umbrella.rows.loading import pick_split, pick_training_splits
 
 ROWS = Dataset.from_dict({"a": [1]})
 

@@ -12,8 +12,8 @@ from conversation_folder import make_record, write_folder
 from test_umbrella_dataset import RECORD
 
 from umbrella.hub.dataset import Publication, build_schema
-from umbrella.hub.published_data import load_published
-from umbrella.hub.push_manifest import MANIFEST, write_manifest
+from umbrella.rows.published import load_published
+from umbrella.rows.push_manifest import MANIFEST, write_manifest
 from umbrella_dataset import FEATURES, FormatError, load_umbrella, to_row
 
 SCHEMA = FEATURES.arrow_schema.remove_metadata()

@@ -6,12 +6,13 @@ import io
 
 import pandas
 import pytest
-from cohort import CohortError, is_missing
-from generate_conversations import main
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from table_delimiter import DELIMITERS
-from table_file import TableOptions, read_table
+
+from umbrella.cohort.generation import main
+from umbrella.cohort.shared.visits import CohortError, is_missing
+from umbrella.cohort.tables.delimiter import DELIMITERS
+from umbrella.cohort.tables.table_rows import TableOptions, read_table
 
 # 12 participants. One quote before the text of row 3 ends at the inch sign of row 12: today's nine lost of twelve.
 ROWS = [["participant_id", "sex", "note"]]
@@ -250,7 +251,7 @@ def test_the_summary_keeps_what_was_inferred(tmp_path, capsys):
 
 
 def test_a_split_file_and_a_sessions_table_are_read_by_the_same_rules(tmp_path):
-    from split_subjects import read_split_file
+    from umbrella.cohort.splits.division import read_split_file
 
     path = write(tmp_path, "participant_id;split\nsub-01;train\n")
     assert read_split_file(path)[0] == {"01": "train"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umbrella.evaluation.text_folding import fold
+from umbrella.answers.text_folding import fold
 
 
 @settings(max_examples=300)

@@ -6,14 +6,15 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from cohort import CohortError, Exclusions, Visit
-from cohort_cases import Case
-from cohort_conversations import Style, make_records
-from cohort_target import Target
-from conversation_templates import FOLDER, load_template
-from generate_conversations import generate, parse_options
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from umbrella.cohort.generation import generate, parse_options
+from umbrella.cohort.questions.cases import Case
+from umbrella.cohort.questions.conversations import Style, make_records
+from umbrella.cohort.questions.target import Target
+from umbrella.cohort.questions.templates import FOLDER, load_template
+from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
 
 COLUMNS = {
     "age": lambda i: str(20 + i % 9),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from umbrella.tiny_llava import build_tiny_llava, build_tiny_processor
+from umbrella.models.tiny_llava import build_tiny_llava, build_tiny_processor
 
 CONVERSATION = [
     {

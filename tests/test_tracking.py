@@ -21,10 +21,10 @@ from transformers import TrainerState
 from transformers.integrations import WandbCallback
 from wandb.proto.wandb_internal_pb2 import Record
 
-from umbrella.command_line import parse_arguments
-from umbrella.modeling import load_model
-from umbrella.tracking import PrivateWandbCallback, check_keys, describe_run
-from umbrella.training_arguments import TrainArguments
+from umbrella.models.loading import load_model
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.training.tracking import PrivateWandbCallback, check_keys, describe_run
 
 KEY = "5ec7e7c0de" * 4
 PLANTED = {
@@ -206,7 +206,7 @@ def test_the_project_is_the_flags_where_the_environment_names_none(tmp_path, mon
 
 @pytest.mark.parametrize("report_to, expected", [("wandb", [PrivateWandbCallback]), ("none", []), ("tensorboard", [])])
 def test_report_to_is_the_switch(report_to, expected, tmp_path):
-    from umbrella.trainer import ConversationTrainer
+    from umbrella.training.trainer import ConversationTrainer
 
     args = TrainArguments(output_dir=str(tmp_path), report_to=report_to)
     callbacks = ConversationTrainer(model=load_model("tiny"), args=args, **trainer_parts()).callback_handler.callbacks
@@ -221,7 +221,7 @@ def test_what_is_not_followed_is_said(monkeypatch, caplog):
 
 @pytest.mark.parametrize("tracker", ["wandb", "tensorboard"])
 def test_a_tracker_that_is_not_installed_is_named_with_the_extra(tracker, monkeypatch, capsys):
-    monkeypatch.setattr(f"umbrella.tracking.is_{tracker}_available", lambda: False)
+    monkeypatch.setattr(f"umbrella.training.tracking.is_{tracker}_available", lambda: False)
     with pytest.raises(SystemExit):
         parse_arguments((TrainArguments,), ["--output_dir", "run", "--report_to", tracker])
     assert f'pip install -e ".[{tracker}]"' in capsys.readouterr().err

@@ -11,8 +11,8 @@ import train
 from conversation_folder import write_folder
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from umbrella.modeling import load_model
-from umbrella.training_data import read_training_data
+from umbrella.models.loading import load_model
+from umbrella.records.training_data import read_training_data
 
 SHORT = ("--max_steps", 2, "--batch_size", 2, "--learning_rate", "1e-3", "--max_length", 256, "--report_to", "none")
 

@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 from transformers.integrations import HfDeepSpeedConfig
 
-from umbrella.adapters import add_lora
-from umbrella.base_model import BaseModel
-from umbrella.freezing import PARTS, choose_trained, split_parameters
-from umbrella.modeling import load_model, load_processor
-from umbrella.training_arguments import TrainArguments
-from umbrella.training_data import read_training_data, subjects_of
+from umbrella.models.adapters import add_lora
+from umbrella.models.base import BaseModel
+from umbrella.models.freezing import PARTS, choose_trained, split_parameters
+from umbrella.models.loading import load_model, load_processor
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.records.training_data import read_training_data, subjects_of
 from umbrella_dataset import load_umbrella
 
 SHORT = ("--max_steps", 2, "--batch_size", 2, "--learning_rate", "1e-2", "--max_length", 256, "--report_to", "none")
@@ -158,7 +158,7 @@ def test_merged_adapters_are_a_whole_model_for_any_reader(run, small_data, tmp_p
 
 
 def test_four_bits_name_the_extra_that_they_need(run, monkeypatch):
-    monkeypatch.setattr("umbrella.extras.find_spec", lambda package: None)
+    monkeypatch.setattr("umbrella.options.extras.find_spec", lambda package: None)
     with pytest.raises(SystemExit, match="--load_in_4bit: expected --train lora, found --train projector,lora"):
         run("run", "--train", "projector,lora", "--load_in_4bit", "true")
     with pytest.raises(SystemExit, match=r"--load_in_4bit: .*bitsandbytes, found none.*\[qlora\]"):

@@ -13,11 +13,10 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umbrella.base_model import describe_base
 from umbrella.hub.model import stage_model
-from umbrella.leakage import describe_training_data, guard_against_leakage
-from umbrella.run_start import check_same_data, find_before, save_before_weights
-from umbrella.training_data import (
+from umbrella.models.base import describe_base
+from umbrella.records.leakage import describe_training_data, guard_against_leakage
+from umbrella.records.training_data import (
     FILE_NAME,
     SeenRows,
     TrainingData,
@@ -26,6 +25,7 @@ from umbrella.training_data import (
     read_training_data,
     start_from,
 )
+from umbrella.training.run_start import check_same_data, find_before, save_before_weights
 
 
 @cache

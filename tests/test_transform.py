@@ -14,12 +14,12 @@ from families import FAMILIES, build_llava
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umbrella import transform as transform_module
-from umbrella.conversations import ConversationError
-from umbrella.tiny_llava import build_tiny_processor
-from umbrella.transform import ConversationTransform, load_view, resolve_image_size, state_image_size
-from umbrella.views import make_view
-from umbrella.volumes import ScanError, load_image, load_volume
+from umbrella.conversations.encoder import ConversationError
+from umbrella.models.tiny_llava import build_tiny_processor
+from umbrella.rows import transform as transform_module
+from umbrella.rows.transform import ConversationTransform, load_view, resolve_image_size, state_image_size
+from umbrella.scans.volumes import ScanError, load_image, load_volume
+from umbrella.views.planes import make_view
 
 SPACING_MM = (2.0, 1.5, 3.0)
 

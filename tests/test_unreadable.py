@@ -4,11 +4,11 @@ import pytest
 import train
 from conversation_folder import write_folder
 
-from umbrella.tiny_llava import build_tiny_processor
-from umbrella.training_arguments import TrainArguments
-from umbrella.transform import ConversationTransform
-from umbrella.unreadable import FILE_NAME, leave_out_unreadable, read_unreadable, write_unreadable
-from umbrella.volume_cache import VolumeCache
+from umbrella.models.tiny_llava import build_tiny_processor
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.rows.transform import ConversationTransform
+from umbrella.training.unreadable import FILE_NAME, leave_out_unreadable, read_unreadable, write_unreadable
+from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella
 
 SHORT = ("--batch_size", 2, "--max_length", 256, "--report_to", "none", "--lr_scheduler_type", "constant")
@@ -93,7 +93,7 @@ def test_a_cache_of_views_is_filled_on_the_way(folder, tmp_path, monkeypatch):
     leave_out(folder, 2, cache=VolumeCache(tmp_path / "cache"))
     assert len(list((tmp_path / "cache").glob("*/*/*.view"))) == 5  # of 7 scans
     transform = ConversationTransform(build_tiny_processor(), volume_cache=tmp_path / "cache")
-    monkeypatch.setattr("umbrella.transform.read_scan", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr("umbrella.rows.transform.read_scan", lambda *_: pytest.fail("decoded again"))
     assert transform.load_images(load_umbrella(str(folder), split="train")[0], 0).shape == (1, 3, 64, 64)
 
 

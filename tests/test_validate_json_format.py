@@ -10,8 +10,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 import validate_json_format
-from check_scans import hash_voxels
 from nibabel.orientations import axcodes2ornt, ornt_transform
+
+from umbrella.validation.scans import hash_voxels
 
 SCRIPT = Path(validate_json_format.__file__)
 

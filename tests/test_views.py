@@ -5,7 +5,16 @@ import pytest
 import torch
 from PIL import Image
 
-from umbrella.views import VIEWS, compose_view, cut_slice, make_cube, make_view, n_images, parse_view, view_planes
+from umbrella.views.planes import (
+    VIEWS,
+    compose_view,
+    cut_slice,
+    make_cube,
+    make_view,
+    n_images,
+    parse_view,
+    view_planes,
+)
 
 EVERY_VIEW = ["axial", "coronal", "sagittal", "triplanar", "slices:4", "montage:2"]
 ONE_MM = np.ones(3, np.float32)

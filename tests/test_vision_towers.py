@@ -15,11 +15,11 @@ from transformers import (
     ViTConfig,
 )
 
-from umbrella.modeling import check_fits, load_processor
-from umbrella.recipe import resolve_recipe
-from umbrella.tiny_llava import CHAT_TEMPLATE, build_tiny_tokenizer
-from umbrella.transform import ConversationTransform
-from umbrella.vision_towers import takes_size
+from umbrella.models.loading import check_fits, load_processor
+from umbrella.models.tiny_llava import CHAT_TEMPLATE, build_tiny_tokenizer
+from umbrella.models.vision_towers import takes_size
+from umbrella.records.recipe import resolve_recipe
+from umbrella.rows.transform import ConversationTransform
 
 LAYERS = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 84, "patch_size": 14}
 TOWERS = {

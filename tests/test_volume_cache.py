@@ -18,12 +18,12 @@ from conversation_folder import write_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import umbrella.transform
-import umbrella.volume_cache
-from umbrella.modeling import load_processor
-from umbrella.transform import ConversationTransform, load_view
-from umbrella.volume_cache import VolumeCache
-from umbrella.volumes import ScanError
+import umbrella.rows.transform
+import umbrella.views.volume_cache
+from umbrella.models.loading import load_processor
+from umbrella.rows.transform import ConversationTransform, load_view
+from umbrella.scans.volumes import ScanError
+from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella
 
 OPTIONS = {"modality": "sMRI", "view": "axial", "image_size": 16, "normalize": True, "standardize": True}
@@ -94,12 +94,12 @@ def test_every_option_makes_another_entry(cache, scan, other):
 
 def test_other_code_makes_another_entry(cache, scan, monkeypatch):
     key = cache.make_key(load_view, scan, **OPTIONS)
-    monkeypatch.setattr(umbrella.volume_cache, "hash_code", lambda: "another version")
+    monkeypatch.setattr(umbrella.views.volume_cache, "hash_code", lambda: "another version")
     assert cache.make_key(load_view, scan, **OPTIONS) != key
 
 
 def test_the_hash_of_the_code_covers_every_module_that_load_view_runs_through():
-    package = Path(umbrella.volume_cache.__file__).parent
+    package = Path(umbrella.views.volume_cache.__file__).parent
     # The text's way, bytes that are the same whoever inflates them, and names of what is no scan decide nothing of a
     # view.
     nothing = {"conversations.py", "volume_cache.py", "inflate.py", "not_a_scan.py"}
@@ -111,7 +111,7 @@ def test_the_hash_of_the_code_covers_every_module_that_load_view_runs_through():
             r"^from umbrella\.(\w+) import", (package / name).read_text(encoding="utf-8"), re.MULTILINE
         )
         to_read += {f"{module}.py" for module in imported} - nothing - reached
-    assert reached == set(umbrella.volume_cache.CODE)
+    assert reached == set(umbrella.views.volume_cache.CODE)
 
 
 def test_a_changed_scan_is_decoded_anew(cache, scan):
@@ -190,7 +190,9 @@ def test_the_least_recently_used_go_out_first(tmp_path):
 
 def test_most_writes_list_no_folder(cache, scan, monkeypatch):
     cache.load(load_view, scan, **OPTIONS)
-    monkeypatch.setattr(umbrella.volume_cache, "_list_files", lambda folder: pytest.fail("listed the whole folder"))
+    monkeypatch.setattr(
+        umbrella.views.volume_cache, "_list_files", lambda folder: pytest.fail("listed the whole folder")
+    )
     for size in (8, 12, 24):
         cache.load(load_view, scan, **(OPTIONS | {"image_size": size}))
     assert int((cache.folder / "size").read_text()) == sum(path.stat().st_size for path in entries(cache))
@@ -407,7 +409,7 @@ def test_the_second_epoch_reads_no_scan(tmp_path, monkeypatch):
     transform = ConversationTransform(load_processor("tiny"), volume_cache=tmp_path / "cache")
     rows.set_transform(transform)
     first = rows[:]["pixel_values"]
-    monkeypatch.setattr(umbrella.transform, "read_scan", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(umbrella.rows.transform, "read_scan", lambda *_: pytest.fail("decoded again"))
     for images, again in zip(first, rows[:]["pixel_values"], strict=True):
         np.testing.assert_array_equal(images, again)
 

@@ -15,8 +15,8 @@ import pytest
 from nibabel.orientations import apply_orientation, inv_ornt_aff
 from scan_oracles import nibabel_volume, normalise, scale_by_two, simpleitk_volume
 
-from umbrella import inflate, scan_files
-from umbrella.volumes import ScanError, check_header, load_image, load_volume
+from umbrella.scans import inflate, scan_files
+from umbrella.scans.volumes import ScanError, check_header, load_image, load_volume
 
 SPACING_MM = [1.0, 2.0, 4.0]
 RAS_AFFINE = np.diag([*SPACING_MM, 1.0])

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from umbrella.voxel_statistics import make_statistics, voxel_statistics
+from umbrella.scans.voxel_statistics import make_statistics, voxel_statistics
 
 TYPES = ["u1", "i1", "u2", "i2", "i4", "u4", "i8", "f4", "f8"]
 

@@ -6,12 +6,12 @@ import shutil
 import pytest
 import validate_json_format
 from conversation_folder import make_record
-from conversation_writer import write_conversations, write_shards
 from filelock import FileLock
-from generated_folder import replace_folder
 from killing import kill_at_call, list_calls, read_bytes
 
-from umbrella import claimed_folder
+from umbrella.cohort.generated_folder import replace_folder
+from umbrella.cohort.questions.writer import write_conversations, write_shards
+from umbrella.files import claimed_folder
 from umbrella_dataset import FormatError, find_split_files
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conversation_templates import load_template
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umbrella.command_line import parse_arguments, read_yaml_flags
-from umbrella.hub.arguments import PushModelArguments
+from umbrella.cohort.questions.templates import load_template
+from umbrella.files.json_files import parse_json, read_json
+from umbrella.files.yaml_files import MOST_LEVELS, read_yaml
 from umbrella.hub.model import find_in_model
-from umbrella.json_files import parse_json, read_json
-from umbrella.model_folder import check_model_folder
-from umbrella.yaml_files import MOST_LEVELS, read_yaml
+from umbrella.models.folder_check import check_model_folder
+from umbrella.options.parsing import parse_arguments, read_yaml_flags
+from umbrella.options.push_arguments import PushModelArguments
 
 LAUGHS = "a: &a [x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)

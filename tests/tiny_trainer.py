@@ -1,9 +1,9 @@
 """What ConversationTrainer needs beside model, arguments and rows, for the tiny model or another processor."""
 
-from umbrella.collator import ConversationCollator
-from umbrella.modeling import load_processor
-from umbrella.recipe import resolve_recipe
-from umbrella.transform import ConversationTransform
+from umbrella.models.loading import load_processor
+from umbrella.records.recipe import resolve_recipe
+from umbrella.rows.collator import ConversationCollator
+from umbrella.rows.transform import ConversationTransform
 
 
 def trainer_parts(processor=None) -> dict:

@@ -2,7 +2,7 @@
 
     dataset = UMBRELLADataLoader(json_dir, split="train", tokenizer=processor.tokenizer, processor=processor)
     loader = dataset.create_dataloader(batch_size=4)
-    model = umbrella.modeling.load_model(...)  # takes the loader's batches: model(**batch)
+    model = umbrella.models.loading.load_model(...)  # takes the loader's batches: model(**batch)
 
 The batches have the guide's structure, every row padded to `max_length`. Only processors whose images are plain
 `pixel_values` (n, 3, H, W) fit into it; `ConversationCollator` batches the rows of all others.
@@ -16,11 +16,11 @@ from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
-from umbrella.conversations import IGNORE_INDEX, format_conversation
-from umbrella.recipe import resolve_recipe
-from umbrella.transform import ConversationTransform
-from umbrella.volume_cache import VolumeCache
-from umbrella.volumes import load_image
+from umbrella.conversations.encoder import IGNORE_INDEX, format_conversation
+from umbrella.records.recipe import resolve_recipe
+from umbrella.rows.transform import ConversationTransform
+from umbrella.scans.volumes import load_image
+from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import find_split_files, load_umbrella
 
 __all__ = ["UMBRELLADataLoader", "create_umbrella_dataloaders", "format_conversation", "load_image"]
@@ -39,14 +39,14 @@ class UMBRELLADataLoader(Dataset):
         image_root: the folder that relative scan paths count from. None: `json_dir`.
         image_size: side of the images in pixels. None: what the model was trained with, else what the processor
             states, 224 where it states none.
-        normalize, standardize: see `umbrella.volumes.load_image`. Of a model that was trained without one of them,
+        normalize, standardize: see `umbrella.scans.volumes.load_image`. Of a model that was trained without one of them,
             True means what it was trained with.
         max_length: tokens a row, image tokens counted; shorter rows are padded to it, longer ones go by `on_overflow`.
         add_generation_prompt: leave the last answer out and prompt for it.
-        view: what is shown of a volume, see `umbrella.views`. None: what the model was trained with, else "axial".
+        view: what is shown of a volume, see `umbrella.views.planes`. None: what the model was trained with, else "axial".
         on_overflow: "drop_turns" (oldest whole exchanges go, with their scans) or "raise".
         task_types, modalities: keep only these rows. None: all.
-        volume_cache: keeps views on disk, see `umbrella.volume_cache`: a VolumeCache, or its folder.
+        volume_cache: keeps views on disk, see `umbrella.views.volume_cache`: a VolumeCache, or its folder.
 
     Raises:
         FormatError: invalid data, or a split that does not exist.
@@ -206,7 +206,7 @@ def _check_processor(processor: ProcessorMixin | None, tokenizer: PreTrainedToke
     if not isinstance(processor, ProcessorMixin):
         raise ValueError(
             f"processor: expected the model's processor for text and images, found {type(processor).__name__}; "
-            f"umbrella.modeling.load_processor loads it."
+            f"umbrella.models.loading.load_processor loads it."
         )
     if tokenizer is None or tokenizer is processor.tokenizer:
         return

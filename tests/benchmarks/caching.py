@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from decoding import LIA, make_head, plain_slice
 
-from umbrella.collator import ConversationCollator
-from umbrella.tiny_llava import build_tiny_processor
-from umbrella.transform import ConversationTransform, load_view
-from umbrella.volume_cache import VolumeCache
+from umbrella.models.tiny_llava import build_tiny_processor
+from umbrella.rows.collator import ConversationCollator
+from umbrella.rows.transform import ConversationTransform, load_view
+from umbrella.views.volume_cache import VolumeCache
 
 OPTIONS = {"modality": "sMRI", "view": "axial", "image_size": 224, "normalize": True, "standardize": True}
 ROWS, SCANS_A_ROW = 8, 2

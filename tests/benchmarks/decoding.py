@@ -20,10 +20,10 @@ import nibabel
 import numpy as np
 import torch
 
-from umbrella.inflate import GzipFile
-from umbrella.transform import load_view
-from umbrella.views import make_cube
-from umbrella.volumes import load_image, load_volume
+from umbrella.rows.transform import load_view
+from umbrella.scans.inflate import GzipFile
+from umbrella.scans.volumes import load_image, load_volume
+from umbrella.views.planes import make_cube
 
 # Conformed by FreeSurfer: the axes run to the left, inferior, anterior.
 LIA = np.array([[-1, 0, 0, 128], [0, 0, 1, -128], [0, -1, 0, 128], [0, 0, 0, 1.0]])

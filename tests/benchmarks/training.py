@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
-from umbrella.collator import ConversationCollator
-from umbrella.modeling import load_model, load_processor
-from umbrella.transform import ConversationTransform
+from umbrella.models.loading import load_model, load_processor
+from umbrella.rows.collator import ConversationCollator
+from umbrella.rows.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
 
 BATCH_SIZE, LEARNING_RATE = 8, 1e-3  # of recipes/configs/quickstart.yaml

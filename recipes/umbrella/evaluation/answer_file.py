@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from umbrella.written_files import writing
+from umbrella.files.written_files import writing
 
 REMEDY = "choose another --output_dir; the same command goes on after the last whole line"
 

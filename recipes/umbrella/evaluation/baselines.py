@@ -15,7 +15,7 @@ from umbrella.evaluation.notation import number
 from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.results import score_records
 from umbrella.evaluation.verdicts import judge_beside
-from umbrella.transform import ConversationTransform
+from umbrella.rows.transform import ConversationTransform
 
 MOST_TRAIN_ROWS = 2000
 MOST_PIXELS = 64  # side of a view as the linear model sees it

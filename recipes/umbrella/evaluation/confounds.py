@@ -11,15 +11,15 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from tqdm import tqdm
 
-from umbrella.evaluation.head_volume import estimate_head_volume_ml
 from umbrella.evaluation.intervals import share_interval
 from umbrella.evaluation.measures import ACCURACY
 from umbrella.evaluation.notation import percent
 from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.results import read_metadata, read_numbers
 from umbrella.evaluation.verdicts import judge_beside
-from umbrella.volume_cache import identify_scan
-from umbrella.volumes import load_volume
+from umbrella.scans.head import estimate_head_volume_ml
+from umbrella.scans.volumes import load_volume
+from umbrella.views.volume_cache import identify_scan
 
 HEAD_VOLUME = "head_volume"
 CALIPER_SD = 0.2  # of the logit of the propensity score, after Austin 2011, Pharmaceutical Statistics 10:150

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from umbrella.answers.metrics import absolute_errors
 from umbrella.evaluation.controls import Control
 from umbrella.evaluation.measures import ACCURACY, Measure, measure_errors
 from umbrella.evaluation.verdicts import compare_with_control, count_changes, judge
-from umbrella.metrics import absolute_errors
 
 Exchanged = dict[str, tuple[Control, list[dict]]]  # name → the control, its records
 

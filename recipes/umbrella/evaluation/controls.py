@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from datasets import Dataset
 
+from umbrella.answers.text_folding import fold
 from umbrella.evaluation.results import subjects_of_rows
-from umbrella.evaluation.text_folding import fold
 
 QUICK_TRIES = 32
 REFERENCE, SUBJECT = 0, -1  # places among a row's scans

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 
 from datasets import Dataset
 
-from umbrella.arguments import EvalArguments
+from umbrella.answers.generation import Answer
+from umbrella.answers.label_parsing import PLACE
+from umbrella.answers.own_answers import check_labels_apart, compare_own_answers, find_wording, is_wording_used
+from umbrella.answers.reading import LabelReading, NumberReading
+from umbrella.answers.scoring import last_text, to_probabilities
+from umbrella.answers.selection import check_flags, choose_reading, read_labelled
 from umbrella.evaluation.control_scores import compare_labels, compare_numbers, compare_texts
-from umbrella.evaluation.generation import Answer
-from umbrella.evaluation.label_parsing import PLACE
-from umbrella.evaluation.own_answers import check_labels_apart, compare_own_answers, find_wording, is_wording_used
-from umbrella.evaluation.reading import LabelReading, NumberReading
 from umbrella.evaluation.results import summarize_classification, summarize_regression, summarize_text
-from umbrella.evaluation.scoring import last_text, to_probabilities
-from umbrella.evaluation.selection import check_flags, choose_reading, read_labelled
-from umbrella.patience import on_main_process
+from umbrella.options.arguments import EvalArguments
+from umbrella.training.main_process import on_main_process
 
 MOST_WORDED = 2000  # rows of a split whose answers are looked through for a wording
 

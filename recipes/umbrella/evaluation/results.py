@@ -6,11 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from datasets import Dataset
 
-from umbrella.evaluation.intervals import bootstrap, mean_interval, share_interval
-from umbrella.evaluation.measures import ACCURACY, EXACT_MATCH, Measure, measure_errors, score_interval
-from umbrella.evaluation.numbers import read_plain_number
-from umbrella.evaluation.run_folder import probabilities_of
-from umbrella.metrics import (
+from umbrella.answers.metrics import (
     absolute_errors,
     classification_metrics,
     confusion,
@@ -20,6 +16,10 @@ from umbrella.metrics import (
     majority_vote,
     regression_metrics,
 )
+from umbrella.answers.numbers import read_plain_number
+from umbrella.evaluation.intervals import bootstrap, mean_interval, share_interval
+from umbrella.evaluation.measures import ACCURACY, EXACT_MATCH, Measure, measure_errors, score_interval
+from umbrella.evaluation.run_folder import probabilities_of
 
 DECADE_YEARS = 10
 
@@ -127,7 +127,7 @@ def summarize_regression(records: list[dict], subjects: list[str], n_resamples: 
 
 def summarize_text(records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
     """n and `metrics` of the answers against the rows' own."""
-    from umbrella.evaluation.text_metrics import TextMetrics  # its packages are needed for free text only
+    from umbrella.answers.text_metrics import TextMetrics  # its packages are needed for free text only
 
     measure = TextMetrics([record["prediction"] for record in records], [record["answer"] for record in records])
     metrics = with_intervals(measure, subjects, n_resamples, seed)

@@ -8,11 +8,11 @@ import numpy as np
 from accelerate import PartialState
 from datasets import Dataset
 
+from umbrella.answers.generation import Answer, Answerer
 from umbrella.evaluation.answer_file import AnswerFile
-from umbrella.evaluation.generation import Answer, Answerer
-from umbrella.json_files import read_json, write_json
-from umbrella.model_files import fingerprint_model, is_sampled
-from umbrella.run_record import fingerprint
+from umbrella.files.json_files import read_json, write_json
+from umbrella.models.files import fingerprint_model, is_sampled
+from umbrella.records.run import fingerprint
 
 SETTINGS, METRICS = "settings.json", "metrics.json"
 REMEDY = "Restore the file, or start the evaluation anew: eval.py --overwrite true"

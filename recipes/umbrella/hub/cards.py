@@ -8,12 +8,12 @@ from pathlib import Path
 from datasets import DatasetDict
 from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardData
 
-from umbrella.evaluation.label_parsing import count_labels
-from umbrella.json_files import read_json
-from umbrella.leakage import describe_training_data
-from umbrella.privacy import Finding, to_findings
-from umbrella.run_record import read_run_record
-from umbrella.training_data import read_training_data, subjects_of
+from umbrella.answers.label_parsing import count_labels
+from umbrella.files.json_files import read_json
+from umbrella.privacy.search import Finding, to_findings
+from umbrella.records.leakage import describe_training_data
+from umbrella.records.run import read_run_record
+from umbrella.records.training_data import read_training_data, subjects_of
 
 TEMPLATES = Path(__file__).parent / "card_templates"
 SCANS = {

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from umbrella.hub.lost_answers import find_commit, has_content, list_files, may_be_published
 from umbrella.hub.other_files import OtherFilesError, choose_deletions, find_others, find_own, refuse_others
-from umbrella.hub.push_manifest import write_manifest
+from umbrella.rows.push_manifest import write_manifest
 
 FILES_A_BATCH = 50
 _AGAIN = "Run the same command again: it continues where it was"

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 from datasets import DatasetDict
 from tqdm import tqdm
 
-from umbrella.not_a_scan import find_broken_link
-from umbrella.privacy import Finding, find_in_row, find_in_scan
 from umbrella.privacy.presidio_names import NameFinder
 from umbrella.privacy.scrub import Scrubber, check_single_file, clean_scan
-from umbrella.scan_files import ScanError, locate_file, read_file
+from umbrella.privacy.search import Finding, find_in_row, find_in_scan
+from umbrella.scans.not_a_scan import find_broken_link
+from umbrella.scans.scan_files import ScanError, locate_file, read_file
 from umbrella_dataset import FEATURES
 
 ROWS_A_GROUP = 1000

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from umbrella.evaluation import run_folder
 from umbrella.evaluation.run_folder import METRICS, SETTINGS, read_settings
-from umbrella.model_files import fingerprint_model
+from umbrella.models.files import fingerprint_model
 
 
 def find_evaluations(model: Path, run_folder: Path, say=print) -> list[Path]:

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from umbrella.hub.client import PushError
-from umbrella.privacy import KINDS, Finding
 from umbrella.privacy.scrub import SHIFTED
+from umbrella.privacy.search import KINDS, Finding
 
 MOST_SHOWN = 20
 

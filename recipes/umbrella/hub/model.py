@@ -13,23 +13,23 @@ from pathlib import Path, PurePosixPath
 
 from huggingface_hub import HfApi
 
-from umbrella.chat_template_files import MORE_TEMPLATES
-from umbrella.hub.arguments import PushModelArguments
+from umbrella.files.json_files import read_json, write_json
+from umbrella.files.written_files import write_whole, writing
 from umbrella.hub.cards import build_model_card
 from umbrella.hub.client import PushError, explain_errors, open_repo, upload
 from umbrella.hub.evaluations import METRICS, find_evaluations, read_metrics
 from umbrella.hub.guard import check_findings
 from umbrella.hub.model_text import find_in_lines, read_model_text
-from umbrella.json_files import read_json, write_json
-from umbrella.model_folder import check_model_folder
-from umbrella.privacy import Finding, find_in_text, to_findings
+from umbrella.models.chat_templates import MORE_TEMPLATES
+from umbrella.models.folder_check import check_model_folder
+from umbrella.options.push_arguments import PushModelArguments
 from umbrella.privacy.scrub import load_key
-from umbrella.recipe import FILE_NAME as RECIPE_FILE
-from umbrella.recipe import load_recipe
-from umbrella.run_record import read_run_record
-from umbrella.training_data import FILE_NAME as TRAINING_DATA
-from umbrella.training_data import describe_copy
-from umbrella.written_files import write_whole, writing
+from umbrella.privacy.search import Finding, find_in_text, to_findings
+from umbrella.records.recipe import FILE_NAME as RECIPE_FILE
+from umbrella.records.recipe import load_recipe
+from umbrella.records.run import read_run_record
+from umbrella.records.training_data import FILE_NAME as TRAINING_DATA
+from umbrella.records.training_data import describe_copy
 
 # What a model and its processor consist of; all else stays here.
 MODEL_FILES = (

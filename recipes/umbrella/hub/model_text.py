@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from umbrella.files.json_files import read_json
 from umbrella.hub.page_text import read_page
 from umbrella.hub.vocabulary import WORD_LISTS, WORDS, read_word_list, read_words
-from umbrella.json_files import read_json
-from umbrella.model_folder import read_header
-from umbrella.privacy import Finding, to_findings, walk_json
-from umbrella.training_data import FILE_NAME as TRAINING_DATA
+from umbrella.models.folder_check import read_header
+from umbrella.privacy.search import Finding, to_findings, walk_json
+from umbrella.records.training_data import FILE_NAME as TRAINING_DATA
 
 TOKENIZER = "tokenizer.json"
 _BETWEEN_LINES = ";\n"  # ends a sentence, a name and a number

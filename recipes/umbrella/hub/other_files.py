@@ -10,7 +10,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from umbrella.hub.push_manifest import MANIFEST, parse_manifest
+from umbrella.rows.push_manifest import MANIFEST, parse_manifest
 
 CARD = "README.md"
 # How a line of each card template begins.

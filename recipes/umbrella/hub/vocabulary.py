@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tokenizers.decoders import ByteLevel
 
-from umbrella.json_files import read_json
+from umbrella.files.json_files import read_json
 from umbrella.privacy.binary_text import decode, find_runs
 
 WORD_LISTS = ("tokenizer.model", "vocab.json", "vocab.txt", "merges.txt")

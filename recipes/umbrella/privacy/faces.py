@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from umbrella.volumes import load_volume
+from umbrella.scans.volumes import load_volume
 
 _LARGEST_VOXEL_MM = 3.0
 _LEAST_NOSE_MM, _LEAST_HEIGHT_MM = 12.0, 12.0

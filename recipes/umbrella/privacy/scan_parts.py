@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from umbrella.contained_files import open_inside, split_root
+from umbrella.files.contained_files import open_inside, split_root
 from umbrella.privacy.gzip_members import GzipMembers
-from umbrella.scan_files import (
+from umbrella.scans.scan_files import (
     GZIP_MAGIC,
     ScanError,
     ScanHeader,

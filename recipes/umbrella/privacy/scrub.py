@@ -4,7 +4,7 @@
   key can tell which subject is which; nobody else can, not even by trying all ids.
 - Dates are shifted, all of a subject's (metadata.subject_id, else the first) by the same secret number of days, so
   that intervals stay.
-- What else the search of `umbrella.privacy` finds in a text is replaced by its kind: "[NAME]".
+- What else the search of `umbrella.privacy.search` finds in a text is replaced by its kind: "[NAME]".
 - Scans lose the text of their headers, all header extensions and footers; every voxel and number stays.
 """
 
@@ -18,13 +18,13 @@ import secrets
 import struct
 from pathlib import Path
 
-from umbrella.privacy import Match, find_in_text
+from umbrella.files.written_files import replacing
 from umbrella.privacy.dates import shift_date
 from umbrella.privacy.presidio_names import NameFinder
 from umbrella.privacy.scan_parts import open_parts
 from umbrella.privacy.scan_text import TEXT_FIELDS
-from umbrella.scan_files import ScanError
-from umbrella.written_files import replacing
+from umbrella.privacy.search import Match, find_in_text
+from umbrella.scans.scan_files import ScanError
 
 _LETTERS = "bcdfghjklmnpqrstvwxz"  # no digits and no vowels: a hash is no number and spells no name
 _HASH_LETTERS = 12

@@ -5,22 +5,22 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from umbrella.evaluation.label_parsing import count_labels
+from umbrella.answers.label_parsing import count_labels
+from umbrella.answers.metrics import encode
 from umbrella.evaluation.measures import Measure
 from umbrella.evaluation.notation import number, percent
 from umbrella.evaluation.paired import MOST_P
 from umbrella.evaluation.results import score_records
 from umbrella.evaluation.run_folder import probabilities_of
 from umbrella.evaluation.verdicts import LEAST_CHANGED, MOST_CHANGED, say_rows
-from umbrella.json_files import read_json
-from umbrella.metrics import encode
+from umbrella.files.json_files import read_json
+from umbrella.records.run import FILE_NAME as RUN_RECORD
+from umbrella.records.run import read_run_record
 from umbrella.report import charts
 from umbrella.report.examples import MOST_EXAMPLES, pick_examples
 from umbrella.report.page import write_page
 from umbrella.report.score_tables import list_baselines, list_confounds, list_controls
-from umbrella.run_record import FILE_NAME as RUN_RECORD
-from umbrella.run_record import read_run_record
-from umbrella.transform import ConversationTransform
+from umbrella.rows.transform import ConversationTransform
 
 FEW_SUBJECTS = 10  # below, a bootstrap's interval covers 83 to 93 % where it says 95
 UNITLESS = ("brier", "ece", "auroc", "mae", "rmse", "r2", "pearson_r", "bleu", "rouge_l")  # not shown as per cent
@@ -60,7 +60,7 @@ def write_report(
     transform  shows the examples' scans as the model saw them
     facts      what is to be said about the model, name → text
     settings   of the evaluation, see `umbrella.evaluation.describe_settings`
-    process    see `umbrella.run_record.describe_process`
+    process    see `umbrella.records.run.describe_process`
     """
     folder = Path(model_folder)
     measure = None if settings["task"] == "text" else score_records(records)[0]

@@ -9,8 +9,8 @@ from datasets import Dataset
 from umbrella.evaluation.notation import number, percent
 from umbrella.report.pictures import draw_scan
 from umbrella.report.scan_roles import name_roles
-from umbrella.scan_survey import states_orientation
-from umbrella.transform import ConversationTransform
+from umbrella.rows.transform import ConversationTransform
+from umbrella.scans.survey import states_orientation
 
 MOST_EXAMPLES = 10
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from umbrella.evaluation.notation import format_p, number, percent
+from umbrella.files.written_files import write_whole
 from umbrella.report.pictures import to_data_uri
-from umbrella.written_files import write_whole
 
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),

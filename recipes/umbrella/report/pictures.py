@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from umbrella.views import PLANE_AXES, PLANE_SIDES, parse_view
+from umbrella.views.planes import PLANE_AXES, PLANE_SIDES, parse_view
 
 MOST_PIXELS = 256  # side of a picture in the page
 MOST_PICTURES = 9  # of one scan
@@ -33,7 +33,7 @@ def to_data_uri(content: bytes | str, mime: str) -> str:
 def draw_scan(views: np.ndarray, view: str, sides_known: bool) -> list[Picture]:
     """The pictures of one scan, (n_images, 3, H, W), each from its darkest to its brightest value.
 
-    sides_known  whether the scan's header states its orientation, see `umbrella.scan_survey.states_orientation`
+    sides_known  whether the scan's header states its orientation, see `umbrella.scans.survey.states_orientation`
 
     The pixels are those that the model sees: no letter is drawn into them. The three planes that a triplanar view has
     for its channels are three pictures; of many images at most nine are drawn, evenly spaced.

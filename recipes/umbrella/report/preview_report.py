@@ -9,16 +9,16 @@ import numpy as np
 from datasets import Dataset
 from tqdm import tqdm
 
-from umbrella.evaluation.label_parsing import count_labels
-from umbrella.label_report import describe_counts, mark_tokens
+from umbrella.answers.label_parsing import count_labels
 from umbrella.report import charts
 from umbrella.report.page import write_page
 from umbrella.report.pictures import draw_scan
 from umbrella.report.scan_roles import name_roles
-from umbrella.scan_survey import ScanFacts, find_oddities, survey_scan
-from umbrella.transform import ConversationTransform
-from umbrella.views import make_view
-from umbrella.volumes import load_volume
+from umbrella.rows.label_report import describe_counts, mark_tokens
+from umbrella.rows.transform import ConversationTransform
+from umbrella.scans.survey import ScanFacts, find_oddities, survey_scan
+from umbrella.scans.volumes import load_volume
+from umbrella.views.planes import make_view
 
 VIEWS = ("axial", "coronal", "sagittal")
 VIEW_PIXELS = 128

@@ -1,0 +1,30 @@
+"""Numbers read from answers, as a module of `evaluate`.
+
+evaluate.load("recipes/umbrella/evaluate_modules/umbrella_regression.py")
+"""
+
+import datasets
+import evaluate
+
+from umbrella.answers.metrics import regression_metrics
+from umbrella.answers.number_parsing import list_numerals, parse_number
+from umbrella.answers.numbers import find_number_format
+
+
+class UmbrellaRegression(evaluate.Metric):
+    """Errors and correlation of the number that each answer states, by the references' signs; see umbrella.answers.metrics."""
+
+    def _info(self):
+        text = datasets.Value("string")
+        return evaluate.MetricInfo(
+            description=self.__doc__,
+            citation="",
+            inputs_description="predictions: answers of a model, as text. references: true numbers, as text.",
+            features=datasets.Features({"predictions": text, "references": text}),
+        )
+
+    def _compute(self, predictions, references, unit=None):
+        signs, _ = find_number_format(numeral for text in references for numeral in list_numerals(text))
+        parsed = [parse_number(text, unit, signs) for text in predictions]
+        metrics = regression_metrics(parsed, [parse_number(text, unit, signs) for text in references])
+        return {**metrics, "unparseable": parsed.count(None)}

@@ -1,0 +1,169 @@
+"""Participants → train, validation, test: families together, strata in equal shares, the same by the seed."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from umbrella.cohort.shared.findings import advise
+from umbrella.cohort.shared.visits import CohortError, ShortageError, is_missing, to_key
+from umbrella.cohort.tables.table_rows import read_table
+from umbrella.files.json_files import parse_json
+from umbrella.options.list_flags import split_list
+from umbrella.scans.not_a_scan import find_unfetched
+
+SPLITS = ("train", "validation", "test")
+_TOLERANCE = 0.05  # how far the share of a split may be from what was asked for
+
+
+def parse_fractions(values: str | Sequence[str]) -> dict[str, float]:
+    """ "0.8,0.1,0.1" → the share of each split. Raises CohortError unless three add up to 1."""
+    parts = split_list(values)
+    try:
+        shares = [float(part) for part in parts]
+    except ValueError:
+        shares = []
+    if (
+        len(shares) != 3
+        or any(not 0 <= share <= 1 for share in shares)
+        or abs(sum(shares) - 1) > 1e-6
+        or not shares[0]
+    ):
+        raise CohortError(
+            f"--split: expected three shares for train, validation, test that add up to 1, as 0.8,0.1,0.1, "
+            f"found {','.join(parts)}"
+        )
+    return dict(zip(SPLITS, shares, strict=True))
+
+
+def split_subjects(
+    subjects: Sequence[str],
+    strata: Sequence[str],
+    groups: Sequence[str],
+    fractions: dict[str, float],
+    seed: int,
+    given: frozenset[str] = frozenset(),
+) -> dict[str, str]:
+    """Participant → split. `strata` and `groups` hold one value a participant; a group stays together.
+
+    Systematic sampling: the participants stand in a row, families first and stratum by stratum, in an order drawn by
+    the seed within each, and the next one goes to the split that lacks most of its share of those so far. So the
+    splits have their shares to the participant, and each stratum nearly so, whatever its size: strata of fewer members
+    than splits are one, which comes first among the singles. Depends on nothing but the arguments, not on their order.
+    Raises CohortError, whose advice names no flag that was `given`, for a group larger than every split and for shares
+    that the cohort cannot be divided into.
+    """
+    order = sorted(range(len(subjects)), key=lambda i: subjects[i])
+    random.Random(seed).shuffle(order)
+    members = defaultdict(list)
+    for i in order:
+        members[groups[i]].append(i)
+    sizes = Counter(groups)
+    _check_group_sizes(sizes, fractions, len(subjects))
+    families = [some for some in members.values() if len(some) > 1]
+    singles = [some for some in members.values() if len(some) == 1]
+    targets = {name: share * len(subjects) for name, share in fractions.items() if share}
+    counts = dict.fromkeys(targets, 0)
+    split_of = {}
+    for units in (families, singles):
+        for unit in _put_in_a_row(units, strata, len(targets)):
+            split = _pick_split(len(unit), counts, targets)
+            counts[split] += len(unit)
+            split_of |= {subjects[i]: split for i in unit}
+    _check_shares(split_of, fractions, len(families), given)
+    return {subjects[i]: split_of[subjects[i]] for i in sorted(order, key=lambda i: subjects[i])}
+
+
+def _put_in_a_row(units: list[list[int]], strata: Sequence[str], n_splits: int) -> list[list[int]]:
+    """The units by stratum: those too small to be divided first, as one, then the larger the earlier. A family's is
+    the one that most of its members are in."""
+    stratum_of = [
+        min(Counter(strata[i] for i in unit).items(), key=lambda item: (-item[1], item[0]))[0] for unit in units
+    ]
+    sizes = Counter(stratum_of)
+
+    def place(number: int) -> tuple:
+        stratum = stratum_of[number]
+        return (0,) if sizes[stratum] < n_splits else (1, -sizes[stratum], stratum)
+
+    return [units[number] for number in sorted(range(len(units)), key=place)]
+
+
+def _pick_split(size: int, counts: dict[str, int], targets: dict[str, float]) -> str:
+    """The split that lacks most of its share of those placed so far and of the unit to place. One that it would
+    overfill by more than half of the unit is not asked, unless all would be."""
+    n_placed, n = sum(counts.values()) + size, sum(targets.values())
+    roomy = [name for name in targets if counts[name] + size - targets[name] <= size / 2]
+    if not roomy:
+        roomy = [max(targets, key=lambda name: targets[name] - counts[name])]
+    return max(roomy, key=lambda name: round(n_placed * targets[name] / n - counts[name], 6))
+
+
+def _check_group_sizes(sizes: Counter, fractions: dict[str, float], n_subjects: int) -> None:
+    largest = max(fractions, key=lambda name: fractions[name])
+    room = fractions[largest] * n_subjects
+    for group, size in sizes.most_common(1):
+        if size > 1 and size > room:
+            raise ShortageError(
+                f"--group_by: expected groups that fit into a split (the largest, {largest}, is to have {room:.0f} of "
+                f"{n_subjects} participants), found the group {group!r} with {size}. Choose another column: this one "
+                "may not be of families"
+            )
+
+
+def _check_shares(
+    split_of: dict[str, str], fractions: dict[str, float], n_families: int, given: frozenset[str]
+) -> None:
+    counts = Counter(split_of.values())
+    n = len(split_of)
+    for name, fraction in fractions.items():
+        if (fraction and not counts[name]) or abs(counts[name] / n - fraction) > _TOLERANCE + 1 / n:
+            why = "its groups are too large" if n_families else "it is too small"
+            remedies = [] if n_families else [("--split", "--split 0.6,0.2,0.2 gives the small splits more")]
+            advice = advise(given, remedies) if n >= 5 else ""
+            advice = advice or ("a column of smaller groups divides better" if n_families else "more would do")
+            raise ShortageError(
+                f"--split: expected about {fraction:.0%} of {n} participants in {name}, found a division of the "
+                f"cohort that gives it {counts[name]}: {why}; {advice}"
+            )
+
+
+def read_split_file(path: Path) -> tuple[dict[str, str], list[str]]:
+    """(participant without "sub-" → split, what was inferred in sentences) of a splits.json, or of a table with the
+    columns participant_id and split."""
+    unfetched = find_unfetched(path, "file")
+    if unfetched is not None:
+        raise CohortError(f"--split_file {path}: expected a table or a splits.json, found {unfetched}")
+    if path.suffix.lower() == ".json":
+        pairs, notes = _read_splits_json(path), []
+    else:
+        table = read_table(path)
+        if not {"participant_id", "split"} <= set(table.columns):
+            raise CohortError(
+                f"--split_file {path}: expected the columns participant_id and split, found {', '.join(table.columns)}"
+            )
+        pairs, notes = [(row["participant_id"], row["split"]) for row in table.rows], table.notes
+    split_of = {}
+    for name, split in pairs:
+        if is_missing(name):
+            raise CohortError(f"--split_file {path}: expected an id in every row, found {name!r} in {split}")
+        if split not in (*SPLITS, "external"):
+            raise CohortError(
+                f"--split_file {path}: {name}: expected {', '.join(SPLITS)} or external, found {split!r}"
+            )
+        if split_of.setdefault(to_key(name), split) != split:
+            raise CohortError(
+                f"--split_file {path}: {name}: expected one split, found {split_of[to_key(name)]}, {split}"
+            )
+    return split_of, notes
+
+
+def _read_splits_json(path: Path) -> list[tuple[str, str]]:
+    """(participant, split)."""
+    try:
+        splits = parse_json(path.read_text(encoding="utf-8"))["splits"]
+        return [(str(name), split) for split, names in splits.items() for name in names]
+    except (OSError, ValueError, RecursionError, KeyError, AttributeError, TypeError):
+        raise CohortError(
+            f"--split_file {path}: expected a splits.json as this program writes it, each split in it once"
+        ) from None

@@ -1,0 +1,153 @@
+"""A participants table: rows → visits, and the scans that an image template names for them."""
+
+import os
+
+from umbrella.cohort.bids.names import is_folder
+from umbrella.cohort.shared.scan_places import drop_unfetched
+from umbrella.cohort.shared.visits import (
+    CohortError,
+    Exclusions,
+    NoScansError,
+    Visit,
+    check_column,
+    is_missing,
+    to_key,
+)
+from umbrella.cohort.tables.image_template import ImageTemplate, parse_template
+from umbrella.cohort.tables.table_rows import Table
+
+SESSION_COLUMN = "session_id"
+
+
+def to_visits(
+    table: Table,
+    id_column: str,
+    session_column: str | None,
+    exclusions: Exclusions,
+    is_stated: bool = False,
+) -> list[Visit]:
+    """One visit a row. The ids "01" and "sub-01" are one participant, written as in its first row. The sessions are in
+    `session_column`; None: in session_id, where the table has it. `is_stated`: a flag says where they are.
+
+    Left out and counted: rows without an id, repeated rows, and all rows of a visit whose rows contradict each other.
+    """
+    check_column(id_column, table.columns, str(table.path), "--id_column")
+    has_sessions = session_column is not None or SESSION_COLUMN in table.columns
+    session_column = session_column or SESSION_COLUMN
+    spelling: dict[str, str] = {}
+    visits: dict[tuple[str, str], Visit] = {}
+    contradicting: dict[tuple[str, str], str] = {}
+    for line, row in zip(table.lines, table.rows, strict=True):
+        if is_missing(row[id_column]):
+            exclusions.add("no id", f"{table.path}:{line}: {id_column} is {row[id_column]!r}")
+            continue
+        session = row[session_column].removeprefix("ses-") if has_sessions else ""
+        session = "" if is_missing(session) else session
+        name = spelling.setdefault(to_key(row[id_column]), row[id_column])
+        first = visits.setdefault((name, session), Visit(name, session, row))
+        if first.values is row:
+            continue
+        if _compared(first.values, id_column) == _compared(row, id_column):
+            exclusions.add("duplicate row", f"{table.path}:{line}", name, session)
+        else:
+            columns = [column for column in row if column != id_column and row[column] != first.values[column]]
+            advice = "" if is_stated else " (if these are sessions: --session_column COLUMN)"
+            contradicting[name, session] = f"{table.path}:{line}: another {', '.join(columns)} than before{advice}"
+    for (name, session), detail in contradicting.items():
+        exclusions.add("contradicting rows", detail, name, session)
+        exclusions.contradicting.append(visits[name, session])
+    return [visit for key, visit in visits.items() if key not in contradicting]
+
+
+def _compared(row: dict[str, str], id_column: str) -> list[str]:
+    return [value for column, value in row.items() if column != id_column]
+
+
+def find_scans(
+    visits: list[Visit], templates: dict[str, str], root: str, id_column: str, exclusions: Exclusions
+) -> list[Visit]:
+    """The visits that have a scan of every modality of `templates` (modality → path with `{column}` fields).
+
+    Relative paths count from `root`. An id is tried as written, then with the other form of its `sub-` prefix. Folders
+    are listed once each; no scan is opened. Scans that fit a template and belong to no row are counted too.
+    Raises CohortError for a template that does not fit the table (see `parse_template`), one that gives two rows the
+    same scan, and where no row has a scan.
+    """
+    if not visits:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(4))
+        raise NoScansError(f"expected rows to look for scans of, found none; left out: {reasons or 'nothing'}")
+    parsed = {
+        modality: parse_template(os.path.expanduser(text), visits[0].values, f"--image_template ({modality})")
+        for modality, text in templates.items()
+    }
+    listings: dict[str, frozenset[str]] = {}
+    owners: dict[str, Visit] = {}
+    complete = []
+    for visit in visits:
+        missing = None
+        for modality, template in parsed.items():
+            path, reason = _find_scan(visit, template, root, id_column, listings)
+            if path is None:
+                missing = missing or (f"{modality}: {reason}")
+            else:
+                visit.scans[modality] = path
+                _check_owner(path, visit, owners, modality, template)
+        if missing is None:
+            complete.append(visit)
+        else:
+            exclusions.add_visit(visit, "no scan", missing)
+    complete = drop_unfetched(complete, exclusions)
+    if not complete:
+        raise NoScansError(
+            f"--image_template: expected scans of the {len(visits)} rows, found none; the first looked for is "
+            f"{exclusions.rows[-len(visits)].detail}. Relative paths count from {root}"
+        )
+    owned = {*owners}
+    for visit in (*exclusions.contradicting, *exclusions.not_chosen):
+        owned |= {_find_scan(visit, template, root, id_column, listings)[0] for template in parsed.values()}
+    for path in sorted(set().union(*(template.find_all(root) for template in parsed.values())) - owned):
+        exclusions.add("scan without a participant", path)
+    return complete
+
+
+def _check_owner(path: str, visit: Visit, owners: dict[str, Visit], modality: str, template: ImageTemplate) -> None:
+    """Raises CohortError where another row has the scan already: one of them would be asked about another's head."""
+    owner = owners.setdefault(path, visit)
+    if owner is not visit:
+        rows = [f"{other.participant_id}{other.session and f' session {other.session}'}" for other in (owner, visit)]
+        raise CohortError(
+            f"--image_template ({modality}) {template.text!r}: expected a scan of its own for every row, found {path} "
+            f"for {rows[0]} and for {rows[1]}. Add the {{column}} that tells them apart"
+        )
+
+
+def _find_scan(
+    visit: Visit, template: ImageTemplate, root: str, id_column: str, listings: dict[str, frozenset[str]]
+) -> tuple[str | None, str]:
+    """(path, "") or (None, what was looked for)."""
+    for column in template.columns:
+        if is_missing(visit.values[column]):
+            return None, f"the column {column} is {visit.values[column]!r}"
+    written = visit.values[id_column]
+    key = to_key(written)
+    names = dict.fromkeys((written, key, f"sub-{key}"))
+    paths = [template.write({**visit.values, id_column: name}) for name in names]
+    candidates = [os.path.normpath(os.path.join(root, path)) for path in paths if path is not None]
+    for path in candidates:
+        if _exists(path, listings):
+            return path, ""
+    if candidates:
+        return None, candidates[0]
+    return None, f"{template.text}: its numbers are none in this row"
+
+
+def _exists(path: str, listings: dict[str, frozenset[str]]) -> bool:
+    folder, name = os.path.split(path)
+    if folder not in listings:
+        try:
+            with os.scandir(folder) as entries:
+                # A link that leads nowhere is a scan's place too, whose data was not fetched.
+                listings[folder] = frozenset(entry.name for entry in entries if not is_folder(entry))
+        except (FileNotFoundError, NotADirectoryError):
+            listings[folder] = frozenset()
+    return name in listings[folder]

@@ -1,0 +1,74 @@
+"""What a result must be read beside: groups of rows, simple models, confounds, and facts about the model."""
+
+from datasets import Dataset
+
+from umbrella.answers.selection import keep_task
+from umbrella.evaluation.baselines import evaluate_baselines
+from umbrella.evaluation.confounds import HEAD_VOLUME, evaluate_confounds
+from umbrella.evaluation.questions import Classification, FreeText, Regression
+from umbrella.evaluation.results import group_rows, read_metadata, score_by_group, score_records, subjects_of_rows
+from umbrella.options.arguments import EvalArguments
+from umbrella.records.leakage import describe_training_data
+from umbrella.records.recipe import Recipe
+from umbrella.records.training_data import read_training_data
+from umbrella.rows.transform import ConversationTransform
+from umbrella.scans.volumes import ScanError
+
+
+def put_in_context(
+    train: Dataset | None,
+    asked: EvalArguments,
+    rows: Dataset,
+    records: list[dict],
+    transform: ConversationTransform,
+    question: Classification | Regression | FreeText,
+) -> dict:
+    """`by`, `baselines` and `confounds`, as far as they are asked for; nothing for free text.
+
+    train  rows to fit simple models on; None where the data have no training split
+    """
+    if isinstance(question, FreeText):
+        return {}
+    context, subjects = {}, subjects_of_rows(rows)
+    if asked.by:
+        measure, scores = score_records(records)
+        context["by"] = score_by_group(scores, measure, rows, asked.by)
+    train = None if train is None else keep_task(train, question.reading.task)
+    if asked.baselines:
+        try:
+            context["baselines"] = evaluate_baselines(
+                train, rows, records, subjects, transform, question.read_truth, asked.seed
+            )
+        except ScanError as error:  # the training scans need not lie where a model is only tested
+            context["baselines"] = {"note": f"Simple models could not be fitted on the training split: {error}"}
+    if asked.confounds:
+        context["confounds"] = evaluate_confounds(asked.confounds, train, rows, records, subjects, question.read_truth)
+    return context
+
+
+def check_names(asked: EvalArguments, rows: Dataset, task: str) -> None:
+    """Raise ValueError, before the long work starts, for a name in --by or --confounds that no row's metadata has, and
+    for either where the task has no use for it."""
+    if asked.confounds and task != "classification":
+        raise ValueError("--confounds: expected labels to tell from the confounds, found a task without; leave it out")
+    if asked.by and task == "text":
+        raise ValueError("--by: expected answers that are right or wrong or numbers, found free text; leave it out")
+    for name in asked.by or ():
+        group_rows(rows, name)
+    for name in asked.confounds or ():
+        if name != HEAD_VOLUME:
+            read_metadata(rows, name)
+
+
+def describe_model(model, recipe: Recipe, model_name_or_path: str) -> dict[str, str]:
+    """Facts for the report, name → text."""
+    facts = {
+        "name or folder": model_name_or_path,
+        "architecture": type(model).__name__,
+        "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
+        "number format": str(model.dtype).removeprefix("torch."),
+        "view of a scan": f"{recipe.view}, {recipe.image_size} pixels",
+        "intensities": f"normalize {recipe.normalize}, standardize {recipe.standardize}",
+    }
+    facts["trained on"] = describe_training_data(read_training_data(model_name_or_path))
+    return facts

@@ -1,0 +1,156 @@
+"""Options of the recipes, as dataclasses: model, data and evaluation. Others stand beside what they are for."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+
+import torch
+
+from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
+
+TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
+HAS_CUDA = torch.cuda.is_available()
+# Those that a scheduler has given to this job, where the system can tell.
+N_CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+
+
+@dataclass
+class ModelArguments:
+    """Which model."""
+
+    model_name_or_path: str = field(
+        default=TINY,
+        metadata={"help": "a folder, a model of the Hub, or 'tiny': a small LLaVA built here, without a network"},
+    )
+    base_model: str | None = field(
+        default=None,
+        metadata={"help": "where the base of a checkpoint of trained weights or adapters lies now, if it was moved"},
+    )
+
+
+@dataclass
+class DataArguments:
+    """Which conversations, and how their scans are shown to the model."""
+
+    json_dir: str | None = field(
+        default=None, metadata={"help": "folder with train/, validation/, test/ of JSON files"}
+    )
+    dataset_name: str | None = field(
+        default=None, metadata={"help": "a published dataset instead: its name on the Hub, or a local copy's folder"}
+    )
+    image_root: str | None = field(
+        default=None, metadata={"help": "folder that relative scan paths start from (default: the data folder)"}
+    )
+    task_types: list[str] | None = field(default=None, metadata={"help": "keep rows of these task types only"})
+    modalities: list[str] | None = field(
+        default=None, metadata={"help": "keep rows whose scans are all of these modalities only"}
+    )
+    view: str | None = field(
+        default=None,
+        metadata={
+            "help": "axial, coronal, sagittal, triplanar, slices:K or montage:K (default: axial, or the model's own)"
+        },
+    )
+    image_size: int | None = field(
+        default=None, metadata={"help": "side of the view in pixels (default: what the model's processor states)"}
+    )
+    normalize: bool | None = field(
+        default=None, metadata={"help": "clip to the 1st and 99th percentile and scale to [0, 1] (default: true)"}
+    )
+    standardize: bool | None = field(
+        default=None,
+        metadata={"help": "z-score of the volume instead of the processor's mean and std (default: true)"},
+    )
+    max_length: int = field(default=2048, metadata={"help": "most tokens of a row, its scans' tokens counted"})
+    on_overflow: str = field(
+        default="drop_turns",
+        metadata={
+            "help": "longer rows: drop_turns (oldest exchanges go, with their scans) or raise",
+            "choices": ["drop_turns", "raise"],
+        },
+    )
+    volume_cache: str | None = field(
+        default=None,
+        metadata={"help": "folder that keeps the views of scans, in umbrella_views/, so that each is decoded once"},
+    )
+    volume_cache_gb: float = field(
+        default=50.0, metadata={"help": "its size in 10⁹ bytes; the least recently used views go out first"}
+    )
+
+    def __post_init__(self):
+        if (self.json_dir is None) == (self.dataset_name is None):
+            raise ValueError("expected exactly one of --json_dir FOLDER and --dataset_name NAME")
+        self.check_numbers()
+
+    def check_numbers(self):
+        check_bounds(self, {"image_size": AT_LEAST_1, "max_length": AT_LEAST_1, "volume_cache_gb": POSITIVE})
+
+
+@dataclass
+class EvalArguments:
+    """How a model is evaluated."""
+
+    split: str = field(default="test", metadata={"help": "which split"})
+    output_dir: str | None = field(
+        default=None,
+        metadata={
+            "help": "folder to write (default: MODEL/eval, or MODEL/eval_SPLIT if not test; "
+            "runs/evaluations/NAME/eval for a model that is no folder)"
+        },
+    )
+    overwrite: bool = field(default=False, metadata={"help": "remove the predictions that are in the folder first"})
+    batch_size: int = field(default=8, metadata={"help": "rows generated at once"})
+    max_new_tokens: int = field(default=64, metadata={"help": "most tokens of an answer"})
+    task: str = field(
+        default="auto",
+        metadata={
+            "help": "kind of answer (auto: as metadata.target_type says; else regression where every subject_label is "
+            "a number and nothing else but a unit, and they are no codes of classes as 0/1, classification "
+            "otherwise); or text. Of rows of both target types it keeps those of the task",
+            "choices": ["auto", "classification", "regression", "text"],
+        },
+    )
+    labels: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "labels to look for, as male,female; commas keep labels with spaces whole (default: the split's)"
+        },
+    )
+    answer_template: str | None = field(
+        default=None,
+        metadata={
+            "help": "wording in which each label is scored, as 'This subject is {label}.' (default: the commonest)"
+        },
+    )
+    unit: str | None = field(
+        default=None,
+        metadata={"help": "unit of the labels' numbers: years, kg/m2, ... (default: metadata.unit, or as written)"},
+    )
+    decimal_sign: str | None = field(
+        default=None,
+        metadata={"help": "of numbers in answers (default: told from the split's own answers)", "choices": [".", ","]},
+    )
+    by: list[str] | None = field(
+        default=None, metadata={"help": "accuracy by groups of these metadata, as sex,site,age_bin (bins of age)"}
+    )
+    confounds: list[str] | None = field(
+        default=None,
+        metadata={"help": "metadata that may explain the labels, as age,site; head_volume is taken from the scans"},
+    )
+    controls: bool = field(default=True, metadata={"help": "also evaluate with exchanged, blank and no scans"})
+    controls_n: int = field(default=500, metadata={"help": "most rows of each control"})
+    baselines: bool = field(default=True, metadata={"help": "also fit simple models on the training split"})
+    bootstrap: int = field(default=1000, metadata={"help": "resamples for the 95 %% intervals"})
+    allow_subject_overlap: bool = field(
+        default=False, metadata={"help": "evaluate on subjects of the training data too; the report says so"}
+    )
+    report: bool = field(default=True, metadata={"help": "write report.html"})
+    num_workers: int = field(default=0, metadata={"help": "processes that load scans"})
+    seed: int = field(default=0, metadata={"help": "of the exchange of scans and of the bootstrap"})
+    use_cpu: bool = field(default=not HAS_CUDA, metadata={"help": "evaluate on the CPU"})
+
+    def __post_init__(self):
+        check_bounds(self, dict.fromkeys(("batch_size", "max_new_tokens", "controls_n", "bootstrap"), AT_LEAST_1))
+        check_bounds(self, {"num_workers": NOT_NEGATIVE, "seed": SEED})
+        if self.answer_template is not None and "{label}" not in self.answer_template:
+            raise ValueError(f"--answer_template: expected {{label}} in it, found {self.answer_template!r}")

@@ -1,0 +1,160 @@
+"""Options of the smaller recipes, each beside those of model and data."""
+
+from dataclasses import dataclass, field
+
+from umbrella.options.arguments import HAS_CUDA, N_CORES, DataArguments
+from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
+
+
+@dataclass
+class InspectArguments:
+    """What of a split is shown."""
+
+    split: str = field(default="train", metadata={"help": "which split"})
+    n: int = field(default=4, metadata={"help": "how many of its first rows are shown"})
+
+    def __post_init__(self):
+        check_bounds(self, {"n": NOT_NEGATIVE})
+
+
+@dataclass
+class PredictArguments:
+    """What is asked about a scan."""
+
+    image: str | None = field(default=None, metadata={"help": "the scan: NIfTI or FreeSurfer"})
+    question: str | None = field(default=None, metadata={"help": "what is asked about it"})
+    modality: str = field(default="sMRI", metadata={"help": "of the scans", "choices": ["sMRI", "dMRI", "fMRI"]})
+    reference: str | None = field(default=None, metadata={"help": "a scan that is shown first, to compare with"})
+    reference_label: str | None = field(default=None, metadata={"help": "what is known of the reference, as male"})
+    reference_text: str | None = field(
+        default=None,
+        metadata={
+            "help": "what is said in front of the reference (default: 'The reference subject is {reference_label}. "
+            "Their scan:'; without a label 'This is the reference scan.')"
+        },
+    )
+    reference_reply: str | None = field(
+        default=None,
+        metadata={
+            "help": "what the model has answered to it (default: 'Understood. The reference subject is "
+            "{reference_label}.'; without a label 'I will compare the next scan with this reference.')"
+        },
+    )
+    max_length: int = field(default=2048, metadata={"help": "most tokens of the question, its scans' tokens counted"})
+    max_new_tokens: int = field(default=64, metadata={"help": "most tokens of the answer"})
+    use_cpu: bool = field(default=not HAS_CUDA, metadata={"help": "answer on the CPU"})
+
+    def __post_init__(self):
+        if self.image is None or self.question is None:
+            raise ValueError('expected --image SCAN and --question "TEXT"')
+        for name in ("reference_label", "reference_text", "reference_reply"):
+            value = getattr(self, name)
+            if value is not None and self.reference is None:
+                raise ValueError(f"--{name} {value}: expected --reference SCAN too, found none")
+            if value is not None and "{reference_label}" in value and self.reference_label is None:
+                raise ValueError(f"--{name} {value!r}: expected --reference_label too, found none")
+        own = [text for text in (self.reference_text, self.reference_reply) if text is not None]
+        if self.reference_label is not None and len(own) == 2 and "{reference_label}" not in "".join(own):
+            raise ValueError(
+                f"--reference_label {self.reference_label}: expected {{reference_label}} in --reference_text or "
+                "--reference_reply, found it in neither"
+            )
+        check_bounds(self, {"max_length": AT_LEAST_1, "max_new_tokens": AT_LEAST_1})
+
+
+@dataclass
+class ExportArguments:
+    """How a model is exported."""
+
+    output_dir: str | None = field(default=None, metadata={"help": "new or empty folder to write"})
+    dtype: str | None = field(
+        default=None,
+        metadata={
+            "help": "number type of the weights (default: as they are)",
+            "choices": ["bfloat16", "float16", "float32"],
+        },
+    )
+    names_of: str | None = field(
+        default=None,
+        metadata={"help": "the published model whose names the weights get (default: the one that it came from)"},
+    )
+
+    def __post_init__(self):
+        if self.output_dir is None:
+            raise ValueError("expected --output_dir FOLDER")
+
+
+@dataclass
+class CacheArguments:
+    """How a cache of views is filled."""
+
+    num_workers: int = field(default=N_CORES, metadata={"help": "processes that decode scans (default: all cores)"})
+    shard_index: int = field(default=0, metadata={"help": "which part of the scans, from 0: one for each job"})
+    num_shards: int = field(default=1, metadata={"help": "number of parts, that is of jobs"})
+
+    def __post_init__(self):
+        check_bounds(self, {"num_workers": NOT_NEGATIVE, "num_shards": AT_LEAST_1})
+        if not 0 <= self.shard_index < self.num_shards:
+            raise ValueError(
+                f"--shard_index: expected 0 to {self.num_shards - 1} for --num_shards {self.num_shards}, found "
+                f"{self.shard_index}"
+            )
+
+
+@dataclass
+class BenchmarkArguments:
+    """What of the data path is measured."""
+
+    split: str = field(default="train", metadata={"help": "which split"})
+    n_rows: int = field(default=64, metadata={"help": "how many of its first rows are used"})
+    batch_size: int = field(default=8, metadata={"help": "rows a step on each GPU"})
+    num_workers: int = field(default=N_CORES, metadata={"help": "most workers tried (default: all cores)"})
+    step_ms: float | None = field(default=None, metadata={"help": "milliseconds that your model's step takes"})
+    cold: bool = field(default=False, metadata={"help": "read the scans from the disk, not from the system's memory"})
+    epochs: int = field(default=5, metadata={"help": "epochs over which memory is watched"})
+    seconds: float = field(default=5.0, metadata={"help": "duration of each measurement of batches"})
+    output_dir: str = field(default="runs/benchmark", metadata={"help": "folder of benchmark.json and benchmark.png"})
+
+    def __post_init__(self):
+        check_bounds(self, dict.fromkeys(("n_rows", "batch_size", "epochs"), AT_LEAST_1))
+        check_bounds(self, {"num_workers": NOT_NEGATIVE, "step_ms": POSITIVE, "seconds": POSITIVE})
+
+
+@dataclass
+class EstimateArguments:
+    """For which machine, and which rows, memory is estimated."""
+
+    num_gpus: int = field(default=1, metadata={"help": "GPUs over which the model is spread, all of one machine"})
+    tokens: int | None = field(default=None, metadata={"help": "tokens of a row, all as long (default: max_length)"})
+    scans: int = field(default=1, metadata={"help": "scans of a row"})
+    supervised_tokens: int | None = field(
+        default=None,
+        metadata={"help": "tokens of a row that carry the loss (default: all text, the most possible)"},
+    )
+
+    def __post_init__(self):
+        check_bounds(self, dict.fromkeys(("num_gpus", "tokens", "scans", "supervised_tokens"), AT_LEAST_1))
+
+
+@dataclass
+class PlannedDataArguments(DataArguments):
+    """The same for a recipe that is not run: the conversations need not be there."""
+
+    def __post_init__(self):
+        self.check_numbers()
+
+
+@dataclass
+class PreviewArguments:
+    """What of a split is shown in the preview."""
+
+    split: str = field(default="train", metadata={"help": "which split"})
+    n: int = field(default=12, metadata={"help": "how many rows are shown, drawn by the seed"})
+    most_scans: int = field(default=500, metadata={"help": "how many scans are searched for what is odd"})
+    output: str | None = field(
+        default=None, metadata={"help": "page to write (default: runs/preview/NAME_SPLIT.html, NAME the data's)"}
+    )
+    seed: int = field(default=0, metadata={"help": "of the draw of rows and scans"})
+
+    def __post_init__(self):
+        check_bounds(self, {"n": AT_LEAST_1, "most_scans": AT_LEAST_1, "seed": SEED})

@@ -1,0 +1,100 @@
+"""The settings a model was trained with, which evaluation and data loaders must repeat: they travel with the
+checkpoint."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from umbrella.files.json_files import read_json, show_json, write_json
+from umbrella.models.chat_templates import explain_template, hash_template
+from umbrella.models.files import find_model_file
+from umbrella.models.vision_towers import state_size
+from umbrella.options.arguments import TINY, DataArguments
+from umbrella.rows.transform import resolve_image_size, state_image_size
+
+FILE_NAME = "umbrella_recipe.json"
+LABEL_RULE = "assistant text and end of turn, v1"
+REMEDY = "Copy it from another checkpoint of the run, which has the same"
+DEFAULTS = {"view": "axial", "normalize": True, "standardize": True}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How scans are shown and text is labelled; see `umbrella.rows.transform.ConversationTransform`."""
+
+    view: str
+    image_size: int
+    normalize: bool
+    standardize: bool
+    label_rule: str
+    prompt_template: str  # sha256 of the chat template that saves with the processor, or "chatml"
+
+    def save(self, folder: str | Path) -> None:
+        """Write the recipe beside a checkpoint."""
+        write_json(Path(folder) / FILE_NAME, asdict(self), indent=2)
+
+    def transform_options(self) -> dict:
+        """The options of `ConversationTransform` that the recipe fixes."""
+        return {name: getattr(self, name) for name in ("view", "image_size", "normalize", "standardize")}
+
+
+def load_recipe(model_name_or_path: str) -> Recipe | None:
+    """The recipe saved beside a model, in a folder or on the Hub; None for a model that has none.
+
+    Raises ValueError for a file that is no recipe.
+    """
+    path = find_model_file(model_name_or_path, FILE_NAME)
+    if path is None:
+        return None
+    expected = {field.name: field.type for field in fields(Recipe)}
+    record = read_json(path, dict, tuple(expected), REMEDY)
+    found = {name: value for name, value in record.items() if type(value) is not expected.get(name)}
+    if found:
+        raise ValueError(
+            f"{path}: expected {', '.join(f'{name}: {kind.__name__}' for name, kind in expected.items())}, found "
+            f"{show_json(found)}. {REMEDY}"
+        )
+    return Recipe(**record)
+
+
+def resolve_recipe(asked: dict, processor, model_name_or_path: str) -> Recipe:
+    """What the model was trained with, else what is asked for, else the defaults.
+
+    Args:
+        asked: view, image_size, normalize, standardize; None or absent means "no wish".
+        model_name_or_path: where the recipe may lie; "tiny" and "" (a processor that was built, not loaded) have none.
+
+    A processor whose model takes another image size than it states is made to state the one that is asked for.
+
+    Raises ValueError for a wish that contradicts the model's own recipe; shows both values.
+    """
+    trained = None if model_name_or_path in (TINY, "") else load_recipe(model_name_or_path)
+    wishes = {name: value for name, value in asked.items() if value is not None}
+    prompt = "chatml" if processor.chat_template is None else hash_template(processor.chat_template)
+    if trained is None:
+        size = wishes.pop("image_size", None)
+        if size not in (None, state_image_size(processor)) and model_name_or_path not in (TINY, ""):
+            state_size(processor, size, model_name_or_path)
+        size = resolve_image_size(processor, size)
+        return Recipe(**{**DEFAULTS, **wishes}, image_size=size, label_rule=LABEL_RULE, prompt_template=prompt)
+    for name, value in wishes.items():
+        if value != getattr(trained, name):
+            raise ValueError(
+                f"{name}: {model_name_or_path} was trained with {getattr(trained, name)!r}, found {value!r}. "
+                f"Leave {name} out; to train it further with another, remove {FILE_NAME} beside it."
+            )
+    if trained.label_rule != LABEL_RULE:
+        raise ValueError(
+            f"label_rule: {model_name_or_path} was trained with {trained.label_rule!r}, found {LABEL_RULE!r}. "
+            "Train it again with this version, or use the version that it was trained with."
+        )
+    if trained.prompt_template != prompt:
+        raise ValueError(
+            f"prompt_template: {model_name_or_path} was trained with {trained.prompt_template!r}, found {prompt!r}"
+            f"{explain_template(model_name_or_path, trained.prompt_template)}"
+        )
+    return trained
+
+
+def asked_for(arguments: DataArguments) -> dict:
+    """What the command line asks for, as `resolve_recipe` takes it."""
+    return {name: getattr(arguments, name) for name in ("view", "image_size", "normalize", "standardize")}

@@ -1,0 +1,111 @@
+"""run.json: what one needs to tell how a model came about, and to make it again: a list, one entry a start."""
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from datasets import DatasetDict
+
+from umbrella.files.json_files import read_json, show_json, write_json
+from umbrella.training.tracking import NAME_OF_A_KEY
+
+FILE_NAME = "run.json"
+PACKAGES = ("umbrella-vlm", "torch", "transformers", "datasets", "accelerate", "nibabel", "numpy")
+
+
+def describe_entry(arguments: tuple, splits: DatasetDict, started_from: list[dict]) -> dict:
+    """The entry of a start: arguments as they were resolved, command, versions, hardware, seeds, the fingerprint of
+    each split, of `splits.json` and of the weights that it started from.
+
+    Args:
+        arguments: of the model, of the data and of training.
+        splits: as they are trained on, rows that are left out left out.
+        started_from: the weights, the nearest first, see `umbrella.training.run_start`.
+    """
+    _, data_args, training_args = arguments
+    return {
+        **describe_process(training_args.world_size),
+        "arguments": resolve_arguments(arguments),
+        "seeds": {"seed": training_args.seed, "data_seed": training_args.data_seed},
+        "splits_sha256": hash_splits_file(data_args.json_dir),
+        "data": {name: {"rows": len(rows), "sha256": fingerprint(rows)} for name, rows in splits.items()},
+        "started_from": started_from,
+    }
+
+
+def resolve_arguments(arguments: tuple) -> dict:
+    """Flag → its value, the YAML's and the defaults included; no key."""
+    model_args, data_args, training_args = arguments
+    values = {**asdict(model_args), **asdict(data_args), **training_args.to_dict()}
+    kept = {name: value for name, value in values.items() if not NAME_OF_A_KEY.search(name)}
+    return json.loads(json.dumps(kept, default=str))  # now: written in the first step, it must not fail there
+
+
+def read_run_record(folder: str | Path) -> list[dict]:
+    """The starts of a run, the first one first; empty where none is recorded. Older records hold the last alone.
+
+    Raises ValueError for a file that is no such record.
+    """
+    path = Path(folder) / FILE_NAME
+    record = read_json(path) if path.is_file() else []
+    starts = record if isinstance(record, list) else [record]
+    if not all(isinstance(start, dict) and "command" in start for start in starts):
+        raise ValueError(
+            f"{path}: expected a list of starts, each with its command, found {show_json(record)}. Restore the file, "
+            "or remove it: it then begins with the next start"
+        )
+    return starts
+
+
+def add_to_run_record(folder: str | Path, entry: dict) -> None:
+    """Add a start to `run.json`."""
+    write_json(Path(folder) / FILE_NAME, [*read_run_record(folder), entry])
+
+
+def describe_process(world_size: int) -> dict:
+    """The command that runs now, when it started, versions and hardware."""
+    return {
+        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "hardware": {
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+            "processes": world_size,
+        },
+    }
+
+
+def hash_splits_file(json_dir: str | None) -> str | None:
+    """sha256 of the data folder's `splits.json`, which says who is in which split; None where there is none."""
+    path = Path(json_dir or "") / "splits.json"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if json_dir and path.is_file() else None
+
+
+def fingerprint(rows) -> str:
+    """sha256 of what the rows say, and of their scans' names and sizes; the same wherever the data lie."""
+    digest = hashlib.sha256()
+    columns = rows.with_format(None).select_columns(["task_id", "conversations", "metadata", "images"])
+    for row in columns:
+        turns = [
+            [turn["role"], [[item["type"], item["text"]] for item in turn["content"]]] for turn in row["conversations"]
+        ]
+        scans = [[Path(scan["path"]).name, _size(scan)] for scan in row["images"]]
+        digest.update(json.dumps([row["task_id"], turns, row["metadata"], scans], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _size(scan: dict) -> int | None:
+    """In bytes; None for a scan that is not there: of splits that are not used, none is looked for."""
+    if scan.get("bytes"):
+        return len(scan["bytes"])
+    return os.path.getsize(scan["path"]) if os.path.exists(scan["path"]) else None

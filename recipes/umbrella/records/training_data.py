@@ -1,0 +1,229 @@
+"""training_data.json: what a model has seen, so that evaluation can refuse to test it on the same subjects.
+
+It lies beside every model and in every checkpoint, and names all subjects that these weights were ever trained on: in
+the run itself, in those that it was resumed from and in those of the model that it started from. Where one of these
+models has no such record, that is recorded too: what it has seen is not known.
+
+Subjects are stored as salted hashes, never by their ids. The salt stands in the same file (evaluation needs it), so a
+hash keeps an id from being read, not from being tried: who can guess an id can check it.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from datasets import Dataset
+
+from umbrella.files.json_files import build_record, read_json, write_json
+from umbrella.models.base import BaseModel, describe_base, read_base
+from umbrella.models.files import find_model_file
+from umbrella.options.arguments import TINY
+from umbrella.records.run import fingerprint
+
+FILE_NAME = "training_data.json"
+VERSION = 2
+REMEDY = "Restore the file, or remove it: nothing is then known of what the model has seen"
+OLDER_KEYS = {"rows", "modalities", "salt", "subject_sha256"}
+
+
+@dataclass(frozen=True)
+class SeenRows:
+    """The rows of one start of training.
+
+    rows_sha256     see `umbrella.records.run.fingerprint`; None in records that older versions wrote
+    salt            of the hashes; None where they can be compared by nobody but the publisher of the model
+    subject_sha256  of all subjects of the rows, references included
+    without_subject  how many of the rows name no subject; None in records that older versions wrote
+    """
+
+    rows: int
+    modalities: tuple[str, ...]
+    subject_sha256: tuple[str, ...]
+    salt: str | None
+    rows_sha256: str | None = None
+    without_subject: int | None = None
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a model has seen.
+
+    seen    the rows of each start, the first one first
+    models  those that it came from, the nearest first: what `BaseModel.to_dict` gives, and "recorded": whether it is
+            known what that model itself was trained on
+    """
+
+    seen: tuple[SeenRows, ...] = ()
+    models: tuple[dict, ...] = ()
+
+    @property
+    def unknown(self) -> list[str]:
+        """The names of the models of which it is not known what they were trained on."""
+        return list(dict.fromkeys(model["name"] for model in self.models if not model["recorded"]))
+
+    @property
+    def hidden(self) -> bool:
+        """Whether some subjects are recorded so that nobody can compare them here."""
+        return any(rows.salt is None for rows in self.seen)
+
+    @property
+    def modalities(self) -> set[str]:
+        return {modality for rows in self.seen for modality in rows.modalities}
+
+    def count_comparable(self) -> int:
+        """How many subjects are recorded so that they can be found. Starts of one lineage share a salt; who was
+        recorded under two counts twice."""
+        return len({(rows.salt, text) for rows in self.seen for text in rows.subject_sha256 if rows.salt})
+
+    def find_overlap(self, subjects: Iterable[str]) -> list[str]:
+        """Those of the subjects that are recorded."""
+        salted = [(rows.salt, set(rows.subject_sha256)) for rows in self.seen if rows.salt is not None]
+        return sorted(one for one in set(subjects) if any(hash_subject(salt, one) in known for salt, known in salted))
+
+    def find_hub_model(self) -> str | None:
+        """The nearest model of the Hub that it came from; None where it came from none."""
+        return next((model["name"] for model in self.models if model.get("revision")), None)
+
+    def add_rows(self, rows: Dataset) -> "TrainingData":
+        """What it will have seen after training on these rows; the same where it ended with just these."""
+        subjects, sha256 = subjects_of(rows), fingerprint(rows)
+        last = self.seen[-1] if self.seen else None
+        if last and last.rows_sha256 == sha256 and set(TrainingData((last,)).find_overlap(subjects)) == subjects:
+            return self
+        salt = next((before.salt for before in self.seen if before.salt), None) or secrets.token_hex(16)
+        modalities = tuple(sorted(modalities_of(rows)))
+        hashes = tuple(sorted(hash_subject(salt, subject) for subject in subjects))
+        started = SeenRows(len(rows), modalities, hashes, salt, sha256, count_without_subject(rows))
+        return replace(self, seen=(*self.seen, started))
+
+    def join(self, other: "TrainingData") -> "TrainingData":
+        """What either has seen."""
+        seen, models = dict.fromkeys((*self.seen, *other.seen)), []
+        for model in (*self.models, *other.models):
+            models += [model] if model not in models else []
+        return TrainingData(tuple(seen), tuple(models))
+
+    def hide(self, key: bytes) -> "TrainingData":
+        """The same with hashes that only who has the key, and this record, can compare."""
+        return replace(self, seen=tuple(_seal(rows, key) for rows in self.seen))
+
+    def save(self, folder: str | Path) -> None:
+        """Write it beside a model."""
+        write_json(Path(folder) / FILE_NAME, self.to_dict())
+
+    def to_dict(self) -> dict:
+        return {"version": VERSION, "models": list(self.models), "seen": [vars(rows) for rows in self.seen]}
+
+
+def subjects_of(rows: Dataset) -> set[str]:
+    """All subjects of the rows, references included."""
+    plain = rows.with_format(None)
+    named = {subject for ids in plain["subject_ids"] for subject in ids}
+    for entry in plain["metadata"]:
+        named |= {entry["subject_id"], entry["reference_id"]}
+    return named - {None}
+
+
+def count_without_subject(rows: Dataset) -> int:
+    """How many of the rows do not say whom they are about."""
+    plain = rows.with_format(None)
+    pairs = zip(plain["subject_ids"], plain["metadata"], strict=True)
+    return sum(not ids and entry["subject_id"] is None for ids, entry in pairs)
+
+
+def modalities_of(rows: Dataset) -> set[str]:
+    """The modalities of all scans of the rows."""
+    return {modality for of_row in rows.with_format(None)["modalities"] for modality in of_row}
+
+
+def read_training_data(model_name_or_path: str | Path) -> TrainingData:
+    """What a model has seen: by the record in its own folder, or on the Hub. "tiny" has seen nothing.
+
+    Of a model without a record, what its base has seen is known at most; the folder above a checkpoint is not looked
+    at, since it may be of another run. Records of older versions name the last start alone.
+    Raises ValueError for a file that is no such record.
+    """
+    name = str(model_name_or_path)
+    if name == TINY:
+        return TrainingData()
+    path = find_model_file(name, FILE_NAME)
+    record = {} if path is None else read_json(path, remedy=REMEDY)
+    if path is not None and not _is_record(record):
+        raise ValueError(
+            f"{path}: expected a record of version {VERSION} or older, found {json.dumps(record)[:80]}. Use the "
+            f"version of Umbrella that wrote it. {REMEDY}"
+        )
+    if "version" in record:
+        return build_record(
+            path, lambda: TrainingData(tuple(map(_to_rows, record["seen"])), tuple(record["models"])), REMEDY
+        )
+    rows = build_record(path, lambda: (_to_rows(record),), REMEDY) if record else ()
+    own = TrainingData(rows, ({"name": name, "recorded": False},))
+    base = read_base(name)
+    return own.join(_start_from_base(base)) if base else own
+
+
+def start_from(model_name_or_path: str, seed: int | None = None) -> TrainingData:
+    """What weights have seen that start as those of this model: what it has, and that they came from it."""
+    before = read_training_data(model_name_or_path)
+    model = describe_base(model_name_or_path, seed).to_dict()
+    recorded = model_name_or_path not in before.unknown
+    others = tuple(one for one in before.models if one["name"] != model_name_or_path)
+    return replace(before, models=({**model, "recorded": recorded}, *others))
+
+
+def _start_from_base(base: BaseModel) -> TrainingData:
+    """`start_from`, and "not known" of a folder that is no longer where it lay in training."""
+    if base.name == TINY or base.revision is not None or Path(base.name).expanduser().is_dir():
+        return start_from(base.name, base.seed)
+    return TrainingData((), ({**base.to_dict(), "recorded": False},))
+
+
+def describe_copy(model_name_or_path: str) -> TrainingData:
+    """What the same weights have seen in another place: an export, a publication."""
+    seen = read_training_data(model_name_or_path)
+    return start_from(model_name_or_path) if model_name_or_path in seen.unknown else seen
+
+
+def _is_record(value) -> bool:
+    """Whether a JSON value is what `TrainingData.save` writes, or what older versions did."""
+    if not isinstance(value, dict) or "version" not in value:
+        return _is_of_rows(value)
+    seen, models = value.get("seen"), value.get("models")
+    return (
+        value["version"] == VERSION
+        and isinstance(seen, list)
+        and isinstance(models, list)
+        and all(map(_is_of_rows, seen))
+        and all(isinstance(model, dict) and model.keys() >= {"name", "recorded"} for model in models)
+    )
+
+
+def _is_of_rows(value) -> bool:
+    lists = ("modalities", "subject_sha256")
+    return (
+        isinstance(value, dict)
+        and value.keys() >= OLDER_KEYS
+        and all(isinstance(value[name], list) and all(isinstance(one, str) for one in value[name]) for name in lists)
+        and isinstance(value["salt"], str | None)
+    )
+
+
+def _to_rows(record: dict) -> SeenRows:
+    names = ("rows", "modalities", "subject_sha256", "salt", "rows_sha256", "without_subject")
+    lists = {name: tuple(record[name]) for name in ("modalities", "subject_sha256")}
+    return SeenRows(**{name: record.get(name) for name in names} | lists)
+
+
+def _seal(rows: SeenRows, key: bytes) -> SeenRows:
+    sealed = (hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for text in rows.subject_sha256)
+    return replace(rows, salt=None, subject_sha256=tuple(sorted(sealed)))
+
+
+def hash_subject(salt: str, subject: str) -> str:
+    """How a subject is recorded."""
+    return hashlib.sha256(f"{salt}{subject}".encode()).hexdigest()

@@ -1,0 +1,91 @@
+"""Decoding all scans of a dataset into the cache ahead of training, by DataLoader workers."""
+
+import random
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from datasets import DatasetDict
+from torch.utils.data import DataLoader, Dataset
+
+from umbrella.files.written_files import WriteError
+from umbrella.rows.transform import load_view
+from umbrella.scans.volumes import ScanError
+from umbrella.views.volume_cache import VolumeCache
+
+
+class Place(NamedTuple):
+    """Where a scan stands: the split, the number of its row, the number of the scan in the row."""
+
+    split: str
+    row: int
+    number: int
+
+
+class Outcome(NamedTuple):
+    """What became of a scan: `n_bytes` of its entry, 0 without one; `is_new` if it was decoded for it now; `problem`
+    if it cannot be read."""
+
+    n_bytes: int = 0
+    is_new: bool = False
+    problem: str | None = None
+
+
+def list_scans(splits: DatasetDict) -> list[Place]:
+    """Every scan once, where it is first named."""
+    places = {}
+    for split, rows in splits.items():
+        for index, row in enumerate(rows.with_format(None).select_columns("images")):
+            for number, scan in enumerate(row["images"]):
+                place = Place(split, index, number)
+                places.setdefault((scan["path"] or place, scan["modality"]), place)
+    return list(places.values())
+
+
+class CachedScans(Dataset):
+    """Place by place, what becomes of a scan that is brought into the cache.
+
+    Args:
+        options: view, image_size, normalize, standardize, as the transform will ask for them.
+
+    Raises WriteError when the cache cannot be written any more.
+    """
+
+    def __init__(self, splits: DatasetDict, places: list[Place], cache: VolumeCache, options: dict):
+        self.splits = {name: rows.with_format(None) for name, rows in splits.items()}
+        self.places, self.cache, self.options = places, cache, options
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> Outcome:
+        place = self.places[index]
+        row = self.splits[place.split][place.row]
+        scan = row["images"][place.number]
+        source, options = scan.get("bytes") or scan["path"], {"modality": scan["modality"], **self.options}
+        key = self.cache.make_key(load_view, source, **options)
+        if key is not None and (n_bytes := self.cache.entry_size(key)):
+            return Outcome(n_bytes)
+        try:
+            self.cache.load(load_view, source, **options)
+        except ScanError as error:
+            return Outcome(problem=f"{row['source']}: {error}")
+        if not self.cache.is_writable:
+            raise WriteError(
+                f"{self.cache.folder}: expected a folder with room to write to, found that it {self.cache.fault}. "
+                "Free some space, or choose another --volume_cache"
+            )
+        return Outcome(self.cache.entry_size(key), is_new=True)
+
+
+def fill_cache(scans: CachedScans, num_workers: int) -> Iterator[Outcome]:
+    """The outcomes of all scans, as they come."""
+    # In an order that differs from process to process: two that fill one folder then seldom meet at a scan.
+    order = random.SystemRandom().sample(range(len(scans)), len(scans))
+    # Workers of a DataLoader end with the process that started them, also when it is killed.
+    yield from DataLoader(
+        scans, batch_size=None, sampler=order, num_workers=num_workers, collate_fn=_as_it_is, in_order=False
+    )
+
+
+def _as_it_is(outcome: Outcome) -> Outcome:
+    return outcome

@@ -1,0 +1,63 @@
+"""Views of scans stay in memory during evaluation, since every control shows the same scans again."""
+
+from collections import OrderedDict
+
+import numpy as np
+import xxhash
+
+from umbrella.rows.transform import ConversationTransform
+from umbrella.views.volume_cache import identify_scan
+
+MOST_BYTES = 1024**3  # of views kept
+
+
+class ViewCache:
+    """Views by the hash of what they are of, up to `most_bytes`; the longest unused go first. One that is larger alone
+    is not kept."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES):
+        self.most_bytes, self.n_bytes = most_bytes, 0
+        self.views: OrderedDict[str, np.ndarray] = OrderedDict()
+
+    def get(self, key: str) -> np.ndarray | None:
+        if key in self.views:
+            self.views.move_to_end(key)
+        return self.views.get(key)
+
+    def put(self, key: str, views: np.ndarray) -> None:
+        if views.nbytes > self.most_bytes:
+            return
+        if views.base is not None:  # a part of a larger array, which would stay in memory with it
+            views = views.copy()
+        if key in self.views:
+            self.n_bytes -= self.views.pop(key).nbytes
+        self.views[key] = views
+        self.n_bytes += views.nbytes
+        while self.n_bytes > self.most_bytes:
+            self.n_bytes -= self.views.popitem(last=False)[1].nbytes
+
+
+class CachingTransform(ConversationTransform):
+    """A ConversationTransform that takes views from a cache, which transforms with the same view options may share.
+
+    With `blank` set to True each scan is shown as its own background: the same shape, no anatomy.
+    """
+
+    def __init__(self, processor, cache: ViewCache, **options):
+        super().__init__(processor, **options)
+        self.cache, self.blank = cache, False
+
+    def load_images(self, row: dict, number: int) -> np.ndarray:
+        scan = row["images"][number]
+        key = _hash_scan(scan)
+        images = self.cache.get(key)
+        if images is None:
+            images = super().load_images(row, number)
+            self.cache.put(key, images)
+        return np.full_like(images, images.min()) if self.blank else images
+
+
+def _hash_scan(scan: dict) -> str:
+    """Of a fixed length, whether the row has the scan's bytes or its path; another one for a file that has changed."""
+    identity = identify_scan(scan.get("bytes") or scan["path"])
+    return xxhash.xxh3_128_hexdigest(repr((identity, scan["modality"])).encode())

@@ -1,0 +1,122 @@
+"""What a model is trained on, for a person to read: marked tokens, counts, lengths. Loads no scan for the lengths."""
+
+import itertools
+import statistics
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from umbrella.conversations.encoder import IGNORE_INDEX, ConversationError
+from umbrella.options.control_signs import COLOURS
+from umbrella.rows.transform import ConversationTransform
+
+PLAIN_MARKS = {"supervised": ("⟦", "⟧"), "image": ("", ""), "text": ("", "")}
+# Black on green, so that white space shows too; images in grey.
+COLOUR_MARKS = {kind: (COLOURS[kind], COLOURS["end"]) for kind in ("supervised", "image")} | {"text": ("", "")}
+MOST_BINS, MOST_BLOCKS, MOST_SHOWN = 12, 40, 10
+
+
+class BlankTransform(ConversationTransform):
+    """A ConversationTransform that shows blank scans: how many tokens a row has depends on shapes only."""
+
+    def load_images(self, row: dict, number: int) -> np.ndarray:
+        return np.zeros((self.n_images, 3, self.image_size, self.image_size), np.float32)
+
+
+def mark_tokens(example: dict, tokenizer: PreTrainedTokenizerBase, image_token_ids: list[int], colour: bool) -> str:
+    """The text of an example, its supervised tokens marked, a run of image tokens as `<image>×16`.
+
+    Args:
+        example: `input_ids` and `labels`, as ConversationTransform makes them.
+        colour: mark with a terminal's colours, else with ⟦ ⟧.
+    """
+    input_ids = example["input_ids"]
+    kinds = [
+        "image" if token in image_token_ids else "text" if label == IGNORE_INDEX else "supervised"
+        for token, label in zip(input_ids, example["labels"], strict=True)
+    ]
+    marks, pieces, end = COLOUR_MARKS if colour else PLAIN_MARKS, [], 0
+    for kind, run in itertools.groupby(kinds):
+        start, end = end, end + len(list(run))
+        # Cut out of the whole text: decoded alone, a run would lose the space in front of its first word.
+        words = _decode(tokenizer, input_ids[:end])[len(_decode(tokenizer, input_ids[:start])) :]
+        if kind == "image":
+            words = f"{tokenizer.convert_ids_to_tokens(input_ids[start])}×{end - start}"
+        opening, closing = marks[kind]
+        # A colour is closed at each line's end, or it would run to the edge of the terminal.
+        lines = words.split("\n") if colour else [words]
+        pieces.append("\n".join(f"{opening}{_escape(line)}{closing}" if line else line for line in lines))
+    return "".join(pieces)
+
+
+def _decode(tokenizer: PreTrainedTokenizerBase, input_ids: list[int]) -> str:
+    return tokenizer.decode(input_ids, clean_up_tokenization_spaces=False)
+
+
+def _escape(words: str) -> str:
+    """Text of the data must not steer the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in words)
+
+
+def describe_counts(example: dict, image_token_ids: list[int]) -> str:
+    """One line: "120 tokens: 70 text, 32 image, 18 supervised"."""
+    image = sum(token in image_token_ids for token in example["input_ids"])
+    supervised = sum(label != IGNORE_INDEX for label in example["labels"])
+    total = len(example["input_ids"])
+    return f"{total} tokens: {total - image - supervised} text, {image} image, {supervised} supervised"
+
+
+@dataclass(frozen=True)
+class RowLength:
+    """How many tokens a row has, and how many are left within max_length: fewer where turns are dropped, None where
+    the row cannot fit."""
+
+    source: str
+    tokens: int
+    kept: int | None
+
+
+def measure_length(row: dict, transform: BlankTransform, unbounded: BlankTransform) -> RowLength:
+    """The length of a row; `unbounded` is `transform` with no bound. Raises ConversationError for a row that would be
+    refused whatever its length."""
+    tokens = len(unbounded.encode_row(row)["input_ids"])
+    if tokens <= transform.max_length:
+        return RowLength(row["source"], tokens, tokens)
+    try:
+        return RowLength(row["source"], tokens, len(transform.encode_row(row)["input_ids"]))
+    except ConversationError:
+        return RowLength(row["source"], tokens, None)
+
+
+def measure_lengths(rows: Iterable[dict], transform: ConversationTransform) -> list[RowLength]:
+    """The length of each row as `transform` would make it, without loading its scans."""
+    options = {name: getattr(transform, name) for name in ("view", "image_size", "normalize", "standardize")}
+    bounded = BlankTransform(
+        transform.processor, **options, max_length=transform.max_length, on_overflow=transform.on_overflow
+    )
+    unbounded = BlankTransform(transform.processor, **options, max_length=sys.maxsize)
+    return [measure_length(row, bounded, unbounded) for row in rows]
+
+
+def draw_histogram(lengths: list[RowLength], max_length: int) -> str:
+    """How long the rows are, as bars of text, and how many of them `max_length` touches."""
+    tokens = [length.tokens for length in lengths]
+    low, high = min(tokens), max(tokens)
+    width = -(-(high - low + 1) // MOST_BINS)
+    counts = [sum(start <= n < start + width for n in tokens) for start in range(low, high + 1, width)]
+    lines = [f"{len(lengths)} rows: {low} to {high} tokens, median {statistics.median_low(tokens)}"]
+    for i, count in enumerate(counts):
+        start = low + i * width
+        bar = "█" * -(-count * MOST_BLOCKS // max(counts))
+        over = "  > max_length" if start > max_length else ""
+        lines.append(f"{start:>7}–{start + width - 1:<7}{count:>7} {bar}{over}")
+    dropped = sum(length.kept is not None and length.kept < length.tokens for length in lengths)
+    unfit = [length.source for length in lengths if length.kept is None]
+    lines.append(f"max_length {max_length}: {dropped} rows lose their oldest turns, {len(unfit)} rows cannot fit")
+    lines += [f"  cannot fit: {source}" for source in unfit[:MOST_SHOWN]]
+    if len(unfit) > MOST_SHOWN:
+        lines.append(f"  ... and {len(unfit) - MOST_SHOWN} more")
+    return "\n".join(lines)

@@ -1,0 +1,46 @@
+"""Rows that cannot fit into --max_length are found before a long job, with the number that fits them all."""
+
+import sys
+
+from datasets import Dataset
+
+from umbrella.conversations.turns import ConversationError, count_images, drop_exchanges, split_exchanges
+from umbrella.rows.label_report import BlankTransform
+from umbrella.rows.order import read_lengths
+from umbrella.rows.transform import ConversationTransform
+
+N_LONGEST = 64
+
+
+def check_lengths(rows: Dataset, transform: ConversationTransform) -> None:
+    """Raise ConversationError where a row cannot fit into the transform's max_length: with turns dropped, where it
+    drops them. No scan is loaded.
+
+    The longest rows, by their estimate, are measured; all are where one of those does not fit, for the message.
+    """
+    options = {name: getattr(transform, name) for name in ("view", "image_size", "normalize", "standardize")}
+    unbounded = BlankTransform(transform.processor, **options, max_length=sys.maxsize)
+    plain, lengths = rows.with_format(None), read_lengths(rows)
+    longest = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)[:N_LONGEST]
+    drops = transform.on_overflow == "drop_turns"
+    if all(count_needed(plain[i], unbounded, drops) <= transform.max_length for i in longest):
+        return
+    needed = [count_needed(row, unbounded, drops) for row in plain]
+    most = max(needed)
+    raise ConversationError(
+        f"expected rows that fit into --max_length {transform.max_length}, found "
+        f"{sum(n > transform.max_length for n in needed)} of {len(needed)} that do not"
+        f"{', even with their last exchange alone' if drops else ''}; {plain[needed.index(most)]['source']} needs the "
+        f"most. Set --max_length to {most} or more, or use fewer or smaller scans."
+    )
+
+
+def count_needed(row: dict, unbounded: BlankTransform, drops_turns: bool) -> int:
+    """The least max_length, in tokens, with which a row can be used."""
+    turns = row["conversations"]
+    if drops_turns:
+        exchanges = split_exchanges(turns)
+        turns = drop_exchanges(exchanges, len(exchanges) - 1)
+    n_scans = count_images(turns)
+    images = row["images"][len(row["images"]) - n_scans :]
+    return len(unbounded.encode_row({**row, "conversations": turns, "images": images})["input_ids"])

@@ -1,0 +1,51 @@
+"""The rows that a recipe's data arguments name."""
+
+import datasets
+from datasets import Dataset, DatasetDict
+
+from umbrella.files.written_files import writing
+from umbrella.options.arguments import DataArguments
+from umbrella.rows.published import load_published
+from umbrella_dataset import load_umbrella
+
+
+def load_splits(arguments: DataArguments) -> DatasetDict:
+    """All splits of `--json_dir`, or of the published `--dataset_name`.
+
+    Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit.
+    """
+    config = {"task_types": arguments.task_types, "modalities": arguments.modalities}
+    # With these set, HF_HOME has no effect.
+    variables = "HF_DATASETS_CACHE" if arguments.json_dir is not None else "HF_DATASETS_CACHE and HF_HUB_CACHE"
+    with writing(datasets.config.HF_DATASETS_CACHE, f"set {variables} to a folder on another disk"):
+        if arguments.json_dir is not None:
+            return load_umbrella(arguments.json_dir, image_root=arguments.image_root, **config)
+        splits = load_published(arguments.dataset_name, arguments.image_root)
+    return DatasetDict({name: _filter(rows, name, **config) for name, rows in splits.items()})
+
+
+def _filter(rows: Dataset, name: str, task_types: list[str] | None, modalities: list[str] | None) -> Dataset:
+    kept = [
+        i
+        for i, (task_type, of_scans) in enumerate(zip(rows["task_type"], rows["modalities"], strict=True))
+        if (task_types is None or task_type in task_types) and (modalities is None or set(of_scans) <= set(modalities))
+    ]
+    if not kept:
+        raise ValueError(f"{name}: expected rows of task types {task_types} and modalities {modalities}, found none")
+    return rows.select(kept)
+
+
+def pick_split(splits: DatasetDict, name: str, remedy: str = "Choose one of them with --split") -> Dataset:
+    """One split. Raises ValueError that names those there are, and the `remedy`."""
+    if name not in splits:
+        raise ValueError(f"expected a split {name!r} in the data, found only {', '.join(splits)}. {remedy}")
+    return splits[name]
+
+
+def pick_training_splits(splits: DatasetDict, eval_strategy: str) -> dict[str, Dataset]:
+    """The splits that a training run reads: "train", and "validation" where it evaluates. Raises as `pick_split`."""
+    used = {"train": pick_split(splits, "train", "Training reads the split of that name")}
+    if eval_strategy != "no":
+        remedy = f"--eval_strategy {eval_strategy} evaluates on it: leave the flag out, or add a folder validation/"
+        used["validation"] = pick_split(splits, "validation", remedy)
+    return used

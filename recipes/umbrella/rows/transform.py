@@ -1,0 +1,218 @@
+"""Rows → examples: loads the scans that a row names, makes views of them and encodes the conversation."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from umbrella.conversations.encoder import ConversationEncoder, ConversationError
+from umbrella.scans.volumes import ScanError, Scratch, name_short_memory, read_scan
+from umbrella.views.planes import compose_view, cut_slice, make_view, n_images, view_planes
+from umbrella.views.volume_cache import VolumeCache
+
+ON_OVERFLOW = ("drop_turns", "raise")
+_SCRATCH = Scratch()
+
+DEFAULT_IMAGE_SIZE = 224  # where the processor states no size, as Qwen-VL's do not
+
+
+def load_view(
+    path: str | Path | bytes,
+    modality: str = "sMRI",
+    view: str = "axial",
+    image_size: int = DEFAULT_IMAGE_SIZE,
+    normalize: bool = True,
+    standardize: bool = True,
+) -> np.ndarray:
+    """From a scan's file (or its bytes) to what the vision encoder eats, in one step.
+
+    Equals `make_view(load_image(...))`, but normalises only the slices that the view shows.
+    Returns (n_images, 3, image_size, image_size), float32. Raises ScanError, also where the view needs more slices
+    than the scan has.
+    """
+    scan = read_scan(path, modality, normalize, standardize, _SCRATCH)
+    shape = scan.stored.shape
+    try:
+        planes = view_planes(view, shape)
+    except ValueError as error:
+        raise ScanError(f"{scan.name}: {error}") from error
+    with name_short_memory(scan.name, shape):
+        slices = [scan.intensity.apply(cut_slice(scan.stored, axis, index)) for axis, index in planes]
+        return compose_view(slices, shape, view, image_size, scan.spacing_mm, fill=scan.intensity.low)
+
+
+def state_image_size(processor) -> int | None:
+    """The side in pixels of the square image that the processor's vision encoder takes; None where any size will
+    do."""
+    image_processor = processor.image_processor
+    for name in (
+        "max_image_size",
+        "crop_size",
+        "size",
+    ):  # a tile (Idefics3), else what is cropped (CLIP), else resized to
+        size = getattr(image_processor, name, None)
+        if size is None:
+            continue
+        side = size.get("height") or size.get("longest_edge") or size.get("shortest_edge")
+        # Qwen-VL's `size` bounds the number of pixels, not the side: it takes any multiple of a patch.
+        return None if hasattr(image_processor, "merge_size") else side
+    return None
+
+
+def resolve_image_size(processor, image_size: int | None) -> int:
+    """`image_size`, or where it is None the size that the processor states, or 224 where it states none.
+
+    Raises:
+        ValueError: a size that the model cannot take; names the right one.
+    """
+    stated = state_image_size(processor)
+    if image_size is None:
+        return stated or DEFAULT_IMAGE_SIZE
+    if stated is not None and image_size != stated:
+        raise ValueError(
+            f"image_size: expected {stated}, the size that {type(processor).__name__} states for its vision encoder; "
+            f"found {image_size}. Leave image_size out, or set it to {stated}."
+        )
+    if stated is None:
+        unit = processor.image_processor.patch_size * processor.image_processor.merge_size
+        if image_size <= 0 or image_size % unit:
+            right = max(unit, round(image_size / unit) * unit)
+            raise ValueError(
+                f"image_size: expected a multiple of {unit} (patches of {type(processor).__name__}), found "
+                f"{image_size}. Set it to {right}."
+            )
+    return image_size
+
+
+class ConversationTransform:
+    """Turns a batch of rows into examples; made for `dataset.set_transform`, so that voxels are loaded on access only.
+
+    Args:
+        processor: the model's processor.
+        view: how a volume becomes images, see `umbrella.views.planes`.
+        image_size: side in pixels; None takes the processor's own.
+        normalize, standardize: see `umbrella.scans.volumes.load_volume`. With `standardize` the volume's own z-score
+        stands; without
+            it the processor's mean and std are applied.
+        max_length: most tokens of an example, image tokens counted.
+        on_overflow: "drop_turns" (oldest whole exchanges go, with their scans) or "raise".
+        add_generation_prompt: leave the last answer out and prompt for it (evaluation).
+        augment: changes the volumes in training, see `umbrella.views.augmentation.Augmentation`; None leaves them as they
+            are. It takes (volume in [0, 1], spacing_mm, task_id, number of the scan in its row) and returns a volume.
+        volume_cache: keeps the views on disk, so that each scan is decoded once: a VolumeCache, or its folder.
+            Augmented scans neither come from it nor go to it.
+
+    Returns, for a dict of lists as datasets hands it, a dict of lists: `input_ids`, `attention_mask`, `labels` and
+    other keys of T ints a row; `pixel_values` (n, 3, H, W) and the processor's other image keys as tensors, None
+    for a row without scans and absent when no row has one; `metadata`, `task_id`.
+
+    Raises:
+        ScanError, ConversationError: with the row's `source` (file and line) in front.
+    """
+
+    def __init__(
+        self,
+        processor,
+        view: str = "axial",
+        image_size: int | None = None,
+        normalize: bool = True,
+        standardize: bool = True,
+        max_length: int = 2048,
+        on_overflow: str = "drop_turns",
+        add_generation_prompt: bool = False,
+        augment: Callable[[np.ndarray, np.ndarray, str, int], np.ndarray] | None = None,
+        volume_cache: VolumeCache | str | Path | None = None,
+    ):
+        if augment is not None and (add_generation_prompt or not normalize):
+            raise ValueError(
+                "augment: expected add_generation_prompt=False (training) and normalize=True; found "
+                f"add_generation_prompt={add_generation_prompt}, normalize={normalize}"
+            )
+        if on_overflow not in ON_OVERFLOW:
+            raise ValueError(f"on_overflow: expected one of {', '.join(ON_OVERFLOW)}, found {on_overflow!r}")
+        self.processor = processor
+        self.view, self.n_images = view, n_images(view)
+        self.image_size = resolve_image_size(processor, image_size)
+        self.normalize, self.standardize = normalize, standardize
+        self.max_length, self.on_overflow = max_length, on_overflow
+        self.add_generation_prompt, self.augment = add_generation_prompt, augment
+        self.volume_cache = VolumeCache(volume_cache) if isinstance(volume_cache, str | Path) else volume_cache
+        # The view is already what the encoder eats: the processor must neither resize nor rescale it.
+        self.encoder = ConversationEncoder(
+            processor,
+            do_resize=False,
+            do_rescale=False,
+            do_normalize=not standardize,
+            input_data_format="channels_first",
+        )
+
+    def __call__(self, rows: dict[str, list]) -> dict[str, list]:
+        names = list(rows)
+        examples = [
+            self.encode_row(dict(zip(names, values, strict=True))) for values in zip(*rows.values(), strict=True)
+        ]
+        keys = dict.fromkeys(key for example in examples for key in example)
+        return {key: [example.get(key) for example in examples] for key in keys}
+
+    def encode_row(self, row: dict) -> dict:
+        """One row → one example."""
+        try:
+            images = [image for number in range(len(row["images"])) for image in self.load_images(row, number)]
+            encoded = self._encode(row, images)
+        except (ScanError, ConversationError) as error:
+            raise type(error)(f"{row['source']}: {error}") from error
+        return encoded | {"metadata": row["metadata"], "task_id": row["task_id"]}
+
+    def blank_example(self) -> dict:
+        """The example of a row with one blank scan and no supervised token, see `umbrella.rows.blank_rows`; its `task_id`
+        and `metadata` are None."""
+        question = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}
+        blank = np.ones((1, 3, self.image_size, self.image_size), np.float32)  # Idefics3 takes zeros for padding
+        encoded = self.encoder.encode([question, {"role": "assistant", "content": "b"}], blank)
+        return encoded | {"labels": [-100] * len(encoded["labels"]), "metadata": None, "task_id": None}
+
+    def load_images(self, row: dict, number: int) -> np.ndarray:
+        """The views of one scan of a row, (n_images, 3, image_size, image_size); its `bytes` where the row has them,
+        else its path."""
+        scan = row["images"][number]
+        source = scan.get("bytes") or scan["path"]
+        if self.augment is not None:
+            return self._load_augmented(source, scan["modality"], row["task_id"], number)
+        options = {name: getattr(self, name) for name in ("view", "image_size", "normalize", "standardize")}
+        load = load_view if self.volume_cache is None else partial(self.volume_cache.load, load_view)
+        return load(source, modality=scan["modality"], **options)
+
+    def _load_augmented(self, source: str | bytes, modality: str, task_id: str, number: int) -> np.ndarray:
+        scan = read_scan(source, modality, normalize=True, standardize=False)
+        volume = self.augment(scan.volume(), scan.spacing_mm, task_id, number)
+        if self.standardize:  # after, not before: mean and variance are then those of every other scan
+            volume = ((volume - volume.mean(dtype=np.float64)) / volume.std(dtype=np.float64)).astype(np.float32)
+        try:
+            return make_view(volume, self.view, self.image_size, scan.spacing_mm)
+        except ValueError as error:
+            raise ScanError(f"{scan.name}: {error}") from error
+
+    def _encode(self, row: dict, images: list[np.ndarray]) -> dict:
+        turns = _repeat_image_items(row["conversations"], self.n_images)
+        encoded = self.encoder.encode_within(
+            turns, images, self.max_length, self.on_overflow, self.add_generation_prompt
+        )
+        if not self.add_generation_prompt and all(label == -100 for label in encoded["labels"]):
+            raise ConversationError("expected at least one supervised token, found none: no assistant turn has text")
+        return encoded
+
+
+def _repeat_image_items(turns: list[dict], n_images: int) -> list[dict]:
+    """Each image item as often as its view has images: a placeholder stands for one image."""
+    if n_images == 1:
+        return turns
+    return [
+        turn
+        if isinstance(turn["content"], str)
+        else {
+            **turn,
+            "content": [item for item in turn["content"] for _ in range(n_images if item["type"] == "image" else 1)],
+        }
+        for turn in turns
+    ]

@@ -1,0 +1,37 @@
+"""One batch, looked at: shapes, what is supervised, loss and memory. For a person, before a long job."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from transformers.integrations import is_deepspeed_zero3_enabled
+
+from umbrella.conversations.encoder import IGNORE_INDEX
+from umbrella.rows.collator import without_names
+from umbrella.training.run_speed import peak_memory_gib
+
+
+def check_batch(trainer) -> None:
+    """Run forward and backward on the first training batch and print what it is made of.
+
+    Raises ValueError where the weights are spread over processes, which they are in training alone.
+    """
+    if trainer.is_fsdp_enabled or is_deepspeed_zero3_enabled():
+        raise ValueError("--check_batch: expected no ZeRO-3 or FSDP, which spread the weights; check without")
+    batch = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
+    inputs = without_names(batch)
+    for key, value in inputs.items():
+        print(f"{key:<22} {tuple(value.shape)!s:<22} {value.dtype}")
+    supervised = (batch["labels"] != IGNORE_INDEX).sum(dim=1).tolist()
+    for task_id, n in zip(batch["task_ids"], supervised, strict=True):
+        print(f"row {task_id}: {n} supervised tokens")
+    model = trainer.model.to(trainer.args.device).train()  # which DeepSpeed does in training
+    with trainer.accelerator.autocast():
+        loss = trainer.compute_loss(model, batch)
+    loss.backward()
+    print(f"loss {loss.item():.4f}")
+    if torch.cuda.is_available():
+        print(f"peak GPU memory {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
+    with suppress(OSError):  # Trainer made the folder; the next call shall find none
+        Path(trainer.args.output_dir).rmdir()
+    print(f"peak memory of the process {peak_memory_gib():.2f} GiB")

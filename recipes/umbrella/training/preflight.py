@@ -1,0 +1,138 @@
+"""What can be told to be wrong before a long job starts."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from pathlib import Path
+
+from datasets import Dataset
+from transformers import TrainingArguments
+from transformers.integrations.deepspeed import HfTrainerDeepSpeedConfig
+
+from umbrella.conversations.encoder import ConversationEncoder, ConversationError
+from umbrella.scans.not_a_scan import join_absent
+from umbrella.scans.volumes import ScanError, check_header
+
+MOST_SHOWN = 10
+# How many processes were started: torchrun's, accelerate's and DeepSpeed's own word first, then mpirun's and srun's.
+WORLD_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
+
+
+def check_world_size(world_size: int) -> None:
+    """Every process of the launcher must train with the others: under some launchers each would train alone, silently.
+
+    torchrun, accelerate and DeepSpeed state their number, mpirun and srun by variables of their own. accelerate, where
+    it does not find several GPUs, starts a single process, which it tells where to meet the others.
+    """
+    print(f"world size: {world_size}", flush=True)
+    launched = next((int(os.environ[name]) for name in WORLD_SIZES if name in os.environ), 1)
+    told_to_meet = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_ADDR" in os.environ
+    is_alone = launched == 1 and "WORLD_SIZE" not in os.environ and told_to_meet and not _is_inherited("MASTER_ADDR")
+    if launched != world_size or is_alone:
+        raise SystemExit(
+            f"error: expected {'several' if is_alone else launched} processes that train together, as the launcher "
+            f"was told; found a world size of {world_size}. accelerate's --num_processes counts GPUs: is CUDA there? "
+            "On a CPU start with torchrun, or accelerate launch --use_deepspeed, and with --use_cpu true. Under "
+            "mpirun and srun set RANK, LOCAL_RANK and WORLD_SIZE, as ds_configs/slurm_zero2.sbatch does; WORLD_SIZE=1 "
+            "for runs that do not belong together."
+        )
+
+
+def _is_inherited(name: str) -> bool:
+    """Whether the process that started this one had the variable in its own environment; False where that is not
+    known, on other systems than Linux."""
+    try:
+        environment = Path(f"/proc/{os.getppid()}/environ").read_bytes()
+    except OSError:
+        return False
+    return any(entry.startswith(f"{name}=".encode()) for entry in environment.split(b"\0"))
+
+
+def check_enough_rows(n_rows: int, world_size: int) -> None:
+    """Raise ValueError for fewer training rows than processes: some would never see one."""
+    if n_rows < world_size:
+        raise ValueError(
+            f"expected at least as many training rows as processes, found {n_rows} rows for {world_size} processes. "
+            "Start fewer processes."
+        )
+
+
+def check_deepspeed(args: TrainingArguments) -> None:
+    """Raise ValueError where a DeepSpeed config states other values than the flags come to; shows both."""
+    config, plugin = getattr(args, "hf_deepspeed_config", None), args.deepspeed_plugin
+    if config is None and plugin is not None:  # by accelerate's config file: compared when training starts, too late
+        config = HfTrainerDeepSpeedConfig(deepcopy(plugin.hf_ds_config.config))
+        config.trainer_config_process(args)
+        plugin.set_deepspeed_weakref()  # whose place the copy has taken: loading a model asks it for the ZeRO stage
+    if config is None or not config.mismatches:
+        return
+    name = args.deepspeed or os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE", "accelerate's config file")
+    pairs = "; ".join(line.removeprefix("- ds ").replace(" vs hf ", " against ") for line in config.mismatches)
+    product = args.world_size * args.per_device_train_batch_size * args.gradient_accumulation_steps
+    raise ValueError(
+        f"{name}: expected values that the flags come to, found {pairs}. {args.per_device_train_batch_size} "
+        f"rows a device × {args.gradient_accumulation_steps} accumulated × {args.world_size} processes are {product} "
+        'rows a step. Put "auto" there, or change the flags or the number of processes.'
+    )
+
+
+def check_output_dir(output_dir: str, resumes: bool) -> None:
+    """A folder with an earlier run in it is never written over."""
+    path = Path(output_dir)
+    if path.exists() and not path.is_dir():
+        raise SystemExit(f"error: {path}: expected a folder to write to, found a file. Choose another --output_dir.")
+    if path.is_dir() and (found := [file.name for file in path.iterdir()]) and not resumes:
+        is_run = any(name.startswith("checkpoint-") for name in found)
+        go_on = ", or continue it with --resume_from_checkpoint auto" if is_run else ""
+        raise SystemExit(
+            f"error: {path}: expected an empty or new folder, found {'an earlier run' if is_run else found[0]}. "
+            f"Choose another --output_dir, or delete it{go_on}."
+        )
+
+
+def check_scans(dataset: Dataset) -> int:
+    """Existence and header of every scan that the rows name. Returns their number.
+
+    Raises SystemExit with all unreadable scans (the first ten by name).
+    """
+    scans = {}
+    for row in dataset.with_format(None).select_columns(["images", "source"]):
+        for scan in row["images"]:
+            if scan.get("bytes") is None:
+                scans.setdefault((scan["path"], scan["modality"]), row["source"])
+    with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) * 4)) as pool:
+        found = zip(scans.values(), pool.map(_find_problem, scans), strict=True)
+        problems = [(source, problem) for source, problem in found if problem]
+    if problems:
+        raise SystemExit(
+            f"error: {len(problems)} of {len(scans)} scans cannot be read:{show_first(join_absent(problems))}\n"
+            "Restore them, correct --image_root, or take their rows out; "
+            "validate_json_format.py --check_images reads every scan to its end."
+        )
+    return len(scans)
+
+
+def show_first(problems: list[str]) -> str:
+    """The first ten of the problems, each on a line of its own, and how many more there are."""
+    more = [f"... and {len(problems) - MOST_SHOWN} more"] if len(problems) > MOST_SHOWN else []
+    return "".join(f"\n  {line}" for line in problems[:MOST_SHOWN] + more)
+
+
+def _find_problem(scan: tuple[str, str]) -> str | None:
+    try:
+        check_header(*scan)
+    except ScanError as error:
+        return str(error)
+    return None
+
+
+def check_texts(dataset: Dataset, encoder: ConversationEncoder) -> None:
+    """Text that spells a control token is found before training, not in the middle of it.
+
+    Raises ConversationError with the row's source.
+    """
+    for turns, source in zip(dataset["conversations"], dataset["source"], strict=True):
+        try:
+            encoder.check_text(turns)
+        except ConversationError as error:
+            raise ConversationError(f"{source}: {error}") from error

@@ -1,0 +1,81 @@
+"""SIGTERM (Slurm's pre-emption, a spot instance): the process that trains notes it, saves and ends.
+
+Its DataLoader's workers are deaf to it (`umbrella.training.loader_workers`); all other children die of it as ever.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import torch
+from transformers import TrainerCallback
+
+PREEMPTED_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
+_forks_are_deaf = False
+
+
+class SigtermFlag(TrainerCallback):
+    """SIGTERM ends the run after the present step, with a checkpoint.
+
+    It may reach the processes in different steps, or only some of them: after each step they agree.
+    """
+
+    def __init__(self, trainer):
+        self.trainer, self.received, self.agreed = trainer, False, False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within the block SIGTERM is noted; processes that are forked there die of it as ever."""
+        previous = signal.signal(signal.SIGTERM, self._receive)
+        _reset_in_forked_processes()
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+
+    def _receive(self, number, frame):
+        self.received = True
+
+    def on_step_end(self, args, state, control, **kwargs):
+        received = torch.tensor(int(self.received), device=args.device)
+        self.agreed = bool(self.trainer.accelerator.reduce(received).item())
+        if self.agreed:
+            control.should_save = True
+            control.should_evaluate = False
+        return control
+
+
+@contextmanager
+def deaf_forks() -> Iterator[None]:
+    """Processes that are forked within the block ignore SIGTERM from their first moment."""
+    global _forks_are_deaf
+    _forks_are_deaf = True
+    try:
+        yield
+    finally:
+        _forks_are_deaf = False
+
+
+@cache
+def _reset_in_forked_processes() -> None:
+    """A signal that reaches a child before Python runs there would be lost: it waits until the handler is gone."""
+
+    def is_noted() -> bool:
+        return isinstance(getattr(signal.getsignal(signal.SIGTERM), "__self__", None), SigtermFlag)
+
+    def hold():
+        if is_noted():
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def release():
+        if is_noted():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    def release_in_child():
+        if is_noted():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN if _forks_are_deaf else signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=release_in_child)

@@ -1,0 +1,164 @@
+"""What of a run may leave it: numbers and a few settings. No key, no path, no name of a person or a machine."""
+
+import logging
+import os
+import re
+from collections.abc import Sequence
+from numbers import Real
+from pathlib import Path
+
+from transformers import Trainer
+from transformers.integrations import WandbCallback, is_tensorboard_available, is_wandb_available
+
+from umbrella.options.extras import describe_missing
+
+logger = logging.getLogger(__name__)
+
+# token, hub_token, api_key, ...; not max_new_tokens, nor logging_first_step.
+NAME_OF_A_KEY = re.compile(r"(?:^|[_-])(?:token|key|apikey|secret|password)$", re.I)
+# What the Hub and Weights & Biases give out, wherever it stands.
+KEY = re.compile(r"(?<![A-Za-z0-9])(?:hf_[A-Za-z0-9]{30,}|wandb_v\d+_\w{20,})")
+# Weights & Biases' older keys. Commits look the same, also within the paths of the Hub's cache.
+OLDER_KEY = re.compile(r"[0-9a-f]{40}")
+
+# Settings that are words. Others may be paths, or names that somebody chose.
+WORDS = (
+    "eval_strategy",
+    "logging_strategy",
+    "lr_scheduler_type",
+    "metric_for_best_model",
+    "model_type",
+    "optim",
+    "save_strategy",
+    "train_sampling_strategy",
+)
+# Their keys are labels, not settings.
+LABELS = ("id2label", "label2id")
+
+
+def check_keys(flags: Sequence[str]) -> None:
+    """Refuse a key among flags (`--name value`, `--name=value`): run.json and checkpoints would record it.
+
+    Raises ValueError that names the flag, never the key.
+    """
+    name = "the command line"
+    for flag in flags:
+        is_name = flag.startswith("--")
+        if is_name:
+            name, _, value = flag.partition("=")
+        else:
+            value = flag
+        named = is_name and NAME_OF_A_KEY.search(name.removeprefix("--"))
+        older = OLDER_KEY.fullmatch(value) and not name.endswith("_revision")
+        if named or older or KEY.search(value):
+            raise ValueError(
+                f"{name}: expected no key among the flags or in the YAML, from where it would get into logs and "
+                "checkpoints; found one. Take it out and set it in the environment: HF_TOKEN for the Hub, "
+                "WANDB_API_KEY for Weights & Biases"
+            )
+
+
+def check_trackers(report_to: Sequence[str]) -> None:
+    """Raises ValueError that tells what to install for a tracker that is not; warns of those that are sent paths."""
+    for name, is_available in (("tensorboard", is_tensorboard_available), ("wandb", is_wandb_available)):
+        if name in report_to and not is_available():
+            raise ValueError(describe_missing(name, f"--report_to {name}", name))
+    others = sorted(set(report_to) - {"tensorboard", "wandb"})
+    if others:
+        logger.warning("--report_to %s: these are sent all arguments, paths included", " ".join(others))
+
+
+class PrivateTracking(Trainer):
+    """A Trainer that reports to Weights & Biases through `PrivateWandbCallback` where the stock one would."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.pop_callback(WandbCallback) is not None:
+            self.add_callback(PrivateWandbCallback())
+
+
+class PrivateWandbCallback(WandbCallback):
+    """Sends numbers and `describe_run` to Weights & Biases: no host, user, command, console, code or model.
+
+    WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY, WANDB_NAME and WANDB_DIR are followed; WANDB_LOG_MODEL and WANDB_WATCH are
+    not.
+    """
+
+    def __init__(self):
+        asked = [name for name in ("WANDB_LOG_MODEL", "WANDB_WATCH") if os.environ.get(name, "false") != "false"]
+        if asked:
+            logger.warning("%s: not followed, no weights are sent to Weights & Biases", " and ".join(asked))
+        super().__init__()
+        self._log_model = type(self._log_model).FALSE
+
+    def setup(self, args, state, model, **kwargs):
+        self._initialized = True
+        if not state.is_world_process_zero:
+            return
+        if self._wandb.run is None:
+            os.environ["WANDB_ERROR_REPORTING"] = "false"  # of wandb's own errors, with paths
+            self._wandb.init(
+                project=os.environ.get("WANDB_PROJECT", args.project),
+                name=Path(args.run_name).name if args.run_name else None,
+                settings=private_settings(),
+            )
+        self._wandb.config.update(describe_run(args, model), allow_val_change=True)
+        self._wandb.define_metric("train/global_step")
+        self._wandb.define_metric("*", step_metric="train/global_step", step_sync=True)
+
+    def on_log(self, args, state, control, model=None, logs=None, **kwargs):
+        super().on_log(args, state, control, model=model, logs=only_numbers(logs), **kwargs)
+
+    def on_predict(self, args, state, control, metrics, **kwargs):
+        super().on_predict(args, state, control, only_numbers(metrics), **kwargs)
+
+
+def private_settings():
+    """wandb's settings with all that it gathers by itself turned off, whatever the environment says."""
+    from wandb import Settings
+
+    return Settings(
+        console="off",  # else all that is printed is kept in output.log: names of rows, paths
+        disable_code=True,
+        disable_git=True,
+        disable_job_creation=True,
+        save_code=False,
+        # "", not None: None would leave them to the environment, or to wandb's own search.
+        email="",
+        host="",
+        program="",
+        username="",
+        x_disable_machine_info=True,
+        x_disable_meta=True,
+        x_disable_stats=True,
+        x_save_requirements=False,
+    )
+
+
+def describe_run(args, model) -> dict:
+    """The settings that are sent: numbers and `WORDS` of the training arguments, of the model's config and of LoRA;
+    the model's name where it is one of the Hub, without its owner."""
+    config = model.config.to_dict()
+    adapters = getattr(model, "peft_config", {})  # transformers' own models have none
+    name = config.get("_name_or_path") or model.config.name_or_path
+    return {
+        **_settings_of(config),
+        **_settings_of(args.to_dict()),
+        **{f"peft_{key}": _settings_of(adapter.to_dict()) for key, adapter in adapters.items()},
+        "model/num_parameters": model.num_parameters(),
+        "model/name": None if not name or Path(name).exists() else name.split("/")[-1],
+    }
+
+
+def _settings_of(config: dict) -> dict:
+    kept = {}
+    for key, value in config.items():
+        if isinstance(value, dict) and key not in LABELS:
+            kept[key] = _settings_of(value)
+        elif isinstance(value, Real) or (key in WORDS and isinstance(value, str)):
+            kept[key] = value
+    return {key: value for key, value in kept.items() if value != {}}
+
+
+def only_numbers(logs: dict) -> dict[str, Real]:
+    return {key: value for key, value in logs.items() if isinstance(value, Real)}

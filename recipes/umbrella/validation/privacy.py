@@ -1,0 +1,41 @@
+"""Personal data in a data folder's texts and scans, as problems of the validator: see `umbrella.privacy.search`."""
+
+import os
+from collections.abc import Iterator, Sequence
+
+from tqdm import tqdm
+
+from umbrella.privacy.search import Finding, find_in_row, find_in_scan
+from umbrella.scans.volumes import ScanError
+from umbrella_dataset import Problem, to_row
+
+
+def find_privacy_problems(
+    records: Sequence[tuple[str, dict, str]], scans: Sequence, image_root: str | None
+) -> Iterator[tuple[str, Problem]]:
+    """(source, problem) of each finding; a scan is searched once, and stands under the row that names it first.
+
+    Args:
+        records: (source, record without problems, data folder).
+        scans: named tuples with `source`, `path` and `modality`.
+    """
+    for source, record, folder in tqdm(records, "searching rows", unit="row", disable=None):
+        row = to_row(record, source, folder, image_root)
+        for image, named in zip(row["images"], record["images"], strict=True):
+            image["path"] = named["path"]  # as it is written, not as it resolves here
+        row["source"] = source.replace("\\", "/").rpartition("/")[2]
+        yield from ((source, _to_problem(finding, finding.field)) for finding in find_in_row(row))
+    first = {scan.path: scan for scan in reversed(scans)}
+    for scan in tqdm(first.values(), "searching scans", unit="scan", disable=None):
+        try:
+            found = find_in_scan(scan.path, scan.path, scan.modality)
+        except ScanError as error:
+            yield scan.source, Problem("scan", "images", "a scan that can be read", str(error))
+            continue
+        yield from (
+            (scan.source, _to_problem(finding, f"{os.path.normpath(scan.path)}: {finding.field}")) for finding in found
+        )
+
+
+def _to_problem(finding: Finding, field: str) -> Problem:
+    return Problem("personal data", field, "no personal data", f"{finding.kind}: {finding.excerpt}")

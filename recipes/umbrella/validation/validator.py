@@ -1,0 +1,317 @@
+"""Check conversation files against JSON_FORMAT_SPECIFICATION.md: all problems of all files in one pass.
+
+    python validate_json_format.py                          # the generated sample folder beside this script
+    python validate_json_format.py my_data --check_images   # and read every scan to its last byte
+    python validate_json_format.py my_data --check_privacy  # and search texts and scans for personal data
+    python validate_json_format.py old_data --migrate new_data
+
+PATH is a data folder, one split folder, or files. Exit code 0: no problem, 1: problems. The rules for one record are
+those of `umbrella_dataset`; here are only those between records.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from umbrella.files.written_files import write_whole
+from umbrella.options.ending import run
+from umbrella.options.plain_parser import PlainParser
+from umbrella.scans.not_a_scan import ABSENT, join_absent
+from umbrella.validation.labels import LabelCheck
+from umbrella.validation.migration import migrate
+from umbrella.validation.privacy import find_privacy_problems
+from umbrella.validation.repeats import Repeats
+from umbrella.validation.scans import find_scan_problems
+from umbrella_dataset import (
+    MANIFEST,
+    SPLIT_FOLDERS,
+    FormatError,
+    Manifest,
+    Problem,
+    check_manifest,
+    check_path,
+    find_cut,
+    find_data_folder,
+    find_problems,
+    find_split_files,
+    list_files,
+    read_manifest,
+    read_records,
+    resolve_path,
+)
+
+SAMPLES = "samples"
+SAMPLE_FOLDER = Path(__file__).resolve().parent / "sex_comparison_conversations"
+SAMPLE_GENERATOR = "generate_sex_comparison_conversations.py"
+
+
+class Finding(NamedTuple):
+    """A problem and its place: "train/x.jsonl:12", as seen from the working folder."""
+
+    source: str
+    problem: Problem
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.problem}"
+
+
+class ScanUse(NamedTuple):
+    """A scan as one conversation names it; `subject` is None where the conversation does not tell whose it is."""
+
+    source: str
+    path: str
+    modality: str
+    subject: str | None
+    split: str | None
+
+
+class Validation:
+    """What is known of a data set while its files are read one after another, and the findings so far."""
+
+    def __init__(self, image_root: str | None = None):
+        self.image_root = image_root
+        self.findings: list[Finding] = []
+        self.n_files = 0
+        self.n_records = 0
+        self.scans: list[ScanUse] = []
+        self.records: list[tuple[str, dict, str]] = []  # source, record, data folder
+        self._repeats = Repeats()
+        self._manifests: dict[str, Manifest | None] = {}  # by data folder
+        self._subject_splits: dict[str, dict[str, str]] = {}
+        self.labels = LabelCheck()
+
+    def check_file(self, file: str, split: str | None, folder: str) -> None:
+        """Check the records of a file; `folder` is what their scan paths count from, `split` None outside a split."""
+        self.n_files += 1
+        n_before = self.n_records
+        name = _show_path(file)
+        is_sample = split is None and os.path.basename(os.path.dirname(file)) == SAMPLES
+        for line, record in read_records(file):
+            source = name if line is None else f"{name}:{line}"
+            if not (isinstance(record, Problem) and record.kind == "empty"):
+                self.n_records += 1
+                self._repeats.count(source)
+            problems = [record] if isinstance(record, Problem) else find_problems(record)
+            self.findings += [Finding(source, problem) for problem in problems]
+            if not problems:
+                self._check_record(record, source, split, folder, is_sample)
+        if folder not in self._manifests:
+            self._manifests[folder] = read_manifest(folder)
+        if cut := find_cut(file, folder, self.n_records - n_before, self._manifests[folder]):
+            self.findings.append(Finding(name, cut))
+
+    def finish(self) -> None:
+        """The rules that need all files: every conversation once, one split a subject, answers that do not contradict
+        their label."""
+        self.findings += [Finding(source, problem) for source, problem in self._repeats.find_problems()]
+        for subject, splits in self._subject_splits.items():
+            (first, _), *others = splits.items()
+            for split, source in others:
+                expected = f'the subject "{subject}" in one split, references included'
+                self._add(source, "subject leak", "subject_ids", expected, f"it in {split}, and in {first} too")
+        self.findings += [Finding(source, problem) for source, problem in self.labels.find_problems()]
+
+    def check_scans(self) -> None:
+        """Read all scans: see `find_scan_problems`."""
+        self.findings += [Finding(source, problem) for source, problem in find_scan_problems(self.scans)]
+
+    def check_privacy(self) -> None:
+        """Search all texts and scans: see `find_privacy_problems`."""
+        found = find_privacy_problems(self.records, self.scans, self.image_root)
+        self.findings += [Finding(source, problem) for source, problem in found]
+
+    def _check_record(self, record: dict, source: str, split: str | None, folder: str, is_sample: bool) -> None:
+        self.records.append((source, record, folder))
+        metadata = record.get("metadata") or {}
+        is_copy = self._repeats.add(record, source, split)
+        subject_ids = record["subject_ids"]
+        if split is not None and not is_copy:  # else the copy is the problem, once for all its subjects
+            for subject in (*subject_ids, metadata.get("subject_id"), metadata.get("reference_id")):
+                if subject is not None:
+                    self._subject_splits.setdefault(subject, {}).setdefault(split, source)
+        if not is_sample:  # samples come again in a split, or are a choice of rows
+            self.labels.add(record, source, split)
+        images = record["images"]
+        owners = subject_ids if len(subject_ids) == len(images) else [None] * len(images)
+        if len(set(subject_ids)) == 1:
+            owners = subject_ids[:1] * len(images)
+        for index, (image, owner) in enumerate(zip(images, owners, strict=True)):
+            try:
+                path = resolve_path(image["path"], folder, self.image_root)
+            except FormatError as error:
+                self._add(source, "path", f"images[{index}].path", f"a path inside {self.image_root}", str(error))
+            else:
+                self.scans.append(ScanUse(source, path, image["modality"], owner, split))
+
+    def _add(self, source: str, kind: str, field: str, expected: str, found: str) -> None:
+        self.findings.append(Finding(source, Problem(kind, field, expected, found)))
+
+
+def find_files(paths: list[str]) -> list[tuple[str, str | None, str]]:
+    """(file, split, data folder) of all conversation files, each once. The split is None outside a split folder, so in
+    the samples/ of a data folder.
+
+    Raises FormatError for a path that does not exist, is no UTF-8 or holds no conversation file.
+    """
+    files = []
+    for path in map(_to_absolute, paths):
+        check_path(path)
+        if os.path.isfile(path):
+            _check_holds_conversations(path)
+            files.append(path)
+        elif os.path.isdir(path) and not _is_data_folder(path):
+            check_manifest(os.path.dirname(path), (os.path.basename(path),))
+            files += _list_folder(path)
+        else:
+            files += [file for names in find_split_files(path).values() for file in names]
+            samples = os.path.join(path, SAMPLES)
+            files += _list_folder(samples) if os.path.isdir(samples) else []
+    splits = [SPLIT_FOLDERS.get(os.path.basename(os.path.dirname(file))) for file in files]
+    found = zip(files, splits, map(find_data_folder, files), strict=True)
+    return list(dict.fromkeys(found))
+
+
+def _is_data_folder(path: str) -> bool:
+    """By its folders, or by what a generator has left in it."""
+    return read_manifest(path) is not None or any(os.path.isdir(os.path.join(path, name)) for name in SPLIT_FOLDERS)
+
+
+def _check_holds_conversations(path: str) -> None:
+    """Raises FormatError for a file that a generator wrote beside the conversations: splits.json, generated.json."""
+    folder, name = os.path.split(path)
+    manifest = read_manifest(folder)
+    if manifest is not None and name in (MANIFEST, *manifest.files) and os.path.basename(folder) not in SPLIT_FOLDERS:
+        raise FormatError(
+            f"{path}: expected conversations, found a generator's record of them. Give the folder, or files below it"
+        )
+
+
+def _to_absolute(path: str) -> str:
+    """`..` goes up from where a link leads, as for the system."""
+    return os.path.realpath(path) if ".." in path.split(os.sep) else os.path.abspath(path)
+
+
+def _list_folder(folder: str) -> list[str]:
+    files = list_files(folder)
+    if not files:
+        raise FormatError(f"{folder}: expected split folders or .json or .jsonl files in it, found none")
+    return files
+
+
+def _show_path(file: str) -> str:
+    relative = os.path.relpath(file)
+    return file if relative.startswith("..") else relative
+
+
+def _write_report(path: str, validation: Validation, counts: Counter) -> None:
+    report = {
+        "passed": not validation.findings,
+        "files": validation.n_files,
+        "conversations": validation.n_records,
+        "counts": dict(counts),
+        "warnings": validation.labels.warnings,
+        "problems": [{"source": finding.source, **finding.problem._asdict()} for finding in validation.findings],
+    }
+    write_whole(Path(path), json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+def _to_lines(findings: list[Finding]) -> list[str]:
+    """A line a problem, those of scans that are not there as one; --report has all."""
+    scans = [finding for finding in findings if finding.problem.kind == "scan"]
+    joined = join_absent([(finding.source, finding.problem.found) for finding in scans])
+    if len(joined) == len(scans):
+        return [str(finding) for finding in findings]
+    rest = [str(finding) for finding in findings if ABSENT not in finding.problem.found]
+    return [joined[0], *rest]
+
+
+def _print_labels(labels: LabelCheck) -> None:
+    for sentence in labels.told:
+        print(sentence)
+    for sentence in labels.warnings:
+        print(f"WARNING: {sentence}")
+
+
+def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = PlainParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="data folder, split folder or files")
+    parser.add_argument("--check_images", action="store_true", help="read every scan; find equal ones")
+    parser.add_argument("--check_privacy", action="store_true", help="search texts and scans for personal data")
+    parser.add_argument(
+        "--image_root", type=os.path.expanduser, metavar="DIR", help="what relative scan paths count from"
+    )
+    parser.add_argument("--report", metavar="FILE.json", help="write all problems as JSON too")
+    parser.add_argument(
+        "--migrate", metavar="OUT_DIR", help="convert version 1 or LLaVA JSON into OUT_DIR, check that"
+    )
+    parser.add_argument(
+        "--split",
+        choices=("train", "validation", "test"),
+        default="train",
+        help="with --migrate, of files outside a split folder",
+    )
+    parser.add_argument(
+        "--modality", choices=("sMRI", "dMRI", "fMRI"), default="sMRI", help="with --migrate, of scans that name none"
+    )
+    options = parser.parse_args(argv)
+    if options.image_root and not os.path.isdir(options.image_root):
+        parser.error(f"--image_root: expected a folder, found none at {options.image_root}")
+    return options
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = parse_options(argv)
+    paths = options.paths or [str(SAMPLE_FOLDER)]
+    if not options.paths and not SAMPLE_FOLDER.is_dir():
+        print(f"{SAMPLE_FOLDER}: expected the sample data, found none. Generate it with")
+        print(f"    {shlex.join(['python', str(SAMPLE_FOLDER.with_name(SAMPLE_GENERATOR))])}")
+        print("✗ VALIDATION FAILED")
+        return 1
+    image_root = options.image_root and os.path.realpath(options.image_root)
+    validation = Validation(image_root)
+    try:
+        check_path(image_root or "")
+        files = find_files(paths)
+        if options.migrate:
+            n_written = migrate(files, options.migrate, image_root, options.split, options.modality)
+            print(f"{n_written} conversations converted into {options.migrate}")
+            files = find_files([options.migrate])
+        for file, split, folder in files:
+            validation.check_file(file, split, folder)
+    except (FormatError, FileExistsError) as error:
+        print(f"{error}\n✗ VALIDATION FAILED")
+        return 1
+    validation.finish()
+    try:
+        if options.check_images:
+            validation.check_scans()
+    except ChildProcessError as error:
+        print(f"{error}\n✗ VALIDATION FAILED")
+        return 1
+    if options.check_privacy:
+        validation.check_privacy()
+    counts = Counter(finding.problem.kind for finding in validation.findings)
+    if options.report:
+        _write_report(options.report, validation, counts)
+    print(f"{validation.n_files} files, {validation.n_records} conversations")
+    if not validation.findings:
+        _print_labels(validation.labels)
+        print("✓ VALIDATION PASSED\nAll files conform to format specification")
+        return 0
+    for line in _to_lines(validation.findings):
+        print(line)
+    print(f"\n{len(validation.findings)} problem{'s' if len(validation.findings) > 1 else ''}:")
+    for kind, count in counts.most_common():
+        print(f"{count:8d}  {kind}")
+    _print_labels(validation.labels)
+    print("✗ VALIDATION FAILED")
+    return 1
+
+
+if __name__ == "__main__":
+    run(lambda: sys.exit(main()))

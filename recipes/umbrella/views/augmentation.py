@@ -1,0 +1,133 @@
+"""Random changes of a volume in training, that never exchange left and right.
+
+    load, normalise to [0, 1] → augment → standardise → view
+
+Rotation, shift and scale of the head, and the contrast (gamma), bias field and noise of the scanner, drawn anew for
+each row in each epoch. MONAI does the work: the extra "augment".
+"""
+
+import hashlib
+
+import numpy as np
+import torch
+from transformers import TrainerCallback
+
+from umbrella.options.extras import check_extra
+from umbrella.options.number_bounds import Bounds
+
+# At strength 1; each is drawn uniformly between minus and plus this.
+ROTATION_DEGREES = 8.0  # about each axis
+SHIFT_MM = 5.0  # along each axis
+LOG_SCALE = 0.08  # the head's size, the same along each axis
+LOG_GAMMA = 0.3  # contrast: intensity ** exp(gamma)
+BIAS = 0.15  # each coefficient of the bias field's logarithm, a polynomial of degree 3
+NOISE = 0.03  # standard deviation, of the range of intensities
+# At 2, 16 degrees about each axis: the head is still upright, left is still left.
+STRENGTH = Bounds(0, 2, open_below=True)
+
+
+class Augmentation:
+    """Changes a volume at random, the same way whenever seed, epoch, row and scan are the same.
+
+    All scans of a row are moved alike, so what an answer compares (sizes, sides) stays comparable; contrast, bias
+    field and noise are drawn for each scan. There is no flip, and no option for one: it would make right-sided
+    findings left-sided, and leave the words as they are.
+
+    Args:
+        seed: of the run.
+        strength: factor on all changes, in the bounds of `STRENGTH`.
+
+    Raises ImportError without MONAI, ValueError for another strength.
+    """
+
+    def __init__(self, seed: int, strength: float = 1.0):
+        if strength not in STRENGTH:
+            raise ValueError(f"--augment_strength: expected {STRENGTH}, found {strength:g}")
+        check_extra("monai", "--augment", "augment")
+        self.seed, self.strength = seed, strength
+        self._epoch = SharedInteger()
+
+    def set_epoch(self, epoch: int) -> None:
+        """From now on, also in DataLoader workers that run already, changes are those of this epoch."""
+        self._epoch.set(epoch)
+
+    def __call__(self, volume: np.ndarray, spacing_mm: np.ndarray, task_id: str, scan: int) -> np.ndarray:
+        """Change one scan of a row.
+
+        Args:
+            volume: (X, Y, Z), float32, RAS+, in [0, 1]. It is not changed itself.
+            spacing_mm: (3,), so that rotations are rotations where voxels are longer than wide.
+            task_id: the row.
+            scan: the number of the scan in its row.
+
+        Returns (X, Y, Z), float32, in [0, 1]; 0 where the head was moved away from.
+        """
+        row = int.from_bytes(hashlib.sha256(task_id.encode()).digest()[:8], "big")
+        of_row = np.random.default_rng([self.seed, self._epoch.get(), row])
+        of_scan = np.random.default_rng([self.seed, self._epoch.get(), row, 1 + scan])
+        moved = move_head(volume, draw_motion(of_row, self.strength), spacing_mm)
+        return change_intensities(moved, of_scan, self.strength)
+
+
+def draw_motion(rng: np.random.Generator, strength: float) -> np.ndarray:
+    """A rotation, scale and shift in mm about the volume's middle, (4, 4)."""
+    angles = np.radians(ROTATION_DEGREES) * strength * rng.uniform(-1, 1, 3)
+    motion = np.eye(4)
+    for axis, angle in enumerate(angles):
+        rotation, (i, j) = np.eye(4), np.delete([0, 1, 2], axis)
+        rotation[[i, i, j, j], [i, j, i, j]] = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
+        motion = motion @ rotation
+    motion[:3, :3] *= np.exp(LOG_SCALE * strength * rng.uniform(-1, 1))
+    motion[:3, 3] = SHIFT_MM * strength * rng.uniform(-1, 1, 3)
+    return motion
+
+
+def move_head(volume: np.ndarray, motion: np.ndarray, spacing_mm: np.ndarray) -> np.ndarray:
+    """The volume moved by `motion` (4, 4), which is in mm about its middle; linear interpolation, 0 outside."""
+    from monai.transforms import Affine
+
+    to_mm = np.diag([*spacing_mm, 1.0])
+    # MONAI asks where in the old volume each new voxel comes from, in voxels about the middle.
+    from_new_to_old = np.linalg.inv(to_mm) @ np.linalg.inv(motion) @ to_mm
+    affine = Affine(affine=from_new_to_old, padding_mode="zeros", image_only=True)
+    return affine(volume[None])[0].numpy()
+
+
+def change_intensities(volume: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
+    """The volume, in [0, 1], with another contrast, a bias field and noise."""
+    from monai.transforms import AdjustContrast, RandBiasField
+
+    gamma = np.exp(LOG_GAMMA * strength * rng.uniform(-1, 1))
+    bias = RandBiasField(prob=1, coeff_range=(-BIAS * strength, BIAS * strength))
+    bias.set_random_state(int(rng.integers(2**32)))
+    changed = bias(AdjustContrast(gamma)(volume[None]))[0].numpy()
+    changed /= changed.max()  # where the field brightens, nothing is cut off
+    changed += NOISE * strength * rng.uniform() * rng.standard_normal(volume.shape, dtype=np.float32)
+    return np.clip(changed, 0, 1, out=changed)
+
+
+class SharedInteger:
+    """An integer that the training process sets and its DataLoader workers read, those too that persist from epoch to
+    epoch: it lies in shared memory, and every copy of it in any process is the same one."""
+
+    def __init__(self):
+        self._value = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def set(self, value: int) -> None:
+        self._value.fill_(value)
+
+    def get(self) -> int:
+        return int(self._value)
+
+    def __deepcopy__(self, memo) -> "SharedInteger":
+        return self  # datasets copies a transform with its rows; the copy must follow the same epochs
+
+
+class SetEpoch(TrainerCallback):
+    """Tells the augmentation which epoch begins, or goes on after a resume."""
+
+    def __init__(self, augmentation: Augmentation):
+        self.augmentation = augmentation
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self.augmentation.set_epoch(int(state.epoch))

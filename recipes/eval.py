@@ -19,7 +19,7 @@ from umbrella.evaluation.controls import build_controls
 from umbrella.evaluation.history import record_evaluation
 from umbrella.evaluation.questions import find_question
 from umbrella.evaluation.results import subjects_of_rows
-from umbrella.evaluation.run_folder import METRICS, Folder, collect_answers, describe_settings, name_folder
+from umbrella.evaluation.run_folder import Folder, collect_answers, describe_settings, name_folder
 from umbrella.evaluation.side_analyses import check_names, describe_model, put_in_context
 from umbrella.evaluation.summary import summarize_as_text
 from umbrella.files.json_files import write_json
@@ -27,6 +27,7 @@ from umbrella.models.loading import check_fits, load_model, load_processor
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
+from umbrella.records.evaluations import METRICS
 from umbrella.records.leakage import guard_against_leakage
 from umbrella.records.recipe import asked_for, resolve_recipe
 from umbrella.records.run import describe_process, hash_splits_file

@@ -17,10 +17,11 @@ import umbrella_dataset
 from umbrella.files.json_files import write_json
 from umbrella.files.written_files import writing
 from umbrella.hub.cards import build_dataset_card, find_in_flags
-from umbrella.hub.client import explain_errors, open_repo, upload
+from umbrella.hub.client import open_repo, upload
 from umbrella.hub.dataset import Publication, check_scans_exist, parse_size
 from umbrella.hub.guard import check_findings
 from umbrella.hub.model import publish_model
+from umbrella.models.hub_errors import explain_errors
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.push_arguments import PushDatasetArguments, PushModelArguments

@@ -29,6 +29,7 @@ from umbrella.rows.length_check import check_lengths
 from umbrella.rows.loading import load_splits, pick_training_splits
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.answer_check import AnswerCheck, check_answers, settle_best_metric
+from umbrella.training.augmentation_epoch import SetEpoch
 from umbrella.training.batch_check import check_batch
 from umbrella.training.main_process import main_process_first, on_main_process
 from umbrella.training.out_of_memory import explain_out_of_memory
@@ -46,7 +47,7 @@ from umbrella.training.run_speed import to_table
 from umbrella.training.run_start import FirstStep, check_same_data, describe_start
 from umbrella.training.trainer import ConversationTrainer
 from umbrella.training.unreadable import leave_out_unreadable, write_unreadable
-from umbrella.views.augmentation import Augmentation, SetEpoch
+from umbrella.views.augmentation import Augmentation
 from umbrella.views.volume_cache import open_volume_cache
 
 

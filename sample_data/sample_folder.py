@@ -12,7 +12,7 @@ from umbrella.cohort.generated_folder import replace_folder
 from umbrella.cohort.questions.writer import write_conversations
 from umbrella.files.written_files import writing
 from umbrella.options.plain_parser import PlainParser
-from umbrella.scans.worker_processes import start_workers
+from umbrella.validation.worker_processes import start_workers
 
 SPLITS = ("train", "validation", "test")
 N_SAMPLES = 10

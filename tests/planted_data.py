@@ -1,6 +1,6 @@
 """Personal data to be found, planted in every place where it hides, and clean texts that must not be reported.
 
-The values come from Faker, whose lists and formats have nothing to do with those of `umbrella.privacy.search`, and from forms
+The values come from Faker, whose lists and formats have nothing to do with those of `umbrella.privacy`, and from forms
 that cohorts and hospitals document.
 """
 

@@ -18,8 +18,9 @@ from umbrella.models.tiny_llava import build_tiny_processor
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.transform import ConversationTransform
+from umbrella.training.augmentation_epoch import SetEpoch
 from umbrella.training.trainer import ConversationTrainer
-from umbrella.views.augmentation import Augmentation, SetEpoch, draw_motion, move_head
+from umbrella.views.augmentation import Augmentation, draw_motion, move_head
 from umbrella.views.planes import make_view
 from umbrella_dataset import load_umbrella
 

@@ -10,9 +10,9 @@ from test_cohort_bids import run, touch, write_tree
 from umbrella.cohort.generation import generate, main, parse_options
 from umbrella.cohort.shared.visits import CohortError, Exclusions
 from umbrella.cohort.splits.division import read_split_file
-from umbrella.cohort.table_visits import find_scans, to_visits
 from umbrella.cohort.tables.column_description import describe_column
 from umbrella.cohort.tables.table_rows import read_table
+from umbrella.cohort.tables.visits import find_scans, to_visits
 
 ANNEX = ".git/annex/objects/Gz/K1/MD5E-s1--a.tsv/MD5E-s1--a.tsv"
 STAND_INS = {  # what lies in a file's place → the remedy

@@ -21,6 +21,7 @@ from umbrella.conversations.encoder import ConversationError, format_conversatio
 from umbrella.rows.label_report import BlankTransform
 from umbrella.rows.published import load_published
 from umbrella.validation.migration import migrate
+from umbrella.validation.validator import find_files
 from umbrella_dataset import FormatError, load_umbrella
 
 BETWEEN_RECORDS = {"subject leak", "copy", "labels", "wrong answer"}  # rules of the validator alone
@@ -112,7 +113,7 @@ def test_validator_and_loader_agree_on_every_mutant(tmp_path, capsys, monkeypatc
                 if is_encoded:
                     _check_examples(split, transform)
         with contextlib.suppress(FormatError):
-            files = validate_json_format.find_files([str(folder)])
+            files = find_files([str(folder)])
             migrate(files, str(place / "new"), None, "train", "sMRI")
             counts["migrated"] += 1
         if random.random() < 0.2 and write_table_mutant(random, place / "table"):

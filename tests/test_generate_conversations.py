@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from umbrella.cohort.generation import generate, main, parse_options
 from umbrella.cohort.shared.visits import CohortError
+from umbrella.validation import validator
 from umbrella_dataset import find_problems, load_umbrella
 
 TEMPLATE = "{participant_id}_T1w.nii.gz"
@@ -509,7 +510,7 @@ def test_what_a_refused_run_leaves_is_no_conversation_and_goes_when_a_run_succee
         (parse_options, ["--dry_rum"], "unknown argument --dry_rum: did you mean --dry_run?"),
         (parse_options, ["--seed", "x"], "argument --seed: invalid int value: 'x'"),
         (parse_options, ["--bids_dir", ".", "--dry_run", "--modalities", "T1w"], "found T1w, which is sMRI"),
-        (validate_json_format.parse_options, ["--check_image"], "unknown argument --check_image: did you mean --chec"),
+        (validator.parse_options, ["--check_image"], "unknown argument --check_image: did you mean --chec"),
     ],
 )
 def test_a_wrong_flag_ends_in_one_sentence_with_what_was_meant(parse, flags, error, capsys):

@@ -7,8 +7,9 @@ from transformers.utils import hub as hub_files
 
 from umbrella.hub import model
 from umbrella.hub.cards import TEMPLATES
-from umbrella.hub.client import PushError, check_other_files, open_repo, upload
+from umbrella.hub.client import check_other_files, open_repo, upload
 from umbrella.hub.other_files import CARD_LINES
+from umbrella.models.hub_errors import PushError
 from umbrella.models.loading import load_model, load_processor
 from umbrella.rows import published as published_data
 from umbrella.rows.push_manifest import MANIFEST

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
-from umbrella.cohort.table_visits import find_scans
 from umbrella.cohort.tables.image_template import parse_template
+from umbrella.cohort.tables.visits import find_scans
 
 COLUMNS = ("participant_id", "site", "54-2.0", "f.31.0.0", "MRI date [first visit]", "a:b", "a", "{odd}", "run!r", "0")
 

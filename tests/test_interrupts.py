@@ -12,7 +12,7 @@ from killing import end, start
 import umbrella_dataset
 from umbrella.cohort.questions.writer import write_shards
 from umbrella.options.ending import INTERRUPTED, run
-from umbrella.scans.worker_processes import start_workers
+from umbrella.validation.worker_processes import start_workers
 from umbrella_dataset import load_umbrella
 
 

@@ -1,70 +1,54 @@
 """Who may import whom: the way the data goes is one street, in one direction. Read from the sources."""
 
 import ast
+import configparser
 import sys
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+import umbrella
+
 ROOT = Path(__file__).parents[1]
 LIBRARY, RECIPES, SAMPLE_DATA = ROOT / "recipes" / "umbrella", ROOT / "recipes", ROOT / "sample_data"
-# What `volumes` is made of: its own parts, which nothing else of the library enters.
-PARTS_OF_VOLUMES = {
-    "umbrella.files.contained_files",
-    "umbrella.scans.scan_files",
-    "umbrella.scans.inflate",
-    "umbrella.scans.intensity",
-    "umbrella.scans.not_a_scan",
-    "umbrella.scans.voxel_statistics",
-}
-# How answers are read, which the validator shares with the evaluation: light modules, without a model or `datasets`.
-ANSWERS = {
-    f"umbrella.evaluation.{name}"
-    for name in (
-        "answer_template",
-        "label_parsing",
-        "labelled_answer",
-        "number_parsing",
-        "numbers",
-        "own_answers",
-        "reading",
-        "text_folding",
-    )
-}
-# What a flag may be, and what to install for it.
-FLAGS = {
-    "umbrella.options.plain_parser",
-    "umbrella.options.list_flags",
-    "umbrella.options.number_bounds",
-    "umbrella.options.extras",
-}
-
-# How a command ends, also where it cannot write.
-ENDS = {"umbrella.options.ending", "umbrella.files.written_files", "umbrella.files.claimed_folder"}
-# JSON and YAML, each key once.
-TEXTS = {"umbrella.files.json_files", "umbrella.files.yaml_files"}
+# A room imports only from itself and from those before it.
+ROOMS = """files options scans views conversations models records rows answers privacy hub training evaluation planning
+    report validation cohort""".split()
+# The cohort's own rooms; its other modules join them.
+ROOMS_OF_COHORT = "shared tables bids questions splits".split()
+# Modules of the library that stand in no room: the guide's API, and names that published code imports.
+ENTRANCES = {"collator", "dataloaders", "guide_batch", "modeling", "transform"}
 
 
-@lru_cache
+def to_module(path):
+    """recipes/umbrella/views/planes.py → "umbrella.views.planes"."""
+    folder = RECIPES if LIBRARY in path.parents else path.parent
+    return ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {to_module(path): path for path in LIBRARY.rglob("*.py") if path.parent.name != "evaluate_modules"}
+
+
+@cache
 def find_imports(path):
-    """The modules that a file imports, anywhere in it: "umbrella.views.planes" for `from umbrella.views.planes import make_view`."""
+    """The modules that a file imports, anywhere in it: "umbrella.views.planes" for `from umbrella.views.planes import
+    make_view` as for `from umbrella.views import planes`."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import; name the module in full"
-            # `from umbrella import views` imports the module umbrella.views.planes.
-            from_package = [f"umbrella.{alias.name}" for alias in node.names] if node.module == "umbrella" else []
-            found |= {node.module, *from_package}
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys()
+            found |= inner or {node.module}
     return frozenset(found)
 
 
 def find_path(module):
     """The file of a module of ours, None for any other."""
-    paths = (RECIPES / f"{module.replace('.', '/')}.py", ROOT / f"{module}.py", SAMPLE_DATA / f"{module}.py")
-    return next((path for path in paths if path.is_file()), None)
+    paths = (ROOT / f"{module}.py", SAMPLE_DATA / f"{module}.py", RECIPES / f"{module}.py")
+    return MODULES.get(module) or next((path for path in paths if path.is_file()), None)
 
 
 def find_all_imports(path):
@@ -77,90 +61,161 @@ def find_all_imports(path):
     return found
 
 
-def ours(modules):
-    return {module for module in modules if module.split(".")[0] == "umbrella" or find_path(module)} - {"umbrella"}
-
-
 def packages(modules):
     return {module.split(".")[0] for module in modules}
 
 
-def test_the_reader_of_imports_finds_those_that_are_known():
-    assert "umbrella.views.planes" in find_imports(LIBRARY / "transform.py")
-    assert "nibabel" in packages(find_all_imports(LIBRARY / "transform.py"))
-    assert "transformers" in packages(find_all_imports(RECIPES / "train.py"))
-    assert "umbrella.scans.volumes" in ours(find_all_imports(RECIPES / "train.py"))
+def room_of(module):
+    """("cohort", "tables") of umbrella.cohort.tables.text, ("views",) of umbrella.views.planes."""
+    path = MODULES[module]
+    return path.parent.relative_to(LIBRARY).parts
+
+
+def find_place(module):
+    """Where on the street a module stands, to be compared."""
+    room = room_of(module)
+    if not room:
+        return len(ROOMS), 0
+    inner = ROOMS_OF_COHORT.index(room[1]) if room[1:] else len(ROOMS_OF_COHORT)
+    return ROOMS.index(room[0]), inner
+
+
+def find_back_imports(module, imported):
+    """Those of the imported modules of the library that come after a module's room."""
+    return {other for other in imported & MODULES.keys() if find_place(other) > find_place(module)}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_room_imports_from_those_before_it_and_only_what_they_export(module):
+    imported = find_imports(MODULES[module])
+    back = find_back_imports(module, imported)
+    assert not back, f"{module}: expected imports of earlier rooms only ({' '.join(ROOMS)}), found {sorted(back)}"
+    for other in sorted(imported & MODULES.keys()):
+        if room_of(other) != room_of(module) and room_of(other):
+            assert_is_exported(other, module)
+
+
+def assert_is_exported(other, importer):
+    package, _, name = other.rpartition(".")
+    exported = sys.modules.get(package) or __import__(package, fromlist=["__all__"])
+    assert name in exported.__all__, f"{importer}: expected what {package}.__all__ exports, found {name}"
+
+
+def test_a_back_import_is_found():
+    assert find_back_imports("umbrella.views.planes", {"umbrella.rows.transform", "umbrella.scans.volumes"}) == {
+        "umbrella.rows.transform"
+    }
+    assert find_back_imports("umbrella.cohort.tables.text", {"umbrella.cohort.bids.names", "umbrella.options.extras"})
+
+
+def test_recipes_and_scripts_import_what_rooms_export_and_never_one_another():
+    recipes = {path.stem for path in RECIPES.glob("*.py")}
+    for path in (*RECIPES.glob("*.py"), *SAMPLE_DATA.glob("*.py")):
+        imported = find_imports(path)
+        assert packages(imported) & recipes == set(), path
+        for other in sorted(imported & MODULES.keys()):
+            if room_of(other):
+                assert_is_exported(other, path.name)
+    assert {path.stem for path in SAMPLE_DATA.glob("*.py")}.isdisjoint(
+        packages(set().union(*map(find_imports, RECIPES.glob("*.py"))))
+    )
+
+
+def test_what_a_room_exports_is_there_and_used_by_others():
+    used = {
+        other
+        for path in (*LIBRARY.rglob("*.py"), *RECIPES.glob("*.py"), *SAMPLE_DATA.glob("*.py"))
+        for other in find_imports(path) & MODULES.keys()
+        if path.parent != MODULES[other].parent
+    }
+    for package, path in MODULES.items():
+        if path.name == "__init__.py" and path.parent != LIBRARY:
+            exported = __import__(package, fromlist=["__all__"]).__all__
+            assert {f"{package}.{name}" for name in exported} <= used, package
+
+
+def test_the_library_is_made_of_rooms_each_with_its_sentence():
+    folders = {path.parent for path in MODULES.values()} - {LIBRARY}
+    assert {folder.relative_to(LIBRARY).parts for folder in folders} == {(room,) for room in ROOMS} | {
+        ("cohort", room) for room in ROOMS_OF_COHORT
+    }
+    assert 10 <= len(ROOMS) <= 17
+    for folder in folders:
+        files = [path for path in folder.glob("*.py") if not path.name.startswith("__")]
+        n_lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in folder.glob("*.py"))
+        doc = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+        assert len(files) > 1, folder
+        assert n_lines <= 2500, folder
+        assert doc and "It " in doc.splitlines()[-1], (
+            f"{folder}: expected what the room is for and what it never knows"
+        )
+    assert {path.stem for path in LIBRARY.glob("*.py")} - {"__init__"} == ENTRANCES
+    assert [line.split()[0] for line in umbrella.__doc__.splitlines() if line.startswith("    ")] == ROOMS
+
+
+def test_every_room_is_installed():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    installed = config["options"]["packages"].split()
+    assert sorted(installed) == sorted({".".join(("umbrella", *room_of(module))) for module in MODULES})
 
 
 def test_the_loading_script_imports_the_standard_library_and_datasets_alone():
     imported = find_imports(ROOT / "umbrella_dataset.py")
-    assert ours(imported) == set()
     # The others come with datasets.
     allowed = {"datasets", "pyarrow", "fsspec", "numpy", "pandas", "multiprocess"} | sys.stdlib_module_names
     assert packages(imported) <= allowed
 
 
-@pytest.mark.parametrize("name", ["views", "turns", "list_flags", "number_bounds", "extras", "collator"])
-def test_what_stands_alone_imports_no_sibling(name):
-    assert ours(find_imports(LIBRARY / f"{name}.py")) == set()
-
-
-def test_volumes_and_conversations_import_only_their_own_parts():
-    assert ours(find_all_imports(LIBRARY / "volumes.py")) <= PARTS_OF_VOLUMES
-    assert ours(find_all_imports(LIBRARY / "conversations.py")) == {
-        "umbrella.conversations.control_tokens",
-        "umbrella.conversations.turns",
-    }
+@pytest.mark.parametrize(
+    "room, foreign",
+    [
+        ("files", {"torch", "transformers", "datasets", "nibabel"}),
+        ("scans", {"transformers", "tokenizers", "torch", "datasets"}),
+        ("views", {"transformers", "tokenizers", "datasets"}),
+        ("conversations", {"nibabel", "datasets"}),
+        ("cohort", {"transformers", "tokenizers", "torch"}),
+    ],
+)
+def test_each_room_knows_nothing_of_the_others_field(room, foreign):
+    for module, path in MODULES.items():
+        if room_of(module)[:1] == (room,):
+            assert packages(find_all_imports(path)) & foreign == set(), module
 
 
 @pytest.mark.parametrize(
-    "name, foreign",
+    "module, foreign",
     [
-        ("volumes", {"transformers", "tokenizers", "torch", "datasets"}),
-        ("views", {"transformers", "tokenizers", "nibabel", "datasets"}),
-        ("conversations", {"nibabel", "datasets"}),
-        ("collator", {"transformers", "nibabel", "datasets"}),
+        ("umbrella.views.planes", {"nibabel"}),
+        ("umbrella.rows.collator", {"transformers", "nibabel", "datasets"}),
     ],
 )
-def test_each_step_knows_nothing_of_the_others_field(name, foreign):
-    assert packages(find_all_imports(LIBRARY / f"{name}.py")) & foreign == set()
+def test_each_step_knows_nothing_of_the_others_field(module, foreign):
+    assert packages(find_all_imports(MODULES[module])) & foreign == set()
 
 
-def test_transform_joins_the_three_and_may_keep_what_they_made():
-    imported = ours(find_imports(LIBRARY / "transform.py"))
-    assert imported - {"umbrella.views.volume_cache"} == {
-        "umbrella.conversations.encoder",
-        "umbrella.views.planes",
-        "umbrella.scans.volumes",
-    }
+@pytest.mark.parametrize(
+    "module",
+    ["views.planes", "conversations.turns", "options.list_flags", "options.number_bounds", "options.extras",
+     "rows.collator"],
+)  # fmt: skip
+def test_what_stands_alone_imports_no_sibling(module):
+    assert find_imports(MODULES[f"umbrella.{module}"]) & MODULES.keys() == set()
 
 
-def test_recipes_import_the_library_and_never_one_another():
-    recipes = {path.stem for path in RECIPES.glob("*.py")}
-    for path in RECIPES.glob("*.py"):
-        assert packages(find_imports(path)) & recipes == set(), path
-        assert packages(find_imports(path)) & {file.stem for file in SAMPLE_DATA.glob("*.py")} == set(), path
+def test_the_reader_of_imports_finds_those_that_are_known():
+    transform = MODULES["umbrella.rows.transform"]
+    assert "umbrella.views.planes" in find_imports(transform)
+    assert "nibabel" in packages(find_all_imports(transform))
+    assert "transformers" in packages(find_all_imports(RECIPES / "train.py"))
+    assert "umbrella.scans.volumes" in find_all_imports(RECIPES / "train.py")
 
 
-def test_the_library_imports_no_recipe_and_nothing_of_the_sample_data():
-    outside = {path.stem for folder in (RECIPES, SAMPLE_DATA) for path in folder.glob("*.py")}
-    for path in LIBRARY.rglob("*.py"):
-        assert packages(find_imports(path)) & outside == set(), path
-
-
-def test_sample_data_takes_the_rules_and_the_scans_from_where_they_are_written():
-    # Of the library only the readers of scans, of answers, of JSON and of YAML, what a flag takes (lists, numbers,
-    # packages), the search for personal data, and how a command writes and ends; the rules are umbrella_dataset's.
-    for path in SAMPLE_DATA.glob("*.py"):
-        library = {module for module in ours(find_imports(path)) if module.startswith("umbrella.")}
-        scans = {"umbrella.scans.volumes", "umbrella.scans.not_a_scan"}
-        assert library <= {*scans, "umbrella.privacy.search", *TEXTS, *FLAGS, *ANSWERS, *ENDS}, path
-    for module in FLAGS | ANSWERS:
-        assert packages(find_all_imports(find_path(module))) <= {"umbrella"} | sys.stdlib_module_names
+def test_the_rules_of_the_format_are_those_of_the_loading_script():
     assert "umbrella_dataset" in find_all_imports(SAMPLE_DATA / "validate_json_format.py")
     assert "umbrella.scans.volumes" in find_all_imports(SAMPLE_DATA / "validate_json_format.py")
 
 
 def test_no_module_of_the_library_imports_itself_in_a_circle():
-    for path in LIBRARY.glob("*.py"):
-        assert f"umbrella.{path.stem}" not in find_all_imports(path), path
+    for module, path in MODULES.items():
+        assert module not in find_all_imports(path) or path.name == "__init__.py", module

@@ -22,9 +22,10 @@ from transformers.integrations import WandbCallback
 from wandb.proto.wandb_internal_pb2 import Record
 
 from umbrella.models.loading import load_model
+from umbrella.options.keys import check_keys
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.training_arguments import TrainArguments
-from umbrella.training.tracking import PrivateWandbCallback, check_keys, describe_run
+from umbrella.training.tracking import PrivateWandbCallback, describe_run
 
 KEY = "5ec7e7c0de" * 4
 PLANTED = {
@@ -221,7 +222,7 @@ def test_what_is_not_followed_is_said(monkeypatch, caplog):
 
 @pytest.mark.parametrize("tracker", ["wandb", "tensorboard"])
 def test_a_tracker_that_is_not_installed_is_named_with_the_extra(tracker, monkeypatch, capsys):
-    monkeypatch.setattr(f"umbrella.training.tracking.is_{tracker}_available", lambda: False)
+    monkeypatch.setattr(f"umbrella.options.trackers.is_{tracker}_available", lambda: False)
     with pytest.raises(SystemExit):
         parse_arguments((TrainArguments,), ["--output_dir", "run", "--report_to", tracker])
     assert f'pip install -e ".[{tracker}]"' in capsys.readouterr().err

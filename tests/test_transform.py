@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umbrella.conversations.encoder import ConversationError
+from umbrella.models.image_size import resolve_image_size, state_image_size
 from umbrella.models.tiny_llava import build_tiny_processor
 from umbrella.rows import transform as transform_module
-from umbrella.rows.transform import ConversationTransform, load_view, resolve_image_size, state_image_size
+from umbrella.rows.transform import ConversationTransform, load_view
 from umbrella.scans.volumes import ScanError, load_image, load_volume
 from umbrella.views.planes import make_view
 

@@ -331,7 +331,7 @@ def test_labels_and_answers_in_other_scripts_and_numbers_are_compared_as_the_eva
 
 
 def test_a_missing_sample_folder_says_how_to_generate_it(monkeypatch, tmp_path, validate):
-    monkeypatch.setattr(validate_json_format, "SAMPLE_FOLDER", tmp_path / "sex_comparison_conversations")
+    monkeypatch.setattr(validate_json_format, "SAMPLES", tmp_path / "sex_comparison_conversations")
     code, lines = validate()
     assert (code, lines[-1]) == (1, "✗ VALIDATION FAILED")
     assert lines[1] == f"    python {tmp_path}/generate_sex_comparison_conversations.py"

@@ -39,11 +39,12 @@ class UMBRELLADataLoader(Dataset):
         image_root: the folder that relative scan paths count from. None: `json_dir`.
         image_size: side of the images in pixels. None: what the model was trained with, else what the processor
             states, 224 where it states none.
-        normalize, standardize: see `umbrella.scans.volumes.load_image`. Of a model that was trained without one of them,
-            True means what it was trained with.
+        normalize, standardize: see `umbrella.scans.volumes.load_image`. Of a model that was trained without one of
+            them, True means what it was trained with.
         max_length: tokens a row, image tokens counted; shorter rows are padded to it, longer ones go by `on_overflow`.
         add_generation_prompt: leave the last answer out and prompt for it.
-        view: what is shown of a volume, see `umbrella.views.planes`. None: what the model was trained with, else "axial".
+        view: what is shown of a volume, see `umbrella.views.planes`. None: what the model was trained with, else
+            "axial".
         on_overflow: "drop_turns" (oldest whole exchanges go, with their scans) or "raise".
         task_types, modalities: keep only these rows. None: all.
         volume_cache: keeps views on disk, see `umbrella.views.volume_cache`: a VolumeCache, or its folder.

@@ -1,0 +1,21 @@
+"""A model is asked, and what it says is read: generation, scoring, parsing, metrics.
+
+It knows no trainer, no controls and no intervals.
+"""
+
+__all__ = [
+    "generation",
+    "label_parsing",
+    "labelled_answer",
+    "metrics",
+    "number_parsing",
+    "numbers",
+    "own_answers",
+    "prediction",
+    "readability",
+    "reading",
+    "scoring",
+    "selection",
+    "text_folding",
+    "text_metrics",
+]

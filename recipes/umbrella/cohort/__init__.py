@@ -1,0 +1,9 @@
+"""A BIDS tree or a participants table becomes a folder of conversations with honest splits.
+
+It knows no model.
+"""
+
+__all__ = [
+    "generated_folder",
+    "generation",
+]

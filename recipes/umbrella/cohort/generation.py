@@ -16,7 +16,7 @@ import shlex
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +37,6 @@ from umbrella.cohort.splits.participants import EXTERNAL, assign_splits, find_gr
 from umbrella.cohort.tables.column_description import describe_column
 from umbrella.cohort.tables.column_labels import unify_column
 from umbrella.files.written_files import writing
-from umbrella.options.ending import run
 
 
 def generate(options: Options) -> str:
@@ -239,7 +238,8 @@ def _run_dry(options: Options) -> None:
     print("Nothing was written (--dry_run).")
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, validator: Sequence[str] = ("-m", "umbrella.validation")) -> int:
+    """`validator`: how python starts the validator, for the command that is printed at the end."""
     options = parse_options(__doc__, argv)
     try:
         if options.dry_run:
@@ -257,11 +257,6 @@ def main(argv: list[str] | None = None) -> int:
     folders = [str(options.output_dir)]
     if (options.output_dir / EXTERNAL).is_dir():
         folders.append(str(options.output_dir / EXTERNAL))
-    validator = Path(__file__).with_name("validate_json_format.py")
     print(f"Wrote {' and '.join(folders)}. Check it:")
-    print(f"  {shlex.join(['python', str(validator), *folders, *root, '--check_images'])}")
+    print(f"  {shlex.join(['python', *validator, *folders, *root, '--check_images'])}")
     return 0
-
-
-if __name__ == "__main__":
-    run(lambda: sys.exit(main()))

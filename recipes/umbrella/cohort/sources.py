@@ -6,8 +6,8 @@ from umbrella.cohort.bids.tree import find_scan_root, read_bids
 from umbrella.cohort.options import Options
 from umbrella.cohort.scan_check import drop_bad_scans
 from umbrella.cohort.shared.visits import Exclusions, NoScansError, Visit, check_column
-from umbrella.cohort.table_visits import find_scans, to_visits
 from umbrella.cohort.tables.table_rows import read_table
+from umbrella.cohort.tables.visits import find_scans, to_visits
 
 
 def read_visits(options: Options, exclusions: Exclusions) -> list[Visit]:

@@ -1,0 +1,9 @@
+"""From the turns of a conversation to text, `input_ids` and `labels`.
+
+It knows no scan.
+"""
+
+__all__ = [
+    "encoder",
+    "turns",
+]

@@ -1,1 +1,19 @@
-"""Evaluation of a model on a split: answers, their scores, controls, intervals and comparisons."""
+"""What answers to a split prove: controls, verdicts, intervals, baselines, confounds, comparisons.
+
+It knows no page.
+"""
+
+__all__ = [
+    "comparison",
+    "controls",
+    "history",
+    "measures",
+    "notation",
+    "paired",
+    "questions",
+    "results",
+    "run_folder",
+    "side_analyses",
+    "summary",
+    "verdicts",
+]

@@ -11,8 +11,9 @@ from umbrella.evaluation.answer_file import AnswerFile
 from umbrella.evaluation.intervals import number_subjects, tails
 from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.results import score_records
-from umbrella.evaluation.run_folder import METRICS, SETTINGS, name_folder, read_metrics, read_settings
+from umbrella.evaluation.run_folder import name_folder
 from umbrella.evaluation.verdicts import judge_two
+from umbrella.records.evaluations import METRICS, SETTINGS, read_metrics, read_settings
 
 NAMES = frozenset(("task_id", "subject_id", "prediction", "answer"))
 

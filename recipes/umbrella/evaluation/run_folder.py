@@ -10,12 +10,10 @@ from datasets import Dataset
 
 from umbrella.answers.generation import Answer, Answerer
 from umbrella.evaluation.answer_file import AnswerFile
-from umbrella.files.json_files import read_json, write_json
+from umbrella.files.json_files import write_json
 from umbrella.models.files import fingerprint_model, is_sampled
+from umbrella.records.evaluations import SETTINGS, read_settings
 from umbrella.records.run import fingerprint
-
-SETTINGS, METRICS = "settings.json", "metrics.json"
-REMEDY = "Restore the file, or start the evaluation anew: eval.py --overwrite true"
 
 
 def name_folder(model_name: str, split: str) -> Path:
@@ -72,16 +70,6 @@ class Folder:
                     f"{self.path}: expected predictions for {name} {value!r}, found those for {found.get(name)!r}. "
                     "Start anew with --overwrite, or choose another --output_dir"
                 )
-
-
-def read_settings(folder: Path, names: tuple[str, ...] = ()) -> dict:
-    """What an evaluation's answers depend on; `names` must be in it. Raises ValueError that names the file."""
-    return read_json(folder / SETTINGS, dict, names, REMEDY)
-
-
-def read_metrics(folder: Path, names: tuple[str, ...] = ()) -> dict:
-    """An evaluation's metrics.json; `names` must be in it. Raises ValueError that names the file."""
-    return read_json(folder / METRICS, dict, names, REMEDY)
 
 
 def describe_settings(rows: Dataset, split: str, model_name_or_path: str, **options) -> dict:

@@ -1,0 +1,13 @@
+"""Files and folders: written whole or not at all, JSON and YAML, and what a path may lead to.
+
+It knows nothing of scans, models or flags.
+"""
+
+__all__ = [
+    "contained_files",
+    "file_hashes",
+    "json_files",
+    "whole_folder",
+    "written_files",
+    "yaml_files",
+]

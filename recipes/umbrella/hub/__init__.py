@@ -1,1 +1,14 @@
-"""Publishing datasets and models on the Hub, and reading published data, without personal data going along."""
+"""A data folder or a model is exported and published: guard, cards, upload.
+
+It knows no trainer and no evaluation but its files.
+"""
+
+__all__ = [
+    "cards",
+    "client",
+    "dataset",
+    "exporting",
+    "guard",
+    "guarded_push",
+    "model",
+]

@@ -4,77 +4,20 @@ Large files go first, each by itself, so that a push that was stopped continues 
 everything at once, provided that nobody else has committed meanwhile: until then the repo shows what it showed before.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from json import JSONDecodeError
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    LocalTokenNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
+from huggingface_hub.errors import HTTPError, RepositoryNotFoundError
 from tqdm import tqdm
 
 from umbrella.hub.lost_answers import find_commit, has_content, list_files, may_be_published
-from umbrella.hub.other_files import OtherFilesError, choose_deletions, find_others, find_own, refuse_others
+from umbrella.hub.other_files import choose_deletions, find_others, find_own, refuse_others
+from umbrella.models.hub_errors import AGAIN, PushError, explain_errors
 from umbrella.rows.push_manifest import write_manifest
 
 FILES_A_BATCH = 50
-_AGAIN = "Run the same command again: it continues where it was"
-_BY_STATUS = {
-    401: "{repo}: expected a valid token, found one that the Hub does not know. Log in with `hf auth login`",
-    402: "{repo}: the Hub refuses for want of a paid plan or storage ({message}). Free some space, then run again",
-    403: "{repo}: expected the right to write, found a token without it ({message}). Use one with write access",
-    404: "{repo}: expected a repo that this token may see, found none. Check the name and the token",
-    412: "{repo}: somebody else has committed since this push began; nothing was published. Run again",
-    413: "{repo}: the Hub says that a file is too large ({message}). Use a smaller --max_shard_size",
-    429: f"{{repo}}: the Hub asks to slow down ({{message}}). {_AGAIN}, in a while",
-    507: "{repo}: the storage quota is used up ({message}). Free some space, then run again",
-}
-
-
-class PushError(ValueError):
-    """A push that did not happen. The message says why, and what to do."""
-
-
-@contextmanager
-def explain_errors(repo_id: str, outcome: str = "nothing was published") -> Iterator[None]:
-    """Errors of the Hub, of the network and of names, as a PushError of one sentence, which says `outcome` where the
-    connection broke."""
-    try:
-        yield
-    except PushError:
-        raise
-    except OtherFilesError as error:
-        raise PushError(f"{repo_id}: {error}") from error
-    except LocalTokenNotFoundError as error:
-        raise PushError(
-            f"{repo_id}: expected to be logged in to the Hub, found no token. Log in: `hf auth login`, or set HF_TOKEN"
-        ) from error
-    except OfflineModeIsEnabled as error:
-        raise PushError(f"{repo_id}: expected a network, found HF_HUB_OFFLINE set. Unset it to push") from error
-    except HFValidationError as error:
-        raise PushError(f"{repo_id}: expected a name such as user/name ({error})") from error
-    except (HTTPError, RuntimeError) as error:
-        # An upload that fails in a thread comes as a RuntimeError, caused by what the network or the Hub said.
-        cause = error if isinstance(error, HTTPError) else error.__cause__
-        if not isinstance(cause, HTTPError):
-            raise
-        raise PushError(_explain(repo_id, cause, outcome)) from error
-
-
-def _explain(repo_id: str, error: HTTPError, outcome: str) -> str:
-    response = error.response if isinstance(error, HfHubHTTPError) else None
-    if response is None:
-        return f"{repo_id}: the connection to the Hub broke ({type(error).__name__}); {outcome}. {_AGAIN}"
-    message = (error.server_message or str(error).splitlines()[0]).strip()
-    default = f"{{repo}}: the Hub answered {response.status_code} ({{message}}); {outcome}. {_AGAIN}"
-    return _BY_STATUS.get(response.status_code, default).format(repo=repo_id, message=message)
 
 
 def open_repo(api: HfApi, repo_id: str, repo_type: str, public: bool, gated: str | None = None) -> str:
@@ -179,7 +122,7 @@ def _commit(api: HfApi, repo_id: str, repo_type: str, message: str, head: str, o
                 f"known. See {url}, or run the same command again, which changes nothing where it was published"
             ) from asking
         if sha is None and isinstance(error, JSONDecodeError):
-            raise PushError(f"{lost}; nothing was published. {_AGAIN}") from error
+            raise PushError(f"{lost}; nothing was published. {AGAIN}") from error
         if sha is None:
             raise
         print(f"{lost}; asked afterwards, the Hub has the commit")

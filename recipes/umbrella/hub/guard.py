@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from umbrella.hub.client import PushError
+from umbrella.models.hub_errors import PushError
 from umbrella.privacy.scrub import SHIFTED
 from umbrella.privacy.search import KINDS, Finding
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from huggingface_hub import HfApi
 from transformers import Trainer
 
-from umbrella.hub.client import check_other_files, explain_errors, open_repo
+from umbrella.hub.client import check_other_files, open_repo
 from umbrella.hub.model import is_read, is_written, publish_model
+from umbrella.models.hub_errors import explain_errors
 from umbrella.options.push_arguments import PushModelArguments
 
 STRATEGIES = ("end", "every_save")

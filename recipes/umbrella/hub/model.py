@@ -16,15 +16,16 @@ from huggingface_hub import HfApi
 from umbrella.files.json_files import read_json, write_json
 from umbrella.files.written_files import write_whole, writing
 from umbrella.hub.cards import build_model_card
-from umbrella.hub.client import PushError, explain_errors, open_repo, upload
-from umbrella.hub.evaluations import METRICS, find_evaluations, read_metrics
+from umbrella.hub.client import open_repo, upload
 from umbrella.hub.guard import check_findings
 from umbrella.hub.model_text import find_in_lines, read_model_text
 from umbrella.models.chat_templates import MORE_TEMPLATES
 from umbrella.models.folder_check import check_model_folder
+from umbrella.models.hub_errors import PushError, explain_errors
 from umbrella.options.push_arguments import PushModelArguments
 from umbrella.privacy.scrub import load_key
 from umbrella.privacy.search import Finding, find_in_text, to_findings
+from umbrella.records.evaluations import METRICS, find_evaluations, read_published_metrics
 from umbrella.records.recipe import FILE_NAME as RECIPE_FILE
 from umbrella.records.recipe import load_recipe
 from umbrella.records.run import read_run_record
@@ -135,7 +136,7 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
         _write_cleaned(folder / path.name, read_json(path))
     for evaluation in find_evaluations(model, run_folder):
         (folder / evaluation.name).mkdir()
-        _write_cleaned(folder / evaluation.name / METRICS, read_metrics(evaluation))
+        _write_cleaned(folder / evaluation.name / METRICS, read_published_metrics(evaluation))
         report = evaluation / REPORT
         if report.is_file():
             text = clean_report(report.read_text(encoding="utf-8"), report_scans)

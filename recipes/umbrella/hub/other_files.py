@@ -10,6 +10,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from umbrella.models.hub_errors import OtherFilesError
 from umbrella.rows.push_manifest import MANIFEST, parse_manifest
 
 CARD = "README.md"
@@ -20,11 +21,6 @@ CARD_LINES = (
 )
 KEPT = (".gitattributes",)
 MOST_NAMED = 10
-
-
-class OtherFilesError(ValueError):
-    """Files in the repo that no push of this program wrote and that a push would replace or publish as a part of its
-    own, or of which that cannot be told."""
 
 
 def find_own(

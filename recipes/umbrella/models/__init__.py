@@ -1,0 +1,23 @@
+"""Models: found, loaded, frozen in parts, adapted; the tiny one; the guide's batch.
+
+It knows no rows and no trainer.
+"""
+
+__all__ = [
+    "adapters",
+    "base",
+    "chat_templates",
+    "files",
+    "folder_check",
+    "for_training",
+    "foreign_code",
+    "freezing",
+    "guide_batch",
+    "hub_errors",
+    "hub_names",
+    "image_size",
+    "loading",
+    "tiny_llava",
+    "trained_weights",
+    "vision_towers",
+]

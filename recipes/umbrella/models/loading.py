@@ -15,13 +15,13 @@ from umbrella.models.folder_check import check_model_folder
 from umbrella.models.foreign_code import NO_FOREIGN_CODE, refuse_foreign_code
 from umbrella.models.guide_batch import flatten_arguments, takes_plain_images
 from umbrella.models.hub_names import find_repo
+from umbrella.models.image_size import resolve_image_size
 from umbrella.models.tiny_llava import build_tiny_llava, build_tiny_processor
 from umbrella.models.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.models.trained_weights import load_trained
 from umbrella.models.vision_towers import takes_size
 from umbrella.options.arguments import TINY
 from umbrella.options.extras import check_extra
-from umbrella.rows.transform import resolve_image_size
 
 
 def load_model(

@@ -1,0 +1,19 @@
+"""Every flag, the YAML with flags, and how a command ends.
+
+It knows no trainer, no model and no data.
+"""
+
+__all__ = [
+    "arguments",
+    "control_signs",
+    "ending",
+    "extras",
+    "keys",
+    "list_flags",
+    "number_bounds",
+    "parsing",
+    "plain_parser",
+    "push_arguments",
+    "tool_arguments",
+    "training_arguments",
+]

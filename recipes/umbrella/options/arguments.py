@@ -9,6 +9,8 @@ import torch
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
 
 TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
+# What trains random weights of this size; 2e-5, the default of all others, is for weights that have learned before.
+TINY_DEFAULTS = {"learning_rate": 1e-3, "per_device_train_batch_size": 8}
 HAS_CUDA = torch.cuda.is_available()
 # Those that a scheduler has given to this job, where the system can tell.
 N_CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()

@@ -11,7 +11,7 @@ from transformers import HfArgumentParser
 
 from umbrella.files.json_files import parse_json
 from umbrella.files.yaml_files import read_yaml
-from umbrella.options.arguments import TINY, ModelArguments
+from umbrella.options.arguments import TINY, TINY_DEFAULTS, ModelArguments
 from umbrella.options.ending import describe_launcher, let_rank_0_speak
 from umbrella.options.flag_names import (
     GUIDE_SPELLINGS,
@@ -20,10 +20,9 @@ from umbrella.options.flag_names import (
     suggest,
     translate_guide_spellings,
 )
+from umbrella.options.keys import check_keys
 from umbrella.options.list_flags import split_list
 from umbrella.options.training_arguments import TrainArguments
-from umbrella.training.run_defaults import TINY_DEFAULTS
-from umbrella.training.tracking import check_keys
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,400})(\.\d{1,400})?([eE][-+]?\d{1,9})?", re.A)
 NUMBERS = {"int": "a whole number", "float": "a number"}

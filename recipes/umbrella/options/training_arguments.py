@@ -10,10 +10,18 @@ from umbrella.options.arguments import HAS_CUDA
 from umbrella.options.deepspeed_start import prepare_deepspeed
 from umbrella.options.extras import check_extra
 from umbrella.options.list_flags import split_list
-from umbrella.options.number_bounds import AT_LEAST_1, BELOW_1, NOT_NEGATIVE, POSITIVE, SEED, Bounds, check_bounds
+from umbrella.options.number_bounds import (
+    AT_LEAST_1,
+    BELOW_1,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    STRENGTH,
+    Bounds,
+    check_bounds,
+)
 from umbrella.options.refused_flags import check_flags
-from umbrella.training.tracking import check_trackers
-from umbrella.views.augmentation import STRENGTH
+from umbrella.options.trackers import check_trackers
 
 LOWER_IS_BETTER = ("loss", "mae", "unparseable")
 BOUNDS = {

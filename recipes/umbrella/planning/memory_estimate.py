@@ -10,8 +10,9 @@ Bytes a weight, of N GPUs, with AdamW; mixed stands for --bf16 true:
     offload           as above            -          -                    16 trained (and 2 all: ZeRO-3)
 
 Gradients and optimizer count trained weights alone. Without DeepSpeed the weights themselves are the 32-bit masters
-(`umbrella.models.for_training`), used through 16-bit casts that autograd keeps: those are among the activations. DeepSpeed
-has masters of its own, and casts a partition of the gradients to 32 bits before a step. In float32 its 2 becomes 4.
+(`umbrella.models.for_training`), used through 16-bit casts that autograd keeps: those are among the activations.
+DeepSpeed has masters of its own, and casts a partition of the gradients to 32 bits before a step. In float32 its 2
+becomes 4.
 """
 
 import copy

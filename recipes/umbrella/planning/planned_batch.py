@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from umbrella.conversations.encoder import IGNORE_INDEX
-from umbrella.rows.transform import DEFAULT_IMAGE_SIZE
+from umbrella.models.image_size import DEFAULT_IMAGE_SIZE
 
 
 @dataclass(frozen=True)

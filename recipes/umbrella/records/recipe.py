@@ -7,9 +7,9 @@ from pathlib import Path
 from umbrella.files.json_files import read_json, show_json, write_json
 from umbrella.models.chat_templates import explain_template, hash_template
 from umbrella.models.files import find_model_file
+from umbrella.models.image_size import resolve_image_size, state_image_size
 from umbrella.models.vision_towers import state_size
 from umbrella.options.arguments import TINY, DataArguments
-from umbrella.rows.transform import resolve_image_size, state_image_size
 
 FILE_NAME = "umbrella_recipe.json"
 LABEL_RULE = "assistant text and end of turn, v1"

@@ -15,7 +15,7 @@ import torch
 from datasets import DatasetDict
 
 from umbrella.files.json_files import read_json, show_json, write_json
-from umbrella.training.tracking import NAME_OF_A_KEY
+from umbrella.options.keys import NAME_OF_A_KEY
 
 FILE_NAME = "run.json"
 PACKAGES = ("umbrella-vlm", "torch", "transformers", "datasets", "accelerate", "nibabel", "numpy")

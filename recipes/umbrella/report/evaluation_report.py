@@ -59,7 +59,7 @@ def write_report(
 
     transform  shows the examples' scans as the model saw them
     facts      what is to be said about the model, name → text
-    settings   of the evaluation, see `umbrella.evaluation.describe_settings`
+    settings   of the evaluation, see `umbrella.evaluation.run_folder.describe_settings`
     process    see `umbrella.records.run.describe_process`
     """
     folder = Path(model_folder)

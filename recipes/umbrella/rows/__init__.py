@@ -1,0 +1,18 @@
+"""Which rows there are and in which order, and the way from a row to a batch: transform, collator, a look at labels.
+
+It knows no trainer and no answers.
+"""
+
+__all__ = [
+    "blank_rows",
+    "cache_filling",
+    "collator",
+    "kept_views",
+    "label_report",
+    "length_check",
+    "loading",
+    "order",
+    "published",
+    "push_manifest",
+    "transform",
+]

@@ -17,7 +17,7 @@ from huggingface_hub import snapshot_download
 from packaging.version import Version
 
 from umbrella.files.contained_files import is_inside
-from umbrella.hub.client import explain_errors
+from umbrella.models.hub_errors import explain_errors
 from umbrella.models.hub_names import find_repo
 from umbrella.rows.push_manifest import MANIFEST
 from umbrella.rows.table_check import SHARD, check_row, check_task_ids, check_whole, find_shards, hash_rules

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
+from umbrella.models.image_size import DEFAULT_IMAGE_SIZE, resolve_image_size
 from umbrella.scans.volumes import ScanError, Scratch, name_short_memory, read_scan
 from umbrella.views.planes import compose_view, cut_slice, make_view, n_images, view_planes
 from umbrella.views.volume_cache import VolumeCache
 
 ON_OVERFLOW = ("drop_turns", "raise")
 _SCRATCH = Scratch()
-
-DEFAULT_IMAGE_SIZE = 224  # where the processor states no size, as Qwen-VL's do not
 
 
 def load_view(
@@ -42,49 +41,6 @@ def load_view(
         return compose_view(slices, shape, view, image_size, scan.spacing_mm, fill=scan.intensity.low)
 
 
-def state_image_size(processor) -> int | None:
-    """The side in pixels of the square image that the processor's vision encoder takes; None where any size will
-    do."""
-    image_processor = processor.image_processor
-    for name in (
-        "max_image_size",
-        "crop_size",
-        "size",
-    ):  # a tile (Idefics3), else what is cropped (CLIP), else resized to
-        size = getattr(image_processor, name, None)
-        if size is None:
-            continue
-        side = size.get("height") or size.get("longest_edge") or size.get("shortest_edge")
-        # Qwen-VL's `size` bounds the number of pixels, not the side: it takes any multiple of a patch.
-        return None if hasattr(image_processor, "merge_size") else side
-    return None
-
-
-def resolve_image_size(processor, image_size: int | None) -> int:
-    """`image_size`, or where it is None the size that the processor states, or 224 where it states none.
-
-    Raises:
-        ValueError: a size that the model cannot take; names the right one.
-    """
-    stated = state_image_size(processor)
-    if image_size is None:
-        return stated or DEFAULT_IMAGE_SIZE
-    if stated is not None and image_size != stated:
-        raise ValueError(
-            f"image_size: expected {stated}, the size that {type(processor).__name__} states for its vision encoder; "
-            f"found {image_size}. Leave image_size out, or set it to {stated}."
-        )
-    if stated is None:
-        unit = processor.image_processor.patch_size * processor.image_processor.merge_size
-        if image_size <= 0 or image_size % unit:
-            right = max(unit, round(image_size / unit) * unit)
-            raise ValueError(
-                f"image_size: expected a multiple of {unit} (patches of {type(processor).__name__}), found "
-                f"{image_size}. Set it to {right}."
-            )
-    return image_size
-
-
 class ConversationTransform:
     """Turns a batch of rows into examples; made for `dataset.set_transform`, so that voxels are loaded on access only.
 
@@ -98,8 +54,9 @@ class ConversationTransform:
         max_length: most tokens of an example, image tokens counted.
         on_overflow: "drop_turns" (oldest whole exchanges go, with their scans) or "raise".
         add_generation_prompt: leave the last answer out and prompt for it (evaluation).
-        augment: changes the volumes in training, see `umbrella.views.augmentation.Augmentation`; None leaves them as they
-            are. It takes (volume in [0, 1], spacing_mm, task_id, number of the scan in its row) and returns a volume.
+        augment: changes the volumes in training, see `umbrella.views.augmentation.Augmentation`; None leaves them as
+            they are. It takes (volume in [0, 1], spacing_mm, task_id, number of the scan in its row) and returns a
+            volume.
         volume_cache: keeps the views on disk, so that each scan is decoded once: a VolumeCache, or its folder.
             Augmented scans neither come from it nor go to it.
 
@@ -165,8 +122,8 @@ class ConversationTransform:
         return encoded | {"metadata": row["metadata"], "task_id": row["task_id"]}
 
     def blank_example(self) -> dict:
-        """The example of a row with one blank scan and no supervised token, see `umbrella.rows.blank_rows`; its `task_id`
-        and `metadata` are None."""
+        """The example of a row with one blank scan and no supervised token, see `umbrella.rows.blank_rows`; its
+        `task_id` and `metadata` are None."""
         question = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}
         blank = np.ones((1, 3, self.image_size, self.image_size), np.float32)  # Idefics3 takes zeros for padding
         encoded = self.encoder.encode([question, {"role": "assistant", "content": "b"}], blank)

@@ -1,0 +1,12 @@
+"""From a scan's file to a volume, float32 (X, Y, Z) in RAS+; its statistics; files that are no scan.
+
+It knows no view, no tokenizer and no model.
+"""
+
+__all__ = [
+    "head",
+    "not_a_scan",
+    "scan_files",
+    "survey",
+    "volumes",
+]

@@ -1,0 +1,21 @@
+"""The Trainer and what surrounds a run: checks before it, loss, checkpoints, resuming, preemption, watching.
+
+It knows no evaluation of a finished model.
+"""
+
+__all__ = [
+    "answer_check",
+    "augmentation_epoch",
+    "batch_check",
+    "main_process",
+    "out_of_memory",
+    "preflight",
+    "resuming",
+    "run_defaults",
+    "run_log",
+    "run_speed",
+    "run_start",
+    "token_loss",
+    "trainer",
+    "unreadable",
+]

@@ -2,12 +2,10 @@
 
 import math
 
-from umbrella.options.arguments import TINY
+from umbrella.options.arguments import TINY, TINY_DEFAULTS
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.training.steps_taken import say_steps
 
-# What trains random weights of this size; 2e-5, the default of all others, is for weights that have learned before.
-TINY_DEFAULTS = {"learning_rate": 1e-3, "per_device_train_batch_size": 8}
 TINY_STEPS = 300
 LINES, MOST_STEPS_A_LINE = 20, 50  # of losses in a run; steps from one to the next
 EVALUATIONS, MOST_STEPS_AN_EVALUATION = 10, 500

@@ -5,9 +5,9 @@ import math
 from transformers import PrinterCallback, ProgressCallback, Trainer
 
 from umbrella.answers.readability import MOST_UNREADABLE
-from umbrella.options.arguments import TINY
+from umbrella.options.arguments import TINY, TINY_DEFAULTS
 from umbrella.options.training_arguments import TrainArguments
-from umbrella.training.run_defaults import TINY_DEFAULTS, TINY_STEPS
+from umbrella.training.run_defaults import TINY_STEPS
 from umbrella.training.steps_taken import say_steps
 
 LEAST_FALL = 0.1  # of the first loss

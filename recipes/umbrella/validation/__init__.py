@@ -1,0 +1,10 @@
+"""All problems of a data folder in one pass, and older formats converted.
+
+It knows no model.
+"""
+
+__all__ = [
+    "scans",
+    "validator",
+    "worker_processes",
+]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from tqdm import tqdm
 
-from umbrella.scans.worker_processes import start_workers
+from umbrella.validation.worker_processes import start_workers
 from umbrella_dataset import Problem
 
 SCANS_PER_TASK = 4

@@ -13,13 +13,11 @@ import argparse
 import json
 import os
 import shlex
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 from umbrella.files.written_files import write_whole
-from umbrella.options.ending import run
 from umbrella.options.plain_parser import PlainParser
 from umbrella.scans.not_a_scan import ABSENT, join_absent
 from umbrella.validation.labels import LabelCheck
@@ -46,7 +44,6 @@ from umbrella_dataset import (
 )
 
 SAMPLES = "samples"
-SAMPLE_FOLDER = Path(__file__).resolve().parent / "sex_comparison_conversations"
 SAMPLE_GENERATOR = "generate_sex_comparison_conversations.py"
 
 
@@ -237,7 +234,7 @@ def _print_labels(labels: LabelCheck) -> None:
         print(f"WARNING: {sentence}")
 
 
-def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
+def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> argparse.Namespace:
     parser = PlainParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("paths", nargs="*", metavar="PATH", help="data folder, split folder or files")
     parser.add_argument("--check_images", action="store_true", help="read every scan; find equal ones")
@@ -259,17 +256,20 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
         "--modality", choices=("sMRI", "dMRI", "fMRI"), default="sMRI", help="with --migrate, of scans that name none"
     )
     options = parser.parse_args(argv)
+    if needs_path and not options.paths:
+        parser.error("PATH: expected a data folder, a split folder or files, found none")
     if options.image_root and not os.path.isdir(options.image_root):
         parser.error(f"--image_root: expected a folder, found none at {options.image_root}")
     return options
 
 
-def main(argv: list[str] | None = None) -> int:
-    options = parse_options(argv)
-    paths = options.paths or [str(SAMPLE_FOLDER)]
-    if not options.paths and not SAMPLE_FOLDER.is_dir():
-        print(f"{SAMPLE_FOLDER}: expected the sample data, found none. Generate it with")
-        print(f"    {shlex.join(['python', str(SAMPLE_FOLDER.with_name(SAMPLE_GENERATOR))])}")
+def main(argv: list[str] | None = None, samples: Path | None = None) -> int:
+    """`samples`: the folder of sample data that is checked where none is named, if there is one."""
+    options = parse_options(argv, needs_path=samples is None)
+    paths = options.paths or [str(samples)]
+    if not options.paths and not samples.is_dir():
+        print(f"{samples}: expected the sample data, found none. Generate it with")
+        print(f"    {shlex.join(['python', str(samples.with_name(SAMPLE_GENERATOR))])}")
         print("✗ VALIDATION FAILED")
         return 1
     image_root = options.image_root and os.path.realpath(options.image_root)
@@ -311,7 +311,3 @@ def main(argv: list[str] | None = None) -> int:
     _print_labels(validation.labels)
     print("✗ VALIDATION FAILED")
     return 1
-
-
-if __name__ == "__main__":
-    run(lambda: sys.exit(main()))

@@ -1,0 +1,10 @@
+"""From a volume to what a vision encoder eats: planes and montages, augmentation, the cache of views.
+
+It knows no file format of scans, no tokenizer and no model.
+"""
+
+__all__ = [
+    "augmentation",
+    "planes",
+    "volume_cache",
+]

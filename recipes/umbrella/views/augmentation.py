@@ -10,10 +10,9 @@ import hashlib
 
 import numpy as np
 import torch
-from transformers import TrainerCallback
 
 from umbrella.options.extras import check_extra
-from umbrella.options.number_bounds import Bounds
+from umbrella.options.number_bounds import STRENGTH
 
 # At strength 1; each is drawn uniformly between minus and plus this.
 ROTATION_DEGREES = 8.0  # about each axis
@@ -22,8 +21,6 @@ LOG_SCALE = 0.08  # the head's size, the same along each axis
 LOG_GAMMA = 0.3  # contrast: intensity ** exp(gamma)
 BIAS = 0.15  # each coefficient of the bias field's logarithm, a polynomial of degree 3
 NOISE = 0.03  # standard deviation, of the range of intensities
-# At 2, 16 degrees about each axis: the head is still upright, left is still left.
-STRENGTH = Bounds(0, 2, open_below=True)
 
 
 class Augmentation:
@@ -121,13 +118,3 @@ class SharedInteger:
 
     def __deepcopy__(self, memo) -> "SharedInteger":
         return self  # datasets copies a transform with its rows; the copy must follow the same epochs
-
-
-class SetEpoch(TrainerCallback):
-    """Tells the augmentation which epoch begins, or goes on after a resume."""
-
-    def __init__(self, augmentation: Augmentation):
-        self.augmentation = augmentation
-
-    def on_epoch_begin(self, args, state, control, **kwargs):
-        self.augmentation.set_epoch(int(state.epoch))

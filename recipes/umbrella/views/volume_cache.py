@@ -42,14 +42,14 @@ from umbrella.files.contained_files import is_inside, split_root
 DEFAULT_GB = 50.0
 KEPT_SHARE = 0.9  # of the bound, after the least recently used went out: a sweep must not follow at once
 STALE_SECONDS = 3600  # temporary files older than this are left over from a process that was killed
-CODE = (
-    "scan_files.py",
-    "contained_files.py",
-    "volumes.py",
-    "intensity.py",
-    "voxel_statistics.py",
-    "views.py",
-    "transform.py",
+CODE = (  # named, not imported: rows/transform.py imports this file
+    "files/contained_files.py",
+    "scans/scan_files.py",
+    "scans/volumes.py",
+    "scans/intensity.py",
+    "scans/voxel_statistics.py",
+    "views/planes.py",
+    "rows/transform.py",
 )
 DIGEST_BYTES = 8
 SIZE_DIGITS = 20
@@ -258,7 +258,7 @@ def hash_code() -> str:
     """A hash of the source of every module that decides what a view looks like."""
     digest = xxhash.xxh3_128()
     for name in CODE:
-        digest.update(Path(__file__).with_name(name).read_bytes())
+        digest.update((Path(__file__).parents[1] / name).read_bytes())
     return digest.hexdigest()
 
 

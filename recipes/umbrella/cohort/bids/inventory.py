@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from umbrella.cohort.bids.entities import normalise
-from umbrella.cohort.bids.names import DATATYPES, EXTENSIONS, Image, is_folder, list_images
+from umbrella.cohort.bids.names import DATATYPES, EXTENSIONS, Image, list_images
+from umbrella.cohort.shared.scan_places import is_folder
 from umbrella.cohort.shared.visits import to_text
 
 _SIDECARS = (".json", ".tsv", ".tsv.gz", ".bval", ".bvec", ".txt")

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from umbrella.cohort.shared.scan_places import is_folder
 from umbrella.cohort.shared.visits import CohortError, is_text, to_text
 from umbrella.options.extras import describe_missing
 
@@ -66,11 +67,6 @@ def _list_folder(datatype_folder: str, owner: str, parse: Callable) -> Iterator[
             if extension and not entry.name.startswith(".") and not is_folder(entry):
                 # A link that leads nowhere is an image too, one that was not fetched: no other takes its place.
                 yield _read_name(entry.path, extension, expected, parse)
-
-
-def is_folder(entry: os.DirEntry) -> bool:
-    """Of a link, what it leads to; one that leads to itself is none."""
-    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry.path))
 
 
 def _read_name(path: str, extension: str, expected: dict[str, str], parse: Callable) -> Image:

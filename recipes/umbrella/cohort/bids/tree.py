@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from umbrella.cohort.bids.labels import is_number, match_labels
-from umbrella.cohort.bids.names import is_folder
 from umbrella.cohort.bids.strangers import find_empty, refuse_sessions, refuse_strangers
 from umbrella.cohort.shared.findings import Finding
+from umbrella.cohort.shared.scan_places import is_folder
 from umbrella.cohort.shared.visits import (
     CohortError,
     Exclusions,
@@ -18,8 +18,8 @@ from umbrella.cohort.shared.visits import (
     is_missing,
     to_key,
 )
-from umbrella.cohort.table_visits import SESSION_COLUMN, to_visits
 from umbrella.cohort.tables.table_rows import Table, TableOptions, read_table
+from umbrella.cohort.tables.visits import SESSION_COLUMN, to_visits
 
 
 def read_bids(

@@ -1,4 +1,4 @@
-"""Wordings of conversations from YAML (templates/*.yaml): which there are, which fits a target, which fields."""
+"""Wordings of conversations from YAML (wordings/*.yaml): which there are, which fits a target, which fields."""
 
 import re
 import string
@@ -9,7 +9,7 @@ from umbrella.answers.text_folding import fold
 from umbrella.cohort.shared.visits import CohortError, suggest
 from umbrella.files.yaml_files import read_yaml
 
-FOLDER = Path(__file__).resolve().parent / "templates"
+FOLDER = Path(__file__).resolve().parent / "wordings"
 FALLBACK = "value"  # for targets that no template names
 FOLLOW_UP = "follow_up"  # for any target, where the reference is the subject's own earlier scan
 
@@ -61,7 +61,7 @@ def to_section(reference: str) -> str:
 
 
 def load_template(name_or_path: str) -> Template:
-    """A template of templates/ by its name, or a YAML file. Raises CohortError that names the file and the field."""
+    """A template of wordings/ by its name, or a YAML file. Raises CohortError that names the file and the field."""
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         path = FOLDER / f"{name_or_path}.yaml"

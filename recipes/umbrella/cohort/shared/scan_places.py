@@ -44,3 +44,8 @@ def _find_fault(path: str) -> Foreign | None:
     with open(path, "rb") as file:
         start = file.read(N_BYTES)
     return None if start.startswith(_GZIP_MAGIC) else find_foreign(start, path)
+
+
+def is_folder(entry: os.DirEntry) -> bool:
+    """Of a link, what it leads to; one that leads to itself is none."""
+    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry.path))

@@ -2,8 +2,7 @@
 
 import os
 
-from umbrella.cohort.bids.names import is_folder
-from umbrella.cohort.shared.scan_places import drop_unfetched
+from umbrella.cohort.shared.scan_places import drop_unfetched, is_folder
 from umbrella.cohort.shared.visits import (
     CohortError,
     Exclusions,

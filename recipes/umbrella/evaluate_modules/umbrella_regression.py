@@ -12,7 +12,8 @@ from umbrella.answers.numbers import find_number_format
 
 
 class UmbrellaRegression(evaluate.Metric):
-    """Errors and correlation of the number that each answer states, by the references' signs; see umbrella.answers.metrics."""
+    """Errors and correlation of the number that each answer states, by the references' signs; see
+    umbrella.answers.metrics."""
 
     def _info(self):
         text = datasets.Value("string")

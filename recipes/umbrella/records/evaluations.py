@@ -1,10 +1,22 @@
-"""Which evaluations of a run's folder are of the weights that are published: those of others are left out."""
+"""The files of an evaluation in a model's folder, and which evaluations are of the weights that are published."""
 
 from pathlib import Path
 
-from umbrella.evaluation import run_folder
-from umbrella.evaluation.run_folder import METRICS, SETTINGS, read_settings
+from umbrella.files.json_files import read_json
 from umbrella.models.files import fingerprint_model
+
+SETTINGS, METRICS = "settings.json", "metrics.json"
+REMEDY = "Restore the file, or start the evaluation anew: eval.py --overwrite true"
+
+
+def read_settings(folder: Path, names: tuple[str, ...] = ()) -> dict:
+    """What an evaluation's answers depend on; `names` must be in it. Raises ValueError that names the file."""
+    return read_json(folder / SETTINGS, dict, names, REMEDY)
+
+
+def read_metrics(folder: Path, names: tuple[str, ...] = ()) -> dict:
+    """An evaluation's metrics.json; `names` must be in it. Raises ValueError that names the file."""
+    return read_json(folder / METRICS, dict, names, REMEDY)
 
 
 def find_evaluations(model: Path, run_folder: Path, say=print) -> list[Path]:
@@ -23,6 +35,6 @@ def find_evaluations(model: Path, run_folder: Path, say=print) -> list[Path]:
     return found
 
 
-def read_metrics(folder: Path) -> dict:
+def read_published_metrics(folder: Path) -> dict:
     """An evaluation's metrics.json with its split, which older ones have in the settings alone."""
-    return {"split": read_settings(folder, ("split",))["split"], **run_folder.read_metrics(folder)}
+    return {"split": read_settings(folder, ("split",))["split"], **read_metrics(folder)}

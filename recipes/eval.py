@@ -29,7 +29,7 @@ from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.records.evaluations import METRICS
 from umbrella.records.leakage import guard_against_leakage
-from umbrella.records.recipe import asked_for, resolve_recipe
+from umbrella.records.recipe import resolve_recipe
 from umbrella.records.run import describe_process, hash_splits_file
 from umbrella.report.evaluation_report import write_report
 from umbrella.rows.kept_views import CachingTransform, ViewCache
@@ -37,6 +37,7 @@ from umbrella.rows.length_check import check_lengths
 from umbrella.rows.loading import load_splits
 from umbrella.training.main_process import main_process_first, on_main_process
 from umbrella.training.preflight import check_scans, check_world_size
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import open_volume_cache
 
 
@@ -60,8 +61,8 @@ def main():
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_name)
-    recipe = resolve_recipe(asked_for(data_args), processor, model_name)
-    options = recipe.transform_options() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
+    recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_name)
+    options = recipe.settings.stated() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
     views = ViewCache()
     volume_cache = open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb)
     prompts = CachingTransform(processor, views, add_generation_prompt=True, volume_cache=volume_cache, **options)

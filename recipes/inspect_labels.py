@@ -16,10 +16,11 @@ from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import InspectArguments
-from umbrella.records.recipe import asked_for, resolve_recipe
+from umbrella.records.recipe import resolve_recipe
 from umbrella.rows.label_report import describe_counts, draw_histogram, mark_tokens, measure_lengths
 from umbrella.rows.loading import load_splits, pick_split
 from umbrella.rows.transform import ConversationTransform
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import open_volume_cache
 
 
@@ -31,10 +32,10 @@ def main():
     # ------------------------------------------------------------------------------------------------ data
     rows = pick_split(load_splits(data_args), inspect_args.split)
     processor = load_processor(model_args.model_name_or_path)
-    recipe = resolve_recipe(asked_for(data_args), processor, model_args.model_name_or_path)
+    recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_args.model_name_or_path)
     transform = ConversationTransform(
         processor,
-        **recipe.transform_options(),
+        **recipe.settings.stated(),
         max_length=data_args.max_length,
         on_overflow=data_args.on_overflow,
         volume_cache=open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb),

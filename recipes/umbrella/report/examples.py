@@ -115,7 +115,7 @@ def show_turns(row: dict, transform: ConversationTransform, turns: list[dict]) -
             if item["type"] == "image":
                 file = row["images"][scan]
                 sides_known = states_orientation(file.get("bytes") or file["path"])
-                pictures = draw_scan(transform.load_images(row, scan), transform.view, sides_known)
+                pictures = draw_scan(transform.load_images(row, scan), transform.settings.view, sides_known)
                 alt = f"Scan {scan + 1} of {row['task_id']}, {item['modality']}"
                 parts.append({"pictures": pictures, "alt": alt, "role": roles[scan]})
                 scan += 1

@@ -52,7 +52,7 @@ def write_preview(
         n_scans=len(facts),
         oddities=oddities,
         rows=[_show_row(plain[i], transform) for i in tqdm(shown, desc="drawing rows", unit="row")],
-        view=f"{transform.view}, {transform.image_size} pixels",
+        view=transform.settings.describe(),
         process=process,
     )
     return oddities
@@ -110,6 +110,6 @@ def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict
         "views": {
             view: draw_scan(make_view(volume, view, VIEW_PIXELS, spacing_mm), view, sides_known)[0] for view in VIEWS
         },
-        "as_trained": draw_scan(transform.load_images(row, number), transform.view, sides_known),
+        "as_trained": draw_scan(transform.load_images(row, number), transform.settings.view, sides_known),
         "histogram": charts.draw_histogram(np.asarray(values), f"intensity, {facts.modality}"),
     }

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from umbrella.files.written_files import WriteError
 from umbrella.rows.transform import load_view
 from umbrella.scans.volumes import ScanError
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 
 
@@ -45,14 +46,14 @@ class CachedScans(Dataset):
     """Place by place, what becomes of a scan that is brought into the cache.
 
     Args:
-        options: view, image_size, normalize, standardize, as the transform will ask for them.
+        settings: as the transform will ask for them.
 
     Raises WriteError when the cache cannot be written any more.
     """
 
-    def __init__(self, splits: DatasetDict, places: list[Place], cache: VolumeCache, options: dict):
+    def __init__(self, splits: DatasetDict, places: list[Place], cache: VolumeCache, settings: ViewSettings):
         self.splits = {name: rows.with_format(None) for name, rows in splits.items()}
-        self.places, self.cache, self.options = places, cache, options
+        self.places, self.cache, self.settings = places, cache, settings
 
     def __len__(self) -> int:
         return len(self.places)
@@ -61,7 +62,7 @@ class CachedScans(Dataset):
         place = self.places[index]
         row = self.splits[place.split][place.row]
         scan = row["images"][place.number]
-        source, options = scan.get("bytes") or scan["path"], {"modality": scan["modality"], **self.options}
+        source, options = scan.get("bytes") or scan["path"], {"modality": scan["modality"], **self.settings.stated()}
         key = self.cache.make_key(load_view, source, **options)
         if key is not None and (n_bytes := self.cache.entry_size(key)):
             return Outcome(n_bytes)

@@ -23,7 +23,7 @@ class BlankTransform(ConversationTransform):
     """A ConversationTransform that shows blank scans: how many tokens a row has depends on shapes only."""
 
     def load_images(self, row: dict, number: int) -> np.ndarray:
-        return np.zeros((self.n_images, 3, self.image_size, self.image_size), np.float32)
+        return np.zeros((self.n_images, *self.image_shape), np.float32)
 
 
 def mark_tokens(example: dict, tokenizer: PreTrainedTokenizerBase, image_token_ids: list[int], colour: bool) -> str:
@@ -93,7 +93,7 @@ def measure_length(row: dict, transform: BlankTransform, unbounded: BlankTransfo
 
 def measure_lengths(rows: Iterable[dict], transform: ConversationTransform) -> list[RowLength]:
     """The length of each row as `transform` would make it, without loading its scans."""
-    options = {name: getattr(transform, name) for name in ("view", "image_size", "normalize", "standardize")}
+    options = transform.settings.stated()
     bounded = BlankTransform(
         transform.processor, **options, max_length=transform.max_length, on_overflow=transform.on_overflow
     )

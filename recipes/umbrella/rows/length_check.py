@@ -18,8 +18,7 @@ def check_lengths(rows: Dataset, transform: ConversationTransform) -> None:
 
     The longest rows, by their estimate, are measured; all are where one of those does not fit, for the message.
     """
-    options = {name: getattr(transform, name) for name in ("view", "image_size", "normalize", "standardize")}
-    unbounded = BlankTransform(transform.processor, **options, max_length=sys.maxsize)
+    unbounded = BlankTransform(transform.processor, **transform.settings.stated(), max_length=sys.maxsize)
     plain, lengths = rows.with_format(None), read_lengths(rows)
     longest = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)[:N_LONGEST]
     drops = transform.on_overflow == "drop_turns"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
+from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.models.image_size import DEFAULT_IMAGE_SIZE, resolve_image_size
 from umbrella.scans.volumes import ScanError, Scratch, name_short_memory, read_scan
 from umbrella.views.planes import compose_view, cut_slice, make_view, n_images, view_planes
@@ -132,7 +133,7 @@ class ConversationTransform:
         question = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}
         blank = np.ones((1, *self.image_shape), np.float32)  # Idefics3 takes zeros for padding
         encoded = self.encoder.encode([question, {"role": "assistant", "content": "b"}], blank)
-        return encoded | {"labels": [-100] * len(encoded["labels"]), "metadata": None, "task_id": None}
+        return encoded | {"labels": [IGNORE_INDEX] * len(encoded["labels"]), "metadata": None, "task_id": None}
 
     def load_images(self, row: dict, number: int) -> np.ndarray:
         """The views of one scan of a row, (n_images, 3, image_size, image_size); its `bytes` where the row has them,
@@ -159,7 +160,7 @@ class ConversationTransform:
         encoded = self.encoder.encode_within(
             turns, images, self.max_length, self.on_overflow, self.add_generation_prompt
         )
-        if not self.add_generation_prompt and all(label == -100 for label in encoded["labels"]):
+        if not self.add_generation_prompt and all(label == IGNORE_INDEX for label in encoded["labels"]):
             raise ConversationError("expected at least one supervised token, found none: no assistant turn has text")
         return encoded
 

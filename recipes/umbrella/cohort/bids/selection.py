@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from umbrella.answers.text_folding import fold
 from umbrella.cohort.bids.entities import Condition, to_short_name
 from umbrella.cohort.bids.scans import SUFFIXES, Selection
-from umbrella.cohort.shared.visits import MODALITIES, CohortError
+from umbrella.cohort.shared.visits import CohortError
+from umbrella.files.data_format import MODALITIES
 from umbrella.options.list_flags import split_list
 from umbrella_dataset import explain_modality
 

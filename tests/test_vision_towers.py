@@ -104,4 +104,4 @@ def test_a_size_that_is_asked_for_is_taken_where_the_tower_takes_it(tmp_path):
         processor.save_pretrained(tmp_path / "saved")
         saved = load_processor(str(tmp_path / "saved"))
         check_fits(model, saved)
-        assert ConversationTransform(saved).image_size == size and takes(model, saved)
+        assert ConversationTransform(saved).settings.image_size == size and takes(model, saved)

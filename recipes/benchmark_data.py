@@ -18,7 +18,6 @@ from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import BenchmarkArguments
 from umbrella.planning.throughput import (
-    BlankScans,
     ColdScans,
     choose_workers,
     measure_memory,
@@ -29,6 +28,7 @@ from umbrella.planning.throughput import (
 )
 from umbrella.planning.throughput_report import draw_conclusion, draw_picture, draw_table
 from umbrella.records.recipe import resolve_recipe
+from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.loading import load_splits, pick_split
 from umbrella.rows.transform import ConversationTransform

@@ -166,7 +166,7 @@ def test_reading_is_whole_while_another_process_writes(tmp_path):
     splits = load_umbrella(write_folder(tmp_path / "data", {"train": [1]}))
     cache = VolumeCache(tmp_path / "cache")
     scans = CachedScans(splits, list_scans(splits), cache, SETTINGS)
-    assert scans[0].is_new
+    assert scans[0][1].is_new
     (key,) = (path.stem for path in cache.folder.glob("*/*.view"))
     views = cache.get(key)
     if (pid := os.fork()) == 0:

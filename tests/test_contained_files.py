@@ -111,7 +111,7 @@ def test_a_link_to_outside_that_is_put_in_after_the_rows_were_made_is_not_read(t
     assert _find_reading(rows, folder) == []
     with pytest.raises(ScanError, match="leads out of"):
         cache.load(load_view, rows["train"][0]["images"][0]["path"], modality="sMRI", **OPTIONS)
-    outcome = CachedScans(rows, list_scans(rows), cache, SETTINGS)[0]
+    _, outcome = CachedScans(rows, list_scans(rows), cache, SETTINGS)[0]
     assert "leads out of" in outcome.problem
     with pytest.raises(SystemExit, match="leads out of"):
         check_scans(rows["train"])

@@ -10,8 +10,8 @@ from conversation_folder import make_record, write_folder
 from families import FAMILIES
 
 from umbrella.models.tiny_llava import build_tiny_processor
+from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.label_report import (
-    BlankTransform,
     RowLength,
     describe_counts,
     draw_histogram,
@@ -32,7 +32,7 @@ def make_row(n_scans, answer="The subject is female."):
 
 
 def encode_blank(processor, row):
-    return BlankTransform(processor, image_size=56 if "Qwen2" in type(processor).__name__ else None).encode_row(row)
+    return BlankScans(processor, image_size=56 if "Qwen2" in type(processor).__name__ else None).encode_row(row)
 
 
 def test_marks_stand_around_each_answer_and_the_token_that_ends_it():

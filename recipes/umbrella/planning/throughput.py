@@ -11,6 +11,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader, RandomSampler
 
 from umbrella.files.contained_files import open_file
+from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.transform import ConversationTransform, load_view
 from umbrella.scans.scan_files import open_scan, read_file
@@ -76,13 +77,6 @@ def _inflate(data: bytes) -> None:
             pass
 
 
-class BlankScans(ConversationTransform):
-    """A transform whose scans cost nothing, so that what is left is the text and the processor."""
-
-    def load_images(self, row: dict, number: int) -> np.ndarray:
-        return np.zeros((self.n_images, *self.image_shape), np.float32)
-
-
 class ColdScans(ConversationTransform):
     """A transform that drops each file from the system's memory before it is read."""
 
@@ -100,7 +94,8 @@ def drop_from_memory(scan: dict) -> None:
 
 
 def time_texts(rows: Dataset, transform: BlankScans, collate: ConversationCollator, batch_size: int) -> dict:
-    """Mean seconds a row: `tokenize` (the processor's image part included) and `collate`."""
+    """Mean seconds a row, with scans that cost nothing: `tokenize` (the processor's image part included) and
+    `collate`."""
     plain = list(rows.with_format(None))
     examples, tokenize = timed(lambda: [transform.encode_row(row) for row in plain])
     batches = [examples[start : start + batch_size] for start in range(0, len(examples), batch_size)]

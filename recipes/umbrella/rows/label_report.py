@@ -6,24 +6,17 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from umbrella.conversations.encoder import IGNORE_INDEX, ConversationError
 from umbrella.options.control_signs import COLOURS
+from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.transform import ConversationTransform
 
 PLAIN_MARKS = {"supervised": ("⟦", "⟧"), "image": ("", ""), "text": ("", "")}
 # Black on green, so that white space shows too; images in grey.
 COLOUR_MARKS = {kind: (COLOURS[kind], COLOURS["end"]) for kind in ("supervised", "image")} | {"text": ("", "")}
 MOST_BINS, MOST_BLOCKS, MOST_SHOWN = 12, 40, 10
-
-
-class BlankTransform(ConversationTransform):
-    """A ConversationTransform that shows blank scans: how many tokens a row has depends on shapes only."""
-
-    def load_images(self, row: dict, number: int) -> np.ndarray:
-        return np.zeros((self.n_images, *self.image_shape), np.float32)
 
 
 def mark_tokens(example: dict, tokenizer: PreTrainedTokenizerBase, image_token_ids: list[int], colour: bool) -> str:
@@ -79,7 +72,7 @@ class RowLength:
     kept: int | None
 
 
-def measure_length(row: dict, transform: BlankTransform, unbounded: BlankTransform) -> RowLength:
+def measure_length(row: dict, transform: BlankScans, unbounded: BlankScans) -> RowLength:
     """The length of a row; `unbounded` is `transform` with no bound. Raises ConversationError for a row that would be
     refused whatever its length."""
     tokens = len(unbounded.encode_row(row)["input_ids"])
@@ -94,10 +87,10 @@ def measure_length(row: dict, transform: BlankTransform, unbounded: BlankTransfo
 def measure_lengths(rows: Iterable[dict], transform: ConversationTransform) -> list[RowLength]:
     """The length of each row as `transform` would make it, without loading its scans."""
     options = transform.settings.stated()
-    bounded = BlankTransform(
+    bounded = BlankScans(
         transform.processor, **options, max_length=transform.max_length, on_overflow=transform.on_overflow
     )
-    unbounded = BlankTransform(transform.processor, **options, max_length=sys.maxsize)
+    unbounded = BlankScans(transform.processor, **options, max_length=sys.maxsize)
     return [measure_length(row, bounded, unbounded) for row in rows]
 
 

@@ -17,7 +17,7 @@ from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import InspectArguments
 from umbrella.records.recipe import resolve_recipe
-from umbrella.rows.label_report import describe_counts, draw_histogram, mark_tokens, measure_lengths
+from umbrella.rows.label_report import describe_counts, draw_histogram, find_runs, mark_runs, measure_lengths
 from umbrella.rows.loading import load_splits, pick_split
 from umbrella.rows.transform import ConversationTransform
 from umbrella.views.settings import ViewSettings
@@ -54,7 +54,8 @@ def main():
             print(f"   {length.tokens} tokens do not fit into max_length {data_args.max_length}: the oldest turns go")
         example = transform.encode_row(row)
         print(f"   {describe_counts(example, image_token_ids)}")
-        print(mark_tokens(example, processor.tokenizer, image_token_ids, colour).rstrip("\n"), end="\n\n")
+        runs = find_runs(example, processor.tokenizer, image_token_ids)
+        print(mark_runs(runs, colour).rstrip("\n"), end="\n\n")
 
     # ------------------------------------------------------------------------------------------------ lengths
     print(f"── lengths of {inspect_args.split}")

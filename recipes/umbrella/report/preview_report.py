@@ -1,7 +1,6 @@
 """The preview: data as training will see them, before any training."""
 
 import random
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from umbrella.report import charts
 from umbrella.report.page import write_page
 from umbrella.report.pictures import draw_scan
 from umbrella.report.scan_roles import name_roles
-from umbrella.rows.label_report import describe_counts, mark_tokens
+from umbrella.rows.label_report import describe_counts, find_runs
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.survey import ScanFacts, find_oddities, survey_scan
 from umbrella.scans.volumes import load_volume
@@ -84,14 +83,14 @@ def _count_facts(facts: list[ScanFacts]) -> dict[str, list[tuple[str, int]]]:
 
 def _show_row(row: dict, transform: ConversationTransform) -> dict:
     example = transform.encode_row(row)
-    marked = mark_tokens(example, transform.processor.tokenizer, transform.encoder.image_token_ids, colour=False)
+    image_token_ids = transform.encoder.image_token_ids
+    runs = find_runs(example, transform.processor.tokenizer, image_token_ids)
     return {
         "task_id": row["task_id"],
         "source": row["source"],
         "label": row["metadata"]["subject_label"],
-        "counts": describe_counts(example, transform.encoder.image_token_ids),
-        # Text and marked text take turns: mark_tokens puts ⟦ ⟧ around what is supervised.
-        "text": re.split("[⟦⟧]", marked),
+        "counts": describe_counts(example, image_token_ids),
+        "runs": [(run.text, run.is_supervised) for run in runs],
         "scans": [_show_scan(row, number, transform) for number in range(len(row["images"]))],
     }
 

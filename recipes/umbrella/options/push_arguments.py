@@ -74,7 +74,7 @@ class PushModelArguments:
 
     model: str | None = field(default=None, metadata={"help": "the model's folder, as train.py wrote it"})
     repo_id: str | None = field(default=None, metadata={"help": "name on the Hub: user/name"})
-    report_scans: bool = field(default=False, metadata={"help": "leave pictures of scans in the report"})
+    report_scans: bool = field(default=False, metadata={"help": "publish the report with single rows and their scans"})
     allow: list[str] = field(
         default_factory=list, metadata={"help": "kinds of personal data to publish as they are; the card names them"}
     )

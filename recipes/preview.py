@@ -33,8 +33,7 @@ def main():
         processor, **recipe.settings.stated(), max_length=data_args.max_length, on_overflow=data_args.on_overflow
     )
     path = Path(preview_args.output or name_page(data_args, preview_args.split))
-    amounts = {"n": preview_args.n, "most_scans": preview_args.most_scans, "seed": preview_args.seed}
-    odd = write_preview(path, rows, preview_args.split, transform, process=describe_process(1), **amounts)
+    odd = write_preview(path, rows, preview_args, transform, describe_process(1))
     for name, sentence in odd[:MOST_PRINTED]:
         print(f"odd: {name}: {sentence}")
     if len(odd) > MOST_PRINTED:

@@ -9,6 +9,7 @@ from datasets import Dataset
 from tqdm import tqdm
 
 from umbrella.answers.label_parsing import count_labels
+from umbrella.options.tool_arguments import PreviewArguments
 from umbrella.report import charts
 from umbrella.report.page import write_page
 from umbrella.report.pictures import draw_scan
@@ -25,25 +26,21 @@ MOST_VALUES = 50_000  # voxels in a histogram
 
 
 def write_preview(
-    path: Path,
-    rows: Dataset,
-    split: str,
-    transform: ConversationTransform,
-    n: int,
-    most_scans: int,
-    seed: int,
-    process: dict,
+    path: Path, rows: Dataset, asked: PreviewArguments, transform: ConversationTransform, process: dict
 ) -> list[tuple[str, str]]:
-    """Write a page of `n` rows drawn from a split; returns what is odd, (scan, sentence) each."""
-    draw, plain = random.Random(seed), rows.with_format(None)
-    facts = _survey(plain, draw, most_scans)
-    shown = sorted(draw.sample(range(len(plain)), min(n, len(plain))))
+    """Write a page of some rows drawn from a split; returns what is odd, (scan, sentence) each.
+
+    process  see `umbrella.records.run.describe_process`
+    """
+    draw, plain = random.Random(asked.seed), rows.with_format(None)
+    facts = _survey(plain, draw, asked.most_scans)
+    shown = sorted(draw.sample(range(len(plain)), min(asked.n, len(plain))))
     labels = count_labels(entry["subject_label"] or "no label" for entry in plain["metadata"])
     oddities = find_oddities(facts)
     write_page(
         path,
         "preview.html.j2",
-        split=split,
+        split=asked.split,
         n_rows=len(plain),
         n_subjects=len({subject for ids in plain["subject_ids"] for subject in ids}),
         labels=labels.most_common(12),

@@ -119,8 +119,9 @@ def start_filler(splits, folder, num_workers):
     reader, writer = os.pipe()
     if pid := os.fork():
         os.close(writer)
+        os.setpgid(pid, pid)  # its workers are killed with it; set on both sides, whichever comes first
         return pid, reader
-    os.setsid()  # its workers are killed with it
+    os.setpgid(0, 0)
     outcomes = fill_cache(CachedScans(splits, list_scans(splits), VolumeCache(folder), SETTINGS), num_workers)
     os.write(writer, b"%d" % sum(outcome.is_new for outcome in outcomes))
     os._exit(0)

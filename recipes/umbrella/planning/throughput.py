@@ -14,7 +14,7 @@ from umbrella.files.contained_files import open_file
 from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.transform import ConversationTransform, load_view
-from umbrella.scans.scan_files import open_scan, read_file
+from umbrella.scans.scan_files import find_source, open_scan, read_file
 from umbrella.scans.volumes import read_scan
 from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
@@ -49,7 +49,7 @@ def time_scans(scans: list[dict], settings: ViewSettings, cache: VolumeCache, co
 
 
 def _time_scan(scan: dict, settings: ViewSettings, cache: VolumeCache, cold: bool) -> dict[str, float]:
-    source, with_modality = scan.get("bytes") or scan["path"], settings.stated() | {"modality": scan["modality"]}
+    source, with_modality = find_source(scan), settings.stated() | {"modality": scan["modality"]}
     cache.load(load_view, source, **with_modality)
     if cold:
         drop_from_memory(scan)

@@ -16,6 +16,7 @@ from umbrella.report.pictures import draw_scan
 from umbrella.report.scan_roles import name_roles
 from umbrella.rows.label_report import describe_counts, find_runs
 from umbrella.rows.transform import ConversationTransform
+from umbrella.scans.scan_files import find_source
 from umbrella.scans.survey import ScanFacts, find_oddities, survey_scan
 from umbrella.scans.volumes import load_volume
 from umbrella.views.planes import make_view
@@ -63,7 +64,7 @@ def _survey(rows: Dataset, draw: random.Random, most_scans: int) -> list[ScanFac
     facts = []
     for index, number in tqdm(chosen, desc="surveying scans", unit="scan"):
         scan = rows[index]["images"][number]
-        facts.append(survey_scan(scan.get("bytes") or scan["path"], scan["modality"])[0])
+        facts.append(survey_scan(find_source(scan), scan["modality"])[0])
     return facts
 
 
@@ -94,7 +95,7 @@ def _show_row(row: dict, transform: ConversationTransform) -> dict:
 
 def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict:
     scan = row["images"][number]
-    source = scan.get("bytes") or scan["path"]
+    source = find_source(scan)
     facts, intensities = survey_scan(source, scan["modality"])
     volume, spacing_mm = load_volume(source, scan["modality"], normalize=True, standardize=False)
     sides_known = facts.orientation != "not stated"

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from umbrella.files.written_files import WriteError
 from umbrella.rows.transform import load_view
+from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError
 from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
@@ -90,7 +91,7 @@ class CachedScans(PlacedScans):
 
     def look(self, row: dict, number: int) -> Outcome:
         scan = row["images"][number]
-        source, options = scan.get("bytes") or scan["path"], {"modality": scan["modality"], **self.settings.stated()}
+        source, options = find_source(scan), {"modality": scan["modality"], **self.settings.stated()}
         key = self.cache.make_key(load_view, source, **options)
         if key is not None and (n_bytes := self.cache.entry_size(key)):
             return Outcome(n_bytes)

@@ -9,6 +9,7 @@ import numpy as np
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
 from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.models.image_size import DEFAULT_IMAGE_SIZE, resolve_image_size
+from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError, Scratch, name_short_memory, read_scan
 from umbrella.views.planes import compose_view, cut_slice, make_view, n_images, view_planes
 from umbrella.views.settings import ViewSettings
@@ -139,7 +140,7 @@ class ConversationTransform:
         """The views of one scan of a row, (n_images, 3, image_size, image_size); its `bytes` where the row has them,
         else its path."""
         scan = row["images"][number]
-        source = scan.get("bytes") or scan["path"]
+        source = find_source(scan)
         if self.augment is not None:
             return self._load_augmented(source, scan["modality"], row["task_id"], number)
         load = load_view if self.volume_cache is None else partial(self.volume_cache.load, load_view)

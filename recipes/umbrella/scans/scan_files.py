@@ -108,6 +108,11 @@ def explain_reading(name: str) -> Iterator[str]:
         raise ScanError(f"{shown}: expected a readable file, found: {error}") from error
 
 
+def find_source(scan: dict) -> str | bytes:
+    """What to read of a scan that a row names: its `bytes` where the row has them, else the file at its `path`."""
+    return scan.get("bytes") or scan["path"]
+
+
 def read_file(path: str | Path) -> bytes:
     """A scan's file as it is. Raises ScanError where it cannot be read, as `open_scan` does."""
     try:

@@ -23,6 +23,7 @@ from umbrella.hub.dataset import Publication, check_scans_exist, parse_size
 from umbrella.hub.guard import check_findings
 from umbrella.hub.model import publish_model
 from umbrella.hub.published_data import is_read, is_written
+from umbrella.hub.repo import HubRepo
 from umbrella.json_files import write_json
 from umbrella.privacy.presidio_names import build_name_finder
 from umbrella.privacy.scrub import Scrubber, load_key
@@ -64,8 +65,8 @@ def push_dataset():
     card.save(folder / "README.md")
 
     # ------------------------------------------------------------------------------------------------ upload
-    message = "Publish the dataset"
-    url = upload(api, folder, repo_id, "dataset", message, is_read, is_written, options.delete_other_files)
+    repo = HubRepo(api, repo_id, "dataset")
+    url = upload(repo, folder, "Publish the dataset", is_read, is_written, options.delete_other_files)
     print(f"published: {url}")
 
 

@@ -10,6 +10,7 @@ from umbrella.hub.cards import TEMPLATES
 from umbrella.hub.client import PushError, check_other_files, open_repo, upload
 from umbrella.hub.other_files import CARD_LINES
 from umbrella.hub.push_manifest import MANIFEST
+from umbrella.hub.repo import HubRepo
 from umbrella.modeling import load_model, load_processor
 
 REPO = "tester/brains"
@@ -26,7 +27,8 @@ def push(hub, tmp_path):
             (folder / name).write_text(text)
         api = HfApi(endpoint=hub.url)
         open_repo(api, REPO, "dataset", public=False)
-        return upload(api, folder, REPO, "dataset", "Publish", rules.is_read, rules.is_written, **options)
+        repo = HubRepo(api, REPO, "dataset")
+        return upload(repo, folder, "Publish", rules.is_read, rules.is_written, **options)
 
     return push
 

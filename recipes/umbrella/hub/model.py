@@ -20,6 +20,7 @@ from umbrella.hub.client import PushError, explain_errors, open_repo, upload
 from umbrella.hub.evaluations import METRICS, find_evaluations, read_metrics
 from umbrella.hub.guard import check_findings
 from umbrella.hub.model_text import find_in_lines, read_model_text
+from umbrella.hub.repo import HubRepo
 from umbrella.json_files import read_json, write_json
 from umbrella.model_folder import check_model_folder
 from umbrella.privacy import Finding, find_in_text, to_findings
@@ -90,7 +91,8 @@ def publish_model(
     with explain_errors(repo_id):
         card.validate(repo_type="model")
     card.save(folder / "README.md")
-    return upload(api, folder, repo_id, "model", message, is_read, is_written, options.delete_other_files)
+    repo = HubRepo(api, repo_id, "model")
+    return upload(repo, folder, message, is_read, is_written, options.delete_other_files)
 
 
 def is_read(name: str) -> bool:

@@ -26,6 +26,7 @@ from umbrella.evaluation.run_folder import METRICS, Folder, collect_answers, des
 from umbrella.evaluation.scan_cache import CachingTransform, ViewCache
 from umbrella.evaluation.selection import select_rows
 from umbrella.evaluation.summary import summarize_as_text
+from umbrella.hub_names import name_on_hub
 from umbrella.json_files import write_json
 from umbrella.leakage import guard_against_leakage
 from umbrella.length_check import check_lengths
@@ -106,7 +107,7 @@ def main():
     metrics = question.summarize(records, subjects, eval_args.bootstrap, eval_args.seed)
     metrics |= question.compare(records, exchanged, subjects)
     metrics |= {"bootstrap": {"resamples": eval_args.bootstrap}, "selection": selection.to_dict(), "leakage": leakage}
-    metrics["split"] = split
+    metrics |= {"split": split, "dataset_name": name_on_hub(data_args.dataset_name)}
     metrics["splits_sha256"] = hash_splits_file(data_args.json_dir)
     metrics |= put_in_context(splits.get("train"), eval_args, rows, records, answers, question)
     log_dir = Path(model_name) if Path(model_name).is_dir() else folder.path

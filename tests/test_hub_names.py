@@ -9,7 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
 from umbrella import hub_names
 from umbrella.hub.published_data import load_published
-from umbrella.hub_names import find_repo
+from umbrella.hub_names import find_repo, name_on_hub
 from umbrella.memory_estimate import load_config
 from umbrella.modeling import load_model, load_processor
 
@@ -98,3 +98,11 @@ def test_an_answer_that_is_an_error_of_the_hub_is_told(hub):
     hub(HfHubHTTPError("503 Server Error", response=httpx.Response(503, request=httpx.Request("GET", "https://hub"))))
     with pytest.raises(FileNotFoundError, match=r"the Hub refuses \(503 Server Error\)"):
         find_repo("lab/model")
+
+
+def test_a_folders_name_is_none_of_the_hubs(tmp_path, monkeypatch):
+    (tmp_path / "me" / "heads").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert [name_on_hub(name) for name in (None, "me/heads", "./me/heads", str(tmp_path), "~/me/heads")] == [None] * 5
+    assert name_on_hub("me/other") == "me/other"

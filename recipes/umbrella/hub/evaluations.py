@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
 from umbrella.evaluation import run_folder
 from umbrella.evaluation.run_folder import METRICS, SETTINGS, read_settings
+from umbrella.json_files import write_json
 from umbrella.model_files import fingerprint_model
 
 
@@ -26,3 +30,22 @@ def find_evaluations(model: Path, run_folder: Path, say=print) -> list[Path]:
 def read_metrics(folder: Path) -> dict:
     """An evaluation's metrics.json with its split, which older ones have in the settings alone."""
     return {"split": read_settings(folder, ("split",))["split"], **run_folder.read_metrics(folder)}
+
+
+def hide_private_datasets(folder: Path, api: HfApi) -> None:
+    """Take out of the evaluations in a staged folder the names of datasets that not everybody can see."""
+    for path in folder.glob(f"eval*/{METRICS}"):
+        metrics = run_folder.read_metrics(path.parent)
+        if metrics.get("dataset_name") is not None and not _is_public(metrics["dataset_name"], api):
+            write_json(path, {**metrics, "dataset_name": None}, indent=2)
+
+
+def _is_public(name: str, api: HfApi) -> bool:
+    try:
+        return api.repo_info(name, repo_type="dataset", token=False).private is False
+    except HFValidationError:
+        return False
+    except HfHubHTTPError as error:
+        if error.response.status_code in (401, 403, 404):
+            return False
+        raise

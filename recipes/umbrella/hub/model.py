@@ -17,7 +17,7 @@ from umbrella.chat_template_files import MORE_TEMPLATES
 from umbrella.hub.arguments import PushModelArguments
 from umbrella.hub.cards import build_model_card
 from umbrella.hub.client import PushError, explain_errors, open_repo, upload
-from umbrella.hub.evaluations import METRICS, find_evaluations, read_metrics
+from umbrella.hub.evaluations import METRICS, find_evaluations, hide_private_datasets, read_metrics
 from umbrella.hub.guard import check_findings
 from umbrella.hub.model_text import find_in_lines, read_model_text
 from umbrella.hub.repo import HubRepo
@@ -87,6 +87,8 @@ def publish_model(
         stage_model(Path(options.model), folder, key, options.report_scans, run_folder, checkable)
     allowed = check_findings(find_in_model(folder), options.allow, scrubbed=None)
     repo_id = open_repo(api, options.repo_id, "model", options.public, options.gated)
+    with explain_errors(repo_id):
+        hide_private_datasets(folder, api)
     card = build_model_card(folder, repo_id, options, allowed)
     with explain_errors(repo_id):
         card.validate(repo_type="model")

@@ -24,6 +24,7 @@ from umbrella.evaluation.run_folder import Folder, collect_answers, describe_set
 from umbrella.evaluation.side_analyses import check_names, describe_model, put_in_context
 from umbrella.evaluation.summary import summarize_as_text
 from umbrella.files.json_files import write_json
+from umbrella.models.hub_names import name_on_hub
 from umbrella.models.loading import check_fits, load_model, load_processor
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
 from umbrella.options.ending import run
@@ -109,7 +110,7 @@ def main():
     metrics = question.summarize(records, subjects, eval_args.bootstrap, eval_args.seed)
     metrics |= question.compare(records, exchanged, subjects)
     metrics |= {"bootstrap": {"resamples": eval_args.bootstrap}, "selection": selection.to_dict(), "leakage": leakage}
-    metrics["split"] = split
+    metrics |= {"split": split, "dataset_name": name_on_hub(data_args.dataset_name)}
     metrics["splits_sha256"] = hash_splits_file(data_args.json_dir)
     metrics |= put_in_context(splits.get("train"), eval_args, rows, records, answers, question)
     log_dir = Path(model_name) if Path(model_name).is_dir() else folder.path

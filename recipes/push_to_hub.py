@@ -21,6 +21,7 @@ from umbrella.hub.client import open_repo, upload
 from umbrella.hub.dataset import Publication, check_scans_exist, parse_size
 from umbrella.hub.guard import check_findings
 from umbrella.hub.model import publish_model
+from umbrella.hub.repo import HubRepo
 from umbrella.models.hub_errors import explain_errors
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
@@ -65,8 +66,8 @@ def push_dataset():
     card.save(folder / "README.md")
 
     # ------------------------------------------------------------------------------------------------ upload
-    message = "Publish the dataset"
-    url = upload(api, folder, repo_id, "dataset", message, is_read, is_written, options.delete_other_files)
+    repo = HubRepo(api, repo_id, "dataset")
+    url = upload(repo, folder, "Publish the dataset", is_read, is_written, options.delete_other_files)
     print(f"published: {url}")
 
 

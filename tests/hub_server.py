@@ -247,6 +247,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             if data.get("license", "unknown") not in LICENSES:
                 errors.append(f"license: {data['license']} is no license")
+            errors += list(_check_model_index(data.get("model-index", [])))
             tasks = data.get("task_categories", []) + ([data["pipeline_tag"]] if "pipeline_tag" in data else [])
             errors += [f"{task} is no task" for task in tasks if task not in TASKS]
             errors += [
@@ -444,6 +445,23 @@ class _Handler(BaseHTTPRequestHandler):
         first, last = int(asked[1]), min(int(asked[2] or len(data)), len(data) - 1)
         part = {"Content-Range": f"bytes {first}-{last}/{len(data)}", "Content-Length": str(last - first + 1)}
         return self.send(206, headers={**headers, **part}, raw=data[first : last + 1])
+
+
+def _check_model_index(index):
+    """What the Hub's documentation of a model's card requires; a dataset's type is a name of a repo, or a word."""
+    for model in index:
+        if not isinstance(model.get("name"), str):
+            yield "model-index: name is required"
+        for result in model["results"]:
+            dataset, metrics = result.get("dataset", {}), result.get("metrics")
+            if result.get("task", {}).get("type") not in TASKS:
+                yield "model-index: task.type is required"
+            if not re.fullmatch(r"(?:[\w-]+/)?[\w.-]+", dataset.get("type") or ""):
+                yield f"model-index: dataset.type {dataset.get('type')!r} does not match the required pattern"
+            if not isinstance(dataset.get("name"), str):
+                yield "model-index: dataset.name is required"
+            if not metrics or any(not m.get("type") or not isinstance(m.get("value"), int | float) for m in metrics):
+                yield "model-index: metrics need a type and a value"
 
 
 def _upload_mode(asked, files):

@@ -8,7 +8,7 @@ from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
 from umbrella.models import hub_names
-from umbrella.models.hub_names import find_repo
+from umbrella.models.hub_names import find_repo, name_on_hub
 from umbrella.models.loading import load_model, load_processor
 from umbrella.planning.memory_estimate import load_config
 from umbrella.rows.published import load_published
@@ -98,3 +98,11 @@ def test_an_answer_that_is_an_error_of_the_hub_is_told(hub):
     hub(HfHubHTTPError("503 Server Error", response=httpx.Response(503, request=httpx.Request("GET", "https://hub"))))
     with pytest.raises(FileNotFoundError, match=r"the Hub refuses \(503 Server Error\)"):
         find_repo("lab/model")
+
+
+def test_a_folders_name_is_none_of_the_hubs(tmp_path, monkeypatch):
+    (tmp_path / "me" / "heads").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert [name_on_hub(name) for name in (None, "me/heads", "./me/heads", str(tmp_path), "~/me/heads")] == [None] * 5
+    assert name_on_hub("me/other") == "me/other"

@@ -9,6 +9,7 @@ from umbrella.hub import model
 from umbrella.hub.cards import TEMPLATES
 from umbrella.hub.client import check_other_files, open_repo, upload
 from umbrella.hub.other_files import CARD_LINES
+from umbrella.hub.repo import HubRepo
 from umbrella.models.hub_errors import PushError
 from umbrella.models.loading import load_model, load_processor
 from umbrella.rows import published as published_data
@@ -28,7 +29,8 @@ def push(hub, tmp_path):
             (folder / name).write_text(text)
         api = HfApi(endpoint=hub.url)
         open_repo(api, REPO, "dataset", public=False)
-        return upload(api, folder, REPO, "dataset", "Publish", rules.is_read, rules.is_written, **options)
+        repo = HubRepo(api, REPO, "dataset")
+        return upload(repo, folder, "Publish", rules.is_read, rules.is_written, **options)
 
     return push
 

@@ -536,6 +536,10 @@ def test_pushed_model_and_dataset_evaluate_to_the_same_predictions(hub, call, tr
     call(evaluation, *pulled, *flags)
     first, second = (read_predictions(tmp_path / name) for name in ("local", "pulled"))
     assert len(first) == 8 and first == second
+    named = [
+        json.loads((tmp_path / name / "metrics.json").read_text())["dataset_name"] for name in ("local", "pulled")
+    ]
+    assert named == [None, "tester/heads"]
 
 
 def read_predictions(folder):
@@ -555,6 +559,33 @@ def test_model_card_has_facts_and_evaluation(hub, call, trained):
         "8 rows of 2 subjects, sMRI; what llava-hf/llava-1.5-7b-hf was trained on before is not known.",
     ):
         assert text in card.text
+
+
+def test_results_are_in_the_index_of_the_published_model(hub, call, trained):
+    push_model(call, trained)
+    data = huggingface_hub.ModelCard.load("tester/model").data
+    (result,) = data.eval_results
+    assert (data.model_name, result.dataset_split, result.metric_type, result.metric_value) == (
+        "model", "validation", "accuracy", 0.9
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "is_named"),
+    [("tester/open", True), ("tester/closed", False), ("tester/none", False), ("/home/me/xq_scans", False)],
+)
+def test_only_a_dataset_that_everybody_can_see_is_named(hub, call, trained, tmp_path, name, is_named):
+    hub.repos |= {("dataset", "tester/open"): Repo(False), ("dataset", "tester/closed"): Repo(True)}
+    run = shutil.copytree(trained, tmp_path / "run")
+    metrics = json.loads((run / "eval" / "metrics.json").read_text())
+    (run / "eval" / "metrics.json").write_text(json.dumps({**metrics, "dataset_name": name}))
+    if name.startswith("/"):  # as nobody writes it: the path is shortened first
+        name = "xq_scans"
+    push_model(call, run)
+    (result,) = huggingface_hub.ModelCard.load("tester/model").data.eval_results
+    assert (result.dataset_type, result.dataset_name == name) == (name if is_named else "json", is_named)
+    said = b"".join(hub.files("model", "tester/model").values())
+    assert (name.encode() in said) == is_named
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from umbrella.cohort.splits.participants import EXTERNAL, assign_splits, find_gr
 from umbrella.cohort.tables.column_description import describe_column
 from umbrella.cohort.tables.column_labels import unify_column
 from umbrella.files.written_files import writing
+from umbrella.options.plain_parser import name_program
 
 
 def generate(options: Options) -> str:
@@ -236,7 +237,7 @@ def main(argv: list[str] | None = None, validator: Sequence[str] = ("-m", "umbre
             return 0
         summary = generate(options)
     except (CohortError, FileExistsError, ChildProcessError) as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        print(f"{name_program()}: {error}", file=sys.stderr)
         return 1
     except PermissionError as error:
         print(f"{error.filename}: expected permission to use it, found: {error.strerror}. Grant it", file=sys.stderr)

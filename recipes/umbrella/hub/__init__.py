@@ -11,4 +11,5 @@ __all__ = [
     "guard",
     "guarded_push",
     "model",
+    "repo",
 ]

@@ -10,6 +10,7 @@ from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardDa
 
 from umbrella.answers.label_parsing import count_labels
 from umbrella.files.json_files import read_json
+from umbrella.hub.eval_results import TASK, build_results, list_values
 from umbrella.privacy.search import Finding, to_findings
 from umbrella.records.leakage import describe_training_data
 from umbrella.records.recipe import FILE_NAME as RECIPE_FILE
@@ -39,7 +40,7 @@ def build_dataset_card(rows: DatasetDict, repo_id: str, options, allowed: dict[s
         license=options.license,
         language=options.languages,
         pretty_name=repo_id.split("/")[-1],
-        task_categories=["visual-question-answering", "image-text-to-text"],
+        task_categories=["visual-question-answering", TASK],
         tags=["medical", "neuroimaging", "nifti", *modalities],
         size_categories=[next((name for most, name in _SIZES if n_rows < most), "n>1M")],
         configs=[
@@ -107,15 +108,18 @@ def build_model_card(folder: Path, repo_id: str, options, allowed: dict[str, int
     last = starts[-1] if starts else {}
     seen = read_training_data(folder)
     base_model = options.base_model or seen.find_hub_model()
+    evaluations = {path.parent.name: _read_json(path) for path in sorted(folder.glob("eval*/metrics.json"))}
+    results = build_results(evaluations)
     data = ModelCardData(
         license=options.license,
         language=options.languages,
         base_model=base_model,
         library_name="transformers",
-        pipeline_tag="image-text-to-text",
+        pipeline_tag=TASK,
         tags=["medical", "neuroimaging", "nifti", *sorted(seen.modalities)],
+        model_name=repo_id.split("/")[-1] if results else None,
+        eval_results=results or None,
     )
-    evaluations = sorted(folder.glob("eval*/metrics.json"))
     return ModelCard.from_template(
         data,
         template_path=str(TEMPLATES / "model.md"),
@@ -126,7 +130,7 @@ def build_model_card(folder: Path, repo_id: str, options, allowed: dict[str, int
         splits=last.get("data", {}),
         trained_on=describe_training_data(seen),
         recipe=_read_json(folder / RECIPE_FILE),
-        evaluations=[_describe_evaluation(path) for path in evaluations],
+        evaluations=[_describe_evaluation(metrics) for metrics in evaluations.values()],
         has_report=any(folder.glob("eval*/report.html")),
         allowed=sorted(allowed.items()),
     )
@@ -136,16 +140,9 @@ def _read_json(path: Path) -> dict:
     return read_json(path, dict) if path.is_file() else {}
 
 
-def _describe_evaluation(path: Path) -> dict:
+def _describe_evaluation(metrics: dict) -> dict:
     """The table of one metrics.json: metrics and controls with their 95 % intervals, and what the controls say."""
-    metrics = _read_json(path)
-    rows = [
-        (name.replace("_", " "), entry["value"], entry["interval"])
-        for name, entry in metrics.get(
-            "metrics", {"accuracy": {"value": metrics.get("accuracy"), "interval": None}}
-        ).items()
-        if isinstance(entry["value"], int | float)
-    ]
+    rows = [(name.replace("_", " "), value, interval) for name, value, interval in list_values(metrics)]
     rows += [
         (f"{title}, {entry['title']}", entry[key], entry[f"{key}_interval"])
         for entry in metrics.get("controls", {}).values()

@@ -2,6 +2,7 @@
 
 Large files go first, each by itself, so that a push that was stopped continues where it was. Then one commit publishes
 everything at once, provided that nobody else has committed meanwhile: until then the repo shows what it showed before.
+`HfApi.upload_folder` is no such way: it commits a large folder in parts, of which only the first has that condition.
 """
 
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HTTPError, RepositoryNotFoundError
 from tqdm import tqdm
 
-from umbrella.hub.lost_answers import find_commit, has_content, list_files, may_be_published
+from umbrella.hub.lost_answers import find_commit, has_content, may_be_published
 from umbrella.hub.other_files import choose_deletions, find_others, find_own, refuse_others
+from umbrella.hub.repo import HubRepo
 from umbrella.models.hub_errors import AGAIN, PushError, explain_errors
 from umbrella.rows.push_manifest import write_manifest
 
@@ -53,10 +55,8 @@ def _exists(api: HfApi, repo_id: str, repo_type: str) -> bool:
 
 
 def upload(
-    api: HfApi,
+    repo: HubRepo,
     folder: Path,
-    repo_id: str,
-    repo_type: str,
     message: str,
     is_read: Callable[[str], bool],
     is_written: Callable[[str], bool],
@@ -73,12 +73,12 @@ def upload(
 
     Raises PushError.
     """
-    with explain_errors(repo_id):
-        head = api.repo_info(repo_id, repo_type=repo_type).sha
+    with explain_errors(repo.repo_id):
+        head = repo.find_head()
         write_manifest(folder)
         paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-        there = list_files(api, repo_id, repo_type, head)
-        own = find_own(api, repo_id, repo_type, head, there, lambda name: name in paths or is_written(name))
+        there = repo.list_files(head)
+        own = find_own(repo, head, there, lambda name: name in paths or is_written(name))
         equal = {name for name in {*there} & {*paths} - own if has_content(there[name], paths[name])}
         unwanted = choose_deletions(there, paths, own | equal, is_read, delete_other_files)
         additions = [  # each file is read once, for its hash
@@ -87,10 +87,10 @@ def upload(
         with tqdm(total=len(additions), desc="upload", unit="file") as progress:
             for start in range(0, len(additions), FILES_A_BATCH):
                 batch = additions[start : start + FILES_A_BATCH]
-                api.preupload_lfs_files(repo_id, batch, repo_type=repo_type, free_memory=False)
+                repo.api.preupload_lfs_files(repo.repo_id, batch, repo_type=repo.repo_type, free_memory=False)
                 progress.update(len(batch))
         operations = [*map(CommitOperationDelete, unwanted), *additions]
-        return _commit(api, repo_id, repo_type, message, head, operations)
+        return _commit(repo, message, head, operations)
 
 
 def check_other_files(
@@ -98,33 +98,35 @@ def check_other_files(
 ) -> None:
     """Raise PushError, before there is anything to push, where the repo has files that no push of this program wrote
     and that are read as a part of what is going to be published, or may be replaced by it."""
+    repo = HubRepo(api, repo_id, repo_type)
     with explain_errors(repo_id):
-        head = api.repo_info(repo_id, repo_type=repo_type).sha
-        there = list_files(api, repo_id, repo_type, head)
-        own = find_own(api, repo_id, repo_type, head, there, is_written)
+        head = repo.find_head()
+        there = repo.list_files(head)
+        own = find_own(repo, head, there, is_written)
         refuse_others(find_others(there, own), lambda name: is_read(name) or is_written(name))
 
 
-def _commit(api: HfApi, repo_id: str, repo_type: str, message: str, head: str, operations: list) -> str:
+def _commit(repo: HubRepo, message: str, head: str, operations: list) -> str:
     """The address of the commit; where its answer is lost, of the one that the Hub has."""
     try:
-        info = api.create_commit(repo_id, operations, commit_message=message, repo_type=repo_type, parent_commit=head)
+        info = repo.api.create_commit(
+            repo.repo_id, operations, commit_message=message, repo_type=repo.repo_type, parent_commit=head
+        )
     except (HTTPError, JSONDecodeError) as error:
         if not may_be_published(error):
             raise
-        url = f"{api.endpoint}/{'' if repo_type == 'model' else f'{repo_type}s/'}{repo_id}"
-        lost = f"{repo_id}: the Hub's answer to the commit was lost ({type(error).__name__})"
+        lost = f"{repo.repo_id}: the Hub's answer to the commit was lost ({type(error).__name__})"
         try:
-            sha = find_commit(api, repo_id, repo_type, head, operations)
+            sha = find_commit(repo, head, operations)
         except (HTTPError, LookupError) as asking:
             raise PushError(
                 f"{lost}, and asking whether it was published failed too ({type(asking).__name__}): it cannot be "
-                f"known. See {url}, or run the same command again, which changes nothing where it was published"
+                f"known. See {repo.url}, or run the same command again, which changes nothing where it was published"
             ) from asking
         if sha is None and isinstance(error, JSONDecodeError):
             raise PushError(f"{lost}; nothing was published. {AGAIN}") from error
         if sha is None:
             raise
         print(f"{lost}; asked afterwards, the Hub has the commit")
-        return f"{url}/commit/{sha}"
+        return f"{repo.url}/commit/{sha}"
     return info.commit_url

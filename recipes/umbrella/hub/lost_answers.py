@@ -4,9 +4,11 @@ import hashlib
 from json import JSONDecodeError
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.hf_api import RepoFile
+
+from umbrella.hub.repo import HubRepo
 
 
 def may_be_published(error: HTTPError | JSONDecodeError) -> bool:
@@ -17,11 +19,7 @@ def may_be_published(error: HTTPError | JSONDecodeError) -> bool:
 
 
 def find_commit(
-    api: HfApi,
-    repo_id: str,
-    repo_type: str,
-    parent: str,
-    operations: list[CommitOperationAdd | CommitOperationDelete],
+    repo: HubRepo, parent: str, operations: list[CommitOperationAdd | CommitOperationDelete]
 ) -> str | None:
     """The sha of the commit that these operations have made of `parent`; None where there is none.
 
@@ -30,21 +28,15 @@ def find_commit(
 
     Raises HTTPError where the Hub cannot be asked, LookupError where its history has lost the parent.
     """
-    history = [commit.commit_id for commit in api.list_repo_commits(repo_id, repo_type=repo_type)]
+    history = repo.list_commits()
     if parent not in history:
-        raise LookupError(f"the history of {repo_id} does not have {parent} any more")
+        raise LookupError(f"the history of {repo.repo_id} does not have {parent} any more")
     position = history.index(parent)
     if position == 0:
         return None
     sha = history[position - 1]
-    there = list_files(api, repo_id, repo_type, sha)
+    there = repo.list_files(sha)
     return sha if all(_is_done(operation, there.get(operation.path_in_repo)) for operation in operations) else None
-
-
-def list_files(api: HfApi, repo_id: str, repo_type: str, revision: str) -> dict[str, RepoFile]:
-    """The files of a commit, by their paths."""
-    tree = api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type=repo_type)
-    return {file.path: file for file in tree if isinstance(file, RepoFile)}
 
 
 def _is_done(operation: CommitOperationAdd | CommitOperationDelete, file: RepoFile | None) -> bool:

@@ -17,8 +17,10 @@ from umbrella.files.json_files import read_json, write_json
 from umbrella.files.written_files import write_whole, writing
 from umbrella.hub.cards import build_model_card
 from umbrella.hub.client import open_repo, upload
+from umbrella.hub.eval_results import hide_private_datasets
 from umbrella.hub.guard import check_findings
 from umbrella.hub.model_text import find_in_lines, read_model_text
+from umbrella.hub.repo import HubRepo
 from umbrella.models.chat_templates import MORE_TEMPLATES
 from umbrella.models.folder_check import check_model_folder
 from umbrella.models.hub_errors import PushError, explain_errors
@@ -83,11 +85,14 @@ def publish_model(
         stage_model(Path(options.model), folder, key, options.report_scans, run_folder, checkable)
     allowed = check_findings(find_in_model(folder), options.allow, scrubbed=None)
     repo_id = open_repo(api, options.repo_id, "model", options.public, options.gated)
+    with explain_errors(repo_id):
+        hide_private_datasets(folder, api)
     card = build_model_card(folder, repo_id, options, allowed)
     with explain_errors(repo_id):
         card.validate(repo_type="model")
     card.save(folder / "README.md")
-    return upload(api, folder, repo_id, "model", message, is_read, is_written, options.delete_other_files)
+    repo = HubRepo(api, repo_id, "model")
+    return upload(repo, folder, message, is_read, is_written, options.delete_other_files)
 
 
 def is_read(name: str) -> bool:

@@ -6,10 +6,8 @@ published, by its card.
 """
 
 from collections.abc import Callable, Collection
-from pathlib import Path
 
-from huggingface_hub import HfApi
-
+from umbrella.hub.repo import HubRepo
 from umbrella.models.hub_errors import OtherFilesError
 from umbrella.rows.push_manifest import MANIFEST, parse_manifest
 
@@ -23,9 +21,7 @@ KEPT = (".gitattributes",)
 MOST_NAMED = 10
 
 
-def find_own(
-    api: HfApi, repo_id: str, repo_type: str, revision: str, there: Collection[str], is_written: Callable[[str], bool]
-) -> set[str]:
+def find_own(repo: HubRepo, revision: str, there: Collection[str], is_written: Callable[[str], bool]) -> set[str]:
     """Those of a repo's files that a push may replace or delete unasked: the last push lists them; in a repo without
     such a list, but with a card of ours, they have names of ours; and a card in which nobody has written.
 
@@ -35,11 +31,7 @@ def find_own(
 
     Raises OtherFilesError for a list that no push wrote.
     """
-
-    def read(name: str) -> bytes:
-        return Path(api.hf_hub_download(repo_id, name, repo_type=repo_type, revision=revision)).read_bytes()
-
-    own = parse_manifest(read(MANIFEST)) if MANIFEST in there else set()
+    own = parse_manifest(repo.read(MANIFEST, revision)) if MANIFEST in there else set()
     if own is None:
         raise OtherFilesError(
             f"expected {MANIFEST} as the last push wrote it, a list of its files, found another. Delete it there, and "
@@ -48,7 +40,7 @@ def find_own(
     own |= {MANIFEST} & set(there)
     if CARD not in there or CARD in own:
         return own
-    card = read(CARD).decode(errors="replace")
+    card = repo.read(CARD, revision).decode(errors="replace")
     if is_unwritten(card):
         print(f"{CARD} of the repo is replaced, since it has nothing but a licence")
         return {*own, CARD}

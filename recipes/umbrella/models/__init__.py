@@ -12,7 +12,6 @@ __all__ = [
     "for_training",
     "foreign_code",
     "freezing",
-    "guide_batch",
     "hub_errors",
     "hub_names",
     "image_size",

@@ -49,6 +49,11 @@ def find_repo(
     )
 
 
+def name_on_hub(name: str | None) -> str | None:
+    """A name that is a repo's of the Hub; None for none, and for a folder here."""
+    return name if name and not Path(name).expanduser().is_dir() else None
+
+
 @lru_cache  # for each cache folder: whoever is given another one starts anew
 def _ask_hub(name: str, repo_type: str, _cache: str) -> str | None:
     """Why the Hub cannot give the repo; None where it can."""

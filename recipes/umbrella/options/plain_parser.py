@@ -1,13 +1,25 @@
 """Command lines without YAML: an error is one sentence, with the flags that may have been meant."""
 
 import argparse
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from umbrella.options.flag_names import suggest
 
 
+def name_program() -> str:
+    """What the user started: "validate_json_format.py", or "python -m umbrella.validation"."""
+    started = sys.modules["__main__"].__spec__
+    name = Path(sys.argv[0]).name
+    return f"python -m {started.parent}" if name == "__main__.py" and started is not None else name
+
+
 class PlainParser(argparse.ArgumentParser):
     """An ArgumentParser whose errors leave the usage text, which would bury them, to --help."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, prog=name_program(), **kwargs)
 
     def error(self, message: str):
         self.exit(2, f"{self.prog}: error: {message}\n(all flags: {self.prog} --help)\n")

@@ -4,13 +4,41 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class PushDatasetArguments:
+class _PushArguments:
+    """Where to and for whom anything is published."""
+
+    repo_id: str | None = field(default=None, metadata={"help": "name on the Hub: user/name"})
+    allow: list[str] = field(
+        default_factory=list, metadata={"help": "kinds of personal data to publish as they are; the card names them"}
+    )
+    public: bool = field(default=False, metadata={"help": "for everybody to see (default: private)"})
+    gated: str | None = field(
+        default=None, metadata={"help": "who asks gets access: auto at once, manual by your hand"}
+    )
+    license: str = field(
+        default="unknown", metadata={"help": "the Hub's name of the licence, as cc-by-4.0 or apache-2.0"}
+    )
+    languages: list[str] = field(default_factory=lambda: ["en"], metadata={"help": "codes of the texts' languages"})
+    delete_other_files: bool = field(
+        default=False,
+        metadata={
+            "help": "replace files in the push's way that no push of this program wrote, and delete all others "
+            "(default: stop at the former, leave the latter)"
+        },
+    )
+
+    def __post_init__(self):
+        if self.gated not in (None, "auto", "manual"):
+            raise ValueError(f"--gated: expected auto or manual, found {self.gated}")
+
+
+@dataclass
+class PushDatasetArguments(_PushArguments):
     """What of a data folder is published, and how."""
 
     json_dir: str | None = field(
         default=None, metadata={"help": "folder with train/, validation/, test/ of JSON files"}
     )
-    repo_id: str | None = field(default=None, metadata={"help": "name on the Hub: user/name"})
     image_root: str | None = field(
         default=None, metadata={"help": "folder that relative scan paths start from (default: the data folder)"}
     )
@@ -26,29 +54,13 @@ class PushDatasetArguments:
     )
     max_shard_size: str = field(default="500MB", metadata={"help": "size of a Parquet file"})
     scrub: bool = field(default=False, metadata={"help": "publish clean copies instead of stopping at personal data"})
-    allow: list[str] = field(
-        default_factory=list, metadata={"help": "kinds of personal data to publish as they are; the card names them"}
-    )
     presidio: str | None = field(
         default=None,
         metadata={"help": "look for names with Presidio and this spaCy model too, as en_core_web_lg"},
     )
-    public: bool = field(default=False, metadata={"help": "for everybody to see (default: private)"})
-    gated: str | None = field(
-        default=None, metadata={"help": "who asks gets access: auto at once, manual by your hand"}
-    )
-    license: str = field(default="unknown", metadata={"help": "the Hub's name of the licence, as cc-by-4.0"})
-    languages: list[str] = field(default_factory=lambda: ["en"], metadata={"help": "codes of the texts' languages"})
     dua: str | None = field(default=None, metadata={"help": "line of the data use agreement, for the card"})
     with_script: bool = field(
         default=False, metadata={"help": "add umbrella_dataset.py, for users of datasets below 4"}
-    )
-    delete_other_files: bool = field(
-        default=False,
-        metadata={
-            "help": "replace files in the push's way that no push of this program wrote, and delete all others "
-            "(default: stop at the former, leave the latter)"
-        },
     )
     work_dir: str | None = field(
         default=None,
@@ -60,8 +72,7 @@ class PushDatasetArguments:
             raise ValueError("expected --json_dir FOLDER and --repo_id USER/NAME")
         if self.nifti_feature and self.scans != "embed":
             raise ValueError(f"--nifti_feature: expected --scans embed, found --scans {self.scans}")
-        if self.gated not in (None, "auto", "manual"):
-            raise ValueError(f"--gated: expected auto or manual, found {self.gated}")
+        super().__post_init__()
         if self.with_script and self.repo_id.split("/")[-1] == "umbrella_dataset":
             raise ValueError(
                 "--with_script: expected another --repo_id: datasets below 4 would run the script as its own"
@@ -69,21 +80,11 @@ class PushDatasetArguments:
 
 
 @dataclass
-class PushModelArguments:
+class PushModelArguments(_PushArguments):
     """What of a trained model is published, and how."""
 
     model: str | None = field(default=None, metadata={"help": "the model's folder, as train.py wrote it"})
-    repo_id: str | None = field(default=None, metadata={"help": "name on the Hub: user/name"})
     report_scans: bool = field(default=False, metadata={"help": "publish the report with single rows and their scans"})
-    allow: list[str] = field(
-        default_factory=list, metadata={"help": "kinds of personal data to publish as they are; the card names them"}
-    )
-    public: bool = field(default=False, metadata={"help": "for everybody to see (default: private)"})
-    gated: str | None = field(
-        default=None, metadata={"help": "who asks gets access: auto at once, manual by your hand"}
-    )
-    license: str = field(default="unknown", metadata={"help": "the Hub's name of the licence, as apache-2.0"})
-    languages: list[str] = field(default_factory=lambda: ["en"], metadata={"help": "codes of the texts' languages"})
     checkable_subjects: bool | None = field(
         default=None,
         metadata={
@@ -95,13 +96,6 @@ class PushModelArguments:
         default=None,
         metadata={"help": "the model it was trained from, on the Hub (default: what training_data.json says)"},
     )
-    delete_other_files: bool = field(
-        default=False,
-        metadata={
-            "help": "replace files in the push's way that no push of this program wrote, and delete all others "
-            "(default: stop at the former, leave the latter)"
-        },
-    )
     work_dir: str | None = field(
         default=None, metadata={"help": "folder for the upload and the secret key (default: MODEL with .hub behind)"}
     )
@@ -109,5 +103,4 @@ class PushModelArguments:
     def __post_init__(self):
         if self.model is None or self.repo_id is None:
             raise ValueError("expected --model FOLDER and --repo_id USER/NAME")
-        if self.gated not in (None, "auto", "manual"):
-            raise ValueError(f"--gated: expected auto or manual, found {self.gated}")
+        super().__post_init__()

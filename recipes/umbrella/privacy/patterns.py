@@ -75,6 +75,7 @@ PATTERNS: tuple[tuple[str, re.Pattern], ...] = (
     ("web address", re.compile(r"(?:\b(?:https?|s?ftp|s3|gs|ssh|hf|dicom)://|\bwww\.)[^\s\"'<>()]++", re.IGNORECASE)),
     # Phones
     ("phone number", re.compile(r"(?<![\w+.-])(?:\+|00)\d{1,3}[\s.()/-]{0,3}\d(?:[\s.()/-]{0,3}\d){6,13}(?!\d)")),
+    ("phone number", re.compile(r"(?<![\w+.-])(?:\+|00[ -]?)(?:290|683|690)[ -]?\d{4}(?!\d)")),  # islands
     (
         "phone number",
         re.compile(
@@ -86,6 +87,11 @@ PATTERNS: tuple[tuple[str, re.Pattern], ...] = (
         "phone number",
         re.compile(r"(?<![\w.,+-])\(?0\d{1,5}\)?\s?[/ -]\s?(?:\d{2,}+(?:[ -]\d{2,}+){1,4}|\d{4,}+)(?![\w-]|[.,]\d)"),
     ),
+    (
+        "phone number",  # a group of one digit, with eight others at least
+        re.compile(r"(?<![\w.,+-])(?=(?:\d ?){9})0[1-9]\d{1,2} \d(?: \d{2,}+){1,3}(?![\w-]|[.,]\d)"),
+    ),
+    ("phone number", re.compile(r"(?<!\w)\(0(?:-[3-6]\d{2}|\d \d{1,2})\) \d{3}(?:\d{2,4}| \d{3,4})(?![\w-]|[.,]\d)")),
     ("phone number", re.compile(r"(?<![\w.,+-])0[1-9](?:[ .]\d{2}){4}(?![\w.-])")),
     ("phone number", re.compile(r"(?<!\w)\(0\)\d{3,5}[ /-]?\d{4,8}(?!\d)")),
     ("phone number", re.compile(r"(?<![\w.+-])\d{3}[.-]\d{3}[.-]\d{4}(?:\s?x\d{1,6})?(?!\w)")),
@@ -97,6 +103,14 @@ PATTERNS: tuple[tuple[str, re.Pattern], ...] = (
             r"contact(?: \w++)?|telefon|handy|téléphone|teléfono|telefono|móvil|whatsapp|sms)(?:s?\s?(?:no|number|nr|"
             r"nummer)\b)?"
             r"[\s.:=#]{1,3}(?:is |at |on |under )?(\+?\(?\d[\d\s().x/-]{5,20}\d)",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        "phone number",  # within a house, or on an island: short, behind a label that says what it is
+        _compile(
+            r"(?:tel|telephone|phone|fax|pager|telefon|handy|téléphone|teléfono|telefono|móvil|whatsapp)"
+            r"(?:s?\s?(?:no|number|nr|nummer)\b)?\s?[.:=#]\s?(\d[\d -]{2,7}\d)(?![\w-]|[.,]\d)",
             re.IGNORECASE,
         ),
     ),

@@ -1,5 +1,0 @@
-"""A name that published code imports: what is in `umbrella.rows.transform`."""
-
-from umbrella.rows.transform import ConversationTransform, load_view
-
-__all__ = ["ConversationTransform", "load_view"]

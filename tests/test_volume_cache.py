@@ -100,8 +100,8 @@ def test_other_code_makes_another_entry(cache, scan, monkeypatch):
 
 def test_the_hash_of_the_code_covers_every_module_that_load_view_runs_through():
     package = Path(umbrella.views.volume_cache.__file__).parents[1]
-    # The text's way, the size that a model states, bytes that are the same whoever inflates them, and names (of what is
-    # no scan, of modalities, of settings, whose values are in the key) decide nothing of a view.
+    # The text's way, the size that a model states, bytes that are the same whoever inflates them, and names (of what
+    # is no scan, of modalities, of settings, whose values are in the key) decide nothing of a view.
     nothing = {f"{name}.py" for name in ("conversations/encoder", "views/volume_cache", "models/image_size")}
     nothing |= {"scans/inflate.py", "scans/not_a_scan.py", "files/data_format.py", "views/settings.py"}
     nothing |= {"conversations/ignore_index.py"}

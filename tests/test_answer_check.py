@@ -4,7 +4,6 @@ checkpoint."""
 import json
 import random
 import re
-import subprocess
 import sys
 
 import eval as evaluation
@@ -13,6 +12,7 @@ import pytest
 import torch
 import train
 from conversation_folder import write_folder
+from forking import run_ranks
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers.integrations import HfDeepSpeedConfig
 
@@ -304,13 +304,11 @@ def test_answers_are_in_the_event_file_of_tensorboard(call, small_data, tmp_path
 
 
 @pytest.mark.slow
-def test_two_processes_answer_as_one_does(small_data, trained, tmp_path, request):
+def test_two_processes_answer_as_one_does(small_data, trained, tmp_path):
     """8 rows, 3 a batch: three batches, and a fourth so that each process has two. Next to nothing is learnt."""
-    script = request.config.rootpath / "recipes/train.py"
     flags = ["--json_dir", small_data, "--model_name_or_path", trained, "--output_dir", "run", *SHORT, *EVERY_STEP]
     flags += ["--max_steps", 1, "--learning_rate", "1e-9", "--per_device_eval_batch_size", 3, "--use_cpu", "true"]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29623", script]
-    subprocess.run([str(part) for part in [*launch, *flags]], check=True, cwd=tmp_path, timeout=300)
+    run_ranks([train.__file__, *flags], tmp_path)
     two, one = (next(e for e in read_history(run) if "eval_loss" in e) for run in (tmp_path / "run", trained))
     for name in ("eval_accuracy", "eval_unparseable"):
         assert two[name] == one[name]

@@ -2,10 +2,6 @@
 workers that stay, and do not grow."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -16,6 +12,7 @@ from accelerate.data_loader import prepare_data_loader
 from conversation_folder import make_record, write_scan
 from families import FAMILIES
 from family_models import build_model
+from forking import run_ranks
 from tiny_trainer import trainer_parts
 from torch.utils.data import DataLoader
 
@@ -187,10 +184,7 @@ run(lambda: None)  # ends as a recipe does
 def test_two_processes_train_on_every_row_once_an_epoch_and_resume_within_one(tmp_path):
     write_rows(tmp_path / "data", 24)
     (tmp_path / "rank.py").write_text(RESUMED_RANK)
-    tests = Path(__file__).parent
-    environment = os.environ | {"PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}{os.pathsep}{tests.parent}/recipes"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "rank.py", str(tmp_path)]
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=300, capture_output=True)
+    run_ranks([tmp_path / "rank.py", tmp_path], tmp_path)
     seen = [json.loads((tmp_path / f"seen-{rank}.json").read_text()) for rank in range(2)]
     for epoch in range(2):  # of 24 rows: 6 steps with 2 rows on each process
         names = [name for whole, _ in seen for batch in whole[6 * epoch : 6 * epoch + 6] for name in batch]

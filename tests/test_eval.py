@@ -4,13 +4,12 @@ import itertools
 import json
 import math
 import re
-import subprocess
-import sys
 
 import eval as evaluation
 import pytest
 import torch
 import train
+from forking import run_ranks
 
 from umbrella.conversations import IGNORE_INDEX
 from umbrella.evaluation.answer_template import find_answer_template
@@ -71,13 +70,11 @@ def test_a_stopped_run_goes_on_after_its_last_whole_line(call, tiny_model, small
 
 
 @pytest.mark.slow
-def test_two_processes_write_what_one_writes(call, tiny_model, small_data, tmp_path, request):
+def test_two_processes_write_what_one_writes(call, tiny_model, small_data, tmp_path):
     one = evaluate_into(call, tmp_path / "one", tiny_model, small_data, "--batch_size", 3, "--controls", "false")
-    script = request.config.rootpath / "recipes/eval.py"
     flags = ["--model_name_or_path", tiny_model, "--json_dir", small_data, "--output_dir", tmp_path / "two"]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29617", script]
-    command = [*launch, *flags, *FAST, "--batch_size", 3, "--controls", "false", "--use_cpu", "true"]
-    subprocess.run([str(part) for part in command], check=True, cwd=tmp_path)
+    flags += [*FAST, "--batch_size", 3, "--controls", "false", "--use_cpu", "true"]
+    run_ranks([evaluation.__file__, *flags], tmp_path)
     two = read_lines(tmp_path / "two/predictions.jsonl")
     assert [(a["task_id"], a["prediction"]) for a in one] == [(b["task_id"], b["prediction"]) for b in two]
 

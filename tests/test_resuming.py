@@ -13,11 +13,11 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 import train
-from launching import find_free_port
+from forking import Program, start_ranks
+from launching import BIN, find_free_port
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
@@ -433,13 +433,13 @@ def test_a_checkpoint_of_another_base_is_refused(run):
 # ------------------------------------------------------------------------------------------------ killed
 
 
-def start(command, cwd, **environment):
-    """Start a command in a process group of its own, so that a signal reaches all of it, workers too."""
+def start(command, cwd):
+    """Start a launcher in a process group of its own."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.Popen(
         list(map(str, command)),
         cwd=cwd,
-        env=os.environ | {"PATH": path} | environment,
+        env=os.environ | {"PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -451,22 +451,13 @@ def wait_for_checkpoint(folder, process, after=0):
     """Wait until a checkpoint beyond step `after` is whole, then a random while."""
     deadline = time.monotonic() + 200
     while not any(int(path.parent.name.split("-")[1]) > after for path in folder.glob(f"checkpoint-*/{MARKER}")):
-        assert process.poll() is None, process.stdout.read()[-4000:]
+        assert process.poll() is None, process.read()[-4000:]
         assert time.monotonic() < deadline
         time.sleep(0.02)
     pause = random.SystemRandom().uniform(0, 1.0)
     print(f"paused {pause:.3f} s")
     time.sleep(pause)
     assert process.poll() is None, "it came to its end before it was killed: raise --max_steps"
-
-
-def kill(process):
-    """All of it at once: torchrun's processes have groups of their own."""
-    everyone = [*psutil.Process(process.pid).children(recursive=True), process]
-    for one in everyone:
-        one.kill()
-    psutil.wait_procs(everyone[:-1])
-    process.wait()
 
 
 def last_step(folder):
@@ -477,13 +468,13 @@ def last_step(folder):
 def test_killed_and_told_to_end_a_run_comes_to_the_same_weights(run, small_data, tmp_path):
     flags = ("--max_steps", 20, "--save_steps", 2, "--augment", "true", "--dataloader_num_workers", 2)
     run("whole", *flags)
-    command = [sys.executable, ROOT / "recipes/train.py", "--json_dir", small_data, "--output_dir", "run", *FLAGS]
+    command = [train.__file__, "--json_dir", small_data, "--output_dir", "run", *FLAGS]
     command += [*flags, "--resume_from_checkpoint", "auto"]
-    killed = start(command, tmp_path)
+    killed = Program(command, tmp_path)
     wait_for_checkpoint(tmp_path / "run", killed)
-    kill(killed)
+    killed.kill()
     step = last_step(tmp_path / "run")
-    told = start(command, tmp_path)
+    told = Program(command, tmp_path)
     wait_for_checkpoint(tmp_path / "run", told, after=step)
     os.killpg(told.pid, signal.SIGTERM)  # Slurm signals the workers too
     out = told.communicate(timeout=100)[0]
@@ -532,9 +523,9 @@ def test_a_worker_is_deaf_before_it_has_begun():
 
 @pytest.mark.slow
 def test_a_run_with_workers_ends_at_an_error(small_data, tmp_path):
-    command = [sys.executable, ROOT / "recipes/train.py", "--json_dir", small_data, "--output_dir", "run", *FLAGS]
+    command = [train.__file__, "--json_dir", small_data, "--output_dir", "run", *FLAGS]
     flags = ["--dataloader_num_workers", 2, "--learning_rate", "1e30", "--max_grad_norm", 0, "--max_steps", 8]
-    failed = start([*command, *flags], tmp_path)
+    failed = Program([*command, *flags], tmp_path)
     out = failed.communicate(timeout=60)[0]
     assert failed.returncode == 1
     assert "expected a finite loss" in out
@@ -552,24 +543,22 @@ def test_two_processes_of_zero2_go_on_to_the_same_weights(small_data, tmp_path):
     assert out.count("world size: 2") == 2
     assert list(Path("/dev/shm").glob("deepspeed_*")) == list(Path(os.environ["TORCH_EXTENSIONS_DIR"]).glob("*")) == []
 
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", 2, *program]
-    resumed = [*torchrun, "--output_dir", "run", "--resume_from_checkpoint", "auto"]
-    killed = start(resumed, tmp_path)
-    wait_for_checkpoint(tmp_path / "run", killed)
-    kill(killed)
+    resumed = [*program, "--output_dir", "run", "--resume_from_checkpoint", "auto"]
+    ranks = start_ranks(resumed, tmp_path)
+    wait_for_checkpoint(tmp_path / "run", ranks[0])
+    for rank in ranks:
+        rank.kill()
     step = last_step(tmp_path / "run")
 
     # As Slurm starts and ends them: each rank by itself, of which only one is told to end.
-    rank_flags = [sys.executable, *program, "--output_dir", "run", "--resume_from_checkpoint", "auto"]
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(find_free_port())}
-    ranks = [start(rank_flags, tmp_path, RANK=str(i), LOCAL_RANK=str(i), **common) for i in range(2)]
+    ranks = start_ranks(resumed, tmp_path)
     wait_for_checkpoint(tmp_path / "run", ranks[0], after=step)
     ranks[1].send_signal(signal.SIGTERM)
     outs = [rank.communicate(timeout=100)[0] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [75, 75], outs[0][-3000:] + outs[1][-3000:]
     assert step < last_step(tmp_path / "run") < 40
 
-    last = start(resumed, tmp_path)
+    last = start([BIN / "torchrun", "--standalone", "--nproc_per_node", 2, *resumed], tmp_path)
     out = last.communicate(timeout=300)[0]
     assert last.returncode == 0, out[-4000:]
     one, other = (load_file(tmp_path / folder / "trained_weights.safetensors") for folder in ("whole", "run"))

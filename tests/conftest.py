@@ -4,6 +4,7 @@ Nothing of torch or of our library is imported on top: the builder's tests also 
 """
 
 import atexit
+import gc
 import os
 import shutil
 import subprocess
@@ -41,6 +42,13 @@ def pytest_configure(config):
 
     settings.register_profile("umbrella", deadline=None, derandomize="CI" in os.environ)
     settings.load_profile("umbrella")
+
+
+def pytest_collection_finish():
+    """What all imports have made stays to the end: collections of garbage, of which each training asks for several,
+    need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_make_parametrize_id(val, argname):

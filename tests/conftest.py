@@ -34,6 +34,7 @@ for name in (
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "offline"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side
+gc.disable()  # until all is imported
 
 
 def pytest_configure(config):
@@ -47,8 +48,8 @@ def pytest_configure(config):
 def pytest_collection_finish():
     """What all imports have made stays to the end: collections of garbage, of which each training asks for several,
     need not go through it again and again."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_make_parametrize_id(val, argname):

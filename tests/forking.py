@@ -90,6 +90,7 @@ def run_ranks(command, cwd, n=2, **environment) -> str:
 
 
 def _run(command, cwd, environment, output):
+    multiprocessing.set_start_method(None, force=True)  # its own processes are started as everywhere
     os.setsid()
     os.chdir(cwd)
     os.environ.clear()

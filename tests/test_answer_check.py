@@ -89,6 +89,7 @@ def test_accuracy_is_that_of_eval_on_the_same_rows(call, trained, small_data):
     assert last["eval_unparseable"] == metrics["unparseable"] / 8
 
 
+@pytest.mark.slow
 def test_training_is_the_same_bit_for_bit_with_and_without_answers(call, small_data, tmp_path):
     for n in (0, 3):
         flags = ("--max_steps", 4, *EVERY_STEP, "--eval_answers", n)
@@ -189,6 +190,7 @@ def test_where_the_vision_tower_is_spread_a_batch_without_scans_runs_it_too(tmp_
     del deepspeed  # and with it transformers' memory of it
 
 
+@pytest.mark.slow
 def test_early_stopping_stops_and_the_best_checkpoint_is_in_the_folder(call, small_data, tmp_path, monkeypatch):
     """Accuracies of the evaluations: 0, 1/2, 1, 1, 1. The third is the best, two more without a better one end it."""
     rounds = iter([0.0, 0.5, 1.0, 1.0, 1.0])
@@ -212,6 +214,7 @@ def test_a_model_that_gets_no_better_is_stopped(call, small_data, tmp_path):
     assert state["best_metric"] == next(log["eval_loss"] for log in state["log_history"] if "eval_loss" in log)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_counting(call, small_data, tmp_path, monkeypatch):
     """The best evaluation is the first. The third without a better one is that of step 4."""
     rounds = iter([0.5, 0.25, 0.25, 0.25, 0.25, 0.25])

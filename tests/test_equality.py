@@ -63,6 +63,7 @@ def test_accumulation_of_two_batches_is_one_batch_of_twice_the_size(alone, mixed
     check_equal(equality_program.train("tiny", mixed_data, tmp_path, 2, 2), alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", MODELS)
 def test_accumulation_weighs_the_tokens_of_every_family_alike(family, mixed_data, tmp_path):
     whole, halves = (

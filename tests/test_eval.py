@@ -10,6 +10,7 @@ import pytest
 import torch
 import train
 from forking import run_ranks
+from sample_folder import write_sample_folder
 
 from umbrella.conversations import IGNORE_INDEX
 from umbrella.evaluation.answer_template import find_answer_template
@@ -19,7 +20,7 @@ from umbrella.modeling import load_model, load_processor
 from umbrella.training_data import TrainingData, subjects_of
 from umbrella_dataset import load_umbrella
 
-FAST = ("--max_length", 256, "--max_new_tokens", 6, "--bootstrap", 50, "--baselines", "false", "--report", "false")
+FAST = ("--max_length", 256, "--max_new_tokens", 6, "--bootstrap", 10, "--baselines", "false", "--report", "false")
 
 
 @pytest.fixture(scope="session")
@@ -322,11 +323,12 @@ def test_each_evaluation_is_counted_and_a_repetition_of_its_answers_is_not(call,
 
 @pytest.fixture(scope="module")
 def longitudinal(tmp_path_factory):
-    """24 rows a split: have the ventricles grown since the first scan?"""
+    """24 rows to evaluate on: have the ventricles grown since the first scan?"""
     import generate_longitudinal_change_conversations as generator
 
     folder = tmp_path_factory.mktemp("longitudinal") / "data"
-    generator.main(["--output_dir", str(folder), "--subjects_per_split", "12"])
+    records, scans = generator.plan_split("test", 25, 12, 0)
+    write_sample_folder(folder, {"train": [], "validation": [], "test": records}, scans)
     return folder
 
 

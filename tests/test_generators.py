@@ -22,12 +22,11 @@ LABELS = {"sex": {"female", "male"}, "longitudinal": {"grown", "shrunk"}}
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory) -> dict[str, Path]:
+def folders(small_data, tmp_path_factory) -> dict[str, Path]:
     """Each task with four subjects a split."""
-    root = tmp_path_factory.mktemp("generated")
-    for name, generator in GENERATORS.items():
-        generator.main(["--output_dir", str(root / name), "--subjects_per_split", "4"])
-    return {name: root / name for name in GENERATORS}
+    folder = tmp_path_factory.mktemp("generated") / "longitudinal"
+    longitudinal.main(["--output_dir", str(folder), "--subjects_per_split", "4"])
+    return {"sex": small_data, "longitudinal": folder}
 
 
 @pytest.fixture(params=GENERATORS)

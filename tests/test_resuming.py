@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import unittest.mock
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,35 @@ def run(call, small_data):
     return run
 
 
+@pytest.fixture(scope="module")
+def trained(small_data, tmp_path_factory):
+    """(flags) → the folder of a run with them, made once."""
+    made = {}
+
+    def train_once(*flags):
+        if flags not in made:
+            made[flags] = tmp_path_factory.mktemp("begun") / "run"
+            argv = ("train", "--json_dir", small_data, "--output_dir", "run", *FLAGS, *flags)
+            with pytest.MonkeyPatch.context() as patch, unittest.mock.patch.dict(os.environ):
+                patch.setattr(sys, "argv", [*map(str, argv)])
+                patch.chdir(made[flags].parent)
+                train.main()
+        return made[flags]
+
+    return train_once
+
+
+@pytest.fixture
+def begin(trained, tmp_path, monkeypatch):
+    """What `run` leaves of a run that several tests begin with: a copy to go on from."""
+
+    def begin(output_dir, *flags):
+        monkeypatch.chdir(tmp_path)
+        shutil.copytree(trained(*flags), tmp_path / output_dir)
+
+    return begin
+
+
 def weights_of(folder):
     return load_file(Path(folder) / "model.safetensors")
 
@@ -68,8 +98,8 @@ def check_same(one, other):
 FAULTS = ("has optimizer.pt cut short or changed", f"has {MARKER} cut short or changed")
 
 
-def test_a_checkpoint_is_whole_with_all_its_files_at_their_size(run, tmp_path):
-    run("run", "--max_steps", 2, "--save_steps", 1)
+def test_a_checkpoint_is_whole_with_all_its_files_at_their_size(begin, tmp_path):
+    begin("run", "--max_steps", 2, "--save_steps", 1)
     first, second = (tmp_path / f"run/checkpoint-{step}" for step in (1, 2))
     marker = read_marker(second)
     assert (marker["world_size"], marker["rows_a_step"]) == (1, 2)
@@ -116,9 +146,9 @@ def test_a_marker_that_is_none_counts_as_absent(tmp_path, marker):
     assert find_fault(tmp_path) == f"has {MARKER} cut short or changed"
 
 
-def test_a_half_written_checkpoint_is_passed_over_with_a_note_and_made_anew(run, tmp_path):
-    run("whole", "--max_steps", 6, "--save_steps", 2)
-    run("run", "--max_steps", 6, "--save_steps", 2)
+def test_a_half_written_checkpoint_is_passed_over_with_a_note_and_made_anew(run, begin, tmp_path):
+    begin("whole", "--max_steps", 6, "--save_steps", 2)
+    begin("run", "--max_steps", 6, "--save_steps", 2)
     for step in (4, 6):
         (tmp_path / f"run/checkpoint-{step}" / MARKER).unlink()
         (tmp_path / f"run/checkpoint-{step}/stale").touch()
@@ -131,9 +161,9 @@ def test_a_half_written_checkpoint_is_passed_over_with_a_note_and_made_anew(run,
 
 
 @pytest.mark.parametrize("is_cut_short", [False, True])
-def test_a_run_that_reached_its_last_step_is_only_saved_again(run, tmp_path, is_cut_short):
+def test_a_run_that_reached_its_last_step_is_only_saved_again(run, begin, tmp_path, is_cut_short):
     flags = ("--max_steps", 3, "--save_steps", 3, "--lr_scheduler_type", "constant")  # of four steps an epoch
-    run("run", *flags)
+    begin("run", *flags)
     before = weights_of(tmp_path / "run")
     path = tmp_path / "run/model.safetensors"  # killed just then
     start = path.read_bytes()[:1000]
@@ -157,9 +187,9 @@ def files_of(folder):
     return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
 
 
-def test_a_start_never_overwrites_the_model_of_a_finished_run(run):
+def test_a_start_never_overwrites_the_model_of_a_finished_run(run, begin):
     """With a checkpoint of another run, an older one of its own that has no step left, or none that auto finds."""
-    run("run", "--max_steps", 2, "--save_steps", 1)
+    begin("run", "--max_steps", 2, "--save_steps", 1)
     run("other", "--max_steps", 2, "--save_strategy", "no", "--seed", 7)
     before = files_of("run") | files_of("other")
     resumed = ("--max_steps", 3, "--resume_from_checkpoint")
@@ -175,8 +205,8 @@ def test_a_start_never_overwrites_the_model_of_a_finished_run(run):
     assert not files_of("new")
 
 
-def test_more_steps_than_the_checkpoints_are_said_and_where_their_learning_rate_is_0_an_error(run):
-    run("run", "--max_steps", 2, "--save_steps", 1)  # linear, to 0
+def test_more_steps_than_the_checkpoints_are_said_and_where_their_learning_rate_is_0_an_error(run, begin):
+    begin("run", "--max_steps", 2, "--save_steps", 1)  # linear, to 0
     with pytest.raises(SystemExit, match=r"found 1 step after which .* of a run that had come to its end"):
         run("run", "--max_steps", 3, "--resume_from_checkpoint", "run/checkpoint-2")
     out = run("run", "--max_steps", 4, "--resume_from_checkpoint", "run/checkpoint-2")
@@ -185,8 +215,8 @@ def test_more_steps_than_the_checkpoints_are_said_and_where_their_learning_rate_
     assert "goes on from a checkpoint" not in out
 
 
-def test_a_checkpoint_that_was_copied_alone_is_saved_and_no_record_is_named(run):
-    run("run", "--max_steps", 1, "--save_steps", 1)
+def test_a_checkpoint_that_was_copied_alone_is_saved_and_no_record_is_named(run, begin):
+    begin("run", "--max_steps", 1, "--save_steps", 1)
     shutil.copytree("run/checkpoint-1", "alone/checkpoint-1")
     out = run("alone", "--max_steps", 1, "--resume_from_checkpoint", "auto")
     assert out.endswith("model, processor and recipe are in alone\n")
@@ -209,6 +239,7 @@ def test_older_checkpoints_go_only_when_a_newer_one_is_whole(run, tmp_path, monk
     assert [path.name for path in (tmp_path / "run").glob("checkpoint-*")] == ["checkpoint-3"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_last_checkpoint_whole(run, tmp_path):
     flags = ("--save_steps", 1, "--save_total_limit", 1)
     run("whole", "--max_steps", 3, *flags, "--lr_scheduler_type", "constant")
@@ -340,8 +371,8 @@ def test_auto_starts_where_there_is_no_checkpoint_and_true_does_not(run):
         (("--model_name_or_path", "other"), r"shape of .*: expected \(128, 64\), .* found \(128, 32\)"),
     ],
 )
-def test_a_checkpoint_of_another_run_is_refused(run, flags, message):
-    run("run", "--max_steps", 1, "--save_steps", 1)
+def test_a_checkpoint_of_another_run_is_refused(run, begin, flags, message):
+    begin("run", "--max_steps", 1, "--save_steps", 1)
     if "other" in flags:
         write_smaller_model("other")
     with pytest.raises(SystemExit, match=message):

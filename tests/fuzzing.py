@@ -13,6 +13,16 @@ SEED = os.environ.get("UMBRELLA_FUZZ_SEED", "0")
 CASE = os.environ.get("UMBRELLA_FUZZ_CASE")
 
 
+def assert_quick(seconds: float, most_loops: float) -> None:
+    """That processor time is at most so many times that of a plain loop on this machine, now."""
+    if seconds > 1:  # else there is nothing to look into
+        start = time.process_time()
+        for _ in range(10**6):
+            pass
+        loop = time.process_time() - start
+        assert seconds < most_loops * loop, f"took {seconds:.1f} s, {seconds / loop:.0f} times a loop of a million"
+
+
 def fuzz(check: Callable[[random.Random], None], share: float = 1) -> int:
     """Call `check` with the source of randomness of case 0, 1, 2 ... until the time is up; returns how many cases.
 

@@ -329,6 +329,8 @@ def longitudinal(tmp_path_factory):
     folder = tmp_path_factory.mktemp("longitudinal") / "data"
     records, scans = generator.plan_split("test", 25, 12, 0)
     write_sample_folder(folder, {"train": [], "validation": [], "test": records}, scans)
+    for empty in ("train", "validation", "samples"):
+        (folder / empty).rmdir()
     return folder
 
 

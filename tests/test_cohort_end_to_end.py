@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import MappingProxyType
 from unittest.mock import patch
 
 import eval as evaluation
@@ -39,15 +40,17 @@ def bids(tmp_path_factory):
 @pytest.fixture
 def take_five_steps(bids, tmp_path, monkeypatch, capfd):
     """Type the README's commands about `my_bids`, in its order, for a target. Returns metrics.json, the predictions
-    and what each script printed last. Where scripts are left out, so is the run of one batch."""
+    and what each script printed last. Where scripts are left out, so is the run of one batch. `more`: flags by script.
+    """
 
-    def take(target, *left_out):
+    def take(target, *left_out, more=MappingProxyType({})):
         (tmp_path / "my_bids").symlink_to(bids)
         monkeypatch.chdir(tmp_path)
         printed = {}
         for line in re.findall(r"^(?:python|accelerate launch) (.*)", FIVE_STEPS, re.MULTILINE):
             script, *flags = shlex.split(line.replace("--target sex", target))
             name = Path(script).name
+            flags += more.get(name, [])
             if name in left_out or ("--check_batch" in flags and left_out):
                 continue
             if name in SCRIPTS:
@@ -84,7 +87,9 @@ def test_forty_subjects_end_in_a_model_that_answers_in_the_datas_words(take_five
 
 
 def test_forty_ages_end_in_a_model_that_answers_in_years(take_five_steps, tmp_path):
-    metrics, rows, _ = take_five_steps("--target age --unit years", "inspect_labels.py")
+    """In half of the steps that it takes where nobody says how many."""
+    more = {"train.py": ["--max_steps", "150"], "eval.py": ["--bootstrap", "20"]}
+    metrics, rows, _ = take_five_steps("--target age --unit years", "inspect_labels.py", more=more)
     assert metrics["unparseable"] == 0
     assert {row["parsed_number"] % 5 for row in rows} == {0} and all(20 <= row["parsed_number"] <= 80 for row in rows)
     assert metrics["metrics"]["mae"]["value"] < 20

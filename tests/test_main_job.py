@@ -72,8 +72,9 @@ def get_flags(data, tmp_path):
 
 
 def evaluate(call, data, tmp_path):
-    """metrics.json of the run on the split `test`."""
-    flags = ("--json_dir", data, "--volume_cache", "cache")
+    """metrics.json of the run on the split `test`, the controls on half of its rows."""
+    flags = ("--json_dir", data, "--volume_cache", "cache", "--controls_n", 100)
+    flags += ("--bootstrap", 20, "--baselines", "false", "--report", "false")
     call(evaluation, "--model_name_or_path", "run", "--split", "test", *flags)
     return json.loads((tmp_path / "run/eval/metrics.json").read_text())
 

@@ -45,7 +45,8 @@ def pytest_configure(config):
     settings.load_profile("umbrella")
 
 
-def pytest_collection_finish():
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop():
     """What all imports have made stays to the end: collections of garbage, of which each training asks for several,
     need not go through it again and again."""
     gc.freeze()
@@ -88,6 +89,18 @@ def default_run(tmp_path_factory):
         return folder, output.read_text()
 
     return generate
+
+
+@pytest.fixture
+def quick_scans(monkeypatch):
+    """The heads take seconds to draw: here each is a few voxels of noise, for claims about the files alone."""
+    import numpy as np
+    import sample_folder
+
+    def make_scan(anatomy, acquisition):
+        return np.random.default_rng(acquisition.noise_seed).integers(0, 99, (5, 6, 7)).astype(np.int16)
+
+    monkeypatch.setattr(sample_folder, "make_scan", make_scan)
 
 
 @pytest.fixture

@@ -42,8 +42,8 @@ def evaluate_into(call, output_dir, model, data, *flags):
 
 
 def test_batches_of_1_and_8_give_the_same_answers_in_the_rows_order(call, tiny_model, small_data, tmp_path):
-    alone = evaluate_into(call, tmp_path / "1", tiny_model, small_data, "--batch_size", 1)
-    together = evaluate_into(call, tmp_path / "8", tiny_model, small_data, "--batch_size", 8)
+    alone = evaluate_into(call, tmp_path / "1", tiny_model, small_data, "--batch_size", 1, "--controls_n", 2)
+    together = evaluate_into(call, tmp_path / "8", tiny_model, small_data, "--batch_size", 8, "--controls_n", 2)
     assert [line["task_id"] for line in alone] == load_umbrella(str(small_data), split="test")["task_id"]
     for one, other in zip(alone, together, strict=True):
         assert one["prediction"] == other["prediction"]

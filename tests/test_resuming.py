@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import torch
 import train
-from forking import Program, start_ranks
-from launching import BIN, find_free_port
+from forking import Program, run_ranks, start_ranks
+from launching import find_free_port
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
@@ -564,7 +564,8 @@ def test_a_run_with_workers_ends_at_an_error(small_data, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_of_zero2_go_on_to_the_same_weights(small_data, tmp_path):
-    """Of a partly trained model, whose checkpoints lack the frozen weights; under each launcher to the same."""
+    """Of a partly trained model, whose checkpoints lack the frozen weights; to the same under DeepSpeed's launcher and
+    as ranks that each start by itself. By torchrun the guide's flags are started in test_launch.py."""
     flags = [*FLAGS, "--deepspeed", ROOT / "ds_configs/zero2.json", "--max_steps", 40, "--save_steps", 3]
     program = [ROOT / "recipes/train.py", "--json_dir", small_data, *flags, "--train", "projector"]
     deepspeed = ["deepspeed", "--num_gpus", 2, "--master_port", find_free_port(), *program]
@@ -589,9 +590,7 @@ def test_two_processes_of_zero2_go_on_to_the_same_weights(small_data, tmp_path):
     assert [rank.returncode for rank in ranks] == [75, 75], outs[0][-3000:] + outs[1][-3000:]
     assert step < last_step(tmp_path / "run") < 40
 
-    last = start([BIN / "torchrun", "--standalone", "--nproc_per_node", 2, *resumed], tmp_path)
-    out = last.communicate(timeout=300)[0]
-    assert last.returncode == 0, out[-4000:]
+    run_ranks(resumed, tmp_path)
     one, other = (load_file(tmp_path / folder / "trained_weights.safetensors") for folder in ("whole", "run"))
     assert all(torch.equal(one[name], other[name]) for name in one)
     starts = json.loads((tmp_path / "run/run.json").read_text())

@@ -5,6 +5,8 @@ them milliseconds. The server has trained nothing and set nothing: a fork is as 
 read of the environment. Launchers (`torchrun`, `accelerate launch`, `deepspeed`) are started by `launching`.
 """
 
+import atexit
+import contextlib
 import multiprocessing
 import os
 import runpy
@@ -38,6 +40,7 @@ class Program:
         )
         self.process.start()
         self.pid = self.process.pid
+        atexit.register(self.kill)  # what a failed test has left: Python waits for its processes at its end
 
     @property
     def returncode(self) -> int | None:
@@ -63,10 +66,14 @@ class Program:
 
     def kill(self) -> None:
         """With all that it has begun."""
-        everyone = [*psutil.Process(self.pid).children(recursive=True), psutil.Process(self.pid)]
-        for one in everyone:
-            one.kill()
-        psutil.wait_procs(everyone[:-1])
+        if self.poll() is not None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            everyone = [*psutil.Process(self.pid).children(recursive=True), psutil.Process(self.pid)]
+            for one in everyone:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
+            psutil.wait_procs(everyone[:-1])
         self.process.join()
 
 
@@ -83,8 +90,7 @@ def run_ranks(command, cwd, n=2, **environment) -> str:
         printed = [rank.communicate(timeout=300)[0] for rank in ranks]
     finally:
         for rank in ranks:
-            if rank.poll() is None:
-                rank.kill()
+            rank.kill()
     assert [rank.returncode for rank in ranks] == [0] * n, "\n".join(text[-4000:] for text in printed)
     return "".join(printed)
 

@@ -32,7 +32,7 @@ def test_numbers_of_the_guides_config_that_do_not_multiply_are_shown_once(small_
     (tmp_path / "ds_config.json").write_text(json.dumps(GUIDE_CONFIG))
     flags = ["--json_dir", small_data, "--output_dir", "run", *GUIDE_FLAGS, "--deepspeed", "ds_config.json"]
     ranks = start_ranks([train.__file__, *flags], tmp_path, 4)
-    printed = "".join(rank.communicate(timeout=200)[0] for rank in ranks)
+    printed = "".join(rank.communicate(timeout=300)[0] for rank in ranks)
     assert [rank.returncode for rank in ranks] == [1] * 4
     assert "Traceback" not in printed
     (sentence,) = [line for line in printed.splitlines() if line.startswith("error: ")]
@@ -89,7 +89,7 @@ def test_where_no_launcher_ends_them_the_others_are_silent(data, tmp_path):
     """As under srun: the first finds a missing scan, the second finds the first gone."""
     sorted((data / "images/train").iterdir())[0].unlink()
     ranks = start_ranks([train.__file__, "--json_dir", data, "--output_dir", "run", *SHORT], tmp_path)
-    first, second = [rank.communicate(timeout=100)[0] for rank in ranks]
+    first, second = [rank.communicate(timeout=300)[0] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [1, 1]
     assert "error: 1 of 4 scans cannot be read" in first
     assert "error" not in second.lower() and "Traceback" not in second

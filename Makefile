@@ -1,4 +1,4 @@
-# `make quickstart`: environment, sample data, training, evaluation. `make test`: all tests.
+# `make quickstart`: environment, sample data, training, evaluation. `make test`: all tests but those of a night.
 # `make quickstart CPU=1`: the same with PyTorch's builds without GPU libraries, from TORCH_INDEX; for a new VENV.
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +7,7 @@ TORCH_INDEX ?= $(if $(CPU),https://download.pytorch.org/whl/cpu)
 BIN := $(VENV)/bin
 DATA := sample_data/sex_comparison_conversations
 RUN := runs/quickstart
-PYTEST := --numprocesses 2 --dist worksteal
+PYTEST := --numprocesses 2 --dist worksteal --durations 20
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 SMALL := without GPU libraries, less than 2.5 GB
 LARGE := 6.7 GB on Linux, 4.3 GB of them GPU libraries; without an NVIDIA GPU: make quickstart CPU=1
@@ -36,13 +36,14 @@ quickstart: $(READY)
 	@echo "report       $(RUN)/eval/report.html"
 
 test: $(VENV)/.test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m "not nightly"
 
 test-fast: $(VENV)/.test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m "not slow and not fuzz"
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m "not slow and not fuzz and not nightly"
 
-# An hour of each fuzzer, with a seed of the day.
+# The long loops and the benchmarks; then an hour of each fuzzer, with a seed of the day.
 test-nightly: $(VENV)/.test
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m nightly
 	HF_HUB_OFFLINE=1 UMBRELLA_FUZZ_SECONDS=3600 UMBRELLA_FUZZ_SEED=$$(date +%F) $(BIN)/python -m pytest -s -m fuzz \
 		--numprocesses 3 --dist load
 

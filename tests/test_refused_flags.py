@@ -162,6 +162,7 @@ def test_smoothed_labels_have_the_loss_that_torch_gives_them(rows, tmp_path):
     assert abs(loss.item() - plain.item()) > 1e-3
 
 
+@pytest.mark.slow
 def test_noise_on_embeddings_another_order_and_the_count_of_tokens_are_followed(rows, tmp_path):
     def first_step(**options):
         trainer = build_trainer(rows, tmp_path, **options)

@@ -1,8 +1,8 @@
 """What `mkdocs build` does for this project beside rendering docs/*.md (`hooks` in mkdocs.yml).
 
-Pages that lie elsewhere in the repository are pages of the site too, the library has a page for each room, links between
-files are links between pages, and what a reader would trip over ends the build: a public name that says nothing of itself,
-a test that is named and is not there, a page that asks another server for anything.
+Pages that lie elsewhere in the repository are pages of the site too, the library has a page for each room, and links
+between files are links between pages. What a reader would trip over ends the build: a public name that says nothing of
+itself, a proof that is no test, a page that asks another server for anything.
 """
 
 import posixpath
@@ -26,9 +26,11 @@ ELSEWHERE = {
 FIGURE = "<!-- figure of the rooms -->"
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)\s#]+)((?:#[^)\s]*)?\))")
 CODE_BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
-# What a browser fetches by itself: pictures, scripts, styles, frames. A link in the text is followed by a reader alone.
+# What a browser fetches by itself: pictures, scripts, styles, frames. A link is followed by a reader alone.
 FETCHED = (
-    re.compile(r"<(?:img|script|iframe|source|video|audio|embed)\b[^>]*?\b(?:src|srcset|data)=[\"']?((?:https?:)?//[^\"'\s>]+)"),
+    re.compile(
+        r"<(?:img|script|iframe|source|video|audio|embed)\b[^>]*?\b(?:src|srcset|data)=[\"']?((?:https?:)?//[^\"'\s>]+)"
+    ),
     re.compile(r"<link\b(?![^>]*rel=[\"']?canonical)[^>]*?\bhref=[\"']?((?:https?:)?//[^\"'\s>]+)"),
     re.compile(r"(?:url\(|@import\s+)[\"']?((?:https?:)?//[^\"')\s;]+)"),
 )

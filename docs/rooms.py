@@ -49,7 +49,9 @@ def read_rooms() -> list[Room]:
     """
     packages = {file.parent.name: file.parent for file in LIBRARY.glob("*/__init__.py")}
     if strangers := sorted(packages.keys() - set(STREET)):
-        raise ValueError(f"{LIBRARY}: expected rooms that docs/rooms.py has in its STREET, found {strangers}: add them")
+        raise ValueError(
+            f"{LIBRARY}: expected rooms that docs/rooms.py has in its STREET, found {strangers}: add them"
+        )
     rooms = []
     for name in STREET:
         if name in packages:
@@ -102,13 +104,14 @@ def draw_rooms() -> str:
         f'<line class="street" x1="28" y1="12" x2="28" y2="{height - 18}"/>',
         f'<path class="arrow" d="M 22 {height - 18} L 34 {height - 18} L 28 {height - 6} Z"/>',
     ]
+    box = f'x="{NAME_X - 10}" width="{WIDTH - NAME_X}" height="{ROW_HEIGHT - 8}" rx="4"'
     for i, room in enumerate(rooms):
         top = i * ROW_HEIGHT + 4
         sentence = textwrap.wrap(room.sentence, CHARACTERS, max_lines=2, placeholder=" …") or [""]
         imported = [other.name for other in rooms if other.name in read_imports(room)]
         parts += [
             f'<circle class="door" cx="28" cy="{top + 22}" r="5"/>',
-            f'<rect class="room" x="{NAME_X - 10}" y="{top}" width="{WIDTH - NAME_X}" height="{ROW_HEIGHT - 8}" rx="4"/>',
+            f'<rect class="room" y="{top}" {box}/>',
             f'<text class="name" x="{NAME_X}" y="{top + 21}">{room.name}/</text>',
             *(
                 f'<text class="sentence" x="{SENTENCE_X}" y="{top + 14 + 13 * number}">{html.escape(line)}</text>'

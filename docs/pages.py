@@ -52,7 +52,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         raise PluginError(f"public names without a docstring, write one for each: {', '.join(missing)}")
     for source, page in ELSEWHERE.items():
         content = (ROOT / source).read_text(encoding="utf-8")
-        files.append(File.generated(config, page, content=content))
+        alone = "---\nhide: [navigation]\n---\n" if page == "index.md" else ""
+        files.append(File.generated(config, page, content=alone + content))
     for room in rooms:
         files.append(File.generated(config, f"api/{room.name}.md", content=write_room(room)))
     return files
@@ -114,9 +115,9 @@ def name_files_of_tests(markdown: str) -> str:
     def name_file(found: re.Match) -> str:
         if found[1] not in tests:
             raise PluginError(f"docs/proven.md: expected tests that exist, found {found[1]}")
-        return f"{found[0]} <small>({', '.join(tests[found[1]])})</small>"
+        return f"`{found[1]}` <small>{', '.join(tests[found[1]])}</small><br>"
 
-    return re.sub(r"`(test_\w+)`", name_file, markdown)
+    return re.sub(r"`(test_\w+)`(?:, )?", name_file, markdown)
 
 
 def on_post_build(config: MkDocsConfig) -> None:

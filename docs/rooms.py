@@ -19,8 +19,8 @@ STREET = (
     "report validation cohort"
 ).split()
 
-ROW_HEIGHT, NAME_X, SENTENCE_X, WIDTH = 58, 56, 220, 960  # of the figure, in pixels
-CHARACTERS = 104  # of a sentence on one line of the figure
+ROW_HEIGHT, NAME_X, SENTENCE_X, WIDTH = 58, 56, 186, 780  # of the figure, in pixels
+CHARACTERS = 92  # of a sentence on one line of the figure
 
 
 @dataclass(frozen=True)

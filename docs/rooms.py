@@ -57,9 +57,15 @@ def read_rooms() -> list[Room]:
         if name in packages:
             folder = packages[name]
             first = folder / "__init__.py"
-            rooms.append(Room(name, (first, *(file for file in sorted(folder.rglob("*.py")) if file != first))))
-    alone = sorted(file for file in LIBRARY.glob("*.py") if file.name != "__init__.py")
+            others = [file for file in sorted(folder.rglob("*.py")) if file != first and is_public(file)]
+            rooms.append(Room(name, (first, *others)))
+    alone = sorted(file for file in LIBRARY.glob("*.py") if not file.stem.startswith("_"))
     return [*rooms, *(Room(file.stem, (file,)) for file in alone)]
+
+
+def is_public(file: Path) -> bool:
+    """Whether a module may be imported by others: its name has no underscore in front (`__main__`), a folder's may."""
+    return not file.stem.startswith("_") or file.name == "__init__.py"
 
 
 def name_module(file: Path) -> str:

@@ -76,6 +76,7 @@ def test_the_figure_has_each_room_with_its_sentence_and_what_it_imports(library)
 def test_the_page_of_a_room_holds_its_modules_nested_ones_too(library):
     (library / "scans" / "deep").mkdir()
     (library / "scans" / "deep" / "__init__.py").write_text('"""Deeper."""\n')
+    (library / "scans" / "__main__.py").write_text("print(1)\n")
     (room,) = rooms.read_rooms()
     named = re.findall(r"^::: (\S+)", pages.write_room(room), re.MULTILINE)
     assert named == ["umbrella.scans", "umbrella.scans.deep", "umbrella.scans.volumes"]

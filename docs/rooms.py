@@ -64,7 +64,7 @@ def read_rooms() -> list[Room]:
 
 
 def is_public(file: Path) -> bool:
-    """Whether a module may be imported by others: its name has no underscore in front (`__main__`), a folder's may."""
+    """Whether a module may be imported by others: its name has no underscore in front (as `__main__`)."""
     return not file.stem.startswith("_") or file.name == "__init__.py"
 
 

@@ -8,6 +8,7 @@ import re
 from griffe import Extension, Object
 
 SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes):$")
+ALIGNED = re.compile(r"\w[\w., ]*?(?: \(.*?\))? {2,}\S|\w+ \([^)]*\)$")  # names and shapes, each on a line of its own
 MARKS = re.compile(r"[\\*\[\]<>#|]|(?<!\w)_|_(?!\w)")
 
 
@@ -26,6 +27,8 @@ def to_markdown(text: str) -> str:
             in_example = True
         # A block goes on over lines of white space; a line that is indented within a paragraph only continues it.
         is_code = is_indented and not in_section and (is_code or not before) if line else is_code
+        if ALIGNED.match(line) and lines and lines[-1] and not (in_example or is_code):
+            lines[-1] += "  "  # Markdown's line break
         lines.append(line if in_example or is_code else escape(line))
     return "\n".join([*lines, "```"] if in_example else lines)
 

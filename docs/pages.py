@@ -81,9 +81,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         pieces += [rewrite_links(markdown[end : block.start()], source, uri), block[0]]
         end = block.end()
     markdown = "".join([*pieces, rewrite_links(markdown[end:], source, uri)])
-    if uri == "proven.md":
-        markdown = name_files_of_tests(markdown)
-    return markdown.replace(FIGURE, draw_rooms())
+    return name_files_of_tests(markdown) if uri == "proven.md" else markdown
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """The figure stands in its place; Markdown would read marks in its words."""
+    return html.replace(FIGURE, draw_rooms())
 
 
 def rewrite_links(text: str, source: str, uri: str) -> str:

@@ -19,7 +19,7 @@ STREET = (
     "report validation cohort"
 ).split()
 
-ROW_HEIGHT, NAME_X, SENTENCE_X, WIDTH = 58, 56, 186, 780  # of the figure, in pixels
+ROW_HEIGHT, NAME_X, SENTENCE_X, WIDTH = 58, 56, 200, 800  # of the figure, in pixels
 CHARACTERS = 92  # of a sentence on one line of the figure
 
 
@@ -39,7 +39,7 @@ class Room:
     def sentence(self) -> str:
         """The first sentence of its docstring, or nothing."""
         docstring = ast.get_docstring(ast.parse(self.modules[0].read_text(encoding="utf-8"))) or ""
-        return " ".join(re.split(r"(?<=\.)\s|\n\n", docstring)[0].split())
+        return " ".join(re.split(r"(?<=\.)\s|\n\n", docstring)[0].replace("`", "").split())
 
 
 def read_rooms() -> list[Room]:

@@ -24,7 +24,7 @@ def library(tmp_path, monkeypatch):
     """A library of one room with one module, to spoil."""
     folder = tmp_path / "umbrella"
     (folder / "scans").mkdir(parents=True)
-    (folder / "scans" / "__init__.py").write_text('"""Files < volumes. Knows no model."""\n')
+    (folder / "scans" / "__init__.py").write_text('"""Files < `volumes`. Knows no model."""\n')
     (folder / "scans" / "volumes.py").write_text(
         '"""A volume."""\n\n\ndef load():\n    """It."""\n\n\ndef _own(): ...\n'
     )
@@ -141,6 +141,7 @@ def test_what_builds_the_site_is_strict_and_offline():
             "One.\n\nArgs:\n    json_dir: [a] and\n        b.\n\n[c]",
             "One.\n\nArgs:\n    json_dir: \\[a\\] and\n        b.\n\n\\[c\\]",
         ),
+        ("One.\n\nvolume (X, Y)  dark air\nspacing_mm (3,)", "One.\n\nvolume (X, Y)  dark air  \nspacing_mm (3,)"),
         ("One.\n\n>>> f([1])\n[None]\n\nTwo.", "One.\n\n\n```pycon\n>>> f([1])\n[None]\n```\n\nTwo."),
     ],
 )

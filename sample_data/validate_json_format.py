@@ -239,7 +239,6 @@ def _print_labels(labels: LabelCheck) -> None:
 
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line's flags and paths."""
     parser = PlainParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("paths", nargs="*", metavar="PATH", help="data folder, split folder or files")
     parser.add_argument("--check_images", action="store_true", help="read every scan; find equal ones")

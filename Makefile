@@ -15,7 +15,7 @@ HAS_GPU_LIBRARIES := error: CPU=1: expected PyTorch without GPU libraries in $(V
 	another: make quickstart CPU=1 VENV=.venv-cpu
 READY := $(VENV)/.quickstart$(if $(CPU),-cpu)
 
-.PHONY: quickstart test test-fast test-nightly style check
+.PHONY: quickstart test test-fast test-nightly style check docs
 .DELETE_ON_ERROR:
 
 quickstart: $(READY)
@@ -55,6 +55,11 @@ check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# The site, in site/. A broken link, a public name without a docstring, a claim without its test end it. The variable keeps
+# the theme's notice about another program out.
+docs: $(VENV)/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 # torch and torchvision go first and together: only a matching pair loads. From an index of their own they come alone,
 # since it has few versions of what they need; that comes with the rest.
 $(READY): setup.cfg constraints.txt
@@ -68,5 +73,5 @@ $(READY): setup.cfg constraints.txt
 	touch $@
 
 $(VENV)/.test: $(READY)
-	$(PIP) --editable ".[script,deepspeed,peft,tensorboard,wandb,test]"
+	$(PIP) --editable ".[script,deepspeed,peft,tensorboard,wandb,test,docs]"
 	touch $@

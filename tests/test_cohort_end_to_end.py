@@ -22,7 +22,7 @@ from umbrella.options.ending import run
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-FIVE_STEPS = README[README.index("## Your own data in five steps") : README.index("## Using a model")]
+FIVE_STEPS = README[README.index("## Your own data in five steps") : README.index("## Where to read on")]
 RECIPES = {"inspect_labels.py": inspect_labels, "train.py": train, "eval.py": evaluation}
 SCRIPTS = {"generate_conversations.py": generate_conversations, "validate_json_format.py": validate_json_format}
 # Lines of libraries that say nothing, or nothing true, to a user here.

@@ -118,4 +118,5 @@ def _settings_of(config: dict) -> dict:
 
 
 def only_numbers(logs: dict) -> dict[str, Real]:
+    """The entries of a log that are numbers."""
     return {key: value for key, value in logs.items() if isinstance(value, Real)}

@@ -14,6 +14,7 @@ from umbrella_dataset import explain_modality
 
 
 def to_selection(flags: argparse.Namespace) -> Selection:
+    """The flags that choose scans, checked. Raises CohortError for a modality that there is not."""
     modalities = split_list(flags.modalities) or MODALITIES[:1]
     for modality in modalities:
         if modality not in MODALITIES:
@@ -73,6 +74,7 @@ def to_pairs(texts: list[str], option: str, is_empty_allowed: bool = False) -> l
 
 
 def to_pair(text: str, option: str, is_empty_allowed: bool = False) -> tuple[str, str]:
+    """NAME=VALUE → (NAME, VALUE); CohortError names the option for any other text."""
     name, equals, value = text.partition("=")
     if not equals or not name or not (value or is_empty_allowed):
         raise CohortError(f"{option}: expected NAME=VALUE, found {text!r}")

@@ -62,7 +62,7 @@ def test_export_has_the_weights_and_the_names_of_a_stock_save(call, tmp_path, fa
     model = save_stock(tmp_path / "stock", family)
     recipe = save_run(tmp_path / "run", tmp_path / "stock")
     names = {name: load_file(tmp_path / name / WEIGHTS).keys() for name in ("stock", "run")}
-    assert (names["stock"] == names["run"]) == (family in ("idefics3", "smolvlm"))
+    assert (names["stock"] == names["run"]) == (family in ("qwen3_vl", "idefics3", "smolvlm"))
     out = call(export, "--model_name_or_path", "run", "--output_dir", "out/exported")
     assert "torch.float32: exported to out/exported" in out
     assert load_file(tmp_path / "out/exported" / WEIGHTS).keys() == names["stock"]

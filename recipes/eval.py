@@ -7,13 +7,14 @@ Writes predictions.jsonl, controls.jsonl, metrics.json and report.html into --ou
 eval/; below runs/evaluations/ for a model of the Hub). A run that was stopped continues where it was.
 """
 
+from umbrella.command import run  # isort: skip (the first import, see umbrella.last_exit)
+
 from pathlib import Path
 
 from accelerate import PartialState
 from datasets import disable_progress_bars
 
 from umbrella.arguments import DataArguments, EvalArguments, ModelArguments
-from umbrella.command import run
 from umbrella.command_line import parse_arguments
 from umbrella.evaluation.context import check_names, describe_model, put_in_context
 from umbrella.evaluation.controls import build_controls

@@ -7,6 +7,8 @@
 The scan is shown as the model's recipe says. Research software, not a medical device.
 """
 
+from umbrella.command import run  # isort: skip (the first import, see umbrella.last_exit)
+
 import contextlib
 import sys
 
@@ -14,7 +16,6 @@ from accelerate import PartialState
 from datasets import disable_progress_bars
 
 from umbrella.arguments import ModelArguments
-from umbrella.command import run
 from umbrella.command_line import parse_arguments
 from umbrella.control_signs import print_exactly
 from umbrella.evaluation.generation import Answerer

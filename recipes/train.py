@@ -9,6 +9,8 @@ Exit codes: 0 done, 1 an error, 2 a flag that does not exist, 75 told to end (SI
 --resume_from_checkpoint auto.
 """
 
+from umbrella.command import run  # isort: skip (the first import, see umbrella.last_exit)
+
 import os
 from functools import partial
 
@@ -19,7 +21,6 @@ from umbrella.arguments import DataArguments, ModelArguments
 from umbrella.augmentation import Augmentation, SetEpoch
 from umbrella.batch_check import check_batch
 from umbrella.collator import ConversationCollator
-from umbrella.command import run
 from umbrella.command_line import parse_arguments
 from umbrella.leakage import describe_training_data
 from umbrella.length_check import check_lengths

@@ -111,10 +111,9 @@ def _choose_prefixes(anew: PreTrainedModel, state: dict[str, Tensor], names: set
 
 def _read_names(model_name_or_path: str) -> set[str]:
     """The names of a checkpoint's weights, from its files' headers; empty without safetensors on this machine."""
-    quiet = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
     for file in (SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME):
         try:
-            path = cached_file(model_name_or_path, file, local_files_only=True, **quiet)
+            path = cached_file(model_name_or_path, file, local_files_only=True)
         except OSError:
             path = None
         if path is not None and path.endswith(".json"):

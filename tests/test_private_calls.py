@@ -71,7 +71,7 @@ USES = {
 # Not private but by their first letter: documented for whoever uses them or derives from their class.
 DOCUMENTED = {
     "os": ("_exit",),
-    "collections.namedtuple": ("_asdict", "_fields"),
+    "inspect.FullArgSpec": ("_asdict", "_fields"),  # as every named tuple
     "datasets.ArrowBasedBuilder": ("_generate_tables", "_info", "_split_generators"),
     "evaluate.Metric": ("_compute", "_info"),
 }
@@ -87,12 +87,14 @@ def parse(path):
 
 
 def find_named(tree):
-    """(name, line) of attributes, of keyword arguments, and of modules and what is imported from them."""
+    """(name, line) of attributes, also by getattr, of keyword arguments, of modules and what is imported from them."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield node.attr, node.lineno
         elif isinstance(node, ast.keyword):
             yield node.arg or "", node.value.lineno
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("attr"):
+            yield from ((item.value, node.lineno) for item in node.args if isinstance(item, ast.Constant))
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
             yield from ((part, node.lineno) for name in names for part in name.split("."))
@@ -144,7 +146,8 @@ def has(owner, name):
     """Whether a module, class or function has a name: a member, an argument, an attribute that it sets on itself."""
     if hasattr(owner, name):
         return True
-    return not inspect.ismodule(owner) and re.search(rf"\b{name}\b", read_source(owner)) is not None
+    set_or_taken = rf"\bself\.{name}\b|\b{name}\s*[:=]"
+    return not inspect.ismodule(owner) and re.search(set_or_taken, read_source(owner)) is not None
 
 
 def find_private(path):
@@ -152,7 +155,7 @@ def find_private(path):
     and those that a class of its own has from its base too."""
     tree, found = parse(path), {}
     for name, line in find_named(tree):
-        if PRIVATE.fullmatch(name) and name not in list_own():
+        if PRIVATE.fullmatch(str(name)) and name not in list_own():
             found.setdefault(name, line)
     for node in tree.body:
         if not isinstance(node, ast.ClassDef) or not node.bases:
@@ -230,6 +233,7 @@ class Mine(Trainer):
         self._own = self._get_output_dir()
         self._own.write(_odd=1)
 json.loads._inner
+getattr(json, "_by_name", 0)
 """
 
 
@@ -241,7 +245,8 @@ def test_each_kind_of_private_name_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr("test_private_calls.import_file", lambda _: module)
     monkeypatch.setattr("test_private_calls.list_own", lambda: {"_own", "_save", "_internal_call"})
     assert find_private(path) == {
-        "_made_up": 2, "_hidden": 3, "_save": 5, "_internal_call": 6, "_get_output_dir": 7, "_odd": 8, "_inner": 9
+        "_made_up": 2, "_hidden": 3, "_save": 5, "_internal_call": 6, "_get_output_dir": 7, "_odd": 8, "_inner": 9,
+        "_by_name": 10,
     }  # fmt: skip
 
 

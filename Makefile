@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 CPU ?=
+TESTS ?=
 TORCH_INDEX ?= $(if $(CPU),https://download.pytorch.org/whl/cpu)
 BIN := $(VENV)/bin
 DATA := sample_data/sex_comparison_conversations
@@ -15,7 +16,7 @@ HAS_GPU_LIBRARIES := error: CPU=1: expected PyTorch without GPU libraries in $(V
 	another: make quickstart CPU=1 VENV=.venv-cpu
 READY := $(VENV)/.quickstart$(if $(CPU),-cpu)
 
-.PHONY: quickstart test test-fast test-nightly style check docs
+.PHONY: quickstart test test-fast test-nightly newest style check docs
 .DELETE_ON_ERROR:
 
 quickstart: $(READY)
@@ -46,6 +47,10 @@ test-nightly: $(VENV)/.test
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m nightly
 	HF_HUB_OFFLINE=1 UMBRELLA_FUZZ_SECONDS=3600 UMBRELLA_FUZZ_SEED=$$(date +%F) $(BIN)/python -m pytest -s -m fuzz \
 		--numprocesses 3 --dist load
+
+# The fast tests, or TESTS="tests/test_x.py ...", with the newest releases, in an environment of their own below TMPDIR.
+newest:
+	TORCH_INDEX="$(TORCH_INDEX)" $(PYTHON) .ci/newest $(TESTS)
 
 style: $(VENV)/.test
 	$(BIN)/ruff check --fix .

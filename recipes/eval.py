@@ -7,6 +7,8 @@ Writes predictions.jsonl, controls.jsonl, metrics.json and report.html into --ou
 eval/; below runs/evaluations/ for a model of the Hub). A run that was stopped continues where it was.
 """
 
+from umbrella.options.ending import run  # isort: skip (the first import, see umbrella.options.last_exit)
+
 from pathlib import Path
 
 from accelerate import PartialState
@@ -26,7 +28,6 @@ from umbrella.files.json_files import write_json
 from umbrella.models.hub_names import name_on_hub
 from umbrella.models.loading import check_fits, load_model, load_processor
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
-from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.records.evaluations import METRICS
 from umbrella.records.leakage import guard_against_leakage

@@ -18,6 +18,7 @@ def check_batch(trainer) -> None:
     """
     if trainer.is_fsdp_enabled or is_deepspeed_zero3_enabled():
         raise ValueError("--check_batch: expected no ZeRO-3 or FSDP, which spread the weights; check without")
+    # Private: moves and casts a batch as training does, which no public method does alone.
     batch = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
     inputs = without_names(batch)
     for key, value in inputs.items():

@@ -24,18 +24,21 @@ class MeasuredTrainer(Trainer):
         return super().train(*args, **kwargs)
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
-        start = time.perf_counter()
-        batches = []
-        for _ in range(num_batches):
-            if (batch := next(epoch_iterator, None)) is None:
-                break
-            batches.append(batch)
-        self._waited += time.perf_counter() - start
+        batches, n_items = super().get_batch_samples(self._time(epoch_iterator), num_batches, device)
         for batch in batches:
             self._counts["rows"] += sum(task_id is not None for task_id in batch["task_ids"])
             self._counts["tokens"] += batch["attention_mask"].sum()
             self._counts["supervised"] += (batch["labels"] != IGNORE_INDEX).sum()
-        return batches, self._get_num_items_in_batch(batches, device)
+        return batches, n_items
+
+    def _time(self, batches):
+        """The same batches; adds the seconds that each is waited for."""
+        start = time.perf_counter()
+        for batch in batches:
+            self._waited += time.perf_counter() - start
+            yield batch
+            start = time.perf_counter()
+        self._waited += time.perf_counter() - start
 
     def log(self, logs, start_time=None):
         if torch.cuda.is_available() and "loss" in logs:

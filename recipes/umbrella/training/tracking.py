@@ -38,7 +38,7 @@ class PrivateWandbCallback(WandbCallback):
     """Sends numbers and `describe_run` to Weights & Biases: no host, user, command, console, code or model.
 
     WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY, WANDB_NAME and WANDB_DIR are followed; WANDB_LOG_MODEL and WANDB_WATCH are
-    not.
+    not. What is private of WandbCallback is what its own `setup` sets.
     """
 
     def __init__(self):
@@ -97,7 +97,7 @@ def describe_run(args, model) -> dict:
     the model's name where it is one of the Hub, without its owner."""
     config = model.config.to_dict()
     adapters = getattr(model, "peft_config", {})  # transformers' own models have none
-    name = config.get("_name_or_path") or model.config.name_or_path
+    name = model.config.name_or_path
     return {
         **_settings_of(config),
         **_settings_of(args.to_dict()),

@@ -18,7 +18,6 @@ from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import BenchmarkArguments
 from umbrella.planning.throughput import (
-    BlankScans,
     ColdScans,
     choose_workers,
     measure_memory,
@@ -28,10 +27,12 @@ from umbrella.planning.throughput import (
     time_texts,
 )
 from umbrella.planning.throughput_report import draw_conclusion, draw_picture, draw_table
-from umbrella.records.recipe import asked_for, resolve_recipe
+from umbrella.records.recipe import resolve_recipe
+from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.loading import load_splits, pick_split
 from umbrella.rows.transform import ConversationTransform
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 
 
@@ -48,9 +49,8 @@ def main():
     if not scans:
         raise ValueError(f"--split {bench_args.split}: expected rows with scans, found none in the first {len(rows)}")
     processor = load_processor(model_args.model_name_or_path)
-    recipe = resolve_recipe(asked_for(data_args), processor, model_args.model_name_or_path)
-    options = recipe.transform_options()
-    lengths = {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
+    recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_args.model_name_or_path)
+    options = recipe.settings.stated() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
     collate = ConversationCollator(processor)
 
     # ------------------------------------------------------------------------------------------------ measure
@@ -58,15 +58,15 @@ def main():
         Path(data_args.volume_cache).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=data_args.volume_cache) as folder:  # on the disk that training will use
         cache = VolumeCache(folder, data_args.volume_cache_gb)
-        cached = ConversationTransform(processor, **options, **lengths, volume_cache=cache)
-        decoding = (ColdScans if bench_args.cold else ConversationTransform)(processor, **options, **lengths)
+        cached = ConversationTransform(processor, **options, volume_cache=cache)
+        decoding = (ColdScans if bench_args.cold else ConversationTransform)(processor, **options)
         result = {
             "cold": bench_args.cold,
             "batch_size": batch_size,
             "step_ms": bench_args.step_ms,
             "building": building,
-            "scans": time_scans(scans[: bench_args.n_rows], options, cache, bench_args.cold),
-            "texts": time_texts(rows, BlankScans(processor, **options, **lengths), collate, batch_size),
+            "scans": time_scans(scans[: bench_args.n_rows], recipe.settings, cache, bench_args.cold),
+            "texts": time_texts(rows, BlankScans(processor, **options), collate, batch_size),
             "memory_workers": bench_args.num_workers,
             # Also brings every scan into the cache.
             "memory_bytes": measure_memory(

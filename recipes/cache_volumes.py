@@ -15,9 +15,10 @@ from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import CacheArguments
-from umbrella.records.recipe import asked_for, resolve_recipe
+from umbrella.records.recipe import resolve_recipe
 from umbrella.rows.cache_filling import CachedScans, fill_cache, list_scans
 from umbrella.rows.loading import load_splits
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 
 
@@ -36,9 +37,9 @@ def main():
     # ------------------------------------------------------------------------------------------------ data
     splits = load_splits(data_args)
     processor = load_processor(model_args.model_name_or_path)
-    recipe = resolve_recipe(asked_for(data_args), processor, model_args.model_name_or_path)
+    recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_args.model_name_or_path)
     places = list_scans(splits)[cache_args.shard_index :: cache_args.num_shards]
-    scans = CachedScans(splits, places, cache, recipe.transform_options())
+    scans = CachedScans(splits, places, cache, recipe.settings)
 
     # ------------------------------------------------------------------------------------------------ fill
     outcomes = list(tqdm(fill_cache(scans, cache_args.num_workers), total=len(scans), desc="caching", unit="scan"))

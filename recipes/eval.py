@@ -3,8 +3,9 @@
     python recipes/eval.py --model_name_or_path runs/quickstart --json_dir sample_data/sex_comparison_conversations
     accelerate launch --num_processes 4 recipes/eval.py --model_name_or_path MODEL --json_dir DATA
 
-Writes predictions.jsonl, controls.jsonl, metrics.json and report.html into --output_dir (default: the model's folder,
-eval/; below runs/evaluations/ for a model of the Hub). A run that was stopped continues where it was.
+Writes predictions.jsonl, controls.jsonl, metrics.json, report.html, and report_public.html without single rows, into
+--output_dir (default: the model's folder, eval/; below runs/evaluations/ for a model of the Hub). A run that was
+stopped continues where it was.
 """
 
 from umbrella.options.ending import run  # isort: skip (the first import, see umbrella.options.last_exit)
@@ -31,14 +32,15 @@ from umbrella.options.arguments import DataArguments, EvalArguments, ModelArgume
 from umbrella.options.parsing import parse_arguments
 from umbrella.records.evaluations import METRICS
 from umbrella.records.leakage import guard_against_leakage
-from umbrella.records.recipe import asked_for, resolve_recipe
+from umbrella.records.recipe import resolve_recipe
 from umbrella.records.run import describe_process, hash_splits_file
-from umbrella.report.evaluation_report import write_report
+from umbrella.report.evaluation_report import Evaluation, write_reports
 from umbrella.rows.kept_views import CachingTransform, ViewCache
 from umbrella.rows.length_check import check_lengths
 from umbrella.rows.loading import load_splits
 from umbrella.training.main_process import main_process_first, on_main_process
 from umbrella.training.preflight import check_scans, check_world_size
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import open_volume_cache
 
 
@@ -62,8 +64,8 @@ def main():
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_name)
-    recipe = resolve_recipe(asked_for(data_args), processor, model_name)
-    options = recipe.transform_options() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
+    recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_name)
+    options = recipe.settings.stated() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
     views = ViewCache()
     volume_cache = open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb)
     prompts = CachingTransform(processor, views, add_generation_prompt=True, volume_cache=volume_cache, **options)
@@ -117,10 +119,8 @@ def main():
     write_json(folder.path / METRICS, metrics, indent=2)
     if eval_args.report:
         facts = describe_model(model, recipe, model_name) | {"splits.json, sha256": metrics["splits_sha256"] or "none"}
-        process = describe_process(state.num_processes)
-        write_report(
-            folder.path / "report.html", rows, records, metrics, answers, model_name, facts, settings, process
-        )
+        found = Evaluation(rows, records, metrics, settings, describe_process(state.num_processes))
+        write_reports(folder.path, found, answers, model_name, facts)
     print(summarize_as_text(metrics))
     if unreadable := describe_unreadable(records, eval_args.max_new_tokens):
         print(unreadable)

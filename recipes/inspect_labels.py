@@ -16,10 +16,11 @@ from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import InspectArguments
-from umbrella.records.recipe import asked_for, resolve_recipe
-from umbrella.rows.label_report import describe_counts, draw_histogram, mark_tokens, measure_lengths
+from umbrella.records.recipe import resolve_recipe
+from umbrella.rows.label_report import describe_counts, draw_histogram, find_runs, mark_runs, measure_lengths
 from umbrella.rows.loading import load_splits, pick_split
 from umbrella.rows.transform import ConversationTransform
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import open_volume_cache
 
 
@@ -31,10 +32,10 @@ def main():
     # ------------------------------------------------------------------------------------------------ data
     rows = pick_split(load_splits(data_args), inspect_args.split)
     processor = load_processor(model_args.model_name_or_path)
-    recipe = resolve_recipe(asked_for(data_args), processor, model_args.model_name_or_path)
+    recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_args.model_name_or_path)
     transform = ConversationTransform(
         processor,
-        **recipe.transform_options(),
+        **recipe.settings.stated(),
         max_length=data_args.max_length,
         on_overflow=data_args.on_overflow,
         volume_cache=open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb),
@@ -53,7 +54,8 @@ def main():
             print(f"   {length.tokens} tokens do not fit into max_length {data_args.max_length}: the oldest turns go")
         example = transform.encode_row(row)
         print(f"   {describe_counts(example, image_token_ids)}")
-        print(mark_tokens(example, processor.tokenizer, image_token_ids, colour).rstrip("\n"), end="\n\n")
+        runs = find_runs(example, processor.tokenizer, image_token_ids)
+        print(mark_runs(runs, colour).rstrip("\n"), end="\n\n")
 
     # ------------------------------------------------------------------------------------------------ lengths
     print(f"── lengths of {inspect_args.split}")

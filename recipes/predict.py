@@ -24,6 +24,7 @@ from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import PredictArguments
 from umbrella.records.recipe import load_recipe, resolve_recipe
 from umbrella.rows.transform import ConversationTransform
+from umbrella.views.settings import ViewSettings
 
 
 def main():
@@ -36,12 +37,12 @@ def main():
     with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints
         # -------------------------------------------------------------------------------------------- model
         processor = load_processor(name)
-        recipe = resolve_recipe({}, processor, name)
+        recipe = resolve_recipe(ViewSettings(), processor, name)
         if name == TINY or load_recipe(name) is None:
-            shown = f"{recipe.view}, {recipe.image_size} pixels"
+            shown = recipe.settings.describe()
             print(f"note: {name} has no umbrella_recipe.json: the scan is shown by default, as {shown}")
         # A reference that does not fit is an error: left out, it would change the answer unseen.
-        options = recipe.transform_options() | {"max_length": predict_args.max_length, "on_overflow": "raise"}
+        options = recipe.settings.stated() | {"max_length": predict_args.max_length, "on_overflow": "raise"}
         prompts = ConversationTransform(processor, add_generation_prompt=True, **options)
         model = load_model(name, base_model=model_args.base_model).to(PartialState(cpu=predict_args.use_cpu).device)
         check_fits(model, processor, recipe.image_size)

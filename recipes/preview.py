@@ -12,12 +12,13 @@ from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import PreviewArguments
-from umbrella.records.recipe import asked_for, resolve_recipe
+from umbrella.records.recipe import resolve_recipe
 from umbrella.records.run import describe_process
 from umbrella.report.preview_report import write_preview
 from umbrella.rows.loading import load_splits, pick_split
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.preflight import check_scans
+from umbrella.views.settings import ViewSettings
 
 MOST_PRINTED = 10
 
@@ -27,13 +28,12 @@ def main():
     rows = pick_split(load_splits(data_args), preview_args.split)
     check_scans(rows)
     processor = load_processor(model_args.model_name_or_path)
-    recipe = resolve_recipe(asked_for(data_args), processor, model_args.model_name_or_path)
+    recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_args.model_name_or_path)
     transform = ConversationTransform(
-        processor, **recipe.transform_options(), max_length=data_args.max_length, on_overflow=data_args.on_overflow
+        processor, **recipe.settings.stated(), max_length=data_args.max_length, on_overflow=data_args.on_overflow
     )
     path = Path(preview_args.output or name_page(data_args, preview_args.split))
-    amounts = {"n": preview_args.n, "most_scans": preview_args.most_scans, "seed": preview_args.seed}
-    odd = write_preview(path, rows, preview_args.split, transform, process=describe_process(1), **amounts)
+    odd = write_preview(path, rows, preview_args, transform, describe_process(1))
     for name, sentence in odd[:MOST_PRINTED]:
         print(f"odd: {name}: {sentence}")
     if len(odd) > MOST_PRINTED:

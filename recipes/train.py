@@ -23,7 +23,7 @@ from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.records.leakage import describe_training_data
-from umbrella.records.recipe import asked_for, resolve_recipe
+from umbrella.records.recipe import resolve_recipe
 from umbrella.records.run import read_run_record
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.length_check import check_lengths
@@ -49,6 +49,7 @@ from umbrella.training.run_start import FirstStep, check_same_data, describe_sta
 from umbrella.training.trainer import ConversationTrainer
 from umbrella.training.unreadable import leave_out_unreadable, write_unreadable
 from umbrella.views.augmentation import Augmentation
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import open_volume_cache
 
 
@@ -78,8 +79,8 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_args.model_name_or_path)
-    recipe = resolve_recipe(asked_for(data_args), processor, model_args.model_name_or_path)
-    options = recipe.transform_options() | {
+    recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_args.model_name_or_path)
+    options = recipe.settings.stated() | {
         "max_length": data_args.max_length,
         "on_overflow": data_args.on_overflow,
         "volume_cache": open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb),

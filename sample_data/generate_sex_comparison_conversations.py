@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 from phantoms import SEXES, draw_acquisition, draw_anatomy
-from sample_folder import SPLITS, ScanPlan, generate_sample_folder, parse_options
+from sample_folder import ScanPlan, generate_sample_folder, parse_options
 
 from umbrella.cohort.questions.writer import Phrasings, Scan, make_comparison
+from umbrella.files.data_format import SPLITS
 from umbrella.options.ending import run
 
 DEFAULT_OUTPUT_DIR = Path(__file__).resolve().parent / "sex_comparison_conversations"

@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from umbrella.cohort.generated_folder import replace_folder
 from umbrella.cohort.questions.writer import write_conversations
+from umbrella.files.data_format import SPLITS
 from umbrella.files.written_files import writing
 from umbrella.options.plain_parser import PlainParser
 from umbrella.validation.worker_processes import start_workers
 
-SPLITS = ("train", "validation", "test")
 N_SAMPLES = 10
 
 

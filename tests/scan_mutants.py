@@ -9,10 +9,11 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
+from umbrella.files.data_format import MODALITIES
+
 NIFTI = {1: (nibabel.Nifti1Header, 348), 2: (nibabel.Nifti2Header, 540)}
 TYPES = ["u1", "i1", "u2", "i2", "i4", "u4", "i8", "u8", "f4", "f8"]
 MGH_TYPES = ["u1", "i2", "i4", "f4"]
-MODALITIES = ("sMRI", "dMRI", "fMRI")
 ODD = [0, 1, -1, 2, 3, 255, -32768, 32767, 1e-6, 1e6, 1e-45, 1e38, -1e38, float("nan"), float("inf"), 0.5]
 FIELDS = "dim pixdim datatype bitpix vox_offset scl_slope scl_inter xyzt_units intent_code magic sizeof_hdr".split()
 FIELDS += "qform_code sform_code quatern_b quatern_c quatern_d qoffset_x srow_x srow_y srow_z".split()

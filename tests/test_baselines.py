@@ -13,6 +13,7 @@ from umbrella.evaluation.results import group_rows, score_by_group, subjects_of_
 from umbrella.models.loading import load_processor
 from umbrella.rows.kept_views import CachingTransform, ViewCache
 from umbrella.scans.head import estimate_head_volume_ml, otsu_threshold
+from umbrella.scans.otsu import find_otsu_bin
 from umbrella_dataset import load_umbrella
 
 
@@ -44,6 +45,21 @@ def test_otsu_parts_two_clear_classes():
         [np.random.default_rng(0).normal(10, 1, 5000), np.random.default_rng(1).normal(90, 1, 900)]
     )
     assert (values > otsu_threshold(values)).sum() == 900
+
+
+def test_otsus_bin_leaves_the_least_variance_within_the_two_classes():
+    rng = np.random.default_rng(2)
+    for _ in range(50):
+        counts, centres = rng.integers(0, 9, 12) * rng.integers(0, 2, 12), np.arange(12.0)
+        counts[[2, 7]] += 1  # also with empty bins at either end
+        values = np.repeat(centres, counts)
+        within = [
+            sum(part.var() * len(part) for part in (values[values <= cut], values[values > cut]))
+            if values.min() <= cut < values.max()
+            else np.inf
+            for cut in centres
+        ]
+        assert within[find_otsu_bin(counts, centres)] == pytest.approx(min(within))
 
 
 def test_baselines_are_judged_on_the_rows_of_the_model(splits):

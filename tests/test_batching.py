@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.rows.collator import ConversationCollator
-from umbrella.rows.order import RowOrder, read_lengths
+from umbrella.rows.order import BatchSizes, RowOrder, read_lengths
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.trainer import ConversationTrainer
 from umbrella.views.volume_cache import VolumeCache
@@ -67,16 +67,16 @@ def build_trainer(rows, output_dir, **options):
 
 
 def group(lengths, rows_a_step, epoch, seed=0):
-    return RowOrder(len(lengths), "group_by_length", rows_a_step, 1, seed, lambda: epoch, lengths=lengths)
+    return RowOrder(len(lengths), "group_by_length", BatchSizes(rows_a_step, 1), seed, lambda: epoch, lengths)
 
 
 def test_rows_come_once_and_blank_ones_fill_the_last_batch():
-    order = RowOrder(10, "random", rows_a_step=8, rows_a_batch=4, seed=0, epoch=lambda: 0)
+    order = RowOrder(10, "random", BatchSizes(rows_a_step=8, rows_a_batch=4), seed=0, epoch=lambda: 0)
     assert len(order) == 12
     assert sorted(order) == list(range(12))
     assert list(order)[10:] == [10, 11]
-    assert list(RowOrder(10, "sequential", 8, 4, 0, lambda: 0)) == list(range(12))
-    cut = RowOrder(10, "random", 8, 4, 0, lambda: 0, drop_last=True)
+    assert list(RowOrder(10, "sequential", BatchSizes(8, 4), 0, lambda: 0)) == list(range(12))
+    cut = RowOrder(10, "random", BatchSizes(8, 4, drop_last=True), 0, lambda: 0)
     assert len(cut) == len(set(cut)) == 8
     assert max(cut) < 10
 

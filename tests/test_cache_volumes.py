@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cache_volumes
@@ -16,11 +17,12 @@ from datasets import Dataset, DatasetDict
 from umbrella.models.loading import load_processor
 from umbrella.rows.cache_filling import CachedScans, fill_cache, list_scans
 from umbrella.rows.transform import ConversationTransform
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella
 
 SCANS = {"train": [2, 1, 2, 0], "test": [1, 2]}  # 8
-OPTIONS = {"view": "slices:5", "image_size": 448, "normalize": True, "standardize": True}
+SETTINGS = ViewSettings("slices:5", 448, True, True)
 
 
 @pytest.fixture
@@ -70,11 +72,11 @@ def test_scans_in_a_published_table_are_cached_by_their_bytes(json_dir, tmp_path
         ]
     )
     splits, cache = DatasetDict(train=embedded), VolumeCache(tmp_path / "cache")
-    scans = CachedScans(splits, list_scans(splits), cache, OPTIONS)
+    scans = CachedScans(splits, list_scans(splits), cache, SETTINGS)
     assert [outcome.is_new for outcome in fill_cache(scans, 0)] == [True] * 5
     assert [outcome.is_new for outcome in fill_cache(scans, 0)] == [False] * 5
     transform = ConversationTransform(
-        load_processor("tiny"), **(OPTIONS | {"image_size": 64}), volume_cache=tmp_path / "cache"
+        load_processor("tiny"), **replace(SETTINGS, image_size=64).stated(), volume_cache=tmp_path / "cache"
     )
     transform.encode_row(embedded[0])
     assert len(contents(tmp_path / "cache")) == 7  # two more, of another size
@@ -117,9 +119,10 @@ def start_filler(splits, folder, num_workers):
     reader, writer = os.pipe()
     if pid := os.fork():
         os.close(writer)
+        os.setpgid(pid, pid)  # its workers are killed with it; set on both sides, whichever comes first
         return pid, reader
-    os.setsid()  # its workers are killed with it
-    outcomes = fill_cache(CachedScans(splits, list_scans(splits), VolumeCache(folder), OPTIONS), num_workers)
+    os.setpgid(0, 0)
+    outcomes = fill_cache(CachedScans(splits, list_scans(splits), VolumeCache(folder), SETTINGS), num_workers)
     os.write(writer, b"%d" % sum(outcome.is_new for outcome in outcomes))
     os._exit(0)
 
@@ -163,8 +166,8 @@ def test_two_fillers_at_once_share_the_work_and_end_with_the_same_content(many, 
 def test_reading_is_whole_while_another_process_writes(tmp_path):
     splits = load_umbrella(write_folder(tmp_path / "data", {"train": [1]}))
     cache = VolumeCache(tmp_path / "cache")
-    scans = CachedScans(splits, list_scans(splits), cache, OPTIONS)
-    assert scans[0].is_new
+    scans = CachedScans(splits, list_scans(splits), cache, SETTINGS)
+    assert scans[0][1].is_new
     (key,) = (path.stem for path in cache.folder.glob("*/*.view"))
     views = cache.get(key)
     if (pid := os.fork()) == 0:

@@ -14,7 +14,8 @@ from test_umbrella_dataset import _write
 
 import umbrella_dataset
 from umbrella.evaluation.confounds import _read_head_volumes
-from umbrella.files.contained_files import ROOT_MARK, open_file
+from umbrella.files.contained_files import open_file
+from umbrella.files.data_format import ROOT_MARK
 from umbrella.hub.dataset import Publication
 from umbrella.planning.throughput import time_scans
 from umbrella.privacy.scrub import clean_scan
@@ -25,6 +26,7 @@ from umbrella.scans.scan_files import ScanError
 from umbrella.scans.survey import states_orientation, survey_scan
 from umbrella.scans.volumes import check_header, load_image
 from umbrella.training.preflight import check_scans
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 
 
@@ -54,6 +56,7 @@ def _link(path: Path, target: Path) -> None:
 
 
 OPTIONS = {"view": "axial", "image_size": 8}
+SETTINGS = ViewSettings("axial", 8, True, True)
 READERS = {
     "load_image": lambda rows, path, folder: load_image(path),
     "load_view": lambda rows, path, folder: load_view(path),
@@ -65,7 +68,7 @@ READERS = {
     "upload": lambda rows, path, folder: Publication(rows, "/", "embed").scan_bytes(path),
     "clean": lambda rows, path, folder: clean_scan(path),
     "benchmark": lambda rows, path, folder: time_scans(
-        rows["train"][0]["images"], {**OPTIONS, "normalize": True, "standardize": True}, VolumeCache(folder), False
+        rows["train"][0]["images"], SETTINGS, VolumeCache(folder), False
     ),
 }
 
@@ -108,7 +111,7 @@ def test_a_link_to_outside_that_is_put_in_after_the_rows_were_made_is_not_read(t
     assert _find_reading(rows, folder) == []
     with pytest.raises(ScanError, match="leads out of"):
         cache.load(load_view, rows["train"][0]["images"][0]["path"], modality="sMRI", **OPTIONS)
-    outcome = CachedScans(rows, list_scans(rows), cache, OPTIONS)[0]
+    _, outcome = CachedScans(rows, list_scans(rows), cache, SETTINGS)[0]
     assert "leads out of" in outcome.problem
     with pytest.raises(SystemExit, match="leads out of"):
         check_scans(rows["train"])
@@ -128,7 +131,6 @@ def test_links_inside_and_files_as_they_were_are_read(tmp_path, load):
 
 
 def test_the_mark_is_that_of_the_rows():
-    assert ROOT_MARK == umbrella_dataset.ROOT_MARK
     assert umbrella_dataset.hold_inside("/a/b/c.nii", "/a") == "/a/././b/c.nii"
     assert umbrella_dataset.hold_inside("/a/b/c.nii", "/") == "/././a/b/c.nii"
 

@@ -14,6 +14,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationC
 from umbrella.models.loading import load_model, load_processor
 from umbrella.records.recipe import Recipe, load_recipe, resolve_recipe
 from umbrella.records.training_data import SeenRows, TrainingData, hash_subject, read_training_data
+from umbrella.views.settings import ViewSettings
 
 WEIGHTS = "model.safetensors"
 
@@ -23,7 +24,7 @@ def save_run(folder, source):
     load_model(source).save_pretrained(folder)
     processor = load_processor(source)
     processor.save_pretrained(folder)
-    recipe = resolve_recipe({"view": "coronal"}, processor, "")
+    recipe = resolve_recipe(ViewSettings(view="coronal"), processor, "")
     recipe.save(folder)
     rows = SeenRows(1, ("sMRI",), (hash_subject("s", "sub-01"),), "s", "ab", 0)
     base = {"name": str(source), "revision": "c0ffee", "recorded": False}

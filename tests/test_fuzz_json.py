@@ -18,7 +18,7 @@ from fuzzing import assert_quick, fuzz
 from json_mutants import write_mutant, write_table_mutant
 
 from umbrella.conversations.encoder import ConversationError, format_conversation
-from umbrella.rows.label_report import BlankTransform
+from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.published import load_published
 from umbrella.validation.migration import migrate
 from umbrella.validation.validator import find_files
@@ -85,7 +85,7 @@ def _end_hang(*_):
 def test_validator_and_loader_agree_on_every_mutant(tmp_path, capsys, monkeypatch):
     datasets.disable_progress_bars()
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "tables")
-    transform = BlankTransform(build_llava(), max_length=300)
+    transform = BlankScans(build_llava(), max_length=300)
     numbers, counts = itertools.count(), {"accepted": 0, "refused": 0, "migrated": 0, "tables": 0}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     signal.signal(signal.SIGALRM, _end_hang)

@@ -21,6 +21,7 @@ from test_whole_folder import assert_whole
 
 from umbrella.cohort.questions.writer import write_shards
 from umbrella.rows.cache_filling import CachedScans, fill_cache, list_scans
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella
 
@@ -121,11 +122,11 @@ def test_builds(tmp_path):
 
 def test_caches(tmp_path):
     splits = load_umbrella(write_folder(tmp_path / "data", {"train": [2] * 6, "test": [1] * 4}))
-    options = {"view": "slices:3", "image_size": 112, "normalize": True, "standardize": True}
+    settings = ViewSettings("slices:3", 112, True, True)
     folder = tmp_path / "cache"
 
     def fill(num_workers):
-        list(fill_cache(CachedScans(splits, list_scans(splits), VolumeCache(folder), options), num_workers))
+        list(fill_cache(CachedScans(splits, list_scans(splits), VolumeCache(folder), settings), num_workers))
 
     seconds = {number: run_whole(lambda n=number: fill(n)) for number in (2, 0)}
     undisturbed = read_bytes(folder)

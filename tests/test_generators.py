@@ -12,9 +12,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 import validate_json_format
-from sample_folder import SPLITS
 
 from umbrella.cohort.questions.writer import Phrasings, Scan, make_comparison, write_conversations
+from umbrella.files.data_format import SPLITS
 from umbrella_dataset import find_problems, load_umbrella
 
 GENERATORS = {"sex": sex_comparison, "longitudinal": longitudinal}

@@ -10,12 +10,13 @@ from conversation_folder import make_record, write_folder
 from families import FAMILIES
 
 from umbrella.models.tiny_llava import build_tiny_processor
+from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.label_report import (
-    BlankTransform,
     RowLength,
     describe_counts,
     draw_histogram,
-    mark_tokens,
+    find_runs,
+    mark_runs,
     measure_lengths,
 )
 from umbrella.rows.transform import ConversationTransform
@@ -32,14 +33,16 @@ def make_row(n_scans, answer="The subject is female."):
 
 
 def encode_blank(processor, row):
-    return BlankTransform(processor, image_size=56 if "Qwen2" in type(processor).__name__ else None).encode_row(row)
+    return BlankScans(processor, image_size=56 if "Qwen2" in type(processor).__name__ else None).encode_row(row)
+
+
+def mark(example, processor, colour=False):
+    return mark_runs(find_runs(example, processor.tokenizer, list(processor.image_token_ids)), colour)
 
 
 def test_marks_stand_around_each_answer_and_the_token_that_ends_it():
     processor = build_tiny_processor(32)
-    marked = mark_tokens(
-        encode_blank(processor, make_row(2)), processor.tokenizer, processor.image_token_ids, colour=False
-    )
+    marked = mark(encode_blank(processor, make_row(2)), processor)
     turn = (
         "<|im_start|>user\n<image>×4\nIs this scan of a male or a female?<|im_end|>\n"
         "<|im_start|>assistant\n⟦The subject is female.<|im_end|>⟧\n"
@@ -51,7 +54,7 @@ def test_marks_stand_around_each_answer_and_the_token_that_ends_it():
 def test_without_its_marks_the_text_is_the_tokens_own(family):
     processor = FAMILIES[family]()
     example = encode_blank(processor, make_row(2, answer="Ja, 大脑 🧠"))
-    marked = mark_tokens(example, processor.tokenizer, list(processor.image_token_ids), colour=False)
+    marked = mark(example, processor)
     expanded = re.sub(r"(<[^<>]*>)×(\d+)", lambda match: match[1] * int(match[2]), marked)
     plain = expanded.replace("⟦", "").replace("⟧", "")
     assert plain == processor.tokenizer.decode(example["input_ids"], clean_up_tokenization_spaces=False)
@@ -61,7 +64,7 @@ def test_without_its_marks_the_text_is_the_tokens_own(family):
 def test_colour_is_closed_at_each_lines_end_and_text_cannot_steer_the_terminal():
     processor = build_tiny_processor(32)
     example = encode_blank(processor, make_row(1, answer="One.\nTwo \x1b[2J."))
-    marked = mark_tokens(example, processor.tokenizer, processor.image_token_ids, colour=True)
+    marked = mark(example, processor, colour=True)
     assert "\x1b[30;42mOne.\x1b[0m\n\x1b[30;42mTwo \\x1b[2J.<|im_end|>\x1b[0m\n" in marked
     assert "\x1b[90m<image>×4\x1b[0m" in marked
 

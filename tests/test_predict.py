@@ -14,6 +14,7 @@ from umbrella.answers.prediction import make_question_rows, word_reference
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.tool_arguments import PredictArguments
 from umbrella.records.recipe import resolve_recipe
+from umbrella.views.settings import ViewSettings
 from umbrella_dataset import load_umbrella
 
 QUESTION = "Is this subject male or female?"
@@ -29,7 +30,7 @@ def run(tmp_path):
         torch.nn.init.normal_(weights, std=0.1)
     model.save_pretrained(tmp_path / "run")
     processor.save_pretrained(tmp_path / "run")
-    resolve_recipe({"view": "coronal"}, processor, "").save(tmp_path / "run")
+    resolve_recipe(ViewSettings(view="coronal"), processor, "").save(tmp_path / "run")
     return "run"
 
 

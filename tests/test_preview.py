@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import nibabel as nib
@@ -53,6 +54,21 @@ def test_what_the_model_is_trained_to_say_is_marked_and_nothing_else(page, small
     for task_id, marked in re.findall(r"<h4>(\S+).*?<pre>(.*?)</pre>", text, re.DOTALL):
         found = re.findall("<mark>(.*?)</mark>", marked, re.DOTALL)
         assert [words.replace("&lt;|im_end|&gt;", "").strip() for words in found] == answers[task_id]
+
+
+def test_brackets_of_the_data_mark_nothing(small_data, tmp_path, monkeypatch):
+    """inspect_labels.py puts ⟦ ⟧ around what is supervised; a text may have them too."""
+    data = shutil.copytree(small_data, tmp_path / "data")
+    for path in (data / "train").glob("*.json"):
+        record = json.loads(path.read_text())
+        record["conversations"][0]["content"][0]["text"] = "A ⟦question⟧?"
+        path.write_text(json.dumps(record))
+    output = tmp_path / "preview.html"
+    monkeypatch.setattr("sys.argv", ["preview.py", "--json_dir", str(data), "--n", "2", "--output", str(output)])
+    preview.main()
+    marked = re.findall("<mark>(.*?)</mark>", output.read_text(encoding="utf-8"), re.DOTALL)
+    assert "⟦question⟧" in output.read_text(encoding="utf-8")
+    assert not [words for words in marked if "question" in words] and len(marked) > 4
 
 
 def test_a_scan_unlike_the_others_is_named_with_what_is_odd():

@@ -24,7 +24,7 @@ from hub_server import DROP, File, Repo
 from planted_data import draw_items, write_planted_folder
 
 from umbrella.hub.dataset import Publication, parse_size
-from umbrella.hub.model import clean_report, shorten_paths
+from umbrella.hub.model import shorten_paths
 from umbrella.models.base import describe_base
 from umbrella.models.files import fingerprint_model
 from umbrella.models.freezing import choose_trained
@@ -478,6 +478,7 @@ def trained(tmp_path_factory):
 <div class="examples"><article><h4>row_1</h4><img src="data:image/png;base64,BBBB"></article></div>
 </section>"""
     (folder / "eval" / "report.html").write_text(report)
+    (folder / "eval" / "report_public.html").write_text(report[: report.index("<section>\n")])
     return folder
 
 
@@ -621,8 +622,25 @@ def test_report_is_published_without_scans_and_answers_unless_asked_for(hub, cal
     assert str(trained).encode() not in report
 
 
-def test_report_of_an_unknown_form_loses_its_pictures_all_the_same():
-    assert clean_report('<p><img alt="x" src="data:image/jpeg;base64,BBBB"></p>', report_scans=False) == "<p></p>"
+def test_a_report_without_a_public_page_is_left_out_and_that_is_said(hub, call, trained, tmp_path):
+    """As evaluations of earlier versions left it."""
+    run = shutil.copytree(trained, tmp_path / "run")
+    (run / "eval" / "report_public.html").unlink()
+    out = push_model(call, run)
+    assert "report.html is left out: it shows single rows" in out and "Run recipes/eval.py again" in out
+    files = hub.files("model", "tester/model")
+    assert "eval/metrics.json" in files and not [name for name in files if name.endswith(".html")]
+    assert b"report.html" not in files["README.md"]
+    assert "left out" not in push_model(call, run, "--report_scans")
+    assert "eval/report.html" in hub.files("model", "tester/model")
+
+
+def test_what_is_published_of_a_report_is_its_public_page(hub, call, trained):
+    push_model(call, trained)
+    files = hub.files("model", "tester/model")
+    assert [name for name in files if name.endswith(".html")] == ["eval/report.html"]
+    public = (trained / "eval" / "report_public.html").read_text()
+    assert files["eval/report.html"].decode() == public.replace(f"{trained}/x", "x") != public
 
 
 def test_model_with_weights_in_a_pickle_is_refused(hub, call, trained, tmp_path):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 from conversation_folder import write_folder
@@ -11,37 +12,35 @@ from umbrella.dataloaders import UMBRELLADataLoader
 from umbrella.models.loading import load_processor
 from umbrella.models.tiny_llava import build_tiny_processor
 from umbrella.options.arguments import DataArguments
-from umbrella.records.recipe import FILE_NAME, Recipe, asked_for, load_recipe, resolve_recipe
+from umbrella.records.recipe import FILE_NAME, Recipe, load_recipe, resolve_recipe
+from umbrella.views.settings import ViewSettings
 
-SETTINGS = {"view": "coronal", "image_size": 64, "normalize": True, "standardize": False}
+SETTINGS = ViewSettings(view="coronal", image_size=64, normalize=True, standardize=False)
 
 
 def save_checkpoint(folder, **settings):
     """A processor with the recipe beside it, as train.py leaves them. Returns the loaded processor and the folder."""
     processor = build_tiny_processor(64)
     processor.save_pretrained(folder)
-    resolve_recipe({**SETTINGS, **settings}, processor, "tiny").save(folder)
+    resolve_recipe(replace(SETTINGS, **settings), processor, "tiny").save(folder)
     return load_processor(str(folder)), str(folder)
 
 
 def test_a_model_without_a_recipe_gets_what_is_asked_for_and_the_defaults_for_the_rest():
     processor = build_tiny_processor(64)
-    assert resolve_recipe({"view": "slices:4", "normalize": None}, processor, "tiny").transform_options() == {
-        "view": "slices:4",
-        "image_size": 64,
-        "normalize": True,
-        "standardize": True,
-    }
+    assert resolve_recipe(ViewSettings(view="slices:4"), processor, "tiny").settings == ViewSettings(
+        view="slices:4", image_size=64, normalize=True, standardize=True
+    )
     with pytest.raises(ValueError, match=r"image_size: expected 64, .* found 48"):
-        resolve_recipe({"image_size": 48}, processor, "tiny")
+        resolve_recipe(ViewSettings(image_size=48), processor, "tiny")
 
 
 def test_a_checkpoints_recipe_goes_before_the_defaults(tmp_path):
     processor, folder = save_checkpoint(tmp_path)
-    assert resolve_recipe({}, processor, folder) == load_recipe(folder)
-    assert resolve_recipe({}, processor, folder).transform_options() == SETTINGS
-    flags = asked_for(DataArguments(json_dir="data"))
-    assert resolve_recipe(flags, processor, folder).transform_options() == SETTINGS
+    assert resolve_recipe(ViewSettings(), processor, folder) == load_recipe(folder)
+    assert resolve_recipe(ViewSettings(), processor, folder).settings == SETTINGS
+    flags = ViewSettings.of(DataArguments(json_dir="data"))
+    assert resolve_recipe(flags, processor, folder).settings == SETTINGS
 
 
 @pytest.mark.parametrize(
@@ -56,20 +55,20 @@ def test_a_checkpoints_recipe_goes_before_the_defaults(tmp_path):
 def test_a_flag_that_contradicts_the_checkpoint_is_an_error_with_both_values(tmp_path, name, trained, asked):
     processor, folder = save_checkpoint(tmp_path)
     with pytest.raises(ValueError) as error:
-        resolve_recipe({name: asked}, processor, folder)
+        resolve_recipe(ViewSettings(**{name: asked}), processor, folder)
     assert str(error.value).startswith(f"{name}: {folder} was trained with {trained}, found {asked!r}. Leave {name}")
 
 
 def test_a_flag_that_repeats_the_checkpoint_is_no_error(tmp_path):
     processor, folder = save_checkpoint(tmp_path)
-    assert resolve_recipe(SETTINGS, processor, folder).transform_options() == SETTINGS
+    assert resolve_recipe(SETTINGS, processor, folder).settings == SETTINGS
 
 
 def test_a_changed_chat_template_is_noticed(tmp_path):
     processor, folder = save_checkpoint(tmp_path)
     processor.chat_template += " "
     with pytest.raises(ValueError, match=r"prompt_template: .* was trained with '[0-9a-f]{64}', found '[0-9a-f]{64}'"):
-        resolve_recipe({}, processor, folder)
+        resolve_recipe(ViewSettings(), processor, folder)
 
 
 def test_a_chat_template_that_changed_is_named_with_its_files_and_a_remedy_that_works(tmp_path):
@@ -79,14 +78,14 @@ def test_a_chat_template_that_changed_is_named_with_its_files_and_a_remedy_that_
     added.write_text("{{ messages }}")
     files = "chat_template.jinja and additional_chat_templates/x.jinja"
     with pytest.raises(ValueError, match=f"which comes from {files} there") as error:
-        resolve_recipe({}, load_processor(folder), folder)
+        resolve_recipe(ViewSettings(), load_processor(folder), folder)
     assert str(error.value).endswith("is as in training: take additional_chat_templates/x.jinja out.")
     added.unlink()
-    assert resolve_recipe({}, load_processor(folder), folder)
+    assert resolve_recipe(ViewSettings(), load_processor(folder), folder)
     with (tmp_path / "chat_template.jinja").open("a") as file:
         file.write("{# another #}")
     with pytest.raises(ValueError, match=r"comes from chat_template\.jinja there\. Put it back as it was saved"):
-        resolve_recipe({}, load_processor(folder), folder)
+        resolve_recipe(ViewSettings(), load_processor(folder), folder)
 
 
 def test_several_chat_templates_are_the_same_in_any_order_of_their_files(tmp_path):
@@ -98,11 +97,11 @@ def test_several_chat_templates_are_the_same_in_any_order_of_their_files(tmp_pat
     assert loaded.chat_template == processor.chat_template
     for names in itertools.permutations(loaded.chat_template):
         loaded.chat_template = {name: processor.chat_template[name] for name in names}
-        assert resolve_recipe({}, loaded, str(tmp_path))
+        assert resolve_recipe(ViewSettings(), loaded, str(tmp_path))
 
 
 def test_a_processor_without_a_template_is_recorded_as_chatml():
-    assert resolve_recipe({}, build_chatml(), "tiny").prompt_template == "chatml"
+    assert resolve_recipe(ViewSettings(), build_chatml(), "tiny").prompt_template == "chatml"
 
 
 def test_another_label_rule_is_noticed(tmp_path):
@@ -110,7 +109,7 @@ def test_another_label_rule_is_noticed(tmp_path):
     saved = json.loads((tmp_path / FILE_NAME).read_text())
     (tmp_path / FILE_NAME).write_text(json.dumps(saved | {"label_rule": "everything, v0"}))
     with pytest.raises(ValueError, match=r"label_rule: .* was trained with 'everything, v0', found"):
-        resolve_recipe({}, processor, folder)
+        resolve_recipe(ViewSettings(), processor, folder)
 
 
 def test_a_recipe_is_saved_and_loaded_as_it_is(tmp_path):
@@ -127,7 +126,7 @@ def test_a_model_that_has_no_recipe_has_none(name):
 def test_a_recipe_in_the_working_folder_is_no_recipe_of_a_built_processor(tmp_path, monkeypatch):
     save_checkpoint(tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert resolve_recipe({}, build_tiny_processor(64), "").view == "axial"
+    assert resolve_recipe(ViewSettings(), build_tiny_processor(64), "").view == "axial"
 
 
 def test_data_loaders_read_the_recipe_beside_their_processor(tmp_path):

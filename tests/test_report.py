@@ -37,6 +37,18 @@ def test_the_report_is_one_file_that_asks_for_nothing_else(report):
     assert len(page) < 1_000_000
 
 
+def test_the_public_report_is_the_same_without_single_rows(report):
+    page, public = (
+        report.with_name(name).read_text(encoding="utf-8") for name in ("report.html", "report_public.html")
+    )
+    rows = [json.loads(line) for line in report.with_name("predictions.jsonl").read_text().splitlines()]
+    assert "data:image/png" in page and all(row["task_id"] in page for row in rows[:1])
+    assert "data:image/png" not in public and "<article" not in public and "data:image/svg+xml" in public
+    assert not [row for row in rows if row["task_id"] in public or row["answer"] in public]
+    sections = [re.findall(r"<section>.*?</section>", text, re.DOTALL) for text in (page, public)]
+    assert [section for section in sections[0] if 'class="examples"' not in section] == sections[1]
+
+
 def test_the_report_says_what_was_found(report):
     page = report.read_text(encoding="utf-8")
     metrics = json.loads((report.parent / "metrics.json").read_text())

@@ -20,6 +20,7 @@ from umbrella.models.tiny_llava import CHAT_TEMPLATE, build_tiny_tokenizer
 from umbrella.models.vision_towers import takes_size
 from umbrella.records.recipe import resolve_recipe
 from umbrella.rows.transform import ConversationTransform
+from umbrella.views.settings import ViewSettings
 
 LAYERS = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 84, "patch_size": 14}
 TOWERS = {
@@ -97,10 +98,10 @@ def test_a_size_that_is_asked_for_is_taken_where_the_tower_takes_it(tmp_path):
         processor = load_processor(str(tmp_path / name))
         if not takes_any:
             with pytest.raises(ValueError, match=f"expected 84, .* found {size}"):
-                resolve_recipe({"image_size": size}, processor, str(tmp_path / name))
+                resolve_recipe(ViewSettings(image_size=size), processor, str(tmp_path / name))
             continue
-        assert resolve_recipe({"image_size": size}, processor, str(tmp_path / name)).image_size == size
+        assert resolve_recipe(ViewSettings(image_size=size), processor, str(tmp_path / name)).image_size == size
         processor.save_pretrained(tmp_path / "saved")
         saved = load_processor(str(tmp_path / "saved"))
         check_fits(model, saved)
-        assert ConversationTransform(saved).image_size == size and takes(model, saved)
+        assert ConversationTransform(saved).settings.image_size == size and takes(model, saved)

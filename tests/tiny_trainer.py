@@ -4,6 +4,7 @@ from umbrella.models.loading import load_processor
 from umbrella.records.recipe import resolve_recipe
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.transform import ConversationTransform
+from umbrella.views.settings import ViewSettings
 
 
 def trainer_parts(processor=None) -> dict:
@@ -13,5 +14,5 @@ def trainer_parts(processor=None) -> dict:
         "data_collator": ConversationCollator(processor, keep_metadata=True),
         "processing_class": processor,
         "blank": ConversationTransform(processor).blank_example(),
-        "recipe": resolve_recipe({}, processor, ""),
+        "recipe": resolve_recipe(ViewSettings(), processor, ""),
     }

@@ -20,6 +20,7 @@ from umbrella.conversations.encoder import IGNORE_INDEX, format_conversation
 from umbrella.records.recipe import resolve_recipe
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.volumes import load_image
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import find_split_files, load_umbrella
 
@@ -77,17 +78,12 @@ class UMBRELLADataLoader(Dataset):
         volume_cache: VolumeCache | str | Path | None = None,
     ):
         _check_processor(processor, tokenizer)
-        asked = {
-            "view": view,
-            "image_size": image_size,
-            # The guide's default cannot be told from a True that was asked for: it is no wish.
-            "normalize": None if normalize else False,
-            "standardize": None if standardize else False,
-        }
+        # The guide's default cannot be told from a True that was asked for: it is no wish.
+        asked = ViewSettings(view, image_size, None if normalize else False, None if standardize else False)
         recipe = resolve_recipe(asked, processor, processor.tokenizer.name_or_path)
         transform = ConversationTransform(
             processor,
-            **recipe.transform_options(),
+            **recipe.settings.stated(),
             max_length=max_length,
             on_overflow=on_overflow,
             add_generation_prompt=add_generation_prompt,
@@ -95,7 +91,7 @@ class UMBRELLADataLoader(Dataset):
         )
         _check_image_keys(transform)
         self.json_dir, self.split, self.processor, self.max_length = json_dir, split, processor, max_length
-        self.image_size = transform.image_size
+        self.image_size = transform.settings.image_size
         existing = find_split_files(json_dir)
         if split not in existing:
             raise ValueError(f"split: expected one of {', '.join(existing)}, which {json_dir} has; found {split!r}.")
@@ -222,7 +218,7 @@ def _check_image_keys(transform: ConversationTransform) -> None:
     """Encode a row of two blank images: what comes out must be what the guide's batch holds."""
     question = {"role": "user", "content": [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "a"}]}
     answer = {"role": "assistant", "content": "b"}
-    blank = torch.zeros(2, 3, transform.image_size, transform.image_size).numpy()
+    blank = torch.zeros(2, *transform.image_shape).numpy()
     encoded = transform.encoder.encode([question, answer], blank)
     shape = tuple(encoded["pixel_values"].shape)
     foreign = sorted(set(encoded) - GUIDE_MODEL_KEYS)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from umbrella.cohort.questions import target as cohort_target
 from umbrella.cohort.questions.conversations import REFERENCES
-from umbrella.cohort.shared.visits import MODALITIES
 from umbrella.cohort.tables import column_kind
 from umbrella.cohort.tables.delimiter import DELIMITERS
+from umbrella.files.data_format import MODALITIES
 from umbrella.options.plain_parser import PlainParser
 
 CONVERSATIONS_PER_SHARD = 10_000

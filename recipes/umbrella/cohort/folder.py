@@ -4,14 +4,16 @@ import functools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from umbrella.cohort.generated_folder import replace_folder, write_manifest
+from umbrella.cohort.options import Options
 from umbrella.cohort.questions.cases import Case
 from umbrella.cohort.questions.conversations import Style, make_records
 from umbrella.cohort.questions.writer import write_conversations, write_shards
 from umbrella.cohort.shared.visits import CohortError, Exclusion, Exclusions, Visit
-from umbrella.cohort.splits.participants import EXTERNAL, SplitPlan, write_splits
+from umbrella.cohort.splits.participants import EXTERNAL, write_splits
 from umbrella.files.written_files import writing
 from umbrella_dataset import MANIFEST
 
@@ -20,29 +22,28 @@ EXCLUSIONS = "exclusions.tsv"
 _MOST_GROUPS = 12  # a column with more values than this is not shown in the summary
 
 
-def write_cohort(
-    output_dir: Path,
-    splits: dict[str, list[Case]],
-    found: list[Visit],
-    style: Style,
-    plan: SplitPlan,
-    exclusions: Exclusions,
-    image_root: Path | None,
-    per_shard: int | None,
-    summary_columns: list[str],
-    notes: list[str],
-) -> str:
+@dataclass(frozen=True)
+class Cohort:
+    """The visits that a table names, the cases of each split that were made of them, and what was left out."""
+
+    found: list[Visit]
+    splits: dict[str, list[Case]]
+    exclusions: Exclusions
+
+
+def write_cohort(cohort: Cohort, style: Style, options: Options, summary_columns: list[str], notes: list[str]) -> str:
     """Write everything into `output_dir`, whole or not at all, and return the summary's text.
 
     The external split is a data folder of its own, `external/test`. Scan paths count from the data folder, or from
     `image_root` where that is given. Raises FileExistsError where `output_dir` holds files that no generator wrote.
     """
-    output_dir = output_dir.expanduser().resolve()
+    splits, exclusions = cohort.splits, cohort.exclusions
+    output_dir, per_shard = options.output_dir.expanduser().resolve(), options.per_shard
     with writing(output_dir, "choose another --output_dir"), replace_folder(output_dir) as folder:
         counts, samples = {}, []
         for split, cases in splits.items():
             place = Path(EXTERNAL, "test") if split == EXTERNAL else Path(split)
-            to_path = make_relative((output_dir / place).parent, image_root)
+            to_path = make_relative((output_dir / place).parent, options.image_root)
             records = make_records(split, cases, style, to_path, exclusions)
             if split == "train":
                 records = _keep_first(records, samples)
@@ -57,9 +58,9 @@ def write_cohort(
             write_manifest(folder / EXTERNAL)
         write_conversations(samples, folder / "samples")
         subjects = {split: [case.visit.participant_id for case in cases] for split, cases in splits.items()}
-        sha256 = write_splits(folder / "splits.json", subjects, plan, style.target.to_record())
+        sha256 = write_splits(folder / "splits.json", subjects, options.plan, style.target.to_record())
         exclusions.write(folder / EXCLUSIONS)
-        summary = summarise(found, splits, counts, exclusions, summary_columns)
+        summary = summarise(cohort, counts, summary_columns)
         summary += "\n".join([*notes, f"splits.json sha256 {sha256}"]) + "\n"
         (folder / "summary.txt").write_text(summary, encoding="utf-8")
     _remove_refusal(_beside(output_dir))
@@ -121,14 +122,12 @@ def make_relative(data_folder: Path, image_root: Path | None) -> Callable[[str],
     return to_path
 
 
-def summarise(
-    found: list[Visit],
-    splits: dict[str, list[Case]],
-    counts: dict[str, int],
-    exclusions: Exclusions,
-    columns: list[str],
-) -> str:
-    """Found → excluded → used: in all, by reason, by split, label and the values of `columns`."""
+def summarise(cohort: Cohort, counts: dict[str, int], columns: list[str]) -> str:
+    """Found → excluded → used: in all, by reason, by split, label and the values of `columns`.
+
+    counts  split → its conversations
+    """
+    found, splits, exclusions = cohort.found, cohort.splits, cohort.exclusions
     used = {split: {case.visit.participant_id for case in cases} for split, cases in splits.items()}
     # Rows that contradict each other made no visit.
     dropped = {row.participant_id for row in exclusions.rows if row.reason == "contradicting rows"}

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from umbrella.cohort.bids.tree import find_sidecars, resolve_sessions
 from umbrella.cohort.dry_run import describe_choice, describe_source
-from umbrella.cohort.folder import EXCLUSIONS, write_cohort, write_exclusions
+from umbrella.cohort.folder import EXCLUSIONS, Cohort, write_cohort, write_exclusions
 from umbrella.cohort.options import Options, parse_options
 from umbrella.cohort.order import make_session_order
 from umbrella.cohort.questions.cases import Case, ChangeQuestion, make_cases, make_change_cases
@@ -105,18 +105,7 @@ def _generate(options: Options, exclusions: Exclusions) -> str:
         given=options.given,
     )
     shown = [name for name in columns if name in options.metadata_columns or name.lower() in ("sex", "gender", "site")]
-    return write_cohort(
-        options.output_dir,
-        splits,
-        found,
-        style,
-        options.plan,
-        exclusions,
-        options.image_root,
-        options.per_shard,
-        shown,
-        notes,
-    )
+    return write_cohort(Cohort(found, splits, exclusions), style, options, shown, notes)
 
 
 def _check_columns(columns: Iterable[str], options: Options) -> None:

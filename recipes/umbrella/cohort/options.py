@@ -19,12 +19,13 @@ from umbrella.cohort.questions.templates import (
     load_template,
     to_section,
 )
-from umbrella.cohort.shared.visits import MODALITIES, CohortError
+from umbrella.cohort.shared.visits import CohortError
 from umbrella.cohort.splits.division import parse_fractions
 from umbrella.cohort.splits.participants import SplitPlan
 from umbrella.cohort.tables.delimiter import DELIMITERS
 from umbrella.cohort.tables.table_rows import TableOptions
 from umbrella.cohort.tables.text import is_encoding
+from umbrella.files.data_format import MODALITIES
 from umbrella.options.list_flags import split_list
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, SEED, check_bounds
 

@@ -5,5 +5,6 @@ It knows no scan.
 
 __all__ = [
     "encoder",
+    "ignore_index",
     "turns",
 ]

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from umbrella.conversations.control_tokens import ControlTokens
+from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.conversations.turns import (
     ConversationError,
     count_images,
@@ -26,8 +27,6 @@ from umbrella.conversations.turns import (
 )
 
 __all__ = ["IGNORE_INDEX", "ConversationEncoder", "ConversationError", "format_conversation", "to_messages"]
-
-IGNORE_INDEX = -100  # torch.nn.CrossEntropyLoss leaves these positions out
 
 
 class ConversationEncoder:

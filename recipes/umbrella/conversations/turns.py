@@ -2,13 +2,15 @@
 
 from itertools import chain, takewhile
 
+from umbrella.files.data_format import IMAGE_TOKEN
+
 
 class ConversationError(ValueError):
     """A conversation, chat template or tokenizer that cannot be turned into correct labels."""
 
 
 def format_conversation(
-    conversations: list[dict], add_generation_prompt: bool = False, image_token: str = "<image>"
+    conversations: list[dict], add_generation_prompt: bool = False, image_token: str = IMAGE_TOKEN
 ) -> str:
     """The format specification's ChatML text of a conversation, the items of a turn in order, joined by new lines.
 

@@ -18,6 +18,7 @@ from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.results import read_metadata, read_numbers
 from umbrella.evaluation.verdicts import judge_beside
 from umbrella.scans.head import estimate_head_volume_ml
+from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import load_volume
 from umbrella.views.volume_cache import identify_scan
 
@@ -111,7 +112,7 @@ def _read_head_volumes(rows: Dataset, known: dict[tuple, float]) -> list[float]:
         if not row["images"]:
             raise ValueError(f"{row['source']}: head_volume: expected a scan to measure, found none in the row")
         scan = row["images"][-1]
-        source = scan.get("bytes") or scan["path"]
+        source = find_source(scan)
         key = identify_scan(source)  # never the bytes themselves, which would stay in memory
         if key not in known:
             volume, spacing_mm = load_volume(source, scan["modality"], normalize=True, standardize=False)

@@ -67,7 +67,7 @@ def describe_model(model, recipe: Recipe, model_name_or_path: str) -> dict[str, 
         "architecture": type(model).__name__,
         "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
         "number format": str(model.dtype).removeprefix("torch."),
-        "view of a scan": f"{recipe.view}, {recipe.image_size} pixels",
+        "view of a scan": recipe.settings.describe(),
         "intensities": f"normalize {recipe.normalize}, standardize {recipe.standardize}",
     }
     facts["trained on"] = describe_training_data(read_training_data(model_name_or_path))

@@ -5,6 +5,7 @@ It knows nothing of scans, models or flags.
 
 __all__ = [
     "contained_files",
+    "data_format",
     "file_hashes",
     "json_files",
     "whole_folder",

@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-ROOT_MARK = "/././"  # `umbrella_dataset.ROOT_MARK`, without the import of datasets
+from umbrella.files.data_format import ROOT_MARK
 
 
 def split_root(path: str | Path) -> tuple[str | None, str]:

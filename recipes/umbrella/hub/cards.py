@@ -13,6 +13,7 @@ from umbrella.files.json_files import read_json
 from umbrella.hub.eval_results import TASK, build_results, list_values
 from umbrella.privacy.search import Finding, to_findings
 from umbrella.records.leakage import describe_training_data
+from umbrella.records.recipe import FILE_NAME as RECIPE_FILE
 from umbrella.records.run import read_run_record
 from umbrella.records.training_data import read_training_data, subjects_of
 
@@ -128,7 +129,7 @@ def build_model_card(folder: Path, repo_id: str, options, allowed: dict[str, int
         versions=last.get("versions", {}),
         splits=last.get("data", {}),
         trained_on=describe_training_data(seen),
-        recipe=_read_json(folder / "umbrella_recipe.json"),
+        recipe=_read_json(folder / RECIPE_FILE),
         evaluations=[_describe_evaluation(metrics) for metrics in evaluations.values()],
         has_report=any(folder.glob("eval*/report.html")),
         allowed=sorted(allowed.items()),

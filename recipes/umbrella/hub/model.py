@@ -27,7 +27,7 @@ from umbrella.models.hub_errors import PushError, explain_errors
 from umbrella.options.push_arguments import PushModelArguments
 from umbrella.privacy.scrub import load_key
 from umbrella.privacy.search import Finding, find_in_text, to_findings
-from umbrella.records.evaluations import METRICS, find_evaluations, read_published_metrics
+from umbrella.records.evaluations import METRICS, PUBLIC_REPORT, REPORT, find_evaluations, read_published_metrics
 from umbrella.records.recipe import FILE_NAME as RECIPE_FILE
 from umbrella.records.recipe import load_recipe
 from umbrella.records.run import read_run_record
@@ -67,10 +67,6 @@ ALSO_READ = (
     "tekken.json",
 )
 RESULT_FILES = ("run.json", "all_results.json", "train_results.json", "eval_results.json")
-REPORT = "report.html"
-_SECTION_END = "(?<=</section>)"  # what a page is split behind
-_EXAMPLES = re.compile(r"<section>\s*+<h2>[^<]*+</h2>\s*+<div class=\"examples\">")
-_PICTURES = re.compile(r"<img[^<>]*?src=\"data:image/(?!svg)[^<>]*+>")
 
 
 def publish_model(
@@ -142,10 +138,10 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
     for evaluation in find_evaluations(model, run_folder):
         (folder / evaluation.name).mkdir()
         _write_cleaned(folder / evaluation.name / METRICS, read_published_metrics(evaluation))
-        report = evaluation / REPORT
-        if report.is_file():
-            text = clean_report(report.read_text(encoding="utf-8"), report_scans)
-            write_whole(folder / evaluation.name / report.name, text)
+        report = find_report(evaluation, report_scans)
+        if report is not None:
+            text = shorten_in_page(report.read_text(encoding="utf-8"))
+            write_whole(folder / evaluation.name / REPORT, text)
     _write_training_data(model, folder, key, checkable)
     load_recipe(str(folder))  # each of these is read once, so that no half file is published
     read_run_record(folder)
@@ -155,19 +151,29 @@ def _write_cleaned(path: Path, value) -> None:
     write_json(path, _shorten_values(value), indent=2)
 
 
-def clean_report(html: str, report_scans: bool) -> str:
-    """A report without paths of this machine and, unless `report_scans`, without its examples: the scans' pictures and
-    the answers to single rows."""
-    if not report_scans:
-        html = _PICTURES.sub("", "".join(map(_without_examples, re.split(_SECTION_END, html))))
+def find_report(evaluation: Path, report_scans: bool) -> Path | None:
+    """The page to publish: with `report_scans` the one that shows single rows, else the one that does not.
+
+    None where there is none; says so where only the other one is there.
+    """
+    report, public = evaluation / REPORT, evaluation / PUBLIC_REPORT
+    if report_scans or not report.is_file():
+        return report if report.is_file() else None
+    if public.is_file():
+        return public
+    print(
+        f"{report} is left out: it shows single rows, and {PUBLIC_REPORT}, which does not, is not beside it; earlier "
+        "versions wrote none. Run recipes/eval.py again as before (it keeps the answers), or publish the page as it "
+        "is with --report_scans true"
+    )
+    return None
+
+
+def shorten_in_page(html: str) -> str:
+    """A page with the absolute paths of its text cut to their last part."""
     # Within data addresses there is nothing to shorten, and much to search.
     pieces = re.split(r"(data:[\w/+.-]{0,80};base64,[^\"]*+)", html)
     return "".join(piece if i % 2 else shorten_paths(piece) for i, piece in enumerate(pieces))
-
-
-def _without_examples(section: str) -> str:
-    examples = _EXAMPLES.search(section)
-    return section[: examples.start()] if examples else section
 
 
 def shorten_paths(text: str) -> str:

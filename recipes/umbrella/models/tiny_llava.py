@@ -18,6 +18,8 @@ from transformers import (
 )
 from transformers.modeling_utils import set_zero3_state
 
+from umbrella.files.data_format import IMAGE_TOKEN
+
 PATCH_SIZE = 16  # pixels
 VISION_HIDDEN_SIZE = 64
 TEXT_HIDDEN_SIZE = 128
@@ -29,7 +31,6 @@ VOCABULARY_SIZE = 600
 PAD_TOKEN = "<|endoftext|>"
 TURN_START = "<|im_start|>"
 TURN_END = "<|im_end|>"
-IMAGE_TOKEN = "<image>"
 
 # ChatML as Qwen2 has it, a line break after the role and after the turn; an image keeps its place among the items.
 CHAT_TEMPLATE = (
@@ -38,7 +39,7 @@ CHAT_TEMPLATE = (
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
     "{% for item in message['content'] %}"
     "{% if not loop.first %}{{ '\\n' }}{% endif %}"
-    "{% if item['type'] == 'image' %}{{ '<image>' }}{% else %}{{ item['text'] }}{% endif %}"
+    "{% if item['type'] == 'image' %}{{ '" + IMAGE_TOKEN + "' }}{% else %}{{ item['text'] }}{% endif %}"
     "{% endfor %}{% endif %}"
     "{{ '<|im_end|>\\n' }}"
     "{% endfor %}"

@@ -146,7 +146,7 @@ class EvalArguments:
     allow_subject_overlap: bool = field(
         default=False, metadata={"help": "evaluate on subjects of the training data too; the report says so"}
     )
-    report: bool = field(default=True, metadata={"help": "write report.html"})
+    report: bool = field(default=True, metadata={"help": "write report.html and report_public.html"})
     num_workers: int = field(default=0, metadata={"help": "processes that load scans"})
     seed: int = field(default=0, metadata={"help": "of the exchange of scans and of the bootstrap"})
     use_cpu: bool = field(default=not HAS_CUDA, metadata={"help": "evaluate on the CPU"})

@@ -84,7 +84,7 @@ class PushModelArguments(_PushArguments):
     """What of a trained model is published, and how."""
 
     model: str | None = field(default=None, metadata={"help": "the model's folder, as train.py wrote it"})
-    report_scans: bool = field(default=False, metadata={"help": "leave pictures of scans in the report"})
+    report_scans: bool = field(default=False, metadata={"help": "publish the report with single rows and their scans"})
     checkable_subjects: bool | None = field(
         default=None,
         metadata={

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from umbrella.files.data_format import MODALITIES
 from umbrella.options.arguments import HAS_CUDA, N_CORES, DataArguments
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
 
@@ -23,7 +24,7 @@ class PredictArguments:
 
     image: str | None = field(default=None, metadata={"help": "the scan: NIfTI or FreeSurfer"})
     question: str | None = field(default=None, metadata={"help": "what is asked about it"})
-    modality: str = field(default="sMRI", metadata={"help": "of the scans", "choices": ["sMRI", "dMRI", "fMRI"]})
+    modality: str = field(default="sMRI", metadata={"help": "of the scans", "choices": list(MODALITIES)})
     reference: str | None = field(default=None, metadata={"help": "a scan that is shown first, to compare with"})
     reference_label: str | None = field(default=None, metadata={"help": "what is known of the reference, as male"})
     reference_text: str | None = field(

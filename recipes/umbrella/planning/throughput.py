@@ -11,10 +11,12 @@ from datasets import Dataset
 from torch.utils.data import DataLoader, RandomSampler
 
 from umbrella.files.contained_files import open_file
+from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.transform import ConversationTransform, load_view
-from umbrella.scans.scan_files import open_scan, read_file
+from umbrella.scans.scan_files import find_source, open_scan, read_file
 from umbrella.scans.volumes import read_scan
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella
 
@@ -31,31 +33,30 @@ def time_building(json_dir: str, image_root: str | None) -> dict[str, float]:
     return {"rows": n_rows, "rows_per_s": n_rows / seconds}
 
 
-def time_scans(scans: list[dict], options: dict, cache: VolumeCache, cold: bool) -> dict[str, float]:
+def time_scans(scans: list[dict], settings: ViewSettings, cache: VolumeCache, cold: bool) -> dict[str, float]:
     """Mean seconds a scan in each stage on one thread, and its mean size.
 
     Args:
         scans: `path` (or `bytes`) and `modality`.
-        options: view, image_size, normalize, standardize.
         cold: drop each file from the system's memory before it is read.
 
     Returns `read`, `inflate`, `statistics`, `view`; `decoded`, their sum; `cached`, the same view from the cache;
     `file_bytes`, `cached_bytes`.
     """
-    each = [_time_scan(scan, options, cache, cold) for scan in scans]
+    each = [_time_scan(scan, settings, cache, cold) for scan in scans]
     means = {name: sum(one[name] for one in each) / len(each) for name in each[0]}
     return means | {"decoded": sum(means[name] for name in ("read", "inflate", "statistics", "view"))}
 
 
-def _time_scan(scan: dict, options: dict, cache: VolumeCache, cold: bool) -> dict[str, float]:
-    source, with_modality = scan.get("bytes") or scan["path"], options | {"modality": scan["modality"]}
+def _time_scan(scan: dict, settings: ViewSettings, cache: VolumeCache, cold: bool) -> dict[str, float]:
+    source, with_modality = find_source(scan), settings.stated() | {"modality": scan["modality"]}
     cache.load(load_view, source, **with_modality)
     if cold:
         drop_from_memory(scan)
     data, read = timed(lambda: source if isinstance(source, bytes) else read_file(source))
     # Each of these does what the one before does, and one stage more.
     _, to_inflate = timed(lambda: _inflate(data))
-    _, to_read = timed(lambda: read_scan(data, scan["modality"], options["normalize"], options["standardize"]))
+    _, to_read = timed(lambda: read_scan(data, scan["modality"], settings.normalize, settings.standardize))
     _, to_view = timed(lambda: load_view(data, **with_modality))
     _, cached = timed(lambda: cache.load(load_view, source, **with_modality))
     return {
@@ -76,13 +77,6 @@ def _inflate(data: bytes) -> None:
             pass
 
 
-class BlankScans(ConversationTransform):
-    """A transform whose scans cost nothing, so that what is left is the text and the processor."""
-
-    def load_images(self, row: dict, number: int) -> np.ndarray:
-        return np.zeros((self.n_images, 3, self.image_size, self.image_size), np.float32)
-
-
 class ColdScans(ConversationTransform):
     """A transform that drops each file from the system's memory before it is read."""
 
@@ -100,7 +94,8 @@ def drop_from_memory(scan: dict) -> None:
 
 
 def time_texts(rows: Dataset, transform: BlankScans, collate: ConversationCollator, batch_size: int) -> dict:
-    """Mean seconds a row: `tokenize` (the processor's image part included) and `collate`."""
+    """Mean seconds a row, with scans that cost nothing: `tokenize` (the processor's image part included) and
+    `collate`."""
     plain = list(rows.with_format(None))
     examples, tokenize = timed(lambda: [transform.encode_row(row) for row in plain])
     batches = [examples[start : start + batch_size] for start in range(0, len(examples), batch_size)]

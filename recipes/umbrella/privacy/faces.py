@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from umbrella.scans.otsu import find_otsu_bin
 from umbrella.scans.volumes import load_volume
 
 _LARGEST_VOXEL_MM = 3.0
@@ -59,11 +60,7 @@ def _threshold(volume: np.ndarray) -> float:
     """Between air and tissue: Otsu's, on a histogram of 64 bins, halved, since skin may be darker than brain."""
     counts, edges = np.histogram(volume, bins=64, range=(0.0, 1.0))
     centres = (edges[:-1] + edges[1:]) / 2
-    below, total = np.cumsum(counts), counts.sum()
-    mass = np.cumsum(counts * centres)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        between = (mass[-1] * below / total - mass) ** 2 / (below * (total - below))
-    return float(centres[np.nanargmax(between[:-1])]) / 2
+    return float(centres[find_otsu_bin(counts, centres)]) / 2
 
 
 def _has_nose_at(depth_mm: np.ndarray, x: int, x_mm: float, z_mm: float) -> bool:

@@ -6,6 +6,8 @@ from umbrella.files.json_files import read_json
 from umbrella.models.files import fingerprint_model
 
 SETTINGS, METRICS = "settings.json", "metrics.json"
+REPORT = "report.html"  # shows single rows: their scans, and what was answered
+PUBLIC_REPORT = "report_public.html"  # the same without them
 REMEDY = "Restore the file, or start the evaluation anew: eval.py --overwrite true"
 
 

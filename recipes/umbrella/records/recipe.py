@@ -1,7 +1,7 @@
 """The settings a model was trained with, which evaluation and data loaders must repeat: they travel with the
 checkpoint."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from umbrella.files.json_files import read_json, show_json, write_json
@@ -9,12 +9,13 @@ from umbrella.models.chat_templates import explain_template, hash_template
 from umbrella.models.files import find_model_file
 from umbrella.models.image_size import resolve_image_size, state_image_size
 from umbrella.models.vision_towers import state_size
-from umbrella.options.arguments import TINY, DataArguments
+from umbrella.options.arguments import TINY
+from umbrella.views.settings import ViewSettings
 
 FILE_NAME = "umbrella_recipe.json"
 LABEL_RULE = "assistant text and end of turn, v1"
 REMEDY = "Copy it from another checkpoint of the run, which has the same"
-DEFAULTS = {"view": "axial", "normalize": True, "standardize": True}
+DEFAULTS = ViewSettings(view="axial", normalize=True, standardize=True)
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ class Recipe:
         """Write the recipe beside a checkpoint."""
         write_json(Path(folder) / FILE_NAME, asdict(self), indent=2)
 
-    def transform_options(self) -> dict:
-        """The options of `ConversationTransform` that the recipe fixes."""
-        return {name: getattr(self, name) for name in ("view", "image_size", "normalize", "standardize")}
+    @property
+    def settings(self) -> ViewSettings:
+        """How scans are shown."""
+        return ViewSettings.of(self)
 
 
 def load_recipe(model_name_or_path: str) -> Recipe | None:
@@ -56,11 +58,11 @@ def load_recipe(model_name_or_path: str) -> Recipe | None:
     return Recipe(**record)
 
 
-def resolve_recipe(asked: dict, processor, model_name_or_path: str) -> Recipe:
+def resolve_recipe(asked: ViewSettings, processor, model_name_or_path: str) -> Recipe:
     """What the model was trained with, else what is asked for, else the defaults.
 
     Args:
-        asked: view, image_size, normalize, standardize; None or absent means "no wish".
+        asked: what is left open in it is no wish.
         model_name_or_path: where the recipe may lie; "tiny" and "" (a processor that was built, not loaded) have none.
 
     A processor whose model takes another image size than it states is made to state the one that is asked for.
@@ -68,15 +70,14 @@ def resolve_recipe(asked: dict, processor, model_name_or_path: str) -> Recipe:
     Raises ValueError for a wish that contradicts the model's own recipe; shows both values.
     """
     trained = None if model_name_or_path in (TINY, "") else load_recipe(model_name_or_path)
-    wishes = {name: value for name, value in asked.items() if value is not None}
     prompt = "chatml" if processor.chat_template is None else hash_template(processor.chat_template)
     if trained is None:
-        size = wishes.pop("image_size", None)
+        size = asked.image_size
         if size not in (None, state_image_size(processor)) and model_name_or_path not in (TINY, ""):
             state_size(processor, size, model_name_or_path)
-        size = resolve_image_size(processor, size)
-        return Recipe(**{**DEFAULTS, **wishes}, image_size=size, label_rule=LABEL_RULE, prompt_template=prompt)
-    for name, value in wishes.items():
+        settings = replace(DEFAULTS, **asked.stated() | {"image_size": resolve_image_size(processor, size)})
+        return Recipe(**vars(settings), label_rule=LABEL_RULE, prompt_template=prompt)
+    for name, value in asked.stated().items():
         if value != getattr(trained, name):
             raise ValueError(
                 f"{name}: {model_name_or_path} was trained with {getattr(trained, name)!r}, found {value!r}. "
@@ -93,8 +94,3 @@ def resolve_recipe(asked: dict, processor, model_name_or_path: str) -> Recipe:
             f"{explain_template(model_name_or_path, trained.prompt_template)}"
         )
     return trained
-
-
-def asked_for(arguments: DataArguments) -> dict:
-    """What the command line asks for, as `resolve_recipe` takes it."""
-    return {name: getattr(arguments, name) for name in ("view", "image_size", "normalize", "standardize")}

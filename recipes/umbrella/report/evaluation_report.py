@@ -1,6 +1,8 @@
-"""report.html: what an evaluation found, with the charts, and with the cases to look at."""
+"""report.html: what an evaluation found, with the charts, and with the cases to look at; report_public.html: the same
+without the cases."""
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset
@@ -14,6 +16,7 @@ from umbrella.evaluation.results import score_records
 from umbrella.evaluation.run_folder import probabilities_of
 from umbrella.evaluation.verdicts import LEAST_CHANGED, MOST_CHANGED, say_rows
 from umbrella.files.json_files import read_json
+from umbrella.records.evaluations import PUBLIC_REPORT, REPORT
 from umbrella.records.run import FILE_NAME as RUN_RECORD
 from umbrella.records.run import read_run_record
 from umbrella.report import charts
@@ -44,56 +47,73 @@ TITLES = {
 }
 
 
-def write_report(
-    path: Path,
-    rows: Dataset,
-    records: list[dict],
-    metrics: dict,
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation came to.
+
+    rows      those that were answered
+    records   what was made of each answer
+    metrics   as in metrics.json
+    settings  see `umbrella.evaluation.run_folder.describe_settings`
+    process   see `umbrella.records.run.describe_process`
+    """
+
+    rows: Dataset
+    records: list[dict]
+    metrics: dict
+    settings: dict
+    process: dict
+
+
+def write_reports(
+    folder: Path,
+    evaluation: Evaluation,
     transform: ConversationTransform,
     model_folder: str,
     facts: dict[str, str],
-    settings: dict,
-    process: dict,
 ) -> None:
-    """Write report.html.
+    """Write report.html and report_public.html into `folder`.
 
     transform  shows the examples' scans as the model saw them
     facts      what is to be said about the model, name → text
-    settings   of the evaluation, see `umbrella.evaluation.run_folder.describe_settings`
-    process    see `umbrella.records.run.describe_process`
     """
-    folder = Path(model_folder)
+    described = _describe(evaluation, Path(model_folder), facts)
+    examples = pick_examples(evaluation.rows, evaluation.records, transform)
+    for name, shown in ((REPORT, examples), (PUBLIC_REPORT, [])):
+        write_page(folder / name, "report.html.j2", **described, examples=shown)
+
+
+def _describe(evaluation: Evaluation, folder: Path, facts: dict[str, str]) -> dict:
+    """What the template shows, but for single rows."""
+    records, metrics, settings = evaluation.records, evaluation.metrics, evaluation.settings
     measure = None if settings["task"] == "text" else score_records(records)[0]
     run_json, state = folder / RUN_RECORD, _read_state(folder)
     read_run_record(folder)  # shown as it is written, so it must be one
-    write_page(
-        path,
-        "report.html.j2",
-        split=settings["split"],
-        metrics=metrics,
-        model={"name": folder.name, "facts": facts | _describe_choice(state)},
-        headline=_make_headline(metrics),
-        metric_rows=_list_metrics(metrics),
-        measure=measure,
-        limits={
+    return {
+        "split": settings["split"],
+        "metrics": metrics,
+        "model": {"name": folder.name, "facts": facts | _describe_choice(state)},
+        "headline": _make_headline(metrics),
+        "metric_rows": _list_metrics(metrics),
+        "measure": measure,
+        "limits": {
             "p": MOST_P,
             "least_changed": percent(LEAST_CHANGED),
             "most_changed": percent(MOST_CHANGED),
             "few_subjects": FEW_SUBJECTS,
         },
-        control_rows=list_controls(metrics, measure),
-        baseline_rows=list_baselines(metrics, measure) if "models" in metrics.get("baselines", {}) else [],
-        confound_rows=list_confounds(metrics, measure) if "confounds" in metrics else [],
-        charts=_draw_charts(metrics, records, settings, [] if state is None else state["log_history"], measure),
-        confusion_text=_say_confusion(metrics),
-        answer_template=settings.get("answer_template"),
-        unread=UNREAD[settings["task"]],
-        leakage_warning=metrics["leakage"].startswith("WARNING"),
-        examples=pick_examples(rows, records, transform),
-        data_facts=_describe_data(rows, settings),
-        process=process,
-        run_json=run_json.read_text(encoding="utf-8") if run_json.is_file() else None,
-    )
+        "control_rows": list_controls(metrics, measure),
+        "baseline_rows": list_baselines(metrics, measure) if "models" in metrics.get("baselines", {}) else [],
+        "confound_rows": list_confounds(metrics, measure) if "confounds" in metrics else [],
+        "charts": _draw_charts(metrics, records, settings, [] if state is None else state["log_history"], measure),
+        "confusion_text": _say_confusion(metrics),
+        "answer_template": settings.get("answer_template"),
+        "unread": UNREAD[settings["task"]],
+        "leakage_warning": metrics["leakage"].startswith("WARNING"),
+        "data_facts": _describe_data(evaluation.rows, settings),
+        "process": evaluation.process,
+        "run_json": run_json.read_text(encoding="utf-8") if run_json.is_file() else None,
+    }
 
 
 def _show(name: str, value: float) -> str:

@@ -10,6 +10,7 @@ from umbrella.evaluation.notation import number, percent
 from umbrella.report.pictures import draw_scan
 from umbrella.report.scan_roles import name_roles
 from umbrella.rows.transform import ConversationTransform
+from umbrella.scans.scan_files import find_source
 from umbrella.scans.survey import states_orientation
 
 MOST_EXAMPLES = 10
@@ -114,8 +115,8 @@ def show_turns(row: dict, transform: ConversationTransform, turns: list[dict]) -
         for item in turn["content"]:
             if item["type"] == "image":
                 file = row["images"][scan]
-                sides_known = states_orientation(file.get("bytes") or file["path"])
-                pictures = draw_scan(transform.load_images(row, scan), transform.view, sides_known)
+                sides_known = states_orientation(find_source(file))
+                pictures = draw_scan(transform.load_images(row, scan), transform.settings.view, sides_known)
                 alt = f"Scan {scan + 1} of {row['task_id']}, {item['modality']}"
                 parts.append({"pictures": pictures, "alt": alt, "role": roles[scan]})
                 scan += 1

@@ -1,7 +1,6 @@
 """The preview: data as training will see them, before any training."""
 
 import random
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -10,12 +9,14 @@ from datasets import Dataset
 from tqdm import tqdm
 
 from umbrella.answers.label_parsing import count_labels
+from umbrella.options.tool_arguments import PreviewArguments
 from umbrella.report import charts
 from umbrella.report.page import write_page
 from umbrella.report.pictures import draw_scan
 from umbrella.report.scan_roles import name_roles
-from umbrella.rows.label_report import describe_counts, mark_tokens
+from umbrella.rows.label_report import describe_counts, find_runs
 from umbrella.rows.transform import ConversationTransform
+from umbrella.scans.scan_files import find_source
 from umbrella.scans.survey import ScanFacts, find_oddities, survey_scan
 from umbrella.scans.volumes import load_volume
 from umbrella.views.planes import make_view
@@ -26,25 +27,21 @@ MOST_VALUES = 50_000  # voxels in a histogram
 
 
 def write_preview(
-    path: Path,
-    rows: Dataset,
-    split: str,
-    transform: ConversationTransform,
-    n: int,
-    most_scans: int,
-    seed: int,
-    process: dict,
+    path: Path, rows: Dataset, asked: PreviewArguments, transform: ConversationTransform, process: dict
 ) -> list[tuple[str, str]]:
-    """Write a page of `n` rows drawn from a split; returns what is odd, (scan, sentence) each."""
-    draw, plain = random.Random(seed), rows.with_format(None)
-    facts = _survey(plain, draw, most_scans)
-    shown = sorted(draw.sample(range(len(plain)), min(n, len(plain))))
+    """Write a page of some rows drawn from a split; returns what is odd, (scan, sentence) each.
+
+    process  see `umbrella.records.run.describe_process`
+    """
+    draw, plain = random.Random(asked.seed), rows.with_format(None)
+    facts = _survey(plain, draw, asked.most_scans)
+    shown = sorted(draw.sample(range(len(plain)), min(asked.n, len(plain))))
     labels = count_labels(entry["subject_label"] or "no label" for entry in plain["metadata"])
     oddities = find_oddities(facts)
     write_page(
         path,
         "preview.html.j2",
-        split=split,
+        split=asked.split,
         n_rows=len(plain),
         n_subjects=len({subject for ids in plain["subject_ids"] for subject in ids}),
         labels=labels.most_common(12),
@@ -52,7 +49,7 @@ def write_preview(
         n_scans=len(facts),
         oddities=oddities,
         rows=[_show_row(plain[i], transform) for i in tqdm(shown, desc="drawing rows", unit="row")],
-        view=f"{transform.view}, {transform.image_size} pixels",
+        view=transform.settings.describe(),
         process=process,
     )
     return oddities
@@ -67,7 +64,7 @@ def _survey(rows: Dataset, draw: random.Random, most_scans: int) -> list[ScanFac
     facts = []
     for index, number in tqdm(chosen, desc="surveying scans", unit="scan"):
         scan = rows[index]["images"][number]
-        facts.append(survey_scan(scan.get("bytes") or scan["path"], scan["modality"])[0])
+        facts.append(survey_scan(find_source(scan), scan["modality"])[0])
     return facts
 
 
@@ -84,21 +81,21 @@ def _count_facts(facts: list[ScanFacts]) -> dict[str, list[tuple[str, int]]]:
 
 def _show_row(row: dict, transform: ConversationTransform) -> dict:
     example = transform.encode_row(row)
-    marked = mark_tokens(example, transform.processor.tokenizer, transform.encoder.image_token_ids, colour=False)
+    image_token_ids = transform.encoder.image_token_ids
+    runs = find_runs(example, transform.processor.tokenizer, image_token_ids)
     return {
         "task_id": row["task_id"],
         "source": row["source"],
         "label": row["metadata"]["subject_label"],
-        "counts": describe_counts(example, transform.encoder.image_token_ids),
-        # Text and marked text take turns: mark_tokens puts ⟦ ⟧ around what is supervised.
-        "text": re.split("[⟦⟧]", marked),
+        "counts": describe_counts(example, image_token_ids),
+        "runs": [(run.text, run.is_supervised) for run in runs],
         "scans": [_show_scan(row, number, transform) for number in range(len(row["images"]))],
     }
 
 
 def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict:
     scan = row["images"][number]
-    source = scan.get("bytes") or scan["path"]
+    source = find_source(scan)
     facts, intensities = survey_scan(source, scan["modality"])
     volume, spacing_mm = load_volume(source, scan["modality"], normalize=True, standardize=False)
     sides_known = facts.orientation != "not stated"
@@ -110,6 +107,6 @@ def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict
         "views": {
             view: draw_scan(make_view(volume, view, VIEW_PIXELS, spacing_mm), view, sides_known)[0] for view in VIEWS
         },
-        "as_trained": draw_scan(transform.load_images(row, number), transform.view, sides_known),
+        "as_trained": draw_scan(transform.load_images(row, number), transform.settings.view, sides_known),
         "histogram": charts.draw_histogram(np.asarray(values), f"intensity, {facts.modality}"),
     }

@@ -5,6 +5,7 @@ It knows no trainer and no answers.
 
 __all__ = [
     "blank_rows",
+    "blank_scans",
     "cache_filling",
     "collator",
     "kept_views",

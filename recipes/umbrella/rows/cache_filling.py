@@ -1,15 +1,19 @@
 """Decoding all scans of a dataset into the cache ahead of training, by DataLoader workers."""
 
 import random
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from datasets import Dataset as HubDataset
 from datasets import DatasetDict
 from torch.utils.data import DataLoader, Dataset
 
 from umbrella.files.written_files import WriteError
 from umbrella.rows.transform import load_view
+from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 
 
@@ -41,27 +45,53 @@ def list_scans(splits: DatasetDict) -> list[Place]:
     return list(places.values())
 
 
-class CachedScans(Dataset):
-    """Place by place, what becomes of a scan that is brought into the cache.
+class PlacedScans(Dataset, ABC):
+    """Number → (number, what `look` finds of the scan at that place)."""
 
-    Args:
-        options: view, image_size, normalize, standardize, as the transform will ask for them.
-
-    Raises WriteError when the cache cannot be written any more.
-    """
-
-    def __init__(self, splits: DatasetDict, places: list[Place], cache: VolumeCache, options: dict):
+    def __init__(self, splits: Mapping[str, HubDataset], places: Sequence[Place]):
         self.splits = {name: rows.with_format(None) for name, rows in splits.items()}
-        self.places, self.cache, self.options = places, cache, options
+        self.places = places
+
+    @abstractmethod
+    def look(self, row: dict, number: int):
+        """What there is to say of one scan of a row."""
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, index: int) -> Outcome:
-        place = self.places[index]
-        row = self.splits[place.split][place.row]
-        scan = row["images"][place.number]
-        source, options = scan.get("bytes") or scan["path"], {"modality": scan["modality"], **self.options}
+    def __getitem__(self, index: int) -> tuple:
+        split, row, number = self.places[index]
+        return index, self.look(self.splits[split][row], number)
+
+
+def look_at_all(scans: PlacedScans, num_workers: int, order: Sequence[int] | None = None) -> Iterator[tuple]:
+    """The items of all places, as they come."""
+    # Workers of a DataLoader end with the process that started them, also when it is killed.
+    yield from DataLoader(
+        scans, batch_size=None, sampler=order, num_workers=num_workers, collate_fn=_as_it_is, in_order=False
+    )
+
+
+def _as_it_is(item: tuple) -> tuple:
+    return item
+
+
+class CachedScans(PlacedScans):
+    """Place by place, what becomes of a scan that is brought into the cache: an `Outcome`.
+
+    Args:
+        settings: as the transform will ask for them.
+
+    Raises WriteError when the cache cannot be written any more.
+    """
+
+    def __init__(self, splits: DatasetDict, places: list[Place], cache: VolumeCache, settings: ViewSettings):
+        super().__init__(splits, places)
+        self.cache, self.settings = cache, settings
+
+    def look(self, row: dict, number: int) -> Outcome:
+        scan = row["images"][number]
+        source, options = find_source(scan), {"modality": scan["modality"], **self.settings.stated()}
         key = self.cache.make_key(load_view, source, **options)
         if key is not None and (n_bytes := self.cache.entry_size(key)):
             return Outcome(n_bytes)
@@ -81,11 +111,4 @@ def fill_cache(scans: CachedScans, num_workers: int) -> Iterator[Outcome]:
     """The outcomes of all scans, as they come."""
     # In an order that differs from process to process: two that fill one folder then seldom meet at a scan.
     order = random.SystemRandom().sample(range(len(scans)), len(scans))
-    # Workers of a DataLoader end with the process that started them, also when it is killed.
-    yield from DataLoader(
-        scans, batch_size=None, sampler=order, num_workers=num_workers, collate_fn=_as_it_is, in_order=False
-    )
-
-
-def _as_it_is(outcome: Outcome) -> Outcome:
-    return outcome
+    yield from (outcome for _, outcome in look_at_all(scans, num_workers, order))

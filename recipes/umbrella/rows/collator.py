@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-IGNORE_INDEX = -100  # torch.nn.CrossEntropyLoss leaves these positions out
+from umbrella.conversations.ignore_index import IGNORE_INDEX
+
 # Only the width of rows matters for speed on tensor cores; the mask says what is real.
 PAD_TO_MULTIPLE_OF = 8
 NOT_TENSORS = ("metadata", "task_id")

@@ -6,6 +6,7 @@ import numpy as np
 import xxhash
 
 from umbrella.rows.transform import ConversationTransform
+from umbrella.scans.scan_files import find_source
 from umbrella.views.volume_cache import identify_scan
 
 MOST_BYTES = 1024**3  # of views kept
@@ -59,5 +60,5 @@ class CachingTransform(ConversationTransform):
 
 def _hash_scan(scan: dict) -> str:
     """Of a fixed length, whether the row has the scan's bytes or its path; another one for a file that has changed."""
-    identity = identify_scan(scan.get("bytes") or scan["path"])
+    identity = identify_scan(find_source(scan))
     return xxhash.xxh3_128_hexdigest(repr((identity, scan["modality"])).encode())

@@ -5,12 +5,13 @@ import statistics
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from umbrella.conversations.encoder import IGNORE_INDEX, ConversationError
 from umbrella.options.control_signs import COLOURS
+from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.transform import ConversationTransform
 
 PLAIN_MARKS = {"supervised": ("⟦", "⟧"), "image": ("", ""), "text": ("", "")}
@@ -19,36 +20,47 @@ COLOUR_MARKS = {kind: (COLOURS[kind], COLOURS["end"]) for kind in ("supervised",
 MOST_BINS, MOST_BLOCKS, MOST_SHOWN = 12, 40, 10
 
 
-class BlankTransform(ConversationTransform):
-    """A ConversationTransform that shows blank scans: how many tokens a row has depends on shapes only."""
+class Run(NamedTuple):
+    """Text of tokens that follow one another and are of one kind: "supervised", "image" or "text"."""
 
-    def load_images(self, row: dict, number: int) -> np.ndarray:
-        return np.zeros((self.n_images, 3, self.image_size, self.image_size), np.float32)
+    kind: str
+    text: str
+
+    @property
+    def is_supervised(self) -> bool:
+        return self.kind == "supervised"
 
 
-def mark_tokens(example: dict, tokenizer: PreTrainedTokenizerBase, image_token_ids: list[int], colour: bool) -> str:
-    """The text of an example, its supervised tokens marked, a run of image tokens as `<image>×16`.
+def find_runs(example: dict, tokenizer: PreTrainedTokenizerBase, image_token_ids: list[int]) -> list[Run]:
+    """The text of an example, cut where the kind of its tokens changes; image tokens as `<image>×16`.
 
     Args:
         example: `input_ids` and `labels`, as ConversationTransform makes them.
-        colour: mark with a terminal's colours, else with ⟦ ⟧.
     """
     input_ids = example["input_ids"]
     kinds = [
         "image" if token in image_token_ids else "text" if label == IGNORE_INDEX else "supervised"
         for token, label in zip(input_ids, example["labels"], strict=True)
     ]
-    marks, pieces, end = COLOUR_MARKS if colour else PLAIN_MARKS, [], 0
-    for kind, run in itertools.groupby(kinds):
-        start, end = end, end + len(list(run))
+    runs, end = [], 0
+    for kind, tokens in itertools.groupby(kinds):
+        start, end = end, end + len(list(tokens))
         # Cut out of the whole text: decoded alone, a run would lose the space in front of its first word.
         words = _decode(tokenizer, input_ids[:end])[len(_decode(tokenizer, input_ids[:start])) :]
         if kind == "image":
             words = f"{tokenizer.convert_ids_to_tokens(input_ids[start])}×{end - start}"
-        opening, closing = marks[kind]
+        runs.append(Run(kind, _escape(words)))
+    return runs
+
+
+def mark_runs(runs: Iterable[Run], colour: bool) -> str:
+    """The runs as one text, the supervised ones marked: with a terminal's colours, else with ⟦ ⟧."""
+    marks, pieces = COLOUR_MARKS if colour else PLAIN_MARKS, []
+    for run in runs:
+        opening, closing = marks[run.kind]
         # A colour is closed at each line's end, or it would run to the edge of the terminal.
-        lines = words.split("\n") if colour else [words]
-        pieces.append("\n".join(f"{opening}{_escape(line)}{closing}" if line else line for line in lines))
+        lines = run.text.split("\n") if colour else [run.text]
+        pieces.append("\n".join(f"{opening}{line}{closing}" if line else line for line in lines))
     return "".join(pieces)
 
 
@@ -79,7 +91,7 @@ class RowLength:
     kept: int | None
 
 
-def measure_length(row: dict, transform: BlankTransform, unbounded: BlankTransform) -> RowLength:
+def measure_length(row: dict, transform: BlankScans, unbounded: BlankScans) -> RowLength:
     """The length of a row; `unbounded` is `transform` with no bound. Raises ConversationError for a row that would be
     refused whatever its length."""
     tokens = len(unbounded.encode_row(row)["input_ids"])
@@ -93,11 +105,11 @@ def measure_length(row: dict, transform: BlankTransform, unbounded: BlankTransfo
 
 def measure_lengths(rows: Iterable[dict], transform: ConversationTransform) -> list[RowLength]:
     """The length of each row as `transform` would make it, without loading its scans."""
-    options = {name: getattr(transform, name) for name in ("view", "image_size", "normalize", "standardize")}
-    bounded = BlankTransform(
+    options = transform.settings.stated()
+    bounded = BlankScans(
         transform.processor, **options, max_length=transform.max_length, on_overflow=transform.on_overflow
     )
-    unbounded = BlankTransform(transform.processor, **options, max_length=sys.maxsize)
+    unbounded = BlankScans(transform.processor, **options, max_length=sys.maxsize)
     return [measure_length(row, bounded, unbounded) for row in rows]
 
 

@@ -5,7 +5,7 @@ import sys
 from datasets import Dataset
 
 from umbrella.conversations.turns import ConversationError, count_images, drop_exchanges, split_exchanges
-from umbrella.rows.label_report import BlankTransform
+from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.order import read_lengths
 from umbrella.rows.transform import ConversationTransform
 
@@ -18,8 +18,7 @@ def check_lengths(rows: Dataset, transform: ConversationTransform) -> None:
 
     The longest rows, by their estimate, are measured; all are where one of those does not fit, for the message.
     """
-    options = {name: getattr(transform, name) for name in ("view", "image_size", "normalize", "standardize")}
-    unbounded = BlankTransform(transform.processor, **options, max_length=sys.maxsize)
+    unbounded = BlankScans(transform.processor, **transform.settings.stated(), max_length=sys.maxsize)
     plain, lengths = rows.with_format(None), read_lengths(rows)
     longest = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)[:N_LONGEST]
     drops = transform.on_overflow == "drop_turns"
@@ -35,7 +34,7 @@ def check_lengths(rows: Dataset, transform: ConversationTransform) -> None:
     )
 
 
-def count_needed(row: dict, unbounded: BlankTransform, drops_turns: bool) -> int:
+def count_needed(row: dict, unbounded: BlankScans, drops_turns: bool) -> int:
     """The least max_length, in tokens, with which a row can be used."""
     turns = row["conversations"]
     if drops_turns:

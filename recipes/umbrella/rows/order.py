@@ -5,11 +5,30 @@ repeat the first rows of the epoch instead.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
+
+
+@dataclass(frozen=True)
+class BatchSizes:
+    """How many rows go together.
+
+    rows_a_step   over all processes and accumulated batches; with "group_by_length" these are wanted alike
+    rows_a_batch  over all processes; an order is filled up to a multiple of it, or with `drop_last` cut down
+    """
+
+    rows_a_step: int
+    rows_a_batch: int
+    drop_last: bool = False
+
+    def fit(self, n_rows: int) -> int:
+        """How many places an order of so many rows has."""
+        n_batches = n_rows // self.rows_a_batch if self.drop_last else -(-n_rows // self.rows_a_batch)
+        return n_batches * self.rows_a_batch
 
 
 class RowOrder(Sampler[int]):
@@ -22,8 +41,6 @@ class RowOrder(Sampler[int]):
     Args:
         n_rows: how many there are.
         strategy: "random", "sequential", or "group_by_length": shuffled, then sorted within every 50 steps.
-        rows_a_step: over all processes and accumulated batches; with "group_by_length" these are wanted alike.
-        rows_a_batch: over all processes; the order is filled up to a multiple of it, or with `drop_last` cut down.
         epoch: called when an epoch begins; returns its number.
         lengths: of each row, for "group_by_length".
     """
@@ -32,17 +49,14 @@ class RowOrder(Sampler[int]):
         self,
         n_rows: int,
         strategy: str,
-        rows_a_step: int,
-        rows_a_batch: int,
+        sizes: BatchSizes,
         seed: int,
         epoch: Callable[[], int],
-        drop_last: bool = False,
         lengths: list[int] | None = None,
     ):
-        self.n_rows, self.strategy, self.rows_a_step, self.seed = n_rows, strategy, rows_a_step, seed
+        self.n_rows, self.strategy, self.sizes, self.seed = n_rows, strategy, sizes, seed
         self.epoch, self.lengths = epoch, lengths
-        n_batches = n_rows // rows_a_batch if drop_last else -(-n_rows // rows_a_batch)
-        self.length = n_batches * rows_a_batch
+        self.length = sizes.fit(n_rows)
 
     def __len__(self) -> int:
         return self.length
@@ -50,7 +64,7 @@ class RowOrder(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch())
         if self.strategy == "group_by_length":
-            order = get_length_grouped_indices(self.lengths, self.rows_a_step, generator=generator)
+            order = get_length_grouped_indices(self.lengths, self.sizes.rows_a_step, generator=generator)
         elif self.strategy == "sequential":
             order = list(range(self.n_rows))
         else:

@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
+from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.models.image_size import DEFAULT_IMAGE_SIZE, resolve_image_size
+from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError, Scratch, name_short_memory, read_scan
 from umbrella.views.planes import compose_view, cut_slice, make_view, n_images, view_planes
+from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 
 ON_OVERFLOW = ("drop_turns", "raise")
@@ -88,9 +91,8 @@ class ConversationTransform:
         if on_overflow not in ON_OVERFLOW:
             raise ValueError(f"on_overflow: expected one of {', '.join(ON_OVERFLOW)}, found {on_overflow!r}")
         self.processor = processor
-        self.view, self.n_images = view, n_images(view)
-        self.image_size = resolve_image_size(processor, image_size)
-        self.normalize, self.standardize = normalize, standardize
+        self.n_images = n_images(view)
+        self.settings = ViewSettings(view, resolve_image_size(processor, image_size), normalize, standardize)
         self.max_length, self.on_overflow = max_length, on_overflow
         self.add_generation_prompt, self.augment = add_generation_prompt, augment
         self.volume_cache = VolumeCache(volume_cache) if isinstance(volume_cache, str | Path) else volume_cache
@@ -102,6 +104,11 @@ class ConversationTransform:
             do_normalize=not standardize,
             input_data_format="channels_first",
         )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Of one image: channels, rows, columns."""
+        return 3, self.settings.image_size, self.settings.image_size
 
     def __call__(self, rows: dict[str, list]) -> dict[str, list]:
         names = list(rows)
@@ -124,28 +131,27 @@ class ConversationTransform:
         """The example of a row with one blank scan and no supervised token, see `umbrella.rows.blank_rows`; its
         `task_id` and `metadata` are None."""
         question = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}
-        blank = np.ones((1, 3, self.image_size, self.image_size), np.float32)  # Idefics3 takes zeros for padding
+        blank = np.ones((1, *self.image_shape), np.float32)  # Idefics3 takes zeros for padding
         encoded = self.encoder.encode([question, {"role": "assistant", "content": "b"}], blank)
-        return encoded | {"labels": [-100] * len(encoded["labels"]), "metadata": None, "task_id": None}
+        return encoded | {"labels": [IGNORE_INDEX] * len(encoded["labels"]), "metadata": None, "task_id": None}
 
     def load_images(self, row: dict, number: int) -> np.ndarray:
         """The views of one scan of a row, (n_images, 3, image_size, image_size); its `bytes` where the row has them,
         else its path."""
         scan = row["images"][number]
-        source = scan.get("bytes") or scan["path"]
+        source = find_source(scan)
         if self.augment is not None:
             return self._load_augmented(source, scan["modality"], row["task_id"], number)
-        options = {name: getattr(self, name) for name in ("view", "image_size", "normalize", "standardize")}
         load = load_view if self.volume_cache is None else partial(self.volume_cache.load, load_view)
-        return load(source, modality=scan["modality"], **options)
+        return load(source, modality=scan["modality"], **self.settings.stated())
 
     def _load_augmented(self, source: str | bytes, modality: str, task_id: str, number: int) -> np.ndarray:
         scan = read_scan(source, modality, normalize=True, standardize=False)
         volume = self.augment(scan.volume(), scan.spacing_mm, task_id, number)
-        if self.standardize:  # after, not before: mean and variance are then those of every other scan
+        if self.settings.standardize:  # after, not before: mean and variance are then those of every other scan
             volume = ((volume - volume.mean(dtype=np.float64)) / volume.std(dtype=np.float64)).astype(np.float32)
         try:
-            return make_view(volume, self.view, self.image_size, scan.spacing_mm)
+            return make_view(volume, self.settings.view, self.settings.image_size, scan.spacing_mm)
         except ValueError as error:
             raise ScanError(f"{scan.name}: {error}") from error
 
@@ -154,7 +160,7 @@ class ConversationTransform:
         encoded = self.encoder.encode_within(
             turns, images, self.max_length, self.on_overflow, self.add_generation_prompt
         )
-        if not self.add_generation_prompt and all(label == -100 for label in encoded["labels"]):
+        if not self.add_generation_prompt and all(label == IGNORE_INDEX for label in encoded["labels"]):
             raise ConversationError("expected at least one supervised token, found none: no assistant turn has text")
         return encoded
 

@@ -6,6 +6,7 @@ It knows no view, no tokenizer and no model.
 __all__ = [
     "head",
     "not_a_scan",
+    "otsu",
     "scan_files",
     "survey",
     "volumes",

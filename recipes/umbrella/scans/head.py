@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
+from umbrella.scans.otsu import find_otsu_bin
+
 N_BINS = 256
 CLOSING_MM = 12.0  # gaps in the scalp up to this wide are bridged
 
@@ -32,9 +34,4 @@ def otsu_threshold(volume: np.ndarray) -> float:
     """The intensity that parts a volume's histogram into two classes of least variance (Otsu 1979)."""
     counts, edges = np.histogram(volume, N_BINS)
     centres = (edges[:-1] + edges[1:]) / 2
-    below = counts.cumsum()
-    above = below[-1] - below
-    sums = (counts * centres).cumsum()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(edges[np.nanargmax(between) + 1])
+    return float(edges[find_otsu_bin(counts, centres) + 1])

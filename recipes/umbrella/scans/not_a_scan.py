@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 ABSENT = ": expected a scan, found no such file"  # what `umbrella.scans.scan_files` says of a path
 LEAST_JOINED = 4
+GZIP_MAGIC = b"\x1f\x8b"
 N_BYTES = 512  # of a file's start: enough to tell; a tar's mark lies at byte 257
 
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -28,7 +29,7 @@ _ARCHIVES = (
     (b"BZh", "a file compressed by bzip2", "bunzip2"),
     (b"\xfd7zXZ\0", "a file compressed by xz", "unxz"),
     (b"\x28\xb5\x2f\xfd", "a file compressed by zstd", "unzstd"),
-    (b"\x1f\x8b", "a gzip file within a gzip file", "gunzip"),
+    (GZIP_MAGIC, "a gzip file within a gzip file", "gunzip"),
 )
 
 

@@ -20,10 +20,9 @@ from nibabel.wrapstruct import WrapStructError
 
 from umbrella.files.contained_files import open_file, open_inside, split_root
 from umbrella.scans.inflate import GZIP_ERRORS, GzipFile
-from umbrella.scans.not_a_scan import N_BYTES, describe_absence, describe_foreign, find_broken_link
+from umbrella.scans.not_a_scan import GZIP_MAGIC, N_BYTES, describe_absence, describe_foreign, find_broken_link
+from umbrella.scans.voxel_statistics import PIECE
 
-GZIP_MAGIC = b"\x1f\x8b"
-PIECE = 1 << 18  # voxels that are read at a time, so that they are still in the processor's cache when they are used
 CIFTI_INTENTS = range(3000, 3100)
 # general and symmetric matrix, displacement field, vector, point set, triangles, quaternion, RGB and RGBA vector
 VECTOR_INTENTS = (1004, 1005, 1006, 1007, 1008, 1009, 1010, 2003, 2004)
@@ -107,6 +106,11 @@ def explain_reading(name: str) -> Iterator[str]:
         ) from error
     except OSError as error:
         raise ScanError(f"{shown}: expected a readable file, found: {error}") from error
+
+
+def find_source(scan: dict) -> str | bytes:
+    """What to read of a scan that a row names: its `bytes` where the row has them, else the file at its `path`."""
+    return scan.get("bytes") or scan["path"]
 
 
 def read_file(path: str | Path) -> bytes:

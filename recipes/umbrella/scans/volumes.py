@@ -18,11 +18,11 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, io_orientation
 
+from umbrella.files.data_format import MODALITIES
 from umbrella.scans.intensity import IntensityMap, fit_intensity_map
 from umbrella.scans.scan_files import ScanError, ScanHeader, check_end, check_size, open_scan, read_pieces
 from umbrella.scans.voxel_statistics import CountedVoxels, PlainVoxels, make_statistics, voxel_statistics
 
-MODALITIES = ("sMRI", "dMRI", "fMRI")
 MAX_VOXELS = 1024**3  # of one volume; the environment variable UMBRELLA_MAX_VOXELS sets another bound
 # From microscopy within a cell to a scanner's whole bore: what no head, whole or cut, human or not, lies beyond. The
 # time that a view takes grows with the number of the thinnest voxels that lie along the longest side.

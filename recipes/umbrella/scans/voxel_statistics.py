@@ -12,8 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
-PIECE = 1 << 18  # voxels that are taken in at a time
 SAMPLE = 1 << 16
+PIECE = 1 << 18  # voxels that are read, and taken in, at a time: still in the processor's cache when they are used
 # Between the bounds of a clip: what can be squared and summed up in float32 and in float64 with all of its digits.
 FLOAT32_SPREAD, SAFE_SPREAD = (1e-9, 1e12), (1e-100, 1e100)
 MOST_RATIO = (

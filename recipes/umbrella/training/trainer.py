@@ -7,7 +7,7 @@ from transformers.integrations import TensorBoardCallback
 from umbrella.models.adapters import is_adapted
 from umbrella.rows.blank_rows import FilledRows, add_blank_scan, token_keys
 from umbrella.rows.collator import ConversationCollator, without_names
-from umbrella.rows.order import RowOrder, read_lengths
+from umbrella.rows.order import BatchSizes, RowOrder, read_lengths
 from umbrella.training.answer_check import AnswerCheckTrainer
 from umbrella.training.checkpoints import CheckpointTrainer
 from umbrella.training.late_tensorboard import LateTensorBoard
@@ -87,11 +87,9 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
         return RowOrder(
             len(self.train_dataset),
             args.train_sampling_strategy,
-            rows_a_step=self.rows_a_step,
-            rows_a_batch=self._train_batch_size * args.world_size,
+            BatchSizes(self.rows_a_step, self._train_batch_size * args.world_size, args.dataloader_drop_last),
             seed=self._data_seed,
             epoch=lambda: int(self.state.epoch or 0),
-            drop_last=args.dataloader_drop_last,
             lengths=read_lengths(self.train_dataset) if grouped else None,
         )
 
@@ -100,7 +98,8 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
             return super()._get_eval_sampler(eval_dataset)
         batch = self.args.eval_batch_size
         lengths = read_lengths(eval_dataset)
-        return RowOrder(len(lengths), "group_by_length", batch, 1, self._data_seed, lambda: 0, lengths=lengths)
+        sizes = BatchSizes(batch, 1)
+        return RowOrder(len(lengths), "group_by_length", sizes, self._data_seed, lambda: 0, lengths)
 
     @property
     def _data_seed(self) -> int:

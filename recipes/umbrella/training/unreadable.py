@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets import Dataset
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
 from umbrella.files.contained_files import split_root
 from umbrella.files.written_files import write_whole
 from umbrella.options.arguments import N_CORES
 from umbrella.options.training_arguments import TrainArguments
-from umbrella.rows.cache_filling import Place, list_scans
+from umbrella.rows.cache_filling import Place, PlacedScans, list_scans, look_at_all
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.volumes import ScanError
 from umbrella.training.main_process import on_main_process
@@ -141,11 +139,9 @@ def _find_unreadable(
 def _read_all(
     splits: Mapping[str, Dataset], places: dict[tuple[str, str], Place], transform: ConversationTransform
 ) -> list[Unreadable]:
-    scans = _Scans(splits, list(places.values()), transform)
-    loader = DataLoader(
-        scans, batch_size=None, num_workers=min(N_CORES, len(scans)), collate_fn=_as_it_is, in_order=False
-    )
-    reasons = dict(tqdm(loader, total=len(scans), desc="reading every scan", unit="scan"))
+    scans = _ReadScans(splits, list(places.values()), transform)
+    found = look_at_all(scans, min(N_CORES, len(scans)))
+    reasons = dict(tqdm(found, total=len(scans), desc="reading every scan", unit="scan"))
     return [
         Unreadable(path, splits[place.split][place.row]["source"], reasons[i], modality)
         for i, ((path, modality), place) in enumerate(places.items())
@@ -153,26 +149,19 @@ def _read_all(
     ]
 
 
-class _Scans(TorchDataset):
-    """Number → (number, why the scan at that place cannot be read; None where it can)."""
+class _ReadScans(PlacedScans):
+    """Place by place, why a scan cannot be read; None where it can."""
 
     def __init__(self, splits: Mapping[str, Dataset], places: list[Place], transform: ConversationTransform):
-        self.splits, self.places, self.transform = splits, places, transform
+        super().__init__(splits, places)
+        self.transform = transform
 
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> tuple[int, str | None]:
-        split, row, number = self.places[index]
+    def look(self, row: dict, number: int) -> str | None:
         try:
-            self.transform.load_images(self.splits[split][row], number)
+            self.transform.load_images(row, number)
         except ScanError as error:
-            return index, " ".join(str(error).split())  # one line of the table
-        return index, None
-
-
-def _as_it_is(finding: tuple) -> tuple:
-    return finding
+            return " ".join(str(error).split())  # one line of the table
+        return None
 
 
 def _identify(splits: Mapping[str, Dataset], place: Place) -> tuple[str, str]:

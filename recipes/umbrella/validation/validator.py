@@ -17,6 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from umbrella.files.data_format import MODALITIES, SPLITS
 from umbrella.files.written_files import write_whole
 from umbrella.options.plain_parser import PlainParser
 from umbrella.scans.not_a_scan import ABSENT, join_absent
@@ -248,12 +249,12 @@ def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> ar
     )
     parser.add_argument(
         "--split",
-        choices=("train", "validation", "test"),
+        choices=SPLITS,
         default="train",
         help="with --migrate, of files outside a split folder",
     )
     parser.add_argument(
-        "--modality", choices=("sMRI", "dMRI", "fMRI"), default="sMRI", help="with --migrate, of scans that name none"
+        "--modality", choices=MODALITIES, default="sMRI", help="with --migrate, of scans that name none"
     )
     options = parser.parse_args(argv)
     if needs_path and not options.paths:

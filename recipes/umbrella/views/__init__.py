@@ -6,5 +6,6 @@ It knows no file format of scans, no tokenizer and no model.
 __all__ = [
     "augmentation",
     "planes",
+    "settings",
     "volume_cache",
 ]

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from umbrella.cohort.bids.entities import Condition, normalise
 from umbrella.cohort.bids.names import DATATYPES, Image
+from umbrella.scans.not_a_scan import GZIP_MAGIC
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _PIECE = 1 << 20
 _MOST_NAMES = 6
 
@@ -144,7 +144,7 @@ def _open(path: str):
     if os.path.exists(path) and not os.path.isfile(path):
         raise OSError("no regular file, but a pipe, a device or the like")  # a pipe would be waited for
     with open(path, "rb") as file:
-        is_compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        is_compressed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     return gzip.open(path) if is_compressed else open(path, "rb")
 
 

@@ -3,12 +3,13 @@
 import argparse
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from umbrella.answers.text_folding import fold
 from umbrella.cohort.bids.entities import Condition, to_short_name
 from umbrella.cohort.bids.scans import SUFFIXES, Selection
-from umbrella.cohort.shared.visits import MODALITIES, CohortError
+from umbrella.cohort.shared.visits import CohortError
+from umbrella.files.data_format import MODALITIES
 from umbrella.options.list_flags import split_list
 from umbrella_dataset import explain_modality
 
@@ -16,16 +17,10 @@ from umbrella_dataset import explain_modality
 def to_selection(flags: argparse.Namespace) -> Selection:
     """The flags that choose scans, checked. Raises CohortError for a modality that there is not."""
     modalities = split_list(flags.modalities) or MODALITIES[:1]
-    for modality in modalities:
-        if modality not in MODALITIES:
-            found = f"{modality}{explain_modality(modality)}"
-            raise CohortError(f"--modalities: expected {', '.join(MODALITIES)}, found {found}")
+    _refuse_unknown(modalities, f"--modalities: expected {', '.join(MODALITIES)}")
     stated = dict(to_pairs(flags.suffixes, "--suffixes"))
     suffixes = SUFFIXES | stated
-    for modality in stated:
-        if modality not in MODALITIES:
-            found = f"{modality}{explain_modality(modality)}"
-            raise CohortError(f"--suffixes: expected {', '.join(MODALITIES)} before the =, found {found}")
+    _refuse_unknown(stated, f"--suffixes: expected {', '.join(MODALITIES)} before the =")
     idle = [modality for modality in stated if modality not in modalities]
     if idle:
         raise CohortError(
@@ -38,6 +33,12 @@ def to_selection(flags: argparse.Namespace) -> Selection:
         run=flags.run,
         entities=_to_conditions(flags.entities, modalities),
     )
+
+
+def _refuse_unknown(modalities: Iterable[str], expected: str) -> None:
+    for modality in modalities:
+        if modality not in MODALITIES:
+            raise CohortError(f"{expected}, found {modality}{explain_modality(modality)}")
 
 
 def _to_conditions(texts: list[str], modalities: Sequence[str]) -> tuple[Condition, ...]:

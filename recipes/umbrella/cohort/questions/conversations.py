@@ -51,6 +51,14 @@ class Reference(NamedTuple):
     label: str
 
 
+class Comparison(NamedTuple):
+    """A case, what it is compared with if with anything, and the kind of that reference."""
+
+    case: Case
+    reference: Reference | None
+    kind: str
+
+
 def make_records(
     split: str, cases: list[Case], style: Style, to_path: Callable[[str], str], exclusions: Exclusions
 ) -> Iterator[dict]:
@@ -61,21 +69,20 @@ def make_records(
     rng = random.Random(f"{style.seed} {split}")
     said = style.template.find_fields(to_section(style.reference))
     cases = sorted(cases, key=lambda case: (to_key(case.visit.participant_id), case.visit.session))
-    for number, (case, reference, kind) in enumerate(_pair(split, cases, style, rng, exclusions)):
-        fields = _make_fields(case, reference, style)
-        _check_no_hole(said, fields, case, style)
+    for number, comparison in enumerate(_pair(split, cases, style, rng, exclusions)):
+        fields = _make_fields(comparison, style)
+        _check_no_hole(said, fields, comparison.case, style)
         task_id = f"{style.template.task}_{split}_{number:06d}"
-        yield _make_record(task_id, case, reference, kind, style, fields, rng, to_path)
+        yield _make_record(task_id, comparison, style, fields, rng, to_path)
 
 
 def _pair(
     split: str, cases: list[Case], style: Style, rng: random.Random, exclusions: Exclusions
-) -> Iterator[tuple[Case, Reference | None, str]]:
-    """(case, its reference, the kind of it)."""
+) -> Iterator[Comparison]:
     if style.reference == "none":
-        yield from ((case, None, "none") for case in cases)
+        yield from (Comparison(case, None, "none") for case in cases)
     elif style.reference == "earlier":
-        yield from ((case, Reference(case.earlier, case.earlier_label), "same") for case in cases)
+        yield from (Comparison(case, Reference(case.earlier, case.earlier_label), "same") for case in cases)
     else:
         rings = _Rings(cases, rng)
         for case in cases:
@@ -84,7 +91,7 @@ def _pair(
                 if len(found) < style.n_references:
                     detail = f"{split}: {len(found)} of {style.n_references} of {kind} label"
                     exclusions.add_visit(case.visit, "no reference", detail)
-                yield from ((case, Reference(other.visit, other.label), kind) for other in found)
+                yield from (Comparison(case, Reference(other.visit, other.label), kind) for other in found)
 
 
 class _Rings:
@@ -125,21 +132,20 @@ def _walk(ring: list[Case], start: int, participant_id: str, n: int) -> list[Cas
 
 def _make_record(
     task_id: str,
-    case: Case,
-    reference: Reference | None,
-    kind: str,
+    comparison: Comparison,
     style: Style,
     fields: dict[str, str],
     rng: random.Random,
     to_path: Callable[[str], str],
 ) -> dict:
+    case, reference, _ = comparison
     section = to_section(style.reference)
     wordings = getattr(style.template, section)
     texts = {turn: rng.choice(choices).format_map(fields) for turn, choices in wordings.items()}
     turns = [[*_to_scans(case.visit, to_path), texts["question"]], [texts["answer"]]]
     if reference is not None:
         turns = [[texts["introduction"], *_to_scans(reference.visit, to_path)], [texts["acknowledgement"]], *turns]
-    return make_conversation(task_id, TASK_TYPES[section], turns, _make_metadata(case, reference, kind, style))
+    return make_conversation(task_id, TASK_TYPES[section], turns, _make_metadata(comparison, style))
 
 
 # What to do where a wording has a field that has no value.
@@ -174,7 +180,8 @@ def _check_no_hole(said: dict[str, tuple[str, str]], fields: dict[str, str], cas
         )
 
 
-def _make_fields(case: Case, reference: Reference | None, style: Style) -> dict[str, str]:
+def _make_fields(comparison: Comparison, style: Style) -> dict[str, str]:
+    case, reference, _ = comparison
     fields = {
         "value": case.label,
         "value_with_unit": _with_unit(case.label, style.unit),
@@ -197,7 +204,8 @@ def _with_unit(value: str, unit: str) -> str:
     return f"{value} {unit}".rstrip() if value else ""
 
 
-def _make_metadata(case: Case, reference: Reference | None, kind: str, style: Style) -> dict:
+def _make_metadata(comparison: Comparison, style: Style) -> dict:
+    case, reference, kind = comparison
     visit = case.visit
     columns = {name: visit.values[name] for name in style.metadata_columns if not is_missing(visit.values.get(name))}
     metadata = {

@@ -37,7 +37,7 @@ from umbrella.cohort.tables.column_kind import (
     infer_kind,
     read_numbers,
 )
-from umbrella.cohort.tables.column_labels import describe_misfits, name_labels, to_value_key
+from umbrella.cohort.tables.column_labels import Codebook, describe_misfits, name_labels, to_value_key
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,7 @@ def understand_target(
     cells = [cell for cell in cells if cell not in missing]
     suspects = {} if options.missing is not None else find_missing_codes([numbers[c] for c in cells if c in numbers])
     plain = [cell for cell in cells if numbers.get(cell) not in suspects]
+    codebook = Codebook(description.levels, description.source, template.labels)
     kind = _decide_kind(plain, numbers, options, template, description)
     findings = [Finding(column, text) for text in description.unused]
     findings.append(Finding(column, kind.evidence, _overrule_kind(kind.name, options, bool(numbers)), kind.is_stated))
@@ -140,7 +141,7 @@ def understand_target(
             otherwise = (("--unit", "--unit UNIT for another"),)
             findings.append(Finding(column, f"the unit is {unit}, {source}", otherwise, options.unit is not None))
         findings += _describe_numbers(column, cells, numbers, number_format, told_from, options)
-        findings += _describe_misfits(column, cells, numbers, {}, options, description, template)
+        findings += _describe_misfits(column, cells, numbers, {}, options, codebook)
         return Target(
             column,
             "numeric",
@@ -152,10 +153,8 @@ def understand_target(
             needs=options.needs,
         )
     codes = numbers if all(cell in numbers for cell in cells) else {}
-    labels, found = name_labels(
-        column, cells, codes, options.labels, description.levels, description.source, template.labels
-    )
-    misfits = _describe_misfits(column, cells, codes, labels, options, description, template)
+    labels, found = name_labels(column, cells, codes, options.labels, codebook)
+    misfits = _describe_misfits(column, cells, codes, labels, options, codebook)
     if misfits and not labels:
         raise CohortError(f"--target {misfits[0].to_line(frozenset())}")
     named = options.labels or template.labels
@@ -179,14 +178,12 @@ def _describe_misfits(
     numbers: dict[str, float],
     labels: dict[str, str],
     options: TargetOptions,
-    description: ColumnDescription,
-    template: Template,
+    codebook: Codebook,
 ) -> list[Finding]:
     are_stated_numbers = options.kind == "numeric" or options.is_change or options.unit or options.decimals is not None
     if options.labels or are_stated_numbers:
         return []
-    levels, source = description.levels, description.source
-    return describe_misfits(column, cells, numbers, labels, levels, source, template.labels)
+    return describe_misfits(column, cells, numbers, labels, codebook)
 
 
 def _describe_numbers(

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-IMAGE_TOKEN = "<image>"
+from umbrella.files.data_format import IMAGE_TOKEN
 
 
 @dataclass(frozen=True)

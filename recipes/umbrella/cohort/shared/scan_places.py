@@ -4,11 +4,18 @@ import os
 from collections import Counter
 
 from umbrella.cohort.shared.visits import Exclusions, Visit
-from umbrella.scans.not_a_scan import N_BYTES, NOT_A_SCAN, NOT_FETCHED, Foreign, find_broken_link, find_foreign
+from umbrella.scans.not_a_scan import (
+    GZIP_MAGIC,
+    N_BYTES,
+    NOT_A_SCAN,
+    NOT_FETCHED,
+    Foreign,
+    find_broken_link,
+    find_foreign,
+)
 
 # A pointer has 200 bytes and a web page some thousands; larger files are scans, or --check_images finds them.
 _MOST_BYTES_LOOKED_INTO = 1 << 20
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 def drop_unfetched(visits: list[Visit], exclusions: Exclusions) -> list[Visit]:
@@ -43,7 +50,7 @@ def _find_fault(path: str) -> Foreign | None:
         return None
     with open(path, "rb") as file:
         start = file.read(N_BYTES)
-    return None if start.startswith(_GZIP_MAGIC) else find_foreign(start, path)
+    return None if start.startswith(GZIP_MAGIC) else find_foreign(start, path)
 
 
 def is_folder(entry: os.DirEntry) -> bool:

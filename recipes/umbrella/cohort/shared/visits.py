@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-MODALITIES = ("sMRI", "dMRI", "fMRI")
 # What pandas reads as "no value", BIDS's n/a among them, in lower case. But for None case is ignored: "none" may be an
 # answer ("which medication?").
 MISSING = frozenset("|#n/a|#n/a n/a|#na|-1.#ind|-1.#qnan|-nan|1.#ind|1.#qnan|<na>|n/a|na|nan|null".split("|"))

@@ -13,8 +13,9 @@ from umbrella.answers.text_folding import fold
 from umbrella.cohort.bids.labels import match_labels
 from umbrella.cohort.questions.cases import Case
 from umbrella.cohort.shared.visits import CohortError, Exclusions, is_missing, to_key
-from umbrella.cohort.splits.division import SPLITS, read_split_file, split_subjects
+from umbrella.cohort.splits.division import read_split_file, split_subjects
 from umbrella.cohort.tables.column_kind import infer_kind, read_numbers
+from umbrella.files.data_format import SPLITS
 
 EXTERNAL = "external"  # the held-out site, in a data folder of its own
 MOST_BINS = 4  # of numbers, with as many participants in each

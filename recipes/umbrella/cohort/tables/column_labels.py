@@ -3,6 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from umbrella.answers.label_parsing import find_spellings
 from umbrella.answers.numbers import USUAL, find_number_format, read_plain_number
@@ -47,24 +48,31 @@ def unify_column(visits: list[Visit], column: str) -> Finding | None:
     return finding
 
 
+@dataclass(frozen=True)
+class Codebook:
+    """What names the values of a column where the user does not.
+
+    levels  the sidecar's: folded value → label
+    source  the sidecar's name
+    usual   the template's: folded value or level → label; where there are any, values that neither they nor a level
+            name are not taken
+    """
+
+    levels: dict[str, str]
+    source: str
+    usual: dict[str, str]
+
+
 def name_labels(
-    column: str,
-    cells: Sequence[str],
-    numbers: dict[str, float],
-    named: dict[str, str],
-    levels: dict[str, str],
-    source: str,
-    usual: dict[str, str],
+    column: str, cells: Sequence[str], numbers: dict[str, float], named: dict[str, str], codebook: Codebook
 ) -> tuple[dict[str, str], list[Finding]]:
     """(cell → label, what was inferred). A cell that is not in it has a value that nothing names.
 
     cells    all that are not missing, as often as they come
     numbers  of cells, empty unless the column's values are codes
     named    the user's: value → label; where there are any, others are not taken
-    levels   the sidecar's: folded value → label; `source` is its name
-    usual    the template's: folded value or level → label; values that neither it nor a level names are not taken
     """
-    findings = []
+    findings, levels, usual = [], codebook.levels, codebook.usual
     if named:
         by_key = _key_names(named)
         texts = {cell: by_key.get(to_value_key(cell, numbers)) for cell in set(cells)}
@@ -75,7 +83,7 @@ def name_labels(
         used = {cell: texts[cell] for cell in texts if level_of[cell] is not None}
         if used:
             phrase = ", ".join(f"{cell} = {label}" for cell, label in sorted(used.items()))
-            findings.append(Finding(column, f"Levels in {source} say {phrase}", _NAME_THEM))
+            findings.append(Finding(column, f"Levels in {codebook.source} say {phrase}", _NAME_THEM))
         counts = Counter(cells)
         renamed: dict[str, list[str]] = {}
         for cell in sorted(counts, key=lambda cell: (-counts[cell], cell)):
@@ -92,16 +100,11 @@ def name_labels(
 
 
 def describe_misfits(
-    column: str,
-    cells: Sequence[str],
-    numbers: dict[str, float],
-    labels: dict[str, str],
-    levels: dict[str, str],
-    source: str,
-    usual: dict[str, str],
+    column: str, cells: Sequence[str], numbers: dict[str, float], labels: dict[str, str], codebook: Codebook
 ) -> list[Finding]:
     """What the sidecar's levels and the column's values do not tell of each other, with the flags that tell it: levels
     of which no value has one, and values without a level. As `name_labels`, whose `labels` are {} for numbers."""
+    levels, source = codebook.levels, codebook.source
     if not levels or not cells:
         return []
     by_key = _key_names(levels)
@@ -110,7 +113,7 @@ def describe_misfits(
     if len(unnamed) == len(counts):
         text = f"Levels in {source} name {_list(levels)}, none of the values, which are {_list(_say_counts(unnamed))}"
         return [Finding(column, f"{text}: not used", (("--labels", _name_by_reversed(unnamed, levels)),))]
-    known_to_template = {to_value_key(cell, numbers) for cell in cells if fold(cell) in usual}
+    known_to_template = {to_value_key(cell, numbers) for cell in cells if fold(cell) in codebook.usual}
     unnamed = {key: n for key, n in unnamed.items() if key not in known_to_template}
     if not labels or not unnamed:
         return []

@@ -19,7 +19,7 @@ def check_batch(trainer: ConversationTrainer) -> None:
     """
     if trainer.is_fsdp_enabled or is_deepspeed_zero3_enabled():
         raise ValueError("--check_batch: expected no ZeRO-3 or FSDP, which spread the weights; check without")
-    # Private: what `training_step` does with a batch, DeepSpeed's number type included, has no public name.
+    # Private: moves and casts a batch as training does, which no public method does alone.
     batch = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
     inputs = without_names(batch)
     for key, value in inputs.items():

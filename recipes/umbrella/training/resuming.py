@@ -145,7 +145,7 @@ class CatchUp(TrainerCallback):
             callback.early_stopping_patience = args.early_stopping_patience  # transformers took the checkpoint's
             state.stateful_callbacks.setdefault("EarlyStoppingCallback", {})  # for a run that starts with it now
         if _lacks_evaluation(args, state):
-            # Private, both: no public one moves a scheduler that goes by the loss, and none names the best checkpoint.
+            # Private: the public `evaluate` steps no scheduler that waits for a metric, nor looks for the best.
             metrics = self.trainer._evaluate(None, None)
             if self.trainer._determine_best_metric(metrics, None):
                 state.best_model_checkpoint = self.checkpoint

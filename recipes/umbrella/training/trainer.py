@@ -145,7 +145,7 @@ class ConversationTrainer(Trainer):
         args, order = self.args, self.order_rows()
         rows = FilledRows(self.train_dataset, self.blank, max(len(order), len(self.train_dataset)))
         seed = partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index)
-        return self._load(rows, order, self.rows_a_batch // args.world_size, worker_init_fn=seed)
+        return self._make_loader(rows, order, self.rows_a_batch // args.world_size, worker_init_fn=seed)
 
     def get_eval_dataloader(self, eval_dataset=None):
         args, rows = self.args, self.eval_dataset if eval_dataset is None else eval_dataset
@@ -155,10 +155,10 @@ class ConversationTrainer(Trainer):
         if args.train_sampling_strategy == "group_by_length":
             lengths = read_lengths(rows)
             order = RowOrder(len(lengths), "group_by_length", batch, 1, self._data_seed, lambda: 0, lengths=lengths)
-        self._eval_loader = self._load(rows, order, batch)
+        self._eval_loader = self._make_loader(rows, order, batch)
         return self._eval_loader
 
-    def _load(self, rows, order: RowOrder | None, batch_size: int, worker_init_fn=None):
+    def _make_loader(self, rows, order: RowOrder | None, batch_size: int, worker_init_fn=None):
         args = self.args
         loader = DataLoader(
             rows,

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
+from accelerate import Accelerator
 from transformers import TrainerCallback
 
 from umbrella.training.checkpoints import name_checkpoint
@@ -24,13 +25,14 @@ class Publisher(Protocol):
 
 
 class PublishedCheckpoints(TrainerCallback):
-    """Publishes the weights of each checkpoint, with `--hub_strategy every_save`. It must come after what makes
-    checkpoints whole: where a push fails, the run goes on from there."""
+    """Publishes the weights of each checkpoint, with `--hub_strategy every_save`, while the other processes wait. It
+    must come after what makes checkpoints whole: where a push fails, the run goes on from there."""
 
-    def __init__(self, publisher: Publisher):
-        self.publisher = publisher
+    def __init__(self, publisher: Publisher, accelerator: Accelerator):
+        self.publisher, self.accelerator = publisher, accelerator
 
     def on_save(self, args, state, control, **kwargs):
         if self.publisher.every_save and state.is_world_process_zero:
             message = f"Training in progress, step {state.global_step}"
             self.publisher.publish(name_checkpoint(args, state), message)
+        self.accelerator.wait_for_everyone()

@@ -96,7 +96,7 @@ class ConversationTrainer(Trainer):
         to end does."""
         self.add_callback(WholeCheckpoints(self))
         if self.args.push_to_hub:
-            self.add_callback(PublishedCheckpoints(self.publisher))
+            self.add_callback(PublishedCheckpoints(self.publisher, self.accelerator))
         self.add_callback(self.sigterm)
         if self.provenance.first_step is not None:
             self.add_callback(self.provenance.first_step)
@@ -149,14 +149,16 @@ class ConversationTrainer(Trainer):
 
     def get_eval_dataloader(self, eval_dataset=None):
         args, rows = self.args, self.eval_dataset if eval_dataset is None else eval_dataset
-        if self._eval_loader is not None and args.dataloader_persistent_workers:
-            return self._eval_loader  # whose workers stay from one evaluation to the next
+        stays = args.dataloader_persistent_workers and rows is self.eval_dataset
+        if stays and self._eval_loader is not None:
+            return self._eval_loader
         order, batch = None, args.eval_batch_size
         if args.train_sampling_strategy == "group_by_length":
             lengths = read_lengths(rows)
             order = RowOrder(len(lengths), "group_by_length", batch, 1, self._data_seed, lambda: 0, lengths=lengths)
-        self._eval_loader = self._make_loader(rows, order, batch)
-        return self._eval_loader
+        loader = self._make_loader(rows, order, batch)
+        self._eval_loader = loader if stays else None
+        return loader
 
     def _make_loader(self, rows, order: RowOrder | None, batch_size: int, worker_init_fn=None):
         args = self.args

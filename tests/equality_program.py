@@ -78,7 +78,7 @@ def train(family, data, output, batch_size, accumulation, deepspeed=None, **opti
         "seen": trainer.seen,
         "model_type": trainer.model_type,
         "weights": weights,
-        "measured": trainer.measure_run(),
+        "measured": trainer.speed.measure(),
         "rank": trainer.args.process_index,
     }
 

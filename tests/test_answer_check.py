@@ -228,7 +228,7 @@ def test_a_resumed_run_goes_on_counting(call, small_data, tmp_path, monkeypatch)
 def settle(metrics, **options):
     args = TrainArguments(output_dir="run", report_to="none", eval_strategy="steps", save_strategy="steps", **options)
     args.eval_steps = args.save_steps
-    settle_best_metric(args, metrics)
+    args = settle_best_metric(args, metrics)
     return args.metric_for_best_model, args.greater_is_better
 
 
@@ -257,7 +257,7 @@ def test_the_metric_of_the_best_checkpoint_suits_the_task(metrics, options, expe
 
 def test_a_best_checkpoint_alone_is_saved_by_the_metric_of_the_task():
     args = TrainArguments(output_dir="run", report_to="none", eval_strategy="epoch", save_strategy="best")
-    settle_best_metric(args, LABELS)
+    args = settle_best_metric(args, LABELS)
     assert (args.metric_for_best_model, args.greater_is_better) == ("accuracy", True)
 
 

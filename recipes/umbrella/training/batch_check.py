@@ -9,9 +9,10 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from umbrella.conversations.encoder import IGNORE_INDEX
 from umbrella.rows.collator import without_names
 from umbrella.training.run_speed import peak_memory_gib
+from umbrella.training.trainer import ConversationTrainer
 
 
-def check_batch(trainer) -> None:
+def check_batch(trainer: ConversationTrainer) -> None:
     """Run forward and backward on the first training batch and print what it is made of.
 
     Raises ValueError where the weights are spread over processes, which they are in training alone.
@@ -28,7 +29,7 @@ def check_batch(trainer) -> None:
         print(f"row {task_id}: {n} supervised tokens")
     model = trainer.model.to(trainer.args.device).train()  # which DeepSpeed does in training
     with trainer.accelerator.autocast():
-        loss = trainer.compute_loss(model, batch)
+        loss = trainer.compute_loss(model, trainer._prepare_inputs(trainer.with_scan(batch)))
     loss.backward()
     print(f"loss {loss.item():.4f}")
     if torch.cuda.is_available():

@@ -5,7 +5,6 @@ import os
 from numbers import Real
 from pathlib import Path
 
-from transformers import Trainer
 from transformers.integrations import WandbCallback
 
 logger = logging.getLogger(__name__)
@@ -23,15 +22,6 @@ WORDS = (
 )
 # Their keys are labels, not settings.
 LABELS = ("id2label", "label2id")
-
-
-class PrivateTracking(Trainer):
-    """A Trainer that reports to Weights & Biases through `PrivateWandbCallback` where the stock one would."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        if self.pop_callback(WandbCallback) is not None:
-            self.add_callback(PrivateWandbCallback())
 
 
 class PrivateWandbCallback(WandbCallback):

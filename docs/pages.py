@@ -86,7 +86,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """The figure stands in its place; Markdown would read marks in its words."""
-    return html.replace(FIGURE, draw_rooms())
+    return html.replace(FIGURE, draw_rooms()) if FIGURE in html else html
 
 
 def rewrite_links(text: str, source: str, uri: str) -> str:

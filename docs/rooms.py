@@ -114,7 +114,8 @@ def draw_rooms() -> str:
     for i, room in enumerate(rooms):
         top = i * ROW_HEIGHT + 4
         sentence = textwrap.wrap(room.sentence, CHARACTERS, max_lines=2, placeholder=" …") or [""]
-        imported = [other.name for other in rooms if other.name in read_imports(room)]
+        found = read_imports(room)
+        imported = [other.name for other in rooms if other.name in found]
         parts += [
             f'<circle class="door" cx="28" cy="{top + 22}" r="5"/>',
             f'<rect class="room" y="{top}" {box}/>',

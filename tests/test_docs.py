@@ -13,8 +13,9 @@ pytest.importorskip("griffe")
 import pages
 import rooms
 from docstrings import to_markdown
+from mkdocs.commands.build import build
 from mkdocs.config import load_config
-from mkdocs.exceptions import PluginError
+from mkdocs.exceptions import Abort, PluginError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -160,3 +161,29 @@ def test_style_before_a_commit_is_that_of_the_checks_and_the_workflow_runs_them(
     setup = (ROOT / "setup.cfg").read_text()
     assert re.search(r"^version = (.+)$", setup, re.MULTILINE)[1] == citation["version"]
     assert re.search(r"^license = (.+)$", setup, re.MULTILINE)[1] == citation["license"]
+
+
+@pytest.mark.parametrize(
+    "page, warning",
+    [
+        ("# A\n\n[a](a.md#a) [b](index.md)\n", None),
+        ("# A\n\n[a](b.md)\n", "link 'b.md', but the target is not found"),
+        ("# A\n\n![a](a.png)\n", "link 'a.png', but the target is not found"),
+        ("# A\n\n[a](index.md#b)\n", "link 'index.md#b', but the doc 'index.md' does not contain an anchor '#b'"),
+        ("# A\n\n[a](/index.md)\n", "absolute link '/index.md'"),
+    ],
+)
+def test_a_broken_link_ends_the_build(page, warning, tmp_path, caplog):
+    """By this project's mkdocs.yml, of two pages of its own."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text("# Index\n")
+    (tmp_path / "docs" / "a.md").write_text(page)
+    places = {"docs_dir": str(tmp_path / "docs"), "site_dir": str(tmp_path / "site"), "nav": ["index.md", "a.md"]}
+    config = load_config(str(ROOT / "mkdocs.yml"), **places, hooks=[], plugins=[])
+    if warning is None:
+        build(config)
+        assert "Index" in (tmp_path / "site" / "a" / "index.html").read_text()
+    else:
+        with pytest.raises(Abort, match="1 warnings in strict mode"):
+            build(config)
+        assert warning in caplog.text

@@ -60,12 +60,13 @@ def trained(small_data, tmp_path_factory):
 
     def train_once(*flags):
         if flags not in made:
-            made[flags] = tmp_path_factory.mktemp("begun") / "run"
+            folder = tmp_path_factory.mktemp("begun")
             argv = ("train", "--json_dir", small_data, "--output_dir", "run", *FLAGS, *flags)
             with pytest.MonkeyPatch.context() as patch, unittest.mock.patch.dict(os.environ):
                 patch.setattr(sys, "argv", [*map(str, argv)])
-                patch.chdir(made[flags].parent)
+                patch.chdir(folder)
                 train.main()
+            made[flags] = folder / "run"
         return made[flags]
 
     return train_once

@@ -29,7 +29,7 @@ DAMAGES = {
 }
 MOST = 4  # a command, drawn from all that it might read
 FAST = ("--max_length", 256, "--max_new_tokens", 4, "--bootstrap", 10, "--baselines", "false")
-NOT_READ = ("training_args.bin", "README.md", "report.html")
+NOT_READ = ("training_args.bin", "README.md", "report.html", "report_public.html")
 
 
 def answer(self, rows, *_, **__):

@@ -242,7 +242,6 @@ MANY_PARAMETERS = {
     "recipes/umbrella/dataloaders.py: __init__",  # UMBRELLADataLoader, the guide's
     "recipes/umbrella/dataloaders.py: create_umbrella_dataloaders",  # the guide's
     "recipes/umbrella/rows/transform.py: __init__",  # ConversationTransform, the design's
-    "recipes/umbrella/hub/client.py: upload",  # a repo, until that is one object
 }
 
 

@@ -121,10 +121,10 @@ def draw_rooms() -> str:
             f'<rect class="room" y="{top}" {box}/>',
             f'<text class="name" x="{NAME_X}" y="{top + 21}">{room.name}/</text>',
             *(
-                f'<text class="sentence" x="{SENTENCE_X}" y="{top + 14 + 13 * number}">{html.escape(line)}</text>'
+                f'<text class="sentence" x="{SENTENCE_X}" y="{top + 26 - 6 * len(sentence) + 13 * number}">{html.escape(line)}</text>'
                 for number, line in enumerate(sentence)
             ),
-            f'<text class="imports" x="{SENTENCE_X}" y="{top + 43}">'
+            f'<text class="imports" x="{SENTENCE_X}" y="{top + 42}">'
             + (f"uses {', '.join(imported)}" if imported else "uses no other room")
             + "</text>",
         ]

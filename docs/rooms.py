@@ -114,6 +114,7 @@ def draw_rooms() -> str:
     for i, room in enumerate(rooms):
         top = i * ROW_HEIGHT + 4
         sentence = textwrap.wrap(room.sentence, CHARACTERS, max_lines=2, placeholder=" …") or [""]
+        first_y = top + (20 if len(sentence) == 1 else 14)
         found = read_imports(room)
         imported = [other.name for other in rooms if other.name in found]
         parts += [
@@ -121,10 +122,10 @@ def draw_rooms() -> str:
             f'<rect class="room" y="{top}" {box}/>',
             f'<text class="name" x="{NAME_X}" y="{top + 21}">{room.name}/</text>',
             *(
-                f'<text class="sentence" x="{SENTENCE_X}" y="{top + 14 + 13 * number}">{html.escape(line)}</text>'
-                for number, line in enumerate(sentence)
+                f'<text class="sentence" x="{SENTENCE_X}" y="{y}">{html.escape(line)}</text>'
+                for y, line in zip((first_y, first_y + 13), sentence, strict=False)
             ),
-            f'<text class="imports" x="{SENTENCE_X}" y="{top + 43}">'
+            f'<text class="imports" x="{SENTENCE_X}" y="{top + 42}">'
             + (f"uses {', '.join(imported)}" if imported else "uses no other room")
             + "</text>",
         ]

@@ -98,5 +98,5 @@ def list_imports(file):
 def test_a_recipe_for_several_processes_registers_its_end_ahead_of_any_librarys(recipe):
     assert list_imports(recipe)[0] == "umbrella.options.ending"
     assert list_imports("umbrella/options/ending.py")[0] == "umbrella.options.last_exit"
-    assert list_imports("umbrella/last_exit.py") == ["atexit", "os", "signal", "sys"]
+    assert list_imports("umbrella/options/last_exit.py") == ["atexit", "os", "signal", "sys"]
     assert list_imports("umbrella/__init__.py") == []

@@ -60,7 +60,7 @@ def test_a_room_that_the_street_does_not_name_ends_the_build(library):
     (library / "strangers").mkdir()
     (library / "strangers" / "__init__.py").touch()
     with pytest.raises(
-        ValueError, match=r"expected rooms that docs/rooms\.py has in its STREET, found \['strangers'\]"
+        ValueError, match=r"expected rooms that the docstring of __init__\.py lists, found \['strangers'\]"
     ):
         rooms.read_rooms()
 

@@ -1,13 +1,14 @@
-# `make quickstart`: environment, sample data, training, evaluation. `make test`: all tests.
+# `make quickstart`: environment, sample data, training, evaluation. `make test`: all tests but those of a night.
 # `make quickstart CPU=1`: the same with PyTorch's builds without GPU libraries, from TORCH_INDEX; for a new VENV.
 PYTHON ?= python3
 VENV ?= .venv
 CPU ?=
+TESTS ?=
 TORCH_INDEX ?= $(if $(CPU),https://download.pytorch.org/whl/cpu)
 BIN := $(VENV)/bin
 DATA := sample_data/sex_comparison_conversations
 RUN := runs/quickstart
-PYTEST := --numprocesses 2 --dist worksteal
+PYTEST := --numprocesses 2 --dist worksteal --durations 20
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 SMALL := without GPU libraries, less than 2.5 GB
 LARGE := 6.7 GB on Linux, 4.3 GB of them GPU libraries; without an NVIDIA GPU: make quickstart CPU=1
@@ -15,7 +16,7 @@ HAS_GPU_LIBRARIES := error: CPU=1: expected PyTorch without GPU libraries in $(V
 	another: make quickstart CPU=1 VENV=.venv-cpu
 READY := $(VENV)/.quickstart$(if $(CPU),-cpu)
 
-.PHONY: quickstart test test-fast test-nightly style check
+.PHONY: quickstart test test-fast test-nightly newest style check docs
 .DELETE_ON_ERROR:
 
 quickstart: $(READY)
@@ -36,15 +37,20 @@ quickstart: $(READY)
 	@echo "report       $(RUN)/eval/report.html"
 
 test: $(VENV)/.test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m "not nightly"
 
 test-fast: $(VENV)/.test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m "not slow and not fuzz"
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m "not slow and not fuzz and not nightly"
 
-# An hour of each fuzzer, with a seed of the day.
+# The long loops and the benchmarks; then an hour of each fuzzer, with a seed of the day.
 test-nightly: $(VENV)/.test
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m nightly
 	HF_HUB_OFFLINE=1 UMBRELLA_FUZZ_SECONDS=3600 UMBRELLA_FUZZ_SEED=$$(date +%F) $(BIN)/python -m pytest -s -m fuzz \
 		--numprocesses 3 --dist load
+
+# The fast tests, or TESTS="tests/test_x.py ...", with the newest releases, in an environment of their own below TMPDIR.
+newest:
+	TORCH_INDEX="$(TORCH_INDEX)" $(PYTHON) .ci/newest $(TESTS)
 
 style: $(VENV)/.test
 	$(BIN)/ruff check --fix .
@@ -53,6 +59,11 @@ style: $(VENV)/.test
 check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The site, in site/. A broken link, a public name without a docstring, a claim without its test end it. The variable keeps
+# the theme's notice about another program out.
+docs: $(VENV)/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # torch and torchvision go first and together: only a matching pair loads. From an index of their own they come alone,
 # since it has few versions of what they need; that comes with the rest.
@@ -67,5 +78,5 @@ $(READY): setup.cfg constraints.txt
 	touch $@
 
 $(VENV)/.test: $(READY)
-	$(PIP) --editable ".[script,deepspeed,peft,tensorboard,wandb,test]"
+	$(PIP) --editable ".[script,deepspeed,peft,tensorboard,wandb,test,docs]"
 	touch $@

@@ -879,6 +879,7 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
     BUILDER_CONFIG_CLASS = UmbrellaConfig
 
     def _create_builder_config(self, *arguments, **config_kwargs) -> tuple[UmbrellaConfig, str]:
+        # Private: ahead of the cache's key.
         # `base_path` is the folder of the script that `load_dataset` was given; this module is a copy in its cache.
         is_script = self.base_path is not None and os.path.isdir(self.base_path)
         if is_script and config_kwargs.get("data_dir") is None and config_kwargs.get("data_files") is None:
@@ -965,7 +966,7 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
         super()._download_and_prepare(*arguments, **options)
 
     def _prepare_split_single(self, **kwargs) -> Iterator[tuple]:
-        try:
+        try:  # private: in the worker
             yield from super()._prepare_split_single(**kwargs)
             return
         except datasets.exceptions.DatasetGenerationError as error:
@@ -981,6 +982,7 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
     def _prepare_split(
         self, split_generator: datasets.SplitGenerator, file_format: str | None = None, **kwargs
     ) -> None:
+        # Private: in the parent, when all workers have written a split and before it counts as built.
         super()._prepare_split(split_generator, file_format=file_format, **kwargs)
         info = split_generator.split_info
         if not info.num_examples:

@@ -8,6 +8,8 @@ Writes predictions.jsonl, controls.jsonl, metrics.json, report.html, and report_
 stopped continues where it was.
 """
 
+from umbrella.options.ending import run  # isort: skip (the first import, see umbrella.options.last_exit)
+from functools import partial
 from pathlib import Path
 
 from accelerate import PartialState
@@ -27,7 +29,6 @@ from umbrella.files.json_files import write_json
 from umbrella.models.hub_names import name_on_hub
 from umbrella.models.loading import check_fits, load_model, load_processor
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
-from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.records.evaluations import METRICS
 from umbrella.records.leakage import guard_against_leakage
@@ -65,10 +66,7 @@ def main():
     processor = load_processor(model_name)
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_name)
     options = recipe.settings.stated() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
-    views = ViewCache()
-    volume_cache = open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb)
-    prompts = CachingTransform(processor, views, add_generation_prompt=True, volume_cache=volume_cache, **options)
-    answers = CachingTransform(processor, views, volume_cache=volume_cache, **options)
+    prompts, blank_prompts, answers = prepare_transforms(processor, options, data_args)
     on_main_process(check_lengths, rows, answers)
     model = load_model(model_name, base_model=model_args.base_model).to(state.device)
     check_fits(model, processor, recipe.image_size)
@@ -78,15 +76,16 @@ def main():
     settings = describe_settings(rows, split, model_name, **asked)
     if state.is_main_process:
         folder.open(settings, eval_args.overwrite)
-    answerer = Answerer(
+    ask = partial(
+        Answerer,
         model,
-        prompts,
-        answers,
+        answers=answers,
         batch_size=eval_args.batch_size,
         max_new_tokens=eval_args.max_new_tokens,
         num_workers=eval_args.num_workers,
         candidates=question.candidates(),
     )
+    answerer, blank_answerer = ask(prompts), ask(blank_prompts)
 
     def to_prediction(row, answer):
         prompt = prompts.encoder.render_prompt(row["conversations"])
@@ -95,35 +94,46 @@ def main():
     records, n_new = collect_answers(answerer, rows, folder.predictions, to_prediction)
 
     # ------------------------------------------------------------------------------------------------ controls
-    exchanged = {}
+    exchanged, to_record = {}, question.to_control_record
     for control in build_controls(rows, eval_args.seed, eval_args.controls_n) if eval_args.controls else ():
-        prompts.blank = control.blank
-        to_record = question.to_control_record
-        got, _ = collect_answers(answerer, control.rows, folder.control_answers, to_record, control.name)
+        asked_of = blank_answerer if control.blank else answerer
+        got, _ = collect_answers(asked_of, control.rows, folder.control_answers, to_record, control.name)
         exchanged[control.name] = (control, got)
-    prompts.blank = False
 
     # ------------------------------------------------------------------------------------------------ save
     if not state.is_main_process:
         return
-    subjects = subjects_of_rows(rows)
-    metrics = question.summarize(records, subjects, eval_args.bootstrap, eval_args.seed)
-    metrics |= question.compare(records, exchanged, subjects)
-    metrics |= {"bootstrap": {"resamples": eval_args.bootstrap}, "selection": selection.to_dict(), "leakage": leakage}
-    metrics |= {"split": split, "dataset_name": name_on_hub(data_args.dataset_name)}
-    metrics["splits_sha256"] = hash_splits_file(data_args.json_dir)
-    metrics |= put_in_context(splits.get("train"), eval_args, rows, records, answers, question)
+    subjects, splits_sha256 = subjects_of_rows(rows), hash_splits_file(data_args.json_dir)
+    metrics = {
+        **question.summarize(records, subjects, eval_args.bootstrap, eval_args.seed),
+        **question.compare(records, exchanged, subjects),
+        "bootstrap": {"resamples": eval_args.bootstrap},
+        "selection": selection.to_dict(),
+        "leakage": leakage,
+        "split": split,
+        "dataset_name": name_on_hub(data_args.dataset_name),
+        "splits_sha256": splits_sha256,
+        **put_in_context(splits.get("train"), eval_args, rows, records, answers, question),
+    }
     log_dir = Path(model_name) if Path(model_name).is_dir() else folder.path
     metrics["evaluations_of_this_split"] = record_evaluation(log_dir, settings, n_new, metrics["metrics"])
     write_json(folder.path / METRICS, metrics, indent=2)
     if eval_args.report:
-        facts = describe_model(model, recipe, model_name) | {"splits.json, sha256": metrics["splits_sha256"] or "none"}
+        facts = describe_model(model, recipe, model_name) | {"splits.json, sha256": splits_sha256 or "none"}
         found = Evaluation(rows, records, metrics, settings, describe_process(state.num_processes))
         write_reports(folder.path, found, answers, model_name, facts)
     print(summarize_as_text(metrics))
     if unreadable := describe_unreadable(records, eval_args.max_new_tokens):
         print(unreadable)
     print(f"predictions.jsonl, metrics.json{' and report.html' if eval_args.report else ''} are in {folder.path}")
+
+
+def prepare_transforms(processor, options: dict, data_args: DataArguments) -> tuple[CachingTransform, ...]:
+    """How rows are shown to be answered, the same with every scan blank, and with their answers. Each scan is decoded
+    once for all of them."""
+    views, volume_cache = ViewCache(), open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb)
+    made = partial(CachingTransform, processor, views, volume_cache=volume_cache, **options)
+    return made(add_generation_prompt=True), made(blank=True, add_generation_prompt=True), made()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@
 The scan is shown as the model's recipe says. Research software, not a medical device.
 """
 
+from umbrella.options.ending import run  # isort: skip (the first import, see umbrella.options.last_exit)
+
 import contextlib
 import sys
 
@@ -18,7 +20,6 @@ from umbrella.answers.prediction import make_question_rows
 from umbrella.models.loading import TINY, check_fits, load_model, load_processor
 from umbrella.options.arguments import ModelArguments
 from umbrella.options.control_signs import print_exactly
-from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import PredictArguments
 from umbrella.records.recipe import load_recipe, resolve_recipe

@@ -9,16 +9,21 @@ Exit codes: 0 done, 1 an error, 2 a flag that does not exist, 75 told to end (SI
 --resume_from_checkpoint auto.
 """
 
+from umbrella.options.ending import run  # isort: skip (the first import, see umbrella.options.last_exit)
+
 import os
 from functools import partial
+from pathlib import Path
 
-from transformers import EarlyStoppingCallback, set_seed
+from datasets import Dataset, DatasetDict
+from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 
 from umbrella.files.written_files import writing
+from umbrella.hub.exporting import merge_adapters
+from umbrella.hub.guarded_push import GuardedPush
 from umbrella.models.for_training import describe_trained, load_for_training
 from umbrella.models.loading import check_fits, load_processor
 from umbrella.options.arguments import DataArguments, ModelArguments
-from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.records.leakage import describe_training_data
@@ -40,6 +45,7 @@ from umbrella.training.preflight import (
     check_texts,
     check_world_size,
 )
+from umbrella.training.provenance import Provenance
 from umbrella.training.resuming import CatchUp, check_belongs, check_is_shared, choose_checkpoint, is_to_be_saved
 from umbrella.training.run_defaults import settle_run
 from umbrella.training.run_log import describe_learning
@@ -60,59 +66,45 @@ def main():
 
 def train(model_args: ModelArguments, data_args: DataArguments, training_args: TrainArguments):
     # ------------------------------------------------------------------------------------------------ before all else
-    is_main = training_args.process_index == 0
-    check_world_size(training_args.world_size)
-    check_deepspeed(training_args)
-    asked = training_args.resume_from_checkpoint
-    on_main_process(check_output_dir, training_args.output_dir, (asked or "false").lower() != "false")
-    checkpoint = on_main_process(choose_checkpoint, asked, training_args.output_dir)
-    check_is_shared(checkpoint)
+    checkpoint = check_start(training_args)
     if training_args.logging_dir:
         os.environ["TENSORBOARD_LOGGING_DIR"] = training_args.logging_dir
     set_seed(training_args.seed)
 
     # ------------------------------------------------------------------------------------------------ data
+    name = model_args.model_name_or_path
     with main_process_first():
         splits = load_splits(data_args)
     used = pick_training_splits(splits, training_args.eval_strategy.value)
-
-    # ------------------------------------------------------------------------------------------------ model
-    processor = load_processor(model_args.model_name_or_path)
-    recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_args.model_name_or_path)
+    processor = load_processor(name)
+    recipe = resolve_recipe(ViewSettings.of(data_args), processor, name)
     options = recipe.settings.stated() | {
         "max_length": data_args.max_length,
         "on_overflow": data_args.on_overflow,
         "volume_cache": open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb),
     }
-    augmentation = Augmentation(training_args.seed, training_args.augment_strength) if training_args.augment else None
     transform = ConversationTransform(processor, **options)
     used, unreadable = leave_out_unreadable(used, transform, training_args, checkpoint)
-    splits.update(used)
-    for rows in used.values():
-        on_main_process(check_texts, rows, transform.encoder)
-        on_main_process(check_lengths, rows, transform)
-    on_main_process(check_answers, used, training_args.eval_answers)
-    train_rows, eval_rows = used["train"], used.get("validation")
-    on_main_process(check_same_data, checkpoint, train_rows, training_args.resume_on_other_data)
-    check_enough_rows(len(train_rows), training_args.world_size)
-    chosen = settle_run(training_args, model_args.model_name_or_path, len(train_rows))
-    train_rows.set_transform(ConversationTransform(processor, **options, augment=augmentation))
+    check_rows(used, transform, training_args, checkpoint)
+    training_args, chosen = settle_run(training_args, name, len(used["train"]))
+    augmentation = Augmentation(training_args.seed, training_args.augment_strength) if training_args.augment else None
+    train_rows = used["train"].with_transform(ConversationTransform(processor, **options, augment=augmentation))
+    eval_rows = used["validation"].with_transform(transform) if "validation" in used else None
+
+    # ------------------------------------------------------------------------------------------------ model
     answer_check = None
     if eval_rows is not None:
-        eval_rows.set_transform(transform)
         n_answers, batch_size = training_args.eval_answers, training_args.per_device_eval_batch_size
         answer_check = AnswerCheck(eval_rows, processor, options, n_answers, training_args.seed, batch_size)
-        settle_best_metric(training_args, answer_check.metrics)
-    model, base = load_for_training(model_args.model_name_or_path, training_args, model_args.base_model)
+        training_args = settle_best_metric(training_args, answer_check.metrics)
+    model, base = load_for_training(name, training_args, model_args.base_model)
     check_fits(model, processor, recipe.image_size)
 
     # ------------------------------------------------------------------------------------------------ train
+    splits = DatasetDict(splits | used)
     start = on_main_process(describe_start, (model_args, data_args, training_args), splits, checkpoint)
     left_out = partial(write_unreadable, training_args.output_dir, unreadable, training_args.max_unreadable)
     first_step = FirstStep(start, training_args.output_dir, left_out)
-    callbacks = [SetEpoch(augmentation)] if augmentation else []
-    if training_args.early_stopping_patience:
-        callbacks.append(EarlyStoppingCallback(training_args.early_stopping_patience))
     trainer = ConversationTrainer(
         model=model,
         args=training_args,
@@ -120,12 +112,11 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         train_dataset=train_rows,
         eval_dataset=eval_rows,
         processing_class=processor,
-        callbacks=callbacks,
+        callbacks=choose_callbacks(training_args, augmentation),
         blank=transform.blank_example(),
-        recipe=recipe,
-        base=base,
-        first_step=first_step,
+        provenance=Provenance(recipe, base, first_step),
         answer_check=answer_check,
+        publisher=GuardedPush(training_args) if training_args.push_to_hub else None,
     )
     if training_args.check_batch:
         check_batch(trainer)
@@ -133,28 +124,64 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     if checkpoint is not None:
         check_belongs(checkpoint, trainer)
         trainer.add_callback(CatchUp(trainer, checkpoint))
-    if is_main:
+    if trainer.is_world_process_zero():
         seen = f"seen before: {describe_training_data(start.before)}"
         print(describe_trained(model, base), seen, *chosen, sep="\n")
     result = trainer.train(resume_from_checkpoint=checkpoint)
 
     # ------------------------------------------------------------------------------------------------ save
-    if not first_step.began and not on_main_process(is_to_be_saved, checkpoint, training_args, trainer.state):
-        return
-    measured = trainer.measure_run()
-    with writing(
-        training_args.output_dir, "move the folder to another disk; --resume_from_checkpoint auto then goes on"
-    ):
-        if first_step.began:
-            trainer.save_metrics("train", result.metrics | measured)
+    if first_step.began or on_main_process(is_to_be_saved, checkpoint, training_args, trainer.state):
+        save_run(trainer, result.metrics, name)
+
+
+def check_start(training_args: TrainArguments) -> str | None:
+    """What can be told to be wrong before anything is loaded. Returns the checkpoint that the run goes on from."""
+    check_world_size(training_args.world_size)
+    check_deepspeed(training_args)
+    asked = training_args.resume_from_checkpoint
+    on_main_process(check_output_dir, training_args.output_dir, (asked or "false").lower() != "false")
+    checkpoint = on_main_process(choose_checkpoint, asked, training_args.output_dir)
+    check_is_shared(checkpoint)
+    return checkpoint
+
+
+def check_rows(
+    used: dict[str, Dataset], transform: ConversationTransform, training_args: TrainArguments, checkpoint: str | None
+) -> None:
+    """What can be told of the rows before the model is loaded."""
+    for rows in used.values():
+        on_main_process(check_texts, rows, transform.encoder)
+        on_main_process(check_lengths, rows, transform)
+    on_main_process(check_answers, used, training_args.eval_answers)
+    on_main_process(check_same_data, checkpoint, used["train"], training_args.resume_on_other_data)
+    check_enough_rows(len(used["train"]), training_args.world_size)
+
+
+def choose_callbacks(training_args: TrainArguments, augmentation: Augmentation | None) -> list[TrainerCallback]:
+    callbacks = [SetEpoch(augmentation)] if augmentation else []
+    if training_args.early_stopping_patience:
+        callbacks.append(EarlyStoppingCallback(training_args.early_stopping_patience))
+    return callbacks
+
+
+def save_run(trainer: ConversationTrainer, metrics: dict[str, float], model_name_or_path: str) -> None:
+    """Write the model and what the run came to, and say it."""
+    args, processor = trainer.args, trainer.processing_class
+    began = trainer.provenance.first_step.began
+    measured = trainer.speed.measure()
+    with writing(args.output_dir, "move the folder to another disk; --resume_from_checkpoint auto then goes on"):
+        if began:
+            trainer.save_metrics("train", metrics | measured)
         trainer.save_state()
         trainer.save_model()  # last, since it pushes what the folder holds when --push_to_hub is set
-    if is_main:
-        name, n_tokens = model_args.model_name_or_path, len(processor.tokenizer)
-        if first_step.began:
-            print(to_table(measured), *describe_learning(trainer.state, training_args, name, n_tokens), sep="\n")
-        records = ", recipe and run.json" if read_run_record(training_args.output_dir) else " and recipe"
-        print(f"model, processor{records} are in {training_args.output_dir}")
+        if args.merge_lora and args.should_save:
+            merge_adapters(Path(args.output_dir), processor, trainer.provenance.recipe)
+    if trainer.is_world_process_zero():
+        if began:
+            learning = describe_learning(trainer.state, args, model_name_or_path, len(processor.tokenizer))
+            print(to_table(measured), *learning, sep="\n")
+        records = ", recipe and run.json" if read_run_record(args.output_dir) else " and recipe"
+        print(f"model, processor{records} are in {args.output_dir}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Nothing of torch or of our library is imported on top: the builder's tests also 
 """
 
 import atexit
+import gc
 import os
 import shutil
 import subprocess
@@ -33,6 +34,7 @@ for name in (
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "offline"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side
+gc.disable()  # until all is imported
 
 
 def pytest_configure(config):
@@ -41,6 +43,14 @@ def pytest_configure(config):
 
     settings.register_profile("umbrella", deadline=None, derandomize="CI" in os.environ)
     settings.load_profile("umbrella")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop():
+    """What all imports have made stays to the end: collections of garbage, of which each training asks for several,
+    need not go through it again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_make_parametrize_id(val, argname):
@@ -79,6 +89,18 @@ def default_run(tmp_path_factory):
         return folder, output.read_text()
 
     return generate
+
+
+@pytest.fixture
+def quick_scans(monkeypatch):
+    """The heads take seconds to draw: here each is a few voxels of noise, for claims about the files alone."""
+    import numpy as np
+    import sample_folder
+
+    def make_scan(anatomy, acquisition):
+        return np.random.default_rng(acquisition.noise_seed).integers(0, 99, (5, 6, 7)).astype(np.int16)
+
+    monkeypatch.setattr(sample_folder, "make_scan", make_scan)
 
 
 @pytest.fixture

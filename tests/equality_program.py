@@ -1,6 +1,6 @@
 """A training run that is written down to the gradient, for test_equality: in this process, or as a rank of several.
 
-torchrun --nproc_per_node 2 equality_program.py DATA OUTPUT ROWS_A_DEVICE ACCUMULATION DEEPSPEED|none FAMILY...
+equality_program.py DATA OUTPUT ROWS_A_DEVICE ACCUMULATION DEEPSPEED|none FAMILY...
 """
 
 import sys
@@ -78,7 +78,7 @@ def train(family, data, output, batch_size, accumulation, deepspeed=None, **opti
         "seen": trainer.seen,
         "model_type": trainer.model_type,
         "weights": weights,
-        "measured": trainer.measure_run(),
+        "measured": trainer.speed.measure(),
         "rank": trainer.args.process_index,
     }
 

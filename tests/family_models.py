@@ -17,6 +17,8 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2Config,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
     SmolVLMConfig,
     SmolVLMForConditionalGeneration,
 )
@@ -100,6 +102,32 @@ def _build_qwen2_5_vl(processor):
     return Qwen2_5_VLForConditionalGeneration(config)
 
 
+def _build_qwen3_vl(processor):
+    ids = processor.tokenizer.convert_tokens_to_ids
+    config = Qwen3VLConfig(
+        text_config=_text(
+            processor.tokenizer,
+            head_dim=8,
+            rope_parameters={"rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta": 1e4},
+        ),
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 4,
+            "out_hidden_size": 32,
+            "patch_size": 16,
+            "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0],
+        },
+        image_token_id=processor.image_token_ids[0],
+        video_token_id=ids("<|video_pad|>"),
+        vision_start_token_id=ids("<|vision_start|>"),
+        vision_end_token_id=ids("<|vision_end|>"),
+    )
+    return Qwen3VLForConditionalGeneration(config)
+
+
 def _idefics_parts(processor):
     return {
         "vision_config": _vision(),
@@ -135,6 +163,7 @@ MODELS = {
     "llava_next": _build_llava_next,
     "llava_onevision": _build_llava_onevision,
     "qwen2_5_vl": _build_qwen2_5_vl,
+    "qwen3_vl": _build_qwen3_vl,
     "idefics3": _build_idefics3,
     "smolvlm": _build_smolvlm,
     "gemma3": _build_gemma3,

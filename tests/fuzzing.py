@@ -1,4 +1,4 @@
-"""Seeded fuzzing for a stated time: a minute a fuzzer among the tests, an hour by `make test-nightly`.
+"""Seeded fuzzing for a stated time: 20 s a fuzzer among the tests, an hour by `make test-nightly`.
 
 A case that fails is named with what repeats it alone: the seed and its number.
 """
@@ -8,9 +8,19 @@ import random
 import time
 from collections.abc import Callable
 
-SECONDS = float(os.environ.get("UMBRELLA_FUZZ_SECONDS", "60"))
+SECONDS = float(os.environ.get("UMBRELLA_FUZZ_SECONDS", "20"))
 SEED = os.environ.get("UMBRELLA_FUZZ_SEED", "0")
 CASE = os.environ.get("UMBRELLA_FUZZ_CASE")
+
+
+def assert_quick(seconds: float, most_loops: float) -> None:
+    """That processor time is at most so many times that of a plain loop on this machine, now."""
+    if seconds > 1:  # else there is nothing to look into
+        start = time.process_time()
+        for _ in range(10**6):
+            pass
+        loop = time.process_time() - start
+        assert seconds < most_loops * loop, f"took {seconds:.1f} s, {seconds / loop:.0f} times a loop of a million"
 
 
 def fuzz(check: Callable[[random.Random], None], share: float = 1) -> int:

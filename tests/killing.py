@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 # What Python says to its audit hooks ahead of a call to the file system.
 CALLS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.listdir", "os.scandir", "fcntl.flock")
-END_S = 10  # within which a killed process's children must have ended
+END_S = 60  # a child of a killed process that lives so long afterwards is one that stays
 
 
 def kill_at_call(work: Callable[[], None], number: int) -> bool:

@@ -1,5 +1,6 @@
 """Start train.py's launchers from a test."""
 
+import random
 import socket
 import subprocess
 import sys
@@ -17,7 +18,11 @@ def launch(command, cwd):
 
 
 def find_free_port() -> int:
-    """For a launcher that takes 29500 else: two tests may start one at the same time."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    """For a launcher that takes 29500 else: two tests may start one at the same time. Below those that the system
+    itself gives away, of which another program may have taken this one before it is listened at."""
+    draw = random.SystemRandom()
+    while True:
+        port = draw.randrange(20_000, 32_000)
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)):  # nobody listens there
+                return port

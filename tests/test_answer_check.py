@@ -4,7 +4,6 @@ checkpoint."""
 import json
 import random
 import re
-import subprocess
 import sys
 
 import eval as evaluation
@@ -13,6 +12,7 @@ import pytest
 import torch
 import train
 from conversation_folder import write_folder
+from forking import run_ranks
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers.integrations import HfDeepSpeedConfig
 
@@ -89,6 +89,7 @@ def test_accuracy_is_that_of_eval_on_the_same_rows(call, trained, small_data):
     assert last["eval_unparseable"] == metrics["unparseable"] / 8
 
 
+@pytest.mark.slow
 def test_training_is_the_same_bit_for_bit_with_and_without_answers(call, small_data, tmp_path):
     for n in (0, 3):
         flags = ("--max_steps", 4, *EVERY_STEP, "--eval_answers", n)
@@ -189,6 +190,7 @@ def test_where_the_vision_tower_is_spread_a_batch_without_scans_runs_it_too(tmp_
     del deepspeed  # and with it transformers' memory of it
 
 
+@pytest.mark.slow
 def test_early_stopping_stops_and_the_best_checkpoint_is_in_the_folder(call, small_data, tmp_path, monkeypatch):
     """Accuracies of the evaluations: 0, 1/2, 1, 1, 1. The third is the best, two more without a better one end it."""
     rounds = iter([0.0, 0.5, 1.0, 1.0, 1.0])
@@ -212,6 +214,7 @@ def test_a_model_that_gets_no_better_is_stopped(call, small_data, tmp_path):
     assert state["best_metric"] == next(log["eval_loss"] for log in state["log_history"] if "eval_loss" in log)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_counting(call, small_data, tmp_path, monkeypatch):
     """The best evaluation is the first. The third without a better one is that of step 4."""
     rounds = iter([0.5, 0.25, 0.25, 0.25, 0.25, 0.25])
@@ -225,7 +228,7 @@ def test_a_resumed_run_goes_on_counting(call, small_data, tmp_path, monkeypatch)
 def settle(metrics, **options):
     args = TrainArguments(output_dir="run", report_to="none", eval_strategy="steps", save_strategy="steps", **options)
     args.eval_steps = args.save_steps
-    settle_best_metric(args, metrics)
+    args = settle_best_metric(args, metrics)
     return args.metric_for_best_model, args.greater_is_better
 
 
@@ -254,7 +257,7 @@ def test_the_metric_of_the_best_checkpoint_suits_the_task(metrics, options, expe
 
 def test_a_best_checkpoint_alone_is_saved_by_the_metric_of_the_task():
     args = TrainArguments(output_dir="run", report_to="none", eval_strategy="epoch", save_strategy="best")
-    settle_best_metric(args, LABELS)
+    args = settle_best_metric(args, LABELS)
     assert (args.metric_for_best_model, args.greater_is_better) == ("accuracy", True)
 
 
@@ -304,13 +307,11 @@ def test_answers_are_in_the_event_file_of_tensorboard(call, small_data, tmp_path
 
 
 @pytest.mark.slow
-def test_two_processes_answer_as_one_does(small_data, trained, tmp_path, request):
+def test_two_processes_answer_as_one_does(small_data, trained, tmp_path):
     """8 rows, 3 a batch: three batches, and a fourth so that each process has two. Next to nothing is learnt."""
-    script = request.config.rootpath / "recipes/train.py"
     flags = ["--json_dir", small_data, "--model_name_or_path", trained, "--output_dir", "run", *SHORT, *EVERY_STEP]
     flags += ["--max_steps", 1, "--learning_rate", "1e-9", "--per_device_eval_batch_size", 3, "--use_cpu", "true"]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29623", script]
-    subprocess.run([str(part) for part in [*launch, *flags]], check=True, cwd=tmp_path, timeout=300)
+    run_ranks([train.__file__, *flags], tmp_path)
     two, one = (next(e for e in read_history(run) if "eval_loss" in e) for run in (tmp_path / "run", trained))
     for name in ("eval_accuracy", "eval_unparseable"):
         assert two[name] == one[name]

@@ -9,7 +9,7 @@ import pytest
 
 SCRIPTS = Path(__file__).parent / "benchmarks"
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 @pytest.mark.parametrize(

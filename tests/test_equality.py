@@ -3,9 +3,6 @@
 Rows without a scan, with one and with five come to the processes in one step.
 """
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import equality_program
@@ -13,6 +10,7 @@ import pytest
 import torch
 from conversation_folder import write_folder
 from family_models import MODELS
+from forking import run_ranks
 
 TESTS = Path(__file__).parent
 N_SCANS = [0, 1, 5, 0, 1, 1, 0, 0, 2, 1, 0, 0, 0, 5, 1, 1, 0, 1, 2, 0, 0, 1]  # a row; 22 do not fill batches of 4
@@ -31,14 +29,7 @@ def alone(mixed_data, tmp_path_factory):
 
 def launch_two(data, output, deepspeed, *families):
     """Two processes with batches of two each; what each wrote down, by family."""
-    paths = [TESTS, TESTS.parent, TESTS.parent / "recipes"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
-    program = [TESTS / "equality_program.py", data, output, 2, 1, deepspeed, *families]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", 2, *program]
-    done = subprocess.run(
-        list(map(str, command)), cwd=output, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    run_ranks([TESTS / "equality_program.py", data, output, 2, 1, deepspeed, *families], output)
     return [torch.load(output / f"rank{rank}.pt", weights_only=False) for rank in range(2)]
 
 
@@ -72,6 +63,7 @@ def test_accumulation_of_two_batches_is_one_batch_of_twice_the_size(alone, mixed
     check_equal(equality_program.train("tiny", mixed_data, tmp_path, 2, 2), alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", MODELS)
 def test_accumulation_weighs_the_tokens_of_every_family_alike(family, mixed_data, tmp_path):
     whole, halves = (

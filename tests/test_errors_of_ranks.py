@@ -1,14 +1,10 @@
 """Claims about starts that cannot work on several processes: one sentence, said once, and an exit code above 0."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import train
-from launching import find_free_port
+from forking import start_ranks
 from test_train import SHORT
 from transformers import TrainingArguments
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled, unset_hf_deepspeed_config
@@ -18,7 +14,6 @@ from umbrella.options.parsing import parse_arguments
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.training.preflight import check_deepspeed, check_enough_rows
 
-TRAIN = Path(__file__).parents[1] / "recipes/train.py"
 # The training guide's Example 3.
 GUIDE_CONFIG = {
     "train_batch_size": 16,
@@ -36,11 +31,11 @@ GUIDE_FLAGS = ("--batch_size", 2, "--gradient_accumulation_steps", 4, "--weight_
 def test_numbers_of_the_guides_config_that_do_not_multiply_are_shown_once(small_data, tmp_path):
     (tmp_path / "ds_config.json").write_text(json.dumps(GUIDE_CONFIG))
     flags = ["--json_dir", small_data, "--output_dir", "run", *GUIDE_FLAGS, "--deepspeed", "ds_config.json"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", 4, TRAIN, *flags]
-    done = subprocess.run(list(map(str, torchrun)), cwd=tmp_path, capture_output=True, text=True, timeout=200)
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr.split("torch/distributed/elastic")[0]  # which says how the processes ended
-    (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    ranks = start_ranks([train.__file__, *flags], tmp_path, 4)
+    printed = "".join(rank.communicate(timeout=300)[0] for rank in ranks)
+    assert [rank.returncode for rank in ranks] == [1] * 4
+    assert "Traceback" not in printed
+    (sentence,) = [line for line in printed.splitlines() if line.startswith("error: ")]
     assert "train_batch_size=16 against train_batch_size (calculated)=32" in sentence
     assert "2 rows a device × 4 accumulated × 4 processes are 32 rows a step" in sentence
 
@@ -93,16 +88,8 @@ def test_half_precision_on_a_cpu_is_refused(call, small_data, capsys):
 def test_where_no_launcher_ends_them_the_others_are_silent(data, tmp_path):
     """As under srun: the first finds a missing scan, the second finds the first gone."""
     sorted((data / "images/train").iterdir())[0].unlink()
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(find_free_port())}
-    program = [sys.executable, TRAIN, "--json_dir", data, "--output_dir", "run", *SHORT]
-    ranks = [
-        subprocess.Popen(
-            list(map(str, program)), cwd=tmp_path, env=os.environ | common | {"RANK": rank, "LOCAL_RANK": rank},
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in "01"
-    ]  # fmt: skip
-    first, second = [rank.communicate(timeout=100)[1] for rank in ranks]
+    ranks = start_ranks([train.__file__, "--json_dir", data, "--output_dir", "run", *SHORT], tmp_path)
+    first, second = [rank.communicate(timeout=300)[0] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [1, 1]
     assert "error: 1 of 4 scans cannot be read" in first
     assert "error" not in second.lower() and "Traceback" not in second

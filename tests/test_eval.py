@@ -4,13 +4,13 @@ import itertools
 import json
 import math
 import re
-import subprocess
-import sys
 
 import eval as evaluation
 import pytest
 import torch
 import train
+from forking import run_ranks
+from sample_folder import write_sample_folder
 
 from umbrella.answers.answer_template import find_answer_template
 from umbrella.answers.scoring import answer_log_likelihoods, last_answer_mask
@@ -20,7 +20,7 @@ from umbrella.models.loading import load_model, load_processor
 from umbrella.records.training_data import TrainingData, subjects_of
 from umbrella_dataset import load_umbrella
 
-FAST = ("--max_length", 256, "--max_new_tokens", 6, "--bootstrap", 50, "--baselines", "false", "--report", "false")
+FAST = ("--max_length", 256, "--max_new_tokens", 6, "--bootstrap", 10, "--baselines", "false", "--report", "false")
 
 
 @pytest.fixture(scope="session")
@@ -42,8 +42,8 @@ def evaluate_into(call, output_dir, model, data, *flags):
 
 
 def test_batches_of_1_and_8_give_the_same_answers_in_the_rows_order(call, tiny_model, small_data, tmp_path):
-    alone = evaluate_into(call, tmp_path / "1", tiny_model, small_data, "--batch_size", 1)
-    together = evaluate_into(call, tmp_path / "8", tiny_model, small_data, "--batch_size", 8)
+    alone = evaluate_into(call, tmp_path / "1", tiny_model, small_data, "--batch_size", 1, "--controls_n", 2)
+    together = evaluate_into(call, tmp_path / "8", tiny_model, small_data, "--batch_size", 8, "--controls_n", 2)
     assert [line["task_id"] for line in alone] == load_umbrella(str(small_data), split="test")["task_id"]
     for one, other in zip(alone, together, strict=True):
         assert one["prediction"] == other["prediction"]
@@ -71,13 +71,11 @@ def test_a_stopped_run_goes_on_after_its_last_whole_line(call, tiny_model, small
 
 
 @pytest.mark.slow
-def test_two_processes_write_what_one_writes(call, tiny_model, small_data, tmp_path, request):
+def test_two_processes_write_what_one_writes(call, tiny_model, small_data, tmp_path):
     one = evaluate_into(call, tmp_path / "one", tiny_model, small_data, "--batch_size", 3, "--controls", "false")
-    script = request.config.rootpath / "recipes/eval.py"
     flags = ["--model_name_or_path", tiny_model, "--json_dir", small_data, "--output_dir", tmp_path / "two"]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29617", script]
-    command = [*launch, *flags, *FAST, "--batch_size", 3, "--controls", "false", "--use_cpu", "true"]
-    subprocess.run([str(part) for part in command], check=True, cwd=tmp_path)
+    flags += [*FAST, "--batch_size", 3, "--controls", "false", "--use_cpu", "true"]
+    run_ranks([evaluation.__file__, *flags], tmp_path)
     two = read_lines(tmp_path / "two/predictions.jsonl")
     assert [(a["task_id"], a["prediction"]) for a in one] == [(b["task_id"], b["prediction"]) for b in two]
 
@@ -325,11 +323,14 @@ def test_each_evaluation_is_counted_and_a_repetition_of_its_answers_is_not(call,
 
 @pytest.fixture(scope="module")
 def longitudinal(tmp_path_factory):
-    """24 rows a split: have the ventricles grown since the first scan?"""
+    """24 rows to evaluate on: have the ventricles grown since the first scan?"""
     import generate_longitudinal_change_conversations as generator
 
     folder = tmp_path_factory.mktemp("longitudinal") / "data"
-    generator.main(["--output_dir", str(folder), "--subjects_per_split", "12"])
+    records, scans = generator.plan_split("test", 25, 12, 0)
+    write_sample_folder(folder, {"train": [], "validation": [], "test": records}, scans)
+    for empty in ("train", "validation", "samples"):
+        (folder / empty).rmdir()
     return folder
 
 

@@ -11,10 +11,8 @@ from pathlib import Path
 import datasets
 import generate_conversations
 import generate_sex_comparison_conversations as sex_comparison
-import numpy as np
 import push_to_hub
 import pytest
-import sample_folder
 from conversation_folder import make_record, write_folder
 from fuzzing import fuzz
 from killing import kill_after, kill_at_call, read_bytes, run_whole
@@ -38,16 +36,6 @@ def kill(work, rng: random.Random, seconds: float, n_calls: int) -> None:
         kill_at_call(work, rng.randrange(n_calls))
     else:
         kill_after(work, rng.uniform(0, seconds), rng.choice(SIGNALS))
-
-
-@pytest.fixture
-def quick_scans(monkeypatch):
-    """The heads take seconds to draw: here each is a few voxels of noise."""
-
-    def make_scan(anatomy, acquisition):
-        return np.random.default_rng(acquisition.noise_seed).integers(0, 99, (5, 6, 7)).astype(np.int16)
-
-    monkeypatch.setattr(sample_folder, "make_scan", make_scan)
 
 
 @pytest.fixture

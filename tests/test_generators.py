@@ -22,12 +22,11 @@ LABELS = {"sex": {"female", "male"}, "longitudinal": {"grown", "shrunk"}}
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory) -> dict[str, Path]:
+def folders(small_data, tmp_path_factory) -> dict[str, Path]:
     """Each task with four subjects a split."""
-    root = tmp_path_factory.mktemp("generated")
-    for name, generator in GENERATORS.items():
-        generator.main(["--output_dir", str(root / name), "--subjects_per_split", "4"])
-    return {name: root / name for name in GENERATORS}
+    folder = tmp_path_factory.mktemp("generated") / "longitudinal"
+    longitudinal.main(["--output_dir", str(folder), "--subjects_per_split", "4"])
+    return {"sex": small_data, "longitudinal": folder}
 
 
 @pytest.fixture(params=GENERATORS)
@@ -183,7 +182,7 @@ def test_how_many_rows_have_a_first_scan_that_reverses_the_answer():
     assert (sum(d > 0 for d in distances), sum(d >= 0.025 for d in distances)) == (145, 114)
 
 
-def test_a_second_run_leaves_no_stale_file(tmp_path):
+def test_a_second_run_leaves_no_stale_file(quick_scans, tmp_path):
     out = tmp_path / "data"
     sex_comparison.main(["--output_dir", str(out), "--subjects_per_split", "6"])
     sex_comparison.main(["--output_dir", str(out), "--subjects_per_split", "4"])
@@ -246,7 +245,11 @@ def test_the_writer_needs_no_phantom_and_refuses_a_second_record_of_one_name(tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "n_scans", "max_mb"), [("sex_comparison", 300, 60), ("longitudinal_change", 900, 180)]
+    ("name", "n_scans", "max_mb"),
+    [
+        ("sex_comparison", 300, 60),
+        pytest.param("longitudinal_change", 900, 180, marks=pytest.mark.nightly),  # drawing them takes a minute
+    ],
 )
 def test_the_default_run_from_another_folder(name, n_scans, max_mb, default_run):
     """200 conversations a split, 10 samples."""

@@ -28,6 +28,20 @@ def installs(commands):
     return [command for command in commands if " pip install " in command]
 
 
+def test_what_make_test_leaves_out_is_tried_at_night():
+    commands = {
+        target: subprocess.run(
+            ["make", "-n", target, "VENV=no-such-environment"], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout
+        for target in ("test", "test-fast", "test-nightly")
+    }
+    assert '-m "not nightly"' in commands["test"] and "-m nightly" in commands["test-nightly"]
+    assert '-m "not slow and not fuzz and not nightly"' in commands["test-fast"]
+    assert "UMBRELLA_FUZZ_SECONDS=3600" in commands["test-nightly"] and "-m fuzz" in commands["test-nightly"]
+    for target in ("test", "test-fast"):
+        assert "--durations 20" in commands[target]
+
+
 def test_torch_comes_from_the_usual_index_unless_another_is_asked_for():
     first, second = installs(read_commands())
     assert first.split()[-2:] == ["torch", "torchvision"]

@@ -2,12 +2,12 @@
 
 import copy
 import io
-from types import SimpleNamespace
 
 import pytest
 import torch
 import transformers
 from transformers import AutoModelForImageTextToText, AutoTokenizer
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from umbrella.models.guide_batch import flatten_batch, takes_plain_images
 from umbrella.models.loading import check_fits, load_model, load_processor
@@ -205,7 +205,7 @@ def test_volumes_for_a_three_dimensional_tower_are_left_alone(monkeypatch):
 
     def encode(pixel_values, **kwargs):
         shapes.append(tuple(pixel_values.shape))
-        return SimpleNamespace(pooler_output=[torch.zeros(IMAGE_TOKENS, 128)] * len(pixel_values))
+        return BaseModelOutputWithPooling(pooler_output=[torch.zeros(IMAGE_TOKENS, 128)] * len(pixel_values))
 
     monkeypatch.setattr(model.model, "get_image_features", encode)
     text, _ = make_rows([1, 1])

@@ -35,6 +35,7 @@ from umbrella.records.training_data import SeenRows, TrainingData, hash_subject,
 from umbrella.rows.loading import load_splits
 from umbrella.rows.published import load_published, resolve_inside
 from umbrella.rows.transform import ConversationTransform
+from umbrella.training.checkpoints import find_whole_checkpoint
 from umbrella_dataset import FormatError, load_umbrella
 
 ROOT = Path(__file__).parents[1]
@@ -672,6 +673,20 @@ def test_trainers_own_flags_pass_the_same_guard(hub, call, small_data, tmp_path)
     pushed = load_model("tester/trained").state_dict()
     local = load_model(str(tmp_path / "run")).state_dict()
     assert all(torch.equal(pushed[name], local[name]) for name in local)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_the_checkpoint_whose_push_failed(hub, call, small_data, tmp_path):
+    flags = ("--json_dir", small_data, "--output_dir", "run", "--max_steps", 2, "--save_steps", 1, "--batch_size", 2)
+    flags += ("--push_to_hub", "true", "--hub_model_id", "tester/trained", "--hub_strategy", "every_save")
+    flags += ("--max_length", 256, "--report_to", "none")
+    hub.fault = lambda method, path: DROP if method == "PUT" else None
+    with pytest.raises(SystemExit, match="connection to the Hub broke"):
+        call(train, *flags)
+    assert find_whole_checkpoint(tmp_path / "run") == str(tmp_path / "run/checkpoint-1")
+    hub.fault = None
+    call(train, *flags, "--resume_from_checkpoint", "auto")
+    assert "model.safetensors" in hub.files("model", "tester/trained")
 
 
 @pytest.mark.slow

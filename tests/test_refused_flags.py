@@ -162,11 +162,12 @@ def test_smoothed_labels_have_the_loss_that_torch_gives_them(rows, tmp_path):
     assert abs(loss.item() - plain.item()) > 1e-3
 
 
+@pytest.mark.slow
 def test_noise_on_embeddings_another_order_and_the_count_of_tokens_are_followed(rows, tmp_path):
     def first_step(**options):
         trainer = build_trainer(rows, tmp_path, **options)
         trainer.train()
-        return trainer.state.log_history[0], list(trainer._get_train_sampler())
+        return trainer.state.log_history[0], list(trainer.order_rows())
 
     plain, order = first_step()
     counted, same_order = first_step(include_num_input_tokens_seen="non_padding")

@@ -27,7 +27,7 @@ def settings(args):
 
 def test_tiny_has_a_learning_rate_a_batch_size_and_epochs_of_its_own(parse):
     args = parse()
-    said = settle_run(args, "tiny", 64)
+    args, said = settle_run(args, "tiny", 64)
     assert settings(args) == (1e-3, 8, 38) and count_steps(args, 64) == 304
     assert said == [
         "defaults of tiny: --learning_rate 0.001 --per_device_train_batch_size 8 --epochs 38 (they train random "
@@ -40,40 +40,44 @@ def test_what_a_flag_or_a_yaml_says_stands(parse):
         parse("--epochs", "2", "--batch_size", "4", "--learning_rate", "2e-5"),
         parse("--learning-rate=2e-5", yaml="num_train_epochs: 2\nbatch_size: 4\n"),
     ):
-        assert settle_run(args, "tiny", 64) == [] and settings(args) == (2e-5, 4, 2)
-    args = parse("--max_steps", "7")
-    settle_run(args, "tiny", 64)
+        args, said = settle_run(args, "tiny", 64)
+        assert said == [] and settings(args) == (2e-5, 4, 2)
+    args, _ = settle_run(parse("--max_steps", "7"), "tiny", 64)
     assert (args.max_steps, args.num_train_epochs) == (7, 3)
 
 
 def test_another_model_and_many_rows_keep_the_guides_defaults(parse):
     args = parse("--model_name_or_path", "some-lab/some-model")
-    assert settle_run(args, "some-lab/some-model", 64) == [] and settings(args) == (2e-5, 4, 3)
-    args = parse()
-    settle_run(args, "tiny", 10_000)
+    args, said = settle_run(args, "some-lab/some-model", 64)
+    assert said == [] and settings(args) == (2e-5, 4, 3)
+    args, _ = settle_run(parse(), "tiny", 10_000)
     assert settings(args) == (1e-3, 8, 3)
 
 
 @pytest.mark.parametrize("n_rows, steps", [(16, 15), (64, 16), (8_000, 50), (1_000_000, 50)])
 def test_losses_are_shown_from_the_first_step_on(parse, n_rows, steps):
-    args = parse()
-    settle_run(args, "tiny", n_rows)
+    args, _ = settle_run(parse(), "tiny", n_rows)
     assert (args.logging_first_step, args.logging_steps) == (True, steps)
 
 
 def test_given_logging_stands(parse):
-    args = parse("--logging_steps", "500", "--logging_first_step", "false")
-    settle_run(args, "tiny", 64)
+    args, _ = settle_run(parse("--logging_steps", "500", "--logging_first_step", "false"), "tiny", 64)
     assert (args.logging_first_step, args.logging_steps) == (False, 500)
 
 
 def test_evaluations_by_steps_happen_in_a_short_run_too(parse):
     args = parse("--eval_strategy", "steps", "--load_best_model_at_end", "true", "--max_steps", "40")
-    said = settle_run(args, "tiny", 64)
+    args, said = settle_run(args, "tiny", 64)
     assert (args.eval_steps, args.save_steps) == (4, 4) and said[-1] == "--eval_steps 4: the run has 40 steps"
-    args = parse("--eval_strategy", "steps", "--eval_steps", "30", "--max_steps", "40")
-    settle_run(args, "tiny", 64)
+    args, _ = settle_run(parse("--eval_strategy", "steps", "--eval_steps", "30", "--max_steps", "40"), "tiny", 64)
     assert args.eval_steps == 30
+
+
+def test_the_arguments_that_were_given_stay_as_they_were(parse):
+    args = parse("--eval_strategy", "steps", "--load_best_model_at_end", "true", "--max_steps", "40")
+    before = args.to_dict()
+    settled, _ = settle_run(args, "tiny", 64)
+    assert args.to_dict() == before != settled.to_dict()
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_the_table_counts_rows_tokens_and_the_wait(call, tmp_path, monkeypatch):
     rows.set_transform(ConversationTransform(load_processor("tiny")))
     examples = [rows[i] for i in range(3)]
     seconds = 6 / results["samples_per_second"]
-    assert 1.8 < seconds < 60
+    assert seconds > 1.8
     blank = ConversationTransform(load_processor("tiny")).blank_example()
     tokens = 2 * (sum(len(example["input_ids"]) for example in examples) + len(blank["input_ids"]))
     supervised = 2 * sum(label != IGNORE_INDEX for example in examples for label in example["labels"])

@@ -107,6 +107,7 @@ def rename(text: str) -> str:
     return text.replace("sub-", "sub-KRANKENHAUS").replace("sex_comparison", "taskOF")
 
 
+@pytest.mark.slow
 def test_losses_and_answers_are_sent(tracked):
     (path,) = tracked.run.glob("*.wandb")
     history = [
@@ -125,6 +126,7 @@ def test_losses_and_answers_are_sent(tracked):
         assert len(values) == 2
 
 
+@pytest.mark.slow
 def test_only_numbers_and_settings_without_names_are_sent(tracked):
     """Every byte of the folder that wandb wrote."""
     files = [path for path in tracked.run.rglob("*") if path.is_file()]
@@ -138,6 +140,7 @@ def test_only_numbers_and_settings_without_names_are_sent(tracked):
             assert [name for name in ("sub-", "/tmp", "/home", "/root") if name in content] == []
 
 
+@pytest.mark.slow
 def test_no_record_names_the_host(tracked):
     """As a word: two letters, as hosts may be called, stand in many a checksum and in the run's random id."""
     (path,) = tracked.run.glob("*.wandb")
@@ -148,6 +151,7 @@ def test_no_record_names_the_host(tracked):
     assert [record for record in records if host.search(record.replace(run_id, b""))] == []
 
 
+@pytest.mark.slow
 def test_records_hold_no_host_no_program_no_code_no_system(tracked):
     (path,) = tracked.run.glob("*.wandb")
     records = list(read_records(path))
@@ -158,6 +162,7 @@ def test_records_hold_no_host_no_program_no_code_no_system(tracked):
     assert (sent.host, sent.git.remote_url, sent.display_name) == ("", "", "")
 
 
+@pytest.mark.slow
 def test_the_config_that_is_sent_describes_the_training(tracked):
     (path,) = tracked.run.glob("*.wandb")
     config = {
@@ -172,6 +177,7 @@ def test_the_config_that_is_sent_describes_the_training(tracked):
     assert {"output_dir", "run_name", "logging_dir", "_name_or_path", "hub_token"} & set(config) == set()
 
 
+@pytest.mark.slow
 def test_no_file_of_the_run_and_no_line_holds_a_key(tracked):
     files = [path for path in tracked.output_dir.rglob("*") if path.is_file()]
     names = {path.name.split(".")[0] for path in files}

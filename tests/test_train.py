@@ -65,6 +65,7 @@ def determinism(monkeypatch):
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.slow
 def test_full_determinism_runs_on_the_cpu_and_repeats_itself_to_the_bit(call, small_data, tmp_path, determinism):
     flags = (*SHORT, "--full_determinism", "true", "--gradient_accumulation_steps", 2)
     for name in "ab":

@@ -98,6 +98,7 @@ def test_two_parts_and_a_checkpoint_as_the_next_base(run, small_data, other_data
     assert torch.equal(first.state_dict()[projector], second.state_dict()[projector])
 
 
+@pytest.mark.slow
 def test_another_base_is_refused_and_one_that_was_moved_is_taken(run, call, small_data, tmp_path):
     for seed in (1, 2):
         load_model("tiny", seed=seed).save_pretrained(tmp_path / f"base{seed}")
@@ -145,6 +146,7 @@ def test_lora_trains_adapters_and_the_named_part_and_is_merged_when_loaded(run, 
     del deepspeed  # and with it transformers' memory of it
 
 
+@pytest.mark.slow
 def test_merged_adapters_are_a_whole_model_for_any_reader(run, small_data, tmp_path):
     for name, flags in (("adapters", ()), ("merged", ("--merge_lora", "true"))):
         run(name, "--train", "projector,lora", *flags)

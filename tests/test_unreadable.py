@@ -136,6 +136,7 @@ def test_a_run_that_goes_on_with_other_scans_is_stopped(begun, tmp_path, monkeyp
         leave_out(begun, 2, **go_on)
 
 
+@pytest.mark.slow
 def test_training_goes_on_without_the_rows_and_resumes_to_the_same_weights(call, folder, tmp_path):
     flags = ("--json_dir", folder, *SHORT, "--max_unreadable", 2, "--eval_strategy", "epoch")
     assert "2 of 5 in train" in call(train, *flags, "--output_dir", "whole", "--max_steps", 2)

@@ -54,6 +54,7 @@ def show(read: str | float) -> str:
 
 
 def quote(text: str) -> str:
+    """The text in quotation marks, a long one cut."""
     return repr(text if len(text) <= LONGEST_QUOTED else f"{text[:LONGEST_QUOTED]}...")
 
 

@@ -37,6 +37,7 @@ def join_lists_of_codes(argv: list[str]) -> list[str]:
 
 
 def make_parser(description: str) -> PlainParser:
+    """The parser of all flags, in groups; its epilog says how numbers are told from classes."""
     target_rule = f"{cohort_target.__doc__}\n{column_kind.__doc__}"
     parser = PlainParser(
         description=description,

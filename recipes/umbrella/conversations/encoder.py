@@ -69,7 +69,7 @@ class ConversationEncoder:
             turns: [{role, content: [{type, text, ...}]}].
             images: n arrays (3, H, W), float32, one for each image item, in their order.
             add_generation_prompt: leave the last assistant turn out and put the prompt for it in; nothing is
-            supervised.
+                supervised.
 
         Returns:
             `input_ids`, `attention_mask`, `labels` and further keys of the same length (list of T ints each), and the

@@ -44,6 +44,7 @@ def to_messages(conversations: list[dict]) -> list[dict]:
 
 
 def text_item(text: str) -> dict:
+    """An item of a turn's content that holds text."""
     return {"type": "text", "text": text}
 
 

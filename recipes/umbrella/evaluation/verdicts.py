@@ -178,10 +178,12 @@ def say_rows(counted: dict) -> str:
 
 
 def say_test(paired: dict) -> str:
+    """The p of a test and which test it was."""
     return f"p {format_p(paired['p'])}, {paired['test']}"
 
 
 def say_interval(interval: Sequence[float] | None, measure: Measure) -> str:
+    """An interval in the measure's digits, or that there is none."""
     if interval is None:
         return "no interval"
     return f"95 % interval {measure.show(interval[0])} to {measure.show(interval[1])}"

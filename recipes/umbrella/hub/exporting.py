@@ -5,12 +5,14 @@ transformers 5 renames many families' weights while it loads them (LLaVA's `lang
 switches that off, so that a run can go on; its folder hence has the names in memory, which other tools do not know.
 """
 
+from copy import deepcopy
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 from transformers.conversion_mapping import get_model_conversion_mapping
-from transformers.core_model_loading import PrefixChange, revert_weight_conversion
+from transformers.core_model_loading import PrefixChange, apply_renamings, revert_weight_conversion
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
 
@@ -50,9 +52,9 @@ def export_model(
     """
     if dtype is not None:
         model.to(getattr(torch, dtype))
-    model._weight_conversions = _choose_conversions(model, names)
+    anew = _build_anew(model)
     output_dir.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(output_dir)
+    anew.save_pretrained(output_dir, state_dict=_choose_prefixes(anew, model.state_dict(), names))
     processor.save_pretrained(output_dir)
     if recipe is not None:
         recipe.save(output_dir)
@@ -83,26 +85,35 @@ def read_base_names(run: str, names_of: str | None) -> set[str]:
     return names
 
 
-def _choose_conversions(model: PreTrainedModel, names: set[str]) -> list | None:
-    """How `save_pretrained` is to rename: as for a model that was built anew, or with prefixes that older checkpoints
-    have besides (CLIP's "vision_model."), whichever comes nearer to `names`."""
-    every = get_model_conversion_mapping(model, add_legacy=False)
-    without = [conversion for conversion in every if not isinstance(conversion, PrefixChange)]
-    if not names:
-        return without
-    found = []
-    for conversions in (without, every):
-        model._weight_conversions = conversions
-        found.append(len(names & revert_weight_conversion(model, model.state_dict()).keys()))
-    return every if found[1] > found[0] else without
+def _build_anew(model: PreTrainedModel) -> PreTrainedModel:
+    """The same model without memory for weights, built and not loaded: one that was loaded saves under the names that
+    its file had, which are a checkpoint's here."""
+    with torch.device("meta"):
+        anew = type(model)(deepcopy(model.config)).to(model.dtype)
+    anew.generation_config = model.generation_config
+    return anew
+
+
+def _choose_prefixes(anew: PreTrainedModel, state: dict[str, Tensor], names: set[str]) -> dict[str, Tensor]:
+    """The weights as `save_pretrained` of a model that was built anew is to rename them: as they are, or with prefixes
+    that older checkpoints have besides (CLIP's "vision_model."), whichever comes nearer to `names`."""
+    every = get_model_conversion_mapping(anew, add_legacy=False)
+    prefixes = [conversion.reverse_transform() for conversion in every[::-1] if isinstance(conversion, PrefixChange)]
+    prefixed = {name: apply_renamings(name, prefixes) for name in state}
+    as_it_is, with_prefixes = (
+        revert_weight_conversion(anew, {renamed.get(name, name): value for name, value in anew.state_dict().items()})
+        for renamed in ({}, prefixed)
+    )
+    if len(names & with_prefixes.keys()) > len(names & as_it_is.keys()):
+        return {prefixed[name]: value for name, value in state.items()}
+    return state
 
 
 def _read_names(model_name_or_path: str) -> set[str]:
     """The names of a checkpoint's weights, from its files' headers; empty without safetensors on this machine."""
-    quiet = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
     for file in (SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME):
         try:
-            path = cached_file(model_name_or_path, file, local_files_only=True, **quiet)
+            path = cached_file(model_name_or_path, file, local_files_only=True)
         except OSError:
             path = None
         if path is not None and path.endswith(".json"):

@@ -38,6 +38,7 @@ def read_words(value, are_merges: bool) -> Iterator[tuple[str, str]]:
 
 
 def join_words(words: Iterator[str] | list[str], are_merges: bool) -> Iterator[tuple[str, str]]:
+    """(place, text) of all words that can be read as more than a part of a word, a line each, if any can."""
     kept = [text for word in words if (text := _to_text(word, 2 if are_merges else 1))]
     if kept:
         yield WORDS, "\n".join(kept)

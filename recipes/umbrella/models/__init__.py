@@ -12,6 +12,7 @@ __all__ = [
     "for_training",
     "foreign_code",
     "freezing",
+    "guide_batch",
     "hub_errors",
     "hub_names",
     "image_size",

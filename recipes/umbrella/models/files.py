@@ -23,6 +23,7 @@ def find_model_file(model_name_or_path: str | Path, file_name: str, revision: st
         return None
     if folder.is_dir():
         return folder / file_name if (folder / file_name).is_file() else None
+    # Private arguments: what is not there is no error here, and transformers has no public way to ask so.
     found = cached_file(
         str(model_name_or_path),
         file_name,

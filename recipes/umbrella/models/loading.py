@@ -1,5 +1,6 @@
 """Load a model and its processor, by name or folder, whole or put together from a checkpoint and its base."""
 
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from tempfile import TemporaryDirectory, gettempdir
@@ -60,8 +61,9 @@ def load_model(
         model = _from_pretrained(AutoModelForImageTextToText, model_name_or_path, **from_pretrained_kwargs)
     model.register_forward_pre_hook(flatten_arguments, with_kwargs=True)
     # save_pretrained would write LLaVA's, Qwen-VL's and Gemma 3's weights under the names of older versions, by which
-    # Trainer, when it resumes or takes the best checkpoint, finds none of them and goes on with other weights.
-    model._weight_conversions = []
+    # Trainer, when it resumes or takes the best checkpoint, finds none of them and goes on with other weights. Trainer
+    # says nothing of names when it saves, so the default is another here.
+    model.save_pretrained = partial(model.save_pretrained, save_original_format=False)
     return model
 
 

@@ -67,3 +67,18 @@ def load_trained(model: PreTrainedModel, path: str | Path) -> None:
     for name, value in state.items():
         with torch.no_grad(), gathered(parameters[name], modifier_rank=0):
             parameters[name].copy_(value)
+
+
+def keep_frozen(module, state_dict, prefix, *_):
+    """A hook before weights are loaded: those that the checkpoint leaves out are the frozen ones, which stay."""
+    for name, value in module.state_dict().items():
+        state_dict.setdefault(f"{prefix}{name}", value)
+
+
+def drop_second_names(module, state_dict, prefix, *_):
+    """A hook after weights are listed, for DeepSpeed, which leaves out one name of frozen weights that two modules
+    share (an output layer tied to the embedding): the others go too."""
+    names = dict(module.named_parameters(remove_duplicate=False))
+    for name in names.keys() - dict(module.named_parameters()).keys():
+        if not names[name].requires_grad:
+            state_dict.pop(f"{prefix}{name}", None)

@@ -30,4 +30,5 @@ def prepare_deepspeed(config: str | dict | None) -> None:
     if not torch.cuda.is_available():
         from deepspeed import ops
 
-        ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        # Private: DeepSpeed has no switch for one op. A release without this list compiles it, at the cost above.
+        getattr(ops, "__compatible_ops__", {})["deepspeed_shm_comm"] = False

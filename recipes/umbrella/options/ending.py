@@ -1,13 +1,13 @@
 """How a recipe ends when something is wrong: with one sentence, not with a page of traceback."""
 
-import atexit
+from umbrella.options.last_exit import BROKEN_PIPE, leave_at_last  # isort: skip (ahead of what has an end of its own)
+
 import errno
 import io
 import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +23,6 @@ from umbrella.options.library_lines import leave_out_library_lines
 # SafetensorError), a missing extra (ImportError), a loss of nan, a model that does not fit.
 EXPECTED = (ValueError, OSError, SafetensorError, ImportError, FloatingPointError, MemoryError)
 SECONDS_FOR_RANK_0 = 10
-BROKEN_PIPE = 128 + signal.SIGPIPE  # as a shell calls the end of a tool whose reader has left
 INTERRUPTED = 130  # what shells say of a command that SIGINT has ended
 LOST_WORKER = (
     "expected the processes that read rows to live, found one that has ended ({}). Where memory is short, free some "
@@ -189,14 +188,12 @@ def _have_met() -> bool:
 
 def _end_with_the_others(code: int | None) -> None:
     """Of several processes that end together, none takes Python apart: gloo's threads, which may outlive their group,
-    abort it now and then, and the launcher would take a run that is done for one that failed."""
+    abort it now and then, and the launcher would take a run that is done for one that failed. Where they have met,
+    this ends the process."""
     if _have_met():
         sys.modules["torch.distributed"].destroy_process_group()
-        threading._shutdown()  # waits for threads, as Python does before its exit functions
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code or 0)
+        leave_at_last(code or 0)
+        raise SystemExit(code or 0)
 
 
 def _last_words(error: BaseException) -> str:

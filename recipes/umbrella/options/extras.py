@@ -10,4 +10,5 @@ def check_extra(package: str, flag: str, extra: str) -> None:
 
 
 def describe_missing(package: str, flag: str, extra: str) -> str:
+    """The sentence about a package that a flag needs: which, and the command that installs it."""
     return f'{flag}: expected the package {package}, found none. Install it: pip install -e ".[{extra}]"'

@@ -44,7 +44,7 @@ class _Parser(HfArgumentParser):
     @property
     def flags(self) -> list[str]:
         """The flags, each in its first spelling."""
-        return [action.option_strings[0] for action in self._actions]
+        return [action.option_strings[0] for action in self._actions]  # private: argparse lists them nowhere else
 
     def find(self, argument: str) -> argparse.Action | None:
         """The action of an argument that is a flag, with or without a value behind `=`."""

@@ -70,6 +70,7 @@ class TrainArguments(TrainingArguments):
     liger_kernel_config: dict | str | None = field(
         default=None, metadata={"help": "which of liger's kernels --use_liger_kernel takes, as JSON"}
     )
+    # Private: which flags are read as JSON.
     _VALID_DICT_FIELDS = [*TrainingArguments._VALID_DICT_FIELDS, "liger_kernel_config"]  # noqa: RUF012
     train: list[str] = field(
         default_factory=lambda: ["all"],

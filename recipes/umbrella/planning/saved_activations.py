@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode  # from where PyTorch's own documentation imports it
+from torch.multiprocessing.reductions import StorageWeakRef
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from umbrella.models.adapters import is_adapted
@@ -49,8 +50,8 @@ class SavedBytes:
 
     def __init__(self, model: nn.Module):
         weights = [*model.parameters(), *model.buffers()]
-        self.known = {weight.untyped_storage()._cdata for weight in weights}
-        self.holders: dict[int, int] = {}  # storage → how many saved tensors lie in it
+        self.known = {StorageWeakRef(weight.untyped_storage()) for weight in weights}
+        self.holders: dict[StorageWeakRef, int] = {}  # storage → how many saved tensors lie in it
         self.total = 0  # bytes
         self.hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda saved: saved.tensor)
 
@@ -63,20 +64,22 @@ class SavedBytes:
 
     def _pack(self, tensor: torch.Tensor) -> _Saved:
         storage = tensor.untyped_storage()
-        if storage._cdata not in self.known:
-            if storage._cdata not in self.holders:
+        place = StorageWeakRef(storage)
+        if place not in self.known:
+            if place not in self.holders:
                 self.total += storage.nbytes()
-            self.holders[storage._cdata] = self.holders.get(storage._cdata, 0) + 1
+            self.holders[place] = self.holders.get(place, 0) + 1
         return _Saved(tensor.detach(), self)
 
     def release(self, tensor: torch.Tensor) -> None:
         """One saved tensor less in its memory."""
         storage = tensor.untyped_storage()
-        if storage._cdata in self.known:
+        place = StorageWeakRef(storage)
+        if place in self.known:
             return
-        self.holders[storage._cdata] -= 1
-        if not self.holders[storage._cdata]:
-            del self.holders[storage._cdata]
+        self.holders[place] -= 1
+        if not self.holders[place]:
+            del self.holders[place]
             self.total -= storage.nbytes()
 
 
@@ -94,8 +97,9 @@ def fake_weights(model: nn.Module) -> nn.Module:
         return fakes[id(weight)]
 
     for module in model.modules():
-        for named in (module._parameters, module._buffers):
-            named.update({name: fake(weight) for name, weight in named.items() if weight is not None})
+        own = {"recurse": False, "remove_duplicate": False}
+        for name, weight in [*module.named_parameters(**own), *module.named_buffers(**own)]:
+            setattr(module, name, fake(weight))
     return model
 
 

@@ -151,6 +151,7 @@ def measure_memory(
 
 
 def exhaust(batches: Iterable) -> None:
+    """Take all batches and keep none."""
     for _ in batches:
         pass
 

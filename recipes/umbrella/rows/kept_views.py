@@ -41,12 +41,12 @@ class ViewCache:
 class CachingTransform(ConversationTransform):
     """A ConversationTransform that takes views from a cache, which transforms with the same view options may share.
 
-    With `blank` set to True each scan is shown as its own background: the same shape, no anatomy.
+    With `blank` each scan is shown as its own background: the same shape, no anatomy.
     """
 
-    def __init__(self, processor, cache: ViewCache, **options):
+    def __init__(self, processor, cache: ViewCache, blank: bool = False, **options):
         super().__init__(processor, **options)
-        self.cache, self.blank = cache, False
+        self.cache, self.blank = cache, blank
 
     def load_images(self, row: dict, number: int) -> np.ndarray:
         scan = row["images"][number]

@@ -52,8 +52,7 @@ class ConversationTransform:
         view: how a volume becomes images, see `umbrella.views.planes`.
         image_size: side in pixels; None takes the processor's own.
         normalize, standardize: see `umbrella.scans.volumes.load_volume`. With `standardize` the volume's own z-score
-        stands; without
-            it the processor's mean and std are applied.
+            stands; without it the processor's mean and std are applied.
         max_length: most tokens of an example, image tokens counted.
         on_overflow: "drop_turns" (oldest whole exchanges go, with their scans) or "raise".
         add_generation_prompt: leave the last answer out and prompt for it (evaluation).

@@ -21,6 +21,8 @@ GZIP_ERRORS = (EOFError, InflateError, zlib.error, gzip.BadGzipFile)
 
 
 class GzipFile(FastestGzipFile):
+    """The fastest reader of gzip that is installed, without a copy of what it reads."""
+
     def readinto(self, buffer) -> int:
         """Fill the buffer; fewer bytes only at the end of the file."""
         # The base class reads everything into memory of its own first, a tenth of the time of inflating it.

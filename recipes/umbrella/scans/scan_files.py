@@ -186,6 +186,7 @@ def _data_size(header: ScanHeader) -> str:
 
 
 def header_path(path: Path) -> Path:
+    """The header file that belongs to an image file; any other path as it is."""
     for image_end, header_end in ((".img", ".hdr"), (".img.gz", ".hdr.gz")):
         if path.name.endswith(image_end):
             return path.with_name(path.name.removesuffix(image_end) + header_end)

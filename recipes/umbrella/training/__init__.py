@@ -10,6 +10,7 @@ __all__ = [
     "main_process",
     "out_of_memory",
     "preflight",
+    "provenance",
     "resuming",
     "run_defaults",
     "run_log",

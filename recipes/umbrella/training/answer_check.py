@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from datasets import Dataset
-from transformers import Trainer
 
 from umbrella.answers.generation import Answerer
 from umbrella.answers.labelled_answer import AnswerError, LabelledAnswer, split_kinds
@@ -22,6 +21,7 @@ from umbrella.options.arguments import EvalArguments
 from umbrella.options.extras import describe_missing
 from umbrella.options.training_arguments import LOWER_IS_BETTER, TrainArguments
 from umbrella.rows.kept_views import CachingTransform, ViewCache
+from umbrella.training.run_defaults import with_values
 
 MAX_NEW_TOKENS = EvalArguments().max_new_tokens  # as eval.py, so that both come to the same numbers
 
@@ -170,37 +170,22 @@ def _undisturbed(model) -> Iterator[None]:
             module.training = training
 
 
-class AnswerCheckTrainer(Trainer):
-    """A Trainer whose evaluation also gives what `answer_check` measures, as eval_accuracy and so on: for the logs,
-    early stopping and the choice of the best checkpoint. Its eval_runtime counts the answers."""
-
-    def __init__(self, *args, answer_check: AnswerCheck | None = None, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.answer_check = answer_check
-
-    def evaluation_loop(self, *args, metric_key_prefix: str = "eval", **kwargs):
-        # Not in `evaluate`: it logs, and tells the callbacks, before it returns.
-        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
-        if self.answer_check is not None and metric_key_prefix == "eval":
-            output.metrics.update({f"eval_{name}": value for name, value in self.answer_check(self.model).items()})
-        return output
-
-
-def settle_best_metric(args: TrainArguments, metrics: Sequence[str]) -> None:
-    """Let the best checkpoint be told by what suits the task where no metric was stated: accuracy, mae or loss.
+def settle_best_metric(args: TrainArguments, metrics: Sequence[str]) -> TrainArguments:
+    """The arguments, with the best checkpoint told by what suits the task where no metric was stated: accuracy, mae or
+    loss.
 
     metrics  what the answer check measures, the telling one first
     Raises ValueError for a stated metric that no evaluation will give.
     """
     if args.eval_strategy == "no":
-        return
+        return args
     known = (*metrics, "loss")
     if args.best_metric_suits_task:
-        args.metric_for_best_model = known[0]
-        args.greater_is_better = known[0] not in LOWER_IS_BETTER
+        args = with_values(args, metric_for_best_model=known[0], greater_is_better=known[0] not in LOWER_IS_BETTER)
     stated = args.metric_for_best_model
     if stated is not None and stated.removeprefix("eval_") not in known:
         raise ValueError(
             f"--metric_for_best_model {stated}: expected one of {', '.join(known)}, which evaluations of these rows "
             "give; found another"
         )
+    return args

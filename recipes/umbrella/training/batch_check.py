@@ -9,15 +9,17 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from umbrella.conversations.encoder import IGNORE_INDEX
 from umbrella.rows.collator import without_names
 from umbrella.training.run_speed import peak_memory_gib
+from umbrella.training.trainer import ConversationTrainer
 
 
-def check_batch(trainer) -> None:
+def check_batch(trainer: ConversationTrainer) -> None:
     """Run forward and backward on the first training batch and print what it is made of.
 
     Raises ValueError where the weights are spread over processes, which they are in training alone.
     """
     if trainer.is_fsdp_enabled or is_deepspeed_zero3_enabled():
         raise ValueError("--check_batch: expected no ZeRO-3 or FSDP, which spread the weights; check without")
+    # Private: moves and casts a batch as training does, which no public method does alone.
     batch = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
     inputs = without_names(batch)
     for key, value in inputs.items():
@@ -27,7 +29,7 @@ def check_batch(trainer) -> None:
         print(f"row {task_id}: {n} supervised tokens")
     model = trainer.model.to(trainer.args.device).train()  # which DeepSpeed does in training
     with trainer.accelerator.autocast():
-        loss = trainer.compute_loss(model, batch)
+        loss = trainer.compute_loss(model, trainer._prepare_inputs(trainer.with_scan(batch)))
     loss.backward()
     print(f"loss {loss.item():.4f}")
     if torch.cuda.is_available():

@@ -18,6 +18,7 @@ from umbrella.training.sigterm import deaf_forks
 def outlive_sigterm(loader: DataLoader) -> None:
     """Let the workers of a loader that accelerate has prepared ignore SIGTERM."""
     inner = loader.base_dataloader
+    # Private: a DataLoader has no public end.
     inner.worker_init_fn = _DeafStart(loader.worker_init_fn)
     if inner.num_workers and inner.multiprocessing_context is None and multiprocessing.get_start_method() == "fork":
         inner.multiprocessing_context = DeafContext()  # so that they are deaf before they reach that
@@ -51,6 +52,7 @@ def stop_workers(loader: DataLoader) -> None:
     Left to the garbage collector they would not be told, which PyTorch notices after 5 s for each.
     """
     inner = loader.base_dataloader
+    # Private: a DataLoader has no public end.
     if inner._iterator is not None:
         inner._iterator._shutdown_workers()
         inner._iterator = None

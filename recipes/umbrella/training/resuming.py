@@ -10,8 +10,9 @@ from umbrella.files.json_files import build_record, read_json
 from umbrella.models.base import read_base
 from umbrella.models.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.records.recipe import load_recipe
-from umbrella.training.checkpoints import CheckpointTrainer, find_fault, find_whole_checkpoint, read_marker
+from umbrella.training.checkpoints import find_fault, find_whole_checkpoint, read_marker
 from umbrella.training.steps_taken import say_steps
+from umbrella.training.trainer import ConversationTrainer
 
 FINAL_MODELS = ("model*.safetensors", "adapter_model*.safetensors", TRAINED_WEIGHTS)
 
@@ -102,17 +103,17 @@ def check_is_shared(checkpoint: str | None) -> None:
         )
 
 
-def check_belongs(checkpoint: str, trainer: CheckpointTrainer) -> None:
+def check_belongs(checkpoint: str, trainer: ConversationTrainer) -> None:
     """Raise ValueError where a checkpoint is of another recipe, base or model, or of steps of another size."""
-    marker, state = read_marker(checkpoint), _read_state(checkpoint)
+    marker, state, now = read_marker(checkpoint), _read_state(checkpoint), trainer.provenance
     recipe, base = load_recipe(checkpoint), read_base(checkpoint)
     for name, found in vars(recipe).items():
-        _compare(checkpoint, f"--{name}", found, getattr(trainer.recipe, name))
-    if (base is None) != (trainer.base is None):
-        saved, now = ("the whole model" if one is None else f"parts of {one.name!r}" for one in (base, trainer.base))
-        _compare(checkpoint, "--train", saved, now)
+        _compare(checkpoint, f"--{name}", found, getattr(now.recipe, name))
+    if (base is None) != (now.base is None):
+        saved, found = ("the whole model" if one is None else f"parts of {one.name!r}" for one in (base, now.base))
+        _compare(checkpoint, "--train", saved, found)
     if base is not None:
-        base.check(trainer.base, checkpoint)
+        base.check(now.base, checkpoint)
     _check_shapes(checkpoint, trainer.model)
     _check_optimizer(checkpoint)
     if not trainer.args.auto_find_batch_size:
@@ -128,7 +129,7 @@ class CatchUp(TrainerCallback):
     """What a run that ended right after its checkpoint still had to do there, before training goes on: evaluate, and
     stop early. Else the best checkpoint would miss one, and a run that had stopped early would train on."""
 
-    def __init__(self, trainer: CheckpointTrainer, checkpoint: str):
+    def __init__(self, trainer: ConversationTrainer, checkpoint: str):
         self.trainer, self.checkpoint = trainer, checkpoint
 
     def on_train_begin(self, args, state, control, **kwargs):
@@ -144,6 +145,7 @@ class CatchUp(TrainerCallback):
             callback.early_stopping_patience = args.early_stopping_patience  # transformers took the checkpoint's
             state.stateful_callbacks.setdefault("EarlyStoppingCallback", {})  # for a run that starts with it now
         if _lacks_evaluation(args, state):
+            # Private: the public `evaluate` steps no scheduler that waits for a metric, nor looks for the best.
             metrics = self.trainer._evaluate(None, None)
             if self.trainer._determine_best_metric(metrics, None):
                 state.best_model_checkpoint = self.checkpoint

@@ -1,6 +1,7 @@
 """What a training run takes where nobody has said: for "tiny", and by the run's length. Said with its reason."""
 
 import math
+from copy import copy
 
 from umbrella.options.arguments import TINY, TINY_DEFAULTS
 from umbrella.options.training_arguments import TrainArguments
@@ -11,35 +12,45 @@ LINES, MOST_STEPS_A_LINE = 20, 50  # of losses in a run; steps from one to the n
 EVALUATIONS, MOST_STEPS_AN_EVALUATION = 10, 500
 
 
-def settle_run(args: TrainArguments, model_name_or_path: str, n_rows: int) -> list[str]:
-    """Set what depends on the run's length, in `args`, where it was not given: epochs for "tiny", steps from one loss
-    that is shown to the next, from one evaluation to the next. Returns a sentence on each choice that is not a plain
+def settle_run(args: TrainArguments, model_name_or_path: str, n_rows: int) -> tuple[TrainArguments, list[str]]:
+    """The arguments with what depends on the run's length, where it was not given: epochs for "tiny", steps from one
+    loss that is shown to the next, from one evaluation to the next. And a sentence on each choice that is not a plain
     default."""
     said = []
     if model_name_or_path == TINY:
-        said += _settle_tiny(args, n_rows)
+        args, said = _settle_tiny(args, n_rows)
     n_steps = count_steps(args, n_rows)
+    values = {}
     if args.logging_strategy == "steps" and "logging_steps" not in args.given:
-        args.logging_steps = min(math.ceil(n_steps / LINES), MOST_STEPS_A_LINE)
-        args.logging_first_step = args.logging_first_step or "logging_first_step" not in args.given
+        values["logging_steps"] = min(math.ceil(n_steps / LINES), MOST_STEPS_A_LINE)
+        values["logging_first_step"] = args.logging_first_step or "logging_first_step" not in args.given
     if args.eval_strategy == "steps" and not args.given.keys() & {"eval_steps", "logging_steps", "save_steps"}:
-        args.eval_steps = min(math.ceil(n_steps / EVALUATIONS), MOST_STEPS_AN_EVALUATION)
-        said.append(f"--eval_steps {args.eval_steps}: the run has {say_steps(n_steps)}")
+        eval_steps = values["eval_steps"] = min(math.ceil(n_steps / EVALUATIONS), MOST_STEPS_AN_EVALUATION)
+        said = [*said, f"--eval_steps {eval_steps}: the run has {say_steps(n_steps)}"]
         if args.load_best_model_at_end:  # what is evaluated must be kept
-            args.save_steps = args.eval_steps
-    return said
+            values["save_steps"] = eval_steps
+    return with_values(args, **values), said
 
 
-def _settle_tiny(args: TrainArguments, n_rows: int) -> list[str]:
+def with_values(args: TrainArguments, **values) -> TrainArguments:
+    """A copy of the arguments with other values. `dataclasses.replace` would settle all the others anew: where the
+    parser has chosen one, none would be left to choose."""
+    settled = copy(args)
+    for name, value in values.items():
+        setattr(settled, name, value)
+    return settled
+
+
+def _settle_tiny(args: TrainArguments, n_rows: int) -> tuple[TrainArguments, list[str]]:
     chosen = {name: value for name, value in TINY_DEFAULTS.items() if name not in args.given}
     reason = "they train random weights"
     if not args.given.keys() & {"num_train_epochs", "max_steps"}:
         epochs = math.ceil(TINY_STEPS / count_steps(args, n_rows, epochs=1))
-        args.num_train_epochs = max(float(epochs), args.num_train_epochs)
+        args = with_values(args, num_train_epochs=max(float(epochs), args.num_train_epochs))
         chosen["epochs"] = args.num_train_epochs
         reason += f"; {n_rows} rows make {say_steps(count_steps(args, n_rows))}"
     flags = " ".join(f"--{name} {value:g}" for name, value in chosen.items())
-    return [f"defaults of tiny: {flags} ({reason}; flags overrule them)"] if chosen else []
+    return args, [f"defaults of tiny: {flags} ({reason}; flags overrule them)"] if chosen else []
 
 
 def count_steps(args: TrainArguments, n_rows: int, epochs: float | None = None) -> int:

@@ -2,7 +2,7 @@
 
 import math
 
-from transformers import PrinterCallback, ProgressCallback, Trainer
+from transformers import PrinterCallback, ProgressCallback
 
 from umbrella.answers.readability import MOST_UNREADABLE
 from umbrella.options.arguments import TINY, TINY_DEFAULTS
@@ -16,18 +16,8 @@ HIGH_LEARNING_RATE = 1e-2
 NOT_SHOWN = ("total_flos", "epoch", "_per_second")
 
 
-class LoggedTrainer(Trainer):
-    """A Trainer that shows its losses as lines of numbers: `step 20 of 200  epoch 2.5  loss 5.089`."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        for stock, ours in ((ProgressCallback, LinesAboveBar), (PrinterCallback, Lines)):
-            if self.pop_callback(stock) is not None:
-                self.add_callback(ours)
-
-
 class Lines(PrinterCallback):
-    """Prints a line for each log."""
+    """Prints a line of numbers for each log: `step 20 of 200  epoch 2.5  loss 5.089`."""
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if state.is_world_process_zero and (line := to_line(logs, state)):

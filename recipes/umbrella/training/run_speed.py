@@ -3,52 +3,45 @@
 import resource
 import sys
 import time
+from collections.abc import Iterator
 
 import torch
-from transformers import Trainer
+from accelerate import Accelerator
 
 from umbrella.conversations.encoder import IGNORE_INDEX
 
 
-class MeasuredTrainer(Trainer):
-    """A Trainer that counts rows, tokens and the time that it waits for data.
+class RunSpeed:
+    """Counts rows, tokens and the time that a run waits for data, from when it is made."""
 
-    After `train` its metrics hold, over all processes: samples_per_second, tokens_per_second (padding not counted),
-    data_wait_share (of the time, of the slowest process), supervised_token_share, peak_memory_gib (of the largest
-    process) and, on GPUs, peak_gpu_memory_gib.
-    """
+    def __init__(self, accelerator: Accelerator):
+        self.accelerator = accelerator
+        self.rows = self.tokens = self.supervised = 0
+        self.waited, self.started = 0.0, time.perf_counter()
 
-    def train(self, *args, **kwargs):
-        self._counts = dict.fromkeys(("rows", "tokens", "supervised"), 0)
-        self._waited, self._started = 0.0, time.perf_counter()
-        return super().train(*args, **kwargs)
+    def watch(self, batches: Iterator[dict]) -> Iterator[dict]:
+        """The same batches, counted as they are taken."""
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            self.waited += time.perf_counter() - start
+            if batch is None:
+                return
+            self.rows += sum(task_id is not None for task_id in batch["task_ids"])
+            self.tokens += batch["attention_mask"].sum()
+            self.supervised += (batch["labels"] != IGNORE_INDEX).sum()
+            yield batch
 
-    def get_batch_samples(self, epoch_iterator, num_batches, device):
-        start = time.perf_counter()
-        batches = []
-        for _ in range(num_batches):
-            if (batch := next(epoch_iterator, None)) is None:
-                break
-            batches.append(batch)
-        self._waited += time.perf_counter() - start
-        for batch in batches:
-            self._counts["rows"] += sum(task_id is not None for task_id in batch["task_ids"])
-            self._counts["tokens"] += batch["attention_mask"].sum()
-            self._counts["supervised"] += (batch["labels"] != IGNORE_INDEX).sum()
-        return batches, self._get_num_items_in_batch(batches, device)
+    def measure(self) -> dict[str, float]:
+        """The numbers of the table over all processes, the same on each; each must call this.
 
-    def log(self, logs, start_time=None):
-        if torch.cuda.is_available() and "loss" in logs:
-            logs["gpu_memory_allocated_gib"] = round(torch.cuda.memory_allocated() / 2**30, 3)
-            logs["gpu_memory_reserved_gib"] = round(torch.cuda.memory_reserved() / 2**30, 3)
-        super().log(logs, start_time)
-
-    def measure_run(self) -> dict[str, float]:
-        """The numbers of the table, the same on every process; each must call this."""
-        seconds = time.perf_counter() - self._started
-        sums = [float(self._counts[name]) for name in ("rows", "tokens", "supervised")]
+        samples_per_second, tokens_per_second (padding not counted), data_wait_share (of the time, of the slowest
+        process), supervised_token_share, peak_memory_gib (of the largest process) and, on GPUs, peak_gpu_memory_gib.
+        """
+        seconds = time.perf_counter() - self.started
+        sums = [float(self.rows), float(self.tokens), float(self.supervised)]
         own = torch.tensor(
-            [*sums, self._waited / seconds, peak_memory_gib(), peak_gpu_memory_gib()], device=self.args.device
+            [*sums, self.waited / seconds, peak_memory_gib(), peak_gpu_memory_gib()], device=self.accelerator.device
         )
         every = self.accelerator.gather(own[None])  # (processes, 6)
         rows, tokens, supervised = every[:, :3].sum(dim=0).tolist()
@@ -61,6 +54,16 @@ class MeasuredTrainer(Trainer):
             "peak_memory_gib": memory,
         }
         return measured | ({"peak_gpu_memory_gib": gpu_memory} if torch.cuda.is_available() else {})
+
+
+def read_gpu_memory() -> dict[str, float]:
+    """What a line of losses tells of a GPU's memory; nothing without one."""
+    if not torch.cuda.is_available():
+        return {}
+    return {
+        "gpu_memory_allocated_gib": round(torch.cuda.memory_allocated() / 2**30, 3),
+        "gpu_memory_reserved_gib": round(torch.cuda.memory_reserved() / 2**30, 3),
+    }
 
 
 def to_table(measured: dict[str, float]) -> str:

@@ -10,20 +10,23 @@ from contextlib import contextmanager
 from functools import cache
 
 import torch
+from accelerate import Accelerator
 from transformers import TrainerCallback
+
+from umbrella.training.checkpoints import name_checkpoint, say_way_on
 
 PREEMPTED_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 _forks_are_deaf = False
 
 
 class SigtermFlag(TrainerCallback):
-    """SIGTERM ends the run after the present step, with a checkpoint.
+    """SIGTERM ends the run after the present step, with a checkpoint. It must come after what makes checkpoints whole.
 
     It may reach the processes in different steps, or only some of them: after each step they agree.
     """
 
-    def __init__(self, trainer):
-        self.trainer, self.received, self.agreed = trainer, False, False
+    def __init__(self, accelerator: Accelerator):
+        self.accelerator, self.received, self.agreed = accelerator, False, False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -40,11 +43,17 @@ class SigtermFlag(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs):
         received = torch.tensor(int(self.received), device=args.device)
-        self.agreed = bool(self.trainer.accelerator.reduce(received).item())
+        self.agreed = bool(self.accelerator.reduce(received).item())
         if self.agreed:
             control.should_save = True
             control.should_evaluate = False
         return control
+
+    def on_save(self, args, state, control, **kwargs):
+        if self.agreed:
+            if args.process_index == 0:
+                print(f"SIGTERM: {name_checkpoint(args, state)} is saved; {say_way_on(args)}", flush=True)
+            raise SystemExit(PREEMPTED_EXIT_CODE)
 
 
 @contextmanager

@@ -42,7 +42,9 @@ class StepsTaken(TrainerCallback):
             self.has_changed = self._holds_anywhere(not torch.equal(sum_weights(model), self._at_first), args)
 
     def on_train_end(self, args, state, control, model=None, **kwargs):
+        """Raises FloatingPointError where steps were taken, and the weights are as before or not all finite."""
         self.is_finite = not self._holds_anywhere(not sum_weights(model).isfinite().all().item(), args)
+        self._check(args, state.max_steps)
 
     def _holds_anywhere(self, found: bool, args: TrainingArguments) -> bool:
         """Whether it was found on one of the processes, each of which may have its own part of the weights."""
@@ -52,11 +54,7 @@ class StepsTaken(TrainerCallback):
     def count(self) -> int:
         return self.last - self.first
 
-    def check(self, args: TrainingArguments, n_steps: int) -> None:
-        """Raise FloatingPointError where steps were taken, and the weights are as before or not all finite.
-
-        n_steps  of the whole run
-        """
+    def _check(self, args: TrainingArguments, n_steps: int) -> None:
         if not self.count:
             return
         steps = say_steps(self.count)

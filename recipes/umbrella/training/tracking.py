@@ -5,7 +5,6 @@ import os
 from numbers import Real
 from pathlib import Path
 
-from transformers import Trainer
 from transformers.integrations import WandbCallback
 
 logger = logging.getLogger(__name__)
@@ -25,20 +24,11 @@ WORDS = (
 LABELS = ("id2label", "label2id")
 
 
-class PrivateTracking(Trainer):
-    """A Trainer that reports to Weights & Biases through `PrivateWandbCallback` where the stock one would."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        if self.pop_callback(WandbCallback) is not None:
-            self.add_callback(PrivateWandbCallback())
-
-
 class PrivateWandbCallback(WandbCallback):
     """Sends numbers and `describe_run` to Weights & Biases: no host, user, command, console, code or model.
 
     WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY, WANDB_NAME and WANDB_DIR are followed; WANDB_LOG_MODEL and WANDB_WATCH are
-    not.
+    not. What is private of WandbCallback is what its own `setup` sets.
     """
 
     def __init__(self):
@@ -97,7 +87,7 @@ def describe_run(args, model) -> dict:
     the model's name where it is one of the Hub, without its owner."""
     config = model.config.to_dict()
     adapters = getattr(model, "peft_config", {})  # transformers' own models have none
-    name = config.get("_name_or_path") or model.config.name_or_path
+    name = model.config.name_or_path
     return {
         **_settings_of(config),
         **_settings_of(args.to_dict()),
@@ -118,4 +108,5 @@ def _settings_of(config: dict) -> dict:
 
 
 def only_numbers(logs: dict) -> dict[str, Real]:
+    """The entries of a log that are numbers."""
     return {key: value for key, value in logs.items() if isinstance(value, Real)}

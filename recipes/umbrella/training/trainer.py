@@ -1,41 +1,83 @@
 """transformers' Trainer with what it lacks here: rows have names and are seen once each, their loss is the mean over
-the step's supervised tokens for every model family, and a loss that is not finite stops the run."""
+the step's supervised tokens for every model family, a loss that is not finite stops the run, and of a partly frozen
+model only what is trained is saved.
+
+What it does where transformers calls back stands in files of its own; here is what has no such place.
+"""
+
+import shutil
+from functools import partial
+from pathlib import Path
 
 import torch
-from transformers.integrations import TensorBoardCallback
+from accelerate.utils import send_to_device
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, ProgressCallback, Trainer
+from transformers.integrations import TensorBoardCallback, WandbCallback
+from transformers.trainer_utils import seed_worker
 
 from umbrella.models.adapters import is_adapted
+from umbrella.models.trained_weights import FILE_NAME as TRAINED_WEIGHTS
+from umbrella.models.trained_weights import (
+    collect_trained,
+    drop_second_names,
+    keep_frozen,
+    load_trained,
+    save_trained,
+)
 from umbrella.rows.blank_rows import FilledRows, add_blank_scan, token_keys
 from umbrella.rows.collator import ConversationCollator, without_names
 from umbrella.rows.order import BatchSizes, RowOrder, read_lengths
-from umbrella.training.answer_check import AnswerCheckTrainer
-from umbrella.training.checkpoints import CheckpointTrainer
+from umbrella.training.answer_check import AnswerCheck
+from umbrella.training.checkpoints import WholeCheckpoints, explaining_failed_save, name_checkpoint
 from umbrella.training.late_tensorboard import LateTensorBoard
 from umbrella.training.loader_workers import outlive_sigterm, stop_workers
-from umbrella.training.run_log import LoggedTrainer
-from umbrella.training.run_speed import MeasuredTrainer
+from umbrella.training.provenance import Provenance
+from umbrella.training.publishing import PublishedCheckpoints, Publisher
+from umbrella.training.run_log import Lines, LinesAboveBar
+from umbrella.training.run_speed import RunSpeed, read_gpu_memory
+from umbrella.training.sigterm import SigtermFlag
 from umbrella.training.steps_taken import StepsTaken
 from umbrella.training.token_loss import supervised_loss, takes_logits_to_keep
-from umbrella.training.tracking import PrivateTracking
+from umbrella.training.tracking import PrivateWandbCallback
+
+# Where transformers has put the one, ours takes its place.
+REPLACED = {
+    WandbCallback: PrivateWandbCallback,
+    ProgressCallback: LinesAboveBar,
+    PrinterCallback: Lines,
+    TensorBoardCallback: LateTensorBoard,
+}
 
 
-class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, PrivateTracking, CheckpointTrainer):
+class ConversationTrainer(Trainer):
     """A Trainer for batches of `ConversationCollator(keep_metadata=True)`.
 
     Args:
         blank: the example of a blank row, see `umbrella.rows.transform.ConversationTransform.blank_example`.
+        provenance: what lies beside every model that is saved.
+        answer_check: measures answers in every evaluation, as eval_accuracy and so on: for the logs, early stopping
+            and the choice of the best checkpoint. eval_runtime counts them.
+        publisher: what `--push_to_hub` goes through.
 
     Raises FloatingPointError, naming the rows, when a training loss is nan or infinite.
     """
 
-    def __init__(self, *args, data_collator: ConversationCollator, blank: dict, **kwargs):
+    def __init__(
+        self,
+        *args,
+        data_collator: ConversationCollator,
+        blank: dict,
+        provenance: Provenance,
+        answer_check: AnswerCheck | None = None,
+        publisher: Publisher | None = None,
+        **kwargs,
+    ):
+        self.blank, self.provenance, self.answer_check, self.publisher = blank, provenance, answer_check, publisher
         super().__init__(*args, data_collator=data_collator, **kwargs)
-        if self.pop_callback(TensorBoardCallback) is not None:
-            self.add_callback(LateTensorBoard())
-        self.steps = StepsTaken(self.accelerator)
-        self.add_callback(self.steps)
-        self.blank = blank
-        self._loaders = []
+        self.sigterm, self.steps = SigtermFlag(self.accelerator), StepsTaken(self.accelerator)
+        self._add_callbacks()
+        self._loaders, self._eval_loader = [], None
         self.blank_batch = without_names(data_collator([blank]))
         self.keeps_logits = takes_logits_to_keep(self.model.get_base_model() if is_adapted(self.model) else self.model)
         if self.args.use_liger_kernel and not self.model_accepts_loss_kwargs:
@@ -44,31 +86,97 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
                 f"{type(self.model).__name__}, whose is the mean over each batch's. Leave the flag out."
             )
         # The loss is ours, so the tokens are counted for families too that would not take their number.
-        self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = self._loss_shifts_labels = True
+        self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True
+        self._loss_shifts_labels = True  # private: which of a batch's tokens are counted is asked nowhere else
+        if provenance.base is not None and self.is_deepspeed_enabled and not is_adapted(self.model):
+            self.model.register_load_state_dict_pre_hook(keep_frozen)
+
+    def _add_callbacks(self):
+        """In the order in which they are called: a checkpoint is made whole, published, and then a run that was told
+        to end does."""
+        self.add_callback(WholeCheckpoints(self))
+        if self.args.push_to_hub:
+            self.add_callback(PublishedCheckpoints(self.publisher, self.accelerator))
+        self.add_callback(self.sigterm)
+        if self.provenance.first_step is not None:
+            self.add_callback(self.provenance.first_step)
+        for stock, ours in REPLACED.items():
+            if self.pop_callback(stock) is not None:
+                self.add_callback(ours)
+        self.add_callback(self.steps)
 
     def train(self, *args, **kwargs):
+        self.speed = RunSpeed(self.accelerator)
         try:
-            result = super().train(*args, **kwargs)
+            with self.sigterm.listening():
+                return super().train(*args, **kwargs)
         finally:
             self._stop_workers()
-        self.steps.check(self.args, self.state.max_steps)
-        return result
 
     # ---------------------------------------------------------------------------------------------- rows
 
-    def get_train_dataloader(self):
-        self._stop_workers()  # of a try with more rows a batch (--auto_find_batch_size)
-        order = self._get_train_sampler()
-        return self._get_dataloader(
-            FilledRows(self.train_dataset, self.blank, max(len(order), len(self.train_dataset))),
-            description="Training",
-            batch_size=self._train_batch_size,
-            sampler_fn=lambda _: order,
-            is_training=True,
+    @property
+    def rows_a_step(self) -> int:
+        """Rows that a step of the optimizer takes, over all processes."""
+        return self.get_total_train_batch_size(self.args)
+
+    @property
+    def rows_a_batch(self) -> int:
+        """Rows that all processes take at once."""
+        return self.rows_a_step // self.args.gradient_accumulation_steps
+
+    def order_rows(self) -> RowOrder:
+        """The order of the training rows, from epoch to epoch."""
+        args = self.args
+        grouped = args.train_sampling_strategy == "group_by_length"
+        return RowOrder(
+            len(self.train_dataset),
+            args.train_sampling_strategy,
+            BatchSizes(self.rows_a_step, self.rows_a_batch, args.dataloader_drop_last),
+            seed=self._data_seed,
+            epoch=lambda: int(self.state.epoch or 0),
+            lengths=read_lengths(self.train_dataset) if grouped else None,
         )
 
-    def _get_dataloader(self, *args, **kwargs):
-        loader = super()._get_dataloader(*args, **kwargs)
+    def get_train_dataloader(self):
+        self._stop_workers()  # of a try with more rows a batch (--auto_find_batch_size)
+        args, order = self.args, self.order_rows()
+        rows = FilledRows(self.train_dataset, self.blank, max(len(order), len(self.train_dataset)))
+        seed = partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index)
+        return self._make_loader(rows, order, self.rows_a_batch // args.world_size, worker_init_fn=seed)
+
+    def get_eval_dataloader(self, eval_dataset=None):
+        args, rows = self.args, self.eval_dataset if eval_dataset is None else eval_dataset
+        stays = args.dataloader_persistent_workers and rows is self.eval_dataset
+        if stays and self._eval_loader is not None:
+            return self._eval_loader
+        order, batch = None, args.eval_batch_size
+        if args.train_sampling_strategy == "group_by_length":
+            lengths = read_lengths(rows)
+            order = RowOrder(
+                len(lengths), "group_by_length", BatchSizes(batch, 1), self._data_seed, lambda: 0, lengths
+            )
+        loader = self._make_loader(rows, order, batch)
+        self._eval_loader = loader if stays else None
+        return loader
+
+    def _make_loader(self, rows, order: RowOrder | None, batch_size: int, worker_init_fn=None):
+        args = self.args
+        loader = DataLoader(
+            rows,
+            batch_size,
+            sampler=order,
+            num_workers=args.dataloader_num_workers,
+            collate_fn=self.data_collator,
+            pin_memory=args.dataloader_pin_memory,
+            drop_last=args.dataloader_drop_last,
+            worker_init_fn=worker_init_fn,
+            multiprocessing_context=args.dataloader_multiprocessing_context,
+            prefetch_factor=args.dataloader_prefetch_factor,
+            persistent_workers=args.dataloader_persistent_workers,
+            in_order=args.dataloader_in_order,
+        )
+        loader = self.accelerator.prepare(loader)
         # Its workers' seeds come from here: drawn from torch's own generator, a run that is resumed and so starts
         # other workers would go on with other dropout.
         loader.base_dataloader.generator = torch.Generator().manual_seed(self._data_seed)
@@ -80,26 +188,6 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
         for loader in self._loaders:
             stop_workers(loader)
         self._loaders.clear()
-
-    def _get_train_sampler(self, train_dataset=None):
-        args = self.args
-        grouped = args.train_sampling_strategy == "group_by_length"
-        return RowOrder(
-            len(self.train_dataset),
-            args.train_sampling_strategy,
-            BatchSizes(self.rows_a_step, self._train_batch_size * args.world_size, args.dataloader_drop_last),
-            seed=self._data_seed,
-            epoch=lambda: int(self.state.epoch or 0),
-            lengths=read_lengths(self.train_dataset) if grouped else None,
-        )
-
-    def _get_eval_sampler(self, eval_dataset):
-        if self.args.train_sampling_strategy != "group_by_length":
-            return super()._get_eval_sampler(eval_dataset)
-        batch = self.args.eval_batch_size
-        lengths = read_lengths(eval_dataset)
-        sizes = BatchSizes(batch, 1)
-        return RowOrder(len(lengths), "group_by_length", sizes, self._data_seed, lambda: 0, lengths)
 
     @property
     def _data_seed(self) -> int:
@@ -113,25 +201,24 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
             processes = "one process" if args.world_size == 1 else f"{args.world_size} processes"
             raise ValueError(
                 f"--dataloader_drop_last: expected at least one whole batch, found {n_rows} rows for "
-                f"{self._train_batch_size} a batch on {processes}: no step would be taken. Leave it "
+                f"{self.rows_a_batch // args.world_size} a batch on {processes}: no step would be taken. Leave it "
                 f"out, or set --batch_size to at most {n_rows // args.world_size}"
             )
         return super().set_initial_training_values(args, dataloader)
 
-    def log(self, logs, start_time=None):
-        if "train_loss" in logs and not self.steps.count:
-            return  # nothing was left to train: 0.0 is no loss
-        super().log(logs, start_time)
-
     def _run_epoch(self, *args, **kwargs):
-        # Resumed from its last step, within an epoch; or `umbrella.training.resuming.CatchUp` has stopped it.
+        # Private: no hook leaves an epoch out. Resumed from its last step, within an epoch; or
+        # `umbrella.training.resuming.CatchUp` has stopped it.
         if self.control.should_training_stop or self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kwargs)
 
+    def get_batch_samples(self, epoch_iterator, num_batches, device):
+        return super().get_batch_samples(self.speed.watch(epoch_iterator), num_batches, device)
+
     def training_step(self, model, inputs, num_items_in_batch=None):
-        loss = super().training_step(model, inputs, num_items_in_batch)
+        loss = super().training_step(model, self.with_scan(inputs), num_items_in_batch)
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"step {self.state.global_step + 1}: expected a finite loss, found {loss.item()} in the batch of rows "
@@ -140,8 +227,15 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
             )
         return loss
 
+    def with_scan(self, inputs: dict) -> dict:
+        """A batch without scans gets the blank row, so that its process runs the vision tower as the others do."""
+        if (self.blank_batch.keys() - token_keys(self.blank_batch)) & inputs.keys():
+            return inputs
+        blank = send_to_device(self.blank_batch, inputs["input_ids"].device)
+        return inputs | add_blank_scan(without_names(inputs), blank, self.data_collator.fill)
+
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        inputs = self._with_scan(without_names(inputs))
+        inputs = without_names(inputs)
         if self.args.use_liger_kernel:  # its fused loss never makes the logits
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         smoothing = self.args.label_smoothing_factor
@@ -151,10 +245,110 @@ class ConversationTrainer(MeasuredTrainer, LoggedTrainer, AnswerCheckTrainer, Pr
         return (loss, outputs) if return_outputs else loss
 
     def prediction_step(self, model, inputs, *args, **kwargs):
-        return super().prediction_step(model, without_names(inputs), *args, **kwargs)
+        return super().prediction_step(model, without_names(self.with_scan(inputs)), *args, **kwargs)
 
-    def _with_scan(self, inputs: dict) -> dict:
-        """A batch without scans gets the blank row, so that its process runs the vision tower as the others do."""
-        if (self.blank_batch.keys() - token_keys(self.blank_batch)) & inputs.keys():
-            return inputs
-        return add_blank_scan(inputs, self._prepare_inputs(self.blank_batch), self.data_collator.fill)
+    def evaluation_loop(self, *args, metric_key_prefix: str = "eval", **kwargs):
+        # Neither in `evaluate` nor in a callback: it logs, and tells the callbacks, before it returns.
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        if self.answer_check is not None and metric_key_prefix == "eval":
+            output.metrics.update({f"eval_{name}": value for name, value in self.answer_check(self.model).items()})
+        return output
+
+    def log(self, logs, start_time=None):
+        if "train_loss" in logs and not self.steps.count:
+            return  # nothing was left to train: 0.0 is no loss
+        super().log(logs | read_gpu_memory() if "loss" in logs else logs, start_time)
+
+    # ---------------------------------------------------------------------------------------------- what is saved
+
+    def save_model(self, output_dir=None, _internal_call=False):
+        folder = output_dir or self.args.output_dir
+        if self.args.should_save:
+            self.provenance.announce(folder)
+        if self.provenance.base is None or is_adapted(self.model):
+            super().save_model(folder, _internal_call=True)
+        else:
+            self._save_trained(folder)
+        if self.args.should_save:
+            self.provenance.save(folder)
+        if self.args.push_to_hub and not _internal_call:
+            self.push_to_hub(commit_message="Model save")
+
+    def _save_trained(self, folder: str):
+        state = collect_trained(self.model, keep=self.args.should_save)
+        if self.args.should_save:
+            save_trained(state, self.accelerator.unwrap_model(self.model), folder)
+            self.processing_class.save_pretrained(folder)
+            torch.save(self.args, Path(folder) / "training_args.bin")
+
+    def _save_checkpoint(self, model, trial):
+        # Private: no hook comes before a checkpoint is written, or where that fails.
+        folder = name_checkpoint(self.args, self.state)
+        if self.args.should_save:
+            shutil.rmtree(folder, ignore_errors=True)  # what an earlier run left half-written
+        self.accelerator.wait_for_everyone()
+        limit, self.args.save_total_limit = self.args.save_total_limit, None  # `WholeCheckpoints` removes older ones
+        try:
+            with explaining_failed_save(folder, self.args):
+                super()._save_checkpoint(model, trial)
+        finally:
+            self.args.save_total_limit = limit
+
+    def _save_optimizer_and_scheduler(self, output_dir):
+        # Private: transformers leaves frozen weights out for PEFT's models only.
+        if not self.is_deepspeed_enabled or self.provenance.base is None:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        with self.model.register_state_dict_post_hook(drop_second_names):
+            self.model_wrapped.save_checkpoint(output_dir, exclude_frozen_parameters=True)
+        if self.args.should_save and type(self.lr_scheduler).__name__ != "DeepSpeedSchedulerWrapper":
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / "scheduler.pt")
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        # Private: `train` loads weights of its own kinds of files alone.
+        path = Path(resume_from_checkpoint) / TRAINED_WEIGHTS
+        if path.is_file() and not self.is_fsdp_enabled:
+            load_trained(model or self.model, path)
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_best_model(self):
+        # Private: as above.
+        path = Path(self.state.best_model_checkpoint) / TRAINED_WEIGHTS
+        if path.is_file() and not self.is_deepspeed_enabled and not self.is_fsdp_enabled:
+            load_trained(self.model, path)
+        else:
+            super()._load_best_model()
+
+    def _issue_warnings_after_load(self, load_result):
+        # Private: where names do not match, transformers goes on with other weights, and a warning.
+        missing = set(load_result.missing_keys) - set(self.model.all_tied_weights_keys)
+        if missing or load_result.unexpected_keys:
+            raise ValueError(
+                f"expected a checkpoint of this model, found one without {sorted(missing)[:3]} and with the unknown "
+                f"{sorted(load_result.unexpected_keys)[:3]}. Load model and checkpoint from one run."
+            )
+
+    # ---------------------------------------------------------------------------------------------- what is published
+
+    def init_hf_repo(self, token=None, private=None):
+        if self.publisher is None:
+            raise ValueError(
+                "push_to_hub: expected a publisher, which looks for personal data, found none. Give one: "
+                "ConversationTrainer(..., publisher=umbrella.hub.guarded_push.GuardedPush(args))"
+            )
+        if self.is_world_process_zero():
+            self.hub_model_id = self.publisher.open(token)
+
+    def push_to_hub(self, commit_message="End of training", blocking=True, token=None, **kwargs):
+        """Save the model and publish the run's folder; returns its address on the main process."""
+        if self.hub_model_id is None:
+            self.init_hf_repo(token)
+        self.save_model(_internal_call=True)
+        if not self.is_world_process_zero():
+            return None
+        return self.publisher.publish(self.args.output_dir, commit_message, token)
+
+    def _push_from_checkpoint(self, checkpoint_folder):
+        # Private: transformers would push optimizer states, in the midst of a checkpoint. `PublishedCheckpoints` does.
+        pass

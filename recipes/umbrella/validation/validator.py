@@ -236,6 +236,7 @@ def _print_labels(labels: LabelCheck) -> None:
 
 
 def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> argparse.Namespace:
+    """The flags of the validator. `needs_path`: there is no sample data to fall back to."""
     parser = PlainParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("paths", nargs="*", metavar="PATH", help="data folder, split folder or files")
     parser.add_argument("--check_images", action="store_true", help="read every scan; find equal ones")

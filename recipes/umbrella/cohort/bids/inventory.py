@@ -126,5 +126,6 @@ def join_values(entity: str, counts: Counter[str]) -> str:
 
 
 def join_counts(counts: Counter[str]) -> str:
+    """The commonest values with their counts, and how many there are in all."""
     shown = ", ".join(f"{value} {n}" for value, n in counts.most_common(_MOST_VALUES))
     return shown + (f", ... ({len(counts)} in all)" if len(counts) > _MOST_VALUES else "")

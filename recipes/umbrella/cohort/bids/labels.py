@@ -43,6 +43,7 @@ def match_labels(labels: Iterable[str], folders: Collection[str], kind: str, sou
 
 
 def is_number(label: str) -> bool:
+    """Whether a label is a whole number, as 7, 007 or 7.0."""
     return _NUMBER.fullmatch(label) is not None
 
 

@@ -45,6 +45,7 @@ def list_images(folder: str, datatypes: tuple[str, ...] = DATATYPES) -> list[Ima
 
 
 def import_parser() -> Callable[[str], dict | None]:
+    """ancpbids' reader of a file's name; CohortError names the extra where it is not installed."""
     try:
         from ancpbids.utils import parse_bids_name
     except ImportError:

@@ -15,6 +15,7 @@ from umbrella_dataset import explain_modality
 
 
 def to_selection(flags: argparse.Namespace) -> Selection:
+    """The flags that choose scans, checked. Raises CohortError for a modality that there is not."""
     modalities = split_list(flags.modalities) or MODALITIES[:1]
     _refuse_unknown(modalities, f"--modalities: expected {', '.join(MODALITIES)}")
     stated = dict(to_pairs(flags.suffixes, "--suffixes"))
@@ -74,6 +75,7 @@ def to_pairs(texts: list[str], option: str, is_empty_allowed: bool = False) -> l
 
 
 def to_pair(text: str, option: str, is_empty_allowed: bool = False) -> tuple[str, str]:
+    """NAME=VALUE → (NAME, VALUE); CohortError names the option for any other text."""
     name, equals, value = text.partition("=")
     if not equals or not name or not (value or is_empty_allowed):
         raise CohortError(f"{option}: expected NAME=VALUE, found {text!r}")

@@ -149,6 +149,7 @@ def find_scan_root(bids_dir: Path, derivatives: str | None) -> Path:
 
 
 def list_derivatives(bids_dir: Path) -> list[str]:
+    """The names of the folders in `derivatives/`, none where there is no such folder."""
     parent = bids_dir / "derivatives"
     return sorted(path.name for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
 

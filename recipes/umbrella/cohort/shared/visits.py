@@ -98,6 +98,7 @@ def to_text(name: str) -> str:
 
 
 def is_missing(value: str | None) -> bool:
+    """Whether a cell holds no value, or a word for none."""
     return value is None or value.strip().lower() in MISSING or value.strip() == MISSING_AS_WRITTEN
 
 

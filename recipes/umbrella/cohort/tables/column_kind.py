@@ -28,6 +28,8 @@ _POSITIVE_MISSING = {9, 99} | {int(digit * n) for digit in "789" for n in range(
 
 
 class Kind(NamedTuple):
+    """Numbers or classes, and what it was told from; `is_stated` where a flag says it."""
+
     name: str  # "categorical" or "numeric"
     evidence: str
     is_stated: bool = False  # by a flag
@@ -48,6 +50,7 @@ def format_number(number: float, decimals: int | None = None) -> str:
 
 
 def are_mostly_numbers(cells: Sequence[str], numbers: dict[str, float]) -> bool:
+    """Whether most cells, or most different cells, are keys of `numbers`."""
     different = set(cells)
     n_numbers, n_different = sum(cell in numbers for cell in cells), len(different & numbers.keys())
     return bool(cells) and (

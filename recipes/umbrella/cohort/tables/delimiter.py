@@ -38,6 +38,7 @@ def divide(path: Path, text: str, said: str | None, has_flags: bool) -> Division
 
 
 def name_delimiter(character: str) -> str:
+    """A delimiter as a sentence calls it."""
     return _NAMES.get(character, repr(character))
 
 

@@ -1,0 +1,5 @@
+"""A name that published code imports: what is in `umbrella.rows.transform`."""
+
+from umbrella.rows.transform import ConversationTransform, load_view
+
+__all__ = ["ConversationTransform", "load_view"]

@@ -18,9 +18,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 import psutil
-from launching import ROOT, find_free_port
+from launching import find_free_port
 
-PATHS = [ROOT / "tests", ROOT, ROOT / "recipes", ROOT / "sample_data"]
 IMPORTED = ["equality_program", "eval", "train", "pytest"]  # and with them torch, transformers, deepspeed
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(IMPORTED)
@@ -33,7 +32,7 @@ class Program:
         file, output = tempfile.mkstemp()
         os.close(file)
         self.output = Path(output)
-        with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, PATHS))):
+        with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))):
             forkserver.ensure_running()
         self.process = SERVER.Process(
             target=_run, args=(list(map(str, command)), str(cwd), dict(os.environ) | environment, output)

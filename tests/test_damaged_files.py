@@ -73,7 +73,7 @@ def run_recipe(recipe, *flags):
 
 MODEL, DATA = ("--model_name_or_path", "run"), ("--json_dir", "data")
 COMMANDS = {
-    "eval": run_recipe(evaluation, *MODEL, *DATA, *FAST, "--labels", "female,male"),
+    "eval": run_recipe(evaluation, *MODEL, *DATA, *FAST, "--labels", "female,male", "--report", "false"),
     "predict": run_recipe(predict, *MODEL, "--image", "data/test_0_0.nii", "--question", "Which?"),
     "export": run_recipe(export, *MODEL, "--output_dir", "exported"),
     "compare": run_recipe(compare, "run", "run", "--bootstrap", 10),

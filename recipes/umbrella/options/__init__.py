@@ -5,6 +5,7 @@ It knows no trainer, no model and no data.
 
 __all__ = [
     "arguments",
+    "compare_flags",
     "control_signs",
     "ending",
     "extras",
@@ -16,4 +17,6 @@ __all__ = [
     "push_arguments",
     "tool_arguments",
     "training_arguments",
+    "training_fields",
+    "training_flags",
 ]

@@ -8,13 +8,17 @@ Then train with the same --volume_cache and --view. Ends with code 1 when scans 
 
 import sys
 
-from tqdm import tqdm
-
-from umbrella.models.loading import load_processor
 from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import CacheArguments
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_arguments((ModelArguments, DataArguments, CacheArguments)))
+
+from tqdm import tqdm
+
+from umbrella.models.loading import load_processor
 from umbrella.records.recipe import asked_for, resolve_recipe
 from umbrella.rows.cache_filling import CachedScans, fill_cache, list_scans
 from umbrella.rows.loading import load_splits

@@ -9,13 +9,17 @@ the whole split are counted without loading its scans. Ends with code 1 when row
 import os
 import sys
 
-from tqdm import tqdm
-
-from umbrella.models.loading import load_processor
 from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import InspectArguments
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_arguments((ModelArguments, DataArguments, InspectArguments)))
+
+from tqdm import tqdm
+
+from umbrella.models.loading import load_processor
 from umbrella.records.recipe import asked_for, resolve_recipe
 from umbrella.rows.label_report import describe_counts, draw_histogram, mark_tokens, measure_lengths
 from umbrella.rows.loading import load_splits, pick_split

@@ -16,9 +16,9 @@ from umbrella.options.tool_arguments import CacheArguments
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_arguments((ModelArguments, DataArguments, CacheArguments)))
 
-from tqdm import tqdm
 
 from umbrella.models.loading import load_processor
+from umbrella.options.progress import show_progress
 from umbrella.records.recipe import asked_for, resolve_recipe
 from umbrella.rows.cache_filling import CachedScans, fill_cache, list_scans
 from umbrella.rows.loading import load_splits
@@ -45,7 +45,9 @@ def main():
     scans = CachedScans(splits, places, cache, recipe.transform_options())
 
     # ------------------------------------------------------------------------------------------------ fill
-    outcomes = list(tqdm(fill_cache(scans, cache_args.num_workers), total=len(scans), desc="caching", unit="scan"))
+    outcomes = list(
+        show_progress(fill_cache(scans, cache_args.num_workers), total=len(scans), desc="caching", unit="scan")
+    )
 
     # ------------------------------------------------------------------------------------------------ report
     problems = sorted(outcome.problem for outcome in outcomes if outcome.problem)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phantoms import Acquisition, Anatomy, make_scan, write_scan
-from tqdm import tqdm
 
 from umbrella.cohort.generated_folder import replace_folder
 from umbrella.cohort.questions.writer import write_conversations
 from umbrella.files.written_files import writing
+from umbrella.options.progress import show_progress
 from umbrella.validation.worker_processes import start_workers
 
 SPLITS = ("train", "validation", "test")
@@ -62,7 +62,7 @@ def _write_scans(folder: Path, scans: list[ScanPlan]) -> None:
         parent.mkdir(parents=True, exist_ok=True)
     jobs = [(folder, scan) for scan in scans]
     with start_workers(len(jobs)) as pool:
-        for _ in tqdm(pool.map(_write_one_scan, jobs, chunksize=4), total=len(jobs), desc="scans"):
+        for _ in show_progress(pool.map(_write_one_scan, jobs, chunksize=4), total=len(jobs), desc="scans"):
             pass
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "number_bounds",
     "parsing",
     "plain_parser",
+    "progress",
     "push_arguments",
     "tool_arguments",
     "training_arguments",

@@ -37,8 +37,7 @@ class _Parser(load_argument_parser()):
         super().__init__(dataclasses, formatter_class=argparse.HelpFormatter, **options)
         for action in list(self._actions):
             if action.dest in BY_CUDA:
-                words = ("--no_", "--no-")
-                names = [no + name.removeprefix("--") for no, name in zip(words, action.option_strings, strict=True)]
+                names = (f"--{negated}" for negated in (f"no_{action.dest}", f"no-{action.dest.replace('_', '-')}"))
                 self.add_argument(*names, action="store_false", dest=action.dest, help=action.help)
         for action in self._actions:
             is_told = action.default in (None, argparse.SUPPRESS) or "(default: " in action.help

@@ -37,7 +37,8 @@ def read_training_fields() -> type:
 
 
 def _build() -> type:
-    names = {"dataclass": dataclass, "field": field, "Any": Any, "Literal": Literal, "logging": logging}
+    names = {"__name__": __name__, "dataclass": dataclass, "field": field}
+    names |= {"Any": Any, "Literal": Literal, "logging": logging}
     names |= {"ExplicitEnum": Enum, "ParallelismConfig": str}  # a flag that is refused
     names["default_optim"] = "adamw_torch_fused" if Version(version("torch")) >= Version("2.8") else "adamw_torch"
     for name, wanted in CHOICES.items():

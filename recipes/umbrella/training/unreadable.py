@@ -14,11 +14,11 @@ from typing import NamedTuple
 from datasets import Dataset
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
-from tqdm import tqdm
 
 from umbrella.files.contained_files import split_root
 from umbrella.files.written_files import write_whole
 from umbrella.options.arguments import N_CORES
+from umbrella.options.progress import show_progress
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.rows.cache_filling import Place, list_scans
 from umbrella.rows.transform import ConversationTransform
@@ -145,7 +145,7 @@ def _read_all(
     loader = DataLoader(
         scans, batch_size=None, num_workers=min(N_CORES, len(scans)), collate_fn=_as_it_is, in_order=False
     )
-    reasons = dict(tqdm(loader, total=len(scans), desc="reading every scan", unit="scan"))
+    reasons = dict(show_progress(loader, total=len(scans), desc="reading every scan", unit="scan"))
     return [
         Unreadable(path, splits[place.split][place.row]["source"], reasons[i], modality)
         for i, ((path, modality), place) in enumerate(places.items())

@@ -84,13 +84,14 @@ def test_the_parser_is_transformers_own_read_alone():
     alone = single_files.load_argument_parser()
     assert alone is not HfArgumentParser
     assert vars(alone).keys() == vars(HfArgumentParser).keys()
-    for release in (lambda name: Path("no such file"), lambda name: Path(torch.__file__)):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(single_files, "find_file", release)
-            patch.setattr(training_flags, "find_file", release)
-            if release(None) != Path(torch.__file__):
-                assert single_files.load_argument_parser() is HfArgumentParser
-            assert training_flags.read_training_fields() is TrainingArguments
+
+
+@pytest.mark.parametrize("file", ["no_such_file.py", "conftest.py"])
+def test_a_release_that_has_them_elsewhere_is_imported(file, monkeypatch):
+    for module in (single_files, training_flags):
+        monkeypatch.setattr(module, "find_file", lambda name: ROOT / "tests" / file)
+    assert single_files.load_argument_parser() is HfArgumentParser
+    assert training_flags.read_training_fields() is TrainingArguments
 
 
 @pytest.mark.parametrize("kind", [TrainFlags, TrainArguments], ids=["before", "after"])

@@ -19,11 +19,11 @@ def load_argument_parser() -> type:
     module = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (ImportError, OSError):
+        return module.HfArgumentParser
+    except (ImportError, OSError, AttributeError):
         from transformers import HfArgumentParser
 
         return HfArgumentParser
-    return module.HfArgumentParser
 
 
 def read_definitions(name: str, wanted: set[str]) -> dict[str, ast.stmt]:

@@ -7,6 +7,13 @@ Writes predictions.jsonl, controls.jsonl, metrics.json and report.html into --ou
 eval/; below runs/evaluations/ for a model of the Hub). A run that was stopped continues where it was.
 """
 
+from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_arguments((ModelArguments, DataArguments, EvalArguments)))
+
 from pathlib import Path
 
 from accelerate import PartialState
@@ -24,9 +31,6 @@ from umbrella.evaluation.side_analyses import check_names, describe_model, put_i
 from umbrella.evaluation.summary import summarize_as_text
 from umbrella.files.json_files import write_json
 from umbrella.models.loading import check_fits, load_model, load_processor
-from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
-from umbrella.options.ending import run
-from umbrella.options.parsing import parse_arguments
 from umbrella.records.evaluations import METRICS
 from umbrella.records.leakage import guard_against_leakage
 from umbrella.records.recipe import asked_for, resolve_recipe

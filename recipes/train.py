@@ -9,6 +9,14 @@ Exit codes: 0 done, 1 an error, 2 a flag that does not exist, 75 told to end (SI
 --resume_from_checkpoint auto.
 """
 
+from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.training_flags import TrainFlags
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_arguments((ModelArguments, DataArguments, TrainFlags)))
+
 import os
 from functools import partial
 
@@ -17,9 +25,6 @@ from transformers import EarlyStoppingCallback, set_seed
 from umbrella.files.written_files import writing
 from umbrella.models.for_training import describe_trained, load_for_training
 from umbrella.models.loading import check_fits, load_processor
-from umbrella.options.arguments import DataArguments, ModelArguments
-from umbrella.options.ending import run
-from umbrella.options.parsing import parse_arguments
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.records.leakage import describe_training_data
 from umbrella.records.recipe import asked_for, resolve_recipe

@@ -11,8 +11,6 @@ from enum import Enum
 from importlib.metadata import version
 from typing import Any, Literal
 
-from packaging.version import Version
-
 from umbrella.options.single_files import find_file, read_definitions
 from umbrella.options.training_fields import PlannedTrainFields, TrainFields
 
@@ -30,7 +28,7 @@ def read_training_fields() -> type:
     another way, the class itself, by import."""
     try:
         return _build()
-    except (LookupError, NameError, OSError):
+    except (LookupError, NameError, AttributeError, OSError):
         from transformers import TrainingArguments
 
         return TrainingArguments
@@ -40,7 +38,8 @@ def _build() -> type:
     names = {"__name__": __name__, "dataclass": dataclass, "field": field}
     names |= {"Any": Any, "Literal": Literal, "logging": logging}
     names |= {"ExplicitEnum": Enum, "ParallelismConfig": str}  # a flag that is refused
-    names["default_optim"] = "adamw_torch_fused" if Version(version("torch")) >= Version("2.8") else "adamw_torch"
+    is_2_8 = tuple(map(int, version("torch").split(".")[:2])) >= (2, 8)  # as transformers asks torch itself
+    names["default_optim"] = "adamw_torch_fused" if is_2_8 else "adamw_torch"
     for name, wanted in CHOICES.items():
         for definition in read_definitions(name, wanted).values():
             if isinstance(definition, ast.ClassDef) and definition.name == "TrainingArguments":

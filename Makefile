@@ -20,15 +20,15 @@ READY := $(VENV)/.quickstart$(if $(CPU),-cpu)
 .DELETE_ON_ERROR:
 
 quickstart: $(READY)
-	@echo "quickstart 2 of 4: data"
-	$(BIN)/python sample_data/generate_sex_comparison_conversations.py
-	$(BIN)/python sample_data/validate_json_format.py --check_images $(DATA)
-	@echo "quickstart 3 of 4: training, about 2 minutes on 2 cores"
-	rm -rf $(RUN)
-	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+	@echo "quickstart 2 of 4: data, synthetic heads and conversations about them, made and checked"
+	@$(BIN)/python sample_data/generate_sex_comparison_conversations.py
+	@$(BIN)/python sample_data/validate_json_format.py --check_images $(DATA)
+	@echo "quickstart 3 of 4: training by recipes/configs/quickstart.yaml, about 2 minutes on 2 cores"
+	@rm -rf $(RUN)
+	@$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		recipes/train.py recipes/configs/quickstart.yaml
-	@echo "quickstart 4 of 4: evaluation"
-	$(BIN)/python recipes/eval.py --model_name_or_path $(RUN) --json_dir $(DATA) --split test
+	@echo "quickstart 4 of 4: evaluation on scans of other subjects, and with exchanged ones, about 2 minutes"
+	@$(BIN)/python recipes/eval.py --model_name_or_path $(RUN) --json_dir $(DATA) --split test
 	@echo
 	@echo "data         $(DATA)"
 	@echo "model        $(RUN)"

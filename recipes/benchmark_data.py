@@ -11,12 +11,16 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from umbrella.files.json_files import write_json
-from umbrella.models.loading import load_processor
 from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import BenchmarkArguments
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_arguments((ModelArguments, DataArguments, BenchmarkArguments)))
+
+from umbrella.files.json_files import write_json
+from umbrella.models.loading import load_processor
 from umbrella.planning.throughput import (
     ColdScans,
     choose_workers,

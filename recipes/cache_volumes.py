@@ -8,13 +8,17 @@ Then train with the same --volume_cache and --view. Ends with code 1 when scans 
 
 import sys
 
-from tqdm import tqdm
-
-from umbrella.models.loading import load_processor
 from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import CacheArguments
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_arguments((ModelArguments, DataArguments, CacheArguments)))
+
+
+from umbrella.models.loading import load_processor
+from umbrella.options.progress import show_progress
 from umbrella.records.recipe import resolve_recipe
 from umbrella.rows.cache_filling import CachedScans, fill_cache, list_scans
 from umbrella.rows.loading import load_splits
@@ -42,7 +46,9 @@ def main():
     scans = CachedScans(splits, places, cache, recipe.settings)
 
     # ------------------------------------------------------------------------------------------------ fill
-    outcomes = list(tqdm(fill_cache(scans, cache_args.num_workers), total=len(scans), desc="caching", unit="scan"))
+    outcomes = list(
+        show_progress(fill_cache(scans, cache_args.num_workers), total=len(scans), desc="caching", unit="scan")
+    )
 
     # ------------------------------------------------------------------------------------------------ report
     problems = sorted(outcome.problem for outcome in outcomes if outcome.problem)

@@ -6,32 +6,21 @@
 Reads what eval.py wrote. Differences are the second minus the first, with a 95 % interval over subjects and a test.
 """
 
-from pathlib import Path
+from umbrella.options.compare_flags import parse_compare_flags
+from umbrella.options.ending import run
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_compare_flags(__doc__))
 
 from umbrella.evaluation.comparison import compare, read_evaluation
 from umbrella.evaluation.notation import format_p
 from umbrella.files.json_files import write_json
-from umbrella.options.ending import run
-from umbrella.options.number_bounds import AT_LEAST_1, SEED, check_bounds
-from umbrella.options.plain_parser import PlainParser
 
 MOST_PRINTED = 20
 
 
 def main():
-    parser = PlainParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument(
-        "first",
-        metavar="RUN_A",
-        help="a run's or evaluation's folder, or a model's name, or several with commas (seeds)",
-    )
-    parser.add_argument("second", metavar="RUN_B", help="the other side, in the same way")
-    parser.add_argument("--split", default="test", help="which split's evaluations (default: test)")
-    parser.add_argument("--bootstrap", type=int, default=2000, help="resamples, for several seeds (default: 2000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
-    parser.add_argument("--output", type=Path, help="JSON file to write, all changed rows in it")
-    options = parser.parse_args()
-    check_bounds(options, {"bootstrap": AT_LEAST_1, "seed": SEED})
+    options = parse_compare_flags(__doc__)
     sides = [
         [read_evaluation(folder, options.split) for folder in names.split(",")]
         for names in (options.first, options.second)

@@ -9,12 +9,17 @@ CUDA's own share (1.5 GiB) is assumed, and temporaries and fragmentation are not
 
 import warnings
 
-from transformers.utils import logging
-
 from umbrella.options.arguments import ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import EstimateArguments, PlannedDataArguments
+from umbrella.options.training_flags import PlannedTrainFlags
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_arguments((ModelArguments, PlannedDataArguments, PlannedTrainFlags, EstimateArguments)))
+
+from transformers.utils import logging
+
 from umbrella.options.training_arguments import PlannedTrainArguments
 from umbrella.planning.memory_estimate import build_without_memory, count_weights, estimate, load_config, to_table
 from umbrella.planning.planned_batch import plan_batch

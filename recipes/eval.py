@@ -8,7 +8,13 @@ Writes predictions.jsonl, controls.jsonl, metrics.json, report.html, and report_
 stopped continues where it was.
 """
 
-from umbrella.options.ending import run  # isort: skip (the first import, see umbrella.options.last_exit)
+from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_arguments((ModelArguments, DataArguments, EvalArguments)))
+
 from functools import partial
 from pathlib import Path
 
@@ -28,8 +34,6 @@ from umbrella.evaluation.summary import summarize_as_text
 from umbrella.files.json_files import write_json
 from umbrella.models.hub_names import name_on_hub
 from umbrella.models.loading import check_fits, load_model, load_processor
-from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
-from umbrella.options.parsing import parse_arguments
 from umbrella.records.evaluations import METRICS
 from umbrella.records.leakage import guard_against_leakage
 from umbrella.records.recipe import resolve_recipe

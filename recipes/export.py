@@ -8,15 +8,19 @@ training_data.json: what the model has seen, its subjects as hashes.
 
 import sys
 
+from umbrella.options.arguments import ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.tool_arguments import ExportArguments
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_arguments((ModelArguments, ExportArguments)))
+
 import torch
 
 from umbrella.files.written_files import filling
 from umbrella.hub.exporting import check_export_dir, export_model, read_base_names
 from umbrella.models.loading import TINY, load_model, load_processor
-from umbrella.options.arguments import ModelArguments
-from umbrella.options.ending import run
-from umbrella.options.parsing import parse_arguments
-from umbrella.options.tool_arguments import ExportArguments
 from umbrella.records.recipe import load_recipe
 from umbrella.records.training_data import describe_copy
 

@@ -9,13 +9,17 @@ the whole split are counted without loading its scans. Ends with code 1 when row
 import os
 import sys
 
-from tqdm import tqdm
-
-from umbrella.models.loading import load_processor
 from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import InspectArguments
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_arguments((ModelArguments, DataArguments, InspectArguments)))
+
+
+from umbrella.models.loading import load_processor
+from umbrella.options.progress import show_progress
 from umbrella.records.recipe import resolve_recipe
 from umbrella.rows.label_report import describe_counts, draw_histogram, find_runs, mark_runs, measure_lengths
 from umbrella.rows.loading import load_splits, pick_split
@@ -40,7 +44,7 @@ def main():
         on_overflow=data_args.on_overflow,
         volume_cache=open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb),
     )
-    lengths = measure_lengths(tqdm(rows, desc="counting tokens", unit="row", disable=None, leave=False), transform)
+    lengths = measure_lengths(show_progress(rows, desc="counting tokens", unit="row", leave=False), transform)
 
     # ------------------------------------------------------------------------------------------------ rows
     image_token_ids = transform.encoder.image_token_ids

@@ -7,10 +7,16 @@
 The scan is shown as the model's recipe says. Research software, not a medical device.
 """
 
-from umbrella.options.ending import run  # isort: skip (the first import, see umbrella.options.last_exit)
-
 import contextlib
 import sys
+
+from umbrella.options.arguments import ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.tool_arguments import PredictArguments
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_arguments((ModelArguments, PredictArguments)))
 
 from accelerate import PartialState
 from datasets import disable_progress_bars
@@ -18,10 +24,7 @@ from datasets import disable_progress_bars
 from umbrella.answers.generation import Answerer
 from umbrella.answers.prediction import make_question_rows
 from umbrella.models.loading import TINY, check_fits, load_model, load_processor
-from umbrella.options.arguments import ModelArguments
 from umbrella.options.control_signs import print_exactly
-from umbrella.options.parsing import parse_arguments
-from umbrella.options.tool_arguments import PredictArguments
 from umbrella.records.recipe import load_recipe, resolve_recipe
 from umbrella.rows.transform import ConversationTransform
 from umbrella.views.settings import ViewSettings

@@ -7,11 +7,15 @@ Writes one page, runs/preview/NAME_SPLIT.html unless --output says another, that
 
 from pathlib import Path
 
-from umbrella.models.loading import load_processor
 from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.tool_arguments import PreviewArguments
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_arguments((ModelArguments, DataArguments, PreviewArguments)))
+
+from umbrella.models.loading import load_processor
 from umbrella.records.recipe import resolve_recipe
 from umbrella.records.run import describe_process
 from umbrella.report.preview_report import write_preview

@@ -7,9 +7,15 @@ Private unless --public. Any finding of personal data stops the push; --scrub pu
 stopped continues with the same command. Log in with `hf auth login`, or set HF_TOKEN.
 """
 
-import shutil
-import sys
 from pathlib import Path
+
+from umbrella.options.ending import run
+from umbrella.options.push_arguments import PushDatasetArguments, PushModelArguments, parse_push_arguments
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_push_arguments(__doc__))
+
+import shutil
 
 from huggingface_hub import HfApi
 
@@ -23,17 +29,13 @@ from umbrella.hub.guard import check_findings
 from umbrella.hub.model import publish_model
 from umbrella.hub.repo import HubRepo
 from umbrella.models.hub_errors import explain_errors
-from umbrella.options.ending import run
-from umbrella.options.parsing import parse_arguments
-from umbrella.options.push_arguments import PushDatasetArguments, PushModelArguments
 from umbrella.privacy.presidio_names import build_name_finder
 from umbrella.privacy.scrub import Scrubber, load_key
 from umbrella.rows.published import is_read, is_written
 
 
-def push_dataset():
+def push_dataset(options: PushDatasetArguments):
     # ------------------------------------------------------------------------------------------------ arguments
-    (options,) = parse_arguments((PushDatasetArguments,), sys.argv[2:])
     max_shard_bytes = parse_size(options.max_shard_size)
     work_dir = Path(options.work_dir or f"{options.json_dir.rstrip('/')}.hub")
 
@@ -71,24 +73,14 @@ def push_dataset():
     print(f"published: {url}")
 
 
-def push_model():
-    # ------------------------------------------------------------------------------------------------ arguments
-    (options,) = parse_arguments((PushModelArguments,), sys.argv[2:])
-
-    # ------------------------------------------------------------------------------------------------ guard, upload
+def push_model(options: PushModelArguments):
     print(f"published: {publish_model(options, HfApi())}")
 
 
 def main():
-    commands = {"dataset": push_dataset, "model": push_model}
-    if sys.argv[1:2] in (["--help"], ["-h"]):
-        print(f"{__doc__}\nAll flags: push_to_hub.py dataset --help, push_to_hub.py model --help")
-        return
-    if len(sys.argv) < 2 or sys.argv[1] not in commands:
-        raise SystemExit(
-            "error: expected `push_to_hub.py dataset ...` or `push_to_hub.py model ...` (--help after it)"
-        )
-    commands[sys.argv[1]]()
+    options = parse_push_arguments(__doc__)
+    push = push_model if isinstance(options, PushModelArguments) else push_dataset
+    push(options)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,13 @@ Exit codes: 0 done, 1 an error, 2 a flag that does not exist, 75 told to end (SI
 --resume_from_checkpoint auto.
 """
 
-from umbrella.options.ending import run  # isort: skip (the first import, see umbrella.options.last_exit)
+from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.training_flags import TrainFlags
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_arguments((ModelArguments, DataArguments, TrainFlags)))
 
 import os
 from functools import partial
@@ -23,8 +29,6 @@ from umbrella.hub.exporting import merge_adapters
 from umbrella.hub.guarded_push import GuardedPush
 from umbrella.models.for_training import describe_trained, load_for_training
 from umbrella.models.loading import check_fits, load_processor
-from umbrella.options.arguments import DataArguments, ModelArguments
-from umbrella.options.parsing import parse_arguments
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.records.leakage import describe_training_data
 from umbrella.records.recipe import resolve_recipe

@@ -8,8 +8,13 @@ All that it does is in `umbrella.cohort`; where this file is not at hand: `pytho
 import sys
 from pathlib import Path
 
-from umbrella.cohort import generation
+from umbrella.cohort.flags import make_parser, read_flags
 from umbrella.options.ending import run
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: read_flags(make_parser()))
+
+from umbrella.cohort import generation
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,17 +8,20 @@ writes `longitudinal_change_conversations/` beside this file: 200 conversations 
 
 import random
 from dataclasses import replace
-from pathlib import Path
+
+from sample_flags import parse_options
+
+from umbrella.options.ending import run
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_options(__doc__, __file__))
 
 import numpy as np
 from phantoms import SEXES, draw_acquisition, draw_anatomy
-from sample_folder import ScanPlan, generate_sample_folder, parse_options
+from sample_folder import ScanPlan, generate_sample_folder
 
 from umbrella.cohort.questions.writer import Phrasings, Scan, make_comparison
 from umbrella.files.data_format import SPLITS
-from umbrella.options.ending import run
-
-DEFAULT_OUTPUT_DIR = Path(__file__).resolve().parent / "longitudinal_change_conversations"
 
 # Uniform ranges, as shares of the head's middle axial section (phantoms.Anatomy.ventricle_size).
 FIRST_SIZE = (0.08, 0.24)
@@ -93,7 +96,7 @@ def plan_split(split: str, first_number: int, n_subjects: int, seed: int) -> tup
 
 
 def main(argv: list[str] | None = None) -> None:
-    generate_sample_folder(plan_split, parse_options(__doc__.splitlines()[0], DEFAULT_OUTPUT_DIR, argv))
+    generate_sample_folder(plan_split, parse_options(__doc__, __file__, argv))
 
 
 if __name__ == "__main__":

@@ -7,17 +7,20 @@ writes `sex_comparison_conversations/` beside this file: 200 conversations for e
 """
 
 import random
-from pathlib import Path
+
+from sample_flags import parse_options
+
+from umbrella.options.ending import run
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_options(__doc__, __file__))
 
 import numpy as np
 from phantoms import SEXES, draw_acquisition, draw_anatomy
-from sample_folder import ScanPlan, generate_sample_folder, parse_options
+from sample_folder import ScanPlan, generate_sample_folder
 
 from umbrella.cohort.questions.writer import Phrasings, Scan, make_comparison
 from umbrella.files.data_format import SPLITS
-from umbrella.options.ending import run
-
-DEFAULT_OUTPUT_DIR = Path(__file__).resolve().parent / "sex_comparison_conversations"
 
 PHRASINGS = Phrasings(
     introduction=(
@@ -94,7 +97,7 @@ def _scan_path(split: str, subject: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    generate_sample_folder(plan_split, parse_options(__doc__.splitlines()[0], DEFAULT_OUTPUT_DIR, argv))
+    generate_sample_folder(plan_split, parse_options(__doc__, __file__, argv))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the sample generators share: options, scans made on all cores, a folder written whole or not at all."""
+"""What the sample generators share: scans made on all cores, a folder written whole or not at all."""
 
 import argparse
 from collections.abc import Callable
@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phantoms import Acquisition, Anatomy, make_scan, write_scan
-from tqdm import tqdm
 
 from umbrella.cohort.generated_folder import replace_folder
 from umbrella.cohort.questions.writer import write_conversations
 from umbrella.files.data_format import SPLITS
 from umbrella.files.written_files import writing
-from umbrella.options.plain_parser import PlainParser
+from umbrella.options.progress import show_progress
 from umbrella.validation.worker_processes import start_workers
 
 N_SAMPLES = 10
@@ -29,27 +28,6 @@ class ScanPlan:
 
 # (split, number of its first subject, subjects, seed) → its conversations and the scans that they name
 PlanSplit = Callable[[str, int, int, int], tuple[list[dict], list[ScanPlan]]]
-
-
-def parse_options(description: str, default_output_dir: Path, argv: list[str] | None = None) -> argparse.Namespace:
-    """`--output_dir`, `--subjects_per_split`, `--seed`. Abbreviated flags and unusable values end the program."""
-    parser = PlainParser(
-        description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--output_dir", type=Path, default=default_output_dir, help="folder to write")
-    parser.add_argument(
-        "--subjects_per_split", type=int, default=100, help="an even number, at least 4; two conversations for each"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same files, byte for byte")
-    options = parser.parse_args(argv)
-    if options.subjects_per_split < 4 or options.subjects_per_split % 2:
-        parser.error(
-            f"--subjects_per_split: expected an even number of at least 4 (half of the subjects have each label), "
-            f"found {options.subjects_per_split}"
-        )
-    if options.seed < 0:
-        parser.error(f"--seed: expected a number of at least 0, found {options.seed}")
-    return options
 
 
 def generate_sample_folder(plan_split: PlanSplit, options: argparse.Namespace) -> None:
@@ -84,7 +62,7 @@ def _write_scans(folder: Path, scans: list[ScanPlan]) -> None:
         parent.mkdir(parents=True, exist_ok=True)
     jobs = [(folder, scan) for scan in scans]
     with start_workers(len(jobs)) as pool:
-        for _ in tqdm(pool.map(_write_one_scan, jobs, chunksize=4), total=len(jobs), desc="scans"):
+        for _ in show_progress(pool.map(_write_one_scan, jobs, chunksize=4), total=len(jobs), desc="scans"):
             pass
 
 

@@ -9,6 +9,11 @@ import sys
 from pathlib import Path
 
 from umbrella.options.ending import run
+from umbrella.validation.flags import parse_options
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(parse_options)
+
 from umbrella.validation import validator
 
 SAMPLES = Path(__file__).resolve().parent / "sex_comparison_conversations"

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.nightly
         ),
         ("caching.py", ["--size", "32", "--repeats", "1"], ["ms_a_scan", "ratios", "batch"]),
         ("processes.py", ["--subjects", "8", "--epochs", "2", "--repeats", "1"], ["samples_per_second", "ratio"]),
+        ("starting.py", ["--repeats", "1"], ["import_torch", "seconds", "ratios", "largest"]),
         ("training.py", ["--steps", "1", "--padding", "512"], ["ways", "ratio", "largest_difference_of_losses"]),
     ],
 )

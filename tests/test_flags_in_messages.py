@@ -25,7 +25,14 @@ ARGUMENTS = (
 )
 # Of accelerate launch, git lfs, the deepspeed launcher, hf.
 OTHERS = {"--num_processes", "--use_deepspeed", "--quiet", "--include", "--local_rank"}
-COHORT_FLAGS, VALIDATOR = (ROOT / "recipes/umbrella" / name for name in ("cohort/flags.py", "validation/validator.py"))
+# Command → where its flags are written, if not in itself.
+WRITTEN = {
+    "generate_conversations.py": "recipes/umbrella/cohort/flags.py",
+    "validate_json_format.py": "recipes/umbrella/validation/flags.py",
+    "compare.py": "recipes/umbrella/options/compare_flags.py",
+    "generate_sex_comparison_conversations.py": "sample_data/sample_flags.py",
+    "generate_longitudinal_change_conversations.py": "sample_data/sample_flags.py",
+}
 SOURCES = [*ROOT.glob("recipes/**/*.py"), *ROOT.glob("sample_data/*.py"), ROOT / "umbrella_dataset.py"]
 
 
@@ -33,14 +40,13 @@ SOURCES = [*ROOT.glob("recipes/**/*.py"), *ROOT.glob("sample_data/*.py"), ROOT /
 def flags_of():
     """Command → its flags."""
     flags = {}
-    for path in (*ROOT.glob("recipes/*.py"), *ROOT.glob("sample_data/*.py"), COHORT_FLAGS, VALIDATOR):
+    for path in (*ROOT.glob("recipes/*.py"), *ROOT.glob("sample_data/*.py")):
         text = path.read_text(encoding="utf-8")
         names = set(re.findall(r"\w+Arguments", text))
         kinds = [vars(module)[name] for module in ARGUMENTS for name in names if name in vars(module)]
         flags[path.name] = {"--help"} | {f"--{field.name}" for kind in kinds for field in dataclasses.fields(kind)}
-        flags[path.name] |= set(re.findall(r"add_argument\(\s*\"(--\w+)", text))
-    flags["generate_conversations.py"] |= flags.pop(COHORT_FLAGS.name)
-    flags["validate_json_format.py"] |= flags.pop(VALIDATOR.name)
+        written = (ROOT / WRITTEN[path.name]).read_text(encoding="utf-8") if path.name in WRITTEN else text
+        flags[path.name] |= set(re.findall(r"add_argument\(\s*\"(--\w+)", written))
     flags["train.py"] |= {f"--{guide}" for guide in GUIDE_SPELLINGS}
     return flags
 

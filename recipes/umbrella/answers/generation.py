@@ -9,10 +9,10 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from torch.distributed.fsdp import FSDPModule
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from umbrella.answers.scoring import answer_log_likelihoods, replace_answer
+from umbrella.options.progress import show_progress
 from umbrella.rows.collator import ConversationCollator, without_names
 from umbrella.rows.transform import ConversationTransform
 
@@ -73,7 +73,7 @@ class Answerer:
         loader = iter(DataLoader(questions, batch_sampler=mine, collate_fn=list, num_workers=self.num_workers))
         rounds = -(-len(batches) // state.num_processes)
         silent = title is None or not state.is_main_process
-        with tqdm(total=len(rows), unit="row", desc=title, disable=silent) as progress:
+        with show_progress(total=len(rows), unit="row", desc=title, disable=silent) as progress:
             for _ in range(rounds):
                 answers = gather_object([answer for batch in _take_one(loader) for answer in self._ask(batch)])
                 progress.update(len(answers))

@@ -4,6 +4,7 @@ It knows no model.
 """
 
 __all__ = [
+    "flags",
     "generated_folder",
     "generation",
 ]

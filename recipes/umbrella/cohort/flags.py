@@ -1,6 +1,18 @@
-"""The flags of generate_conversations.py and what its --help says of them."""
+"""Generate conversations about your own cohort, from a BIDS tree or a participants table, with honest splits.
+
+    python sample_data/generate_conversations.py --bids_dir /data/bids --target sex --reference both \\
+        --stratify sex,site --output_dir my_conversations
+    python sample_data/generate_conversations.py --participants table.csv --target age --group_by family_id \\
+        --image_template "{participant_id}/anat/{participant_id}_T1w.nii.gz" --output_dir my_conversations
+
+writes `train/`, `validation/`, `test/` and `samples/` with conversations that name the scans where they are,
+splits.json, exclusions.tsv (everything found and not used, with its reason) and summary.txt. The scans are only
+listed, not opened, unless --check_images is given. The same options give the same files, byte for byte.
+--dry_run lists what is there: suffixes, tasks, sessions, entities, columns with their kinds.
+"""
 
 import argparse
+import sys
 from pathlib import Path
 
 from umbrella.cohort.questions import target as cohort_target
@@ -8,9 +20,16 @@ from umbrella.cohort.questions.conversations import REFERENCES
 from umbrella.cohort.tables import column_kind
 from umbrella.cohort.tables.delimiter import DELIMITERS
 from umbrella.files.data_format import MODALITIES
+from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, SEED, check_bounds
 from umbrella.options.plain_parser import PlainParser
 
 CONVERSATIONS_PER_SHARD = 10_000
+BOUNDS = {
+    "references_per_subject": AT_LEAST_1,
+    "jsonl": AT_LEAST_1,
+    "decimals": NOT_NEGATIVE,
+    "seed": SEED,
+}
 
 
 LISTS_OF_CODES = ("--missing", "--labels")  # a code may begin with a minus: -9,999 and -1=no
@@ -36,7 +55,7 @@ def join_lists_of_codes(argv: list[str]) -> list[str]:
     return joined
 
 
-def make_parser(description: str) -> PlainParser:
+def make_parser(description: str | None = __doc__) -> PlainParser:
     """The parser of all flags, in groups; its epilog says how numbers are told from classes."""
     target_rule = f"{cohort_target.__doc__}\n{column_kind.__doc__}"
     parser = PlainParser(
@@ -147,3 +166,32 @@ def make_parser(description: str) -> PlainParser:
         help=f"shards of N conversations ({CONVERSATIONS_PER_SHARD}) instead of a file a conversation",
     )
     return parser
+
+
+def read_flags(
+    parser: argparse.ArgumentParser, argv: list[str] | None = None
+) -> tuple[argparse.Namespace, frozenset[str]]:
+    """The flags, and the names of those that were given. Whatever is wrong about one of them alone ends the program
+    with a sentence."""
+    argv = join_lists_of_codes(sys.argv[1:] if argv is None else argv)
+    flags = parser.parse_args(argv)
+    given = frozenset(word.partition("=")[0] for word in argv if word.startswith("--"))
+    _check_needed(parser, flags, given)
+    try:
+        check_bounds(flags, BOUNDS)
+    except ValueError as error:
+        parser.error(str(error))
+    return flags, given
+
+
+def _check_needed(parser: argparse.ArgumentParser, flags: argparse.Namespace, given: frozenset[str]) -> None:
+    for name in () if flags.dry_run else ("target", "output_dir"):
+        if getattr(flags, name) is None:
+            parser.error(f"expected --{name}, found none")
+    idle = sorted(given - OF_COHORT) if flags.target is None else []
+    if idle:
+        parser.error(
+            f"{idle[0]}: expected --target beside it, found --dry_run alone, which lists what is there. Add --target "
+            "COLUMN, or leave it out"
+        )
+    flags.target = flags.target or ""

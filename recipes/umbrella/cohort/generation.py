@@ -1,15 +1,4 @@
-"""Generate conversations about your own cohort, from a BIDS tree or a participants table, with honest splits.
-
-    python sample_data/generate_conversations.py --bids_dir /data/bids --target sex --reference both \\
-        --stratify sex,site --output_dir my_conversations
-    python sample_data/generate_conversations.py --participants table.csv --target age --group_by family_id \\
-        --image_template "{participant_id}/anat/{participant_id}_T1w.nii.gz" --output_dir my_conversations
-
-writes `train/`, `validation/`, `test/` and `samples/` with conversations that name the scans where they are,
-splits.json, exclusions.tsv (everything found and not used, with its reason) and summary.txt. The scans are only
-listed, not opened, unless --check_images is given. The same options give the same files, byte for byte.
---dry_run lists what is there: suffixes, tasks, sessions, entities, columns with their kinds.
-"""
+"""What generate_conversations.py does: a cohort's table and scans into conversations with honest splits."""
 
 import random
 import shlex
@@ -20,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from umbrella.cohort import flags
 from umbrella.cohort.bids.tree import find_sidecars, resolve_sessions
 from umbrella.cohort.dry_run import describe_choice, describe_source
 from umbrella.cohort.folder import EXCLUSIONS, Cohort, write_cohort, write_exclusions
@@ -230,7 +220,7 @@ def _run_dry(options: Options) -> None:
 
 def main(argv: list[str] | None = None, validator: Sequence[str] = ("-m", "umbrella.validation")) -> int:
     """`validator`: how python starts the validator, for the command that is printed at the end."""
-    options = parse_options(__doc__, argv)
+    options = parse_options(flags.__doc__, argv)
     try:
         if options.dry_run:
             _run_dry(options)

@@ -1,13 +1,12 @@
 """What generate_conversations.py is asked to do: flags → options that fit one another."""
 
 import argparse
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from umbrella.cohort.bids.scans import Selection
 from umbrella.cohort.bids.selection import to_pair, to_pairs, to_selection
-from umbrella.cohort.flags import OF_COHORT, join_lists_of_codes, make_parser
+from umbrella.cohort.flags import make_parser, read_flags
 from umbrella.cohort.idle_flags import refuse_idle_flags
 from umbrella.cohort.questions.conversations import LABEL_REFERENCES, RESERVED_METADATA
 from umbrella.cohort.questions.target import TargetOptions
@@ -27,14 +26,6 @@ from umbrella.cohort.tables.table_rows import TableOptions
 from umbrella.cohort.tables.text import is_encoding
 from umbrella.files.data_format import MODALITIES
 from umbrella.options.list_flags import split_list
-from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, SEED, check_bounds
-
-BOUNDS = {
-    "references_per_subject": AT_LEAST_1,
-    "jsonl": AT_LEAST_1,
-    "decimals": NOT_NEGATIVE,
-    "seed": SEED,
-}
 
 
 @dataclass(frozen=True)
@@ -68,31 +59,11 @@ class Options:
 def parse_options(description: str, argv: list[str] | None = None) -> Options:
     """Abbreviated flags, and flags that do not fit one another, end the program with a sentence."""
     parser = make_parser(description)
-    argv = join_lists_of_codes(sys.argv[1:] if argv is None else argv)
-    flags = parser.parse_args(argv)
-    given = frozenset(word.partition("=")[0] for word in argv if word.startswith("--"))
-    _check_needed(parser, flags, given)
-    try:
-        check_bounds(flags, BOUNDS)
-    except ValueError as error:
-        parser.error(str(error))
+    flags, given = read_flags(parser, argv)
     try:
         return _to_options(flags, given)
     except CohortError as error:
         parser.error(str(error))
-
-
-def _check_needed(parser: argparse.ArgumentParser, flags: argparse.Namespace, given: frozenset[str]) -> None:
-    for name in () if flags.dry_run else ("target", "output_dir"):
-        if getattr(flags, name) is None:
-            parser.error(f"expected --{name}, found none")
-    idle = sorted(given - OF_COHORT) if flags.target is None else []
-    if idle:
-        parser.error(
-            f"{idle[0]}: expected --target beside it, found --dry_run alone, which lists what is there. Add --target "
-            "COLUMN, or leave it out"
-        )
-    flags.target = flags.target or ""
 
 
 def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:

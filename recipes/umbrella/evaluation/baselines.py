@@ -8,13 +8,13 @@ from datasets import Dataset
 from sklearn.linear_model import RidgeClassifierCV, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tqdm import tqdm
 
 from umbrella.evaluation.measures import score_interval
 from umbrella.evaluation.notation import number
 from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.results import score_records
 from umbrella.evaluation.verdicts import judge_beside
+from umbrella.options.progress import show_progress
 from umbrella.rows.transform import ConversationTransform
 
 MOST_TRAIN_ROWS = 2000
@@ -85,7 +85,7 @@ def _always_mean(known: list[float], n: int) -> tuple[str, str, list[float]]:
 def _read_pixels(rows: Dataset, transform: ConversationTransform) -> np.ndarray:
     """(n rows, pixels): the views of each row's scans one after the other, at most MOST_PIXELS wide each."""
     pixels = []
-    for row in tqdm(rows.with_format(None), desc="reading views", unit="row"):
+    for row in show_progress(rows.with_format(None), desc="reading views", unit="row"):
         views = [_shrink(transform.load_images(row, number)) for number in range(len(row["images"]))]
         pixels.append(np.concatenate([view.ravel() for view in views]))
     return np.stack(pixels)

@@ -9,7 +9,6 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from tqdm import tqdm
 
 from umbrella.evaluation.intervals import share_interval
 from umbrella.evaluation.measures import ACCURACY
@@ -17,6 +16,7 @@ from umbrella.evaluation.notation import percent
 from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.results import read_metadata, read_numbers
 from umbrella.evaluation.verdicts import judge_beside
+from umbrella.options.progress import show_progress
 from umbrella.scans.head import estimate_head_volume_ml
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import load_volume
@@ -108,7 +108,7 @@ def read_confounds(tables: Sequence[Dataset], names: Sequence[str]) -> list[np.n
 
 def _read_head_volumes(rows: Dataset, known: dict[tuple, float]) -> list[float]:
     volumes = []
-    for row in tqdm(rows.with_format(None), desc="measuring heads", unit="row"):
+    for row in show_progress(rows.with_format(None), desc="measuring heads", unit="row"):
         if not row["images"]:
             raise ValueError(f"{row['source']}: head_volume: expected a scan to measure, found none in the row")
         scan = row["images"][-1]

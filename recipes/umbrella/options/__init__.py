@@ -5,6 +5,7 @@ It knows no trainer, no model and no data.
 
 __all__ = [
     "arguments",
+    "compare_flags",
     "control_signs",
     "ending",
     "extras",
@@ -13,7 +14,10 @@ __all__ = [
     "number_bounds",
     "parsing",
     "plain_parser",
+    "progress",
     "push_arguments",
     "tool_arguments",
     "training_arguments",
+    "training_fields",
+    "training_flags",
 ]

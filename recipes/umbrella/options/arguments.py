@@ -4,14 +4,12 @@ import os
 import sys
 from dataclasses import dataclass, field
 
-import torch
-
+from umbrella.options.cuda import by_cuda, settle_by_cuda
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
 
 TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
 # What trains random weights of this size; 2e-5, the default of all others, is for weights that have learned before.
 TINY_DEFAULTS = {"learning_rate": 1e-3, "per_device_train_batch_size": 8}
-HAS_CUDA = torch.cuda.is_available()
 # Those that a scheduler has given to this job, where the system can tell.
 N_CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
 
@@ -149,10 +147,11 @@ class EvalArguments:
     report: bool = field(default=True, metadata={"help": "write report.html and report_public.html"})
     num_workers: int = field(default=0, metadata={"help": "processes that load scans"})
     seed: int = field(default=0, metadata={"help": "of the exchange of scans and of the bootstrap"})
-    use_cpu: bool = field(default=not HAS_CUDA, metadata={"help": "evaluate on the CPU"})
+    use_cpu: bool | None = by_cuda("evaluate on the CPU (default: where no CUDA device is)")
 
     def __post_init__(self):
         check_bounds(self, dict.fromkeys(("batch_size", "max_new_tokens", "controls_n", "bootstrap"), AT_LEAST_1))
         check_bounds(self, {"num_workers": NOT_NEGATIVE, "seed": SEED})
         if self.answer_template is not None and "{label}" not in self.answer_template:
             raise ValueError(f"--answer_template: expected {{label}} in it, found {self.answer_template!r}")
+        settle_by_cuda(self)

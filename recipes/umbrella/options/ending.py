@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from umbrella.files.written_files import NOT_WRITTEN, REMEDY, explain_failed_write
 from umbrella.options.control_signs import guard_terminal, show_controls
 from umbrella.options.library_lines import leave_out_library_lines
+from umbrella.options.progress import settle_bars
 
 # What users meet: unusable data, scans, models and flags (ValueError and its kinds), files and a full disk (OSError,
 # SafetensorError), a missing extra (ImportError), a loss of nan, a model that does not fit.
@@ -41,6 +42,7 @@ def run(main: Callable[[], None]) -> None:
     """
     start_with_utf8_names()
     leave_out_library_lines()
+    settle_bars()
     write_any_text()
     guard_terminal()
     try:

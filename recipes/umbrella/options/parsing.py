@@ -7,11 +7,10 @@ import re
 import sys
 from pathlib import Path
 
-from transformers import HfArgumentParser
-
 from umbrella.files.json_files import parse_json
 from umbrella.files.yaml_files import read_yaml
 from umbrella.options.arguments import TINY, TINY_DEFAULTS, ModelArguments
+from umbrella.options.cuda import BY_CUDA
 from umbrella.options.ending import describe_launcher, let_rank_0_speak
 from umbrella.options.flag_names import (
     GUIDE_SPELLINGS,
@@ -22,16 +21,27 @@ from umbrella.options.flag_names import (
 )
 from umbrella.options.keys import check_keys
 from umbrella.options.list_flags import split_list
-from umbrella.options.training_arguments import TrainArguments
+from umbrella.options.single_files import load_argument_parser
+from umbrella.options.training_fields import TrainFields
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,400})(\.\d{1,400})?([eE][-+]?\d{1,9})?", re.A)
 NUMBERS = {"int": "a whole number", "float": "a number"}
 
 
-class _Parser(HfArgumentParser):
+class _Parser(load_argument_parser()):
     """HfArgumentParser whose errors are one sentence, about the flags as they were given in `argv`."""
 
     argv: tuple[str, ...] = ()
+
+    def __init__(self, dataclasses: tuple[type, ...], **options):
+        super().__init__(dataclasses, formatter_class=argparse.HelpFormatter, **options)
+        for action in list(self._actions):
+            if action.dest in BY_CUDA:
+                names = (f"--{negated}" for negated in (f"no_{action.dest}", f"no-{action.dest.replace('_', '-')}"))
+                self.add_argument(*names, action="store_false", dest=action.dest, help=action.help)
+        for action in self._actions:
+            is_told = action.default in (None, argparse.SUPPRESS) or "(default: " in action.help
+            action.help += "" if is_told else " (default: %(default)s)"
 
     def error(self, message: str):
         let_rank_0_speak(all_meet_it=True)
@@ -56,12 +66,12 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
 
     The YAML becomes flags ahead of the command line's, so both obey the same rules. Unknown and abbreviated flags end
     the program with a sentence, as do values that do not fit and keys (`check_keys`). Lists stand with commas or with
-    spaces (`split_list`). A training of "tiny" has defaults of its own; `TrainArguments.given` says which flags were.
+    spaces (`split_list`). A training of "tiny" has defaults of its own; `TrainFields.given` says which flags were.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     spellings = "; ".join(f"--{guide} is --{' and --'.join(today)}" for guide, today in GUIDE_SPELLINGS.items())
     epilog = f"In front of the flags may stand a YAML file with flags. Also accepted: {spellings}."
-    trains = any(issubclass(kind, TrainArguments) for kind in dataclasses)
+    trains = any(issubclass(kind, TrainFields) for kind in dataclasses)
     parser = _Parser(dataclasses, allow_abbrev=False, epilog=epilog if trains else None)
     # The deepspeed launcher puts its own --local_rank=N in front.
     launcher = [argv.pop(0)] if argv and argv[0].startswith("--local_rank") else []
@@ -76,12 +86,12 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
             parser.set_defaults(**TINY_DEFAULTS)
         # Ahead of what is missing: a flag with a typo is missing too.
         _refuse_unknown([flag for flag in flags if flag.startswith("--") and not parser.find(flag)], parser, trains)
-        *instances, unknown = parser.parse_args_into_dataclasses(flags, return_remaining_strings=True)
+        _refuse_unknown(parser.parse_known_args(flags)[1], parser, trains)
+        instances = parser.parse_args_into_dataclasses(flags)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    _refuse_unknown(unknown, parser, trains)
     for instance in instances:
-        if isinstance(instance, TrainArguments):
+        if isinstance(instance, TrainFields):
             in_yaml = name_as_given(from_yaml, parser.flags).items()
             instance.given = {today: f"{flag} (in {recipe})" for today, flag in in_yaml}
             instance.given |= name_as_given(argv, parser.flags)

@@ -1,6 +1,9 @@
 """Options of push_to_hub.py."""
 
+import sys
 from dataclasses import dataclass, field
+
+from umbrella.options.parsing import parse_arguments
 
 
 @dataclass
@@ -104,3 +107,20 @@ class PushModelArguments(_PushArguments):
         if self.model is None or self.repo_id is None:
             raise ValueError("expected --model FOLDER and --repo_id USER/NAME")
         super().__post_init__()
+
+
+COMMANDS = {"dataset": PushDatasetArguments, "model": PushModelArguments}
+
+
+def parse_push_arguments(description: str) -> PushDatasetArguments | PushModelArguments:
+    """The options of `push_to_hub.py dataset ...` or `push_to_hub.py model ...`."""
+    command = sys.argv[1] if len(sys.argv) > 1 else None
+    if command in ("--help", "-h"):
+        print(f"{description}\nAll flags: push_to_hub.py dataset --help, push_to_hub.py model --help")
+        raise SystemExit(0)
+    if command not in COMMANDS:
+        raise SystemExit(
+            "error: expected `push_to_hub.py dataset ...` or `push_to_hub.py model ...` (--help after it)"
+        )
+    (options,) = parse_arguments((COMMANDS[command],), sys.argv[2:])
+    return options

@@ -7,9 +7,6 @@ no) are taken: a flag of the command line switches off what a YAML has set up.
 
 from dataclasses import fields
 
-from transformers import TrainingArguments
-from transformers.trainer_pt_utils import AcceleratorConfig
-
 _LOSSES_ALONE = (
     "An evaluation keeps the losses alone, and has --eval_answers rows answered, which are scored here. "
     "eval.py gives all metrics"
@@ -44,12 +41,17 @@ REPLACED_IN_ACCELERATOR_CONFIG = {
 }
 
 
-def check_flags(args: TrainingArguments) -> None:
+def check_replaced(args) -> None:
+    """Raise ValueError for the first of the flags of `REPLACED` that has not its default."""
+    _check_defaults("--", args, REPLACED)
+
+
+def check_flags(args) -> None:
     """Raise ValueError for the first flag that would be taken and not be followed.
 
     Called when transformers has read them (`TrainingArguments.__post_init__`).
     """
-    _check_defaults("--", args, REPLACED)
+    check_replaced(args)
     _check_defaults("--accelerator_config: ", args.accelerator_config, REPLACED_IN_ACCELERATOR_CONFIG)
     if "num_steps" in (args.accelerator_config.gradient_accumulation_kwargs or {}):
         _refuse(
@@ -65,11 +67,11 @@ def check_flags(args: TrainingArguments) -> None:
                 _refuse(f"--{name}", True, "It needs --eval_strategy steps or epoch, which was not asked for")
     if args.use_liger_kernel and args.label_smoothing_factor:
         _refuse("--label_smoothing_factor", args.label_smoothing_factor, "--use_liger_kernel has a loss without it")
-    if args.use_cpu and args.world_size > 1 and args.ddp_timeout != TrainingArguments.ddp_timeout:
+    if args.use_cpu and args.world_size > 1 and args.ddp_timeout != type(args).ddp_timeout:
         _refuse("--ddp_timeout", args.ddp_timeout, "transformers follows it on GPUs alone, and --use_cpu is true")
 
 
-def _check_defaults(prefix: str, options: TrainingArguments | AcceleratorConfig, replaced: dict[str, str]) -> None:
+def _check_defaults(prefix: str, options, replaced: dict[str, str]) -> None:
     for option in fields(options):
         if option.name in replaced:
             default = [] if option.name == "include_for_metrics" else option.default

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from umbrella.files.data_format import MODALITIES
-from umbrella.options.arguments import HAS_CUDA, N_CORES, DataArguments
+from umbrella.options.arguments import N_CORES, DataArguments
+from umbrella.options.cuda import by_cuda, settle_by_cuda
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
 
 
@@ -43,7 +44,7 @@ class PredictArguments:
     )
     max_length: int = field(default=2048, metadata={"help": "most tokens of the question, its scans' tokens counted"})
     max_new_tokens: int = field(default=64, metadata={"help": "most tokens of the answer"})
-    use_cpu: bool = field(default=not HAS_CUDA, metadata={"help": "answer on the CPU"})
+    use_cpu: bool | None = by_cuda("answer on the CPU (default: where no CUDA device is)")
 
     def __post_init__(self):
         if self.image is None or self.question is None:
@@ -61,6 +62,7 @@ class PredictArguments:
                 "--reference_reply, found it in neither"
             )
         check_bounds(self, {"max_length": AT_LEAST_1, "max_new_tokens": AT_LEAST_1})
+        settle_by_cuda(self)
 
 
 @dataclass

@@ -1,172 +1,31 @@
 """Options of train.py: transformers' TrainingArguments with this project's defaults, and a few flags more."""
 
-from dataclasses import dataclass, field
-from importlib.util import find_spec
+from dataclasses import dataclass
 
 from transformers import TrainingArguments
-from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from umbrella.options.arguments import HAS_CUDA
+from umbrella.options.cuda import settle_by_cuda
 from umbrella.options.deepspeed_start import prepare_deepspeed
 from umbrella.options.extras import check_extra
-from umbrella.options.list_flags import split_list
-from umbrella.options.number_bounds import (
-    AT_LEAST_1,
-    BELOW_1,
-    NOT_NEGATIVE,
-    POSITIVE,
-    SEED,
-    STRENGTH,
-    Bounds,
-    check_bounds,
-)
 from umbrella.options.refused_flags import check_flags
 from umbrella.options.trackers import check_trackers
-
-LOWER_IS_BETTER = ("loss", "mae", "unparseable")
-BOUNDS = {
-    **dict.fromkeys(("per_device_train_batch_size", "per_device_eval_batch_size", "lora_r", "lora_alpha"), AT_LEAST_1),
-    **dict.fromkeys(("gradient_accumulation_steps", "eval_accumulation_steps", "save_total_limit"), AT_LEAST_1),
-    **dict.fromkeys(("torch_empty_cache_steps", "ddp_bucket_cap_mb", "ddp_timeout"), AT_LEAST_1),
-    **dict.fromkeys(("dataloader_prefetch_factor", "early_stopping_patience"), AT_LEAST_1),
-    **dict.fromkeys(("num_train_epochs", "adam_epsilon"), POSITIVE),
-    **dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), POSITIVE),  # below 1: shares of the run
-    **dict.fromkeys(("learning_rate", "warmup_steps", "weight_decay", "max_grad_norm"), NOT_NEGATIVE),
-    **dict.fromkeys(("neftune_noise_alpha", "dataloader_num_workers", "eval_delay"), NOT_NEGATIVE),
-    **dict.fromkeys(("max_unreadable", "eval_answers"), NOT_NEGATIVE),
-    **dict.fromkeys(("adam_beta1", "adam_beta2", "label_smoothing_factor", "lora_dropout"), BELOW_1),
-    **dict.fromkeys(("seed", "data_seed"), SEED),
-    "max_steps": Bounds(1, also=(-1,)),
-    "augment_strength": STRENGTH,
-}
+from umbrella.options.training_fields import PlannedTrainFields, TrainFields
 
 
 @dataclass
-class TrainArguments(TrainingArguments):
+class TrainArguments(TrainFields, TrainingArguments):
     """All of transformers' TrainingArguments, with the defaults of this project, and a few flags more."""
 
-    output_dir: str | None = field(default=None, metadata={"help": "folder for the model, checkpoints and logs"})
-    learning_rate: float = field(default=2e-5, metadata={"help": "peak learning rate"})
-    per_device_train_batch_size: int = field(default=4, metadata={"help": "rows a step on each device (--batch_size)"})
-    per_device_eval_batch_size: int = field(default=4, metadata={"help": "rows a step on each device, evaluating"})
-    use_cpu: bool = field(
-        default=not HAS_CUDA,
-        metadata={"help": "train on the CPU (default: where no CUDA device is)"},
-    )
-    dataloader_pin_memory: bool = field(
-        default=HAS_CUDA, metadata={"help": "pin batches in memory (default: where CUDA is)"}
-    )
-    remove_unused_columns: bool = field(
-        default=False, metadata={"help": "always false: the transform needs the columns of a row"}
-    )
-    dataloader_persistent_workers: bool | None = field(
-        default=None, metadata={"help": "keep workers from epoch to epoch (default: where there are workers)"}
-    )
-    report_to: list[str] = field(
-        default_factory=lambda: ["tensorboard" if find_spec("tensorboard") else "none"],
-        metadata={"help": "tensorboard, wandb, ..., all or none (default: tensorboard where it is installed)"},
-    )
-    # transformers' type is one that no text of a command line can be read as.
-    liger_kernel_config: dict | str | None = field(
-        default=None, metadata={"help": "which of liger's kernels --use_liger_kernel takes, as JSON"}
-    )
     # Private: which flags are read as JSON.
     _VALID_DICT_FIELDS = [*TrainingArguments._VALID_DICT_FIELDS, "liger_kernel_config"]  # noqa: RUF012
-    train: list[str] = field(
-        default_factory=lambda: ["all"],
-        metadata={
-            "help": "what is trained: all, or parts: projector, language_model, vision_tower, lora, or a module's name"
-        },
-    )
-    lora_r: int = field(default=16, metadata={"help": "rank of the LoRA adapters"})
-    lora_alpha: int = field(default=32, metadata={"help": "their scale is lora_alpha / lora_r"})
-    lora_dropout: float = field(default=0.05, metadata={"help": "dropout before the adapters"})
-    lora_target_modules: list[str] | None = field(
-        default=None, metadata={"help": "ends of module names (default: the language model's linear layers)"}
-    )
-    load_in_4bit: bool = field(
-        default=False, metadata={"help": "QLoRA: frozen weights in 4 bits (needs bitsandbytes)"}
-    )
-    merge_lora: bool = field(default=False, metadata={"help": "save the whole model at the end, adapters merged in"})
-    dtype: str | None = field(
-        default=None,
-        metadata={
-            "help": "number format of frozen weights (default: bfloat16 with --bf16, float16 with --fp16, else "
-            "float32)",
-            "choices": ["float32", "bfloat16", "float16"],
-        },
-    )
-    attn_implementation: str | None = field(
-        default=None, metadata={"help": "eager, sdpa, flash_attention_2, ... (default: the model's choice)"}
-    )
-    # transformers asks for False with gradient checkpointing: only its reentrant form breaks, which is not used here.
-    ddp_find_unused_parameters: bool | None = field(
-        default=True, metadata={"help": "let DistributedDataParallel find weights that a step does not use"}
-    )
-    check_batch: bool = field(
-        default=False, metadata={"help": "run one batch, print its shapes, supervised tokens, loss and memory, stop"}
-    )
-    logging_dir: str | None = field(default=None, metadata={"help": "folder of TensorBoard's logs"})
-    augment: bool = field(
-        default=False,
-        metadata={"help": "change the training scans at random, never left for right (needs the extra 'augment')"},
-    )
-    augment_strength: float = field(default=1.0, metadata={"help": f"how much they change: {STRENGTH}"})
-
-    max_unreadable: int = field(
-        default=0,
-        metadata={
-            "help": "read every scan before training, and leave out the rows of at most so many that cannot be read "
-            "(default: none may be unreadable, only headers are read)"
-        },
-    )
-    resume_on_other_data: bool = field(
-        default=False,
-        metadata={"help": "go on from a checkpoint on other training rows than it was trained on; both are recorded"},
-    )
-    delete_other_files: bool = field(
-        default=False,
-        metadata={
-            "help": "with --push_to_hub: replace files in its way that no push of this program wrote, and delete all "
-            "others (default: stop at the former before training, leave the latter)"
-        },
-    )
-    eval_answers: int = field(
-        default=64, metadata={"help": "validation rows that each evaluation has the model answer; 0: only the loss"}
-    )
-    early_stopping_patience: int | None = field(
-        default=None, metadata={"help": "stop after so many evaluations in a row without a better best metric"}
-    )
-    # Those that a command line or a YAML gave, and by which name or where; nothing is chosen in their place.
-    given: dict[str, str] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self):
-        if self.output_dir is None:
-            raise ValueError("expected --output_dir FOLDER")
-        check_bounds(self, BOUNDS)
-        self.train, self.report_to = split_list(self.train), split_list(self.report_to)
-        self._check_evaluation()
-        if self.dataloader_persistent_workers is None:
-            self.dataloader_persistent_workers = self.dataloader_num_workers > 0
-        if self.train_sampling_strategy == "batch_rebalance":
-            raise ValueError(
-                "--train_sampling_strategy: expected random, sequential or group_by_length, found batch_rebalance, "
-                "which does not see each row once on several processes"
-            )
-        if self.fp16 and self.use_cpu:
-            raise ValueError("--fp16: expected a GPU, found --use_cpu true; on a CPU train with --bf16 or in float32")
-        if self.merge_lora and self.push_to_hub:
-            raise ValueError(
-                "--merge_lora: expected no --push_to_hub, which pushes adapters; use push_to_hub.py model"
-            )
-        if self.merge_lora and "lora" not in self.train:
-            raise ValueError(
-                f"--merge_lora: expected --train lora, found --train {','.join(self.train)}: there are no adapters"
-            )
+        settle_by_cuda(self)
+        super().__post_init__()
         prepare_deepspeed(self.deepspeed)
         if self.use_liger_kernel:
             check_extra("liger_kernel", "--use_liger_kernel", "liger")
-        super().__post_init__()
+        TrainingArguments.__post_init__(self)
         check_flags(self)
         check_trackers(self.report_to)
         if self.auto_find_batch_size and self.world_size > 1:
@@ -181,39 +40,7 @@ class TrainArguments(TrainingArguments):
                 "CUDA_VISIBLE_DEVICES to one GPU"
             )
 
-    def _check_evaluation(self):
-        if self.early_stopping_patience is not None:
-            if self.eval_strategy == "no":
-                raise ValueError("--early_stopping_patience: expected --eval_strategy steps or epoch, found no")
-            self.load_best_model_at_end = True
-            self.restore_callback_states_from_checkpoint = True  # a resumed run goes on counting
-        stated = self.metric_for_best_model
-        # transformers fills in "loss"; `settle_best_metric` does better once the rows are known.
-        self.best_metric_suits_task = stated is None and (self.load_best_model_at_end or self.save_strategy == "best")
-        if self.best_metric_suits_task:
-            if self.greater_is_better is not None:
-                raise ValueError(
-                    f"--greater_is_better: expected --metric_for_best_model beside it, found {self.greater_is_better} "
-                    "alone: the metric that suits the task is taken, whose direction is known"
-                )
-            self.metric_for_best_model = "loss"
-        elif stated is not None and self.greater_is_better is None:
-            self.greater_is_better = stated.removeprefix("eval_") not in LOWER_IS_BETTER
-        evaluated, saved = IntervalStrategy(self.eval_strategy).value, SaveStrategy(self.save_strategy).value
-        if self.load_best_model_at_end and saved not in ("best", evaluated):
-            raise ValueError(
-                "--load_best_model_at_end: expected the same --eval_strategy and --save_strategy, or --save_strategy "
-                f"best, found {evaluated} and {saved}: what is evaluated must be kept"
-            )
-
 
 @dataclass
-class PlannedTrainArguments(TrainArguments):
+class PlannedTrainArguments(PlannedTrainFields, TrainArguments):
     """The same for a recipe that is not run: on this machine's CPU, without DeepSpeed, no folder is made."""
-
-    output_dir: str | None = field(default="runs/planned", metadata={"help": "not used"})
-
-    def __post_init__(self):
-        self.use_cpu, self.deepspeed, self.use_liger_kernel = True, None, False
-        self.fp16, self.bf16 = False, self.bf16 or self.fp16  # as large
-        super().__post_init__()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
-from tqdm import tqdm
 
 from umbrella.answers.label_parsing import count_labels
+from umbrella.options.progress import show_progress
 from umbrella.options.tool_arguments import PreviewArguments
 from umbrella.report import charts
 from umbrella.report.page import write_page
@@ -48,7 +48,7 @@ def write_preview(
         tables=_count_facts(facts),
         n_scans=len(facts),
         oddities=oddities,
-        rows=[_show_row(plain[i], transform) for i in tqdm(shown, desc="drawing rows", unit="row")],
+        rows=[_show_row(plain[i], transform) for i in show_progress(shown, desc="drawing rows", unit="row")],
         view=transform.settings.describe(),
         process=process,
     )
@@ -62,7 +62,7 @@ def _survey(rows: Dataset, draw: random.Random, most_scans: int) -> list[ScanFac
             places[scan["path"]] = index, number
     chosen = draw.sample(list(places.values()), min(most_scans, len(places)))
     facts = []
-    for index, number in tqdm(chosen, desc="surveying scans", unit="scan"):
+    for index, number in show_progress(chosen, desc="surveying scans", unit="scan"):
         scan = rows[index]["images"][number]
         facts.append(survey_scan(find_source(scan), scan["modality"])[0])
     return facts

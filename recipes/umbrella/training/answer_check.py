@@ -19,7 +19,8 @@ from umbrella.answers.reading import LabelReading, Reading, find_reading
 from umbrella.answers.selection import read_labelled
 from umbrella.options.arguments import EvalArguments
 from umbrella.options.extras import describe_missing
-from umbrella.options.training_arguments import LOWER_IS_BETTER, TrainArguments
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.options.training_fields import LOWER_IS_BETTER
 from umbrella.rows.kept_views import CachingTransform, ViewCache
 from umbrella.training.run_defaults import with_values
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets import Dataset
-from tqdm import tqdm
 
 from umbrella.files.contained_files import split_root
 from umbrella.files.written_files import write_whole
 from umbrella.options.arguments import N_CORES
+from umbrella.options.progress import show_progress
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.rows.cache_filling import Place, PlacedScans, list_scans, look_at_all
 from umbrella.rows.transform import ConversationTransform
@@ -141,7 +141,7 @@ def _read_all(
 ) -> list[Unreadable]:
     scans = _ReadScans(splits, list(places.values()), transform)
     found = look_at_all(scans, min(N_CORES, len(scans)))
-    reasons = dict(tqdm(found, total=len(scans), desc="reading every scan", unit="scan"))
+    reasons = dict(show_progress(found, total=len(scans), desc="reading every scan", unit="scan"))
     return [
         Unreadable(path, splits[place.split][place.row]["source"], reasons[i], modality)
         for i, ((path, modality), place) in enumerate(places.items())

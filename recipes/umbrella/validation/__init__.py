@@ -4,6 +4,7 @@ It knows no model.
 """
 
 __all__ = [
+    "flags",
     "scans",
     "validator",
     "worker_processes",

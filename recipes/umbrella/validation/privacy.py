@@ -3,8 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 
-from tqdm import tqdm
-
+from umbrella.options.progress import show_progress
 from umbrella.privacy.search import Finding, find_in_row, find_in_scan
 from umbrella.scans.volumes import ScanError
 from umbrella_dataset import Problem, to_row
@@ -19,14 +18,14 @@ def find_privacy_problems(
         records: (source, record without problems, data folder).
         scans: named tuples with `source`, `path` and `modality`.
     """
-    for source, record, folder in tqdm(records, "searching rows", unit="row", disable=None):
+    for source, record, folder in show_progress(records, desc="searching rows", unit="row"):
         row = to_row(record, source, folder, image_root)
         for image, named in zip(row["images"], record["images"], strict=True):
             image["path"] = named["path"]  # as it is written, not as it resolves here
         row["source"] = source.replace("\\", "/").rpartition("/")[2]
         yield from ((source, _to_problem(finding, finding.field)) for finding in find_in_row(row))
     first = {scan.path: scan for scan in reversed(scans)}
-    for scan in tqdm(first.values(), "searching scans", unit="scan", disable=None):
+    for scan in show_progress(first.values(), desc="searching scans", unit="scan"):
         try:
             found = find_in_scan(scan.path, scan.path, scan.modality)
         except ScanError as error:

@@ -5,8 +5,7 @@ import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
-from tqdm import tqdm
-
+from umbrella.options.progress import show_progress
 from umbrella.validation.worker_processes import start_workers
 from umbrella_dataset import Problem
 
@@ -43,7 +42,7 @@ def hash_scans(
     """
     with start_workers(len(scans)) as pool:
         results = pool.map(hash_voxels, scans, chunksize=SCANS_PER_TASK)
-        yield from zip(scans, tqdm(results, "Scans", len(scans), unit="scan"), strict=True)
+        yield from zip(scans, show_progress(results, desc="reading scans", total=len(scans), unit="scan"), strict=True)
 
 
 def hash_voxels(scan: tuple[str, str]) -> tuple[bytes | None, str | None]:

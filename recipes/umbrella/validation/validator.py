@@ -1,15 +1,8 @@
-"""Check conversation files against JSON_FORMAT_SPECIFICATION.md: all problems of all files in one pass.
+"""All problems of all conversation files in one pass: what validate_json_format.py does.
 
-    python validate_json_format.py                          # the generated sample folder beside this script
-    python validate_json_format.py my_data --check_images   # and read every scan to its last byte
-    python validate_json_format.py my_data --check_privacy  # and search texts and scans for personal data
-    python validate_json_format.py old_data --migrate new_data
-
-PATH is a data folder, one split folder, or files. Exit code 0: no problem, 1: problems. The rules for one record are
-those of `umbrella_dataset`; here are only those between records.
+The rules for one record are those of `umbrella_dataset`; here are only those between records.
 """
 
-import argparse
 import json
 import os
 import shlex
@@ -17,10 +10,9 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from umbrella.files.data_format import MODALITIES, SPLITS
 from umbrella.files.written_files import write_whole
-from umbrella.options.plain_parser import PlainParser
 from umbrella.scans.not_a_scan import ABSENT, join_absent
+from umbrella.validation.flags import parse_options
 from umbrella.validation.labels import LabelCheck
 from umbrella.validation.migration import migrate
 from umbrella.validation.privacy import find_privacy_problems
@@ -233,36 +225,6 @@ def _print_labels(labels: LabelCheck) -> None:
         print(sentence)
     for sentence in labels.warnings:
         print(f"WARNING: {sentence}")
-
-
-def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> argparse.Namespace:
-    """The flags of the validator. `needs_path`: there is no sample data to fall back to."""
-    parser = PlainParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="data folder, split folder or files")
-    parser.add_argument("--check_images", action="store_true", help="read every scan; find equal ones")
-    parser.add_argument("--check_privacy", action="store_true", help="search texts and scans for personal data")
-    parser.add_argument(
-        "--image_root", type=os.path.expanduser, metavar="DIR", help="what relative scan paths count from"
-    )
-    parser.add_argument("--report", metavar="FILE.json", help="write all problems as JSON too")
-    parser.add_argument(
-        "--migrate", metavar="OUT_DIR", help="convert version 1 or LLaVA JSON into OUT_DIR, check that"
-    )
-    parser.add_argument(
-        "--split",
-        choices=SPLITS,
-        default="train",
-        help="with --migrate, of files outside a split folder",
-    )
-    parser.add_argument(
-        "--modality", choices=MODALITIES, default="sMRI", help="with --migrate, of scans that name none"
-    )
-    options = parser.parse_args(argv)
-    if needs_path and not options.paths:
-        parser.error("PATH: expected a data folder, a split folder or files, found none")
-    if options.image_root and not os.path.isdir(options.image_root):
-        parser.error(f"--image_root: expected a folder, found none at {options.image_root}")
-    return options
 
 
 def main(argv: list[str] | None = None, samples: Path | None = None) -> int:

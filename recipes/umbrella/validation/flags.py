@@ -1,0 +1,43 @@
+"""Check conversation files against JSON_FORMAT_SPECIFICATION.md: all problems of all files in one pass.
+
+    python validate_json_format.py                          # the generated sample folder beside this script
+    python validate_json_format.py my_data --check_images   # and read every scan to its last byte
+    python validate_json_format.py my_data --check_privacy  # and search texts and scans for personal data
+    python validate_json_format.py old_data --migrate new_data
+
+PATH is a data folder, one split folder, or files. Exit code 0: no problem, 1: problems.
+"""
+
+import argparse
+import os
+
+from umbrella.options.plain_parser import PlainParser
+
+
+def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> argparse.Namespace:
+    parser = PlainParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="data folder, split folder or files")
+    parser.add_argument("--check_images", action="store_true", help="read every scan; find equal ones")
+    parser.add_argument("--check_privacy", action="store_true", help="search texts and scans for personal data")
+    parser.add_argument(
+        "--image_root", type=os.path.expanduser, metavar="DIR", help="what relative scan paths count from"
+    )
+    parser.add_argument("--report", metavar="FILE.json", help="write all problems as JSON too")
+    parser.add_argument(
+        "--migrate", metavar="OUT_DIR", help="convert version 1 or LLaVA JSON into OUT_DIR, check that"
+    )
+    parser.add_argument(
+        "--split",
+        choices=("train", "validation", "test"),
+        default="train",
+        help="with --migrate, of files outside a split folder",
+    )
+    parser.add_argument(
+        "--modality", choices=("sMRI", "dMRI", "fMRI"), default="sMRI", help="with --migrate, of scans that name none"
+    )
+    options = parser.parse_args(argv)
+    if needs_path and not options.paths:
+        parser.error("PATH: expected a data folder, a split folder or files, found none")
+    if options.image_root and not os.path.isdir(options.image_root):
+        parser.error(f"--image_root: expected a folder, found none at {options.image_root}")
+    return options

@@ -127,7 +127,7 @@ def list_foreign_bases(path, class_name):
     """The classes that a class of the product derives from and that are not the product's."""
     found = getattr(import_file(path), class_name)
     product = {str(path) for path in list_product()}
-    return [base for base in found.__mro__[1:-1] if inspect.getmodule(base).__dict__.get("__file__") not in product]
+    return [base for base in found.__mro__[1:-1] if getattr(inspect.getmodule(base), "__file__", None) not in product]
 
 
 @cache

@@ -8,6 +8,7 @@ from umbrella.options.plain_parser import PlainParser
 
 
 def parse_compare_flags(description: str) -> argparse.Namespace:
+    """The flags of compare.py; `description`: what its --help says first."""
     parser = PlainParser(description=description.splitlines()[0], allow_abbrev=False)
     parser.add_argument(
         "first",

@@ -11,10 +11,12 @@ PATH is a data folder, one split folder, or files. Exit code 0: no problem, 1: p
 import argparse
 import os
 
+from umbrella.files.data_format import MODALITIES, SPLITS
 from umbrella.options.plain_parser import PlainParser
 
 
 def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> argparse.Namespace:
+    """The flags of the validator. `needs_path`: there is no sample data to fall back to."""
     parser = PlainParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("paths", nargs="*", metavar="PATH", help="data folder, split folder or files")
     parser.add_argument("--check_images", action="store_true", help="read every scan; find equal ones")
@@ -28,12 +30,12 @@ def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> ar
     )
     parser.add_argument(
         "--split",
-        choices=("train", "validation", "test"),
+        choices=SPLITS,
         default="train",
         help="with --migrate, of files outside a split folder",
     )
     parser.add_argument(
-        "--modality", choices=("sMRI", "dMRI", "fMRI"), default="sMRI", help="with --migrate, of scans that name none"
+        "--modality", choices=MODALITIES, default="sMRI", help="with --migrate, of scans that name none"
     )
     options = parser.parse_args(argv)
     if needs_path and not options.paths:

@@ -157,7 +157,8 @@ class ConversationTrainer(Trainer):
                 len(lengths), "group_by_length", BatchSizes(batch, 1), self._data_seed, lambda: 0, lengths
             )
         loader = self._make_loader(rows, order, batch)
-        self._eval_loader = loader if stays else None
+        if stays:
+            self._eval_loader = loader
         return loader
 
     def _make_loader(self, rows, order: RowOrder | None, batch_size: int, worker_init_fn=None):
@@ -187,7 +188,7 @@ class ConversationTrainer(Trainer):
     def _stop_workers(self):
         for loader in self._loaders:
             stop_workers(loader)
-        self._loaders.clear()
+        self._loaders, self._eval_loader = [], None
 
     @property
     def _data_seed(self) -> int:

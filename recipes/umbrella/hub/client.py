@@ -11,12 +11,12 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HTTPError, RepositoryNotFoundError
-from tqdm import tqdm
 
 from umbrella.hub.lost_answers import find_commit, has_content, may_be_published
 from umbrella.hub.other_files import choose_deletions, find_others, find_own, refuse_others
 from umbrella.hub.repo import HubRepo
 from umbrella.models.hub_errors import AGAIN, PushError, explain_errors
+from umbrella.options.progress import show_progress
 from umbrella.rows.push_manifest import write_manifest
 
 FILES_A_BATCH = 50
@@ -82,9 +82,10 @@ def upload(
         equal = {name for name in {*there} & {*paths} - own if has_content(there[name], paths[name])}
         unwanted = choose_deletions(there, paths, own | equal, is_read, delete_other_files)
         additions = [  # each file is read once, for its hash
-            CommitOperationAdd(name, path) for name, path in tqdm(paths.items(), "compare with the repo", unit="file")
+            CommitOperationAdd(name, path)
+            for name, path in show_progress(paths.items(), desc="compare with the repo", unit="file")
         ]
-        with tqdm(total=len(additions), desc="upload", unit="file") as progress:
+        with show_progress(total=len(additions), desc="upload", unit="file") as progress:
             for start in range(0, len(additions), FILES_A_BATCH):
                 batch = additions[start : start + FILES_A_BATCH]
                 repo.api.preupload_lfs_files(repo.repo_id, batch, repo_type=repo.repo_type, free_memory=False)

@@ -18,8 +18,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import DatasetDict
-from tqdm import tqdm
 
+from umbrella.options.progress import show_progress
 from umbrella.privacy.presidio_names import NameFinder
 from umbrella.privacy.scrub import Scrubber, check_single_file, clean_scan
 from umbrella.privacy.search import Finding, find_in_row, find_in_scan
@@ -99,14 +99,16 @@ class Publication:
         findings = [
             finding
             for split in self.rows
-            for row in tqdm(self.published_rows(split), f"guard {split}", len(self.rows[split]), unit="row")
+            for row in show_progress(
+                self.published_rows(split), desc=f"guard {split}", total=len(self.rows[split]), unit="row"
+            )
             for finding in find_in_row(row, self.more_names)
         ]
         if self.scans == "none":
             return findings
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             found = pool.map(self._find_in_scan, self.names)
-            for of_scan in tqdm(found, "guard scans", len(self.names), unit="scan"):
+            for of_scan in show_progress(found, desc="guard scans", total=len(self.names), unit="scan"):
                 findings += of_scan
         return findings
 
@@ -122,7 +124,7 @@ class Publication:
         for split in self.rows:
             self._write_shards(folder / "data", split, max_shard_bytes, nifti_feature)
         if self.scans == "files":
-            for path, name in tqdm(self.names.items(), "scans", unit="scan"):
+            for path, name in show_progress(self.names.items(), desc="scans", unit="scan"):
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if self.scrubber is None:
@@ -133,7 +135,9 @@ class Publication:
     def _write_shards(self, folder: Path, split: str, max_shard_bytes: int, nifti_feature: bool) -> None:
         shards = _Shards(folder, split, max_shard_bytes, build_schema(self.scans == "embed", nifti_feature))
         paths = (scan["path"] for row in self.rows[split] for scan in row["images"])
-        for row in tqdm(self.published_rows(split), f"write {split}", len(self.rows[split]), unit="row"):
+        for row in show_progress(
+            self.published_rows(split), desc=f"write {split}", total=len(self.rows[split]), unit="row"
+        ):
             scans = [self.scan_bytes(next(paths)) if self.scans == "embed" else b"" for _ in row["images"]]
             if nifti_feature:
                 named = zip(row["images"], scans, strict=True)

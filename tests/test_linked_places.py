@@ -8,9 +8,9 @@ import nibabel
 import numpy as np
 import pytest
 import validate_json_format
+from generate_conversations import main
 from test_generate_conversations import TEMPLATE, make_rows, write_table
 
-from umbrella.cohort.generation import main
 from umbrella_dataset import load_umbrella
 
 

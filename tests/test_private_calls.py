@@ -20,10 +20,6 @@ USES = {
     "transformers.Trainer": {
         "_evaluate": "what Trainer does at a step that is to be evaluated, the scheduler's step with it",
         "_determine_best_metric": "whether an evaluation that was made up for is the best so far",
-        "_get_dataloader": "workers outlive SIGTERM and draw the same seeds in a run that goes on",
-        "_get_eval_sampler": "rows of like length together in evaluation too",
-        "_get_output_dir": "where the next checkpoint will lie, before it is written",
-        "_get_train_sampler": "each row once an epoch, however many processes there are",
         "_internal_call": "an argument of the public save_model",
         "_issue_warnings_after_load": "a checkpoint of another model is an error, not a warning",
         "_load_best_model": "a checkpoint of trained weights alone",
@@ -32,10 +28,8 @@ USES = {
         "_prepare_inputs": "moves and casts a batch as training does",
         "_push_from_checkpoint": "each push passes the guard",
         "_run_epoch": "an epoch that has no step left is none",
-        "_save": "what a model has seen lies beside it before its weights do",
         "_save_checkpoint": "a checkpoint is declared whole, and the ones before it go only then",
         "_save_optimizer_and_scheduler": "under DeepSpeed without the frozen weights",
-        "_train_batch_size": "rows a batch as --auto_find_batch_size has left them",
     },
     "transformers.integrations.WandbCallback": {
         "_initialized": "setup, which is public, sets it",

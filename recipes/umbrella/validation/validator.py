@@ -71,7 +71,7 @@ class ScanUse(NamedTuple):
 class Validation:
     """What is known of a data set while its files are read one after another, and the findings so far."""
 
-    def __init__(self, image_root: str | None = None):
+    def __init__(self, image_root: str | None = None) -> None:
         self.image_root = image_root
         self.findings: list[Finding] = []
         self.n_files = 0

@@ -5,7 +5,9 @@ import json
 import math
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from transformers import HfArgumentParser
 
@@ -33,7 +35,7 @@ class _Parser(HfArgumentParser):
 
     argv: tuple[str, ...] = ()
 
-    def error(self, message: str):
+    def error(self, message: str) -> None:
         let_rank_0_speak(all_meet_it=True)
         message = re.sub(r"^argument (--\w+)\S*:", r"\1:", message)
         message = re.sub(r"invalid (int|float) value:", lambda kind: f"expected {NUMBERS[kind[1]]}, found", message)
@@ -112,7 +114,7 @@ def _names_tiny(parser: _Parser, flags: list[str]) -> bool:
     return parser.parse_known_args(flags)[0].model_name_or_path == TINY
 
 
-def _split_lists(argv: list[str], parser: _Parser) -> list[str]:
+def _split_lists(argv: Sequence[str], parser: _Parser) -> list[str]:
     """The flags with the values of each list apart, whether they stood with commas or with spaces."""
     flags, values = [], None  # values: those of the list that is being read
     for argument in (*argv, "--"):
@@ -148,7 +150,7 @@ def read_yaml_flags(path: str) -> list[str]:
     return flags
 
 
-def _type_scalars(value):
+def _type_scalars(value: Any) -> Any:
     """Numbers and true, false, null within a mapping: as JSON has them; all else is text."""
     if isinstance(value, dict):
         return {key: _type_scalars(inner) for key, inner in value.items()}

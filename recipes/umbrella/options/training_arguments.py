@@ -140,7 +140,7 @@ class TrainArguments(TrainingArguments):
     # Those that a command line or a YAML gave, and by which name or where; nothing is chosen in their place.
     given: dict[str, str] = field(init=False, repr=False, default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.output_dir is None:
             raise ValueError("expected --output_dir FOLDER")
         check_bounds(self, BOUNDS)
@@ -181,7 +181,7 @@ class TrainArguments(TrainingArguments):
                 "CUDA_VISIBLE_DEVICES to one GPU"
             )
 
-    def _check_evaluation(self):
+    def _check_evaluation(self) -> None:
         if self.early_stopping_patience is not None:
             if self.eval_strategy == "no":
                 raise ValueError("--early_stopping_patience: expected --eval_strategy steps or epoch, found no")
@@ -213,7 +213,7 @@ class PlannedTrainArguments(TrainArguments):
 
     output_dir: str | None = field(default="runs/planned", metadata={"help": "not used"})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.use_cpu, self.deepspeed, self.use_liger_kernel = True, None, False
         self.fp16, self.bf16 = False, self.bf16 or self.fp16  # as large
         super().__post_init__()

@@ -18,7 +18,7 @@ from umbrella.options.plain_parser import PlainParser
 MOST_PRINTED = 20
 
 
-def main():
+def main() -> None:
     parser = PlainParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument(
         "first",
@@ -36,7 +36,7 @@ def main():
         [read_evaluation(folder, options.split) for folder in names.split(",")]
         for names in (options.first, options.second)
     ]
-    result = compare(*sides, n_resamples=options.bootstrap, seed=options.seed)
+    result = compare(sides[0], sides[1], n_resamples=options.bootstrap, seed=options.seed)
     for title in ("first", "second"):
         side = result[title]
         spread = "" if side["sd"] is None else f" (SD {side['sd']:.4f} over {len(side['values'])} seeds)"

@@ -31,7 +31,7 @@ from umbrella.privacy.scrub import Scrubber, load_key
 from umbrella.rows.published import is_read, is_written
 
 
-def push_dataset():
+def push_dataset() -> None:
     # ------------------------------------------------------------------------------------------------ arguments
     (options,) = parse_arguments((PushDatasetArguments,), sys.argv[2:])
     max_shard_bytes = parse_size(options.max_shard_size)
@@ -71,7 +71,7 @@ def push_dataset():
     print(f"published: {url}")
 
 
-def push_model():
+def push_model() -> None:
     # ------------------------------------------------------------------------------------------------ arguments
     (options,) = parse_arguments((PushModelArguments,), sys.argv[2:])
 
@@ -79,7 +79,7 @@ def push_model():
     print(f"published: {publish_model(options, HfApi())}")
 
 
-def main():
+def main() -> None:
     commands = {"dataset": push_dataset, "model": push_model}
     if sys.argv[1:2] in (["--help"], ["-h"]):
         print(f"{__doc__}\nAll flags: push_to_hub.py dataset --help, push_to_hub.py model --help")

@@ -301,7 +301,7 @@ def _read_lines(file: io.BufferedReader, max_bytes: int | None) -> Iterator[tupl
         yield None, Problem("empty", "file", "at least one conversation", "none")
 
 
-def _too_large(max_bytes: int, found: str) -> Problem:
+def _too_large(max_bytes: int | None, found: str) -> Problem:
     return Problem("size", "file", f"records of at most {max_bytes} bytes (of a list of them: {MIGRATE})", found)
 
 

@@ -39,8 +39,9 @@ def test_a_wrong_call_of_a_public_function_is_found(tmp_path):
         'files = find_split_files("data", split="test")',
         "def untyped(number):",
         "    return number",
+        "write_json(None, {})",
     ]
     code, lines = check_types("\n".join(wrong) + "\n", tmp_path)
     assert code == 1
     found = {line.split(":")[1]: line.rpartition("[")[2].rstrip("]") for line in lines if ": error: " in line}
-    assert found == {"5": "arg-type", "6": "assignment", "7": "call-arg", "8": "no-untyped-def"}
+    assert found == {"5": "arg-type", "6": "assignment", "7": "call-arg", "8": "no-untyped-def", "10": "arg-type"}

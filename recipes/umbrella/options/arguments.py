@@ -13,7 +13,7 @@ TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
 TINY_DEFAULTS = {"learning_rate": 1e-3, "per_device_train_batch_size": 8}
 HAS_CUDA = torch.cuda.is_available()
 # Those that a scheduler has given to this job, where the system can tell.
-N_CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+N_CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 @dataclass

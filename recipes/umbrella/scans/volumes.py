@@ -186,7 +186,7 @@ def _find_orientation(header: ScanHeader) -> tuple[np.ndarray, np.ndarray]:
     else:
         valid = np.isfinite(header.affine).all() and np.linalg.matrix_rank(header.affine[:3, :3]) == 3
         orientation, zooms = (
-            (io_orientation(header.affine), voxel_sizes(header.affine)) if valid else (None, np.zeros(3))
+            (io_orientation(header.affine), voxel_sizes(header.affine)) if valid else (np.zeros((3, 2)), np.zeros(3))
         )
     if not (np.isfinite(zooms).all() and zooms.min() > 0):
         raise ScanError(

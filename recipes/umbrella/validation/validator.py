@@ -269,7 +269,7 @@ def main(argv: list[str] | None = None, samples: Path | None = None) -> int:
     """`samples`: the folder of sample data that is checked where none is named, if there is one."""
     options = parse_options(argv, needs_path=samples is None)
     paths = options.paths or [str(samples)]
-    if not options.paths and not samples.is_dir():
+    if samples is not None and not options.paths and not samples.is_dir():
         print(f"{samples}: expected the sample data, found none. Generate it with")
         print(f"    {shlex.join(['python', str(samples.with_name(SAMPLE_GENERATOR))])}")
         print("✗ VALIDATION FAILED")

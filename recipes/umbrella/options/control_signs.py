@@ -25,7 +25,7 @@ def guard_terminal() -> None:
     for stream, pattern in ((sys.stdout, _NOT_OURS), (sys.stderr, _NOT_A_BAR)):
         if isinstance(stream, io.TextIOWrapper) and "write" not in vars(stream):
             # On the stream itself, and not another in its place: loggers and bars hold on to the one they have met.
-            stream.write = _write_out(stream.write, pattern)  # type: ignore[method-assign]  # as said
+            stream.write = _write_out(stream.write, pattern)  # type: ignore[method-assign]  # see above
 
 
 def print_exactly(text: str) -> None:

@@ -59,6 +59,7 @@ style: $(VENV)/.test
 check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
 
 # The site, in site/. A broken link, a public name without a docstring, a claim without its test end it. The variable keeps
 # the theme's notice about another program out.

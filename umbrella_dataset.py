@@ -110,7 +110,7 @@ class Problem(NamedTuple):
 # Files
 
 
-def find_split_files(data_dir: str) -> dict[str, list[str]]:
+def find_split_files(data_dir: str | os.PathLike[str]) -> dict[str, list[str]]:
     """Split → its sorted .json and .jsonl files, for the splits that exist, as `list_files` finds them.
 
     Raises FormatError where `data_dir` is no folder, has no split folder, two for one split, or one without a file,
@@ -178,7 +178,7 @@ class Manifest(NamedTuple):
     conversations: dict[str, int]
 
 
-def read_manifest(data_dir: str) -> Manifest | None:
+def read_manifest(data_dir: str | os.PathLike[str]) -> Manifest | None:
     """The manifest of a data folder; None where there is none or another program's JSON of that name.
 
     Raises FormatError for one that is cut short, or is no JSON.
@@ -202,7 +202,7 @@ def read_manifest(data_dir: str) -> Manifest | None:
     return Manifest(files, counts)
 
 
-def check_manifest(data_dir: str, folders: tuple[str, ...]) -> None:
+def check_manifest(data_dir: str | os.PathLike[str], folders: tuple[str, ...]) -> None:
     """Raises FormatError where a conversation file is missing that a generator wrote into one of these `folders` of
     `data_dir`: it was killed, or the folder was copied in part. Files that were added are the user's own matter."""
     manifest = read_manifest(data_dir)
@@ -301,7 +301,7 @@ def _read_lines(file: io.BufferedReader, max_bytes: int | None) -> Iterator[tupl
         yield None, Problem("empty", "file", "at least one conversation", "none")
 
 
-def _too_large(max_bytes: int, found: str) -> Problem:
+def _too_large(max_bytes: int | None, found: str) -> Problem:
     return Problem("size", "file", f"records of at most {max_bytes} bytes (of a list of them: {MIGRATE})", found)
 
 
@@ -671,7 +671,7 @@ class _Columns:
     """Rows as flat lists of strings, as Arrow keeps them: nested dicts of all rows cost the garbage collector more
     than the parsing."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rows = 0
         self.plain: dict[str, list] = {name: [] for name in ("task_id", "task_type", "source", "length")}
         self.metadata: dict[str, list] = {name: [] for name in (*METADATA_FIELDS, "extra")}
@@ -824,7 +824,7 @@ class UmbrellaConfig(datasets.BuilderConfig):
     task_types: list[str] | None = None
     modalities: list[str] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.task_types = [self.task_types] if isinstance(self.task_types, str) else self.task_types
         self.modalities = [self.modalities] if isinstance(self.modalities, str) else self.modalities
@@ -878,7 +878,7 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
     VERSION = datasets.Version("1.0.0")
     BUILDER_CONFIG_CLASS = UmbrellaConfig
 
-    def _create_builder_config(self, *arguments, **config_kwargs) -> tuple[UmbrellaConfig, str]:
+    def _create_builder_config(self, *arguments: Any, **config_kwargs: Any) -> tuple[UmbrellaConfig, str]:
         # Private: ahead of the cache's key.
         # `base_path` is the folder of the script that `load_dataset` was given; this module is a copy in its cache.
         is_script = self.base_path is not None and os.path.isdir(self.base_path)
@@ -891,7 +891,7 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(description="Conversations about brain scans", features=FEATURES)
 
-    def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         return [
             datasets.SplitGenerator(name=split, gen_kwargs={"files": _group(files)})
             for split, files in self.config.split_files.items()
@@ -933,7 +933,7 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
             if cut := find_cut(file, folder, n_records, manifests[folder]):
                 raise FormatError(f"{name}: {cut}\n(in {folder})")
 
-    def as_streaming_dataset(self, *arguments, **options):
+    def as_streaming_dataset(self, *arguments: Any, **options: Any) -> Any:
         for name, files in self.config.split_files.items():
             self._check_first_records(name, files)
         return super().as_streaming_dataset(*arguments, **options)
@@ -954,18 +954,18 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
                     "of the two, or load without streaming to see all that they share"
                 )
 
-    def download_and_prepare(self, *arguments, num_proc: int | None = None, **options) -> None:
+    def download_and_prepare(self, *arguments: Any, num_proc: int | None = None, **options: Any) -> None:
         with _workers_end_with_this_process() if num_proc else contextlib.nullcontext():
             super().download_and_prepare(*arguments, num_proc=num_proc, **options)
 
-    def _download_and_prepare(self, *arguments, **options) -> None:
+    def _download_and_prepare(self, *arguments: Any, **options: Any) -> None:
         # Private: under the lock and before the first split. A build that was killed has left tables here; those of
         # more workers than this one has would come into the cache with its own.
         for path in self._fs.ls(self._output_dir, detail=False):
             self._fs.rm(path)
         super()._download_and_prepare(*arguments, **options)
 
-    def _prepare_split_single(self, **kwargs) -> Iterator[tuple]:
+    def _prepare_split_single(self, **kwargs: Any) -> Iterator[tuple]:
         try:  # private: in the worker
             yield from super()._prepare_split_single(**kwargs)
             return
@@ -980,7 +980,7 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
         raise cause  # out here: in the handler it would get the error that it caused as its context, a circle
 
     def _prepare_split(
-        self, split_generator: datasets.SplitGenerator, file_format: str | None = None, **kwargs
+        self, split_generator: datasets.SplitGenerator, file_format: str | None = None, **kwargs: Any
     ) -> None:
         # Private: in the parent, when all workers have written a split and before it counts as built.
         super()._prepare_split(split_generator, file_format=file_format, **kwargs)
@@ -1114,8 +1114,12 @@ def _group(files: list[str]) -> list[tuple[str, ...]]:
 
 
 def load_umbrella(
-    data_dir: str | None, split: str | None = None, streaming: bool = False, num_proc: int | None = None, **config
-):
+    data_dir: str | os.PathLike[str] | None,
+    split: str | None = None,
+    streaming: bool = False,
+    num_proc: int | None = None,
+    **config: Any,
+) -> Any:
     """The data folder as a Dataset (`split` given) or a DatasetDict, on every version of `datasets`.
 
     `config` takes the fields of UmbrellaConfig and `cache_dir`. Raises FormatError for invalid data; when

@@ -40,7 +40,7 @@ from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 
 
-def main():
+def main() -> None:
     # ------------------------------------------------------------------------------------------------ arguments
     model_args, data_args, bench_args = parse_arguments((ModelArguments, DataArguments, BenchmarkArguments))
     batch_size, seconds = bench_args.batch_size, bench_args.seconds

@@ -26,7 +26,7 @@ from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 
 
-def main():
+def main() -> None:
     # ------------------------------------------------------------------------------------------------ arguments
     model_args, data_args, cache_args = parse_arguments((ModelArguments, DataArguments, CacheArguments))
     if data_args.volume_cache is None:

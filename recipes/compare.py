@@ -25,7 +25,7 @@ def main():
         [read_evaluation(folder, options.split) for folder in names.split(",")]
         for names in (options.first, options.second)
     ]
-    result = compare(*sides, n_resamples=options.bootstrap, seed=options.seed)
+    result = compare(sides[0], sides[1], n_resamples=options.bootstrap, seed=options.seed)
     for title in ("first", "second"):
         side = result[title]
         spread = "" if side["sd"] is None else f" (SD {side['sd']:.4f} over {len(side['values'])} seeds)"

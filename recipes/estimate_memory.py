@@ -26,7 +26,7 @@ from umbrella.planning.planned_batch import plan_batch
 from umbrella.views.planes import n_images
 
 
-def main():
+def main() -> None:
     # ------------------------------------------------------------------------------------------------ arguments
     model_args, data_args, training_args, estimate_args = parse_arguments(
         (ModelArguments, PlannedDataArguments, PlannedTrainArguments, EstimateArguments)

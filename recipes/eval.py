@@ -20,8 +20,9 @@ from pathlib import Path
 
 from accelerate import PartialState
 from datasets import disable_progress_bars
+from transformers import ProcessorMixin
 
-from umbrella.answers.generation import Answerer
+from umbrella.answers.generation import Answer, Answerer
 from umbrella.answers.readability import describe_unreadable
 from umbrella.answers.selection import select_rows
 from umbrella.evaluation.controls import build_controls
@@ -48,7 +49,7 @@ from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import open_volume_cache
 
 
-def main():
+def main() -> None:
     # ------------------------------------------------------------------------------------------------ arguments
     model_args, data_args, eval_args = parse_arguments((ModelArguments, DataArguments, EvalArguments))
     model_name, split = model_args.model_name_or_path, eval_args.split
@@ -91,7 +92,7 @@ def main():
     )
     answerer, blank_answerer = ask(prompts), ask(blank_prompts)
 
-    def to_prediction(row, answer):
+    def to_prediction(row: dict, answer: Answer) -> dict:
         prompt = prompts.encoder.render_prompt(row["conversations"])
         return question.to_prediction(row, answer, prompt)
 
@@ -132,7 +133,9 @@ def main():
     print(f"predictions.jsonl, metrics.json{' and report.html' if eval_args.report else ''} are in {folder.path}")
 
 
-def prepare_transforms(processor, options: dict, data_args: DataArguments) -> tuple[CachingTransform, ...]:
+def prepare_transforms(
+    processor: ProcessorMixin, options: dict, data_args: DataArguments
+) -> tuple[CachingTransform, ...]:
     """How rows are shown to be answered, the same with every scan blank, and with their answers. Each scan is decoded
     once for all of them."""
     views, volume_cache = ViewCache(), open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb)

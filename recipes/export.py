@@ -25,7 +25,7 @@ from umbrella.records.recipe import load_recipe
 from umbrella.records.training_data import describe_copy
 
 
-def main():
+def main() -> None:
     # ------------------------------------------------------------------------------------------------ arguments
     model_args, export_args = parse_arguments((ModelArguments, ExportArguments))
     name = model_args.model_name_or_path

@@ -28,7 +28,7 @@ from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import open_volume_cache
 
 
-def main():
+def main() -> None:
     # ------------------------------------------------------------------------------------------------ arguments
     model_args, data_args, inspect_args = parse_arguments((ModelArguments, DataArguments, InspectArguments))
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -30,7 +30,7 @@ from umbrella.rows.transform import ConversationTransform
 from umbrella.views.settings import ViewSettings
 
 
-def main():
+def main() -> None:
     # ------------------------------------------------------------------------------------------------ arguments
     model_args, predict_args = parse_arguments((ModelArguments, PredictArguments))
     name = model_args.model_name_or_path

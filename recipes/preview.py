@@ -27,7 +27,7 @@ from umbrella.views.settings import ViewSettings
 MOST_PRINTED = 10
 
 
-def main():
+def main() -> None:
     model_args, data_args, preview_args = parse_arguments((ModelArguments, DataArguments, PreviewArguments))
     rows = pick_split(load_splits(data_args), preview_args.split)
     check_scans(rows)

@@ -62,13 +62,13 @@ from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import open_volume_cache
 
 
-def main():
+def main() -> None:
     model_args, data_args, training_args = parse_arguments((ModelArguments, DataArguments, TrainArguments))
     with explain_out_of_memory(training_args, data_args):
         train(model_args, data_args, training_args)
 
 
-def train(model_args: ModelArguments, data_args: DataArguments, training_args: TrainArguments):
+def train(model_args: ModelArguments, data_args: DataArguments, training_args: TrainArguments) -> None:
     # ------------------------------------------------------------------------------------------------ before all else
     checkpoint = check_start(training_args)
     if training_args.logging_dir:

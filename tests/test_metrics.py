@@ -122,3 +122,10 @@ def test_the_evaluate_modules_load_offline_from_the_repository(
     found = module.compute(predictions=predictions, references=references, **options)
     key = {"classification": "accuracy", "regression": "mae", "text": "exact_match"}[name]
     assert found[key] == pytest.approx(expected)
+
+
+def test_a_true_number_that_is_none_is_refused(request):
+    module = evaluate.load(str(request.config.rootpath / "recipes/umbrella/evaluate_modules/umbrella_regression.py"))
+    with pytest.raises(ValueError, match=r"found 'unknown'\. Leave its row out\."):
+        module.compute(predictions=["45", "50"], references=["40", "unknown"])
+    assert module.compute(predictions=["45"], references=["40"])["mae"] == 5

@@ -10,6 +10,7 @@ The batches have the guide's structure, every row padded to `max_length`. Only p
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.functional import pad
@@ -60,11 +61,11 @@ class UMBRELLADataLoader(Dataset):
 
     def __init__(
         self,
-        json_dir,
+        json_dir: str | Path,
         split: str = "train",
         tokenizer: PreTrainedTokenizerBase | None = None,
         processor: ProcessorMixin | None = None,
-        image_root=None,
+        image_root: str | Path | None = None,
         image_size: int | None = None,
         normalize: bool = True,
         standardize: bool = True,
@@ -76,7 +77,7 @@ class UMBRELLADataLoader(Dataset):
         task_types: list[str] | None = None,
         modalities: list[str] | None = None,
         volume_cache: VolumeCache | str | Path | None = None,
-    ):
+    ) -> None:
         _check_processor(processor, tokenizer)
         # The guide's default cannot be told from a True that was asked for: it is no wish.
         asked = ViewSettings(view, image_size, None if normalize else False, None if standardize else False)
@@ -176,7 +177,7 @@ class UMBRELLADataLoader(Dataset):
 
 
 def create_umbrella_dataloaders(
-    json_dir,
+    json_dir: str | Path,
     tokenizer: PreTrainedTokenizerBase | None = None,
     processor: ProcessorMixin | None = None,
     batch_size: int = 4,
@@ -184,7 +185,7 @@ def create_umbrella_dataloaders(
     max_length: int = 2048,
     num_workers: int = 0,
     pin_memory: bool = True,
-    **dataset_options,
+    **dataset_options: Any,
 ) -> dict[str, DataLoader]:
     """The DataLoader of every split that `json_dir` has, by its name: "train", "validation", "test".
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -38,14 +39,14 @@ class Answerer:
 
     def __init__(
         self,
-        model,
+        model: Any,
         prompts: ConversationTransform,
         answers: ConversationTransform,
         batch_size: int,
         max_new_tokens: int,
         num_workers: int = 0,
         candidates: Sequence[str] = (),
-    ):
+    ) -> None:
         self.model, self.prompts, self.answers = model.eval(), prompts, answers
         self.batch_size, self.num_workers = batch_size, num_workers
         self.candidates = candidates
@@ -115,10 +116,12 @@ class Answerer:
 class _Questions(torch.utils.data.Dataset):
     """Row → [its prompt, then the row with each candidate as its answer], encoded."""
 
-    def __init__(self, rows: Dataset, prompts, answers, candidates: Sequence[str]):
+    def __init__(
+        self, rows: Dataset, prompts: ConversationTransform, answers: ConversationTransform, candidates: Sequence[str]
+    ) -> None:
         self.rows, self.prompts, self.answers, self.candidates = rows.with_format(None), prompts, answers, candidates
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> list[dict]:
@@ -132,7 +135,7 @@ def _take_one(batches: Iterator) -> list:
     return [batch] if (batch := next(batches, None)) is not None else []
 
 
-def _end_tokens(model, transform: ConversationTransform) -> list[int]:
+def _end_tokens(model: Any, transform: ConversationTransform) -> list[int]:
     """What ends an answer: the model's own end tokens, and the one that the labels taught."""
     own = model.generation_config.eos_token_id
     own = own if isinstance(own, list) else [own]

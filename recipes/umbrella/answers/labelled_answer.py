@@ -34,7 +34,7 @@ class LabelledAnswer:
 class AnswerError(ValueError):
     """Labels or answers that cannot be scored, with the row."""
 
-    def __init__(self, source: str, field: str, expected: str, found: str, remedy: str):
+    def __init__(self, source: str, field: str, expected: str, found: str, remedy: str) -> None:
         super().__init__(f"{source}: {field}: expected {expected}, found {found}. {remedy}")
         self.source, self.field, self.expected, self.found = source, field, expected, f"{found}. {remedy}"
 

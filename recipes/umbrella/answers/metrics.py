@@ -36,7 +36,9 @@ def encode(values: Sequence[str | None], labels: Sequence[str]) -> np.ndarray:
     return np.array([index.get(value, len(labels)) for value in values])
 
 
-def classification_metrics(true: np.ndarray, predicted: np.ndarray, labels: Sequence[str], probabilities=None) -> dict:
+def classification_metrics(
+    true: np.ndarray, predicted: np.ndarray, labels: Sequence[str], probabilities: np.ndarray | None = None
+) -> dict:
     """Metrics of a classification, as {name: number}; those that are undefined are absent, see `explain_undefined`.
 
     true           (n,) indices of the true labels
@@ -136,7 +138,9 @@ def majority_vote(
     return named, list(truths.values())
 
 
-def fill_unread(predicted: Sequence[float | None], expected: Sequence[float], among: Sequence[float]) -> np.ndarray:
+def fill_unread(
+    predicted: Sequence[float | None], expected: Sequence[float] | np.ndarray, among: Sequence[float] | np.ndarray
+) -> np.ndarray:
     """Answered numbers; for an unparseable one, the largest error that a number in the range of true values can have.
 
     among  all true values of the evaluated rows, whose range it is

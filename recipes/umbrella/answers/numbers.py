@@ -28,7 +28,7 @@ class NumberFormat:
     decimal: str = "."
     thousands: str = ","
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.decimal not in (".", ",") or self.thousands not in ("", ",", ".", " ", "'"):
             raise ValueError(
                 'expected "." or "," as decimal sign and ",", ".", " ", "\'" or nothing as thousands sign, found '

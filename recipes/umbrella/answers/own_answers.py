@@ -76,7 +76,7 @@ def compare_own_answers(reading: Reading, rows: Sequence[LabelledAnswer]) -> Own
 
 
 def _is_rounded(read: str | float, truth: str | float | None) -> bool:
-    if not isinstance(read, float) or truth is None:
+    if not isinstance(read, float) or not isinstance(truth, float):
         return False
     decimals = len(f"{read:.10f}".rstrip("0").partition(".")[2])
     return abs(read - truth) <= 0.5 * 10**-decimals * (1 + 1e-9)

@@ -13,7 +13,7 @@ class TextMetrics:
     Corpus BLEU is a function of sums over the rows (n-grams found and proposed, lengths), as sacrebleu counts them.
     """
 
-    def __init__(self, predictions: Sequence[str], references: Sequence[str]):
+    def __init__(self, predictions: Sequence[str], references: Sequence[str]) -> None:
         scorer, bleu = RougeScorer(["rougeL"]), BLEU(effective_order=True)
         self.exact = np.array([p.strip() == r.strip() for p, r in zip(predictions, references, strict=True)], float)
         self.rouge = np.array(

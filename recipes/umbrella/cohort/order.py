@@ -1,7 +1,7 @@
 """The order of a participant's visits in time."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from umbrella.answers.numbers import find_number_format
@@ -36,7 +36,7 @@ def make_session_order(visits: list[Visit], chosen: Sequence[str], column: str |
     return lambda some: sorted(some, key=lambda visit: int(parts[visit.session][2]))
 
 
-def _read_times(visits: list[Visit], column: str) -> dict[str, float | datetime]:
+def _read_times(visits: list[Visit], column: str) -> Mapping[str, float | date]:
     """Cell → when, of one kind in the whole column: numbers, dates as 2020-01-31 (with a time or without), or dates
     that end in the year, whose day and month are told from the whole column. Raises CohortError for any other cell."""
     cells = [cell for visit in visits if not is_missing(cell := visit.values.get(column))]
@@ -58,7 +58,7 @@ def _read_times(visits: list[Visit], column: str) -> dict[str, float | datetime]
     return times
 
 
-def _get_time(visit: Visit, column: str, times: dict[str, float | datetime]) -> float | datetime:
+def _get_time(visit: Visit, column: str, times: Mapping[str, float | date]) -> float | date:
     cell = visit.values.get(column)
     if is_missing(cell):
         raise _make_error(column, f"{cell!r} at {visit.participant_id} session {visit.session}")

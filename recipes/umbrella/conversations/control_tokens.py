@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from umbrella.conversations.turns import ConversationError, text_item
 
@@ -28,7 +29,7 @@ class ControlTokens:
         render: (messages, add_generation_prompt) → the conversation's text, each image one placeholder.
     """
 
-    def __init__(self, processor, render: Callable[[list[dict], bool], str]):
+    def __init__(self, processor: Any, render: Callable[[list[dict], bool], str]) -> None:
         self.name = type(processor).__name__
         self.tokenizer, self.render = processor.tokenizer, render
         added = {i: token for i, token in self.tokenizer.added_tokens_decoder.items() if token.content.strip()}
@@ -89,7 +90,7 @@ class ControlTokens:
             f"in the prompt ({excerpt!r}). It would steer the model as the template's own marks do: reword them."
         )
 
-    def _tokenize(self, text: str, **options) -> dict:
+    def _tokenize(self, text: str, **options: Any) -> dict:
         return self.tokenizer(text, add_special_tokens=False, verbose=False, **options)
 
 

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate, groupby, islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class ConversationEncoder:
             template that rewrites the assistant's text so that its place cannot be told.
     """
 
-    def __init__(self, processor, **images_kwargs):
+    def __init__(self, processor: Any, **images_kwargs: Any) -> None:
         self.processor = processor
         self.tokenizer = processor.tokenizer
         self.images_kwargs = images_kwargs
@@ -61,7 +62,7 @@ class ConversationEncoder:
         return list(self.processor.image_token_ids)
 
     def encode(
-        self, turns: list[dict], images: Sequence[np.ndarray] = (), add_generation_prompt: bool = False
+        self, turns: list[dict], images: Sequence[np.ndarray] | np.ndarray = (), add_generation_prompt: bool = False
     ) -> dict:
         """Encode one conversation.
 
@@ -108,7 +109,7 @@ class ConversationEncoder:
         images: Sequence[np.ndarray],
         max_length: int,
         on_overflow: str,
-        add_generation_prompt=False,
+        add_generation_prompt: bool = False,
     ) -> dict:
         """`encode`, in at most `max_length` tokens: with `on_overflow="drop_turns"` the oldest whole exchanges go,
         each with its scans, and the last one always stays; with "raise", or when the last one alone is too long,
@@ -151,7 +152,7 @@ class ConversationEncoder:
             "scans."
         )
 
-    def _call_processor(self, text: str, images: Sequence[np.ndarray]) -> dict:
+    def _call_processor(self, text: str, images: Sequence[np.ndarray] | np.ndarray) -> dict:
         bos = self.tokenizer.bos_token
         options = self.images_kwargs if len(images) else {}
         # Templates that write bos themselves would otherwise get a second one (transformers does the same).
@@ -215,7 +216,14 @@ class ConversationEncoder:
             f"moves or drops it (at {words[:40]!r}). Set another processor.chat_template."
         )
 
-    def _label(self, input_ids, offsets, text, spans, replacements) -> tuple[list[int], list[int]]:
+    def _label(
+        self,
+        input_ids: list[int],
+        offsets: Sequence[tuple[int, int]],
+        text: str,
+        spans: Sequence[tuple[int, int]],
+        replacements: list[dict],
+    ) -> tuple[list[int], list[int]]:
         """Labels of the tokens, and the positions before which an end token is missing."""
         labels = [IGNORE_INDEX] * len(input_ids)
         missing = []
@@ -282,7 +290,9 @@ def _width(span: tuple[int, int]) -> int:
     return span[1] - span[0]
 
 
-def _find_tokens(offsets, spans, replacements) -> list[tuple[int, list[int]]]:
+def _find_tokens(
+    offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]], replacements: list[dict]
+) -> list[tuple[int, list[int]]]:
     """For each span of the text, in order: how far image tokens, expanded before it, have moved it, and the positions
     of the tokens that overlap it."""
     found, shift, token = [], 0, 0

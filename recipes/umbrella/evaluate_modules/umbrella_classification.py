@@ -14,7 +14,7 @@ from umbrella.answers.reading import LabelReading
 class UmbrellaClassification(evaluate.Metric):
     """Accuracy, sensitivity and specificity of the label that each answer names; see umbrella.answers.metrics."""
 
-    def _info(self):
+    def _info(self) -> evaluate.MetricInfo:
         text = datasets.Value("string")
         return evaluate.MetricInfo(
             description=self.__doc__,
@@ -23,7 +23,7 @@ class UmbrellaClassification(evaluate.Metric):
             features=datasets.Features({"predictions": text, "references": text}),
         )
 
-    def _compute(self, predictions, references, labels=None):
+    def _compute(self, predictions: list[str], references: list[str], labels: list[str] | None = None) -> dict:
         labels = sorted(set(find_spellings(references).values())) if labels is None else labels
         reading = LabelReading(tuple(labels))
         parsed = [reading.read(text) for text in predictions]

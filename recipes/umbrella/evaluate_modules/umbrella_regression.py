@@ -15,7 +15,7 @@ class UmbrellaRegression(evaluate.Metric):
     """Errors and correlation of the number that each answer states, by the references' signs; see
     umbrella.answers.metrics."""
 
-    def _info(self):
+    def _info(self) -> evaluate.MetricInfo:
         text = datasets.Value("string")
         return evaluate.MetricInfo(
             description=self.__doc__,
@@ -24,8 +24,13 @@ class UmbrellaRegression(evaluate.Metric):
             features=datasets.Features({"predictions": text, "references": text}),
         )
 
-    def _compute(self, predictions, references, unit=None):
+    def _compute(self, predictions: list[str], references: list[str], unit: str | None = None) -> dict:
         signs, _ = find_number_format(numeral for text in references for numeral in list_numerals(text))
         parsed = [parse_number(text, unit, signs) for text in predictions]
-        metrics = regression_metrics(parsed, [parse_number(text, unit, signs) for text in references])
+        truths = []
+        for text in references:
+            if (truth := parse_number(text, unit, signs)) is None:
+                raise ValueError(f"references: expected one number in each text, found {text!r}. Leave its row out.")
+            truths.append(truth)
+        metrics = regression_metrics(parsed, truths)
         return {**metrics, "unparseable": parsed.count(None)}

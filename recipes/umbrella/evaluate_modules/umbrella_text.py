@@ -12,7 +12,7 @@ from umbrella.answers.text_metrics import TextMetrics
 class UmbrellaText(evaluate.Metric):
     """BLEU, ROUGE-L and exact match; see umbrella.answers.text_metrics."""
 
-    def _info(self):
+    def _info(self) -> evaluate.MetricInfo:
         text = datasets.Value("string")
         return evaluate.MetricInfo(
             description=self.__doc__,
@@ -21,5 +21,5 @@ class UmbrellaText(evaluate.Metric):
             features=datasets.Features({"predictions": text, "references": text}),
         )
 
-    def _compute(self, predictions, references):
+    def _compute(self, predictions: list[str], references: list[str]) -> dict:
         return TextMetrics(predictions, references)()

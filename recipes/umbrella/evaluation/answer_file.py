@@ -15,7 +15,7 @@ class AnswerFile:
     Raises ValueError, with file and line, for a line that is no JSON object.
     """
 
-    def __init__(self, path: Path, names: frozenset[str] = frozenset(("task_id",))):
+    def __init__(self, path: Path, names: frozenset[str] = frozenset(("task_id",))) -> None:
         """`names`: the keys that every record has."""
         self.path, self.names = path, names
 

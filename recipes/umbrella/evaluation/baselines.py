@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -44,7 +45,7 @@ def evaluate_baselines(
     if len(labelled) > MOST_TRAIN_ROWS:
         labelled = sorted(np.random.default_rng(seed).choice(labelled, MOST_TRAIN_ROWS, replace=False).tolist())
     train = train.with_format(None).select(labelled)
-    known = [read_truth(entry["subject_label"]) for entry in train["metadata"]]
+    known: list[Any] = [read_truth(entry["subject_label"]) for entry in train["metadata"]]
     measure, model_scores = score_records(records)
     is_label = "parsed_label" in records[0]
     always = _always_majority if is_label else _always_mean
@@ -70,14 +71,14 @@ def evaluate_baselines(
     return {"n_train": len(train), "models": models}
 
 
-def _always_majority(known: list[str], n: int) -> tuple[str, str, list[str]]:
+def _always_majority(known: Sequence[str], n: int) -> tuple[str, str, list[str]]:
     (majority, most), *others = Counter(known).most_common()
     is_tied = any(n == most for _, n in others)
     what = "one of the most frequent labels in training" if is_tied else "the majority class in training"
     return f"always “{majority}”, {what}", f"always answering “{majority}”", [majority] * n
 
 
-def _always_mean(known: list[float], n: int) -> tuple[str, str, list[float]]:
+def _always_mean(known: Sequence[float], n: int) -> tuple[str, str, list[float]]:
     mean = float(np.mean(known))
     return f"always {number(mean)}, the mean in training", f"always answering {number(mean)}", [mean] * n
 

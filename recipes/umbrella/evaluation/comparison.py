@@ -137,7 +137,8 @@ def _bootstrap_difference(
         chosen = draw.integers(0, n_subjects, n_subjects)
         first, second = (of[draw.integers(0, len(of), len(of))][:, chosen].sum() / len(of) for of in sums)
         differences.append((second - first) / total[chosen].sum())
-    return tuple(float(edge) for edge in np.percentile(differences, tails(n_subjects)))
+    low, high = np.percentile(differences, tails(n_subjects))
+    return float(low), float(high)
 
 
 def _find_changed(first: list[Evaluated], second: list[Evaluated], task_ids: list[str]) -> list[dict]:
@@ -152,7 +153,7 @@ def _find_changed(first: list[Evaluated], second: list[Evaluated], task_ids: lis
     return changed
 
 
-def _commonest(side: list[Evaluated], task_id: str):
+def _commonest(side: list[Evaluated], task_id: str) -> str | float | None:
     answers = [run.records[task_id] for run in side]
     read = [answer.get("parsed_label", answer.get("parsed_number", answer["prediction"])) for answer in answers]
     return Counter(read).most_common(1)[0][0]

@@ -1,6 +1,7 @@
 """Could something else than the image explain the labels? Logistic regression on confounds alone, and matched rows."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -32,7 +33,7 @@ def evaluate_confounds(
     rows: Dataset,
     records: list[dict],
     subjects: Sequence[str],
-    read_truth: Callable[[str], str],
+    read_truth: Callable[[str], Any],
 ) -> dict:
     """How far the confounds alone get, and the model's accuracy among rows whose confounds do not tell the label.
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from umbrella.answers.metrics import absolute_errors
 from umbrella.evaluation.controls import Control
 from umbrella.evaluation.measures import ACCURACY, Measure, measure_errors
@@ -62,11 +64,11 @@ def compare_texts(records: list[dict], exchanged: Exchanged, subjects: Sequence[
 def _compare(
     control: Control,
     measure: Measure,
-    scores: Sequence[Sequence],
+    scores: Sequence[Sequence[float] | np.ndarray],
     answers: Sequence[Sequence],
     subjects: Sequence[str],
 ) -> dict:
     changed = [before != after for before, after in zip(*answers, strict=True)]
     of_subjects = [subjects[i] for i in control.indices]
-    numbers = compare_with_control(measure, *scores, changed, of_subjects, control.donors)
+    numbers = compare_with_control(measure, scores[0], scores[1], changed, of_subjects, control.donors)
     return {"title": control.title} | numbers

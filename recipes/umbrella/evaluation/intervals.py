@@ -4,7 +4,7 @@ Rows of one subject are alike, so an interval that counts rows is too narrow: su
 """
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import numpy as np
 from scipy.stats import norm, t
@@ -23,7 +23,7 @@ def number_subjects(subjects: Sequence[Hashable]) -> np.ndarray:
     return np.array([index.setdefault(subject, len(index)) for subject in subjects], int)
 
 
-def draw_subjects(subjects: Sequence[Hashable], n_resamples: int, seed: int):
+def draw_subjects(subjects: Sequence[Hashable], n_resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Yield arrays of row indices: subjects drawn with replacement, as many as there are, with all their rows."""
     codes = number_subjects(subjects)
     groups = [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
@@ -44,7 +44,7 @@ def tails(n_subjects: int) -> list[float]:
 
 def bootstrap(
     statistic: Statistic, subjects: Sequence[Hashable], n_resamples: int = 1000, seed: int = 0
-) -> dict[str, tuple[float, float]]:
+) -> dict[str, tuple[float, ...]]:
     """95 % intervals of each number that `statistic` (row indices → {name: number}) gives, see `tails`.
 
     A number that a resample lacks, as the AUROC where a class was not drawn, is left out of that resample. A number
@@ -67,7 +67,7 @@ def bootstrap(
 
 
 def share_interval(
-    hits: Sequence[bool], subjects: Sequence[Hashable], strata: Sequence[Hashable] | None = None
+    hits: Sequence[float] | np.ndarray, subjects: Sequence[Hashable], strata: Sequence[Hashable] | None = None
 ) -> tuple[float, float]:
     """The 95 % interval (low, high) of a share of rows, or of the mean of the shares of `strata` of rows.
 
@@ -78,7 +78,7 @@ def share_interval(
     return wilson(*effective_trials(hits, subjects, strata))
 
 
-def mean_interval(values: Sequence[float], subjects: Sequence[Hashable]) -> tuple[float, float] | None:
+def mean_interval(values: Sequence[float] | np.ndarray, subjects: Sequence[Hashable]) -> tuple[float, float] | None:
     """The 95 % interval of the mean of numbers that are 0 or more, by Student's t over subjects.
 
     None for a single subject, and where all subjects agree. A bootstrap of 4 subjects ends at the largest of them.
@@ -103,7 +103,7 @@ def wilson(share: float, n: float) -> tuple[float, float]:
 
 
 def effective_trials(
-    hits: Sequence[bool], subjects: Sequence[Hashable], strata: Sequence[Hashable] | None = None
+    hits: Sequence[float] | np.ndarray, subjects: Sequence[Hashable], strata: Sequence[Hashable] | None = None
 ) -> tuple[float, float]:
     """(share, n): as many independent trials as the spread between two or more subjects leaves of the rows.
 

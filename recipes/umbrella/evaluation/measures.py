@@ -57,7 +57,7 @@ def measure_errors(expected: Sequence[float]) -> Measure:
 
 
 def score_interval(
-    measure: Measure, scores: Sequence[float], subjects: Sequence[Hashable]
+    measure: Measure, scores: Sequence[float] | np.ndarray, subjects: Sequence[Hashable]
 ) -> tuple[float, float] | None:
     """The 95 % interval of a mean score by subjects: a share's for rights and wrongs, Student's t for errors."""
     return share_interval(scores, subjects) if measure.better > 0 else mean_interval(scores, subjects)

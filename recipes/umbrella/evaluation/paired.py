@@ -97,8 +97,8 @@ class _Spread:
 
 def compare_paired(
     measure: Measure,
-    first: Sequence[float],
-    second: Sequence[float],
+    first: Sequence[float] | np.ndarray,
+    second: Sequence[float] | np.ndarray,
     subjects: Sequence[Hashable],
     donors: Sequence[Hashable] | None = None,
     seed: int = 0,
@@ -114,7 +114,7 @@ def compare_paired(
         most = 1.0 if measure.better > 0 else math.inf
         low, high = spread.ends(n_subjects)
         if not math.isclose(low, high, rel_tol=1e-9, abs_tol=ROUNDING):
-            interval = tuple(min(most, max(-most, end)) for end in (low, high))
+            interval = min(most, max(-most, low)), min(most, max(-most, high))
     outcome = decide(spread.difference, interval, p, measure.margin)
     needed = None
     if outcome == "unclear" and interval is not None:

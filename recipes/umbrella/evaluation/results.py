@@ -150,7 +150,7 @@ def with_intervals(
 
 
 def score_by_group(
-    scores: Sequence[float], measure: Measure, rows: Dataset, names: Sequence[str]
+    scores: Sequence[float] | np.ndarray, measure: Measure, rows: Dataset, names: Sequence[str]
 ) -> dict[str, dict[str, dict]]:
     """Metadata name → group → {"accuracy" or "mae", "interval", "n", "n_subjects"}."""
     subjects, result = subjects_of_rows(rows), {}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from accelerate import PartialState
@@ -72,7 +73,7 @@ class Folder:
                 )
 
 
-def describe_settings(rows: Dataset, split: str, model_name_or_path: str, **options) -> dict:
+def describe_settings(rows: Dataset, split: str, model_name_or_path: str, **options: Any) -> dict:
     """What the answers depend on; a folder holds answers for one such set."""
     return {"split": split, "data": fingerprint(rows), "model": fingerprint_model(model_name_or_path), **options}
 

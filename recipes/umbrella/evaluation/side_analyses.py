@@ -1,5 +1,7 @@
 """What a result must be read beside: groups of rows, simple models, confounds, and facts about the model."""
 
+from typing import Any
+
 from datasets import Dataset
 
 from umbrella.answers.selection import keep_task
@@ -29,7 +31,8 @@ def put_in_context(
     """
     if isinstance(question, FreeText):
         return {}
-    context, subjects = {}, subjects_of_rows(rows)
+    context: dict[str, dict] = {}
+    subjects = subjects_of_rows(rows)
     if asked.by:
         measure, scores = score_records(records)
         context["by"] = score_by_group(scores, measure, rows, asked.by)
@@ -60,7 +63,7 @@ def check_names(asked: EvalArguments, rows: Dataset, task: str) -> None:
             read_metadata(rows, name)
 
 
-def describe_model(model, recipe: Recipe, model_name_or_path: str) -> dict[str, str]:
+def describe_model(model: Any, recipe: Recipe, model_name_or_path: str) -> dict[str, str]:
     """Facts for the report, name → text."""
     facts = {
         "name or folder": model_name_or_path,

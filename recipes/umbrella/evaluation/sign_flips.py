@@ -20,7 +20,7 @@ ROUNDING = 1e-9  # of the largest sum: sums that differ by less are the same
 
 
 def flip_signs(
-    differences: Sequence[float],
+    differences: Sequence[float] | np.ndarray,
     subjects: Sequence[Hashable],
     donors: Sequence[Hashable] | None = None,
     seed: int = 0,
@@ -62,7 +62,7 @@ def _add_up(sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def dependence(
-    differences: Sequence[float], subjects: Sequence[Hashable], donors: Sequence[Hashable] | None = None
+    differences: Sequence[float] | np.ndarray, subjects: Sequence[Hashable], donors: Sequence[Hashable] | None = None
 ) -> float:
     """By what factor (1 or more) rows that share a donor raise the variance of the sum over that of its subjects.
 

@@ -34,8 +34,8 @@ def count_changes(changed: Sequence[bool], subjects: Sequence[str]) -> dict:
 
 def compare_with_control(
     measure: Measure,
-    real: Sequence[float],
-    control: Sequence[float],
+    real: Sequence[float] | np.ndarray,
+    control: Sequence[float] | np.ndarray,
     changed: Sequence[bool],
     subjects: Sequence[str],
     donors: Sequence[str] | None = None,

@@ -11,8 +11,8 @@ What cannot be known: whether a file inside has a second name outside (a hard li
 import errno
 import os
 import stat
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from umbrella.files.data_format import ROOT_MARK
 
@@ -25,7 +25,7 @@ def split_root(path: str | Path) -> tuple[str | None, str]:
     return (root or "/", f"{root}/{rest}") if is_held else (None, str(path))
 
 
-def open_inside(path: str | Path, root: str | None) -> BinaryIO:
+def open_inside(path: str | Path, root: str | None) -> BufferedIOBase:
     """Open a regular file to read. Raises OSError, also for one that lies outside `root` now.
 
     Compared is the file that was opened, so a link that is changed meanwhile cannot lead out.
@@ -52,7 +52,7 @@ def open_inside(path: str | Path, root: str | None) -> BinaryIO:
     return file
 
 
-def open_file(path: str | Path) -> BinaryIO:
+def open_file(path: str | Path) -> BufferedIOBase:
     """`open_inside` the folder that the path itself is held to."""
     root, name = split_root(path)
     return open_inside(name, root)

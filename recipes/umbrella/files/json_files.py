@@ -12,7 +12,7 @@ MOST_SHOWN = 60  # characters of what was found
 RESTORE = "Restore the file from a copy"
 
 
-def write_json(path: Path, value, indent: int = 1) -> None:
+def write_json(path: Path, value: Any, indent: int = 1) -> None:
     """Write a value; one that is killed meanwhile leaves the file as it was. Equal bytes are not written again."""
     write_whole(path, json.dumps(value, indent=indent) + "\n")
 
@@ -39,7 +39,8 @@ def read_json(
         value = (json.loads if keys_twice else parse_json)(path.read_bytes().decode())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected JSON, found {_describe_bytes(path, error)}. {remedy}") from error
-    kind = {dict: "a JSON object", list: "a JSON list", None: "JSON"}[expected]
+    kinds: dict[type | None, str] = {dict: "a JSON object", list: "a JSON list", None: "JSON"}
+    kind = kinds[expected]
     if expected is not None and not isinstance(value, expected):
         raise ValueError(f"{path}: expected {kind}, found {show_json(value)}. {remedy}")
     missing = [name for name in names if name not in value]
@@ -48,7 +49,7 @@ def read_json(
     return value
 
 
-def parse_json(text: str):
+def parse_json(text: str) -> Any:
     """json.loads, which of two equal keys would keep the last without a word: ValueError here."""
     return json.loads(text, object_pairs_hook=_to_dict)
 
@@ -73,7 +74,7 @@ def build_record(path: Path, build: Callable[[], Any], remedy: str = RESTORE) ->
         ) from error
 
 
-def show_json(value) -> str:
+def show_json(value: Any) -> str:
     """A JSON value, its start where it is long."""
     text = json.dumps(value)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from umbrella.files.claimed_folder import claim
 
-NOT_WRITTEN = {
+NOT_WRITTEN: dict[int | None, str] = {
     errno.ENOSPC: "no space left on the disk",
     errno.EDQUOT: "a quota that is used up",
     errno.EFBIG: "no room for a file of this size",

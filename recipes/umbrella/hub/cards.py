@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from datasets import DatasetDict
 from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardData
@@ -11,6 +12,7 @@ from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardDa
 from umbrella.answers.label_parsing import count_labels
 from umbrella.files.json_files import read_json
 from umbrella.hub.eval_results import TASK, build_results, list_values
+from umbrella.options.push_arguments import PushDatasetArguments, PushModelArguments
 from umbrella.privacy.search import Finding, to_findings
 from umbrella.records.leakage import describe_training_data
 from umbrella.records.recipe import FILE_NAME as RECIPE_FILE
@@ -27,7 +29,9 @@ CONTACT = ("e-mail", "web address", "host name", "institution", "postal address"
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def build_dataset_card(rows: DatasetDict, repo_id: str, options, allowed: dict[str, int], n_bytes: int) -> DatasetCard:
+def build_dataset_card(
+    rows: DatasetDict, repo_id: str, options: PushDatasetArguments, allowed: dict[str, int], n_bytes: int
+) -> DatasetCard:
     """The card of a data folder's publication.
 
     Args:
@@ -76,7 +80,7 @@ def to_markdown(text: str) -> str:
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in escaped)
 
 
-def find_in_flags(options) -> list[Finding]:
+def find_in_flags(options: PushDatasetArguments) -> list[Finding]:
     """Findings in what the publisher wrote for the card, `PushDatasetArguments`; whom to turn to may stand there."""
     found = to_findings("README.md", "--dua", options.dua or "") + to_findings(
         "README.md", "--license", options.license
@@ -84,7 +88,7 @@ def find_in_flags(options) -> list[Finding]:
     return [finding for finding in found if finding.kind not in CONTACT]
 
 
-def _describe_split(name: str, rows) -> dict:
+def _describe_split(name: str, rows: Any) -> dict:
     plain = rows.with_format(None)
     labels = count_labels(entry["subject_label"] for entry in plain["metadata"] if entry["subject_label"])
     return {
@@ -96,7 +100,7 @@ def _describe_split(name: str, rows) -> dict:
     }
 
 
-def build_model_card(folder: Path, repo_id: str, options, allowed: dict[str, int]) -> ModelCard:
+def build_model_card(folder: Path, repo_id: str, options: PushModelArguments, allowed: dict[str, int]) -> ModelCard:
     """The card of a staged model.
 
     Args:

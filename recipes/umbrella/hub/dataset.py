@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,7 +52,7 @@ class Publication:
     names: dict[str, str] = field(default_factory=dict)  # a scan's path → its published name
     modalities: dict[str, str] = field(default_factory=dict)  # a scan's path → sMRI, dMRI or fMRI
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for rows in self.rows.values():
             for images in rows["images"]:
                 for scan in images:
@@ -169,7 +170,7 @@ def _describe_features() -> str:
     """The columns in the words of datasets 5, whichever version runs here."""
     text, whole = {"dtype": "string", "_type": "Value"}, {"dtype": "int64", "_type": "Value"}
 
-    def list_of(feature) -> dict:
+    def list_of(feature: Any) -> dict:
         return {"feature": feature, "_type": "List"}
 
     item = dict.fromkeys(("type", "text", "modality", "image_path"), text)
@@ -191,7 +192,7 @@ def _describe_features() -> str:
 class _Shards:
     """Writes rows into Parquet files of about `max_bytes`."""
 
-    def __init__(self, folder: Path, split: str, max_bytes: int, schema: pa.Schema):
+    def __init__(self, folder: Path, split: str, max_bytes: int, schema: pa.Schema) -> None:
         self.folder, self.split, self.max_bytes, self.schema = folder, split, max_bytes, schema
         self.rows, self.group_bytes, self.shard_bytes, self.writers = [], 0, 0, []
 

@@ -5,6 +5,7 @@ transformers 5 renames many families' weights while it loads them (LLaVA's `lang
 switches that off, so that a run can go on; its folder hence has the names in memory, which other tools do not know.
 """
 
+from collections.abc import Set
 from copy import deepcopy
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def export_model(
     recipe: Recipe | None,
     output_dir: Path,
     dtype: str | None = None,
-    names: set[str] = frozenset(),
+    names: Set[str] = frozenset(),
 ) -> None:
     """Write model, generation config, processor and recipe for `from_pretrained` into `output_dir`.
 
@@ -63,7 +64,7 @@ def export_model(
 def merge_adapters(folder: Path, processor: ProcessorMixin, recipe: Recipe) -> None:
     """Make of a folder of adapters one of the whole model. It is put together on the CPU, by one process alone."""
     unset_hf_deepspeed_config()  # ZeRO-3 would spread what is loaded over processes that do not load it
-    model = load_model(folder)
+    model = load_model(str(folder))
     export_model(model, processor, recipe, folder)
     for path in (*folder.glob("adapter_*"), folder / BASE_FILE):  # the last one: as long as it is there, none takes
         path.unlink()  # what a kill leaves for a whole model
@@ -94,7 +95,7 @@ def _build_anew(model: PreTrainedModel) -> PreTrainedModel:
     return anew
 
 
-def _choose_prefixes(anew: PreTrainedModel, state: dict[str, Tensor], names: set[str]) -> dict[str, Tensor]:
+def _choose_prefixes(anew: PreTrainedModel, state: dict[str, Tensor], names: Set[str]) -> dict[str, Tensor]:
     """The weights as `save_pretrained` of a model that was built anew is to rename them: as they are, or with prefixes
     that older checkpoints have besides (CLIP's "vision_model."), whichever comes nearer to `names`."""
     every = get_model_conversion_mapping(anew, add_legacy=False)

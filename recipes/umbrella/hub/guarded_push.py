@@ -19,7 +19,7 @@ class GuardedPush:
     Raises ValueError for a `hub_strategy` that would publish optimizer states.
     """
 
-    def __init__(self, args: TrainingArguments):
+    def __init__(self, args: TrainingArguments) -> None:
         strategy = args.hub_strategy.value
         if strategy not in STRATEGIES:
             raise ValueError(

@@ -10,6 +10,7 @@ import shutil
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from huggingface_hub import HfApi
 
@@ -147,7 +148,7 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
     read_run_record(folder)
 
 
-def _write_cleaned(path: Path, value) -> None:
+def _write_cleaned(path: Path, value: Any) -> None:
     write_json(path, _shorten_values(value), indent=2)
 
 
@@ -187,7 +188,7 @@ def shorten_paths(text: str) -> str:
     return "".join([*pieces, text[position:]])
 
 
-def _shorten_values(value):
+def _shorten_values(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _shorten_values(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -7,6 +7,7 @@ words of a tokenizer's vocabulary (`umbrella.hub.vocabulary`).
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from umbrella.files.json_files import read_json
 from umbrella.hub.page_text import read_page
@@ -60,12 +61,12 @@ def read_model_text(path: Path) -> Iterator[tuple[str, str]]:
         yield "text", path.read_text(encoding="utf-8")
 
 
-def _read_values(value) -> Iterator[tuple[str, str]]:
+def _read_values(value: Any) -> Iterator[tuple[str, str]]:
     """The texts in a JSON value, and its whole numbers with their keys."""
     return walk_json(_without_measurements(value), "json")
 
 
-def _without_measurements(value, key: str = ""):
+def _without_measurements(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         return {name: _without_measurements(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
@@ -76,7 +77,7 @@ def _without_measurements(value, key: str = ""):
     return int(value) if is_whole and not _COUNTS.search(key) else None
 
 
-def _without_hashes(value):
+def _without_hashes(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_hashes(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -77,19 +77,19 @@ def _parse(html: str) -> "_Page":
 class _Page(HTMLParser):
     """Collects what a page says: `texts` with a line break for each tag that ends a word, `values` of attributes."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.texts, self.values = [], []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_endtag(tag)
         self.values += [value for _, value in attrs if value]
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         if tag not in _INLINE:
             self.texts.append("\n")
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.texts.append(data)
 
-    handle_comment = handle_decl = handle_pi = unknown_decl = handle_data
+    handle_comment = handle_decl = handle_pi = unknown_decl = handle_data  # type: ignore[assignment]  # named otherwise there

@@ -8,6 +8,7 @@ import binascii
 import string
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tokenizers.decoders import ByteLevel
 
@@ -32,7 +33,7 @@ def read_word_list(path: Path) -> Iterator[tuple[str, str]]:
     return join_words(words, are_merges=path.name.startswith("merges"))
 
 
-def read_words(value, are_merges: bool) -> Iterator[tuple[str, str]]:
+def read_words(value: Any, are_merges: bool) -> Iterator[tuple[str, str]]:
     """(field, text) of "vocab" or "merges" in a tokenizer.json."""
     return join_words(_flatten(value), are_merges)
 
@@ -57,7 +58,7 @@ def _is_plain(part: str) -> bool:
     return not letters or letters.isalpha()
 
 
-def _flatten(value) -> Iterator[str]:
+def _flatten(value: Any) -> Iterator[str]:
     """The texts in JSON: a list of texts inside another is one; a number stands for its key's place or likelihood."""
     if isinstance(value, dict):
         for key, inner in value.items():

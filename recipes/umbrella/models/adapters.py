@@ -13,7 +13,7 @@ from umbrella.options.extras import check_extra
 from umbrella.options.training_arguments import TrainArguments
 
 
-def add_lora(model: PreTrainedModel, args: TrainArguments, base: BaseModel):
+def add_lora(model: PreTrainedModel, args: TrainArguments, base: BaseModel) -> PreTrainedModel:
     """Wrap the model in adapters on the linear layers of its language model; what `--train` names beside "lora" is
     trained in full. Returns a PeftModel, whose checkpoints hold the adapters and those parts alone.
 
@@ -84,6 +84,6 @@ def quantization(args: TrainArguments) -> dict:
     }
 
 
-def is_adapted(model) -> bool:
+def is_adapted(model: PreTrainedModel) -> bool:
     """Whether the model is a PeftModel."""
     return is_peft_available() and isinstance(model, import_module("peft").PeftModel)

@@ -36,7 +36,7 @@ def explain_template(model_name_or_path: str, trained: str) -> str:
     and what to do about them."""
     folder = find_model_folder(model_name_or_path)
     names = find_template_files(folder) if folder else []
-    if not names:
+    if folder is None or not names:
         return ". Use the processor that was saved with the model."
     found = f", which comes from {' and '.join(names)} there. "
     others = names[1:]

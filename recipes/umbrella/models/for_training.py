@@ -1,6 +1,9 @@
 """The model as it goes into training: loaded, frozen in parts, with adapters where they are asked for."""
 
+from typing import Any
+
 import torch
+from transformers import PreTrainedModel
 
 from umbrella.models.adapters import add_lora, quantization
 from umbrella.models.base import BaseModel, describe_base
@@ -9,7 +12,9 @@ from umbrella.models.loading import load_model
 from umbrella.options.training_arguments import TrainArguments
 
 
-def load_for_training(model_name_or_path: str, args: TrainArguments, base_model: str | None = None):
+def load_for_training(
+    model_name_or_path: str, args: TrainArguments, base_model: str | None = None
+) -> tuple[PreTrainedModel, BaseModel | None]:
     """Load a model and make ready what `args.train` names.
 
     In mixed precision frozen weights are loaded in 16 bits and trained ones in 32, which the optimizer needs;
@@ -45,7 +50,7 @@ def find_dtype(args: TrainArguments) -> torch.dtype:
     return torch.float32
 
 
-def describe_trained(model, base: BaseModel | None) -> str:
+def describe_trained(model: Any, base: BaseModel | None) -> str:
     """One line for a person: how much of the model is trained."""
     # Under ZeRO-3 a parameter is empty here, and its size stands in `ds_numel`.
     counts = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in model.parameters()]

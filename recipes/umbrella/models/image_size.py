@@ -1,9 +1,11 @@
 """The size of image that a model's vision encoder takes: as its processor states it."""
 
+from typing import Any
+
 DEFAULT_IMAGE_SIZE = 224  # where the processor states no size, as Qwen-VL's do not
 
 
-def state_image_size(processor) -> int | None:
+def state_image_size(processor: Any) -> int | None:
     """The side in pixels of the square image that the processor's vision encoder takes; None where any size will
     do."""
     image_processor = processor.image_processor
@@ -21,7 +23,7 @@ def state_image_size(processor) -> int | None:
     return None
 
 
-def resolve_image_size(processor, image_size: int | None) -> int:
+def resolve_image_size(processor: Any, image_size: int | None) -> int:
     """`image_size`, or where it is None the size that the processor states, or 224 where it states none.
 
     Raises:

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from tempfile import TemporaryDirectory, gettempdir
+from typing import Any
 
 from safetensors.torch import save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
@@ -26,7 +27,7 @@ from umbrella.options.extras import check_extra
 
 
 def load_model(
-    model_name_or_path: str = TINY, seed: int = 0, base_model: str | None = None, **from_pretrained_kwargs
+    model_name_or_path: str = TINY, seed: int = 0, base_model: str | None = None, **from_pretrained_kwargs: Any
 ) -> PreTrainedModel:
     """Load an image-text-to-text model that also takes the guide's batch, in training and in evaluation of the loss.
 
@@ -109,7 +110,7 @@ def _is_further_down(base: BaseModel, base_model: str | None) -> bool:
     return False
 
 
-def load_processor(model_name_or_path: str = TINY, **from_pretrained_kwargs) -> ProcessorMixin:
+def load_processor(model_name_or_path: str = TINY, **from_pretrained_kwargs: Any) -> ProcessorMixin:
     """Load the processor of the model that `load_model` gives for the same name. Raises as `load_model` does."""
     if model_name_or_path == TINY:
         return _reload(build_tiny_processor(), AutoProcessor, from_pretrained_kwargs)
@@ -123,7 +124,7 @@ def load_processor(model_name_or_path: str = TINY, **from_pretrained_kwargs) -> 
     return processor
 
 
-def _reload(built, auto_class: type, from_pretrained_kwargs: dict):
+def _reload(built: PreTrainedModel | ProcessorMixin, auto_class: Any, from_pretrained_kwargs: dict) -> Any:
     """Send what was built through a folder, so that each keyword means to it what it means to any other model."""
     if not from_pretrained_kwargs:
         return built
@@ -139,7 +140,7 @@ def _reload(built, auto_class: type, from_pretrained_kwargs: dict):
         return auto_class.from_pretrained(folder, **from_pretrained_kwargs)
 
 
-def _from_pretrained(auto_class: type, name: str | Path, **kwargs):
+def _from_pretrained(auto_class: Any, name: str | Path, **kwargs: Any) -> Any:
     """`auto_class.from_pretrained`, with its pages on a missing folder or model cut down to a sentence."""
     options = {**find_repo(name), **NO_FOREIGN_CODE}
     path = Path(name).expanduser()

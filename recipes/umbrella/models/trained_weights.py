@@ -4,8 +4,9 @@
 `from_pretrained` would take that for the whole model and draw all other weights at random.
 """
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -35,7 +36,7 @@ def collect_trained(model: PreTrainedModel, keep: bool = True) -> dict[str, torc
     return state
 
 
-def gathered(parameter: torch.nn.Parameter, modifier_rank: int | None = None):
+def gathered(parameter: torch.nn.Parameter, modifier_rank: int | None = None) -> AbstractContextManager:
     """Within it a parameter that ZeRO-3 has spread over processes is whole, and what `modifier_rank` puts in stays."""
     if not is_deepspeed_zero3_enabled():
         return nullcontext()
@@ -69,13 +70,13 @@ def load_trained(model: PreTrainedModel, path: str | Path) -> None:
             parameters[name].copy_(value)
 
 
-def keep_frozen(module, state_dict, prefix, *_):
+def keep_frozen(module: torch.nn.Module, state_dict: dict[str, torch.Tensor], prefix: str, *_: Any) -> None:
     """A hook before weights are loaded: those that the checkpoint leaves out are the frozen ones, which stay."""
     for name, value in module.state_dict().items():
         state_dict.setdefault(f"{prefix}{name}", value)
 
 
-def drop_second_names(module, state_dict, prefix, *_):
+def drop_second_names(module: torch.nn.Module, state_dict: dict[str, torch.Tensor], prefix: str, *_: Any) -> None:
     """A hook after weights are listed, for DeepSpeed, which leaves out one name of frozen weights that two modules
     share (an output layer tied to the embedding): the others go too."""
     names = dict(module.named_parameters(remove_duplicate=False))

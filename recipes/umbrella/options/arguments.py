@@ -11,7 +11,7 @@ TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
 # What trains random weights of this size; 2e-5, the default of all others, is for weights that have learned before.
 TINY_DEFAULTS = {"learning_rate": 1e-3, "per_device_train_batch_size": 8}
 # Those that a scheduler has given to this job, where the system can tell.
-N_CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+N_CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 @dataclass
@@ -77,12 +77,12 @@ class DataArguments:
         default=50.0, metadata={"help": "its size in 10⁹ bytes; the least recently used views go out first"}
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.json_dir is None) == (self.dataset_name is None):
             raise ValueError("expected exactly one of --json_dir FOLDER and --dataset_name NAME")
         self.check_numbers()
 
-    def check_numbers(self):
+    def check_numbers(self) -> None:
         check_bounds(self, {"image_size": AT_LEAST_1, "max_length": AT_LEAST_1, "volume_cache_gb": POSITIVE})
 
 
@@ -149,7 +149,7 @@ class EvalArguments:
     seed: int = field(default=0, metadata={"help": "of the exchange of scans and of the bootstrap"})
     use_cpu: bool | None = by_cuda("evaluate on the CPU (default: where no CUDA device is)")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_bounds(self, dict.fromkeys(("batch_size", "max_new_tokens", "controls_n", "bootstrap"), AT_LEAST_1))
         check_bounds(self, {"num_workers": NOT_NEGATIVE, "seed": SEED})
         if self.answer_template is not None and "{label}" not in self.answer_template:

@@ -3,6 +3,7 @@
 import io
 import re
 import sys
+from collections.abc import Callable
 
 COLOURS = {"supervised": "\x1b[30;42m", "image": "\x1b[90m", "end": "\x1b[0m"}  # of our own, with black on green
 _SIGNS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
@@ -24,7 +25,7 @@ def guard_terminal() -> None:
     for stream, pattern in ((sys.stdout, _NOT_OURS), (sys.stderr, _NOT_A_BAR)):
         if isinstance(stream, io.TextIOWrapper) and "write" not in vars(stream):
             # On the stream itself, and not another in its place: loggers and bars hold on to the one they have met.
-            stream.write = _write_out(stream.write, pattern)
+            stream.write = _write_out(stream.write, pattern)  # type: ignore[method-assign]  # see above
 
 
 def print_exactly(text: str) -> None:
@@ -35,7 +36,7 @@ def print_exactly(text: str) -> None:
         print(text)
 
 
-def _write_out(write, pattern: re.Pattern):
+def _write_out(write: Callable[[str], int], pattern: re.Pattern) -> Callable[[str], int]:
     def show(found: re.Match) -> str:
         return found[0] if found.lastindex else ascii(found[0])[1:-1]
 

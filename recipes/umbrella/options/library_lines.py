@@ -4,7 +4,7 @@ import logging
 
 
 class _Without(logging.Filter):
-    def __init__(self, start: str):
+    def __init__(self, start: str) -> None:
         super().__init__()
         self.start = start
 

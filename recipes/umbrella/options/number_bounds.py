@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ SEED = Bounds(0, 2**32 - 1)  # numpy's
 STRENGTH = Bounds(0, 2, open_below=True)
 
 
-def check_bounds(arguments, bounds: dict[str, Bounds]) -> None:
+def check_bounds(arguments: Any, bounds: dict[str, Bounds]) -> None:
     """Raise ValueError for the first of these arguments whose number is out of its bounds. None is no number."""
     for name, allowed in bounds.items():
         number = getattr(arguments, name)

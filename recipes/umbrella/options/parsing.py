@@ -5,7 +5,9 @@ import json
 import math
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from umbrella.files.json_files import parse_json
 from umbrella.files.yaml_files import read_yaml
@@ -122,7 +124,7 @@ def _names_tiny(parser: _Parser, flags: list[str]) -> bool:
     return parser.parse_known_args(flags)[0].model_name_or_path == TINY
 
 
-def _split_lists(argv: list[str], parser: _Parser) -> list[str]:
+def _split_lists(argv: Sequence[str], parser: _Parser) -> list[str]:
     """The flags with the values of each list apart, whether they stood with commas or with spaces."""
     flags, values = [], None  # values: those of the list that is being read
     for argument in (*argv, "--"):
@@ -158,7 +160,7 @@ def read_yaml_flags(path: str) -> list[str]:
     return flags
 
 
-def _type_scalars(value):
+def _type_scalars(value: Any) -> Any:
     """Numbers and true, false, null within a mapping: as JSON has them; all else is text."""
     if isinstance(value, dict):
         return {key: _type_scalars(inner) for key, inner in value.items()}

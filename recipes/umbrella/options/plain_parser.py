@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 from umbrella.options.flag_names import suggest
 
@@ -18,13 +19,15 @@ def name_program() -> str:
 class PlainParser(argparse.ArgumentParser):
     """An ArgumentParser whose errors leave the usage text, which would bury them, to --help."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, prog=name_program(), **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(prog=name_program(), **kwargs)
 
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}\n(all flags: {self.prog} --help)\n")
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):
+    def parse_args(  # type: ignore[override]  # a namespace of another class is not asked for
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
             flags = [action.option_strings[0] for action in self._actions if action.option_strings]

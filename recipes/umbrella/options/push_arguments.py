@@ -30,7 +30,7 @@ class _PushArguments:
         },
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.gated not in (None, "auto", "manual"):
             raise ValueError(f"--gated: expected auto or manual, found {self.gated}")
 
@@ -70,7 +70,7 @@ class PushDatasetArguments(_PushArguments):
         metadata={"help": "folder for the upload and the secret key (default: JSON_DIR with .hub behind)"},
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.json_dir is None or self.repo_id is None:
             raise ValueError("expected --json_dir FOLDER and --repo_id USER/NAME")
         if self.nifti_feature and self.scans != "embed":
@@ -103,7 +103,7 @@ class PushModelArguments(_PushArguments):
         default=None, metadata={"help": "folder for the upload and the secret key (default: MODEL with .hub behind)"}
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.model is None or self.repo_id is None:
             raise ValueError("expected --model FOLDER and --repo_id USER/NAME")
         super().__post_init__()

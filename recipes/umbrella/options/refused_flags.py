@@ -6,6 +6,7 @@ no) are taken: a flag of the command line switches off what a YAML has set up.
 """
 
 from dataclasses import fields
+from typing import Any
 
 _LOSSES_ALONE = (
     "An evaluation keeps the losses alone, and has --eval_answers rows answered, which are scored here. "
@@ -79,6 +80,6 @@ def _check_defaults(prefix: str, options, replaced: dict[str, str]) -> None:
                 _refuse(f"{prefix}{option.name}", getattr(options, option.name), replaced[option.name])
 
 
-def _refuse(flag: str, value, reason: str) -> None:
+def _refuse(flag: str, value: Any, reason: str) -> None:
     shown = str(value).lower() if isinstance(value, bool) else value
     raise ValueError(f"{flag}: expected it to be left out, found {shown}. {reason}.")

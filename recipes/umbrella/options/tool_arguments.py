@@ -15,7 +15,7 @@ class InspectArguments:
     split: str = field(default="train", metadata={"help": "which split"})
     n: int = field(default=4, metadata={"help": "how many of its first rows are shown"})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_bounds(self, {"n": NOT_NEGATIVE})
 
 
@@ -46,7 +46,7 @@ class PredictArguments:
     max_new_tokens: int = field(default=64, metadata={"help": "most tokens of the answer"})
     use_cpu: bool | None = by_cuda("answer on the CPU (default: where no CUDA device is)")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.image is None or self.question is None:
             raise ValueError('expected --image SCAN and --question "TEXT"')
         for name in ("reference_label", "reference_text", "reference_reply"):
@@ -82,7 +82,7 @@ class ExportArguments:
         metadata={"help": "the published model whose names the weights get (default: the one that it came from)"},
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.output_dir is None:
             raise ValueError("expected --output_dir FOLDER")
 
@@ -95,7 +95,7 @@ class CacheArguments:
     shard_index: int = field(default=0, metadata={"help": "which part of the scans, from 0: one for each job"})
     num_shards: int = field(default=1, metadata={"help": "number of parts, that is of jobs"})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_bounds(self, {"num_workers": NOT_NEGATIVE, "num_shards": AT_LEAST_1})
         if not 0 <= self.shard_index < self.num_shards:
             raise ValueError(
@@ -118,7 +118,7 @@ class BenchmarkArguments:
     seconds: float = field(default=5.0, metadata={"help": "duration of each measurement of batches"})
     output_dir: str = field(default="runs/benchmark", metadata={"help": "folder of benchmark.json and benchmark.png"})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_bounds(self, dict.fromkeys(("n_rows", "batch_size", "epochs"), AT_LEAST_1))
         check_bounds(self, {"num_workers": NOT_NEGATIVE, "step_ms": POSITIVE, "seconds": POSITIVE})
 
@@ -135,7 +135,7 @@ class EstimateArguments:
         metadata={"help": "tokens of a row that carry the loss (default: all text, the most possible)"},
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_bounds(self, dict.fromkeys(("num_gpus", "tokens", "scans", "supervised_tokens"), AT_LEAST_1))
 
 
@@ -143,7 +143,7 @@ class EstimateArguments:
 class PlannedDataArguments(DataArguments):
     """The same for a recipe that is not run: the conversations need not be there."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.check_numbers()
 
 
@@ -159,5 +159,5 @@ class PreviewArguments:
     )
     seed: int = field(default=0, metadata={"help": "of the draw of rows and scans"})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_bounds(self, {"n": AT_LEAST_1, "most_scans": AT_LEAST_1, "seed": SEED})

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
+from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
 
 from umbrella.models.adapters import add_lora
 from umbrella.models.base import BaseModel, read_base
@@ -67,7 +67,7 @@ class Memory:
         return sum(parts) + OVERHEAD
 
 
-def load_config(name: str, base_model: str | None = None):
+def load_config(name: str, base_model: str | None = None) -> PreTrainedConfig:
     """A model's config: of "tiny", a folder (config.json is enough) or a model of the Hub; where a checkpoint holds
     trained weights alone, that of its base.
 
@@ -91,7 +91,9 @@ def load_config(name: str, base_model: str | None = None):
         ) from error
 
 
-def build_without_memory(config, args: TrainArguments, sharded_by_deepspeed: bool) -> PreTrainedModel:
+def build_without_memory(
+    config: PreTrainedConfig, args: TrainArguments, sharded_by_deepspeed: bool
+) -> PreTrainedModel:
     """The model as it goes into training, on the meta device: frozen, adapted and in the number formats that
     `load_for_training` gives it, with DeepSpeed or without."""
     config, dtype = copy.deepcopy(config), find_dtype(args)
@@ -150,10 +152,10 @@ def measure_step(model: PreTrainedModel, plan: PlannedBatch, autocast: bool) -> 
     return Activations(plain.kept, 0, plain.loss), Activations(kept, plain.largest_layer, plain.loss)
 
 
-def estimate(config, args: TrainArguments, plan: PlannedBatch, num_gpus: int) -> list[Memory]:
+def estimate(config: PreTrainedConfig, args: TrainArguments, plan: PlannedBatch, num_gpus: int) -> list[Memory]:
     """A recipe's memory under DDP, ZeRO-2 and ZeRO-3, with and without offload, on `num_gpus` of one machine."""
 
-    def step(model, autocast):
+    def step(model: PreTrainedModel, autocast: bool) -> dict[str, int]:
         plain, spared = measure_step(model, plan, autocast)
         kept = [plain.kept, spared.kept + spared.largest_layer]
         used, otherwise = reversed(kept) if args.activation_checkpointing else kept

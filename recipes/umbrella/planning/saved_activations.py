@@ -10,6 +10,7 @@ same. Attention is SDPA's flash kernel there as on a GPU: no (T, T) matrix is ke
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -38,28 +39,28 @@ class Activations:
 class _Saved:
     """A tensor in autograd's keeping; says when it is let go."""
 
-    def __init__(self, tensor: torch.Tensor, counter: "SavedBytes"):
+    def __init__(self, tensor: torch.Tensor, counter: "SavedBytes") -> None:
         self.tensor, self.counter = tensor, counter
 
-    def __del__(self):
+    def __del__(self) -> None:
         self.counter.release(self.tensor)
 
 
 class SavedBytes:
     """Counts the distinct memory that autograd holds while this context is open, weights and buffers left out."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module) -> None:
         weights = [*model.parameters(), *model.buffers()]
         self.known = {StorageWeakRef(weight.untyped_storage()) for weight in weights}
         self.holders: dict[StorageWeakRef, int] = {}  # storage → how many saved tensors lie in it
         self.total = 0  # bytes
         self.hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda saved: saved.tensor)
 
-    def __enter__(self):
+    def __enter__(self) -> "SavedBytes":
         self.hooks.__enter__()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: Any) -> None:
         self.hooks.__exit__(*exception)
 
     def _pack(self, tensor: torch.Tensor) -> _Saved:
@@ -103,7 +104,7 @@ def fake_weights(model: nn.Module) -> nn.Module:
     return model
 
 
-def measure_activations(model, batch: dict, bf16: bool) -> Activations:
+def measure_activations(model: Any, batch: dict, bf16: bool) -> Activations:
     """Run a training step's forward pass and loss, and count what is kept for the backward pass.
 
     Args:
@@ -115,10 +116,10 @@ def measure_activations(model, batch: dict, bf16: bool) -> Activations:
     counter, layers, before_loss = SavedBytes(model.train()), [0], []
     starts: dict[nn.Module, int] = {}
 
-    def enter(layer, _):
+    def enter(layer: torch.nn.Module, _: tuple) -> None:
         starts[layer] = counter.total
 
-    def leave(layer, *_):
+    def leave(layer: torch.nn.Module, *_: Any) -> None:
         layers.append(counter.total - starts[layer])
 
     output_layer = model.get_output_embeddings()

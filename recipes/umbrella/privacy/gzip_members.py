@@ -2,7 +2,8 @@
 
 import gzip
 import zlib
-from typing import BinaryIO
+from io import BufferedIOBase
+from typing import Any
 
 MOST_TEXT = 16 * 1024**2  # bytes of all members' headers
 _FIRST_PIECE, _LARGEST_PIECE = 1 << 10, 1 << 18  # of compressed data: a file may have a hundred thousand members
@@ -15,8 +16,9 @@ class GzipMembers:
     Raises zlib.error, EOFError and gzip.BadGzipFile for a file that is corrupt or cut short.
     """
 
-    def __init__(self, file: BinaryIO):
-        self._file, self._inflate = file, None
+    def __init__(self, file: BufferedIOBase) -> None:
+        self._file = file
+        self._inflate: Any = None  # the class of zlib.decompressobj has no public name
         self._checksum = self._size = self._piece = self._n_text = 0
         self.texts: list[tuple[str, bytes]] = []
 
@@ -90,7 +92,7 @@ class GzipMembers:
         return data
 
     def _read_to_zero(self) -> bytes:
-        pieces = []
+        pieces: list[bytes] = []
         while sum(map(len, pieces)) <= MOST_TEXT:
             piece = self._file.read(_FIRST_PIECE)
             text, zero, rest = piece.partition(b"\0")

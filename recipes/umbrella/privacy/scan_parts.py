@@ -4,8 +4,8 @@ import io
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from umbrella.files.contained_files import open_inside, split_root
 from umbrella.privacy.gzip_members import GzipMembers
@@ -38,7 +38,7 @@ class ScanParts:
     block: bytes
     gap: bytes
     is_pair: bool
-    streams: tuple[BinaryIO | GzipMembers, ...]
+    streams: tuple[BufferedIOBase | GzipMembers, ...]
 
     @property
     def is_compressed(self) -> bool:
@@ -76,7 +76,7 @@ def open_parts(source: str | Path | bytes) -> Iterator[ScanParts]:
     with explain_reading(name) as shown, ExitStack() as stack:
         stream, size = _open(source if isinstance(source, bytes) else header_path(Path(name)), root, stack)
         recorder = _Recorder(stream)
-        header, n_read, is_pair = read_header(recorder, shown)
+        header, n_read, is_pair = read_header(recorder, shown)  # type: ignore[arg-type]  # it calls `read` alone
         streams, gap, n_before = (stream,), b"", header.offset - n_read
         if is_pair:
             gap = _read_text(stream, MOST_BESIDE_VOXELS + 1, shown)
@@ -96,7 +96,7 @@ def open_parts(source: str | Path | bytes) -> Iterator[ScanParts]:
 class _Recorder:
     """Keeps what is read."""
 
-    def __init__(self, stream: BinaryIO | GzipMembers):
+    def __init__(self, stream: BufferedIOBase | GzipMembers) -> None:
         self._stream, self.pieces = stream, []
 
     def read(self, n: int) -> bytes:
@@ -104,7 +104,7 @@ class _Recorder:
         return self.pieces[-1]
 
 
-def _open(source: Path | bytes, root: str | None, stack: ExitStack) -> tuple[BinaryIO | GzipMembers, int]:
+def _open(source: Path | bytes, root: str | None, stack: ExitStack) -> tuple[BufferedIOBase | GzipMembers, int]:
     """(the stream of the content, the file's size in bytes)"""
     file = stack.enter_context(io.BytesIO(source) if isinstance(source, bytes) else open_inside(source, root))
     size = file.seek(0, io.SEEK_END)
@@ -114,7 +114,7 @@ def _open(source: Path | bytes, root: str | None, stack: ExitStack) -> tuple[Bin
     return (GzipMembers(file) if magic == GZIP_MAGIC else file), size
 
 
-def _read_text(stream: BinaryIO | GzipMembers, n: int, name: str) -> bytes:
+def _read_text(stream: BufferedIOBase | GzipMembers, n: int, name: str) -> bytes:
     data = stream.read(min(n, MOST_BESIDE_VOXELS + 1)) if n > 0 else b""
     if len(data) > MOST_BESIDE_VOXELS:
         raise ScanError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from umbrella.privacy.binary_text import decode, find_narrow_runs, find_runs, find_wide_runs
 from umbrella.privacy.scan_parts import open_parts
@@ -53,7 +54,7 @@ def _read_extensions(gap: bytes) -> Iterator[tuple[str, str]]:
     others = find_runs(gap[:4])
     while position + 8 <= len(gap):
         size = int.from_bytes(gap[position : position + 4], "little")
-        order = "little" if 8 <= size <= len(gap) - position else "big"
+        order: Literal["little", "big"] = "little" if 8 <= size <= len(gap) - position else "big"
         size = int.from_bytes(gap[position : position + 4], order)
         code = int.from_bytes(gap[position + 4 : position + 8], order)
         if not 8 <= size <= len(gap) - position:

@@ -17,6 +17,7 @@ import re
 import secrets
 import struct
 from pathlib import Path
+from typing import Any
 
 from umbrella.files.written_files import replacing
 from umbrella.privacy.dates import shift_date
@@ -55,7 +56,7 @@ def load_key(path: str | Path) -> bytes:
 class Scrubber:
     """Makes clean copies with one key; the same key gives the same copies."""
 
-    def __init__(self, key: bytes, more_names: NameFinder | None = None):
+    def __init__(self, key: bytes, more_names: NameFinder | None = None) -> None:
         self._key, self.more_names = key, more_names
 
     def hash(self, text: str) -> str:
@@ -115,7 +116,7 @@ class Scrubber:
 class _RowCleaner:
     """Cleans the texts of one row, whose subjects and whose shift of dates it knows."""
 
-    def __init__(self, scrubber: Scrubber, subjects: list[str], first_subject: str):
+    def __init__(self, scrubber: Scrubber, subjects: list[str], first_subject: str) -> None:
         self._scrubber, self._days = scrubber, scrubber.days(first_subject)
         # An id such as "1" or "A" is also an ordinary word: replaced where it stands for a subject only.
         named = [subject for subject in subjects if len(subject) >= 4 and re.search(r"\d", subject)]
@@ -145,7 +146,7 @@ class _RowCleaner:
         rest = rest if dot and not find_in_text(rest, is_path=True) else ""
         return (f"{folder}/" if slash else "") + hashed + (f".{rest}" if rest else "")
 
-    def clean_json(self, value, key: str):
+    def clean_json(self, value: Any, key: str) -> Any:
         """A JSON value; its key tells what a bare number means."""
         if isinstance(value, dict):
             return {self.clean(name): self.clean_json(inner, name) for name, inner in value.items()}

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from umbrella.files.contained_files import split_root
 from umbrella.privacy.dates import FoundDate, find_dates
@@ -164,7 +165,7 @@ def walk_row(row: dict) -> Iterator[tuple[str, str]]:
     yield "source", row["source"]
 
 
-def walk_json(value, place: str, key: str = "") -> Iterator[tuple[str, str]]:
+def walk_json(value: Any, place: str, key: str = "") -> Iterator[tuple[str, str]]:
     """(place, "key: value") of all keys and values of a JSON value, and the keys of objects, lists and nulls."""
     if isinstance(value, dict):
         for name, inner in value.items():

@@ -1,5 +1,6 @@
 """The files of an evaluation in a model's folder, and which evaluations are of the weights that are published."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from umbrella.files.json_files import read_json
@@ -21,7 +22,7 @@ def read_metrics(folder: Path, names: tuple[str, ...] = ()) -> dict:
     return read_json(folder / METRICS, dict, names, REMEDY)
 
 
-def find_evaluations(model: Path, run_folder: Path, say=print) -> list[Path]:
+def find_evaluations(model: Path, run_folder: Path, say: Callable[[str], object] = print) -> list[Path]:
     """The folders of a run's evaluations, eval*/, whose answers these very weights gave.
 
     `say` is called with a sentence for each that is left out: the run may have gone on after it, or it tells not.

@@ -3,6 +3,7 @@ checkpoint."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from umbrella.files.json_files import read_json, show_json, write_json
 from umbrella.models.chat_templates import explain_template, hash_template
@@ -47,7 +48,7 @@ def load_recipe(model_name_or_path: str) -> Recipe | None:
     path = find_model_file(model_name_or_path, FILE_NAME)
     if path is None:
         return None
-    expected = {field.name: field.type for field in fields(Recipe)}
+    expected: dict[str, Any] = {field.name: field.type for field in fields(Recipe)}
     record = read_json(path, dict, tuple(expected), REMEDY)
     found = {name: value for name, value in record.items() if type(value) is not expected.get(name)}
     if found:
@@ -58,7 +59,7 @@ def load_recipe(model_name_or_path: str) -> Recipe | None:
     return Recipe(**record)
 
 
-def resolve_recipe(asked: ViewSettings, processor, model_name_or_path: str) -> Recipe:
+def resolve_recipe(asked: ViewSettings, processor: Any, model_name_or_path: str) -> Recipe:
     """What the model was trained with, else what is asked for, else the defaults.
 
     Args:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import DatasetDict
@@ -91,7 +92,7 @@ def hash_splits_file(json_dir: str | None) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if json_dir and path.is_file() else None
 
 
-def fingerprint(rows) -> str:
+def fingerprint(rows: Any) -> str:
     """sha256 of what the rows say, and of their scans' names and sizes; the same wherever the data lie."""
     digest = hashlib.sha256()
     columns = rows.with_format(None).select_columns(["task_id", "conversations", "metadata", "images"])

@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset
 
@@ -189,7 +190,7 @@ def describe_copy(model_name_or_path: str) -> TrainingData:
     return start_from(model_name_or_path) if model_name_or_path in seen.unknown else seen
 
 
-def _is_record(value) -> bool:
+def _is_record(value: Any) -> bool:
     """Whether a JSON value is what `TrainingData.save` writes, or what older versions did."""
     if not isinstance(value, dict) or "version" not in value:
         return _is_of_rows(value)
@@ -203,7 +204,7 @@ def _is_record(value) -> bool:
     )
 
 
-def _is_of_rows(value) -> bool:
+def _is_of_rows(value: Any) -> bool:
     lists = ("modalities", "subject_sha256")
     return (
         isinstance(value, dict)

@@ -2,7 +2,8 @@
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -44,7 +45,7 @@ def to_plain(label: str) -> str:
     return textwrap.fill(cut, LABEL_CHARACTERS).replace("$", r"\$")
 
 
-def _draw(height: float, paint, width: float = WIDTH) -> str:
+def _draw(height: float, paint: Callable[[Any], None], width: float = WIDTH) -> str:
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         paint(figure.subplots())
@@ -63,7 +64,7 @@ def draw_scores(
     """Horizontal bars of scores with their intervals, the first on top; each with the digits that tables give it."""
     wrapped = [to_plain(name) for name in names]
 
-    def paint(axes):
+    def paint(axes: Any) -> None:
         places = np.arange(len(names))[::-1]
         colors = [BLUE if i == 0 or not first_is_real else ORANGE for i in range(len(names))]
         axes.barh(places, scores, height=0.62, color=colors, alpha=0.85)
@@ -88,7 +89,7 @@ def draw_confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> st
     labels = [to_plain(label) for label in labels]
     columns = [*labels, "none read"]
 
-    def paint(axes):
+    def paint(axes: Any) -> None:
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         axes.imshow(_tint(shares), aspect="auto")
         for (row, column), count in np.ndenumerate(counts):
@@ -106,14 +107,14 @@ def draw_confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> st
 
 def _tint(shares: np.ndarray) -> np.ndarray:
     """(labels, answers) shares → (labels, answers, 3) colours between white and blue on the diagonal, else orange."""
-    full = np.where(np.eye(*shares.shape, dtype=bool)[..., None], to_rgb(BLUE), to_rgb(ORANGE))
+    full = np.where(np.eye(*shares.shape, dtype=np.bool_)[..., None], to_rgb(BLUE), to_rgb(ORANGE))
     return 1 - shares[..., None] * (1 - full)
 
 
 def draw_roc(true: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> str:
     """The ROC curve of each label against the rest; of the second one where there are two."""
 
-    def paint(axes):
+    def paint(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
         drawn = []
         for index in [1] if len(labels) == 2 else range(len(labels)):
@@ -132,7 +133,7 @@ def draw_roc(true: np.ndarray, probabilities: np.ndarray, labels: Sequence[str])
 def draw_calibration(true: np.ndarray, probabilities: np.ndarray) -> str:
     """How often the likeliest label is right, by its probability; a dot's area is its number of rows."""
 
-    def paint(axes):
+    def paint(axes: Any) -> None:
         counts, confidence, right = calibration_bins(true, probabilities)
         filled = counts > 0
         axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
@@ -146,7 +147,7 @@ def draw_calibration(true: np.ndarray, probabilities: np.ndarray) -> str:
 def draw_training(history: Sequence[dict]) -> str:
     """The training loss, and the validation loss where there is one, by step; from trainer_state.json's log."""
 
-    def paint(axes):
+    def paint(axes: Any) -> None:
         for key, color, title in (("loss", BLUE, "training"), ("eval_loss", ORANGE, "validation")):
             points = [(entry["step"], entry[key]) for entry in history if key in entry]
             if points:
@@ -160,7 +161,7 @@ def draw_training(history: Sequence[dict]) -> str:
 def draw_scatter(expected: Sequence[float], predicted: Sequence[float]) -> str:
     """Numbers that were answered against the true ones."""
 
-    def paint(axes):
+    def paint(axes: Any) -> None:
         ends = [min(*expected, *predicted), max(*expected, *predicted)]
         axes.plot(ends, ends, color=GREY, linestyle="--", linewidth=1)
         axes.scatter(expected, predicted, s=16, color=BLUE, alpha=0.6)
@@ -172,7 +173,7 @@ def draw_scatter(expected: Sequence[float], predicted: Sequence[float]) -> str:
 def draw_histogram(values: np.ndarray, label: str) -> str:
     """How often a value occurs, on a logarithmic scale."""
 
-    def paint(axes):
+    def paint(axes: Any) -> None:
         axes.hist(values, bins=64, color=BLUE, log=True)
         axes.set(xlabel=to_plain(label), ylabel="voxels")
 

@@ -1,6 +1,7 @@
 """Pages from templates."""
 
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -29,7 +30,7 @@ _ENVIRONMENT.filters |= {
 _NO_TEXT = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\ufffd") | {ord(sign): sign for sign in "\t\n\r"}
 
 
-def write_page(path: Path, template: str, **context) -> None:
+def write_page(path: Path, template: str, **context: Any) -> None:
     """Fill a template and write the page, its control characters as U+FFFD; half a page is never left behind."""
     html = _ENVIRONMENT.get_template(template).render(**context)
     write_whole(path, html.translate(_NO_TEXT))

@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 class FilledRows(torch.utils.data.Dataset):
     """The rows and, behind them, the blank row as often as it is asked for, up to `length`."""
 
-    def __init__(self, rows: Dataset, blank: dict, length: int):
+    def __init__(self, rows: Dataset, blank: dict, length: int) -> None:
         self.rows, self.blank, self.length = rows, blank, length
 
     def __len__(self) -> int:

@@ -3,7 +3,7 @@
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from datasets import Dataset as HubDataset
 from datasets import DatasetDict
@@ -48,12 +48,12 @@ def list_scans(splits: DatasetDict) -> list[Place]:
 class PlacedScans(Dataset, ABC):
     """Number → (number, what `look` finds of the scan at that place)."""
 
-    def __init__(self, splits: Mapping[str, HubDataset], places: Sequence[Place]):
+    def __init__(self, splits: Mapping[str, HubDataset], places: Sequence[Place]) -> None:
         self.splits = {name: rows.with_format(None) for name, rows in splits.items()}
         self.places = places
 
     @abstractmethod
-    def look(self, row: dict, number: int):
+    def look(self, row: dict, number: int) -> Any:
         """What there is to say of one scan of a row."""
 
     def __len__(self) -> int:
@@ -85,7 +85,7 @@ class CachedScans(PlacedScans):
     Raises WriteError when the cache cannot be written any more.
     """
 
-    def __init__(self, splits: DatasetDict, places: list[Place], cache: VolumeCache, settings: ViewSettings):
+    def __init__(self, splits: DatasetDict, places: list[Place], cache: VolumeCache, settings: ViewSettings) -> None:
         super().__init__(splits, places)
         self.cache, self.settings = cache, settings
 

@@ -1,5 +1,7 @@
 """Examples → one batch, for any processor. Decides by shape, never by model."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch.nn.functional import pad
@@ -32,8 +34,8 @@ class ConversationCollator:
     """
 
     def __init__(
-        self, processor, padding: str | int = "longest", padding_side: str = "right", keep_metadata: bool = False
-    ):
+        self, processor: Any, padding: str | int = "longest", padding_side: str = "right", keep_metadata: bool = False
+    ) -> None:
         if padding_side not in ("left", "right"):
             raise ValueError(f"padding_side: expected left or right, found {padding_side!r}")
         if padding != "longest" and not isinstance(padding, int):
@@ -50,7 +52,7 @@ class ConversationCollator:
         )
         longest = max(len(example["input_ids"]) for example in examples)
         rounded = -(-longest // PAD_TO_MULTIPLE_OF) * PAD_TO_MULTIPLE_OF
-        width = rounded if self.padding == "longest" else self.padding
+        width = rounded if isinstance(self.padding, str) else self.padding
         if longest > width:
             raise ValueError(f"padding: expected rows of at most {width} tokens, found one of {longest}")
         batch = {}
@@ -81,7 +83,7 @@ def _join_images(values: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat(values)
 
 
-def _keys_with_row_axis(processor) -> set[str]:
+def _keys_with_row_axis(processor: Any) -> set[str]:
     """Image keys whose first axis is the row, not the image: two images of one row give it a length of 1. A row's own
     shape cannot tell: one image cut into five (LLaVA-NeXT) looks like five images of a row (Idefics3)."""
     blank = np.zeros((64, 64, 3), np.uint8)

@@ -1,6 +1,7 @@
 """Views of scans stay in memory during evaluation, since every control shows the same scans again."""
 
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -16,7 +17,7 @@ class ViewCache:
     """Views by the hash of what they are of, up to `most_bytes`; the longest unused go first. One that is larger alone
     is not kept."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES):
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self.most_bytes, self.n_bytes = most_bytes, 0
         self.views: OrderedDict[str, np.ndarray] = OrderedDict()
 
@@ -44,7 +45,7 @@ class CachingTransform(ConversationTransform):
     With `blank` each scan is shown as its own background: the same shape, no anatomy.
     """
 
-    def __init__(self, processor, cache: ViewCache, blank: bool = False, **options):
+    def __init__(self, processor: Any, cache: ViewCache, blank: bool = False, **options: Any) -> None:
         super().__init__(processor, **options)
         self.cache, self.blank = cache, blank
 

@@ -1,5 +1,7 @@
 """The rows that a recipe's data arguments name."""
 
+from typing import Any
+
 import datasets
 from datasets import Dataset, DatasetDict
 
@@ -14,7 +16,7 @@ def load_splits(arguments: DataArguments) -> DatasetDict:
 
     Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit.
     """
-    config = {"task_types": arguments.task_types, "modalities": arguments.modalities}
+    config: dict[str, Any] = {"task_types": arguments.task_types, "modalities": arguments.modalities}
     # With these set, HF_HOME has no effect.
     variables = "HF_DATASETS_CACHE" if arguments.json_dir is not None else "HF_DATASETS_CACHE and HF_HUB_CACHE"
     with writing(datasets.config.HF_DATASETS_CACHE, f"set {variables} to a folder on another disk"):

@@ -53,7 +53,7 @@ class RowOrder(Sampler[int]):
         seed: int,
         epoch: Callable[[], int],
         lengths: list[int] | None = None,
-    ):
+    ) -> None:
         self.n_rows, self.strategy, self.sizes, self.seed = n_rows, strategy, sizes, seed
         self.epoch, self.lengths = epoch, lengths
         self.length = sizes.fit(n_rows)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class ConversationTransform:
 
     def __init__(
         self,
-        processor,
+        processor: Any,
         view: str = "axial",
         image_size: int | None = None,
         normalize: bool = True,
@@ -82,7 +83,7 @@ class ConversationTransform:
         add_generation_prompt: bool = False,
         augment: Callable[[np.ndarray, np.ndarray, str, int], np.ndarray] | None = None,
         volume_cache: VolumeCache | str | Path | None = None,
-    ):
+    ) -> None:
         if augment is not None and (add_generation_prompt or not normalize):
             raise ValueError(
                 "augment: expected add_generation_prompt=False (training) and normalize=True; found "

@@ -100,7 +100,7 @@ def fit_intensity_map(
 
 def _differ_in_float32(first: float, last: float) -> bool:
     with np.errstate(over="ignore"):
-        stored = np.float32([first, last])
+        stored = np.array([first, last], np.float32)
     return bool(np.isfinite(stored).all() and stored[0] != stored[1])
 
 

@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from nibabel import MGHImage, Nifti1Header, Nifti1Pair, Nifti2Header, Nifti2Pair
@@ -71,7 +71,7 @@ class ScanHeader:
 
 
 @contextmanager
-def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BinaryIO]]:
+def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, BufferedIOBase]]:
     """Open a scan: its header, and a stream that stands at its first voxel.
 
     Raises ScanError when the file does not exist, is no scan, holds voxels that are no real numbers, or when the
@@ -132,14 +132,14 @@ def locate_file(path: str | Path) -> str:
         raise ScanError(f"{name}: expected a readable file, found: {error}") from error
 
 
-def read_pieces(stream: BinaryIO, array: np.ndarray, header: ScanHeader) -> Iterator[np.ndarray]:
+def read_pieces(stream: BufferedIOBase, array: np.ndarray, header: ScanHeader) -> Iterator[np.ndarray]:
     """Fill a contiguous array from the stream. Yields its next voxels (n,) as soon as they are there: work on them
     then finds them in the processor's cache. Raises ScanError when the stream ends before.
     """
     voxels = array.reshape(-1, order="A")
     for start in range(0, len(voxels), PIECE):
         piece = voxels[start : start + PIECE]
-        buffer, filled = memoryview(piece.view(np.uint8)), 0
+        buffer, filled = piece.view(np.uint8).data, 0
         while filled < len(buffer):
             n_read = stream.readinto(buffer[filled:])
             if not n_read:
@@ -151,7 +151,7 @@ def read_pieces(stream: BinaryIO, array: np.ndarray, header: ScanHeader) -> Iter
         yield piece
 
 
-def check_end(stream: BinaryIO, header: ScanHeader) -> None:
+def check_end(stream: BufferedIOBase, header: ScanHeader) -> None:
     """Raise ScanError when the stream goes on after its last voxel. At its end gzip's checksum is compared."""
     if header.has_footer:
         while stream.read(1 << 18):
@@ -160,7 +160,7 @@ def check_end(stream: BinaryIO, header: ScanHeader) -> None:
         raise _too_long(header)
 
 
-def check_size(stream: BinaryIO, header: ScanHeader) -> None:
+def check_size(stream: BufferedIOBase, header: ScanHeader) -> None:
     """Raise ScanError when a file that is not compressed is shorter or longer than its header says."""
     if isinstance(stream, GzipFile):
         return
@@ -208,7 +208,7 @@ def image_path(source: str | Path | bytes, name: str) -> Path:
 
 
 @contextmanager
-def _open_stream(source: Path | bytes, root: str | None) -> Iterator[BinaryIO]:
+def _open_stream(source: Path | bytes, root: str | None) -> Iterator[BufferedIOBase]:
     with io.BytesIO(source) if isinstance(source, bytes) else open_inside(source, root) as file:
         magic = file.read(len(GZIP_MAGIC))
         file.seek(0)
@@ -219,7 +219,7 @@ def _open_stream(source: Path | bytes, root: str | None) -> Iterator[BinaryIO]:
             yield stream
 
 
-def _skip(stream: BinaryIO, n: int, header: ScanHeader) -> None:
+def _skip(stream: BufferedIOBase, n: int, header: ScanHeader) -> None:
     """Read past header extensions, in pieces: a broken offset must not ask for more memory than there is."""
     while n > 0:
         piece = stream.read(min(n, 1 << 20))
@@ -228,7 +228,7 @@ def _skip(stream: BinaryIO, n: int, header: ScanHeader) -> None:
         n -= len(piece)
 
 
-def read_header(stream: BinaryIO, name: str) -> tuple[ScanHeader, int, bool]:
+def read_header(stream: BufferedIOBase, name: str) -> tuple[ScanHeader, int, bool]:
     """Read the header, the number of bytes it took, and whether the voxels are in a second file."""
     start = stream.read(4)
     if not start:

@@ -1,8 +1,9 @@
 """What scans are like, and which of them are unlike the others: size, spacing, orientation, intensity."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from nibabel.orientations import aff2axcodes
@@ -76,7 +77,9 @@ def find_oddities(scans: Sequence[ScanFacts]) -> list[tuple[str, str]]:
     return sorted(found)
 
 
-def _find_rare(scans: Sequence[ScanFacts], what: str, value_of, unit: str) -> list[tuple[str, str]]:
+def _find_rare(
+    scans: Sequence[ScanFacts], what: str, value_of: Callable[[ScanFacts], Any], unit: str
+) -> list[tuple[str, str]]:
     counts = Counter(value_of(scan) for scan in scans)
     common, n_common = counts.most_common(1)[0]
     if n_common * 2 <= len(scans):
@@ -107,5 +110,5 @@ def _find_far(scans: Sequence[ScanFacts]) -> list[tuple[str, str]]:
     ]
 
 
-def _join(value) -> str:
+def _join(value: Any) -> str:
     return " × ".join(f"{part:g}" for part in value) if isinstance(value, tuple) else str(value)

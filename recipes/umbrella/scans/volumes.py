@@ -11,8 +11,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
+from typing import Literal
 
 import numpy as np
 from nibabel.affines import voxel_sizes
@@ -75,10 +76,10 @@ class Scratch(threading.local):
 
     MOST_BYTES = 1 << 27  # larger volumes get memory of their own, which goes when they go
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._memory = np.empty(0, np.uint8)
 
-    def empty(self, shape: tuple[int, ...], dtype: np.dtype, order: str) -> np.ndarray:
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"]) -> np.ndarray:
         """As numpy.empty; what it returned before loses its content."""
         n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
         if n_bytes > self.MOST_BYTES:
@@ -185,7 +186,7 @@ def _find_orientation(header: ScanHeader) -> tuple[np.ndarray, np.ndarray]:
     else:
         valid = np.isfinite(header.affine).all() and np.linalg.matrix_rank(header.affine[:3, :3]) == 3
         orientation, zooms = (
-            (io_orientation(header.affine), voxel_sizes(header.affine)) if valid else (None, np.zeros(3))
+            (io_orientation(header.affine), voxel_sizes(header.affine)) if valid else (np.zeros((3, 2)), np.zeros(3))
         )
     if not (np.isfinite(zooms).all() and zooms.min() > 0):
         raise ScanError(
@@ -211,7 +212,7 @@ def _join(lengths: np.ndarray) -> str:
 
 
 def _read_volume(
-    header: ScanHeader, stream: BinaryIO, scratch: "Scratch | None"
+    header: ScanHeader, stream: BufferedIOBase, scratch: "Scratch | None"
 ) -> tuple[np.ndarray, CountedVoxels | PlainVoxels]:
     """Read a volume's stored numbers, and the statistics while they are in the processor's cache."""
     make_empty = scratch.empty if scratch else np.empty
@@ -222,7 +223,7 @@ def _read_volume(
     return stored, statistics
 
 
-def _read_mean(header: ScanHeader, stream: BinaryIO) -> np.ndarray:
+def _read_mean(header: ScanHeader, stream: BufferedIOBase) -> np.ndarray:
     """Read a series volume by volume and take the mean; only one volume of it is held at a time."""
     stored = np.empty(header.shape[:3], header.dtype.newbyteorder("="), order="F")
     total = np.zeros(stored.size, np.float64)
@@ -239,7 +240,7 @@ def _read_mean(header: ScanHeader, stream: BinaryIO) -> np.ndarray:
     return total.reshape(stored.shape, order="F")
 
 
-def _read_finite(header: ScanHeader, stream: BinaryIO, stored: np.ndarray) -> Iterator[np.ndarray]:
+def _read_finite(header: ScanHeader, stream: BufferedIOBase, stored: np.ndarray) -> Iterator[np.ndarray]:
     """As `read_pieces` for the next volume, in native byte order; what has no finite value becomes a scaled 0."""
     for piece in read_pieces(stream, stored, header):
         if not header.dtype.isnative:

@@ -9,6 +9,7 @@ numbers a percentile lies, one pass collects the few voxels there, and their ran
 import math
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class CountedVoxels:
     """8- or 16-bit integers: how often each occurs. Two neighbours of 8 bits are counted as one number: half the
     work."""
 
-    def __init__(self, numbers: np.ndarray):
+    def __init__(self, numbers: np.ndarray) -> None:
         self.numbers = numbers
         self.n_background = 0
         self.counts = np.zeros(1 << 16, np.int64)  # of each 16-bit pattern
@@ -106,7 +107,7 @@ class CountedVoxels:
 class PlainVoxels:
     """Floats, and integers of 32 bits or more."""
 
-    def __init__(self, numbers: np.ndarray):
+    def __init__(self, numbers: np.ndarray) -> None:
         self.numbers = numbers
         self.pieces = []  # without the background
         self.n_background = 0
@@ -195,7 +196,7 @@ class PlainVoxels:
             yield self.numbers[:1], self.n_background
 
     def _count(self, comparison: np.ufunc, other: np.generic) -> int:
-        return sum(times * np.count_nonzero(comparison(piece, other)) for piece, times in self._weighted_pieces())
+        return sum(times * int(np.count_nonzero(comparison(piece, other))) for piece, times in self._weighted_pieces())
 
 
 def _rank(percent: float, n: int) -> tuple[int, float]:
@@ -204,7 +205,7 @@ def _rank(percent: float, n: int) -> tuple[int, float]:
     return int(position), position - int(position)
 
 
-def _drop_background(piece: np.ndarray, background: np.generic) -> np.ndarray:
+def _drop_background(piece: np.ndarray, background: Any) -> np.ndarray:
     """The piece's numbers (n,) without those blocks that hold nothing but background; the piece itself where that is
     little."""
     n_whole = len(piece) - len(piece) % BLOCK

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ class AnswerCheck:
     `metrics` names what a call returns: see `Task`. Raises ValueError where a package that scores is missing.
     """
 
-    def __init__(self, rows: Dataset, processor, options: dict, n_rows: int, seed: int, batch_size: int):
+    def __init__(self, rows: Dataset, processor: Any, options: dict, n_rows: int, seed: int, batch_size: int) -> None:
         rows = rows.with_format(None)
         rows = rows.select([i for i, entry in enumerate(rows["metadata"]) if entry["subject_label"] is not None])
         self.task = find_task_of_answers(read_labelled(rows))[0] if n_rows and len(rows) else Task()
@@ -53,7 +54,7 @@ class AnswerCheck:
         # Each evaluation shows the same scans: their views are kept.
         self.prompts = CachingTransform(processor, ViewCache(), add_generation_prompt=True, **options)
 
-    def __call__(self, model) -> dict[str, float]:
+    def __call__(self, model: Any) -> dict[str, float]:
         """The metrics of the model's answers, on every process the same. Neither the model's modes nor the random
         state is changed: training goes on as if there had been no check."""
         if not self.metrics:
@@ -62,7 +63,7 @@ class AnswerCheck:
             texts = self._ask(model)
         return self.task.score(texts, [entry["subject_label"] for entry in self.rows["metadata"]])
 
-    def _ask(self, model) -> list[str]:
+    def _ask(self, model: Any) -> list[str]:
         # Each process gets as many batches: where weights are spread over processes (ZeRO-3), all must call the model
         # equally often. The rows that fill up are the first ones again; their second answers are dropped.
         n, n_processes = len(self.rows), PartialState().num_processes
@@ -93,8 +94,8 @@ class Task:
     def score(self, texts: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
         """accuracy, or the mean absolute error in the labels' unit; the share of texts that state nothing, which
         count as wrong."""
-        parsed = [self.reading.read(text) for text in texts]
-        truths = [self.reading.read_truth(label) for label in expected]
+        parsed: list[Any] = [self.reading.read(text) for text in texts]
+        truths: list[Any] = [self.reading.read_truth(label) for label in expected]
         unparseable = parsed.count(None) / len(parsed)
         if self.name == "classification":
             right = [a == b for a, b in zip(parsed, truths, strict=True)]
@@ -157,7 +158,7 @@ def check_answers(splits: dict[str, Dataset], n_answers: int) -> None:
 
 
 @contextlib.contextmanager
-def _undisturbed(model) -> Iterator[None]:
+def _undisturbed(model: Any) -> Iterator[None]:
     """Puts training and evaluation modes and all random states back."""
     modes = [(module, module.training) for module in model.modules()]
     python, numpy = random.getstate(), np.random.get_state()

@@ -1,6 +1,8 @@
 """In training the augmentation follows the run's epochs."""
 
-from transformers import TrainerCallback
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from umbrella.views.augmentation import Augmentation
 
@@ -8,8 +10,10 @@ from umbrella.views.augmentation import Augmentation
 class SetEpoch(TrainerCallback):
     """Tells the augmentation which epoch begins, or goes on after a resume."""
 
-    def __init__(self, augmentation: Augmentation):
+    def __init__(self, augmentation: Augmentation) -> None:
         self.augmentation = augmentation
 
-    def on_epoch_begin(self, args, state, control, **kwargs):
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.augmentation.set_epoch(int(state.epoch))

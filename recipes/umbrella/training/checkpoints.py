@@ -8,14 +8,15 @@ file up to 1 MiB all of it, of a larger one 16 parts from its start to its end. 
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import xxhash
 from safetensors import SafetensorError
-from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints, sort_checkpoints
 
 from umbrella.files.json_files import read_json
@@ -28,10 +29,10 @@ PARTS, PART_BYTES = 16, 64 * 1024
 class WholeCheckpoints(TrainerCallback):
     """Declares each checkpoint whole once all of it is written; only then older ones go."""
 
-    def __init__(self, trainer: Trainer):
+    def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
 
-    def on_save(self, args, state, control, **kwargs):
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         folder = name_checkpoint(args, state)
         self.trainer.accelerator.wait_for_everyone()
         if args.should_save:
@@ -155,7 +156,7 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(MARKER))
 
 
-def find_whole_checkpoint(output_dir: str | Path, say=None) -> str | None:
+def find_whole_checkpoint(output_dir: str | Path, say: Callable[[str], object] | None = None) -> str | None:
     """The last whole checkpoint of a run; `say` is called with a sentence for each later one that is not."""
     for folder in reversed(sort_checkpoints(str(output_dir))) if Path(output_dir).is_dir() else ():
         if read_marker(folder) is not None:

@@ -9,6 +9,7 @@ import atexit
 import multiprocessing
 import signal
 from functools import cache
+from typing import Any
 
 from torch.utils.data import DataLoader
 
@@ -29,7 +30,7 @@ class DeafContext(multiprocessing.context.ForkContext):
     """Starts processes that ignore SIGTERM from their first moment, while this one notes it."""
 
     class Process(multiprocessing.context.ForkProcess):
-        def start(self):
+        def start(self) -> None:
             with deaf_forks():
                 super().start()
 
@@ -37,7 +38,7 @@ class DeafContext(multiprocessing.context.ForkContext):
 class _DeafStart:
     """What a worker runs first."""
 
-    def __init__(self, start):
+    def __init__(self, start: Any) -> None:
         self.start = start
 
     def __call__(self, worker_id: int) -> None:

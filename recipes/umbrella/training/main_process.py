@@ -31,7 +31,7 @@ def main_process_first() -> Iterator[None]:
         dist.barrier(group)
 
 
-def on_main_process(function: Callable, *args) -> Any:
+def on_main_process(function: Callable, *args: Any) -> Any:
     """`function(*args)`, called on rank 0 alone; every process returns what it returned (it must be picklable)."""
     if not _is_one_of_many():
         return function(*args)

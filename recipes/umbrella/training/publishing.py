@@ -1,10 +1,10 @@
 """How a run publishes what it saves, without knowing where to: that is handed to it."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from accelerate import Accelerator
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from umbrella.training.checkpoints import name_checkpoint
 
@@ -28,10 +28,10 @@ class PublishedCheckpoints(TrainerCallback):
     """Publishes the weights of each checkpoint, with `--hub_strategy every_save`, while the other processes wait. It
     must come after what makes checkpoints whole: where a push fails, the run goes on from there."""
 
-    def __init__(self, publisher: Publisher, accelerator: Accelerator):
+    def __init__(self, publisher: Publisher, accelerator: Accelerator) -> None:
         self.publisher, self.accelerator = publisher, accelerator
 
-    def on_save(self, args, state, control, **kwargs):
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.publisher.every_save and state.is_world_process_zero:
             message = f"Training in progress, step {state.global_step}"
             self.publisher.publish(name_checkpoint(args, state), message)

@@ -2,9 +2,17 @@
 
 from pathlib import Path
 from socket import gethostname
+from typing import Any
 
 from safetensors import safe_open
-from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from umbrella.files.json_files import build_record, read_json
 from umbrella.models.base import read_base
@@ -129,10 +137,12 @@ class CatchUp(TrainerCallback):
     """What a run that ended right after its checkpoint still had to do there, before training goes on: evaluate, and
     stop early. Else the best checkpoint would miss one, and a run that had stopped early would train on."""
 
-    def __init__(self, trainer: ConversationTrainer, checkpoint: str):
+    def __init__(self, trainer: ConversationTrainer, checkpoint: str) -> None:
         self.trainer, self.checkpoint = trainer, checkpoint
 
-    def on_train_begin(self, args, state, control, **kwargs):
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         before = _read_state(self.checkpoint).max_steps
         if state.is_world_process_zero and state.global_step < state.max_steps != before:
             print(
@@ -170,7 +180,7 @@ def _read_state(checkpoint: str) -> TrainerState:
     return build_record(path, lambda: TrainerState.load_from_json(str(path)), remedy)
 
 
-def _compare(checkpoint: str, name: str, expected, found) -> None:
+def _compare(checkpoint: str, name: str, expected: Any, found: Any) -> None:
     if expected != found:
         raise ValueError(
             f"{checkpoint}: {name}: expected {expected!r}, with which it was trained, found {found!r}. Go on with the "
@@ -187,7 +197,7 @@ def _check_optimizer(checkpoint: str) -> None:
         )
 
 
-def _check_shapes(checkpoint: str, model) -> None:
+def _check_shapes(checkpoint: str, model: PreTrainedModel) -> None:
     """The checkpoint's own tensors must be some of the model's."""
     own = {name: tuple(getattr(value, "ds_shape", value.shape)) for name, value in model.named_parameters()}
     for path in Path(checkpoint).glob("model*.safetensors"):

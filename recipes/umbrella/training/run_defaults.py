@@ -2,6 +2,7 @@
 
 import math
 from copy import copy
+from typing import Any
 
 from umbrella.options.arguments import TINY, TINY_DEFAULTS
 from umbrella.options.training_arguments import TrainArguments
@@ -32,7 +33,7 @@ def settle_run(args: TrainArguments, model_name_or_path: str, n_rows: int) -> tu
     return with_values(args, **values), said
 
 
-def with_values(args: TrainArguments, **values) -> TrainArguments:
+def with_values(args: TrainArguments, **values: Any) -> TrainArguments:
     """A copy of the arguments with other values. `dataclasses.replace` would settle all the others anew: where the
     parser has chosen one, none would be left to choose."""
     settled = copy(args)

@@ -1,8 +1,9 @@
 """What a training run says of itself: a line for each loss, and at its end whether it has learned."""
 
 import math
+from typing import Any
 
-from transformers import PrinterCallback, ProgressCallback
+from transformers import PrinterCallback, ProgressCallback, TrainerControl, TrainerState, TrainingArguments
 
 from umbrella.answers.readability import MOST_UNREADABLE
 from umbrella.options.arguments import TINY, TINY_DEFAULTS
@@ -19,7 +20,14 @@ NOT_SHOWN = ("total_flos", "epoch", "_per_second")
 class Lines(PrinterCallback):
     """Prints a line of numbers for each log: `step 20 of 200  epoch 2.5  loss 5.089`."""
 
-    def on_log(self, args, state, control, logs=None, **kwargs):
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         if state.is_world_process_zero and (line := to_line(logs, state)):
             print(line, flush=True)
 
@@ -27,12 +35,19 @@ class Lines(PrinterCallback):
 class LinesAboveBar(ProgressCallback):
     """The same, above the progress bar."""
 
-    def on_log(self, args, state, control, logs=None, **kwargs):
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         if state.is_world_process_zero and self.training_bar is not None and (line := to_line(logs, state)):
             self.training_bar.write(line)
 
 
-def to_line(logs: dict, state) -> str | None:
+def to_line(logs: dict, state: TrainerState) -> str | None:
     """A log for a person; None for that of the whole run, which has a table of its own."""
     if "train_runtime" in logs:
         return None
@@ -40,7 +55,9 @@ def to_line(logs: dict, state) -> str | None:
     return "  ".join([f"step {state.global_step} of {state.max_steps}", f"epoch {state.epoch:.4g}", *numbers])
 
 
-def describe_learning(state, args: TrainArguments, model_name_or_path: str, vocabulary_size: int) -> list[str]:
+def describe_learning(
+    state: TrainerState, args: TrainArguments, model_name_or_path: str, vocabulary_size: int
+) -> list[str]:
     """Whether a run has learned: what its loss came from and to and, where that is little, what to change.
 
     state            the Trainer's, at its end

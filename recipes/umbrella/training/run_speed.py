@@ -14,7 +14,7 @@ from umbrella.conversations.encoder import IGNORE_INDEX
 class RunSpeed:
     """Counts rows, tokens and the time that a run waits for data, from when it is made."""
 
-    def __init__(self, accelerator: Accelerator):
+    def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
         self.rows = self.tokens = self.supervised = 0
         self.waited, self.started = 0.0, time.perf_counter()

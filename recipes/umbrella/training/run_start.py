@@ -7,9 +7,10 @@ empty folder can be used again, another stays as it was.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset, DatasetDict
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from umbrella.files.written_files import writing
 from umbrella.models.files import fingerprint_weights
@@ -92,7 +93,7 @@ class FirstStep(TrainerCallback):
     `training_data` is what the weights in memory have seen.
     """
 
-    def __init__(self, start: RunStart, output_dir: str, write_left_out: Callable[[], None]):
+    def __init__(self, start: RunStart, output_dir: str, write_left_out: Callable[[], None]) -> None:
         """`write_left_out` writes which rows are not trained on, see `umbrella.training.unreadable`."""
         self.start, self.output_dir, self.write_left_out = start, output_dir, write_left_out
         self.began = False
@@ -101,7 +102,9 @@ class FirstStep(TrainerCallback):
     def training_data(self) -> TrainingData:
         return self.start.after if self.began else self.start.before
 
-    def on_pre_optimizer_step(self, args, state, control, **kwargs):
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         if self.began:
             return
         self.began = True

@@ -8,10 +8,12 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from types import FrameType
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from umbrella.training.checkpoints import name_checkpoint, say_way_on
 
@@ -25,7 +27,7 @@ class SigtermFlag(TrainerCallback):
     It may reach the processes in different steps, or only some of them: after each step they agree.
     """
 
-    def __init__(self, accelerator: Accelerator):
+    def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator, self.received, self.agreed = accelerator, False, False
 
     @contextmanager
@@ -38,10 +40,12 @@ class SigtermFlag(TrainerCallback):
         finally:
             signal.signal(signal.SIGTERM, previous)
 
-    def _receive(self, number, frame):
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         self.received = True
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> TrainerControl:
         received = torch.tensor(int(self.received), device=args.device)
         self.agreed = bool(self.accelerator.reduce(received).item())
         if self.agreed:
@@ -49,7 +53,7 @@ class SigtermFlag(TrainerCallback):
             control.should_evaluate = False
         return control
 
-    def on_save(self, args, state, control, **kwargs):
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.agreed:
             if args.process_index == 0:
                 print(f"SIGTERM: {name_checkpoint(args, state)} is saved; {say_way_on(args)}", flush=True)
@@ -74,15 +78,15 @@ def _reset_in_forked_processes() -> None:
     def is_noted() -> bool:
         return isinstance(getattr(signal.getsignal(signal.SIGTERM), "__self__", None), SigtermFlag)
 
-    def hold():
+    def hold() -> None:
         if is_noted():
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
-    def release():
+    def release() -> None:
         if is_noted():
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
-    def release_in_child():
+    def release_in_child() -> None:
         if is_noted():
             signal.signal(signal.SIGTERM, signal.SIG_IGN if _forks_are_deaf else signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

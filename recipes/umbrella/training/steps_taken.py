@@ -1,9 +1,11 @@
 """Which steps a run has taken, and whether they changed the weights: one that changed none has trained nothing."""
 
+from typing import Any
+
 import torch
 from accelerate import Accelerator
 from torch.distributed.tensor import DTensor
-from transformers import TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from umbrella.models.trained_weights import gathered
 
@@ -17,31 +19,61 @@ class StepsTaken(TrainerCallback):
         accelerator: tells of a step that was left out, its gradients too large for fp16.
     """
 
-    def __init__(self, accelerator: Accelerator):
+    def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
         self.first, self.last, self.has_moved = 0, 0, False
         self.has_changed, self.is_finite, self.highest_rate = False, True, 0.0
         self._at_first = torch.zeros(0)
 
-    def on_train_begin(self, args, state, control, model=None, **kwargs):
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.first = self.last = state.global_step
         self.has_moved = self.has_changed = False
         self.highest_rate = 0.0
         self._at_first = sum_weights(model)
 
-    def on_pre_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
+    def on_pre_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        optimizer: torch.optim.Optimizer | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.highest_rate = max(self.highest_rate, *(group["lr"] for group in optimizer.param_groups))
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.last = state.global_step
         self.has_moved = self.has_moved or not self.accelerator.optimizer_step_was_skipped
 
-    def on_epoch_end(self, args, state, control, model=None, **kwargs):
+    def on_epoch_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Before the best weights are taken back: they may be those that the run went on from."""
         if not self.has_changed:
             self.has_changed = self._holds_anywhere(not torch.equal(sum_weights(model), self._at_first), args)
 
-    def on_train_end(self, args, state, control, model=None, **kwargs):
+    def on_train_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Raises FloatingPointError where steps were taken, and the weights are as before or not all finite."""
         self.is_finite = not self._holds_anywhere(not sum_weights(model).isfinite().all().item(), args)
         self._check(args, state.max_steps)
@@ -101,7 +133,7 @@ def say_steps(n: int) -> str:
     return f"{n} step" if n == 1 else f"{n} steps"
 
 
-def sum_weights(model) -> torch.Tensor:
+def sum_weights(model: PreTrainedModel) -> torch.Tensor:
     """(trained parameters, 2) float64 sums of the values and of their squares: equal where no weight has changed.
 
     Parameters that FSDP has spread are summed in part; those of ZeRO-3 whole, so every process must call this.

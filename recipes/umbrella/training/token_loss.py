@@ -5,13 +5,18 @@ import inspect
 import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
 
 from umbrella.conversations.encoder import IGNORE_INDEX
 
 
 def supervised_loss(
-    model, inputs: dict, n_supervised: torch.Tensor | int | None, keeps_logits: bool, label_smoothing: float = 0.0
-):
+    model: PreTrainedModel,
+    inputs: dict,
+    n_supervised: torch.Tensor | int | None,
+    keeps_logits: bool,
+    label_smoothing: float = 0.0,
+) -> tuple[torch.Tensor, ModelOutput]:
     """Cross-entropy of the labels (B, T), which are not shifted, as a sum over `n_supervised`.
 
     Only positions at which some row predicts a supervised token go through the output layer: of a brain scan's

@@ -4,7 +4,9 @@ import logging
 import os
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
+from transformers import PreTrainedModel, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import WandbCallback
 
 logger = logging.getLogger(__name__)
@@ -31,14 +33,14 @@ class PrivateWandbCallback(WandbCallback):
     not. What is private of WandbCallback is what its own `setup` sets.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         asked = [name for name in ("WANDB_LOG_MODEL", "WANDB_WATCH") if os.environ.get(name, "false") != "false"]
         if asked:
             logger.warning("%s: not followed, no weights are sent to Weights & Biases", " and ".join(asked))
         super().__init__()
         self._log_model = type(self._log_model).FALSE
 
-    def setup(self, args, state, model, **kwargs):
+    def setup(self, args: TrainingArguments, state: TrainerState, model: PreTrainedModel, **kwargs: Any) -> None:
         self._initialized = True
         if not state.is_world_process_zero:
             return
@@ -53,14 +55,29 @@ class PrivateWandbCallback(WandbCallback):
         self._wandb.define_metric("train/global_step")
         self._wandb.define_metric("*", step_metric="train/global_step", step_sync=True)
 
-    def on_log(self, args, state, control, model=None, logs=None, **kwargs):
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().on_log(args, state, control, model=model, logs=only_numbers(logs), **kwargs)
 
-    def on_predict(self, args, state, control, metrics, **kwargs):
+    def on_predict(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float],
+        **kwargs: Any,
+    ) -> None:
         super().on_predict(args, state, control, only_numbers(metrics), **kwargs)
 
 
-def private_settings():
+def private_settings() -> Any:
     """wandb's settings with all that it gathers by itself turned off, whatever the environment says."""
     from wandb import Settings
 
@@ -82,7 +99,7 @@ def private_settings():
     )
 
 
-def describe_run(args, model) -> dict:
+def describe_run(args: TrainingArguments, model: PreTrainedModel) -> dict:
     """The settings that are sent: numbers and `WORDS` of the training arguments, of the model's config and of LoRA;
     the model's name where it is one of the Hub, without its owner."""
     config = model.config.to_dict()
@@ -98,7 +115,7 @@ def describe_run(args, model) -> dict:
 
 
 def _settings_of(config: dict) -> dict:
-    kept = {}
+    kept: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, dict) and key not in LABELS:
             kept[key] = _settings_of(value)

@@ -6,15 +6,17 @@ What it does where transformers calls back stands in files of its own; here is w
 """
 
 import shutil
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate.utils import send_to_device
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, ProgressCallback, Trainer
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 from transformers.integrations import TensorBoardCallback, WandbCallback
-from transformers.trainer_utils import seed_worker
+from transformers.trainer_utils import EvalLoopOutput, TrainOutput, seed_worker
 
 from umbrella.models.adapters import is_adapted
 from umbrella.models.trained_weights import FILE_NAME as TRAINED_WEIGHTS
@@ -65,14 +67,14 @@ class ConversationTrainer(Trainer):
 
     def __init__(
         self,
-        *args,
+        *args: Any,
         data_collator: ConversationCollator,
         blank: dict,
         provenance: Provenance,
         answer_check: AnswerCheck | None = None,
         publisher: Publisher | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         self.blank, self.provenance, self.answer_check, self.publisher = blank, provenance, answer_check, publisher
         super().__init__(*args, data_collator=data_collator, **kwargs)
         self.sigterm, self.steps = SigtermFlag(self.accelerator), StepsTaken(self.accelerator)
@@ -91,7 +93,7 @@ class ConversationTrainer(Trainer):
         if provenance.base is not None and self.is_deepspeed_enabled and not is_adapted(self.model):
             self.model.register_load_state_dict_pre_hook(keep_frozen)
 
-    def _add_callbacks(self):
+    def _add_callbacks(self) -> None:
         """In the order in which they are called: a checkpoint is made whole, published, and then a run that was told
         to end does."""
         self.add_callback(WholeCheckpoints(self))
@@ -105,7 +107,7 @@ class ConversationTrainer(Trainer):
                 self.add_callback(ours)
         self.add_callback(self.steps)
 
-    def train(self, *args, **kwargs):
+    def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
         self.speed = RunSpeed(self.accelerator)
         try:
             with self.sigterm.listening():
@@ -138,14 +140,14 @@ class ConversationTrainer(Trainer):
             lengths=read_lengths(self.train_dataset) if grouped else None,
         )
 
-    def get_train_dataloader(self):
+    def get_train_dataloader(self) -> DataLoader:
         self._stop_workers()  # of a try with more rows a batch (--auto_find_batch_size)
         args, order = self.args, self.order_rows()
         rows = FilledRows(self.train_dataset, self.blank, max(len(order), len(self.train_dataset)))
         seed = partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index)
         return self._make_loader(rows, order, self.rows_a_batch // args.world_size, worker_init_fn=seed)
 
-    def get_eval_dataloader(self, eval_dataset=None):
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         args, rows = self.args, self.eval_dataset if eval_dataset is None else eval_dataset
         stays = args.dataloader_persistent_workers and rows is self.eval_dataset
         if stays and self._eval_loader is not None:
@@ -161,7 +163,9 @@ class ConversationTrainer(Trainer):
             self._eval_loader = loader
         return loader
 
-    def _make_loader(self, rows, order: RowOrder | None, batch_size: int, worker_init_fn=None):
+    def _make_loader(
+        self, rows: Any, order: RowOrder | None, batch_size: int, worker_init_fn: Callable[[int], None] | None = None
+    ) -> DataLoader:
         args = self.args
         loader = DataLoader(
             rows,
@@ -185,7 +189,7 @@ class ConversationTrainer(Trainer):
         self._loaders.append(loader)
         return loader
 
-    def _stop_workers(self):
+    def _stop_workers(self) -> None:
         for loader in self._loaders:
             stop_workers(loader)
         self._loaders, self._eval_loader = [], None
@@ -196,7 +200,7 @@ class ConversationTrainer(Trainer):
 
     # ---------------------------------------------------------------------------------------------- steps
 
-    def set_initial_training_values(self, args, dataloader):
+    def set_initial_training_values(self, args: TrainingArguments, dataloader: DataLoader) -> tuple:
         if len(dataloader) == 0:
             n_rows = len(self.train_dataset)
             processes = "one process" if args.world_size == 1 else f"{args.world_size} processes"
@@ -207,7 +211,7 @@ class ConversationTrainer(Trainer):
             )
         return super().set_initial_training_values(args, dataloader)
 
-    def _run_epoch(self, *args, **kwargs):
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         # Private: no hook leaves an epoch out. Resumed from its last step, within an epoch; or
         # `umbrella.training.resuming.CatchUp` has stopped it.
         if self.control.should_training_stop or self.state.global_step >= self.state.max_steps:
@@ -215,10 +219,14 @@ class ConversationTrainer(Trainer):
             return
         super()._run_epoch(*args, **kwargs)
 
-    def get_batch_samples(self, epoch_iterator, num_batches, device):
+    def get_batch_samples(
+        self, epoch_iterator: Iterator, num_batches: int, device: torch.device
+    ) -> tuple[list, torch.Tensor | int | None]:
         return super().get_batch_samples(self.speed.watch(epoch_iterator), num_batches, device)
 
-    def training_step(self, model, inputs, num_items_in_batch=None):
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
         loss = super().training_step(model, self.with_scan(inputs), num_items_in_batch)
         if not torch.isfinite(loss):
             raise FloatingPointError(
@@ -235,7 +243,13 @@ class ConversationTrainer(Trainer):
         blank = send_to_device(self.blank_batch, inputs["input_ids"].device)
         return inputs | add_blank_scan(without_names(inputs), blank, self.data_collator.fill)
 
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict,
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
         inputs = without_names(inputs)
         if self.args.use_liger_kernel:  # its fused loss never makes the logits
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
@@ -245,24 +259,24 @@ class ConversationTrainer(Trainer):
             loss = loss * self.accelerator.num_processes  # which take the mean of their gradients
         return (loss, outputs) if return_outputs else loss
 
-    def prediction_step(self, model, inputs, *args, **kwargs):
+    def prediction_step(self, model: torch.nn.Module, inputs: dict, *args: Any, **kwargs: Any) -> tuple:
         return super().prediction_step(model, without_names(self.with_scan(inputs)), *args, **kwargs)
 
-    def evaluation_loop(self, *args, metric_key_prefix: str = "eval", **kwargs):
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> EvalLoopOutput:
         # Neither in `evaluate` nor in a callback: it logs, and tells the callbacks, before it returns.
         output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
         if self.answer_check is not None and metric_key_prefix == "eval":
             output.metrics.update({f"eval_{name}": value for name, value in self.answer_check(self.model).items()})
         return output
 
-    def log(self, logs, start_time=None):
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "train_loss" in logs and not self.steps.count:
             return  # nothing was left to train: 0.0 is no loss
         super().log(logs | read_gpu_memory() if "loss" in logs else logs, start_time)
 
     # ---------------------------------------------------------------------------------------------- what is saved
 
-    def save_model(self, output_dir=None, _internal_call=False):
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         folder = output_dir or self.args.output_dir
         if self.args.should_save:
             self.provenance.announce(folder)
@@ -275,14 +289,14 @@ class ConversationTrainer(Trainer):
         if self.args.push_to_hub and not _internal_call:
             self.push_to_hub(commit_message="Model save")
 
-    def _save_trained(self, folder: str):
+    def _save_trained(self, folder: str) -> None:
         state = collect_trained(self.model, keep=self.args.should_save)
         if self.args.should_save:
             save_trained(state, self.accelerator.unwrap_model(self.model), folder)
             self.processing_class.save_pretrained(folder)
             torch.save(self.args, Path(folder) / "training_args.bin")
 
-    def _save_checkpoint(self, model, trial):
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         # Private: no hook comes before a checkpoint is written, or where that fails.
         folder = name_checkpoint(self.args, self.state)
         if self.args.should_save:
@@ -295,7 +309,7 @@ class ConversationTrainer(Trainer):
         finally:
             self.args.save_total_limit = limit
 
-    def _save_optimizer_and_scheduler(self, output_dir):
+    def _save_optimizer_and_scheduler(self, output_dir: str | Path) -> None:
         # Private: transformers leaves frozen weights out for PEFT's models only.
         if not self.is_deepspeed_enabled or self.provenance.base is None:
             super()._save_optimizer_and_scheduler(output_dir)
@@ -305,7 +319,7 @@ class ConversationTrainer(Trainer):
         if self.args.should_save and type(self.lr_scheduler).__name__ != "DeepSpeedSchedulerWrapper":
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / "scheduler.pt")
 
-    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         # Private: `train` loads weights of its own kinds of files alone.
         path = Path(resume_from_checkpoint) / TRAINED_WEIGHTS
         if path.is_file() and not self.is_fsdp_enabled:
@@ -313,7 +327,7 @@ class ConversationTrainer(Trainer):
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
-    def _load_best_model(self):
+    def _load_best_model(self) -> None:
         # Private: as above.
         path = Path(self.state.best_model_checkpoint) / TRAINED_WEIGHTS
         if path.is_file() and not self.is_deepspeed_enabled and not self.is_fsdp_enabled:
@@ -321,7 +335,7 @@ class ConversationTrainer(Trainer):
         else:
             super()._load_best_model()
 
-    def _issue_warnings_after_load(self, load_result):
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
         # Private: where names do not match, transformers goes on with other weights, and a warning.
         missing = set(load_result.missing_keys) - set(self.model.all_tied_weights_keys)
         if missing or load_result.unexpected_keys:
@@ -332,7 +346,7 @@ class ConversationTrainer(Trainer):
 
     # ---------------------------------------------------------------------------------------------- what is published
 
-    def init_hf_repo(self, token=None, private=None):
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         if self.publisher is None:
             raise ValueError(
                 "push_to_hub: expected a publisher, which looks for personal data, found none. Give one: "
@@ -341,7 +355,9 @@ class ConversationTrainer(Trainer):
         if self.is_world_process_zero():
             self.hub_model_id = self.publisher.open(token)
 
-    def push_to_hub(self, commit_message="End of training", blocking=True, token=None, **kwargs):
+    def push_to_hub(
+        self, commit_message: str = "End of training", blocking: bool = True, token: str | None = None, **kwargs: Any
+    ) -> str | None:
         """Save the model and publish the run's folder; returns its address on the main process."""
         if self.hub_model_id is None:
             self.init_hf_repo(token)
@@ -350,6 +366,6 @@ class ConversationTrainer(Trainer):
             return None
         return self.publisher.publish(self.args.output_dir, commit_message, token)
 
-    def _push_from_checkpoint(self, checkpoint_folder):
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         # Private: transformers would push optimizer states, in the midst of a checkpoint. `PublishedCheckpoints` does.
         pass

@@ -152,7 +152,7 @@ def _read_all(
 class _ReadScans(PlacedScans):
     """Place by place, why a scan cannot be read; None where it can."""
 
-    def __init__(self, splits: Mapping[str, Dataset], places: list[Place], transform: ConversationTransform):
+    def __init__(self, splits: Mapping[str, Dataset], places: list[Place], transform: ConversationTransform) -> None:
         super().__init__(splits, places)
         self.transform = transform
 

@@ -23,7 +23,7 @@ class LabelCheck:
     kind.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.told: list[str] = []
         self.warnings: list[str] = []
         self._rows: dict[str | None, list[LabelledAnswer]] = {}

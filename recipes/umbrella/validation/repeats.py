@@ -11,7 +11,7 @@ class Repeats:
     """Conversations that come twice: a task_id in one split, or the same conversation about a subject in two splits.
     Each two places that share them are one problem."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._first: dict[tuple[str | None, str], tuple[str, dict]] = {}
         self._of_split: dict[str | None, list[Duplicate]] = {}
         self._n_records: Counter[str] = Counter()

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from typing import Any
 
 from umbrella.options.progress import show_progress
 from umbrella.validation.worker_processes import start_workers
@@ -69,11 +70,12 @@ def _compare_owners(uses: list) -> list[tuple[str, Problem]]:
     """One problem for each further subject and split that has the voxels of the first use."""
     problems = []
     for attribute, place in (("subject", "subject_ids"), ("split", "images")):
-        owners = {}
+        owners: dict[str | None, Any] = {}
         for use in uses:
             owners.setdefault(getattr(use, attribute), use)
         owners.pop(None, None)
-        first, *others = owners.values() if owners else [None]
+        shared: list[Any] = [*owners.values()] or [None]
+        first, *others = shared
         for use in others:
             expected = f"voxels of its own for each {attribute}"
             paths = [os.path.normpath(scan.path) for scan in (use, first)]  # without the mark of an image_root

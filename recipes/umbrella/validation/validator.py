@@ -63,7 +63,7 @@ class ScanUse(NamedTuple):
 class Validation:
     """What is known of a data set while its files are read one after another, and the findings so far."""
 
-    def __init__(self, image_root: str | None = None):
+    def __init__(self, image_root: str | None = None) -> None:
         self.image_root = image_root
         self.findings: list[Finding] = []
         self.n_files = 0
@@ -231,7 +231,7 @@ def main(argv: list[str] | None = None, samples: Path | None = None) -> int:
     """`samples`: the folder of sample data that is checked where none is named, if there is one."""
     options = parse_options(argv, needs_path=samples is None)
     paths = options.paths or [str(samples)]
-    if not options.paths and not samples.is_dir():
+    if samples is not None and not options.paths and not samples.is_dir():
         print(f"{samples}: expected the sample data, found none. Generate it with")
         print(f"    {shlex.join(['python', str(samples.with_name(SAMPLE_GENERATOR))])}")
         print("✗ VALIDATION FAILED")

@@ -37,7 +37,7 @@ class Augmentation:
     Raises ImportError without MONAI, ValueError for another strength.
     """
 
-    def __init__(self, seed: int, strength: float = 1.0):
+    def __init__(self, seed: int, strength: float = 1.0) -> None:
         if strength not in STRENGTH:
             raise ValueError(f"--augment_strength: expected {STRENGTH}, found {strength:g}")
         check_extra("monai", "--augment", "augment")
@@ -107,7 +107,7 @@ class SharedInteger:
     """An integer that the training process sets and its DataLoader workers read, those too that persist from epoch to
     epoch: it lies in shared memory, and every copy of it in any process is the same one."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._value = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def set(self, value: int) -> None:
@@ -116,5 +116,5 @@ class SharedInteger:
     def get(self) -> int:
         return int(self._value)
 
-    def __deepcopy__(self, memo) -> "SharedInteger":
+    def __deepcopy__(self, memo: dict) -> "SharedInteger":
         return self  # datasets copies a transform with its rows; the copy must follow the same epochs

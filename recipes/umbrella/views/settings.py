@@ -1,6 +1,7 @@
 """The settings of a view, in one piece: what is asked for, what a model was trained with, what a transform shows."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,11 @@ class ViewSettings:
     standardize: bool | None = None
 
     @classmethod
-    def of(cls, named) -> "ViewSettings":
+    def of(cls, named: Any) -> "ViewSettings":
         """Those that an object has under the same names: the arguments of a command, a recipe."""
         return cls(**{field.name: getattr(named, field.name) for field in fields(cls)})
 
-    def stated(self) -> dict[str, str | int | bool]:
+    def stated(self) -> dict[str, Any]:
         """Name → value of those that are not left open, as `load_view` and `ConversationTransform` take them."""
         return {name: value for name, value in vars(self).items() if value is not None}
 

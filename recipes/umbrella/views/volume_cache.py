@@ -30,8 +30,9 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -77,11 +78,12 @@ class VolumeCache:
     Raises ValueError for a bound that is not above 0.
     """
 
-    def __init__(self, folder: str | Path, most_gb: float = DEFAULT_GB, is_quiet: bool = False):
+    def __init__(self, folder: str | Path, most_gb: float = DEFAULT_GB, is_quiet: bool = False) -> None:
         if not most_gb > 0:
             raise ValueError(f"volume_cache_gb: expected a size above 0, found {most_gb}")
         self.folder, self.most_bytes = Path(folder) / FOLDER, int(most_gb * 1e9)
-        self.is_writable, self.is_readable, self.fault = True, True, None
+        self.is_writable, self.is_readable = True, True
+        self.fault: str | None = None
         self.is_quiet = is_quiet
         self._unsaid = multiprocessing.Semaphore(1)  # one for all workers that are forked
         try:
@@ -96,7 +98,7 @@ class VolumeCache:
         except (OSError, NotImplementedError) as error:  # the latter from file systems without locks
             self._stop_writing(error)
 
-    def load(self, load_view: Callable[..., np.ndarray], source: str | Path | bytes, **options) -> np.ndarray:
+    def load(self, load_view: Callable[..., np.ndarray], source: str | Path | bytes, **options: Any) -> np.ndarray:
         """`load_view(source, **options)`, from the cache where it is there. Raises what `load_view` raises."""
         key = self.make_key(load_view, source, **options)
         if key is None:
@@ -107,7 +109,7 @@ class VolumeCache:
             self.put(key, views)
         return views
 
-    def make_key(self, load_view: Callable, source: str | Path | bytes, **options) -> str | None:
+    def make_key(self, load_view: Callable, source: str | Path | bytes, **options: Any) -> str | None:
         """The name of the entry; None for a scan that does not exist."""
         identity = identify_scan(source)
         if identity is None:
@@ -167,7 +169,7 @@ class VolumeCache:
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.view"
 
-    def _lock(self) -> FileLock:
+    def _lock(self) -> AbstractContextManager:
         # Held for microseconds, or for the length of a sweep: for that nobody waits.
         return FileLock(self.folder / "lock", timeout=0.2, poll_interval=0.002).acquire()
 

@@ -4,6 +4,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Iterable, Sequence
+from io import BufferedIOBase
 from itertools import groupby
 from typing import NamedTuple
 
@@ -140,7 +141,7 @@ def _compare(first: str, second: str) -> str | None:
         return f"cannot be compared ({error})"
 
 
-def _open(path: str):
+def _open(path: str) -> BufferedIOBase:
     if os.path.exists(path) and not os.path.isfile(path):
         raise OSError("no regular file, but a pipe, a device or the like")  # a pipe would be waited for
     with open(path, "rb") as file:

@@ -97,7 +97,7 @@ def _pair(
 class _Rings:
     """The cases of a split in shuffled rings, so that each is the reference of about as many others."""
 
-    def __init__(self, cases: list[Case], rng: random.Random):
+    def __init__(self, cases: list[Case], rng: random.Random) -> None:
         self._all = rng.sample(cases, len(cases))
         self._of_label: dict[str, list[Case]] = defaultdict(list)
         for case in self._all:

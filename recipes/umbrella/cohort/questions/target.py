@@ -15,6 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from umbrella.answers.numbers import (
     OF_DECIMAL,
@@ -95,7 +96,7 @@ class Target:
 
     def to_record(self) -> dict:
         """What splits.json keeps of it."""
-        record = {"column": self.column, "target_type": self.kind}
+        record: dict[str, Any] = {"column": self.column, "target_type": self.kind}
         if self.unit:
             record["unit"] = self.unit
         if self.labels:

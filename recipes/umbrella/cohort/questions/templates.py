@@ -4,6 +4,7 @@ import re
 import string
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from umbrella.answers.text_folding import fold
 from umbrella.cohort.shared.visits import CohortError, suggest
@@ -52,7 +53,8 @@ class Template:
         return self.target_type in ("", kind) and not (lists_labels and kind == "numeric")
 
     def with_wordings(self, section: str, wordings: dict[str, list[str]]) -> "Template":
-        return replace(self, **{section: wordings})
+        changed: dict[str, Any] = {section: wordings}
+        return replace(self, **changed)
 
 
 def to_section(reference: str) -> str:
@@ -120,7 +122,7 @@ def _build(path: Path, recipe: dict) -> Template:
     )
 
 
-def _is_words(value) -> bool:
+def _is_words(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 

@@ -36,7 +36,7 @@ class Phrasings:
     question: Sequence[str]
     answer: Sequence[str]
 
-    def draw(self, rng: random.Random, **fields: str) -> tuple[str, str, str, str]:
+    def draw(self, rng: random.Random, **fields: str) -> tuple[str, ...]:
         """One wording of each turn, each drawn on its own. A field that nobody gave is a KeyError."""
         turns = (self.introduction, self.acknowledgement, self.question, self.answer)
         return tuple(rng.choice(wordings).format(**fields) for wordings in turns)
@@ -47,7 +47,7 @@ def make_comparison(
     task_type: str,
     reference: Scan,
     subject: Scan,
-    wording: tuple[str, str, str, str],
+    wording: tuple[str, ...],
     metadata: dict,
 ) -> dict:
     """One conversation: the reference scan first, the subject's scan second.
@@ -55,7 +55,7 @@ def make_comparison(
     `metadata` takes any JSON value; `subject_id` and `reference_id` are added from the scans.
     """
     introduction, acknowledgement, question, answer = wording
-    turns = [[introduction, reference], [acknowledgement], [subject, question], [answer]]
+    turns: list[list[str | Scan]] = [[introduction, reference], [acknowledgement], [subject, question], [answer]]
     ids = {"subject_id": subject.subject_id, "reference_id": reference.subject_id}
     return make_conversation(task_id, task_type, turns, {**ids, **metadata})
 
@@ -90,7 +90,7 @@ def write_conversations(records: Iterable[dict], folder: Path) -> int:
     return n_written
 
 
-def write_shards(records: Iterable[dict], folder: Path, per_shard: int) -> int:
+def write_shards(records: Iterable[dict], folder: Path, per_shard: int) -> int:  # type: ignore[return]  # the count has no end
     """Write the records to `folder/<folder's name>-00000.jsonl` and so on, one a line, and return how many.
 
     Records are taken one at a time. The folder is made; no record makes no file.

@@ -52,7 +52,7 @@ class Exclusions:
     not_chosen     the visits of sessions that were not asked for
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rows: list[Exclusion] = []
         self.notes: list[str] = []  # sentences for the summary
         self.contradicting: list[Visit] = []

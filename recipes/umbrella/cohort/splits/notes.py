@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from umbrella.cohort.questions.cases import Case
 from umbrella.cohort.shared.findings import advise
@@ -148,13 +149,13 @@ def _find_remedies(given: frozenset[str], divide: Divide) -> list[tuple[str, str
     return remedies
 
 
-def _have_labels(divide: Divide, **plan) -> bool:
+def _have_labels(divide: Divide, **plan: Any) -> bool:
     """Whether so divided each split has two labels or more."""
     splits = _try(divide, **plan)
     return bool(splits) and all(len({case.label for case in splits[name]}) > 1 for name in SPLITS if name in splits)
 
 
-def _try(divide: Divide, **plan) -> dict[str, list[Case]]:
+def _try(divide: Divide, **plan: Any) -> dict[str, list[Case]]:
     """The splits; none where the cohort cannot be divided so."""
     try:
         return divide(**plan)

@@ -26,7 +26,7 @@ from umbrella_dataset import load_umbrella
 
 monai = pytest.importorskip("monai")
 
-TRAIN = str(Path(__file__).parents[1] / "recipes" / "train.py")
+TRAIN = str(Path(__file__).parents[2] / "recipes" / "train.py")
 SHAPE, SPACING_MM = (40, 36, 20), np.array([1.0, 1.5, 4.0], np.float32)
 
 

@@ -16,7 +16,7 @@ from umbrella.answers.labelled_answer import LabelledAnswer
 from umbrella.options.flag_names import GUIDE_SPELLINGS
 from umbrella.training.answer_check import find_task_of_answers
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = (
     umbrella.options.arguments,
     umbrella.options.training_arguments,

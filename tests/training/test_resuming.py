@@ -30,7 +30,7 @@ from umbrella.training.resuming import check_is_shared
 from umbrella.training.sigterm import SigtermFlag
 from umbrella_dataset import load_umbrella
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FLAGS = (
     "--batch_size",
     2,

@@ -188,7 +188,7 @@ def test_no_file_of_the_run_and_no_line_holds_a_key(tracked):
 
 
 @pytest.mark.parametrize(
-    "name, sent", [("llava-hf/llava-1.5-7b-hf", "llava-1.5-7b-hf"), ("", None), (str(Path(__file__).parent), None)]
+    "name, sent", [("llava-hf/llava-1.5-7b-hf", "llava-1.5-7b-hf"), ("", None), (str(Path(__file__).parents[1]), None)]
 )
 def test_a_models_name_is_sent_where_it_is_one_of_the_hub(name, sent):
     model = load_model("tiny", seed=0)

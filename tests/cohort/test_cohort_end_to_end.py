@@ -20,7 +20,7 @@ from bids_phantoms import write_bids
 
 from umbrella.options.ending import run
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FIVE_STEPS = README[README.index("## Your own data in five steps") : README.index("## Where to read on")]
 RECIPES = {"inspect_labels.py": inspect_labels, "train.py": train, "eval.py": evaluation}

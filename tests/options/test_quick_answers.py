@@ -17,7 +17,7 @@ from umbrella.options.tool_arguments import EstimateArguments, PlannedDataArgume
 from umbrella.options.training_arguments import PlannedTrainArguments, TrainArguments
 from umbrella.options.training_flags import PlannedTrainFlags, TrainFlags
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

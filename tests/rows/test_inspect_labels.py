@@ -22,7 +22,7 @@ from umbrella.rows.label_report import (
 from umbrella.rows.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
 
-RECIPE = str(Path(__file__).parents[1] / "recipes" / "inspect_labels.py")
+RECIPE = str(Path(__file__).parents[2] / "recipes" / "inspect_labels.py")
 
 
 def make_row(n_scans, answer="The subject is female."):

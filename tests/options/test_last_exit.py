@@ -11,7 +11,7 @@ import pytest
 
 from umbrella.options.last_exit import BROKEN_PIPE
 
-RECIPES = Path(__file__).parents[1] / "recipes"
+RECIPES = Path(__file__).parents[2] / "recipes"
 LEAVE = """
 from umbrella.options.last_exit import leave_at_last
 import atexit, multiprocessing, signal, sys, threading, time

@@ -12,7 +12,7 @@ from conversation_folder import write_folder
 from family_models import MODELS
 from forking import run_ranks
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 N_SCANS = [0, 1, 5, 0, 1, 1, 0, 0, 2, 1, 0, 0, 0, 5, 1, 1, 0, 1, 2, 0, 0, 1]  # a row; 22 do not fill batches of 4
 
 

@@ -12,7 +12,7 @@ from forking import run_ranks
 
 from umbrella.training.main_process import main_process_first, on_main_process
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 # The world's own timeout is short, as `--ddp_timeout` makes it where it is heard (with --use_cpu it is not). It is set
 # only once all have started, which on a busy machine takes longer.

@@ -12,7 +12,7 @@ import pytest
 from umbrella.evaluation.run_folder import name_folder
 from umbrella.options.tool_arguments import BenchmarkArguments
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_preview_lies_below_runs_and_the_data_can_be_made_anew(call, tmp_path):

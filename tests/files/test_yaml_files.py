@@ -21,7 +21,7 @@ from umbrella.options.push_arguments import PushModelArguments
 LAUGHS = "a: &a [x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SECRET = "hf_" + "x" * 34
 WRONG = {
     LAUGHS: r"line 2, column 8: an alias of a list or a mapping: write it out",

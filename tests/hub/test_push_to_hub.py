@@ -38,7 +38,7 @@ from umbrella.rows.transform import ConversationTransform
 from umbrella.training.checkpoints import find_whole_checkpoint
 from umbrella_dataset import FormatError, load_umbrella
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SUBJECTS = ["sub-01", "sub-02"]
 DATASETS5 = os.environ.get("UMBRELLA_DATASETS5_PYTHON")
 

@@ -10,7 +10,7 @@ from umbrella.options.parsing import parse_arguments, read_yaml_flags
 from umbrella.options.training_arguments import TrainArguments
 
 TRAIN, EVAL = (ModelArguments, DataArguments, TrainArguments), (ModelArguments, DataArguments, EvalArguments)
-CONFIGS = Path(__file__).parents[1] / "recipes" / "configs"
+CONFIGS = Path(__file__).parents[2] / "recipes" / "configs"
 
 
 @pytest.fixture

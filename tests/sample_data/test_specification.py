@@ -8,7 +8,7 @@ import validate_json_format
 
 from umbrella_dataset import METADATA_FIELDS, MODALITIES, SPLIT_FOLDERS, find_problems, load_umbrella
 
-SPECIFICATION = Path(__file__).parents[1] / "sample_data" / "JSON_FORMAT_SPECIFICATION.md"
+SPECIFICATION = Path(__file__).parents[2] / "sample_data" / "JSON_FORMAT_SPECIFICATION.md"
 TEXT = SPECIFICATION.read_text(encoding="utf-8")
 
 

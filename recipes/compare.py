@@ -19,7 +19,7 @@ from umbrella.files.json_files import write_json
 MOST_PRINTED = 20
 
 
-def main():
+def main() -> None:
     options = parse_compare_flags(__doc__)
     sides = [
         [read_evaluation(folder, options.split) for folder in names.split(",")]

@@ -34,7 +34,7 @@ from umbrella.privacy.scrub import Scrubber, load_key
 from umbrella.rows.published import is_read, is_written
 
 
-def push_dataset(options: PushDatasetArguments):
+def push_dataset(options: PushDatasetArguments) -> None:
     # ------------------------------------------------------------------------------------------------ arguments
     max_shard_bytes = parse_size(options.max_shard_size)
     work_dir = Path(options.work_dir or f"{options.json_dir.rstrip('/')}.hub")
@@ -73,14 +73,16 @@ def push_dataset(options: PushDatasetArguments):
     print(f"published: {url}")
 
 
-def push_model(options: PushModelArguments):
+def push_model(options: PushModelArguments) -> None:
     print(f"published: {publish_model(options, HfApi())}")
 
 
-def main():
+def main() -> None:
     options = parse_push_arguments(__doc__)
-    push = push_model if isinstance(options, PushModelArguments) else push_dataset
-    push(options)
+    if isinstance(options, PushModelArguments):
+        push_model(options)
+    else:
+        push_dataset(options)
 
 
 if __name__ == "__main__":

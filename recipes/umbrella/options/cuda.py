@@ -1,16 +1,17 @@
 """What a machine with CUDA does otherwise. Only torch can tell, so it is settled when all flags have been read."""
 
-from dataclasses import Field, field
+from dataclasses import field
+from typing import Any
 
 BY_CUDA = ("use_cpu", "dataloader_pin_memory")
 
 
-def by_cuda(words: str) -> Field:
+def by_cuda(words: str) -> Any:
     """A flag, true or false, whose default `settle_by_cuda` finds: `--use_cpu`, `--use_cpu false`."""
     return field(default=None, metadata={"help": words, "nargs": "?", "const": True})
 
 
-def settle_by_cuda(arguments) -> None:
+def settle_by_cuda(arguments: object) -> None:
     """Give those of `BY_CUDA` that nobody has given their values on this machine."""
     import torch
 

@@ -32,7 +32,7 @@ LOST_WORKER = (
 LAUNCHER_VARIABLES = ("TORCHELASTIC_RUN_ID", "CROSS_RANK")  # torchrun's, deepspeed's
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], object]) -> None:
     """Run a recipe's `main`; what a user can mend ends it with one sentence and exit code 1, Ctrl-C with one word and
     exit code 130.
 
@@ -82,7 +82,7 @@ def run(main: Callable[[], None]) -> None:
         raise SystemExit(_add_launcher(f"error: {_last_words(failed_write or error)}")) from None
 
 
-def _run_and_flush(main: Callable[[], None]) -> None:
+def _run_and_flush(main: Callable[[], object]) -> None:
     """What is printed must have gone out before the end: a full disk is met here, where it can be said."""
     try:
         main()

@@ -30,12 +30,12 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d{0,400})(\.\d{1,400})?([eE][-+]?\d{1,9})?", r
 NUMBERS = {"int": "a whole number", "float": "a number"}
 
 
-class _Parser(load_argument_parser()):
+class _Parser(load_argument_parser()):  # type: ignore[misc]  # transformers' class, whose types are not followed
     """HfArgumentParser whose errors are one sentence, about the flags as they were given in `argv`."""
 
     argv: tuple[str, ...] = ()
 
-    def __init__(self, dataclasses: tuple[type, ...], **options):
+    def __init__(self, dataclasses: tuple[type, ...], **options: Any):
         super().__init__(dataclasses, formatter_class=argparse.HelpFormatter, **options)
         for action in list(self._actions):
             if action.dest in BY_CUDA:
@@ -45,7 +45,7 @@ class _Parser(load_argument_parser()):
             is_told = action.default in (None, argparse.SUPPRESS) or "(default: " in action.help
             action.help += "" if is_told else " (default: %(default)s)"
 
-    def error(self, message: str):
+    def error(self, message: str) -> None:
         let_rank_0_speak(all_meet_it=True)
         message = re.sub(r"^argument (--\w+)\S*:", r"\1:", message)
         message = re.sub(r"invalid (int|float) value:", lambda kind: f"expected {NUMBERS[kind[1]]}, found", message)

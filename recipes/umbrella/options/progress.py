@@ -7,6 +7,7 @@ libraries too; into a file or a pipe theirs are left out.
 import os
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 SECONDS_BEFORE_A_BAR = 1
 SECONDS_BETWEEN_LINES = 60
@@ -19,7 +20,7 @@ def settle_bars() -> None:
         os.environ.setdefault("TQDM_DISABLE", "1")
 
 
-def show_progress(iterable: Iterable | None = None, **options):
+def show_progress(iterable: Iterable | None = None, **options: Any) -> Any:
     """tqdm's bar; where no terminal shows it, a line each minute. `options`: tqdm's."""
     from tqdm import tqdm
 

@@ -42,12 +42,12 @@ REPLACED_IN_ACCELERATOR_CONFIG = {
 }
 
 
-def check_replaced(args) -> None:
+def check_replaced(args: Any) -> None:
     """Raise ValueError for the first of the flags of `REPLACED` that has not its default."""
     _check_defaults("--", args, REPLACED)
 
 
-def check_flags(args) -> None:
+def check_flags(args: Any) -> None:
     """Raise ValueError for the first flag that would be taken and not be followed.
 
     Called when transformers has read them (`TrainingArguments.__post_init__`).
@@ -72,7 +72,7 @@ def check_flags(args) -> None:
         _refuse("--ddp_timeout", args.ddp_timeout, "transformers follows it on GPUs alone, and --use_cpu is true")
 
 
-def _check_defaults(prefix: str, options, replaced: dict[str, str]) -> None:
+def _check_defaults(prefix: str, options: Any, replaced: dict[str, str]) -> None:
     for option in fields(options):
         if option.name in replaced:
             default = [] if option.name == "include_for_metrics" else option.default

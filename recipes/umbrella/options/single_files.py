@@ -10,14 +10,19 @@ from pathlib import Path
 
 def find_file(name: str) -> Path:
     """Where a file of the installed transformers lies: "utils/logging.py"."""
-    return Path(find_spec("transformers").submodule_search_locations[0], name)
+    package = find_spec("transformers")
+    if package is None or not package.submodule_search_locations:
+        raise ImportError("transformers is not installed: pip install transformers")
+    return Path(package.submodule_search_locations[0], name)
 
 
 def load_argument_parser() -> type:
     """The class HfArgumentParser, whose file needs no other of transformers; of a release where it does, by import."""
     spec = spec_from_file_location("umbrella_hf_argparser", find_file("hf_argparser.py"))
-    module = module_from_spec(spec)
     try:
+        if spec is None or spec.loader is None:
+            raise ImportError(find_file("hf_argparser.py"))
+        module = module_from_spec(spec)
         spec.loader.exec_module(module)
         return module.HfArgumentParser
     except (ImportError, OSError, AttributeError):
@@ -29,7 +34,7 @@ def load_argument_parser() -> type:
 def read_definitions(name: str, wanted: set[str]) -> dict[str, ast.stmt]:
     """The classes and constants of a file that are called so, as they are written there."""
     path = find_file(name)
-    found = {}
+    found: dict[str, ast.stmt] = {}
     for node in ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body:
         if isinstance(node, ast.ClassDef) and node.name in wanted:
             found[node.name] = node

@@ -19,7 +19,7 @@ class TrainArguments(TrainFields, TrainingArguments):
     # Private: which flags are read as JSON.
     _VALID_DICT_FIELDS = [*TrainingArguments._VALID_DICT_FIELDS, "liger_kernel_config"]  # noqa: RUF012
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         settle_by_cuda(self)
         super().__post_init__()
         prepare_deepspeed(self.deepspeed)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.util import find_spec
+from typing import Any
 
 from umbrella.options.cuda import by_cuda
 from umbrella.options.list_flags import split_list
@@ -129,7 +130,8 @@ class TrainFields:
     # Those that a command line or a YAML gave, and by which name or where; nothing is chosen in their place.
     given: dict[str, str] = field(init=False, repr=False, default_factory=dict)
 
-    def __post_init__(self):
+    # Any: it stands beside the class of transformers that has the other fields, or beside a copy of these.
+    def __post_init__(self: Any) -> None:
         if self.output_dir is None:
             raise ValueError("expected --output_dir FOLDER")
         check_bounds(self, BOUNDS)
@@ -154,7 +156,7 @@ class TrainFields:
             )
         check_replaced(self)
 
-    def _check_evaluation(self):
+    def _check_evaluation(self: Any) -> None:
         if self.early_stopping_patience is not None:
             if self.eval_strategy == "no":
                 raise ValueError("--early_stopping_patience: expected --eval_strategy steps or epoch, found no")
@@ -190,7 +192,7 @@ class PlannedTrainFields(TrainFields):
 
     output_dir: str | None = field(default="runs/planned", metadata={"help": "not used"})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.use_cpu, self.deepspeed, self.use_liger_kernel = True, None, False
         self.fp16, self.bf16 = False, self.bf16 or self.fp16  # as large
         super().__post_init__()

@@ -35,7 +35,7 @@ def read_training_fields() -> type:
 
 
 def _build() -> type:
-    names = {"__name__": __name__, "dataclass": dataclass, "field": field}
+    names: dict[str, Any] = {"__name__": __name__, "dataclass": dataclass, "field": field}
     names |= {"Any": Any, "Literal": Literal, "logging": logging}
     names |= {"ExplicitEnum": Enum, "ParallelismConfig": str}  # a flag that is refused
     is_2_8 = tuple(map(int, version("torch").split(".")[:2])) >= (2, 8)  # as transformers asks torch itself
@@ -51,7 +51,7 @@ def _build() -> type:
 
 
 @dataclass
-class TrainFlags(TrainFields, read_training_fields()):
+class TrainFlags(TrainFields, read_training_fields()):  # type: ignore[misc]  # its fields are known when it runs
     """All flags of train.py."""
 
 

@@ -130,7 +130,8 @@ def main() -> None:
     print(summarize_as_text(metrics))
     if unreadable := describe_unreadable(records, eval_args.max_new_tokens):
         print(unreadable)
-    print(f"predictions.jsonl, metrics.json{' and report.html' if eval_args.report else ''} are in {folder.path}")
+    reports = ", report.html and, without single rows, report_public.html" if eval_args.report else ""
+    print(f"predictions.jsonl, metrics.json{reports} are in {folder.path}")
 
 
 def prepare_transforms(

@@ -119,6 +119,25 @@ def test_recipes_and_scripts_import_what_rooms_export_and_never_one_another():
     )
 
 
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_the_library_imports_no_recipe_and_nothing_of_the_sample_data(module):
+    outside = {
+        path.stem for folder in (RECIPES, SAMPLE_DATA, ROOT / "docs", ROOT / "tests") for path in folder.glob("*.py")
+    }
+    assert packages(find_imports(MODULES[module])) & outside == set()
+
+
+def test_no_module_of_ours_is_imported_by_a_text_that_hides_it():
+    for path in MODULES.values():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            called = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
+            if called in ("import_module", "__import__"):
+                name = getattr(node.args[0], "value", "umbrella")
+                assert not name.startswith("umbrella"), f"{path}:{node.lineno}: import it plainly"
+
+
 def test_what_a_room_exports_is_there_and_used_by_others():
     used = {
         other

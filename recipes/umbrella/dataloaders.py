@@ -17,7 +17,8 @@ from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
-from umbrella.conversations.encoder import IGNORE_INDEX, format_conversation
+from umbrella.conversations.encoder import format_conversation
+from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.records.recipe import resolve_recipe
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.volumes import load_image

@@ -21,6 +21,7 @@ import torch
 import train
 from conversation_folder import make_record, write_folder
 from hub_server import DROP, File, Repo
+from phantom_heads import make_head
 from planted_data import draw_items, write_planted_folder
 
 from umbrella.hub.dataset import Publication, parse_size
@@ -365,8 +366,6 @@ def test_scrubbing_again_gives_the_same_bytes(hub, call, folder):
 
 
 def test_face_stops_the_push_also_when_scrubbed(hub, call, folder):
-    from test_faces import make_head
-
     volume, spacing_mm = make_head(3, nose=True)
     image = nibabel.Nifti1Image((volume * 1000).astype(np.int16), np.diag([*spacing_mm, 1.0]))
     image.to_filename(folder / "train_0_0.nii")

@@ -118,7 +118,7 @@ def test_the_direction_of_a_metric_that_nobody_named_is_refused(capsys):
 
 
 def test_a_fused_loss_takes_no_smoothing_and_a_cpu_no_timeout(monkeypatch):
-    monkeypatch.setattr("umbrella.options.training_arguments.check_extra", lambda *_: None)
+    monkeypatch.setattr("umbrella.options.training_fields.check_extra", lambda *_: None)
     with pytest.raises(
         ValueError, match=r"--label_smoothing_factor: .* found 0.1. --use_liger_kernel has a loss without it"
     ):

@@ -46,7 +46,11 @@ def test_the_public_report_is_the_same_without_single_rows(report):
     assert "data:image/png" not in public and "<article" not in public and "data:image/svg+xml" in public
     assert not [row for row in rows if row["task_id"] in public or row["answer"] in public]
     sections = [re.findall(r"<section>.*?</section>", text, re.DOTALL) for text in (page, public)]
-    assert [section for section in sections[0] if 'class="examples"' not in section] == sections[1]
+    kept = [section for section in sections[0] if 'class="examples"' not in section]
+    assert kept[:-1] == sections[1][:-1]
+    command = "".join(re.findall(r"<pre>.*?</pre>", kept[-1], re.DOTALL))
+    assert "--confounds head_volume" in command and kept[-1].replace(command, "") == sections[1][-1]
+    assert str(report.parent) not in public and "--" not in re.sub(r"<style>.*?</style>", "", public, flags=re.DOTALL)
 
 
 def test_the_report_says_what_was_found(report):

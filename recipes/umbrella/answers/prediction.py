@@ -1,6 +1,6 @@
 """One question about one scan, as a row like those that a model was trained on.
 
-With a reference the turns are those of the sample conversations (sample_data/conversation_writer.py):
+With a reference the turns are those of the sample conversations (umbrella.cohort.questions.writer):
 
     user       text, then the reference scan
     assistant  acknowledgement

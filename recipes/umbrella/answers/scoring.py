@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from umbrella.conversations.encoder import IGNORE_INDEX
+from umbrella.conversations.ignore_index import IGNORE_INDEX
 
 
 def last_text(row: dict) -> str:

@@ -21,7 +21,7 @@ from umbrella.cohort.tables import column_kind
 from umbrella.cohort.tables.delimiter import DELIMITERS
 from umbrella.files.data_format import MODALITIES
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, SEED, check_bounds
-from umbrella.options.plain_parser import PlainParser
+from umbrella.options.plain_parser import PlainParser, name_program
 
 CONVERSATIONS_PER_SHARD = 10_000
 BOUNDS = {
@@ -55,11 +55,16 @@ def join_lists_of_codes(argv: list[str]) -> list[str]:
     return joined
 
 
+def _name_command() -> str:
+    name = name_program()
+    return name if name.startswith("python -m") else f"python sample_data/{name}"
+
+
 def make_parser(description: str | None = __doc__) -> PlainParser:
     """The parser of all flags, in groups; its epilog says how numbers are told from classes."""
     target_rule = f"{cohort_target.__doc__}\n{column_kind.__doc__}"
     parser = PlainParser(
-        description=description,
+        description=(description or "").replace("python sample_data/generate_conversations.py", _name_command()),
         epilog=f"numbers or classes:\n{target_rule}\n\nLists are taken with commas or with spaces.",
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,

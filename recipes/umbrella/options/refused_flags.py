@@ -47,12 +47,23 @@ def check_replaced(args: Any) -> None:
     _check_defaults("--", args, REPLACED)
 
 
+def check_alone(args: Any, evaluates: bool) -> None:
+    """The same for flags that are refused for what they are or stand beside, which takes no library to tell."""
+    check_replaced(args)
+    if args.label_names not in (None, ["labels"]):
+        _refuse("--label_names", args.label_names, "The labels of a batch are its key 'labels', for every model")
+    for name in ("do_eval", "eval_on_start"):
+        if getattr(args, name) and not evaluates:
+            _refuse(f"--{name}", True, "It needs --eval_strategy steps or epoch, which was not asked for")
+    if args.use_liger_kernel and args.label_smoothing_factor:
+        _refuse("--label_smoothing_factor", args.label_smoothing_factor, "--use_liger_kernel has a loss without it")
+
+
 def check_flags(args: Any) -> None:
     """Raise ValueError for the first flag that would be taken and not be followed.
 
     Called when transformers has read them (`TrainingArguments.__post_init__`).
     """
-    check_replaced(args)
     _check_defaults("--accelerator_config: ", args.accelerator_config, REPLACED_IN_ACCELERATOR_CONFIG)
     if "num_steps" in (args.accelerator_config.gradient_accumulation_kwargs or {}):
         _refuse(
@@ -60,14 +71,6 @@ def check_flags(args: Any) -> None:
             args.accelerator_config.gradient_accumulation_kwargs["num_steps"],
             "--gradient_accumulation_steps is this number",
         )
-    if args.label_names not in (None, ["labels"]):
-        _refuse("--label_names", args.label_names, "The labels of a batch are its key 'labels', for every model")
-    if args.eval_strategy == "no":
-        for name in ("do_eval", "eval_on_start"):
-            if getattr(args, name):
-                _refuse(f"--{name}", True, "It needs --eval_strategy steps or epoch, which was not asked for")
-    if args.use_liger_kernel and args.label_smoothing_factor:
-        _refuse("--label_smoothing_factor", args.label_smoothing_factor, "--use_liger_kernel has a loss without it")
     if args.use_cpu and args.world_size > 1 and args.ddp_timeout != type(args).ddp_timeout:
         _refuse("--ddp_timeout", args.ddp_timeout, "transformers follows it on GPUs alone, and --use_cpu is true")
 

@@ -6,7 +6,6 @@ from transformers import TrainingArguments
 
 from umbrella.options.cuda import settle_by_cuda
 from umbrella.options.deepspeed_start import prepare_deepspeed
-from umbrella.options.extras import check_extra
 from umbrella.options.refused_flags import check_flags
 from umbrella.options.trackers import check_trackers
 from umbrella.options.training_fields import PlannedTrainFields, TrainFields
@@ -23,8 +22,6 @@ class TrainArguments(TrainFields, TrainingArguments):
         settle_by_cuda(self)
         super().__post_init__()
         prepare_deepspeed(self.deepspeed)
-        if self.use_liger_kernel:
-            check_extra("liger_kernel", "--use_liger_kernel", "liger")
         TrainingArguments.__post_init__(self)
         check_flags(self)
         check_trackers(self.report_to)

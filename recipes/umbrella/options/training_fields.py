@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from umbrella.options.cuda import by_cuda
+from umbrella.options.extras import check_extra
 from umbrella.options.list_flags import split_list
 from umbrella.options.number_bounds import (
     AT_LEAST_1,
@@ -17,7 +19,7 @@ from umbrella.options.number_bounds import (
     Bounds,
     check_bounds,
 )
-from umbrella.options.refused_flags import check_replaced
+from umbrella.options.refused_flags import check_alone
 
 LOWER_IS_BETTER = ("loss", "mae", "unparseable")
 BOUNDS = {
@@ -154,7 +156,14 @@ class TrainFields:
             raise ValueError(
                 f"--merge_lora: expected --train lora, found --train {','.join(self.train)}: there are no adapters"
             )
-        check_replaced(self)
+        check_alone(self, evaluates=_to_word(self.eval_strategy) != "no")
+        if isinstance(self.deepspeed, str) and self.deepspeed.endswith(".json") and not Path(self.deepspeed).is_file():
+            raise ValueError(
+                f"--deepspeed: expected DeepSpeed's configuration, found no file {self.deepspeed}. "
+                "Take ds_configs/zero2.json"
+            )
+        if self.use_liger_kernel:
+            check_extra("liger_kernel", "--use_liger_kernel", "liger")
 
     def _check_evaluation(self: Any) -> None:
         if self.early_stopping_patience is not None:

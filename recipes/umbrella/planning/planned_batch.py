@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel
 
-from umbrella.conversations.encoder import IGNORE_INDEX
+from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.models.image_size import DEFAULT_IMAGE_SIZE
 
 

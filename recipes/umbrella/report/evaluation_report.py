@@ -1,5 +1,5 @@
 """report.html: what an evaluation found, with the charts, and with the cases to look at; report_public.html: the same
-without the cases."""
+without the cases, without a command or a path."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -79,16 +79,28 @@ def write_reports(
     """
     described = _describe(evaluation, Path(model_folder), facts)
     examples = pick_examples(evaluation.rows, evaluation.records, transform)
-    for name, shown in ((REPORT, examples), (PUBLIC_REPORT, [])):
-        write_page(folder / name, "report.html.j2", **described, examples=shown)
+    command, run_json = evaluation.process["command"], _read_run_json(Path(model_folder))
+    private = {"examples": examples, "command": command, "run_json": run_json}
+    write_page(folder / REPORT, "report.html.j2", **described, **private)
+    # A folder's name, of itself, is what a push publishes a model by; where it lies is nobody's business.
+    hidden = {model_folder: Path(model_folder).name} if Path(model_folder).is_dir() else {}
+    model = described["model"]
+    described["model"] = model | {"facts": {name: hidden.get(text, text) for name, text in model["facts"].items()}}
+    write_page(folder / PUBLIC_REPORT, "report.html.j2", **described, examples=[], command=None, run_json=None)
+
+
+def _read_run_json(folder: Path) -> str | None:
+    """run.json as it is written; ValueError, naming it, where it is none."""
+    read_run_record(folder)
+    path = folder / RUN_RECORD
+    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def _describe(evaluation: Evaluation, folder: Path, facts: dict[str, str]) -> dict:
-    """What the template shows, but for single rows."""
+    """What the template shows, but for what is private."""
     records, metrics, settings = evaluation.records, evaluation.metrics, evaluation.settings
     measure = None if settings["task"] == "text" else score_records(records)[0]
-    run_json, state = folder / RUN_RECORD, _read_state(folder)
-    read_run_record(folder)  # shown as it is written, so it must be one
+    state = _read_state(folder)
     return {
         "split": settings["split"],
         "metrics": metrics,
@@ -112,7 +124,6 @@ def _describe(evaluation: Evaluation, folder: Path, facts: dict[str, str]) -> di
         "leakage_warning": metrics["leakage"].startswith("WARNING"),
         "data_facts": _describe_data(evaluation.rows, settings),
         "process": evaluation.process,
-        "run_json": run_json.read_text(encoding="utf-8") if run_json.is_file() else None,
     }
 
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
-from umbrella.conversations.encoder import IGNORE_INDEX, ConversationError
+from umbrella.conversations.encoder import ConversationError
+from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.options.control_signs import COLOURS
 from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.transform import ConversationTransform

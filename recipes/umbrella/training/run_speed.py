@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from accelerate import Accelerator
 
-from umbrella.conversations.encoder import IGNORE_INDEX
+from umbrella.conversations.ignore_index import IGNORE_INDEX
 
 
 class RunSpeed:

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from umbrella.conversations.encoder import IGNORE_INDEX
+from umbrella.conversations.ignore_index import IGNORE_INDEX
 
 
 def supervised_loss(

@@ -12,12 +12,18 @@ import argparse
 import os
 
 from umbrella.files.data_format import MODALITIES, SPLITS
-from umbrella.options.plain_parser import PlainParser
+from umbrella.options.plain_parser import PlainParser, name_program
 
 
 def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> argparse.Namespace:
     """The flags of the validator. `needs_path`: there is no sample data to fall back to."""
-    parser = PlainParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    description = __doc__
+    if needs_path:  # started as a module, beside which there is no sample data
+        examples = [line for line in __doc__.splitlines() if "beside this script" not in line]
+        description = "\n".join(examples).replace("python validate_json_format.py", name_program())
+    parser = PlainParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("paths", nargs="*", metavar="PATH", help="data folder, split folder or files")
     parser.add_argument("--check_images", action="store_true", help="read every scan; find equal ones")
     parser.add_argument("--check_privacy", action="store_true", help="search texts and scans for personal data")

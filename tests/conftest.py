@@ -38,11 +38,14 @@ gc.disable()  # until all is imported
 
 
 def pytest_configure(config):
-    """No example of a property is too slow for a machine that does other things too; in CI all runs draw the same."""
+    """No example of a property is too slow for a machine that does other things too; in CI all runs draw the same.
+    `make test-nightly` tries many."""
     from hypothesis import settings
+    from properties import MANY, SOME
 
-    settings.register_profile("umbrella", deadline=None, derandomize="CI" in os.environ)
-    settings.load_profile("umbrella")
+    for name, count in {"many": MANY, "some": SOME}.items():
+        settings.register_profile(name, max_examples=count, deadline=None, derandomize="CI" in os.environ)
+    settings.load_profile(os.environ.get("UMBRELLA_EXAMPLES", "some"))
 
 
 @pytest.hookimpl(tryfirst=True)

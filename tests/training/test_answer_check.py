@@ -77,6 +77,7 @@ def trained(small_data, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_accuracy_is_that_of_eval_on_the_same_rows(call, trained, small_data):
     (last,) = [entry for entry in read_history(trained) if "eval_accuracy" in entry]
     switched_off = [part for name in ("controls", "baselines", "report") for part in (f"--{name}", "false")]

@@ -197,8 +197,11 @@ SHAPES = {f"llava_1_5_7b_{name}": "llava_1_5_7b" for name in ("stage1", "stage2"
 }
 
 
+NIGHTLY = {"llava_1_5_7b_lora": pytest.mark.nightly}  # half a minute; with adapters is qwen2_5_vl_3b_lora too
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", SHAPES)
+@pytest.mark.parametrize("recipe", [pytest.param(name, marks=NIGHTLY.get(name, ())) for name in SHAPES])
 def test_memory_in_a_recipes_header_is_what_the_command_prints(recipe, call):
     path = ROOT / "recipes" / "configs" / f"{recipe}.yaml"
     header = re.match(r"(#.*\n)+", path.read_text("utf-8"))[0]

@@ -346,6 +346,7 @@ def ventricle_size(image):
     return (brain < brain.quantile(0.9) * 0.5).float().mean().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("looks_at", "sentence"),
     [

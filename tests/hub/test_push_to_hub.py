@@ -334,7 +334,8 @@ def unpack(hub):
     return b"\n".join(pieces)
 
 
-@pytest.mark.parametrize("scans", [pytest.param("files", marks=pytest.mark.slow), "embed"])
+@pytest.mark.slow
+@pytest.mark.parametrize("scans", ["files", "embed"])
 def test_after_scrubbing_no_planted_item_is_in_any_byte(hub, call, tmp_path, scans):
     items = draw_items(seed=1)
     folder = write_planted_folder(tmp_path / "planted", items)

@@ -659,6 +659,7 @@ def test_personal_data_in_a_models_files_stops_the_push(hub, call, trained, tmp_
         push_model(call, copy)
 
 
+@pytest.mark.slow
 def test_trainers_own_flags_pass_the_same_guard(hub, call, small_data, tmp_path):
     flags = ("--json_dir", small_data, "--output_dir", "run", "--max_steps", 2, "--save_steps", 1, "--batch_size", 2)
     push_flags = ("--push_to_hub", "true", "--hub_model_id", "tester/trained", "--hub_strategy", "every_save")

@@ -220,6 +220,7 @@ def test_memory_in_a_recipes_header_is_what_the_command_prints(recipe, call):
 # ------------------------------------------------------------------------------------------------ command
 
 
+@pytest.mark.slow
 def test_command_prints_a_table_of_strategies(call, tmp_path):
     """Of a published model with two layers in each part: the time goes by their number."""
     config = json.loads((CONFIGS / "smolvlm_500m/config.json").read_text("utf-8"))
@@ -237,6 +238,7 @@ def test_command_prints_a_table_of_strategies(call, tmp_path):
     assert all(row.endswith("24, 40, 80 GB") for row in rows)
 
 
+@pytest.mark.slow
 def test_activations_with_and_without_checkpointing_are_shown_beside_each_other(call):
     def figures(*flags):
         out = call(estimate_memory, "--max_length", "2000", *flags)
@@ -249,6 +251,7 @@ def test_activations_with_and_without_checkpointing_are_shown_beside_each_other(
         assert saved > 0.01 and float(total) - float(smaller) == pytest.approx(saved, abs=0.011)
 
 
+@pytest.mark.slow
 def test_half_precision_and_flash_attention_are_estimated_where_neither_runs(call):
     flags = ["--max_length", "100", "--bf16", "true"]
     expected = call(estimate_memory, *flags)

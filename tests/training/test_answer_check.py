@@ -109,6 +109,7 @@ def test_a_call_leaves_modes_and_random_states_as_they_were(small_data):
     assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before
 
 
+@pytest.mark.slow
 def test_the_sample_is_drawn_by_the_seed_and_the_batch_changes_no_answer(small_data, trained):
     def ask(**options):
         check = build_check(small_data, n_rows=5, **options)

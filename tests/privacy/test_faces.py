@@ -48,10 +48,12 @@ def make_head(seed, nose=False, cut=False, brain_only=False, spacing_mm=(2.4, 2.
     return np.clip(image / np.percentile(image, 99), 0, 1), np.array(spacing_mm)
 
 
+@pytest.mark.slow
 def test_eleven_of_twelve_heads_with_a_nose_are_found():
     assert sum(has_nose(*make_head(seed, nose=True)) for seed in range(N)) >= 11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [{}, {"nose": True, "cut": True}, {"brain_only": True}], ids=str)
 def test_heads_without_a_nose_are_not_reported(kind):
     assert sum(has_nose(*make_head(seed, **kind)) for seed in range(N)) == 0

@@ -207,6 +207,7 @@ def test_early_stopping_stops_and_the_best_checkpoint_is_in_the_folder(call, sma
     assert weights[0] == weights[2] != weights[1]
 
 
+@pytest.mark.slow
 def test_a_model_that_gets_no_better_is_stopped(call, small_data, tmp_path):
     flags = ("--max_steps", 50, *EVERY_STEP, *SAVED, "--early_stopping_patience", 2)
     flags += ("--metric_for_best_model", "loss", "--greater_is_better", "true")  # it falls
@@ -296,6 +297,7 @@ def test_flags_that_do_not_fit_end_with_a_sentence_before_training(case, call, s
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_answers_are_in_the_event_file_of_tensorboard(call, small_data, tmp_path):
     flags = ("--max_steps", 2, *EVERY_STEP, "--report_to", "tensorboard", "--logging_dir", "logs", "--eval_answers", 2)
     call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, *flags)

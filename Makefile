@@ -42,9 +42,9 @@ test: $(VENV)/.test
 test-fast: $(VENV)/.test
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m "not slow and not fuzz and not nightly"
 
-# The long loops and the benchmarks; then an hour of each fuzzer, with a seed of the day.
+# The long loops, benchmarks, many examples of each property; then an hour of each fuzzer, with a seed of the day.
 test-nightly: $(VENV)/.test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m nightly
+	HF_HUB_OFFLINE=1 UMBRELLA_EXAMPLES=many $(BIN)/python -m pytest $(PYTEST) -m "nightly or hypothesis"
 	HF_HUB_OFFLINE=1 UMBRELLA_FUZZ_SECONDS=3600 UMBRELLA_FUZZ_SEED=$$(date +%F) $(BIN)/python -m pytest -s -m fuzz \
 		--numprocesses 3 --dist load
 

@@ -38,11 +38,14 @@ gc.disable()  # until all is imported
 
 
 def pytest_configure(config):
-    """No example of a property is too slow for a machine that does other things too; in CI all runs draw the same."""
+    """No example of a property is too slow for a machine that does other things too; in CI all runs draw the same.
+    `make test-nightly` tries many."""
     from hypothesis import settings
+    from properties import MANY, SOME
 
-    settings.register_profile("umbrella", deadline=None, derandomize="CI" in os.environ)
-    settings.load_profile("umbrella")
+    for name, count in {"many": MANY, "some": SOME}.items():
+        settings.register_profile(name, max_examples=count, deadline=None, derandomize="CI" in os.environ)
+    settings.load_profile(os.environ.get("UMBRELLA_EXAMPLES", "some"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -60,23 +63,30 @@ def pytest_make_parametrize_id(val, argname):
 
 
 @pytest.fixture(scope="session")
-def small_data(tmp_path_factory):
-    """8 conversations a split about 4 phantoms each."""
-    import generate_sex_comparison_conversations
+def shared(tmp_path_factory):
+    """A folder that all of xdist's workers have."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
-    folder = tmp_path_factory.mktemp("data") / "conversations"
-    generate_sex_comparison_conversations.main(["--output_dir", str(folder), "--subjects_per_split", "4"])
+
+@pytest.fixture(scope="session")
+def small_data(shared):
+    """8 conversations a split about 4 phantoms each, drawn once for all workers."""
+    import generate_sex_comparison_conversations
+    from filelock import FileLock
+
+    folder = shared / "small_data" / "conversations"
+    with FileLock(shared / "small_data.lock"):
+        if not folder.exists():
+            generate_sex_comparison_conversations.main(["--output_dir", str(folder), "--subjects_per_split", "4"])
     return folder
 
 
 @pytest.fixture(scope="session")
-def default_run(tmp_path_factory):
+def default_run(shared):
     """(name) → folder and output of a sample generator, started in another folder than it writes to; once for all
     of xdist's workers."""
     from filelock import FileLock
-
-    shared = tmp_path_factory.getbasetemp()
-    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
 
     def generate(name):
         folder, output = shared / name, shared / f"{name}.txt"

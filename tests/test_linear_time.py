@@ -179,6 +179,7 @@ def reader(pattern, is_searched):
     return read
 
 
+@pytest.mark.slow
 def test_every_pattern_of_the_library_is_linear():
     patterns = list_patterns()
     assert len(patterns) > 120
@@ -190,6 +191,7 @@ def test_every_pattern_of_the_library_is_linear():
     assert not slow, "\n".join(f"{place}: {found}" for place, found in slow.items())
 
 
+@pytest.mark.slow
 def test_search_for_personal_data_is_linear():
     """For 4 and 8 kB; `python tests/test_linear_time.py` tries all texts, of 10 and 20 kB."""
     assert find_slow(find_in_text, SEARCHED[::2], 4000, limit_s=20) is None

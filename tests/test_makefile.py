@@ -35,8 +35,9 @@ def test_what_make_test_leaves_out_is_tried_at_night():
         ).stdout
         for target in ("test", "test-fast", "test-nightly")
     }
-    assert '-m "not nightly"' in commands["test"] and "-m nightly" in commands["test-nightly"]
+    assert '-m "not nightly"' in commands["test"] and '-m "nightly or hypothesis"' in commands["test-nightly"]
     assert '-m "not slow and not fuzz and not nightly"' in commands["test-fast"]
+    assert "UMBRELLA_EXAMPLES=many" in commands["test-nightly"]
     assert "UMBRELLA_FUZZ_SECONDS=3600" in commands["test-nightly"] and "-m fuzz" in commands["test-nightly"]
     for target in ("test", "test-fast"):
         assert "--durations 20" in commands[target]

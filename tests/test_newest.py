@@ -55,6 +55,7 @@ def test_what_was_tried_may_be_installed_and_the_next_release_may_not():
         assert tried in requirement.specifier and untried not in requirement.specifier
 
 
+@pytest.mark.slow
 def test_failed_tests_are_said_by_name_and_reason(newest, tmp_path, capsys):
     newest.print_failures(tmp_path / "results.xml")
     assert capsys.readouterr().out == "no test ran, see above\n"

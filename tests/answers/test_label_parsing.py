@@ -4,8 +4,9 @@ import string
 import unicodedata
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from properties import examples
 from test_linear_time import find_slow
 
 from umbrella.answers.answer_template import find_answer_template
@@ -107,7 +108,7 @@ def test_a_label_in_a_range_is_one_of_several(text, labels):
     assert parse_label(text, labels) is None
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     st.sampled_from(["grade {}", "{}", "{} of 9", "CDR {}", "{}级", "ระดับ{}"]),
     st.integers(0, 9),
@@ -230,7 +231,7 @@ def spell(text, draw):
 
 
 @pytest.mark.parametrize(("scripts", "separator"), [(SPACED, " "), (UNSPACED, "")], ids=["spaced", "unspaced"])
-@settings(max_examples=100)
+@examples(100)
 @given(data=st.data())
 def test_an_answer_made_of_a_label_is_read_as_that_label(scripts, separator, data):
     """In every script, spelled in another way than the label is; another label than the words chosen is not there."""
@@ -244,7 +245,7 @@ def test_an_answer_made_of_a_label_is_read_as_that_label(scripts, separator, dat
         assert parse_label(spell(answer, data.draw), labels) == label
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.data())
 def test_a_part_of_a_longer_word_is_no_label(data):
     letters = SPACED[data.draw(st.sampled_from(sorted(SPACED)))]
@@ -254,7 +255,7 @@ def test_a_part_of_a_longer_word_is_no_label(data):
     assert parse_label(more + label, [label]) is None
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(st.text(max_size=6).filter(fold), min_size=1, max_size=4, unique_by=fold), st.text(max_size=20))
 def test_any_label_alone_is_itself_and_no_label_is_read_that_is_not_there(labels, text):
     for label in labels:
@@ -271,7 +272,7 @@ SIGNED = st.builds(
 )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.data())
 def test_labels_of_which_one_reads_as_another_in_the_answers_are_refused(data):
     """Random labels, of signs, digits and words, in random wordings, spaced or not, of seventeen scripts. An answer

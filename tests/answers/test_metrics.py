@@ -4,8 +4,9 @@ import evaluate
 import numpy as np
 import pytest
 import sacrebleu
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from scipy.stats import pearsonr
 from sklearn import metrics as sk
 
@@ -21,7 +22,7 @@ from umbrella.answers.text_metrics import TextMetrics
 LABELS = ["a", "b", "c"]
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(0, 10**6), st.integers(2, 3))
 def test_classification_equals_scikit_learn_on_random_answers(seed, n_labels):
     draw = np.random.default_rng(seed)
@@ -76,7 +77,7 @@ def test_majority_vote_counts_subjects_and_a_tie_is_no_answer():
     assert majority_vote(["x", "x"], ["a", "b"], ["a", "b"]) is None
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.integers(0, 10**6))
 def test_regression_equals_scikit_learn_and_scipy_on_random_numbers(seed):
     draw = np.random.default_rng(seed)

@@ -4,8 +4,9 @@ import itertools
 import re
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from properties import examples
 from test_linear_time import find_slow
 
 from umbrella.answers.number_parsing import list_numerals, parse_number, read_quantity
@@ -170,7 +171,7 @@ bis zu {}|etwa mehr als {}|mehr als etwa {}|jusqu'à {}|hasta {}|свыше {}|�
 """.strip()
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     st.sampled_from(BOUNDS.replace("\n", "|").split("|")),
     st.sampled_from(["{}", "The subject is {}.", "I think: {}, surely"]),
@@ -221,7 +222,7 @@ def write(number: float, decimals: int, decimal: str, thousands: str) -> str:
     return "".join({".": decimal, ",": thousands}.get(sign, sign) for sign in english)
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(
     st.integers(-(10**8), 10**8),
     st.integers(0, 4),
@@ -236,14 +237,14 @@ def test_an_answer_made_of_a_number_is_read_as_that_number(digits, decimals, sig
     assert parse_number(text, None, NumberFormat(*signs)) == round(number, decimals)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.floats(1e-6, 1e12), st.sampled_from(["e", "E"]), st.integers(0, 6))
 def test_exponents_are_read_as_python_writes_them(number, letter, digits):
     text = f"{number:.{digits}e}".replace("e", letter)
     assert parse_number(f"It is {text} units.") == float(text)
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(st.text("0123456789.,'/:²½", max_size=10), st.sampled_from(SIGNS))
 def test_no_digit_of_what_is_read_is_left_out(text, signs):
     """Digits alone tell: the number's are those of the text, up to the place of the decimal sign. Two signs in a row
@@ -255,7 +256,7 @@ def test_no_digit_of_what_is_read_is_left_out(text, signs):
         assert any(read == all_digits / 10**places for places in range(len(text)))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     st.integers(1, 10**8),
     st.integers(0, 4),
@@ -272,7 +273,7 @@ def test_in_signs_of_another_convention_a_number_is_itself_or_none_or_off_by_wha
     assert read is None or any(read == pytest.approx(number * factor) for factor in (1, 1e3, 1e-3))
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(
     st.lists(st.integers(0, 10**6), min_size=2, max_size=3, unique=True), st.sampled_from([" ", ", ", " and ", "–"])
 )
@@ -280,7 +281,7 @@ def test_two_different_numbers_are_none(numbers, joined):
     assert parse_number(joined.join(map(str, numbers))) is None
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     st.integers(1, 99),
     st.integers(1, 11),

@@ -3,8 +3,9 @@
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from umbrella.answers.numbers import NumberFormat, find_number_format, read_plain_number
 
@@ -23,7 +24,7 @@ NUMBERS = st.tuples(st.integers(-(10**9), 10**9), st.integers(0, 4)).map(
 )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(NUMBERS, st.sampled_from(SIGNS), st.sampled_from(["-", "−", "－"]))
 def test_a_number_is_read_back_in_the_signs_it_was_written_in(number, signs, minus):
     value, decimals = number
@@ -34,7 +35,7 @@ def test_a_number_is_read_back_in_the_signs_it_was_written_in(number, signs, min
         assert read_plain_number(text.replace(" ", space), NumberFormat(*signs)) == round(value, decimals)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.lists(NUMBERS, min_size=1, max_size=20), st.sampled_from(SIGNS))
 def test_the_signs_of_a_data_set_are_found_where_one_of_its_numbers_shows_them(numbers, signs):
     """1.234.567,8 shows both; all other numbers then are read as they were written."""
@@ -47,7 +48,7 @@ def test_the_signs_of_a_data_set_are_found_where_one_of_its_numbers_shows_them(n
     assert read == [*(round(value, decimals) for value, decimals in numbers), 1234567.8]
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(st.text("0123456789.,' -+e", max_size=12), st.sampled_from(SIGNS))
 def test_what_is_read_has_all_the_digits_of_the_text(text, signs):
     value = read_plain_number(text, NumberFormat(*signs))

@@ -46,6 +46,7 @@ def texts_of(turn):
     return [item["text"] for item in turn["content"] if item["type"] == "text"]
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_evaluation(call, run, small_data, tmp_path):
     """Rows with a reference, then rows of one scan."""
     found = set()

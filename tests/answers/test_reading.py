@@ -1,8 +1,9 @@
 """How answers are read is told from the rows, by one rule, and said."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from umbrella.answers.labelled_answer import AnswerError, LabelledAnswer, split_kinds
 from umbrella.answers.numbers import NumberFormat
@@ -218,7 +219,7 @@ def test_a_label_that_reads_as_another_in_a_row_s_own_answer_is_refused_by_name(
     check_labels_apart(reading, "{label}", [LabelledAnswer("3.json", "‹5", "It is ‹5."), rows[1]])
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=4))
 def test_any_labels_are_refused_or_each_alone_is_read_as_itself(labels):
     rows = make_rows(labels, "{}")

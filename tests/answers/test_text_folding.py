@@ -3,13 +3,14 @@
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from umbrella.answers.text_folding import fold
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.text(max_size=12))
 def test_folding_again_changes_nothing_and_the_form_of_the_letters_is_nothing(text):
     assert fold(fold(text)) == fold(text)

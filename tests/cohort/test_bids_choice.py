@@ -4,8 +4,9 @@ import gzip
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from umbrella.cohort.bids.entities import Condition
 from umbrella.cohort.bids.scans import Selection, find_bids_scans
@@ -96,7 +97,7 @@ def pick(written, subject, session, modality, conditions, run):
     return None
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(
     TREES, CONDITIONS, st.sampled_from(("", "", "first", "last", "1")), st.sampled_from((("sMRI",), ("sMRI", "fMRI")))
 )

@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from umbrella.cohort.flags import make_parser
 from umbrella.cohort.generation import parse_options
@@ -59,7 +60,7 @@ def test_each_flag_has_been_judged():
     assert flags == ALWAYS | set(NEEDS), "a new flag: when would it do nothing? Add it to NEEDS or to ALWAYS"
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(*map(st.sampled_from, (SOURCES, REFERENCES, DIVISIONS, SESSIONS)), st.sets(st.sampled_from(sorted(VALUES))))
 def test_flags_are_refused_where_one_of_them_would_do_nothing_and_nowhere_else(source, reference, split, some, chosen):
     others = (source, reference, split, some)

@@ -8,8 +8,9 @@ import nibabel
 import numpy as np
 import pytest
 import validate_json_format
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from umbrella.cohort.generation import generate, main, parse_options
 from umbrella.cohort.shared.visits import CohortError
@@ -246,7 +247,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
     assert contents[0] == contents[1] != contents[2]
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(st.integers(0, 10**6), st.sampled_from(["same", "different", "both", "none"]))
 def test_no_subject_family_or_session_is_in_two_splits_references_included(tmp_path_factory, seed, reference):
     rng = np.random.default_rng(seed)

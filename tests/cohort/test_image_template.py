@@ -3,8 +3,9 @@
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
 from umbrella.cohort.tables.image_template import parse_template
@@ -81,7 +82,7 @@ PIECES = st.lists(
 )
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(PIECES, st.lists(st.text(), min_size=len(COLUMNS), max_size=len(COLUMNS)))
 def test_texts_with_doubled_braces_and_columns_come_out_as_they_went_in(pieces, values):
     values = dict(zip(COLUMNS, values, strict=True))
@@ -95,7 +96,7 @@ def test_texts_with_doubled_braces_and_columns_come_out_as_they_went_in(pieces, 
         assert parse_template(template, [c for c in COLUMNS if c != "{odd}"], "x").write(values) == expected
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.text(st.sampled_from("ab{}:!.[]0d<>%s4-"), max_size=12))
 def test_any_text_is_a_template_or_refused_in_a_sentence(text):
     try:

@@ -4,8 +4,9 @@ import json
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from umbrella.cohort.shared.visits import CohortError
 from umbrella.cohort.splits.division import parse_fractions, read_split_file, split_subjects
@@ -22,7 +23,7 @@ def cohorts(draw):
     return [f"sub-{i:03d}" for i in range(len(groups))], strata, groups
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(cohorts(), st.integers(0, 1000))
 def test_every_participant_is_in_one_split_and_no_family_in_two(cohort, seed):
     subjects, _, groups = cohort
@@ -34,7 +35,7 @@ def test_every_participant_is_in_one_split_and_no_family_in_two(cohort, seed):
     assert all(abs(counts[name] / len(subjects) - share) < 0.07 for name, share in FRACTIONS.items())
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(cohorts(), st.integers(0, 1000), st.randoms(use_true_random=False))
 def test_the_split_depends_on_the_seed_and_not_on_the_order_of_rows(cohort, seed, random):
     expected = split_subjects(*cohort, FRACTIONS, seed)
@@ -101,7 +102,7 @@ def test_strata_of_one_do_not_hinder_the_division(n):
     assert all(abs(counts[name] - share * n) < 1 for name, share in FRACTIONS.items())
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(st.sampled_from("aaabbc"), min_size=10, max_size=120), st.integers(0, 99))
 def test_every_stratum_has_its_share_of_every_split_to_about_one_participant(strata, seed):
     subjects = [f"sub-{i:03d}" for i in range(len(strata))]

@@ -6,8 +6,9 @@ import io
 
 import pandas
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from properties import examples
 
 from umbrella.cohort.generation import main
 from umbrella.cohort.shared.visits import CohortError, is_missing
@@ -137,7 +138,7 @@ def test_a_line_break_inside_quotes_is_accounted_for(tmp_path):
 TEXTS = st.text(st.sampled_from("aZ9é日 ,;|\t\"'\n\r"), max_size=6)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     st.integers(2, 5).flatmap(lambda n: st.lists(st.lists(TEXTS, min_size=n, max_size=n), min_size=1, max_size=6)),
     st.sampled_from([",", ";", "\t", "|"]),
@@ -183,7 +184,7 @@ def damaged_tables(draw):
     return text, "table.tsv" if delimiter == "\t" else "table.csv", len(cells)
 
 
-@settings(max_examples=300)
+@examples(300)
 @example((join(ROWS).replace("left", '"left'), "table.csv", 12))
 @example(('id;sex\nsub-0;x"ysub-1;\n', "table.csv", 2))
 @example(("id;sexsub-0;\nsub-1;F\n", "table.csv", 2))
@@ -195,7 +196,7 @@ def test_no_single_damage_to_a_table_loses_a_participant(folder, table):
         assert len(read_table(write(folder, text, name)).rows) >= n_participants
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(st.tuples(TEXTS, st.integers(), st.floats(allow_nan=False)), min_size=1, max_size=8))
 def test_what_pandas_writes_is_what_pandas_reads(folder, values):
     frame = pandas.DataFrame(values, columns=["note", "count", "volume"]).astype(str)

@@ -34,6 +34,7 @@ def assert_whole(output_dir, *states):
     assert validate_json_format.main([str(output_dir)]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_fresh", [True, False])
 def test_killed_at_its_file_system_calls_it_is_whole_and_the_next_run_leaves_nothing(tmp_path, is_fresh):
     """At every rename, right after it and at every sixth call; at all others in test_fuzz_kills."""

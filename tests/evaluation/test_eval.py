@@ -41,6 +41,7 @@ def evaluate_into(call, output_dir, model, data, *flags):
     return read_lines(output_dir / "predictions.jsonl")
 
 
+@pytest.mark.slow
 def test_batches_of_1_and_8_give_the_same_answers_in_the_rows_order(call, tiny_model, small_data, tmp_path):
     alone = evaluate_into(call, tmp_path / "1", tiny_model, small_data, "--batch_size", 1, "--controls_n", 2)
     together = evaluate_into(call, tmp_path / "8", tiny_model, small_data, "--batch_size", 8, "--controls_n", 2)
@@ -55,6 +56,7 @@ def test_batches_of_1_and_8_give_the_same_answers_in_the_rows_order(call, tiny_m
     assert {"accuracy", "n", "unparseable", "accuracy_scans_shuffled"} <= set(metrics)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_after_its_last_whole_line(call, tiny_model, small_data, tmp_path, monkeypatch):
     whole = evaluate_into(call, tmp_path / "a", tiny_model, small_data, "--batch_size", 2)
     text = (tmp_path / "a/predictions.jsonl").read_bytes()
@@ -130,6 +132,7 @@ def change_metadata(folder, **changes):
         path.write_text(json.dumps(record))
 
 
+@pytest.mark.slow
 def test_subjects_of_the_training_data_are_refused_references_included(call, refusal, tiny_model, data, tmp_path):
     """Only a reference of a test row was trained on: refused all the same, unless told otherwise."""
     model = tmp_path / "run"
@@ -191,6 +194,7 @@ def test_bad_input_ends_with_one_sentence(refusal, tiny_model, data, tmp_path):
     assert "metadata.subject_label" in sentence and "--task text" in sentence
 
 
+@pytest.mark.slow
 def test_predictions_of_another_split_in_the_folder_are_refused(call, refusal, tiny_model, data, tmp_path):
     flags = ("--model_name_or_path", tiny_model, "--json_dir", data)
     evaluate_into(call, tmp_path / "out", tiny_model, data, "--controls", "false")
@@ -246,6 +250,7 @@ def answer_with(monkeypatch, texts):
     monkeypatch.setattr("transformers.LlavaForConditionalGeneration.generate", generate)
 
 
+@pytest.mark.slow
 def test_numbers_are_read_with_their_unit_and_judged_by_their_error(call, data, tmp_path, monkeypatch):
     """Ages 40 to 47; the answers are two years too high, and one is no number."""
     for split in ("train", "test"):
@@ -310,6 +315,7 @@ def test_of_two_tasks_over_the_same_scans_each_is_evaluated_alone_simple_models_
         assert set(metrics["baselines"]["models"]) == models
 
 
+@pytest.mark.slow
 def test_each_evaluation_is_counted_and_a_repetition_of_its_answers_is_not(call, data, tmp_path):
     model = tmp_path / "run"
     load_model("tiny").save_pretrained(model)
@@ -340,6 +346,7 @@ def ventricle_size(image):
     return (brain < brain.quantile(0.9) * 0.5).float().mean().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("looks_at", "sentence"),
     [

@@ -4,9 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paired_oracle import mcnemar_mid_p
+from properties import examples
 from scipy.stats import norm, permutation_test
 
 from umbrella.evaluation.sign_flips import dependence, flip_signs
@@ -21,7 +22,7 @@ def test_one_row_a_subject_is_mcnemars_test_with_the_observed_counts_half(differ
     assert flip_signs(differences, range(len(differences))) == pytest.approx(expected)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.lists(st.integers(-5000, 5000).map(lambda n: n / 999), min_size=2, max_size=7))
 def test_few_subjects_are_scipys_permutations_with_the_observed_sum_half(differences):
     by_scipy = permutation_test((differences,), np.sum, permutation_type="samples", n_resamples=np.inf)
@@ -31,7 +32,7 @@ def test_few_subjects_are_scipys_permutations_with_the_observed_sum_half(differe
     assert flip_signs(differences, range(len(differences))) == pytest.approx(expected, abs=1e-6)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.lists(st.tuples(st.integers(-1, 1), st.integers(0, 7)), min_size=1, max_size=30))
 def test_whole_numbers_and_enumeration_agree(rows):
     differences, subjects = zip(*rows, strict=True)

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from paired_oracle import mcnemar_mid_p
+from properties import examples
 from scipy.stats import binomtest, t
 
 from umbrella.evaluation.control_scores import compare_numbers, compare_texts
@@ -100,7 +101,7 @@ def check_claims(sentences, bound, wilson, p, difference):
             assert wilson[0] > 0.05 or p < 0.05
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(rows_of_two_runs)
 @example(["both"] * 70)
 @example(["lost"] * 8)
@@ -130,7 +131,7 @@ def test_every_claim_agrees_with_formulas_of_others(outcomes):
         assert all("Too few rows" in sentence for sentence in sentences)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(rows_of_two_runs, st.integers(1, 5))
 def test_every_claim_over_several_rows_a_subject_agrees_with_its_own_numbers(outcomes, rows_each):
     real, control = to_scores(outcomes)
@@ -146,7 +147,7 @@ def test_every_claim_over_several_rows_a_subject_agrees_with_its_own_numbers(out
         assert all("Too few rows" in sentence for sentence in sentences)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(rows_of_two_runs)
 def test_the_number_of_subjects_that_is_named_would_tell(outcomes):
     """As many subjects with answers like these decide it; and a narrower margin never needs fewer."""

@@ -181,6 +181,7 @@ def run_whole(start, disk, folder, name):
     return n_writes, expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_write_that_fails_ends_in_a_sentence_and_leaves_nothing_half(start, disk, tmp_path, name):
     n_writes, expected = run_whole(start, disk, tmp_path, name)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from umbrella.cohort.questions.templates import load_template
 from umbrella.files.json_files import parse_json, read_json
@@ -72,7 +73,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(VALUES)
 def test_every_yaml_of_texts_is_read_as_it_was_written(value):
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:

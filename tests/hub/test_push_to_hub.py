@@ -335,7 +335,8 @@ def unpack(hub):
     return b"\n".join(pieces)
 
 
-@pytest.mark.parametrize("scans", [pytest.param("files", marks=pytest.mark.slow), "embed"])
+@pytest.mark.slow
+@pytest.mark.parametrize("scans", ["files", "embed"])
 def test_after_scrubbing_no_planted_item_is_in_any_byte(hub, call, tmp_path, scans):
     items = draw_items(seed=1)
     folder = write_planted_folder(tmp_path / "planted", items)
@@ -657,6 +658,7 @@ def test_personal_data_in_a_models_files_stops_the_push(hub, call, trained, tmp_
         push_model(call, copy)
 
 
+@pytest.mark.slow
 def test_trainers_own_flags_pass_the_same_guard(hub, call, small_data, tmp_path):
     flags = ("--json_dir", small_data, "--output_dir", "run", "--max_steps", 2, "--save_steps", 1, "--batch_size", 2)
     push_flags = ("--push_to_hub", "true", "--hub_model_id", "tester/trained", "--hub_strategy", "every_save")

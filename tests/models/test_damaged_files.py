@@ -106,6 +106,7 @@ def run_command(call, monkeypatch, tmp_path, capsys):
     return run_command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [MOST, pytest.param(99, marks=pytest.mark.nightly)], ids=["some", "all"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_damaged_file_is_named_or_not_needed(run_command, command, most, trained, tmp_path):

@@ -80,6 +80,7 @@ def test_a_checkpoint_of_the_projector_holds_the_projector(run, tmp_path):
         AutoModelForImageTextToText.from_pretrained(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_two_parts_and_a_checkpoint_as_the_next_base(run, small_data, other_data, tmp_path):
     run("first", "--train", "projector")
     run("second", "--train", "language_model", "--model_name_or_path", "first", "--json_dir", other_data)
@@ -192,6 +193,7 @@ def test_a_run_of_a_part_goes_on_from_its_checkpoint(run, tmp_path):
         assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
+@pytest.mark.slow
 def test_rows_without_a_scan_train_a_projector_too(call, tmp_path):
     """Alone in a batch they reach no trained weight: the blank row does, with gradients of zero."""
     data = write_folder(tmp_path / "data", {"train": [0, 1, 0]})

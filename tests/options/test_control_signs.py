@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import validate_json_format
 from conversation_folder import make_record, write_folder
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import DictLoader
+from properties import examples
 from tqdm import tqdm
 
 from umbrella.options.control_signs import COLOURS, guard_terminal, print_exactly, show_controls
@@ -42,7 +43,7 @@ def test_an_answer_is_exact_where_no_terminal_reads_it(is_terminal, expected):
     assert print_guarded("stdout", write) == expected
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     st.text(max_size=30).filter(lambda text: text.isprintable()) | st.text("\x1b[0m;24A]\r\n\tx\x9b\x07", max_size=30)
 )

@@ -72,6 +72,7 @@ def test_a_full_disk_is_said():
     assert err.startswith("error: standard output: expected to write what was printed last, found: No space left")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [None, 75])
 def test_a_process_that_has_met_others_ends_within_run(code):
     process = start(MET.format(code=code), stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -110,8 +110,12 @@ def test_fake_run_is_true_for_each_family_whose_batch_is_planned(family):
 
 @pytest.mark.slow
 def test_nothing_grows_with_the_square_of_the_length():
+    """Of two layers in each part: the time goes by their number."""
+    config = load_config(str(CONFIGS / "smolvlm_500m"))
+    config.text_config.num_hidden_layers = config.vision_config.num_hidden_layers = 2
+
     def kept(tokens):
-        model = build("smolvlm_500m", bf16=True)
+        model = build_without_memory(config, PlannedTrainArguments(bf16=True), False)
         batch = build_batch(model, plan_batch(model, 1, tokens, 1, None, 10), torch.float32)
         return measure_activations(fake_weights(model), batch, True).kept
 
@@ -135,19 +139,21 @@ def test_checkpointing_keeps_the_layers_inputs_and_one_layer():
 
 
 def plan_llava(**options):
-    """The estimate of LLaVA-1.5-7B with short rows, on 4 GPUs, by the names of its strategies."""
+    """The number of weights of LLaVA-1.5-7B with four layers in each part, since the time goes by their number, and
+    its estimate with short rows, on 4 GPUs, by the names of its strategies."""
     args = PlannedTrainArguments(per_device_train_batch_size=1, **options)
     config = load_config(str(CONFIGS / "llava_1_5_7b"))
+    config.text_config.num_hidden_layers = config.vision_config.num_hidden_layers = 4
     model = build_without_memory(config, args, False)
     rows = estimate(config, args, plan_batch(model, 1, 600, 1, None, 10), num_gpus=4)
-    return {row.name: row for row in rows}
+    return count_weights(model)[0], {row.name: row for row in rows}
 
 
 @pytest.mark.slow
 def test_states_of_a_model_trained_in_full_are_those_that_deepspeed_estimates():
     zero2 = pytest.importorskip("deepspeed.runtime.zero.stage_1_and_2").estimate_zero2_model_states_mem_needs
     zero3 = pytest.importorskip("deepspeed.runtime.zero.stage3").estimate_zero3_model_states_mem_needs
-    n, rows = PUBLISHED["llava_1_5_7b"], plan_llava(bf16=True)
+    n, rows = plan_llava(bf16=True)
 
     def states(name):
         return rows[name].weights + rows[name].gradients + rows[name].optimizer
@@ -164,13 +170,13 @@ def test_states_of_a_model_trained_in_full_are_those_that_deepspeed_estimates():
 
 @pytest.mark.slow
 def test_states_without_deepspeed_are_16_bytes_a_trained_weight_and_2_a_frozen_one():
-    n, row = PUBLISHED["llava_1_5_7b"], plan_llava(bf16=True, train="projector")["DDP"]
+    n, rows = plan_llava(bf16=True, train="projector")
+    row = rows["DDP"]
     trained = 20_979_712
     assert row.weights + row.gradients + row.optimizer == 16 * trained + 2 * (n - trained)
     assert row.buffers == 4 * trained
     parts = row.weights, row.gradients, row.optimizer, row.buffers, row.activations, row.loss
     assert row.total == pytest.approx(sum(parts) + OVERHEAD)
-    assert row.total / GIB < 24
 
 
 def test_a_real_step_leaves_the_gradients_and_the_optimizer_that_are_estimated():
@@ -195,8 +201,12 @@ SHAPES = {f"llava_1_5_7b_{name}": "llava_1_5_7b" for name in ("stage1", "stage2"
 }
 
 
+# Each of a kind that another one shows: adapters by DDP llava_1_5_7b_lora, frozen parts by DDP smolvlm_500m.
+NIGHTLY = dict.fromkeys(("qwen2_5_vl_3b_lora", "llava_1_5_7b_stage1"), pytest.mark.nightly)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", SHAPES)
+@pytest.mark.parametrize("recipe", [pytest.param(name, marks=NIGHTLY.get(name, ())) for name in SHAPES])
 def test_memory_in_a_recipes_header_is_what_the_command_prints(recipe, call):
     path = ROOT / "recipes" / "configs" / f"{recipe}.yaml"
     header = re.match(r"(#.*\n)+", path.read_text("utf-8"))[0]
@@ -215,6 +225,7 @@ def test_memory_in_a_recipes_header_is_what_the_command_prints(recipe, call):
 # ------------------------------------------------------------------------------------------------ command
 
 
+@pytest.mark.slow
 def test_command_prints_a_table_of_strategies(call, tmp_path):
     """Of a published model with two layers in each part: the time goes by their number."""
     config = json.loads((CONFIGS / "smolvlm_500m/config.json").read_text("utf-8"))
@@ -232,6 +243,7 @@ def test_command_prints_a_table_of_strategies(call, tmp_path):
     assert all(row.endswith("24, 40, 80 GB") for row in rows)
 
 
+@pytest.mark.slow
 def test_activations_with_and_without_checkpointing_are_shown_beside_each_other(call):
     def figures(*flags):
         out = call(estimate_memory, "--max_length", "2000", *flags)
@@ -244,6 +256,7 @@ def test_activations_with_and_without_checkpointing_are_shown_beside_each_other(
         assert saved > 0.01 and float(total) - float(smaller) == pytest.approx(saved, abs=0.011)
 
 
+@pytest.mark.slow
 def test_half_precision_and_flash_attention_are_estimated_where_neither_runs(call):
     flags = ["--max_length", "100", "--bf16", "true"]
     expected = call(estimate_memory, *flags)

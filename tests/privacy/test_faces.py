@@ -11,10 +11,12 @@ from umbrella.privacy.faces import has_nose, shows_face
 N = 12  # heads of each kind
 
 
+@pytest.mark.slow
 def test_eleven_of_twelve_heads_with_a_nose_are_found():
     assert sum(has_nose(*make_head(seed, nose=True)) for seed in range(N)) >= 11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [{}, {"nose": True, "cut": True}, {"brain_only": True}], ids=str)
 def test_heads_without_a_nose_are_not_reported(kind):
     assert sum(has_nose(*make_head(seed, **kind)) for seed in range(N)) == 0

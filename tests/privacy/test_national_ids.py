@@ -4,8 +4,9 @@ import re
 
 import pytest
 from faker import Faker
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from umbrella.privacy.national_ids import find_national_ids
 
@@ -64,7 +65,7 @@ def test_every_number_that_faker_makes_is_found(name):
 
 
 @pytest.mark.parametrize("name", CHECKED)
-@settings(max_examples=N)
+@examples(N)
 @given(data=st.data())
 def test_a_number_with_one_wrong_digit_is_none(name, data):
     number = data.draw(st.sampled_from(draw(name, 20)))

@@ -6,8 +6,9 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from properties import examples
 
 from umbrella.cohort.generation import generate, parse_options
 from umbrella.cohort.questions.cases import Case
@@ -49,7 +50,7 @@ def check_texts(record):
             assert text == text.strip() and text and not HOLES.search(text), text
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_text_has_a_hole(tables, tmp_path_factory, data):
     draw = lambda name, choices: data.draw(st.sampled_from(choices), label=name)  # noqa: E731

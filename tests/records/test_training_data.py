@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from datasets import Dataset
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from umbrella.hub.model import stage_model
 from umbrella.models.base import describe_base
@@ -141,7 +142,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.lists(STEP, min_size=1, max_size=7))
 def test_in_every_way_that_weights_take_all_they_saw_is_recorded_or_said_to_be_unknown(steps):
     with tempfile.TemporaryDirectory() as root:

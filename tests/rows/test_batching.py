@@ -123,6 +123,7 @@ def test_evaluation_has_the_same_loss_in_groups(rows, tmp_path):
     assert grouped == pytest.approx(plain, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_padding_to_the_longest_row_trains_as_padding_to_2048_does(rows):
     """The guide pads every row to max_length; the losses of the steps are the same, the time is not."""
     processor, losses = load_processor("tiny"), []

@@ -154,6 +154,7 @@ def test_a_filler_killed_at_any_moment_leaves_no_entry_that_counts_as_whole_and_
     assert contents(folder) == contents(tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_two_fillers_at_once_share_the_work_and_end_with_the_same_content(many, tmp_path):
     fillers = [start_filler(many, tmp_path / "two", 0) for _ in range(2)]
     decoded = [end_filler(*filler) for filler in fillers]

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from families import FAMILIES, build_llava
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from umbrella.conversations.encoder import ConversationError
 from umbrella.models.image_size import resolve_image_size, state_image_size
@@ -221,7 +222,7 @@ TOKENS_OF_AN_IMAGE = {"tiny": (32, 4), "qwen2_5_vl": (56, 4), "idefics3": (32, 4
 
 
 @pytest.mark.parametrize("family", TOKENS_OF_AN_IMAGE)
-@settings(max_examples=40)
+@examples(40)
 @given(turns=TURNS, max_length=st.integers(1, 160), images=st.sampled_from([1, 2]))
 def test_whatever_the_row_the_newest_exchanges_stay_whole_or_the_error_names_the_row(
     family, turns, max_length, images

@@ -46,6 +46,7 @@ def answer_of(record: dict) -> str:
     return record["conversations"][-1]["content"][0]["text"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files_byte_for_byte(task, folders, tmp_path):
     """Another folder of another name, other parallel timing: equal. Another seed: other heads and other texts."""
     GENERATORS[task].main(["--subjects_per_split", "4", "--output_dir", str(tmp_path / "again")])
@@ -201,6 +202,7 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
     assert list(read_bytes(tmp_path)) == ["train/mine.json"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_leaves_nothing_and_keeps_the_old_folder(tmp_path, monkeypatch):
     out = tmp_path / "data"
     sex_comparison.main(["--output_dir", str(out), "--subjects_per_split", "4"])

@@ -77,6 +77,7 @@ def trained(small_data, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_accuracy_is_that_of_eval_on_the_same_rows(call, trained, small_data):
     (last,) = [entry for entry in read_history(trained) if "eval_accuracy" in entry]
     switched_off = [part for name in ("controls", "baselines", "report") for part in (f"--{name}", "false")]
@@ -108,6 +109,7 @@ def test_a_call_leaves_modes_and_random_states_as_they_were(small_data):
     assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before
 
 
+@pytest.mark.slow
 def test_the_sample_is_drawn_by_the_seed_and_the_batch_changes_no_answer(small_data, trained):
     def ask(**options):
         check = build_check(small_data, n_rows=5, **options)
@@ -205,6 +207,7 @@ def test_early_stopping_stops_and_the_best_checkpoint_is_in_the_folder(call, sma
     assert weights[0] == weights[2] != weights[1]
 
 
+@pytest.mark.slow
 def test_a_model_that_gets_no_better_is_stopped(call, small_data, tmp_path):
     flags = ("--max_steps", 50, *EVERY_STEP, *SAVED, "--early_stopping_patience", 2)
     flags += ("--metric_for_best_model", "loss", "--greater_is_better", "true")  # it falls
@@ -294,6 +297,7 @@ def test_flags_that_do_not_fit_end_with_a_sentence_before_training(case, call, s
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_answers_are_in_the_event_file_of_tensorboard(call, small_data, tmp_path):
     flags = ("--max_steps", 2, *EVERY_STEP, "--report_to", "tensorboard", "--logging_dir", "logs", "--eval_answers", 2)
     call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, *flags)

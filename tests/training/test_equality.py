@@ -54,11 +54,13 @@ def check_rows(ranks, n_rows, steps):
         assert sorted(names) == sorted(f"train_{number}" for number in range(n_rows))
 
 
+@pytest.mark.slow
 def test_one_process_sees_each_row_once_an_epoch(alone):
     check_rows([alone], len(N_SCANS), 20)
     assert alone["losses"][-1] < 0.5 * alone["losses"][0]
 
 
+@pytest.mark.slow
 def test_accumulation_of_two_batches_is_one_batch_of_twice_the_size(alone, mixed_data, tmp_path):
     check_equal(equality_program.train("tiny", mixed_data, tmp_path, 2, 2), alone)
 

@@ -11,6 +11,7 @@ from umbrella.options.training_arguments import TrainArguments
 from umbrella.training.out_of_memory import explain_out_of_memory, list_remedies
 
 
+@pytest.mark.slow
 def test_memory_that_is_not_there_ends_with_flags_and_their_present_values(call, small_data, monkeypatch):
     def run_out(self, *args, **kwargs):
         return torch.empty(1 << 50)  # a real allocation that fails

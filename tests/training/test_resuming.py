@@ -147,6 +147,7 @@ def test_a_marker_that_is_none_counts_as_absent(tmp_path, marker):
     assert find_fault(tmp_path) == f"has {MARKER} cut short or changed"
 
 
+@pytest.mark.slow
 def test_a_half_written_checkpoint_is_passed_over_with_a_note_and_made_anew(run, begin, tmp_path):
     begin("whole", "--max_steps", 6, "--save_steps", 2)
     begin("run", "--max_steps", 6, "--save_steps", 2)
@@ -161,6 +162,7 @@ def test_a_half_written_checkpoint_is_passed_over_with_a_note_and_made_anew(run,
     assert not (tmp_path / "run/checkpoint-6/stale").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_cut_short", [False, True])
 def test_a_run_that_reached_its_last_step_is_only_saved_again(run, begin, tmp_path, is_cut_short):
     flags = ("--max_steps", 3, "--save_steps", 3, "--lr_scheduler_type", "constant")  # of four steps an epoch
@@ -188,6 +190,7 @@ def files_of(folder):
     return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_start_never_overwrites_the_model_of_a_finished_run(run, begin):
     """With a checkpoint of another run, an older one of its own that has no step left, or none that auto finds."""
     begin("run", "--max_steps", 2, "--save_steps", 1)
@@ -206,6 +209,7 @@ def test_a_start_never_overwrites_the_model_of_a_finished_run(run, begin):
     assert not files_of("new")
 
 
+@pytest.mark.slow
 def test_more_steps_than_the_checkpoints_are_said_and_where_their_learning_rate_is_0_an_error(run, begin):
     begin("run", "--max_steps", 2, "--save_steps", 1)  # linear, to 0
     with pytest.raises(SystemExit, match=r"found 1 step after which .* of a run that had come to its end"):
@@ -216,6 +220,7 @@ def test_more_steps_than_the_checkpoints_are_said_and_where_their_learning_rate_
     assert "goes on from a checkpoint" not in out
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_was_copied_alone_is_saved_and_no_record_is_named(run, begin):
     begin("run", "--max_steps", 1, "--save_steps", 1)
     shutil.copytree("run/checkpoint-1", "alone/checkpoint-1")
@@ -264,6 +269,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(run, tmp_path):
 # ------------------------------------------------------------------------------------------------ going on
 
 
+@pytest.mark.slow
 def test_no_scan_is_loaded_for_the_rows_that_a_resumed_run_has_seen(run, monkeypatch):
     loaded = []
     load = ConversationTransform.load_images
@@ -380,6 +386,7 @@ def test_a_checkpoint_of_another_run_is_refused(run, begin, flags, message):
         run("run", "--max_steps", 2, "--resume_from_checkpoint", "run/checkpoint-1", *flags)
 
 
+@pytest.mark.slow
 def test_other_rows_are_refused_and_where_they_are_allowed_both_are_recorded(
     run, small_data, other_data, data, tmp_path, monkeypatch
 ):
@@ -413,6 +420,7 @@ def test_other_rows_are_refused_and_where_they_are_allowed_both_are_recorded(
     assert [Path(start["arguments"]["json_dir"]).name for start in starts] == [small_data.name, other_data.name]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_weights_alone_is_refused_and_can_be_started_from_as_a_model(run):
     run("run", "--max_steps", 1, "--save_steps", 1, "--save_only_model", "true")
     with pytest.raises(SystemExit, match="checkpoint-1: expected the optimizer's state, found weights alone"):
@@ -525,6 +533,7 @@ def test_after_a_run_that_failed_sigterm_is_what_it_was(run):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.mark.slow
 def test_children_die_of_sigterm_while_their_parent_notes_it():
     flag = SigtermFlag(None)
     with flag.listening():
@@ -541,6 +550,7 @@ def test_children_die_of_sigterm_while_their_parent_notes_it():
         assert flag.received
 
 
+@pytest.mark.slow
 def test_a_worker_is_deaf_before_it_has_begun():
     with SigtermFlag(None).listening():
         for _ in range(20):

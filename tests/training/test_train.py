@@ -46,6 +46,7 @@ def test_training_changes_the_weights_and_saves_what_loads(call, small_data, tmp
         assert len(json.loads((tmp_path / "alone.json").read_text())["seen"][0]["subject_sha256"]) == 4
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_weights_and_another_seed_others(call, small_data, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         call(train, "--json_dir", small_data, "--output_dir", name, *SHORT, "--seed", seed)
@@ -97,6 +98,7 @@ def test_check_batch_computes_in_the_precision_of_training(call, small_data):
     assert "loss " in call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, *flags)
 
 
+@pytest.mark.slow
 def test_guide_spellings_and_tensorboard(call, small_data, tmp_path):
     flags = ("--epochs", 1, "--batch_size", 4, "--evaluation_strategy", "epoch", "--logging_dir", "logs")
     call(train, "--json_dir", small_data, "--output_dir", "run", *flags, "--max_length", 256)
@@ -106,6 +108,7 @@ def test_guide_spellings_and_tensorboard(call, small_data, tmp_path):
     assert history[-1]["step"] == 2  # 8 rows in batches of 4
 
 
+@pytest.mark.slow
 def test_resume_goes_on_where_the_checkpoint_ends(call, small_data, tmp_path):
     flags = ("--json_dir", small_data, "--batch_size", 2, "--max_length", 256, "--lr_scheduler_type", "constant")
     call(train, *flags, "--output_dir", "whole", "--max_steps", 4)

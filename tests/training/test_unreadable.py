@@ -52,6 +52,7 @@ def test_rows_are_left_out_counted_and_listed(folder, capsys):
     assert read_unreadable(folder) == unreadable
 
 
+@pytest.mark.slow
 def test_a_record_shows_paths_as_people_write_them_and_matches_with_and_without_an_image_root(folder, tmp_path):
     rows = {split: load_umbrella(str(folder), split, image_root=str(folder)) for split in ("train", "validation")}
     arguments = TrainArguments(output_dir=str(tmp_path / "run"), max_unreadable=2, report_to="none")
@@ -110,6 +111,7 @@ def begun(folder):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_leaves_out_the_same_rows(begun, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     expected = leave_out(begun, most=2)

@@ -244,6 +244,7 @@ def train(rows, folder, workers, resume=None):
     return trainer.seen
 
 
+@pytest.mark.slow
 def test_training_resumed_in_the_middle_of_an_epoch_sees_what_it_would_have_seen(rows, tmp_path):
     whole = train(rows, tmp_path / "run", workers=2)
     resumed = train(rows, tmp_path / "run", workers=0, resume=str(tmp_path / "run" / "checkpoint-6"))

@@ -15,8 +15,9 @@ import nibabel
 import numpy as np
 import pytest
 from conversation_folder import write_folder
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 import umbrella.rows.transform
 import umbrella.views.volume_cache
@@ -261,7 +262,7 @@ def read_tree(folder):
 
 
 @given(TREES)
-@settings(max_examples=30)
+@examples(30)
 def test_whatever_lies_in_the_folder_before_stays_as_it_is(tree):
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")

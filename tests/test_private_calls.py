@@ -191,6 +191,7 @@ def resolve(place):
         return getattr(resolve(module), name)
 
 
+@pytest.mark.slow
 def test_no_private_name_of_a_library_is_used_without_its_reason():
     listed = {name for names in (*USES.values(), *DOCUMENTED.values()) for name in names}
     unlisted = {name: places for name, places in find_all().items() if name not in listed}

@@ -306,6 +306,7 @@ def test_the_signs_of_numbers_in_sentences_are_found():
     assert parse_number("das Volumen ist 1.234 ml", "ml", COMMA) == 1234.0
 
 
+@pytest.mark.slow
 def test_long_texts_take_no_longer_a_character():
     def read(text):
         for signs in (COMMA, SPACE):

@@ -206,6 +206,7 @@ def test_gap_larger_than_any_extension_is_refused():
         find_in_scan(gzip.compress(bytes(data) + bytes(2000), 1), "x")
 
 
+@pytest.mark.slow
 def test_many_extensions_and_many_members_are_read_in_linear_time():
     from test_linear_time import WORST_RATIO, measure
 

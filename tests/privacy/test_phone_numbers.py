@@ -103,6 +103,7 @@ def test_other_numbers_are_none(text):
     assert [match for match in find_in_text(text) if match.kind == "phone number"] == []
 
 
+@pytest.mark.slow
 def test_clean_texts_have_none():
     texts = [text for seed in range(2, 6) for text in draw_clean(seed, 2000)]
     assert {text for text in texts if any(match.kind == "phone number" for match in find_in_text(text))} == set()

@@ -153,6 +153,7 @@ def find_everything(folder):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.slow
 def test_of_200_planted_items_95_percent_are_found(seed, tmp_path):
     items = draw_items(seed)
     folder = write_planted_folder(tmp_path / "data", items)

@@ -94,6 +94,7 @@ def scan(request, tmp_path) -> tuple[Path, str]:
     return tmp_path / request.param, "sMRI"
 
 
+@pytest.mark.slow
 def test_voxels_and_spacing_equal_nibabel_and_numpy_in_float64(scan):
     path, modality = scan
     check_header(path, modality)

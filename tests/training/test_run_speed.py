@@ -21,6 +21,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 def test_the_table_counts_rows_tokens_and_the_wait(call, tmp_path, monkeypatch):
     data = write_folder(tmp_path / "data", {"train": [0, 1, 2]})  # the fourth of the two batches is a blank row
     encode = ConversationTransform.encode_row

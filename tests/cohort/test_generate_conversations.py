@@ -249,6 +249,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
 
 @examples(12)
 @given(st.integers(0, 10**6), st.sampled_from(["same", "different", "both", "none"]))
+@pytest.mark.slow
 def test_no_subject_family_or_session_is_in_two_splits_references_included(tmp_path_factory, seed, reference):
     rng = np.random.default_rng(seed)
     rows = [

@@ -212,6 +212,7 @@ def cohort(tmp_path_factory):
 
 
 @pytest.mark.parametrize("target", ["dx", "stage", "score", "other", "empty", "sex", "age"])
+@pytest.mark.slow
 def test_no_advice_names_a_flag_that_was_given(cohort, tmp_path, target):
     for number, habit in enumerate(HABITS):
         flags = [word for flag in habit for word in FLAGS[flag]]

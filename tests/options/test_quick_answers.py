@@ -53,6 +53,7 @@ def test_a_typo_and_a_value_out_of_bounds_are_named(answers):
     assert any("--bootstrap: expected at least 1, found 0" in one for one in said.values())
 
 
+@pytest.mark.slow
 def test_the_program_sees_what_is_imported(tmp_path):
     """Else the claim above could not fail."""
     code = "import answer_program as a; print(a.answer('umbrella_dataset', [])['imported'])"

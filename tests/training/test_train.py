@@ -17,6 +17,7 @@ from umbrella.records.training_data import read_training_data
 SHORT = ("--max_steps", 2, "--batch_size", 2, "--learning_rate", "1e-3", "--max_length", 256, "--report_to", "none")
 
 
+@pytest.mark.slow
 def test_training_changes_the_weights_and_saves_what_loads(call, small_data, tmp_path):
     out = call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT, "--save_steps", 1)
     assert "world size: 1" in out
@@ -267,6 +268,7 @@ def test_a_run_whose_every_step_was_left_out_saves_no_model(call, small_data, tm
         (("--max_steps", 1, "--learning_rate", "3e38"), "expected finite weights at the end, found nan or infinite"),
     ],
 )
+@pytest.mark.slow
 def test_a_run_that_leaves_the_weights_as_they_were_or_not_finite_saves_no_model(
     flags, why, call, small_data, tmp_path
 ):

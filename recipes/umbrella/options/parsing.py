@@ -37,6 +37,7 @@ class _Parser(load_argument_parser()):  # type: ignore[misc]  # transformers' cl
 
     def __init__(self, dataclasses: tuple[type, ...], **options: Any):
         super().__init__(dataclasses, formatter_class=argparse.HelpFormatter, **options)
+        # _actions and _option_string_actions are private: argparse lists its flags nowhere else.
         for action in list(self._actions):
             if action.dest in BY_CUDA:
                 names = (f"--{negated}" for negated in (f"no_{action.dest}", f"no-{action.dest.replace('_', '-')}"))
@@ -56,7 +57,7 @@ class _Parser(load_argument_parser()):  # type: ignore[misc]  # transformers' cl
     @property
     def flags(self) -> list[str]:
         """The flags, each in its first spelling."""
-        return [action.option_strings[0] for action in self._actions]  # private: argparse lists them nowhere else
+        return [action.option_strings[0] for action in self._actions]
 
     def find(self, argument: str) -> argparse.Action | None:
         """The action of an argument that is a flag, with or without a value behind `=`."""

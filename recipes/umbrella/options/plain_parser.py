@@ -30,6 +30,7 @@ class PlainParser(argparse.ArgumentParser):
     ) -> argparse.Namespace:
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
+            # Private: argparse lists its flags nowhere else.
             flags = [action.option_strings[0] for action in self._actions if action.option_strings]
             close = suggest(unknown[0], flags) if unknown[0].startswith("-") else []
             self.error(f"unknown argument {unknown[0]}" + (f": did you mean {' or '.join(close)}?" if close else ""))

@@ -188,6 +188,12 @@ def test_five_steps_lead_from_a_bids_tree_to_an_evaluated_model(workplace, monke
     assert len(table) == 10
     for name in table:
         assert (workplace / "runs" / "mine" / name).is_file(), name
+    page, public = (
+        (workplace / "runs/mine/eval" / name).read_text(encoding="utf-8")
+        for name in ("report.html", "report_public.html")
+    )
+    assert "runs/mine" in page and "my_data" in page
+    assert not [place for place in ("runs/mine", "my_data", str(workplace)) if place in public]
     metrics = json.loads((workplace / "runs" / "mine" / "eval" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["n"] == len(list((workplace / "my_data" / "test").iterdir())) > 1
     assert {"accuracy", "accuracy_scans_shuffled"} <= set(metrics)

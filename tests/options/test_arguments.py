@@ -6,6 +6,7 @@ import pytest
 from transformers import TrainingArguments
 
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
+from umbrella.options.extras import describe_missing
 from umbrella.options.parsing import parse_arguments, read_yaml_flags
 from umbrella.options.training_arguments import TrainArguments
 
@@ -187,6 +188,11 @@ def test_a_missing_package_of_a_flag_is_named_with_its_command(parse, monkeypatc
     monkeypatch.setattr("umbrella.options.extras.find_spec", lambda package: None)
     with pytest.raises(ImportError, match=r'--use_liger_kernel: .* pip install -e "\.\[liger\]"'):
         parse("--use_liger_kernel", "true")
+
+
+def test_of_a_library_that_is_no_checkout_the_extra_is_asked_for_by_the_projects_name(tmp_path, monkeypatch):
+    monkeypatch.setattr("umbrella.options.extras.__file__", str(tmp_path / "umbrella" / "options" / "extras.py"))
+    assert describe_missing("peft", "--train lora", "peft").endswith('pip install "umbrella-vlm[peft]"')
 
 
 def test_data_and_output_are_needed(capsys):

@@ -28,7 +28,7 @@ def read_training_fields() -> type:
     another way, the class itself, by import."""
     try:
         return _build()
-    except (LookupError, NameError, AttributeError, OSError):
+    except (LookupError, NameError, AttributeError, TypeError, OSError):
         from transformers import TrainingArguments
 
         return TrainingArguments

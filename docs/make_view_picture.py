@@ -16,7 +16,7 @@ import matplotlib
 matplotlib.use("Agg")  # no screen needed
 import matplotlib.pyplot as plt
 
-from umbrella.rows.transform import load_view
+from umbrella.views.loading import load_view
 from umbrella.views.planes import PLANE_SIDES, parse_view
 
 VIEWS = ["axial", "coronal", "sagittal", "triplanar", "montage:3", "slices:2"]

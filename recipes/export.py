@@ -20,7 +20,7 @@ import torch
 
 from umbrella.files.written_files import filling
 from umbrella.hub.exporting import check_export_dir, export_model, read_base_names
-from umbrella.models.loading import TINY, load_model, load_processor
+from umbrella.models.loading import BUILT, load_model, load_processor
 from umbrella.records.recipe import load_recipe
 from umbrella.records.training_data import describe_copy
 
@@ -34,7 +34,7 @@ def main() -> None:
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(name)
-    recipe = None if name == TINY else load_recipe(name)
+    recipe = None if name in BUILT else load_recipe(name)
     if recipe is None:
         print(f"note: {name} has no umbrella_recipe.json: the export has none either", file=sys.stderr)
     # What was trained in 32 bits, and adapters as they are merged, keep them where they are asked for.

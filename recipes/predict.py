@@ -23,7 +23,7 @@ from datasets import disable_progress_bars
 
 from umbrella.answers.generation import Answerer
 from umbrella.answers.prediction import make_question_rows
-from umbrella.models.loading import TINY, check_fits, load_model, load_processor
+from umbrella.models.loading import BUILT, check_fits, load_model, load_processor
 from umbrella.options.control_signs import print_exactly
 from umbrella.records.recipe import load_recipe, resolve_recipe
 from umbrella.rows.transform import ConversationTransform
@@ -41,7 +41,7 @@ def main() -> None:
         # -------------------------------------------------------------------------------------------- model
         processor = load_processor(name)
         recipe = resolve_recipe(ViewSettings(), processor, name)
-        if name == TINY or load_recipe(name) is None:
+        if name in BUILT or load_recipe(name) is None:
             shown = recipe.settings.describe()
             print(f"note: {name} has no umbrella_recipe.json: the scan is shown by default, as {shown}")
         # A reference that does not fit is an error: left out, it would change the answer unseen.

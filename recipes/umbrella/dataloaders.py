@@ -220,7 +220,7 @@ def _check_image_keys(transform: ConversationTransform) -> None:
     """Encode a row of two blank images: what comes out must be what the guide's batch holds."""
     question = {"role": "user", "content": [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "a"}]}
     answer = {"role": "assistant", "content": "b"}
-    blank = torch.zeros(2, *transform.image_shape).numpy()
+    blank = torch.zeros(2, *transform.view_shape("sMRI")[1:]).numpy()
     encoded = transform.encoder.encode([question, answer], blank)
     shape = tuple(encoded["pixel_values"].shape)
     foreign = sorted(set(encoded) - GUIDE_MODEL_KEYS)

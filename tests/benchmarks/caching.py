@@ -22,7 +22,8 @@ from decoding import LIA, make_head, plain_slice
 
 from umbrella.models.tiny_llava import build_tiny_processor
 from umbrella.rows.collator import ConversationCollator
-from umbrella.rows.transform import ConversationTransform, load_view
+from umbrella.rows.transform import ConversationTransform
+from umbrella.views.loading import load_view
 from umbrella.views.volume_cache import VolumeCache
 
 OPTIONS = {"modality": "sMRI", "view": "axial", "image_size": 224, "normalize": True, "standardize": True}

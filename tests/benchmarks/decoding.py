@@ -20,9 +20,9 @@ import nibabel
 import numpy as np
 import torch
 
-from umbrella.rows.transform import load_view
 from umbrella.scans.inflate import GzipFile
 from umbrella.scans.volumes import load_image, load_volume
+from umbrella.views.loading import load_view
 from umbrella.views.planes import make_cube
 
 # Conformed by FreeSurfer: the axes run to the left, inferior, anterior.

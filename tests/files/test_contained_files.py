@@ -21,11 +21,11 @@ from umbrella.planning.throughput import time_scans
 from umbrella.privacy.scrub import clean_scan
 from umbrella.privacy.search import find_in_scan
 from umbrella.rows.cache_filling import CachedScans, list_scans
-from umbrella.rows.transform import load_view
 from umbrella.scans.scan_files import ScanError
 from umbrella.scans.survey import states_orientation, survey_scan
 from umbrella.scans.volumes import check_header, load_image
 from umbrella.training.preflight import check_scans
+from umbrella.views.loading import load_view
 from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from umbrella.report.pictures import draw_scan
 from umbrella.report.scan_roles import name_roles
-from umbrella.rows.transform import load_view
 from umbrella.scans.survey import states_orientation
+from umbrella.views.loading import load_view
 
 # Every order in which an array may be stored: an axis each for left-right, back-front and bottom-top, either way.
 STORAGE_ORDERS = [

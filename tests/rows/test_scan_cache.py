@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import umbrella.rows.transform
+import umbrella.views.loading
 from umbrella.models.loading import load_processor
 from umbrella.rows.kept_views import CachingTransform, ViewCache
 from umbrella_dataset import load_umbrella
@@ -18,8 +19,8 @@ def rows(small_data):
 
 
 def test_each_scan_is_decoded_once_for_all_transforms_that_share_the_cache(rows, monkeypatch):
-    decoded, read_scan = [], umbrella.rows.transform.read_scan
-    monkeypatch.setattr(umbrella.rows.transform, "read_scan", lambda *a: decoded.append(a[0]) or read_scan(*a))
+    decoded, read_scan = [], umbrella.views.loading.read_scan
+    monkeypatch.setattr(umbrella.views.loading, "read_scan", lambda *a: decoded.append(a[0]) or read_scan(*a))
     cache, processor = ViewCache(), load_processor("tiny")
     answers = CachingTransform(processor, cache, max_length=256)
     prompts = CachingTransform(processor, cache, max_length=256, add_generation_prompt=True)

@@ -19,8 +19,9 @@ from umbrella.conversations.encoder import ConversationError
 from umbrella.models.image_size import resolve_image_size, state_image_size
 from umbrella.models.tiny_llava import build_tiny_processor
 from umbrella.rows import transform as transform_module
-from umbrella.rows.transform import ConversationTransform, load_view
+from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.volumes import ScanError, load_image, load_volume
+from umbrella.views.loading import load_view
 from umbrella.views.planes import make_view
 
 SPACING_MM = (2.0, 1.5, 3.0)

@@ -14,10 +14,10 @@ from fuzzing import assert_quick, fuzz
 from scan_mutants import Mutant, make_mutant
 from scan_oracles import float64_volume, normalise, scale_by_two
 
-from umbrella.rows.transform import load_view
 from umbrella.scans.scan_files import VECTOR_INTENTS
 from umbrella.scans.volumes import ScanError, check_header, load_image, load_volume
 from umbrella.validation.scans import hash_voxels
+from umbrella.views.loading import load_view
 from umbrella.views.planes import make_view
 
 MOST_LOOPS = 200  # of a million turns, in whose time a case is checked

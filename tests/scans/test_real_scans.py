@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scan_oracles import monai_volume, nibabel_volume, simpleitk_volume
 
-from umbrella.rows.transform import load_view
 from umbrella.scans.volumes import ScanError, check_header, load_image, load_volume
+from umbrella.views.loading import load_view
 from umbrella.views.planes import make_view
 
 

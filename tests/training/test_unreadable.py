@@ -94,7 +94,7 @@ def test_a_cache_of_views_is_filled_on_the_way(folder, tmp_path, monkeypatch):
     leave_out(folder, 2, cache=VolumeCache(tmp_path / "cache"))
     assert len(list((tmp_path / "cache").glob("*/*/*.view"))) == 5  # of 7 scans
     transform = ConversationTransform(build_tiny_processor(), volume_cache=tmp_path / "cache")
-    monkeypatch.setattr("umbrella.rows.transform.read_scan", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr("umbrella.views.loading.read_scan", lambda *_: pytest.fail("decoded again"))
     assert transform.load_images(load_umbrella(str(folder), split="train")[0], 0).shape == (1, 3, 64, 64)
 
 

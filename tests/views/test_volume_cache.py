@@ -19,11 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
 
-import umbrella.rows.transform
+import umbrella.views.loading
 import umbrella.views.volume_cache
 from umbrella.models.loading import load_processor
-from umbrella.rows.transform import ConversationTransform, load_view
+from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.volumes import ScanError
+from umbrella.views.loading import load_view
 from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella
 
@@ -101,12 +102,10 @@ def test_other_code_makes_another_entry(cache, scan, monkeypatch):
 
 def test_the_hash_of_the_code_covers_every_module_that_load_view_runs_through():
     package = Path(umbrella.views.volume_cache.__file__).parents[1]
-    # The text's way, the size that a model states, bytes that are the same whoever inflates them, and names (of what
-    # is no scan, of modalities, of settings, whose values are in the key) decide nothing of a view.
-    nothing = {f"{name}.py" for name in ("conversations/encoder", "views/volume_cache", "models/image_size")}
-    nothing |= {"scans/inflate.py", "scans/not_a_scan.py", "files/data_format.py", "views/settings.py"}
-    nothing |= {"conversations/ignore_index.py"}
-    reached, to_read = set(), ["rows/transform.py"]
+    # Bytes that are the same whoever inflates them, and names (of what is no scan, of modalities, of settings, whose
+    # values are in the key) decide nothing of a view.
+    nothing = {"scans/inflate.py", "scans/not_a_scan.py", "files/data_format.py", "views/settings.py"}
+    reached, to_read = set(), ["views/loading.py"]
     while to_read:
         name = to_read.pop()
         reached.add(name)
@@ -412,7 +411,7 @@ def test_the_second_epoch_reads_no_scan(tmp_path, monkeypatch):
     transform = ConversationTransform(load_processor("tiny"), volume_cache=tmp_path / "cache")
     rows.set_transform(transform)
     first = rows[:]["pixel_values"]
-    monkeypatch.setattr(umbrella.rows.transform, "read_scan", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(umbrella.views.loading, "read_scan", lambda *_: pytest.fail("decoded again"))
     for images, again in zip(first, rows[:]["pixel_values"], strict=True):
         np.testing.assert_array_equal(images, again)
 

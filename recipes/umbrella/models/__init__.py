@@ -15,9 +15,8 @@ __all__ = [
     "guide_batch",
     "hub_errors",
     "hub_names",
-    "image_size",
     "loading",
     "tiny_llava",
     "trained_weights",
-    "vision_towers",
+    "view_settings",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from umbrella.files.json_files import build_record, read_json, show_json, write_json
 from umbrella.models.files import find_model_file, find_model_folder, fingerprint_weights
-from umbrella.options.arguments import TINY
+from umbrella.options.arguments import BUILT
 
 FILE_NAME = "base_model.json"
 SAMPLED_BYTES = 1024**2
@@ -64,7 +64,7 @@ class BaseModel:
 
 def describe_base(name: str, seed: int | None = None, revision: str | None = None) -> BaseModel:
     """The record of a model by its name, which is loaded or about to be; of the Hub's at `revision` or the newest."""
-    if name == TINY:
+    if name in BUILT:
         return BaseModel(name, seed=seed)
     folder = find_model_folder(name, revision)
     if folder is None:

@@ -8,7 +8,7 @@ from transformers.utils import cached_file
 
 from umbrella.files.file_hashes import hash_file
 from umbrella.models.hub_names import find_repo
-from umbrella.options.arguments import TINY
+from umbrella.options.arguments import BUILT
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")  # the second are read where there are none of the first
 
@@ -57,7 +57,7 @@ def fingerprint_weights(folder: Path) -> str | None:
 
 def fingerprint_model(model_name_or_path: str) -> str:
     """`fingerprint_weights` with "sha256:" in front, of a folder or of the Hub's snapshot; else the model's name."""
-    folder = None if model_name_or_path == TINY else find_model_folder(model_name_or_path)
+    folder = None if model_name_or_path in BUILT else find_model_folder(model_name_or_path)
     sha256 = folder and fingerprint_weights(folder)
     return f"sha256:{sha256}" if sha256 else str(model_name_or_path)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-DEFAULT_IMAGE_SIZE = 224  # where the processor states no size, as Qwen-VL's do not
+from umbrella.views.settings import DEFAULT_IMAGE_SIZE
 
 
 def state_image_size(processor: Any) -> int | None:

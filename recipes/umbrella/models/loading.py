@@ -18,12 +18,17 @@ from umbrella.models.foreign_code import NO_FOREIGN_CODE, refuse_foreign_code
 from umbrella.models.guide_batch import flatten_arguments, takes_plain_images
 from umbrella.models.hub_names import find_repo
 from umbrella.models.image_size import resolve_image_size
+from umbrella.models.tiny3d import build_tiny3d, build_tiny3d_processor
 from umbrella.models.tiny_llava import build_tiny_llava, build_tiny_processor
 from umbrella.models.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.models.trained_weights import load_trained
 from umbrella.models.vision_towers import takes_size
-from umbrella.options.arguments import TINY
+from umbrella.models.volumes.processor import VolumeProcessor
+from umbrella.models.volumes.registration import register_volume_models
+from umbrella.options.arguments import BUILT, TINY
 from umbrella.options.extras import check_extra
+
+register_volume_models()
 
 
 def load_model(
@@ -34,9 +39,9 @@ def load_model(
     A checkpoint that holds only trained weights or adapters is put together with its base model; adapters are merged.
 
     Args:
-        model_name_or_path: "tiny" (built offline), a folder written by `save_pretrained` or train.py, or a model of
-            the Hub.
-        seed: of the weights of "tiny"; a loaded model has none to draw.
+        model_name_or_path: "tiny" or "tiny3d" (built offline), a folder written by `save_pretrained` or train.py, or
+            a model of the Hub.
+        seed: of the weights of those built here; a loaded model has none to draw.
         base_model: where the base model of such a checkpoint lies now, or the one that was moved of those that its
             base stands on. None: where it lay in training.
         from_pretrained_kwargs: `dtype`, `attn_implementation`, `device_map` and all else that `from_pretrained` takes.
@@ -44,7 +49,7 @@ def load_model(
     Raises FileNotFoundError for a folder that does not exist, OSError for a name from which no such model loads,
     ValueError for another base model than the checkpoint was trained on, and for the base of a whole model.
     """
-    base = None if model_name_or_path == TINY else read_base(model_name_or_path)
+    base = None if model_name_or_path in BUILT else read_base(model_name_or_path)
     check_model_folder(model_name_or_path)
     if base is not None:
         return _assemble(str(model_name_or_path), base, base_model, from_pretrained_kwargs)
@@ -53,9 +58,10 @@ def load_model(
             f"--base_model {base_model}: expected a checkpoint of trained weights or adapters beside it, found "
             f"{model_name_or_path}, a whole model, which has no base. Leave the flag out."
         )
-    if model_name_or_path == TINY:
-        model = _reload(build_tiny_llava(seed)[0].eval(), AutoModelForImageTextToText, from_pretrained_kwargs)
-        model.name_or_path = TINY
+    if model_name_or_path in BUILT:
+        build = build_tiny_llava if model_name_or_path == TINY else build_tiny3d
+        model = _reload(build(seed)[0].eval(), AutoModelForImageTextToText, from_pretrained_kwargs)
+        model.name_or_path = model_name_or_path
     else:
         if not Path(model_name_or_path).expanduser().is_dir():
             from_pretrained_kwargs = {"use_safetensors": True, **from_pretrained_kwargs}  # no pickle off the network
@@ -72,7 +78,7 @@ def _assemble(name: str, base: BaseModel, base_model: str | None, from_pretraine
     """The base model with a checkpoint's trained weights in it, or with its adapters merged into it."""
     inner = base_model if _is_further_down(base, base_model) else None
     place = base.name if base_model is None or inner else base_model
-    if place != TINY:
+    if place not in BUILT:
         told = place == base_model
         asked_as = f"--base_model {place}" if told else f"{name}, its base model {place}"
         find_repo(place, asked_as=asked_as, remedy="" if told else "Say where it lies now: --base_model FOLDER")
@@ -112,8 +118,9 @@ def _is_further_down(base: BaseModel, base_model: str | None) -> bool:
 
 def load_processor(model_name_or_path: str = TINY, **from_pretrained_kwargs: Any) -> ProcessorMixin:
     """Load the processor of the model that `load_model` gives for the same name. Raises as `load_model` does."""
-    if model_name_or_path == TINY:
-        return _reload(build_tiny_processor(), AutoProcessor, from_pretrained_kwargs)
+    if model_name_or_path in BUILT:
+        build = build_tiny_processor if model_name_or_path == TINY else build_tiny3d_processor
+        return _reload(build(), AutoProcessor, from_pretrained_kwargs)
     check_model_folder(model_name_or_path)
     processor = _from_pretrained(AutoProcessor, model_name_or_path, **from_pretrained_kwargs)
     if not isinstance(processor, ProcessorMixin):
@@ -192,7 +199,7 @@ def check_fits(model: PreTrainedModel, processor: ProcessorMixin, image_size: in
             f"tokenizer: expected token ids below {rows}, the size of the model's embedding, found {largest} "
             f"({token!r}). Load both from one place, or call model.resize_token_embeddings({largest + 1})."
         )
-    if not takes_plain_images(model):
+    if isinstance(processor, VolumeProcessor) or not takes_plain_images(model):
         return  # it cuts or scales the images itself
     size = image_size or resolve_image_size(processor, None)
     vision_size = getattr(model.config.vision_config, "image_size", size)  # a convolutional tower states none

@@ -129,18 +129,7 @@ def build_tiny_llava(seed: int = 0, image_size: int = 64) -> tuple[LlavaForCondi
             num_attention_heads=NUM_HEADS,
             projection_dim=VISION_HIDDEN_SIZE,
         ),
-        text_config=Qwen2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=TEXT_HIDDEN_SIZE,
-            intermediate_size=3 * TEXT_HIDDEN_SIZE,
-            num_hidden_layers=NUM_LAYERS,
-            num_attention_heads=NUM_HEADS,
-            num_key_value_heads=NUM_HEADS,
-            max_position_embeddings=MAX_POSITIONS,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            tie_word_embeddings=True,
-        ),
+        text_config=make_tiny_text_config(tokenizer),
         image_token_index=processor.image_token_id,
         image_seq_length=(image_size // PATCH_SIZE) ** 2,
         vision_feature_select_strategy=processor.vision_feature_select_strategy,
@@ -148,11 +137,33 @@ def build_tiny_llava(seed: int = 0, image_size: int = 64) -> tuple[LlavaForCondi
         tie_word_embeddings=True,
         dtype=torch.float32,
     )
+    return draw_tiny_model(config, seed), processor
+
+
+def make_tiny_text_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2Config:
+    """The language model of the small LLaVAs."""
+    return Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=TEXT_HIDDEN_SIZE,
+        intermediate_size=3 * TEXT_HIDDEN_SIZE,
+        num_hidden_layers=NUM_LAYERS,
+        num_attention_heads=NUM_HEADS,
+        num_key_value_heads=NUM_HEADS,
+        max_position_embeddings=MAX_POSITIONS,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        tie_word_embeddings=True,
+    )
+
+
+def draw_tiny_model(config: LlavaConfig, seed: int) -> LlavaForConditionalGeneration:
+    """A model of this config whose weights are drawn from `seed`; the caller's random state is left as it was."""
     # Whole on each process also under ZeRO-3, which otherwise shards the vision tower before its weights are drawn.
     with torch.random.fork_rng(devices=[]), set_zero3_state():
         torch.manual_seed(seed)
         model = LlavaForConditionalGeneration(config)
+    text = config.text_config
     model.generation_config = GenerationConfig(
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=False
+        eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id, do_sample=False
     )
-    return model, processor
+    return model

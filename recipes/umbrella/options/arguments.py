@@ -8,6 +8,8 @@ from umbrella.options.cuda import by_cuda, settle_by_cuda
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
 
 TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
+TINY3D = "tiny3d"  # the same for volumes
+BUILT = (TINY, TINY3D)  # drawn from a seed: no files, nothing seen before
 # What trains random weights of this size; 2e-5, the default of all others, is for weights that have learned before.
 TINY_DEFAULTS = {"learning_rate": 1e-3, "per_device_train_batch_size": 8}
 # Those that a scheduler has given to this job, where the system can tell.
@@ -20,7 +22,10 @@ class ModelArguments:
 
     model_name_or_path: str = field(
         default=TINY,
-        metadata={"help": "a folder, a model of the Hub, or 'tiny': a small LLaVA built here, without a network"},
+        metadata={
+            "help": "a folder, a model of the Hub, or a small LLaVA built here, without a network: 'tiny', or "
+            "'tiny3d' for whole volumes"
+        },
     )
     base_model: str | None = field(
         default=None,
@@ -48,11 +53,28 @@ class DataArguments:
     view: str | None = field(
         default=None,
         metadata={
-            "help": "axial, coronal, sagittal, triplanar, slices:K or montage:K (default: axial, or the model's own)"
+            "help": "axial, coronal, sagittal, triplanar, slices:K or montage:K, or volume for a model that takes "
+            "whole volumes (default: axial, or the model's own)"
         },
     )
     image_size: int | None = field(
         default=None, metadata={"help": "side of the view in pixels (default: what the model's processor states)"}
+    )
+    volume_size: str | None = field(
+        default=None,
+        metadata={
+            "help": "--view volume: voxels along X, Y, Z, or one number (default: 96x112x96, or the model's own)"
+        },
+    )
+    volume_spacing: float | None = field(
+        default=None, metadata={"help": "--view volume: size of a voxel in mm (default: 2, or the model's own)"}
+    )
+    frames: str | None = field(
+        default=None,
+        metadata={
+            "help": "--view volume: of a series K evenly spaced volumes, or window:K neighbours, drawn anew in "
+            "training (default: their mean)"
+        },
     )
     normalize: bool | None = field(
         default=None, metadata={"help": "clip to the 1st and 99th percentile and scale to [0, 1] (default: true)"}
@@ -84,6 +106,7 @@ class DataArguments:
 
     def check_numbers(self) -> None:
         check_bounds(self, {"image_size": AT_LEAST_1, "max_length": AT_LEAST_1, "volume_cache_gb": POSITIVE})
+        check_bounds(self, {"volume_spacing": POSITIVE})
 
 
 @dataclass

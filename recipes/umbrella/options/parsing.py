@@ -11,7 +11,7 @@ from typing import Any
 
 from umbrella.files.json_files import parse_json
 from umbrella.files.yaml_files import read_yaml
-from umbrella.options.arguments import TINY, TINY_DEFAULTS, ModelArguments
+from umbrella.options.arguments import BUILT, TINY_DEFAULTS, ModelArguments
 from umbrella.options.cuda import BY_CUDA
 from umbrella.options.ending import describe_launcher, let_rank_0_speak
 from umbrella.options.flag_names import (
@@ -122,7 +122,7 @@ def _check_json(flags: list[str]) -> None:
 
 
 def _names_tiny(parser: _Parser, flags: list[str]) -> bool:
-    return parser.parse_known_args(flags)[0].model_name_or_path == TINY
+    return parser.parse_known_args(flags)[0].model_name_or_path in BUILT
 
 
 def _split_lists(argv: Sequence[str], parser: _Parser) -> list[str]:

@@ -30,7 +30,7 @@ from umbrella.models.for_training import find_dtype
 from umbrella.models.foreign_code import NO_FOREIGN_CODE, refuse_foreign_code
 from umbrella.models.freezing import LORA, choose_trained
 from umbrella.models.hub_names import find_repo
-from umbrella.models.loading import TINY
+from umbrella.models.loading import BUILT
 from umbrella.models.tiny_llava import build_tiny_llava
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.planning.planned_batch import PlannedBatch, build_batch
@@ -73,7 +73,7 @@ def load_config(name: str, base_model: str | None = None) -> PreTrainedConfig:
 
     Raises OSError, one sentence, where there is none, ValueError where it brings its own code along.
     """
-    if name == TINY:
+    if name in BUILT:
         return build_tiny_llava()[0].config
     find_repo(name)
     try:

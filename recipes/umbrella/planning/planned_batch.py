@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from umbrella.conversations.ignore_index import IGNORE_INDEX
-from umbrella.models.image_size import DEFAULT_IMAGE_SIZE
+from umbrella.views.settings import DEFAULT_IMAGE_SIZE
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader, RandomSampler
 from umbrella.files.contained_files import open_file
 from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.collator import ConversationCollator
-from umbrella.rows.transform import ConversationTransform, load_view
+from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.scan_files import find_source, open_scan, read_file
 from umbrella.scans.volumes import read_scan
+from umbrella.views.loading import load_view
 from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella

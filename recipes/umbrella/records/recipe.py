@@ -1,22 +1,21 @@
 """The settings a model was trained with, which evaluation and data loaders must repeat: they travel with the
 checkpoint."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from umbrella.files.json_files import read_json, show_json, write_json
 from umbrella.models.chat_templates import explain_template, hash_template
 from umbrella.models.files import find_model_file
-from umbrella.models.image_size import resolve_image_size, state_image_size
-from umbrella.models.vision_towers import state_size
-from umbrella.options.arguments import TINY
+from umbrella.models.view_settings import settle_settings
+from umbrella.options.arguments import BUILT
 from umbrella.views.settings import ViewSettings
 
 FILE_NAME = "umbrella_recipe.json"
 LABEL_RULE = "assistant text and end of turn, v1"
 REMEDY = "Copy it from another checkpoint of the run, which has the same"
-DEFAULTS = ViewSettings(view="axial", normalize=True, standardize=True)
+OPTIONAL = ("image_size", "volume_size", "volume_spacing", "frames")  # none where they mean nothing to the view
 
 
 @dataclass(frozen=True)
@@ -24,15 +23,19 @@ class Recipe:
     """How scans are shown and text is labelled; see `umbrella.rows.transform.ConversationTransform`."""
 
     view: str
-    image_size: int
+    image_size: int | None
     normalize: bool
     standardize: bool
     label_rule: str
     prompt_template: str  # sha256 of the chat template that saves with the processor, or "chatml"
+    volume_size: str | None = None
+    volume_spacing: float | None = None
+    frames: str | None = None
 
     def save(self, folder: str | Path) -> None:
         """Write the recipe beside a checkpoint."""
-        write_json(Path(folder) / FILE_NAME, asdict(self), indent=2)
+        record = {name: value for name, value in asdict(self).items() if value is not None}
+        write_json(Path(folder) / FILE_NAME, record, indent=2)
 
     @property
     def settings(self) -> ViewSettings:
@@ -48,15 +51,15 @@ def load_recipe(model_name_or_path: str) -> Recipe | None:
     path = find_model_file(model_name_or_path, FILE_NAME)
     if path is None:
         return None
-    expected: dict[str, Any] = {field.name: field.type for field in fields(Recipe)}
-    record = read_json(path, dict, tuple(expected), REMEDY)
+    expected = {field.name: (get_args(field.type) or (field.type,))[0] for field in fields(Recipe)}
+    record = read_json(path, dict, tuple(name for name in expected if name not in OPTIONAL), REMEDY)
     found = {name: value for name, value in record.items() if type(value) is not expected.get(name)}
     if found:
         raise ValueError(
             f"{path}: expected {', '.join(f'{name}: {kind.__name__}' for name, kind in expected.items())}, found "
             f"{show_json(found)}. {REMEDY}"
         )
-    return Recipe(**record)
+    return Recipe(**dict.fromkeys(OPTIONAL) | record)
 
 
 def resolve_recipe(asked: ViewSettings, processor: Any, model_name_or_path: str) -> Recipe:
@@ -64,19 +67,15 @@ def resolve_recipe(asked: ViewSettings, processor: Any, model_name_or_path: str)
 
     Args:
         asked: what is left open in it is no wish.
-        model_name_or_path: where the recipe may lie; "tiny" and "" (a processor that was built, not loaded) have none.
-
-    A processor whose model takes another image size than it states is made to state the one that is asked for.
+        model_name_or_path: where the recipe may lie; those built here and "" (a processor that was built, not
+            loaded) have none.
 
     Raises ValueError for a wish that contradicts the model's own recipe; shows both values.
     """
-    trained = None if model_name_or_path in (TINY, "") else load_recipe(model_name_or_path)
+    trained = None if model_name_or_path in (*BUILT, "") else load_recipe(model_name_or_path)
     prompt = "chatml" if processor.chat_template is None else hash_template(processor.chat_template)
     if trained is None:
-        size = asked.image_size
-        if size not in (None, state_image_size(processor)) and model_name_or_path not in (TINY, ""):
-            state_size(processor, size, model_name_or_path)
-        settings = replace(DEFAULTS, **asked.stated() | {"image_size": resolve_image_size(processor, size)})
+        settings = settle_settings(asked, processor, model_name_or_path)
         return Recipe(**vars(settings), label_rule=LABEL_RULE, prompt_template=prompt)
     for name, value in asked.stated().items():
         if value != getattr(trained, name):

@@ -22,7 +22,7 @@ from datasets import Dataset
 from umbrella.files.json_files import build_record, read_json, write_json
 from umbrella.models.base import BaseModel, describe_base, read_base
 from umbrella.models.files import find_model_file
-from umbrella.options.arguments import TINY
+from umbrella.options.arguments import BUILT
 from umbrella.records.run import fingerprint
 
 FILE_NAME = "training_data.json"
@@ -149,7 +149,7 @@ def read_training_data(model_name_or_path: str | Path) -> TrainingData:
     Raises ValueError for a file that is no such record.
     """
     name = str(model_name_or_path)
-    if name == TINY:
+    if name in BUILT:
         return TrainingData()
     path = find_model_file(name, FILE_NAME)
     record = {} if path is None else read_json(path, remedy=REMEDY)
@@ -179,7 +179,7 @@ def start_from(model_name_or_path: str, seed: int | None = None) -> TrainingData
 
 def _start_from_base(base: BaseModel) -> TrainingData:
     """`start_from`, and "not known" of a folder that is no longer where it lay in training."""
-    if base.name == TINY or base.revision is not None or Path(base.name).expanduser().is_dir():
+    if base.name in BUILT or base.revision is not None or Path(base.name).expanduser().is_dir():
         return start_from(base.name, base.seed)
     return TrainingData((), ({**base.to_dict(), "recorded": False},))
 

@@ -10,4 +10,4 @@ class BlankScans(ConversationTransform):
     exist."""
 
     def load_images(self, row: dict, number: int) -> np.ndarray:
-        return np.zeros((self.n_images, *self.image_shape), np.float32)
+        return np.zeros(self.view_shape(row["images"][number]["modality"]), np.float32)

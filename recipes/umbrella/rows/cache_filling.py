@@ -10,9 +10,9 @@ from datasets import DatasetDict
 from torch.utils.data import DataLoader, Dataset
 
 from umbrella.files.written_files import WriteError
-from umbrella.rows.transform import load_view
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError
+from umbrella.views.loading import load_view
 from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 

@@ -86,6 +86,8 @@ def _join_images(values: list[torch.Tensor]) -> torch.Tensor:
 def _keys_with_row_axis(processor: Any) -> set[str]:
     """Image keys whose first axis is the row, not the image: two images of one row give it a length of 1. A row's own
     shape cannot tell: one image cut into five (LLaVA-NeXT) looks like five images of a row (Idefics3)."""
+    if "image_sizes" in processor.image_processor.model_input_names:  # volumes, packed: no axis is the row's
+        return set()
     blank = np.zeros((64, 64, 3), np.uint8)
     images = processor.image_processor([[blank, blank]], return_tensors="pt").items()
     return {key for key, value in images if value.ndim > 1 and len(value) == 1}

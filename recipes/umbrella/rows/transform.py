@@ -9,40 +9,15 @@ import numpy as np
 
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
 from umbrella.conversations.ignore_index import IGNORE_INDEX
-from umbrella.models.image_size import DEFAULT_IMAGE_SIZE, resolve_image_size
+from umbrella.models.view_settings import settle_settings
 from umbrella.scans.scan_files import find_source
-from umbrella.scans.volumes import ScanError, Scratch, name_short_memory, read_scan
-from umbrella.views.planes import compose_view, cut_slice, make_view, n_images, view_planes
-from umbrella.views.settings import ViewSettings
+from umbrella.scans.volumes import ScanError, read_scan
+from umbrella.views.loading import load_view
+from umbrella.views.planes import make_view, n_images
+from umbrella.views.settings import VOLUME, ViewSettings, count_frames, parse_volume_size
 from umbrella.views.volume_cache import VolumeCache
 
 ON_OVERFLOW = ("drop_turns", "raise")
-_SCRATCH = Scratch()
-
-
-def load_view(
-    path: str | Path | bytes,
-    modality: str = "sMRI",
-    view: str = "axial",
-    image_size: int = DEFAULT_IMAGE_SIZE,
-    normalize: bool = True,
-    standardize: bool = True,
-) -> np.ndarray:
-    """From a scan's file (or its bytes) to what the vision encoder eats, in one step.
-
-    Equals `make_view(load_image(...))`, but normalises only the slices that the view shows.
-    Returns (n_images, 3, image_size, image_size), float32. Raises ScanError, also where the view needs more slices
-    than the scan has.
-    """
-    scan = read_scan(path, modality, normalize, standardize, _SCRATCH)
-    shape = scan.stored.shape
-    try:
-        planes = view_planes(view, shape)
-    except ValueError as error:
-        raise ScanError(f"{scan.name}: {error}") from error
-    with name_short_memory(scan.name, shape):
-        slices = [scan.intensity.apply(cut_slice(scan.stored, axis, index)) for axis, index in planes]
-        return compose_view(slices, shape, view, image_size, scan.spacing_mm, fill=scan.intensity.low)
 
 
 class ConversationTransform:
@@ -52,6 +27,8 @@ class ConversationTransform:
         processor: the model's processor.
         view: how a volume becomes images, see `umbrella.views.planes`.
         image_size: side in pixels; None takes the processor's own.
+        volume_size, volume_spacing, frames: of the view "volume", see `umbrella.views.loading.load_grid`; None takes
+            the processor's own.
         normalize, standardize: see `umbrella.scans.volumes.load_volume`. With `standardize` the volume's own z-score
             stands; without it the processor's mean and std are applied.
         max_length: most tokens of an example, image tokens counted.
@@ -78,6 +55,9 @@ class ConversationTransform:
         image_size: int | None = None,
         normalize: bool = True,
         standardize: bool = True,
+        volume_size: str | None = None,
+        volume_spacing: float | None = None,
+        frames: str | None = None,
         max_length: int = 2048,
         on_overflow: str = "drop_turns",
         add_generation_prompt: bool = False,
@@ -92,8 +72,10 @@ class ConversationTransform:
         if on_overflow not in ON_OVERFLOW:
             raise ValueError(f"on_overflow: expected one of {', '.join(ON_OVERFLOW)}, found {on_overflow!r}")
         self.processor = processor
-        self.n_images = n_images(view)
-        self.settings = ViewSettings(view, resolve_image_size(processor, image_size), normalize, standardize)
+        self.settings = settle_settings(
+            ViewSettings(view, image_size, normalize, standardize, volume_size, volume_spacing, frames), processor, ""
+        )
+        self.n_images = 1 if self.is_volume else n_images(view)
         self.max_length, self.on_overflow = max_length, on_overflow
         self.add_generation_prompt, self.augment = add_generation_prompt, augment
         self.volume_cache = VolumeCache(volume_cache) if isinstance(volume_cache, str | Path) else volume_cache
@@ -107,9 +89,16 @@ class ConversationTransform:
         )
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Of one image: channels, rows, columns."""
-        return 3, self.settings.image_size, self.settings.image_size
+    def is_volume(self) -> bool:
+        """Whether the model takes whole volumes."""
+        return self.settings.view == VOLUME
+
+    def view_shape(self, modality: str) -> tuple[int, ...]:
+        """Of the view of a scan: (n_images, 3, rows, columns), or (T, X, Y, Z) of a volume."""
+        if not self.is_volume:
+            return self.n_images, 3, self.settings.image_size, self.settings.image_size
+        n_frames = 1 if modality == "sMRI" else count_frames(self.settings.frames)
+        return n_frames, *parse_volume_size(self.settings.volume_size)
 
     def __call__(self, rows: dict[str, list]) -> dict[str, list]:
         names = list(rows)
@@ -122,7 +111,8 @@ class ConversationTransform:
     def encode_row(self, row: dict) -> dict:
         """One row → one example."""
         try:
-            images = [image for number in range(len(row["images"])) for image in self.load_images(row, number)]
+            views = [self.load_images(row, number) for number in range(len(row["images"]))]
+            images = views if self.is_volume else [image for view in views for image in view]
             encoded = self._encode(row, images)
         except (ScanError, ConversationError) as error:
             raise type(error)(f"{row['source']}: {error}") from error
@@ -132,13 +122,14 @@ class ConversationTransform:
         """The example of a row with one blank scan and no supervised token, see `umbrella.rows.blank_rows`; its
         `task_id` and `metadata` are None."""
         question = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}
-        blank = np.ones((1, *self.image_shape), np.float32)  # Idefics3 takes zeros for padding
+        shape = self.view_shape("sMRI")
+        blank = np.ones((1, *shape) if self.is_volume else (1, *shape[1:]), np.float32)  # Idefics3: zeros are padding
         encoded = self.encoder.encode([question, {"role": "assistant", "content": "b"}], blank)
         return encoded | {"labels": [IGNORE_INDEX] * len(encoded["labels"]), "metadata": None, "task_id": None}
 
     def load_images(self, row: dict, number: int) -> np.ndarray:
-        """The views of one scan of a row, (n_images, 3, image_size, image_size); its `bytes` where the row has them,
-        else its path."""
+        """The views of one scan of a row, (n_images, 3, image_size, image_size), or its volume (T, X, Y, Z); from its
+        `bytes` where the row has them, else from its path."""
         scan = row["images"][number]
         source = find_source(scan)
         if self.augment is not None:

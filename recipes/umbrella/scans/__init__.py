@@ -8,6 +8,7 @@ __all__ = [
     "not_a_scan",
     "otsu",
     "scan_files",
+    "series",
     "survey",
     "volumes",
 ]

@@ -66,8 +66,8 @@ def check_header(source: str | Path | bytes, modality: str | None = None) -> Non
     What it refuses `load_volume` refuses too; what it passes can still be corrupt, or constant.
     """
     with open_scan(source) as (header, stream):
-        _check_volume(header, modality)
-        _find_orientation(header)
+        check_volume(header, modality)
+        find_orientation(header)
         check_size(stream, header)
 
 
@@ -133,10 +133,10 @@ def read_scan(
     With a `scratch` the numbers stand in its memory, until it is used for another scan.
     """
     with open_scan(source) as (header, stream), name_short_memory(header.name, header.shape):
-        _check_volume(header, modality)
-        orientation, spacing_mm = _find_orientation(header)
+        check_volume(header, modality)
+        orientation, spacing_mm = find_orientation(header)
         if header.n_volumes > 1:
-            stored = _read_mean(header, stream)
+            stored = read_mean(header, stream)
             statistics = voxel_statistics(stored)
         else:
             stored, statistics = _read_volume(header, stream, scratch)
@@ -148,7 +148,8 @@ def read_scan(
     return Scan(header.name, apply_orientation(stored, orientation), spacing_mm, intensity, header.slope, header.inter)
 
 
-def _check_volume(header: ScanHeader, modality: str | None) -> None:
+def check_volume(header: ScanHeader, modality: str | None) -> None:
+    """Raise ScanError for what is no volume or series, or none of `modality` (any when None)."""
     if modality not in (*MODALITIES, None):
         raise ScanError(f"{header.name}: modality: expected one of {', '.join(MODALITIES)}, found {modality!r}")
     if len(header.shape) > 4 and max(header.shape[4:]) > 1:
@@ -173,7 +174,7 @@ def _max_voxels() -> int:
     return int(bound)
 
 
-def _find_orientation(header: ScanHeader) -> tuple[np.ndarray, np.ndarray]:
+def find_orientation(header: ScanHeader) -> tuple[np.ndarray, np.ndarray]:
     """Find nibabel's orientation array (3, 2), which takes the stored axes to RAS+, and the spacing (3,) in RAS+
     order."""
     if header.affine is None:
@@ -218,18 +219,18 @@ def _read_volume(
     make_empty = scratch.empty if scratch else np.empty
     stored = make_empty(header.shape[:3], header.dtype.newbyteorder("="), order="F")
     statistics = make_statistics(stored)
-    for piece in _read_finite(header, stream, stored):
+    for piece in read_finite(header, stream, stored):
         statistics.add(piece)
     return stored, statistics
 
 
-def _read_mean(header: ScanHeader, stream: BufferedIOBase) -> np.ndarray:
+def read_mean(header: ScanHeader, stream: BufferedIOBase) -> np.ndarray:
     """Read a series volume by volume and take the mean; only one volume of it is held at a time."""
     stored = np.empty(header.shape[:3], header.dtype.newbyteorder("="), order="F")
     total = np.zeros(stored.size, np.float64)
     for _ in range(header.n_volumes):
         start = 0
-        for piece in _read_finite(header, stream, stored):
+        for piece in read_finite(header, stream, stored):
             total[start : start + len(piece)] += piece
             start += len(piece)
     total /= header.n_volumes
@@ -240,7 +241,7 @@ def _read_mean(header: ScanHeader, stream: BufferedIOBase) -> np.ndarray:
     return total.reshape(stored.shape, order="F")
 
 
-def _read_finite(header: ScanHeader, stream: BufferedIOBase, stored: np.ndarray) -> Iterator[np.ndarray]:
+def read_finite(header: ScanHeader, stream: BufferedIOBase, stored: np.ndarray) -> Iterator[np.ndarray]:
     """As `read_pieces` for the next volume, in native byte order; what has no finite value becomes a scaled 0."""
     for piece in read_pieces(stream, stored, header):
         if not header.dtype.isnative:

@@ -4,7 +4,7 @@ import math
 from copy import copy
 from typing import Any
 
-from umbrella.options.arguments import TINY, TINY_DEFAULTS
+from umbrella.options.arguments import BUILT, TINY_DEFAULTS
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.training.steps_taken import say_steps
 
@@ -18,7 +18,7 @@ def settle_run(args: TrainArguments, model_name_or_path: str, n_rows: int) -> tu
     loss that is shown to the next, from one evaluation to the next. And a sentence on each choice that is not a plain
     default."""
     said = []
-    if model_name_or_path == TINY:
+    if model_name_or_path in BUILT:
         args, said = _settle_tiny(args, n_rows)
     n_steps = count_steps(args, n_rows)
     values = {}

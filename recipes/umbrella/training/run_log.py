@@ -6,7 +6,7 @@ from typing import Any
 from transformers import PrinterCallback, ProgressCallback, TrainerControl, TrainerState, TrainingArguments
 
 from umbrella.answers.readability import MOST_UNREADABLE
-from umbrella.options.arguments import TINY, TINY_DEFAULTS
+from umbrella.options.arguments import BUILT, TINY_DEFAULTS
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.training.run_defaults import TINY_STEPS
 from umbrella.training.steps_taken import say_steps
@@ -88,7 +88,7 @@ def _say_what_to_change(args: TrainArguments, model_name_or_path: str, n_steps: 
     to_blame = [length] if n_steps < TINY_STEPS else []
     to_blame += ["learning_rate"] if args.learning_rate != TINY_DEFAULTS["learning_rate"] else []
     given = [args.given[name] for name in to_blame if name in args.given]
-    if model_name_or_path == TINY and given:
+    if model_name_or_path in BUILT and given:
         return f"To let the model learn more: leave out {' and '.join(given)}, tiny has defaults that train it."
     way = "lower" if args.learning_rate > HIGH_LEARNING_RATE else "higher"
     changes = [f"a {way} --learning_rate (it was {args.learning_rate:g})"]

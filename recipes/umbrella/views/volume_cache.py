@@ -43,14 +43,18 @@ from umbrella.files.contained_files import is_inside, split_root
 DEFAULT_GB = 50.0
 KEPT_SHARE = 0.9  # of the bound, after the least recently used went out: a sweep must not follow at once
 STALE_SECONDS = 3600  # temporary files older than this are left over from a process that was killed
-CODE = (  # named, not imported: rows/transform.py imports this file
+CODE = (  # named, not imported: to tell what they hold takes their text
     "files/contained_files.py",
     "scans/scan_files.py",
     "scans/volumes.py",
+    "scans/series.py",
     "scans/intensity.py",
     "scans/voxel_statistics.py",
     "views/planes.py",
-    "rows/transform.py",
+    "views/frames.py",
+    "views/grid.py",
+    "views/loading.py",
+    "scans/otsu.py",
 )
 DIGEST_BYTES = 8
 SIZE_DIGITS = 20

@@ -1,0 +1,41 @@
+"""Which view a model is shown where neither a recipe nor a flag says: that of its processor, or the defaults."""
+
+from dataclasses import replace
+from typing import Any
+
+from umbrella.models.image_size import resolve_image_size, state_image_size
+from umbrella.models.vision_towers import state_size
+from umbrella.models.volumes.processor import VolumeProcessor
+from umbrella.options.arguments import BUILT
+from umbrella.views.settings import VOLUME, ViewSettings
+
+DEFAULTS = ViewSettings(view="axial", normalize=True, standardize=True)
+
+
+def settle_settings(asked: ViewSettings, processor: Any, model_name_or_path: str) -> ViewSettings:
+    """What is asked for, and in place of what is left open the processor's own or the defaults.
+
+    A processor whose model takes other volumes, or another image size, than it states is made to state those that are
+    asked for, also where it is saved.
+
+    Raises ValueError for a view that the model does not take, and for sizes that it does not.
+    """
+    if isinstance(processor, VolumeProcessor):
+        if asked.view not in (None, VOLUME) or asked.image_size is not None:
+            found = f"--view {asked.view}" if asked.view not in (None, VOLUME) else f"--image_size {asked.image_size}"
+            raise ValueError(
+                f"{model_name_or_path}: expected --view volume, as this model takes whole volumes, found {found}. "
+                "Leave it out, or take a model for pictures"
+            )
+        return processor.image_processor.settle(asked)
+    of_volumes = [name for name in ("volume_size", "volume_spacing", "frames") if getattr(asked, name) is not None]
+    if asked.view == VOLUME or of_volumes:
+        found = "--view volume" if asked.view == VOLUME else f"--{of_volumes[0]}"
+        raise ValueError(
+            f"{model_name_or_path}: expected one of the views of pictures, as this model takes them, found {found}. "
+            "Leave it out, or take a model for volumes: tiny3d, or one of recipes/build_model.py"
+        )
+    size = asked.image_size
+    if size not in (None, state_image_size(processor)) and model_name_or_path not in (*BUILT, ""):
+        state_size(processor, size, model_name_or_path)
+    return replace(DEFAULTS, **asked.stated() | {"image_size": resolve_image_size(processor, size)})

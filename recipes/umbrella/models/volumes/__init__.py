@@ -1,0 +1,10 @@
+"""Models for volumes: packed patches, towers, their processor, made known to transformers.
+
+It knows no rows and no way to load a model.
+"""
+
+__all__ = [
+    "processor",
+    "registration",
+    "tower",
+]

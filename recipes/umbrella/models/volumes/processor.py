@@ -1,0 +1,145 @@
+"""The processor of a model for volumes: scans (files, or volumes as they are) and text → what the model takes."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from transformers import BaseImageProcessor, BatchFeature, ProcessorMixin
+
+from umbrella.models.volumes.patches import POOLED_TIME, check_multiple, pack_patches
+from umbrella.views.loading import load_view
+from umbrella.views.settings import (
+    VOLUME,
+    VOLUME_SIZE,
+    VOLUME_SPACING,
+    ViewSettings,
+    parse_volume_size,
+    write_volume_size,
+)
+
+
+class VolumeImageProcessor(BaseImageProcessor):
+    """Scans → packed patches.
+
+    Args:
+        volume_size, volume_spacing, frames, normalize, standardize: see `umbrella.views.loading.load_view`.
+        patch_size: frames, and voxels along X, Y and Z, of the tower's patches.
+        pool, pools_time: see `umbrella.models.volumes.tower.VolumeTowerConfig`.
+    """
+
+    model_input_names: ClassVar[list[str]] = ["pixel_values", "image_sizes"]
+
+    def __init__(
+        self,
+        volume_size: str = VOLUME_SIZE,
+        volume_spacing: float = VOLUME_SPACING,
+        frames: str | None = None,
+        normalize: bool = True,
+        standardize: bool = True,
+        patch_size: tuple[int, int, int, int] | list[int] = (1, 8, 8, 8),
+        pool: int = 2,
+        pools_time: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.volume_size, self.volume_spacing, self.frames = volume_size, volume_spacing, frames
+        self.normalize, self.standardize = normalize, standardize
+        self.patch_size, self.pool, self.pools_time = list(patch_size), pool, pools_time
+
+    @property
+    def settings(self) -> ViewSettings:
+        """How the model is shown a scan."""
+        return ViewSettings(
+            VOLUME, None, self.normalize, self.standardize, self.volume_size, self.volume_spacing, self.frames
+        )
+
+    def settle(self, asked: ViewSettings) -> ViewSettings:
+        """Take the settings that are asked for, and return all of them. Raises ValueError for those that the tower
+        does not take."""
+        size = parse_volume_size(asked.volume_size or self.volume_size)
+        check_multiple((self.patch_size[0], *size), self.patch_size)
+        taken = replace(self.settings, **asked.stated() | {"volume_size": write_volume_size(size)})
+        for name in ("volume_size", "volume_spacing", "frames", "normalize", "standardize"):
+            setattr(self, name, getattr(taken, name))
+        return self.settings
+
+    def fetch_images(self, images: Any) -> Any:
+        """Scans stay as they are: `preprocess` reads them."""
+        return images
+
+    def __call__(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
+        """As `preprocess`."""
+        return self.preprocess(images, *args, **kwargs)
+
+    def preprocess(self, images: Any, return_tensors: str | None = None, **kwargs: Any) -> BatchFeature:
+        """Scans, in any nesting, → `pixel_values` (all patches, voxels of one) and `image_sizes` (scans, 4).
+
+        images  files (paths, or bytes) of any kind that `load_view` takes; volumes (T, X, Y, Z) or (X, Y, Z), which
+                are taken as views that are made already
+        """
+        volumes = [self.read(scan) for scan in flatten_scans(images)]
+        patches = [pack_patches(volume, self.patch_size) for volume in volumes]
+        added = POOLED_TIME if self.pools_time else 0
+        sizes = [[added + n_frames, *space] for n_frames, *space in (volume.shape for volume in volumes)]
+        data = {"pixel_values": torch.cat(patches), "image_sizes": torch.tensor(sizes)}
+        return BatchFeature(data, tensor_type=return_tensors)
+
+    def read(self, scan: Any) -> torch.Tensor:
+        """(T, X, Y, Z) of a file or a volume; a scan of one frame has it as often as a patch has frames."""
+        if isinstance(scan, str | Path | bytes):
+            scan = self.load(scan)
+        volume = torch.as_tensor(np.asarray(scan), dtype=torch.float32)
+        volume = volume[None] if volume.ndim == 3 else volume
+        return volume.expand(self.patch_size[0], -1, -1, -1) if len(volume) == 1 else volume
+
+    def load(self, path: str | Path | bytes) -> np.ndarray:
+        """A scan's file as the model was trained on."""
+        return load_view(path, modality="fMRI", **self.settings.stated())
+
+
+def flatten_scans(images: Any) -> list:
+    """The scans of a nested list, in their order."""
+    if isinstance(images, list | tuple):
+        return [scan for part in images for scan in flatten_scans(part)]
+    return [images]
+
+
+class VolumeProcessor(ProcessorMixin):
+    """A tokenizer, and a `VolumeImageProcessor` beside it."""
+
+    def __init__(
+        self,
+        image_processor: VolumeImageProcessor | None = None,
+        tokenizer: Any = None,
+        chat_template: str | None = None,
+        image_token: str = "<image>",
+        **kwargs: Any,
+    ) -> None:
+        self.image_token = getattr(tokenizer, "image_token", image_token)
+        self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
+        super().__init__(image_processor, tokenizer, chat_template=chat_template)
+
+    def validate_inputs(self, images: Any = None, text: Any = None, **kwargs: Any) -> None:
+        """The stock check with as many pictures as there are scans: it takes neither files nor volumes for images."""
+        picture = np.zeros((2, 2, 3), np.uint8)
+        stand_ins = None if images is None else [picture] * len(flatten_scans(images))
+        super().validate_inputs(images=stand_ins, text=text, **kwargs)
+
+    def _process_images(self, images: Any, **kwargs: Any) -> tuple[BatchFeature, list[str]]:
+        # Overridden, though private: the stock one flattens lists of pictures, and volumes are none.
+        processed = self.image_processor(images, **kwargs)
+        counts = range(len(processed["image_sizes"]))
+        return processed, [self.replace_image_token(processed, image_idx=i) for i in counts]
+
+    def replace_image_token(self, image_inputs: dict, image_idx: int, **kwargs: Any) -> str:
+        """As many image tokens as the tower gives features for a scan."""
+        return self.image_token * self.count_tokens(image_inputs["image_sizes"][image_idx].tolist())
+
+    def count_tokens(self, image_size: list[int]) -> int:
+        """Of a scan of this row of `image_sizes`."""
+        shown = self.image_processor
+        t, *space = shown.patch_size
+        divisors = [POOLED_TIME if shown.pools_time else t, *(p * shown.pool for p in space)]
+        return int(np.prod([n // d for n, d in zip(image_size, divisors, strict=True)]))

@@ -1,0 +1,16 @@
+"""Makes the models for volumes known to transformers, by the names in their configs."""
+
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoProcessor
+
+from umbrella.models.volumes.processor import VolumeImageProcessor, VolumeProcessor
+from umbrella.models.volumes.tower import VolumeTower, VolumeTowerConfig
+
+
+def register_volume_models() -> None:
+    """Afterwards `AutoModelForImageTextToText` and `AutoProcessor` load them. May be called again."""
+    AutoConfig.register(VolumeTowerConfig.model_type, VolumeTowerConfig, exist_ok=True)
+    AutoModel.register(VolumeTowerConfig, VolumeTower, exist_ok=True)
+    AutoImageProcessor.register(
+        VolumeTowerConfig, image_processor_classes={"pil": VolumeImageProcessor}, exist_ok=True
+    )
+    AutoProcessor.register(VolumeTowerConfig, VolumeProcessor, exist_ok=True)

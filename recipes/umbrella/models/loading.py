@@ -226,7 +226,7 @@ def check_fits(
 def check_context(model: PreTrainedModel, max_length: int | None) -> None:
     """Raise ValueError where rows may be longer than the language model has positions for."""
     most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if None not in (most, max_length) and max_length > most:
+    if most is not None and max_length is not None and max_length > most:
         raise ValueError(
             f"--max_length: expected at most {most}, the tokens that the language model takes at once "
             f"(max_position_embeddings in its config), found {max_length}. Set --max_length {most}; where the rows do "

@@ -10,7 +10,7 @@ from nibabel import Nifti1Image
 from nibabel.spatialimages import SpatialImage
 
 from umbrella.views.loading import load_view
-from umbrella.views.settings import ViewSettings, parse_volume_size
+from umbrella.views.settings import VOLUME_SIZE, ViewSettings, parse_volume_size
 
 ADDRESSES = ("http://", "https://", "data:", "s3://", "gs://")
 
@@ -63,7 +63,7 @@ def _write_bytes(image: SpatialImage) -> bytes:
 def _check_view(scan: np.ndarray | torch.Tensor, settings: ViewSettings) -> torch.Tensor:
     volume = torch.as_tensor(scan).detach().cpu().float()
     volume = volume[None] if volume.ndim == 3 else volume
-    size = parse_volume_size(settings.volume_size)
+    size = parse_volume_size(settings.volume_size or VOLUME_SIZE)
     if volume.ndim != 4 or tuple(volume.shape[1:]) != size:
         raise ValueError(
             f"images: expected of an array a view that is made already, (X, Y, Z) or (T, X, Y, Z) of {size} voxels of "

@@ -1,9 +1,9 @@
 """`import umbrella` makes the models for volumes known to transformers, before or after transformers is imported.
 
-It imports neither transformers nor torch for that: the flags of a command are answered in a fraction of a second. Where
-transformers has its table of configs already, the models are registered at once. Else the imports of transformers and
-of this library are watched, and the models are registered as soon as that table is there and no module of either is
-half imported.
+It imports neither transformers nor torch for that: the flags of a command are answered in a fraction of a second.
+Where transformers has its table of configs already, the models are registered at once. Else the imports of
+transformers and of this library are watched, and the models are registered as soon as that table is there and no
+module of either is half imported.
 """
 
 import sys

@@ -34,8 +34,8 @@ class PackedVolumes:
         self.lengths = [math.prod(grid) for grid in self.grids]
         if sum(self.lengths) != n_patches:
             raise ValueError(
-                f"pixel_values: expected {sum(self.lengths)} patches, as image_sizes say, found {n_patches}. Take both "
-                "from one call of the model's own processor"
+                f"pixel_values: expected {sum(self.lengths)} patches, as image_sizes say, found {n_patches}. Take "
+                "both from one call of the model's own processor"
             )
 
     def places(self, spacing_mm: float, device: torch.device) -> torch.Tensor:
@@ -63,7 +63,10 @@ class PackedVolumes:
             attended |= zip(numbers, found.split([len(parts[number]) for number in numbers]), strict=True)
         ordered = [attended[number] for number in range(len(parts))]
         if over == OVER_TIME:
-            ordered = [part.transpose(0, 1) if grid[0] > 1 else part for part, grid in zip(ordered, self.grids)]
+            has_time = [n_times > 1 for n_times, *_ in self.grids]
+            ordered = [
+                part.transpose(0, 1) if turned else part for part, turned in zip(ordered, has_time, strict=True)
+            ]
         return torch.cat([part.flatten(0, 1) for part in ordered])
 
     def _sequences(self, packed: torch.Tensor, over: str) -> Iterator[torch.Tensor]:

@@ -7,5 +7,6 @@ __all__ = [
     "agreement",
     "late_registration",
     "processor",
+    "registration",
     "tower",
 ]

@@ -1,5 +1,6 @@
 """Claims about a published model for volumes: a stranger's environment loads it, and it answers as predict.py does."""
 
+import ast
 import json
 import os
 import shutil
@@ -16,7 +17,10 @@ import torch
 import train
 from conversation_folder import write_folder
 
+from umbrella.hub.model_code import collect_modules, name_file
 from umbrella.models.loading import load_model, load_processor
+from umbrella.models.volumes.processor import VolumeProcessor
+from umbrella.models.volumes.tower import VolumeTower
 
 ROOT = Path(__file__).parents[2]
 QUESTION = "Is this scan of a male or a female?"
@@ -80,3 +84,23 @@ def test_a_stranger_loads_it_with_the_library_or_with_the_code_beside_it(hub, ca
         assert "import umbrella  # pip install umbrella-vlm" in card
         assert "Scans are shown as volume, 32x32x16 voxels of 2.5 mm; normalize True" in card
         assert ("trust_remote_code=True" in card) == says
+
+
+def test_the_code_beside_a_model_is_whole_and_imports_nothing_of_the_library():
+    modules = collect_modules({VolumeProcessor.__module__, VolumeTower.__module__})
+    files = {name_file(module) for module in modules}
+    assert "umbrella_views_loading" in files and "umbrella_scans_volumes" in files
+    for source in modules.values():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                assert node.level == 1 and node.module in files
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+                assert not [name for name in names if name.split(".")[0] in ("umbrella", "umbrella_dataset")]
+
+
+def test_a_model_that_needs_no_code_is_refused_with_it(hub, call, tmp_path):
+    load_model("tiny").save_pretrained(tmp_path / "pictures")
+    load_processor("tiny").save_pretrained(tmp_path / "pictures")
+    with pytest.raises(SystemExit, match=r"--with_code: expected a whole model for volumes, .*Leave the flag out"):
+        call(push_to_hub, "model", "--model", "pictures", "--repo_id", "tester/pictures", "--with_code")

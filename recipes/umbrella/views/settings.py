@@ -63,8 +63,8 @@ def write_volume_size(size: tuple[int, int, int]) -> str:
 
 
 def parse_frames(text: str) -> tuple[str, int]:
-    """ "8" -> ("even", 8): evenly spaced over the series. "window:8" -> ("window", 8): neighbours. "b0+8" -> ("b0", 8):
-    of a diffusion series the mean of the volumes without weighting, then 8 evenly spaced weighted ones.
+    """ "8" -> ("even", 8): evenly spaced over the series. "window:8" -> ("window", 8): neighbours. "b0+8" ->
+    ("b0", 8): of a diffusion series the mean of the volumes without weighting, then 8 evenly spaced weighted ones.
 
     Raises ValueError for any other text.
     """
@@ -80,3 +80,8 @@ def count_frames(frames: str | None) -> int:
     """How many frames of a series are shown: 1, its mean, where none are asked for."""
     kind, k = parse_frames(frames) if frames else (EVEN, 1)
     return k + (kind == B0)
+
+
+def is_window(frames: str | None) -> bool:
+    """Whether the frames are neighbours, whose place training draws."""
+    return frames is not None and parse_frames(frames)[0] == WINDOW

@@ -6,10 +6,9 @@ import nibabel
 import numpy as np
 import pytest
 from grid_oracles import monai_grid, simpleitk_grid
-from nibabel.affines import from_matvec, voxel_sizes
+from nibabel.affines import from_matvec
 from nibabel.eulerangles import euler2mat
 from nibabel.orientations import apply_orientation, inv_ornt_aff
-from scipy import ndimage
 
 from umbrella.scans.intensity import IntensityMap
 from umbrella.scans.series import read_series

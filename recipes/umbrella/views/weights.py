@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 ROUNDING = 1e-3  # voxels: so far a point may lie from where it should over the whole grid
+LEAST_PLANE = 1 << 12  # voxels of a plane that are worth a call of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +76,29 @@ class AxisWeights:
 
     def _weigh_any(self, array: np.ndarray, axis: int, rows: slice, first: int) -> np.ndarray:
         columns = (self.voxels[rows] - first).clip(0, array.shape[axis] - 1)
-        shares = self.shares[rows].reshape(*columns.shape, *[1] * (array.ndim - 1 - axis))
-        total = np.take(array, columns[:, 0], axis) * shares[:, 0]
-        for k in range(1, columns.shape[1]):
-            part = np.take(array, columns[:, k], axis)
-            part *= shares[:, k]
-            total += part
-        return total
+        shares = self.shares[rows]
+        if array.size < LEAST_PLANE * array.shape[axis] or axis == array.ndim - 1:
+            shares = shares.reshape(*shares.shape, *[1] * (array.ndim - 1 - axis))
+            total = np.take(array, columns[:, 0], axis) * shares[:, 0]
+            for k in range(1, columns.shape[1]):
+                part = np.take(array, columns[:, k], axis)
+                part *= shares[:, k]
+                total += part
+            return total
+        shape = list(array.shape)
+        shape[axis] = len(columns)
+        out = np.empty(shape, np.float32)
+        planes, sums = np.moveaxis(array, axis, 0), np.moveaxis(out, axis, 0)
+        weighed = np.empty_like(planes[0])  # plane by plane: they stay in the processor's cache
+        for total, (column, *others), (share, *other_shares) in zip(
+            sums, columns.tolist(), shares.tolist(), strict=True
+        ):
+            np.multiply(planes[column], share, out=total)
+            for other, other_share in zip(others, other_shares, strict=True):
+                if other_share:
+                    np.multiply(planes[other], other_share, out=weighed)
+                    total += weighed
+        return out
 
 
 @lru_cache(maxsize=64)  # the scans of a study mostly share their grid

@@ -61,7 +61,9 @@ def test_no_change_gives_the_view_of_evaluation(tmp_path):
 def test_a_shift_stays_a_shift_and_is_not_undone_by_the_centring(tmp_path):
     path, motion = save(tmp_path / "scan.nii", make_head()), np.eye(4)
     motion[:3, 3] = 5.0, -4.0, 3.0
-    before, after = (find_mm(load_augmented_grid(path, "sMRI", SETTINGS, change)[0]) for change in (still(), still(motion)))
+    before, after = (
+        find_mm(load_augmented_grid(path, "sMRI", SETTINGS, change)[0]) for change in (still(), still(motion))
+    )
     np.testing.assert_allclose(after - before, motion[:3, 3], atol=0.3)
 
 
@@ -71,7 +73,9 @@ def test_a_rotation_is_one_in_millimetres_about_the_middle_of_the_grid(tmp_path,
     path, motion, (i, j) = save(tmp_path / "scan.nii", make_head(mark)), np.eye(4), np.delete([0, 1, 2], axis)
     angle = np.radians(25)
     motion[[i, i, j, j], [i, j, i, j]] = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
-    before, after = (find_mm(load_augmented_grid(path, "sMRI", SETTINGS, change)[0]) for change in (still(), still(motion)))
+    before, after = (
+        find_mm(load_augmented_grid(path, "sMRI", SETTINGS, change)[0]) for change in (still(), still(motion))
+    )
     assert np.linalg.norm(before - mark) < 4  # the grid's middle is the head's
     np.testing.assert_allclose(after, motion[:3, :3] @ before, atol=0.5)
 

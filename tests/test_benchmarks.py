@@ -23,6 +23,7 @@ pytestmark = pytest.mark.nightly
         ("caching.py", ["--size", "32", "--repeats", "1"], ["ms_a_scan", "ratios", "batch"]),
         ("processes.py", ["--subjects", "8", "--epochs", "2", "--repeats", "1"], ["samples_per_second", "ratio"]),
         ("starting.py", ["--repeats", "1"], ["import_torch", "seconds", "ratios", "largest"]),
+        ("volumes.py", ["--size", "64", "--repeats", "1"], ["scans", "series"]),
         ("training.py", ["--steps", "1", "--padding", "512"], ["ways", "ratio", "largest_difference_of_losses"]),
     ],
 )

@@ -19,4 +19,5 @@ __all__ = [
     "token_loss",
     "trainer",
     "unreadable",
+    "volume_checks",
 ]

@@ -2,14 +2,16 @@
 
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoProcessor
 
+from umbrella.models.volumes.inflated import InflatedTower, InflatedTowerConfig
 from umbrella.models.volumes.processor import VolumeImageProcessor, VolumeProcessor
 from umbrella.models.volumes.tower import VolumeTower, VolumeTowerConfig
 
 
 def register_volume_models() -> None:
     """Afterwards `AutoModelForImageTextToText` and `AutoProcessor` load them. May be called again."""
-    AutoConfig.register(VolumeTowerConfig.model_type, VolumeTowerConfig, exist_ok=True)
-    AutoModel.register(VolumeTowerConfig, VolumeTower, exist_ok=True)
+    for config, tower in ((VolumeTowerConfig, VolumeTower), (InflatedTowerConfig, InflatedTower)):
+        AutoConfig.register(config.model_type, config, exist_ok=True)
+        AutoModel.register(config, tower, exist_ok=True)
     AutoImageProcessor.register(
         VolumeTowerConfig, image_processor_classes={"pil": VolumeImageProcessor}, exist_ok=True
     )

@@ -16,7 +16,7 @@ from umbrella.models.files import find_model_file
 from umbrella.models.folder_check import check_model_folder
 from umbrella.models.foreign_code import NO_FOREIGN_CODE, refuse_foreign_code
 from umbrella.models.guide_batch import flatten_arguments, takes_plain_images
-from umbrella.models.hub_names import find_repo
+from umbrella.models.hub_names import EXPECTED, find_repo
 from umbrella.models.image_size import resolve_image_size
 from umbrella.models.tiny3d import build_tiny3d, build_tiny3d_processor
 from umbrella.models.tiny_llava import build_tiny_llava, build_tiny_processor
@@ -169,8 +169,7 @@ def load_pretrained(auto_class: Any, name: str | Path, asked_as: str | None = No
         refuse_foreign_code(name, error)
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OSError(
-            f"{asked_as or 'model_name_or_path'}: expected a folder that save_pretrained wrote, a model of the Hub or 'tiny'; "
-            f"{str(name)!r} does not load ({said})"
+            f"{asked_as or 'model_name_or_path'}: expected {EXPECTED['model']}; {str(name)!r} does not load ({said})"
         ) from error
 
 

@@ -82,6 +82,7 @@ def _join(args: BuildArguments) -> BuiltModel:
 def join(built: BuiltTower, language: LanguageModel) -> LlavaForConditionalGeneration:
     """A LLaVA of these two, which are in it themselves, in the language model's number type, with a new projector."""
     text_config = language.whole.config
+    text_config.name_or_path = ""  # config.json would name a folder of this machine
     config = LlavaConfig(
         vision_config=built.tower.config,
         text_config=text_config,
@@ -108,13 +109,20 @@ def join(built: BuiltTower, language: LanguageModel) -> LlavaForConditionalGener
 def check_same(model: LlavaForConditionalGeneration, language: LanguageModel, name: str) -> None:
     """Raise ValueError where the language model says another thing within the LLaVA than alone: of some, the class
     itself does more than layers and output layer (soft caps, scales of logits), which LLaVA leaves out."""
-    with torch.no_grad():
-        found = model(input_ids=language.probe).logits
+    kind = type(language.whole).__name__
+    try:
+        with torch.no_grad():
+            found = model(input_ids=language.probe).logits
+    except (AttributeError, TypeError, LookupError, RuntimeError) as error:
+        raise ValueError(
+            f"--language_model {name}: expected one that runs within a LLaVA, found that {kind} does not ({error}). "
+            "Choose another language model"
+        ) from error
     difference = (found - language.logits).abs().max().item() / language.logits.abs().max().item()
     if not difference <= TOLERANCE:
         raise ValueError(
             f"--language_model {name}: expected the same answers within a LLaVA as alone, found logits that differ by "
-            f"{difference:.1%} of the largest: {type(language.whole).__name__} does more than LLaVA takes over. "
+            f"{difference:.1%} of the largest: {kind} does more than LLaVA takes over. "
             "Choose another language model"
         )
 

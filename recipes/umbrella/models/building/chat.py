@@ -33,8 +33,8 @@ def settle_tokens(tokenizer: PreTrainedTokenizerBase, name: str) -> list[str]:
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise ValueError(
-                f"--language_model {name}: expected a tokenizer with a token that ends a text (eos_token), found none: "
-                "set it in its tokenizer_config.json"
+                f"--language_model {name}: expected a tokenizer with a token that ends a text (eos_token), found "
+                "none: set it in its tokenizer_config.json"
             )
         tokenizer.pad_token = tokenizer.eos_token
         notes.append(f"pad token: {tokenizer.eos_token}, which ends a text, as the tokenizer had none of its own")

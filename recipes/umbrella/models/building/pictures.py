@@ -99,6 +99,7 @@ def make_config(flat: PreTrainedModel, parts: PictureParts, shown: dict) -> Infl
     """
     x, y, _ = parse_volume_size(shown["volume_size"])
     vision_config = type(flat.config).from_dict(flat.config.to_dict())
+    vision_config.name_or_path = ""  # config.json would name a folder of this machine
     for name in ("drop_path_rate", "hidden_dropout_prob"):  # DINOv2's: drawn once a batch here, not once a scan
         if hasattr(vision_config, name):
             setattr(vision_config, name, 0.0)

@@ -62,8 +62,9 @@ class InflatedTowerConfig(PretrainedConfig):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        is_read = isinstance(vision_config, dict)
-        flat: Any = AutoConfig.for_model(**vision_config) if is_read else vision_config or CLIPVisionConfig()
+        if isinstance(vision_config, dict):
+            vision_config = AutoConfig.for_model(**vision_config)
+        flat: Any = vision_config or CLIPVisionConfig()
         self.vision_config = flat
         self.n_prefix, self.table_side = n_prefix, table_side
         self.patch_size, self.spacing_mm, self.plane_mm = list(patch_size), spacing_mm, plane_mm

@@ -221,6 +221,30 @@ def test_items_become_text_before_any_template():
     assert [turn["content"] for turn in written] == ["<image>\nWhich side?\n<image>", "Left."]
 
 
+@pytest.mark.parametrize("template", [None, TEMPLATE])
+def test_an_image_token_that_the_tokenizer_has_is_taken(call, tmp_path, template):
+    save_language_model(tmp_path / "lm", LANGUAGE_MODELS["llama"])
+    tokenizer = build_tokenizer("bytelevel", ["<|im_start|>"], eos="<|im_end|>", image_token="<scan>")
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(tmp_path / "lm")
+    said = call(build_model, "--language_model", "lm", *VIT3D, "--output_dir", "built")
+    processor = load_processor("built")
+    assert "image token" not in said and "pad token" not in said
+    prompt = processor.apply_chat_template([{"role": "user", "content": [IMAGE, QUESTION]}], tokenize=False)
+    assert "<|im_start|>user\n<scan>\nWhich side?<|im_end|>" in prompt
+    assert load_model("built").config.image_token_id == tokenizer.convert_tokens_to_ids("<scan>")
+
+
+def test_a_template_that_loses_a_turn_is_refused_and_the_remedy_works(call, tmp_path):
+    lost = "{% for message in messages %}{% if loop.last %}{{ message.content }}{% endif %}{% endfor %}"
+    save_language_model(tmp_path / "lm", LANGUAGE_MODELS["llama"], lost)
+    error = find_error(call, "--language_model", "lm", *VIT3D)
+    assert "expected a chat template that writes each turn of a conversation once, found one that writes" in error
+    assert "Take the template out of the folder" in error
+    (tmp_path / "lm/chat_template.jinja").unlink()
+    call(build_model, "--language_model", "lm", *VIT3D, "--output_dir", "built")
+
+
 def test_the_tower_of_another_model_is_inflated(call, tmp_path):
     save_language_model(tmp_path / "lm", LANGUAGE_MODELS["llama"])
     build_flat("dinov2").save_pretrained(tmp_path / "dino")
@@ -331,7 +355,8 @@ def test_sizes_that_do_not_fit_are_refused_and_the_remedy_works(call, tmp_path):
     )
     error = find_error(call, *tower, "--volume_size", "48x48x16", "--patch_size", "4", "--pool", 1)
     assert "expected fewer image tokens a scan than the 256 of the language model's context, found 576" in error
-    assert "found 1 heads" not in find_error(call, *tower[:4], "--hidden_size", 15, "--heads", 2)
+    error = find_error(call, *tower[:4], "--hidden_size", 15, "--heads", 2)
+    assert "--hidden_size: expected a multiple of --heads 2, found 15" in error
     assert "--frames: expected a multiple of 2" in find_error(call, *tower, "--frames", 3, "--patch_size", "2x8x8x8")
     call(build_model, *tower, "--volume_size", "48x48x16", "--patch_size", "4", "--pool", 2, "--output_dir", "built")
     call(build_model, *tower, "--volume_size", 32, "--frames", 4, "--patch_size", "2x8x8x8", "--output_dir", "series")

@@ -5,7 +5,9 @@ It knows no rows and no way to load a model.
 
 __all__ = [
     "agreement",
+    "inflated",
     "late_registration",
+    "patches",
     "processor",
     "registration",
     "tower",

@@ -4,6 +4,7 @@ It knows no rows and no way to load a model.
 """
 
 __all__ = [
+    "patches",
     "processor",
     "registration",
     "tower",

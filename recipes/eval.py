@@ -79,7 +79,7 @@ def main() -> None:
     model = load_model(model_name, base_model=model_args.base_model).to(state.device)
     check_fits(model, processor, recipe.image_size)
     if features is not None:
-        attach_feature_cache(model, processor, features, state.device)
+        attach_feature_cache(model.requires_grad_(False), processor, features, state.device)
 
     # ------------------------------------------------------------------------------------------------ answers
     asked = {"seed": eval_args.seed, "max_new_tokens": eval_args.max_new_tokens, **options, **question.to_dict()}

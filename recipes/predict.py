@@ -53,7 +53,7 @@ def main() -> None:
         model = load_model(name, base_model=model_args.base_model).to(PartialState(cpu=predict_args.use_cpu).device)
         check_fits(model, processor, recipe.image_size)
         if features is not None:
-            attach_feature_cache(model, processor, features, model.device)
+            attach_feature_cache(model.requires_grad_(False), processor, features, model.device)
 
         # -------------------------------------------------------------------------------------------- answer
         answerer = Answerer(model, prompts, prompts, batch_size=1, max_new_tokens=predict_args.max_new_tokens)

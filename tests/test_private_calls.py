@@ -42,6 +42,9 @@ USES = {
         "_raise_exceptions_for_missing_entries": "a file that is not there is no error",
         "_raise_exceptions_for_connection_errors": "a file that is not there is no error",
     },
+    "transformers.PretrainedConfig": {
+        "_attn_implementation": "which attention a tower computes with, which no public name tells"
+    },
     "torch": {"_subclasses": "the module of FakeTensorMode, from where PyTorch's documentation imports it"},
     "torch.utils.data.DataLoader": {"_iterator": "persistent workers, which have no public end"},
     "torch.utils.data.dataloader._MultiProcessingDataLoaderIter": {

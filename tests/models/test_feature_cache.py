@@ -107,8 +107,10 @@ def test_generated_answers_are_the_same_and_nothing_of_it_is_saved(name, rows, t
     assert found[0] == found[1] == found[2]
     assert list(cached.model.state_dict()) == names
     cached.model.save_pretrained(tmp_path / "saved")
-    again = type(cached.model).from_pretrained(tmp_path / "saved").state_dict()
-    assert all(torch.equal(again[name], value) for name, value in plain.model.state_dict().items())
+    again, cache = load_model(tmp_path / "saved").requires_grad_(False), FeatureCache(tmp_path / "cache")
+    assert all(torch.equal(again.state_dict()[name], value) for name, value in plain.model.state_dict().items())
+    attach_feature_cache(again, cached.processor, cache, CPU)
+    assert cache.tower == cached.cache.tower
     batch = plain.make_batch(rows)  # a batch of a transform that knows no features
     assert torch.equal(plain.model(**batch).logits, cached.model(**batch).logits)
 

@@ -28,6 +28,8 @@ from umbrella.models.feature_cache import FeatureCache, ScanFeatures, identify_t
 from umbrella.models.volumes.patches import POOLED_TIME
 from umbrella.models.volumes.processor import VolumeProcessor
 
+# In a config, and of how it was saved: a trained model and the one that it started from share their entries.
+NOT_OF_THE_TOWER = ("_name_or_path", "architectures", "dtype", "transformers_version")
 SCAN_KEYS, SCAN_FEATURES = "scan_keys", "scan_features"
 
 
@@ -51,10 +53,11 @@ def attach_feature_cache(
     _check(llava, processor)
     CachedTower(llava, cache, device, autocast).install()
     config, tower = llava.config, llava.model.vision_tower
+    stated = config.vision_config.to_dict()
     cache.tower = identify_tower(
         tower,
-        config.vision_config.to_json_string(use_diff=False),
-        config.vision_config._attn_implementation,
+        sorted((name, repr(value)) for name, value in stated.items() if name not in NOT_OF_THE_TOWER),
+        config.vision_config._attn_implementation,  # private: no public name tells which was chosen
         (config.vision_feature_layer, config.vision_feature_select_strategy),
         (type(processor.image_processor).__qualname__, processor.image_processor.to_json_string()),
         (str(tower.dtype), str(autocast), device.type, torch.get_float32_matmul_precision()),

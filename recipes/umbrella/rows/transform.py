@@ -27,8 +27,8 @@ class ConversationTransform:
         processor: the model's processor.
         view: how a volume becomes images, see `umbrella.views.planes`.
         image_size: side in pixels; None takes the processor's own.
-        volume_size, volume_spacing, frames: of the view "volume", see `umbrella.views.loading.load_grid`; None takes
-            the processor's own.
+        volume_size, volume_spacing, frames, intensity, expects: of the view "volume", see
+            `umbrella.views.loading.load_grid`; None takes the processor's own.
         normalize, standardize: see `umbrella.scans.volumes.load_volume`. With `standardize` the volume's own z-score
             stands; without it the processor's mean and std are applied.
         max_length: most tokens of an example, image tokens counted.
@@ -58,6 +58,8 @@ class ConversationTransform:
         volume_size: str | None = None,
         volume_spacing: float | None = None,
         frames: str | None = None,
+        intensity: str | None = None,
+        expects: str | None = None,
         max_length: int = 2048,
         on_overflow: str = "drop_turns",
         add_generation_prompt: bool = False,
@@ -73,8 +75,17 @@ class ConversationTransform:
             raise ValueError(f"on_overflow: expected one of {', '.join(ON_OVERFLOW)}, found {on_overflow!r}")
         self.processor = processor
         self.settings = settle_settings(
-            ViewSettings(view, image_size, normalize, standardize, volume_size, volume_spacing, frames), processor, ""
+            ViewSettings(
+                view, image_size, normalize, standardize, volume_size, volume_spacing, frames, intensity, expects
+            ),
+            processor,
+            "",
         )
+        if augment is not None and self.settings.intensity is not None:
+            raise ValueError(
+                "augment: expected a model without intensities of its own, as those of a scan are changed between its "
+                f"percentiles, found intensity={self.settings.intensity!r}. Leave augmentation out"
+            )
         self.n_images = 1 if self.is_volume else n_images(view)
         self.max_length, self.on_overflow = max_length, on_overflow
         self.add_generation_prompt, self.augment = add_generation_prompt, augment

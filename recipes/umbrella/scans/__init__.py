@@ -9,6 +9,7 @@ __all__ = [
     "otsu",
     "scan_files",
     "series",
+    "skull",
     "survey",
     "volumes",
 ]

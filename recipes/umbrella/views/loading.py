@@ -8,8 +8,10 @@ import numpy as np
 
 from umbrella.scans.series import read_series
 from umbrella.scans.volumes import ScanError, Scratch, name_short_memory, read_scan
+from umbrella.views.expectations import check_expected, check_skull
 from umbrella.views.frames import choose_frames
 from umbrella.views.grid import find_head_centre, sample_grid
+from umbrella.views.intensity_steps import apply_intensity
 from umbrella.views.planes import compose_view, cut_slice, view_planes
 from umbrella.views.settings import (
     DEFAULT_IMAGE_SIZE,
@@ -69,10 +71,29 @@ def load_grid(
     Returns (T, X, Y, Z), float32, RAS+, T = 1 for a 3-D scan. Raises ScanError as `load_volume` does, and for a series
     shorter than the frames that are asked for.
     """
+    check_expected(path, settings)
     frames, size = settings.frames, parse_volume_size(settings.volume_size or VOLUME_SIZE)
     choose = None if frames is None else partial(choose_frames, frames, start=start)
-    series = read_series(path, modality, choose, settings.normalize is not False, settings.standardize is not False)
+    normalize, standardize = (
+        (False, False) if settings.intensity else (settings.normalize is not False, settings.standardize is not False)
+    )
+    series = read_series(path, modality, choose, normalize, standardize)
     with name_short_memory(series.name, series.stored.shape[1:]):
         volumes = np.stack([series.intensity.apply(stored) for stored in series.stored])
         centre_mm = find_head_centre(volumes.mean(axis=0), series.affine)
-        return sample_grid(volumes, series.affine, size, settings.volume_spacing or VOLUME_SPACING, centre_mm)
+        grid = sample_grid(volumes, series.affine, size, settings.volume_spacing or VOLUME_SPACING, centre_mm)
+        return finish_grid(grid, series.name, settings)
+
+
+def finish_grid(grid: np.ndarray, name: str, settings: ViewSettings) -> np.ndarray:
+    """The grid (T, X, Y, Z) with the intensities that the settings have for an encoder of its own preprocessing.
+
+    Warns of a scan that looks otherwise than they expect. Raises ScanError where its values do not allow them.
+    """
+    check_skull(name, grid[0], settings)
+    if settings.intensity is None:
+        return grid
+    try:
+        return apply_intensity(grid, settings.intensity)
+    except ValueError as error:
+        raise ScanError(f"{name}: {error}") from error

@@ -5,6 +5,8 @@ It knows no file format of scans, no tokenizer and no model.
 
 __all__ = [
     "augmentation",
+    "expectations",
+    "intensity_steps",
     "loading",
     "planes",
     "settings",

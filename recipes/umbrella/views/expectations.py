@@ -60,7 +60,7 @@ def _check_field(name: str, shape: np.ndarray, zooms: np.ndarray, settings: View
     if (field < LEAST_SHARE * wanted).any():
         raise ScanError(
             f"{name}: expected a field of view of at least {_join(LEAST_SHARE * wanted)} mm along X, Y, Z, half of "
-            f"what the model's encoder is shown, found {_join(field)} mm. Leave the scan out, or overrule it: {OVERRULE}"
+            f"what the encoder is shown, found {_join(field)} mm. Leave the scan out, or overrule it: {OVERRULE}"
         )
     if (zooms > MOST_COARSE * spacing).any():
         raise ScanError(
@@ -83,8 +83,8 @@ def check_skull(name: str, volume: np.ndarray, settings: ViewSettings) -> None:
         _warned.add(asked)
         wanted, found = ("without", "with") if asked == STRIPPED else ("with", "without")
         warnings.warn(
-            f"{name}: expected a head {wanted} its skull, as the model's encoder was trained on, found what looks like "
-            f"one {found} it: {verdict.evidence}. It is a guess from dark and bright alone. Where it is right, "
+            f"{name}: expected a head {wanted} its skull, as the encoder was trained on, found what looks like one "
+            f"{found} it: {verdict.evidence}. It is a guess from dark and bright alone. Where it is right, "
             "prepare the scans as the encoder's spec says, as its features are poor otherwise. Later scans are not "
             f"looked at. Overrule it: {OVERRULE}",
             stacklevel=2,

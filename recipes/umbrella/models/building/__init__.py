@@ -4,5 +4,6 @@ It trains nothing, and knows no rows.
 """
 
 __all__ = [
-    "towers",
+    "assembly",
+    "folders",
 ]

@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 import torch
 from transformers import PreTrainedModel
 
+from umbrella.models.building.encoder_towers import build_encoder_tower
+from umbrella.models.building.pictures import inflate, load_flat, make_config, read_parts
 from umbrella.models.volumes.tower import VolumeTower, VolumeTowerConfig
-from umbrella.options.build_arguments import VIT3D, BuildArguments
+from umbrella.options.build_arguments import ENCODERS, VIT3D, BuildArguments
 from umbrella.views.settings import VOLUME_SIZE, VOLUME_SPACING, count_frames, parse_volume_size, write_volume_size
 
 
@@ -30,7 +32,10 @@ def build_tower(args: BuildArguments) -> BuiltTower:
     cannot be built so."""
     if args.kind == VIT3D:
         return build_vit3d(args)
-    raise ValueError(f"--vision_tower {args.vision_tower}: not here yet")
+    if args.kind in ENCODERS:
+        tower, shown, notes = build_encoder_tower(args)
+        return BuiltTower(tower, shown, notes=notes)
+    return build_inflated(args, *load_flat(args.of_model, "--vision_tower"))
 
 
 def build_vit3d(args: BuildArguments) -> BuiltTower:
@@ -52,6 +57,21 @@ def build_vit3d(args: BuildArguments) -> BuiltTower:
         dtype=torch.float32,
     )
     return BuiltTower(VolumeTower(config), shown, notes=notes)
+
+
+def build_inflated(args: BuildArguments, flat: PreTrainedModel, feature_layer: int | list[int]) -> BuiltTower:
+    """A transformer for pictures, as `load_flat` gives it, made to take volumes."""
+    parts = read_parts(flat)
+    side = parts.kernel.shape[-1]
+    patch = [1, side, side, args.patch_depth or side]
+    shown, notes = settle_shown(args, patch)
+    config = make_config(flat, parts, shown)
+    pixels = side * config.table_side
+    told = (
+        f"inflated: a picture of {pixels} x {pixels} pixels is an axial slice of {config.plane_mm:g} mm, anterior up; "
+        f"patches of {side} x {side} pixels are {patch[-1]} slices deep, their kernels summed over the colours"
+    )
+    return BuiltTower(inflate(flat, parts, config), shown, feature_layer, (told, *notes))
 
 
 def parse_patch(text: str) -> list[int]:

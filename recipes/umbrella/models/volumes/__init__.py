@@ -4,6 +4,10 @@ It knows no rows and no way to load a model.
 """
 
 __all__ = [
+    "axes",
+    "dense",
+    "inflated",
+    "patches",
     "processor",
     "registration",
     "tower",

@@ -17,8 +17,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from umbrella.models.volumes.axes import Axes
-from umbrella.models.volumes.patches import unpack_patches
-from umbrella.models.volumes.tower import PackedVolumes, VolumeTowerBase
+from umbrella.models.volumes.patches import POOLED_TIME, unpack_patches
+from umbrella.models.volumes.tower import VolumeTowerBase
 from umbrella.options.extras import check_extra
 
 MONAI, TIMM, SFCN_KIND = "monai", "timm", "sfcn"
@@ -142,38 +142,35 @@ class DenseTower(VolumeTowerBase):
         self, pixel_values: torch.Tensor, image_sizes: torch.Tensor, **kwargs: Any
     ) -> BaseModelOutputWithPooling:
         config = self.config
-        packed = PackedVolumes(image_sizes, config.patch_size)
-        cells = packed.grids[0][1:]
-        space = [n * p for n, p in zip(cells, config.patch_size[1:], strict=True)]
-        self._check_sizes(packed, space)
-        n_frames = sum(grid[0] for grid in packed.grids)
-        volumes = unpack_patches(pixel_values, (n_frames, *space), config.patch_size)[
-            :, None
-        ]  # (n_frames, 1, X, Y, Z)
+        n_frames, space = self._find_sizes(image_sizes)
+        volumes = unpack_patches(pixel_values, (sum(n_frames), *space), config.patch_size)[:, None]  # (frames, 1, ...)
         volumes = volumes.to(next(self.encoder.parameters()).dtype)
         if math.prod(config.voxel_pool) > 1:
             volumes = avg_pool3d(volumes, tuple(config.voxel_pool))
         volumes = self.axes.from_ras(volumes).expand(-1, config.channels, -1, -1, -1)
-        features = self.axes.to_ras(self.encoder(volumes.contiguous()))  # (n_frames, C, x, y, z)
-        tokens = features.permute(0, 2, 3, 4, 1).reshape(-1, config.hidden_size)
-        pooled = packed.pool(tokens, config.pool, config.pools_time)[None]
-        return BaseModelOutputWithPooling(last_hidden_state=pooled, hidden_states=(pooled,))
+        features = self.axes.to_ras(self.encoder(volumes.contiguous()))  # (frames, C, x, y, z)
+        if config.pool > 1:
+            features = avg_pool3d(features, config.pool)
+        tokens = features.flatten(2).transpose(1, 2)  # (frames, cells, C)
+        if config.pools_time:
+            tokens = torch.stack([of_scan.mean(dim=0) for of_scan in tokens.split(n_frames)])
+        tokens = tokens.flatten(0, 1)[None]
+        return BaseModelOutputWithPooling(last_hidden_state=tokens, hidden_states=(tokens,))
 
-    def _check_sizes(self, packed: PackedVolumes, space: list[int]) -> None:
-        config, net = self.config, self.encoder.net
-        if any(grid[1:] != packed.grids[0][1:] for grid in packed.grids):
-            found = sorted(
-                {
-                    "x".join(str(n * p) for n, p in zip(grid[1:], config.patch_size[1:], strict=True))
-                    for grid in packed.grids
-                }
-            )
+    def _find_sizes(self, image_sizes: torch.Tensor) -> tuple[list[int], list[int]]:
+        """The frames of each scan, and the voxels along X, Y, Z of all."""
+        config = self.config
+        n_frames = [row[0] % POOLED_TIME for row in image_sizes.tolist()]
+        spaces = sorted({tuple(row[1:]) for row in image_sizes.tolist()})
+        if len(spaces) > 1:
             raise ValueError(
                 f"expected volumes of one size in a batch, as the encoder {config.encoder} takes all at once, found "
-                f"{' and '.join(found)}. Show all scans at one --volume_size"
+                f"{' and '.join('x'.join(map(str, space)) for space in spaces)}. Show all at one --volume_size"
             )
-        if not net.any_size and space != config.volume_size:
+        space = list(spaces[0])
+        if not self.encoder.net.any_size and space != config.volume_size:
             raise ValueError(
                 f"expected volumes of {'x'.join(map(str, config.volume_size))} voxels, the one size that the encoder "
                 f"{config.encoder} has positions for, found {'x'.join(map(str, space))}. Leave --volume_size out"
             )
+        return n_frames, space

@@ -16,6 +16,19 @@ RESNETS = {f"ResNet{depth}": getattr(resnet, f"resnet{depth}") for depth in (10,
 N_STAGES = 4
 DILATIONS = {3: 2, 4: 4}  # of MedicalNet's own networks: layer → distance of a kernel's taps, at stride 1
 
+# SwinUNETR's own defaults, but for feature_size, which published weights have as 48; and what its encoder names
+# otherwise.
+SWIN_OPTIONS = {
+    "feature_size": 48,
+    "patch_size": 2,
+    "window_size": 7,
+    "depths": (2, 2, 2, 2),
+    "num_heads": (3, 6, 12, 24),
+    "normalize": True,
+    "downsample": "merging",
+}
+SWIN_NAMES = {"dropout_path_rate": "drop_path_rate"}
+
 
 class MonaiResNet(nn.Module):
     """A ResNet's feature map.
@@ -106,46 +119,33 @@ class MonaiSwin(nn.Module):
 
     Args:
         layer: 0 (patches alone) to 4 (the deepest).
-        normalize: as SwinUNETR's.
-        options: of `SwinUNETR`, as `feature_size`, `depths`, `num_heads`, `window_size`, `use_v2`.
+        options: of `SwinUNETR`, as `feature_size`, `normalize`, `depths`, `num_heads`, `window_size`, `use_v2`.
     """
 
     any_size = True
 
-    def __init__(
-        self,
-        name: str,
-        size: list[int],
-        channels: int,
-        layer: int = N_STAGES,
-        normalize: bool = True,
-        feature_size: int = 48,
-        patch_size: int = 2,
-        window_size: int = 7,
-        depths: tuple[int, ...] | list[int] = (2, 2, 2, 2),
-        num_heads: tuple[int, ...] | list[int] = (3, 6, 12, 24),
-        downsample: str = "merging",
-        **options: Any,
-    ) -> None:
+    def __init__(self, name: str, size: list[int], channels: int, layer: int = N_STAGES, **options: Any) -> None:
         super().__init__()
         check_layer(layer, 0, N_STAGES)
+        chosen = SWIN_OPTIONS | options
+        first, feature_size, self.normalize = (chosen.pop(key) for key in ("patch_size", "feature_size", "normalize"))
+        merging = MERGING_MODE[chosen.pop("downsample")]
+        windows = [chosen.pop("window_size")] * 3
         with torch.device("cpu"):  # it reads numbers out of tensors as it is built
             net = SwinTransformer(
                 channels,
                 feature_size,
-                [window_size] * 3,
-                [patch_size] * 3,
-                depths,
-                num_heads,
+                windows,
+                [first] * 3,
                 spatial_dims=3,
-                downsample=MERGING_MODE[downsample],
-                **options,
+                downsample=merging,
+                **{SWIN_NAMES.get(key, key): value for key, value in chosen.items()},
             )
         for i in range(layer + 1, N_STAGES + 1):
             for name in [f"layers{i}", f"layers{i}c"][: 1 + net.use_v2]:
                 setattr(net, name, nn.ModuleList())
-        self.net, self.layer, self.normalize = net, layer, normalize
-        self.stride = [patch_size * 2**layer] * 3
+        self.net, self.layer = net, layer
+        self.stride = [first * 2**layer] * 3
         self.hidden_size = feature_size * 2**layer
 
     def forward(self, volumes: torch.Tensor) -> torch.Tensor:

@@ -75,7 +75,7 @@ class VolumeImageProcessor(BaseImageProcessor):
         size = parse_volume_size(asked.volume_size or self.volume_size)
         if self.only_size and size != parse_volume_size(self.volume_size):
             raise ValueError(
-                f"--volume_size: expected {self.volume_size}, the one size that the model's encoder has positions for, "
+                f"--volume_size: expected {self.volume_size}, the one size that the encoder has positions for, "
                 f"found {asked.volume_size}. Leave it out"
             )
         check_multiple((self.patch_size[0], *size), self.patch_size)

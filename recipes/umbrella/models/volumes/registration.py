@@ -3,10 +3,15 @@
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoProcessor
 
 from umbrella.models.volumes.dense import DenseTower, DenseTowerConfig
+from umbrella.models.volumes.inflated import InflatedTower, InflatedTowerConfig
 from umbrella.models.volumes.processor import VolumeImageProcessor, VolumeProcessor
 from umbrella.models.volumes.tower import VolumeTower, VolumeTowerConfig
 
-TOWERS: tuple[tuple[type, type], ...] = ((VolumeTowerConfig, VolumeTower), (DenseTowerConfig, DenseTower))
+TOWERS: tuple[tuple[type, type], ...] = (
+    (VolumeTowerConfig, VolumeTower),
+    (InflatedTowerConfig, InflatedTower),
+    (DenseTowerConfig, DenseTower),
+)
 
 
 def register_volume_models() -> None:

@@ -67,7 +67,7 @@ class TimmViT(nn.Module):
         return tokens.transpose(1, 2).unflatten(2, self.grid)
 
     def adapt(self, state: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], list[str]]:
-        """Weights of a transformer for pictures, or of HLIP, as this network takes them; what was changed, in words."""
+        """Weights of a transformer for pictures, or of HLIP, as this network takes them; what was changed."""
         state, notes = dict(state), []
         kernel, channels = state.get(KERNEL), self.net.patch_embed.proj.in_channels
         if kernel is not None and kernel.ndim == 4:

@@ -65,8 +65,8 @@ class BuildArguments:
     input_spec: str | None = field(
         default=None,
         metadata={
-            "help": "monai, timm, sfcn: what the encoder was trained on, as recipes/configs/encoders/*.yaml; it can name "
-            "--vision_tower too"
+            "help": "monai, timm, sfcn: what the encoder was trained on, as recipes/configs/encoders/*.yaml; it can "
+            "name --vision_tower too"
         },
     )
     vision_weights: str | None = field(
@@ -87,8 +87,8 @@ class BuildArguments:
     pool: int | None = field(
         default=None,
         metadata={
-            "help": "patches along each axis whose features become one token, 1 or 2 (default: 2; of monai, timm, sfcn "
-            "1)",
+            "help": "patches along each axis whose features become one token, 1 or 2 (default: 2; of monai, timm, "
+            "sfcn 1)",
             "choices": [1, 2],
         },
     )
@@ -144,8 +144,8 @@ class BuildArguments:
             raise ValueError(f"--input_spec {self.input_spec}: {spec.not_built}")
         if self.vision_tower not in (None, spec.vision_tower):
             raise ValueError(
-                f"--vision_tower: expected {spec.vision_tower}, as {self.input_spec} has it, found {self.vision_tower}. "
-                "Leave it out, or change a copy of the spec"
+                f"--vision_tower: expected {spec.vision_tower}, as {self.input_spec} has it, found "
+                f"{self.vision_tower}. Leave it out, or change a copy of the spec"
             )
         self.vision_tower = spec.vision_tower
 

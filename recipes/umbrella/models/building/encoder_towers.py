@@ -39,7 +39,7 @@ def build_encoder_tower(args: BuildArguments) -> tuple[DenseTower, dict[str, Any
     spec = read_input_spec(args.input_spec) if args.input_spec else InputSpec(encoder, encoder)
     orientation = spec.orientation or ORIENTATIONS.get(args.kind, "RAS")
     axes, channels, options = Axes(orientation), spec.channels or 1, find_options(args, spec)
-    spacing_mm, factors = split_spacing(spec, args)
+    spacing_mm, factors = split_spacing(spec, args.input_spec)
     stride = axes.sizes_to_ras(find_stride(encoder, options, channels))
     cell = [n * factor for n, factor in zip(stride, factors, strict=True)]
     grid, notes = settle_size(args, spec, cell, factors)
@@ -65,7 +65,8 @@ def build_encoder_tower(args: BuildArguments) -> tuple[DenseTower, dict[str, Any
         dtype=torch.float32,
     )
     shown, more = show(args, spec, config, spacing_mm)
-    told = (f"features: every {_join(cell)} voxels along X, Y, Z, {net.hidden_size} channels", *spec.describe())
+    told = [f"features: every {_join(cell)} voxels along X, Y, Z, {net.hidden_size} channels"]
+    told += spec.describe() if args.input_spec else []
     return join_net(config, net), shown, (*told, *notes, *more)
 
 
@@ -83,7 +84,7 @@ def find_options(args: BuildArguments, spec: InputSpec) -> dict[str, Any]:
     return ({"patch_size": PATCH} if patched else {}) | (spec.options or {})
 
 
-def split_spacing(spec: InputSpec, args: BuildArguments) -> tuple[float, list[int]]:
+def split_spacing(spec: InputSpec, path: str | None) -> tuple[float, list[int]]:
     """The mm of the grid's voxels, one size along each axis, and how many of them along X, Y, Z are one voxel of the
     encoder's. Raises ValueError for a spec whose voxels are no whole multiples of the smallest."""
     texts = (spec.spacing or f"{VOLUME_SPACING:g}").split("x")
@@ -97,10 +98,10 @@ def split_spacing(spec: InputSpec, args: BuildArguments) -> tuple[float, list[in
         fits = False
     if not fits:
         raise ValueError(
-            f"{args.input_spec}: spacing: expected mm along X, Y, Z that are whole multiples of the smallest, as 1x1x4, "
-            f"or one number, found {spec.spacing!r}"
+            f"{path}: spacing: expected mm along X, Y, Z that are whole multiples of the smallest, as 1x1x4, or one "
+            f"number, found {spec.spacing!r}"
         )
-    return args.volume_spacing or least, factors
+    return least, factors
 
 
 def find_stride(encoder: str, options: dict[str, Any], channels: int) -> list[int]:
@@ -155,18 +156,20 @@ def show(
     args: BuildArguments, spec: InputSpec, config: DenseTowerConfig, spacing_mm: float
 ) -> tuple[dict[str, Any], list[str]]:
     """The arguments of the tower's `VolumeImageProcessor`, and what of them was not asked for."""
-    words, notes = spec.expects.split(","), []
+    words, notes = spec.expects.split(",") if args.input_spec else [], []
     if ONE_VOLUME in words and count_frames(args.frames) > 1:
         words.remove(ONE_VOLUME)
         notes.append(f"--frames {args.frames}: each frame is shown as the one volume that the encoder was trained on")
-    if spec.spacing and args.volume_spacing and not math.isclose(args.volume_spacing, split_spacing(spec, args)[0]):
-        notes.append(f"volume_spacing: {args.volume_spacing:g} as asked for, though the encoder was trained on others")
+    if spec.spacing and args.volume_spacing not in (None, spacing_mm):
+        notes.append(
+            f"volume_spacing: {args.volume_spacing:g} as asked for, though the encoder was trained on {spacing_mm:g}"
+        )
     if spec.intensity is not None:
         parse_intensity(spec.intensity)
     x, y, z = config.volume_size
     shown = {
         "volume_size": write_volume_size((x, y, z)),
-        "volume_spacing": spacing_mm,
+        "volume_spacing": args.volume_spacing or spacing_mm,
         "frames": args.frames,
         "intensity": spec.intensity,
         "expects": ",".join(words) or None,

@@ -20,7 +20,8 @@ class WeightChoices:
     """What a file's names mean, and what may stay open.
 
     rules             see `umbrella.models.building.key_map`
-    ignored           patterns of names, after the rules, that are no part of the encoder: a head, a decoder
+    ignored           patterns of names, after the rules, that are no part of the encoder: a head, a decoder; with "!"
+                      before it, of names as the file has them, all that it does not fit
     allow_missing     what the file lacks stays as it was drawn
     allow_unmatched   what the encoder has no place for is left out
     """
@@ -41,11 +42,13 @@ def load_weights(net: nn.Module, path: Path, choices: WeightChoices) -> list[str
     """
     found, place = read_weight_file(path)
     notes = [f"{path}: {len(found)} tensors" + (f", under {place}" if place else "")]
-    state = rename(found, choices.rules, path)
-    ignored = sorted(key for key in state if any(fnmatchcase(key, pattern) for pattern in choices.ignored))
+    kept = [pattern[1:] for pattern in choices.ignored if pattern.startswith("!")]
+    ignored = [key for key in found if kept and not any(fnmatchcase(key, pattern) for pattern in kept)]
+    state = rename({key: value for key, value in found.items() if key not in set(ignored)}, choices.rules, path)
+    ignored += [key for key in state if any(fnmatchcase(key, pattern) for pattern in choices.ignored)]
     if ignored:
         notes.append(f"left out, as the spec or the encoder's kind says: {_name(ignored)}")
-    state = {key: value for key, value in state.items() if key not in ignored}
+    state = {key: value for key, value in state.items() if key not in set(ignored)}
     if callable(adapt := getattr(net, "adapt", None)):
         state, changes = adapt(state)
         notes += changes

@@ -33,10 +33,8 @@ class BuiltModel:
     def count_tokens(self) -> int:
         """Image tokens of a scan as it is shown."""
         shown = self.processor.image_processor
-        n_frames = count_frames(shown.frames)
-        n_frames = shown.patch_size[0] if n_frames == 1 else n_frames
-        added = POOLED_TIME if shown.pools_time else 0
-        return self.processor.count_tokens([added + n_frames, *parse_volume_size(shown.volume_size)])
+        n_frames = max(count_frames(shown.frames), shown.patch_size[0]) + (POOLED_TIME if shown.pools_time else 0)
+        return shown.unit.count([n_frames, *parse_volume_size(shown.volume_size)])
 
     def find_context(self) -> int | None:
         """Most tokens that the language model takes; None where its config names no bound."""

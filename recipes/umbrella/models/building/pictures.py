@@ -125,7 +125,8 @@ def inflate(flat: PreTrainedModel, parts: PictureParts, config: InflatedTowerCon
         embedding.projection.bias.copy_(torch.zeros(config.hidden_size) if parts.bias is None else parts.bias)
         embedding.place.weight.zero_()
         positions.table.copy_(parts.table.unflatten(0, positions.table.shape[:2]))
-        positions.prefix.copy_(parts.prefix)
+        if positions.prefix is not None:
+            positions.prefix.copy_(parts.prefix)
     for own, given in zip((tower.pre_layernorm, tower.layers, tower.post_layernorm), find_blocks(flat), strict=True):
         own.load_state_dict(given.state_dict())
     return tower.eval()

@@ -19,7 +19,8 @@ from transformers import AttentionInterface, AutoConfig, AutoModel, CLIPVisionCo
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from umbrella.models.volumes.tower import PackedVolumes, VolumePatchEmbedding, VolumeTowerBase
+from umbrella.models.volumes.packing import PackedVolumes
+from umbrella.models.volumes.tower import VolumePatchEmbedding, VolumeTowerBase, to_waves
 
 ATTENTION = "umbrella_packed"  # under this name transformers' own layers find `attend_packed`
 # What of a picture's transformer is which, by its config's model_type: before the blocks, the blocks, after them. CLIP
@@ -82,13 +83,17 @@ class PrefixedVolumes:
         self.lengths = [n_prefix + n for n in volumes.lengths]
         self.n_planes = [n_times * n_z for n_times, _, _, n_z in volumes.grids]
 
-    def join(self, prefix: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
-        """(n_prefix, C) and all patches (N, C) → all tokens (1, n, C)."""
+    def join(self, prefix: torch.Tensor | None, patches: torch.Tensor) -> torch.Tensor:
+        """(n_prefix, C), or None, and all patches (N, C) → all tokens (1, n, C)."""
+        if prefix is None:
+            return patches[None]
         parts = [part for of_volume in patches.split(self.n_patches) for part in (prefix, of_volume)]
         return torch.cat(parts)[None]
 
     def take_patches(self, tokens: torch.Tensor) -> torch.Tensor:
         """(1, n, C) → (N, C)."""
+        if self.n_prefix == 0:
+            return tokens[0]
         return torch.cat([of_volume[self.n_prefix :] for of_volume in tokens[0].split(self.lengths)])
 
     def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, **options: Any) -> torch.Tensor:
@@ -107,6 +112,8 @@ class PrefixedVolumes:
 
     def repeat_prefix(self, tokens: torch.Tensor, times: int) -> torch.Tensor:
         """(volumes, heads, length, channels), the prefix as often as there are planes."""
+        if self.n_prefix == 0:
+            return tokens
         prefix = tokens[:, :, : self.n_prefix].repeat(1, 1, times - 1, 1)
         return torch.cat([prefix, tokens], dim=2)
 
@@ -117,13 +124,12 @@ def attend_packed(
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: PrefixedVolumes,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    **kwargs: Any,
+    **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """What transformers' layers call to attend. What goes through them as the mask says which tokens are one volume's:
     a mask of n × n would be as large as n volumes."""
-    return attention_mask.attend(query, key, value, scale=scaling, dropout_p=dropout), None
+    scale, dropout = options.get("scaling"), options.get("dropout", 0.0)
+    return attention_mask.attend(query, key, value, scale=scale, dropout_p=dropout), None
 
 
 AttentionInterface.register(ATTENTION, attend_packed)
@@ -148,7 +154,8 @@ class PicturePositions(nn.Module):
         super().__init__()
         self.plane_mm = config.plane_mm
         self.table = nn.Parameter(torch.zeros(config.table_side, config.table_side, config.hidden_size))
-        self.prefix = nn.Parameter(torch.zeros(config.n_prefix, config.hidden_size))
+        has_prefix = config.n_prefix > 0  # an empty weight is none: libraries that spread weights cannot spread it
+        self.prefix = nn.Parameter(torch.zeros(config.n_prefix, config.hidden_size)) if has_prefix else None
 
     def forward(self, patches: torch.Tensor, places: torch.Tensor, volumes: PrefixedVolumes) -> torch.Tensor:
         """Patches (N, C) and their places (N, 4) → all tokens (1, n, C)."""
@@ -199,22 +206,23 @@ class InflatedTower(VolumeTowerBase):
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, PicturePositions):
-            init.normal_(module.table, std=0.02)
-            init.normal_(module.prefix, std=0.02)
+            for weight in module.parameters():
+                init.normal_(weight, std=0.02)
 
     def forward(
         self, pixel_values: torch.Tensor, image_sizes: torch.Tensor, **kwargs: Any
     ) -> BaseModelOutputWithPooling:
         config = self.config
-        packed = PackedVolumes(image_sizes, config.patch_size)
-        places = packed.places(config.patch_size, config.spacing_mm, pixel_values.device)
-        volumes = PrefixedVolumes(packed, config.n_prefix)
-        tokens = self.positions(self.patch_embedding(pixel_values, places), places, volumes)
+        packed = PackedVolumes(image_sizes, config.patch_size, config.pool, len(pixel_values))
+        places = packed.places(config.spacing_mm, pixel_values.device)
+        volumes, dtype = PrefixedVolumes(packed, config.n_prefix), self.positions.table.dtype
+        patches = self.patch_embedding(pixel_values.to(dtype), to_waves(places).to(dtype))
+        tokens = self.positions(patches, places, volumes)
         states = [self.pre_layernorm(tokens)]
         for layer in self.layers:
             states.append(layer(states[-1], volumes))
         pooled = tuple(
-            packed.pool(volumes.take_patches(state), config.pool, config.pools_time)[None]
+            packed.pool(volumes.take_patches(state), config.pools_time)[None]
             for state in (*states, self.post_layernorm(states[-1]))
         )
         return BaseModelOutputWithPooling(last_hidden_state=pooled[-1], hidden_states=pooled[:-1])

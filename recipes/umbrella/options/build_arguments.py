@@ -116,7 +116,6 @@ class BuildArguments:
         if self.input_spec is not None:
             self._take_spec(read_input_spec(self.input_spec))
         self._check_parts()
-        self.pool = self.pool or (1 if self.kind in ENCODERS else 2)
         self._check_weights()
         positive = ("hidden_size", "layers", "heads", "patch_depth")
         check_bounds(self, dict.fromkeys(positive, AT_LEAST_1) | {"volume_spacing": POSITIVE, "seed": SEED})
@@ -158,6 +157,11 @@ class BuildArguments:
     def asked(self) -> str:
         """The flag that names the tower, with its value."""
         return f"--from_model {self.from_model}" if self.from_model else f"--vision_tower {self.vision_tower}"
+
+    @property
+    def pooled(self) -> int:
+        """Patches along each axis whose features become one token."""
+        return self.pool or (1 if self.kind in ENCODERS else 2)
 
     @property
     def kind(self) -> str:

@@ -60,7 +60,7 @@ def build_encoder_tower(args: BuildArguments) -> tuple[DenseTower, dict[str, Any
         channels=channels,
         hidden_size=net.hidden_size,
         patch_size=[1, *cell],
-        pool=args.pool,
+        pool=args.pooled,
         pools_time=args.time == "pooled",
         dtype=torch.float32,
     )
@@ -123,7 +123,7 @@ def settle_size(
 
     Raises ValueError for a size that is no multiple of what becomes one token.
     """
-    units = [n * (args.pool or 1) for n in cell]
+    units = [n * (args.pooled) for n in cell]
     of_spec = None
     if spec.size is not None:
         of_spec = [n * factor for n, factor in zip(parse_volume_size(spec.size), factors, strict=True)]
@@ -134,7 +134,7 @@ def settle_size(
         where = f"{args.input_spec}: size" if args.volume_size is None else "--volume_size"
         raise ValueError(
             f"{where}: expected a multiple of {_join(units)} voxels, as the features of {args.vision_tower} stand for "
-            f"{_join(cell)} and --pool is {args.pool}, found {_join(size)}. Take {_join(up)}"
+            f"{_join(cell)} and --pool is {args.pooled}, found {_join(size)}. Take {_join(up)}"
         )
     notes = []
     if up != size:

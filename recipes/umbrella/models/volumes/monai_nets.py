@@ -99,6 +99,8 @@ class MonaiViT(nn.Module):
         self.stride = [patch_size] * 3 if isinstance(patch_size, int) else list(patch_size)
         check_size(name, size, self.stride)
         self.net = ViT(channels, size, self.stride, **options)
+        for block in self.net.blocks:
+            block.norm_cross_attn = nn.Identity()  # never run without cross attention, though MONAI saves it
         if self.net.classification:
             del self.net.classification_head
         self.grid = [n // p for n, p in zip(size, self.stride, strict=True)]

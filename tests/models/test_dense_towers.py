@@ -105,7 +105,7 @@ def save_monai(name, folder):
 
 
 @pytest.mark.parametrize("orientation", ["RAS", "SPL"])
-@pytest.mark.parametrize("name", ["ResNet18", "ViT", "SwinUNETR"])
+@pytest.mark.parametrize("name", ["ResNet18", "ViT", pytest.param("SwinUNETR", marks=pytest.mark.slow)])
 def test_weights_that_monai_saved_give_its_own_features_also_after_a_reload(name, orientation, tmp_path):
     net, options, features = save_monai(name, tmp_path)
     axes = Axes(orientation)

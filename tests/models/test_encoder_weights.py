@@ -152,9 +152,10 @@ def test_files_that_are_no_weights_are_refused_and_run_nothing(net, tmp_path):
 def test_a_picture_s_transformer_is_inflated_and_hlip_s_places_are_joined():
     timm = pytest.importorskip("timm")
     torch.manual_seed(0)
-    options = {"patch_size": [4, 16, 16], "depth": 1}
+    narrow = {"depth": 1, "embed_dim": 24, "num_heads": 2}
+    options = {"patch_size": [4, 16, 16], **narrow}
     name = "vit_base_patch16_siglip_224"  # without a class token, so that equal slices are exactly the picture
-    flat = timm.create_model(name, num_classes=0, img_size=64, depth=1).eval()
+    flat = timm.create_model(name, num_classes=0, img_size=64, **narrow).eval()
     net = build_net(f"timm:{name}", options, [8, 64, 64], 1).eval()
     state, notes = net.adapt(flat.state_dict())
     net.net.load_state_dict({key: value for key, value in state.items() if not key.startswith("attn_pool")})
@@ -166,6 +167,6 @@ def test_a_picture_s_transformer_is_inflated_and_hlip_s_places_are_joined():
     for plane in found.unbind(2):
         torch.testing.assert_close(plane, expected, atol=1e-4, rtol=1e-4)
 
-    places, scans = torch.randn(1, 2, 4, 4, 768), torch.randn(1, 40, 768)
+    places, scans = torch.randn(1, 2, 4, 4, 24), torch.randn(1, 40, 24)
     joined = net.adapt({"spatial_posemb": places, "sequential_posemb": scans})[0]["pos_embed"]
     torch.testing.assert_close(joined, (places + scans[0, 0]).flatten(1, 3))

@@ -97,7 +97,7 @@ def _check(state: State, expected: State, path: Path, choices: WeightChoices) ->
         faults.append(f"no part of the encoder: {_name(unmatched)}. Map them with --key_map, or --allow_unmatched")
     if faults:
         raise ValueError(
-            f"{path}: expected the encoder's {len(expected)} tensors, found some\n  " + "\n  ".join(faults)
+            f"{path}: expected the encoder's {len(expected)} tensors, found others\n  " + "\n  ".join(faults)
         )
     return notes
 

@@ -10,6 +10,8 @@ from transformers.processing_utils import MultiModalData
 
 from umbrella.models.volumes.given_scans import flatten_scans, read_given
 from umbrella.models.volumes.patches import POOLED_TIME, FeatureUnit, check_multiple, pack_patches
+from umbrella.views.expectations import parse_expects
+from umbrella.views.intensity_steps import parse_intensity
 from umbrella.views.settings import (
     VOLUME,
     VOLUME_SIZE,
@@ -87,6 +89,10 @@ class VolumeImageProcessor(BaseImageProcessor):
         taken = replace(self.settings, **asked.stated() | {"volume_size": write_volume_size(size)})
         n_frames = count_frames(taken.frames)
         check_multiple((self.patch_size[0] if n_frames == 1 else n_frames, *size), self.patch_size, self.pool)
+        if taken.intensity is not None:
+            parse_intensity(taken.intensity)
+        if taken.expects is not None:
+            parse_expects(taken.expects)
         for name in set(vars(taken)) - {"view", "image_size"}:
             setattr(self, name, getattr(taken, name))
         return self.settings

@@ -79,6 +79,20 @@ class DataArguments:
             "training (default: their mean)"
         },
     )
+    intensity: str | None = field(
+        default=None,
+        metadata={
+            "help": "--view volume: in place of --normalize and --standardize steps as 'window -1000 1000', "
+            "'percentile 0.5 99.5', 'zscore nonzero', joined by + (default: none, or the model's own)"
+        },
+    )
+    expects: str | None = field(
+        default=None,
+        metadata={
+            "help": "--view volume: what is refused or warned of, some of one_volume,field,stripped,skull, or none "
+            "(default: none, or the model's own)"
+        },
+    )
     normalize: bool | None = field(
         default=None, metadata={"help": "clip to the 1st and 99th percentile and scale to [0, 1] (default: true)"}
     )

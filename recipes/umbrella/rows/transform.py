@@ -31,8 +31,8 @@ class ConversationTransform:
         view: how a volume becomes images, see `umbrella.views.planes`. None takes "axial", or "volume" of a model for
             volumes.
         image_size: side in pixels; None takes the processor's own.
-        volume_size, volume_spacing, frames: of the view "volume", see `umbrella.views.loading.load_grid`; None takes
-            the processor's own.
+        volume_size, volume_spacing, frames, intensity, expects: of the view "volume", see
+            `umbrella.views.loading.load_grid`; None takes the processor's own.
         normalize, standardize: see `umbrella.scans.volumes.load_volume`. With `standardize` the volume's own z-score
             stands; without it the processor's mean and std are applied.
         max_length: most tokens of an example, image tokens counted.
@@ -65,6 +65,8 @@ class ConversationTransform:
         volume_size: str | None = None,
         volume_spacing: float | None = None,
         frames: str | None = None,
+        intensity: str | None = None,
+        expects: str | None = None,
         max_length: int = 2048,
         on_overflow: str = "drop_turns",
         add_generation_prompt: bool = False,
@@ -84,8 +86,17 @@ class ConversationTransform:
             raise ValueError("feature_cache: expected scans that are always shown alike, found augment")
         self.processor, self.feature_cache = processor, feature_cache
         self.settings = settle_settings(
-            ViewSettings(view, image_size, normalize, standardize, volume_size, volume_spacing, frames), processor, ""
+            ViewSettings(
+                view, image_size, normalize, standardize, volume_size, volume_spacing, frames, intensity, expects
+            ),
+            processor,
+            "",
         )
+        if augment is not None and self.settings.intensity is not None:
+            raise ValueError(
+                "augment: expected a model without intensities of its own, as those of a scan are changed between its "
+                f"percentiles, found intensity={self.settings.intensity!r}. Leave augmentation out"
+            )
         self.n_images = 1 if self.is_volume else n_images(self.settings.view)
         self.max_length, self.on_overflow = max_length, on_overflow
         self.add_generation_prompt, self.augment, self.draw_window = add_generation_prompt, augment, draw_window
@@ -151,7 +162,11 @@ class ConversationTransform:
     def shows_scans_as_they_are(self) -> bool:
         """Whether the view of a scan is `load_view`'s, whatever row it stands in: only then its features are kept. A
         class that loads views in another way says so itself."""
-        return self.augment is None and self.draw_window is None and type(self).load_images is ConversationTransform.load_images
+        return (
+            self.augment is None
+            and self.draw_window is None
+            and type(self).load_images is ConversationTransform.load_images
+        )
 
     def find_features(self, row: dict, number: int) -> CachedScan:
         """What is kept of one scan of a row."""

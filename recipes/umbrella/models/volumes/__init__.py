@@ -5,6 +5,8 @@ It knows no rows and no way to load a model.
 
 __all__ = [
     "agreement",
+    "axes",
+    "dense",
     "inflated",
     "late_registration",
     "patches",

@@ -57,7 +57,7 @@ from umbrella.training.run_speed import to_table
 from umbrella.training.run_start import FirstStep, check_same_data, describe_start
 from umbrella.training.trainer import ConversationTrainer
 from umbrella.training.unreadable import leave_out_unreadable, write_unreadable
-from umbrella.training.volume_checks import check_volumes
+from umbrella.planning.volume_checks import check_volumes
 from umbrella.views.augmentation import Augmentation, WindowDraw
 from umbrella.views.settings import ViewSettings, is_window
 from umbrella.views.volume_cache import open_volume_cache

@@ -4,6 +4,10 @@ It knows no rows and no way to load a model.
 """
 
 __all__ = [
+    "agreement",
+    "inflated",
+    "late_registration",
+    "patches",
     "processor",
     "registration",
     "tower",

@@ -4,8 +4,9 @@ nibabel and scipy. One thread, one JSON.
     python tests/benchmarks/volumes.py --output volumes.json
 
 The peers come twice: with the same intensities, which are those of the scan's own voxels, and with intensities of the
-resampled ones, an eighth as many. TorchIO is left out where it is not installed. Every time is the shortest of the repeats, in milliseconds of processor
-time with the file in memory. Use the ratios. `inflate` is the reader's own: zlib-ng where it is installed.
+resampled ones, an eighth as many. TorchIO is left out where it is not installed. Every time is the shortest of the
+repeats, in milliseconds of processor time with the file in memory. Use the ratios. `inflate` is the reader's own:
+zlib-ng where it is installed.
 """
 
 import argparse

@@ -75,8 +75,9 @@ class DataArguments:
     frames: str | None = field(
         default=None,
         metadata={
-            "help": "--view volume: of a series K evenly spaced volumes, or window:K neighbours, drawn anew in "
-            "training (default: their mean)"
+            "help": "--view volume: of a series K evenly spaced volumes, window:K neighbours, drawn anew in training, "
+            "or b0+K, the mean b0 and K weighted ones; where a .bval lies beside the scan K are weighted volumes "
+            "(default: the mean of all)"
         },
     )
     intensity: str | None = field(

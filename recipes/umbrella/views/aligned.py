@@ -49,8 +49,11 @@ def sample_aligned(volume: np.ndarray, weights: list[AxisWeights], intensity: In
 
     volume   (X, Y, Z), stored numbers, in any order in memory
     weights  of X, Y and Z
-    out      (x, y, z), filled with what stands beyond the field of view, which is replaced where it is within
+    out      (x, y, z), which is filled; the map's least value stands beyond the field of view
     """
+    is_within = all(axis.sums.min() == 1 for axis in weights)
+    if not is_within:
+        out[:] = intensity.low
     if not all(axis.rows.stop for axis in weights):
         return
     used = [axis.used(axis.rows) for axis in weights]
@@ -71,8 +74,10 @@ def sample_aligned(volume: np.ndarray, weights: list[AxisWeights], intensity: In
         part = filled[start : start + n_rows]
         if are_means:
             _sum_up(slab, [way.voxels.shape[1] for way in ways], values, part)
+        elif is_within and values.intensity is None:
+            _weigh(slab, ways, rows, [read.start, *firsts[1:]], part)
         else:
-            sums = _weigh(slab, ways, rows, [read.start, *firsts[1:]])
+            sums = _weigh(slab, ways, rows, [read.start, *firsts[1:]], None)
             _lay_over(sums, [way.sums[row] for way, row in zip(ways, rows, strict=True)], values, part)
 
 
@@ -89,13 +94,15 @@ def _sum_up(slab: np.ndarray, block: list[int], values: Values, out: np.ndarray)
     values.finish(slab, n, out)
 
 
-def _weigh(slab: np.ndarray, ways: list[AxisWeights], rows: list[slice], firsts: list[int]) -> np.ndarray:
+def _weigh(
+    slab: np.ndarray, ways: list[AxisWeights], rows: list[slice], firsts: list[int], out: np.ndarray | None
+) -> np.ndarray:
     # What shrinks comes first, along the slowest axis, where whole planes are added up; what grows last.
     growth = [(part.stop - part.start) / n for part, n in zip(rows, slab.shape, strict=True)]
     steps = [axis for axis in range(3) if growth[axis] <= 1] + [axis for axis in (2, 1, 0) if growth[axis] > 1]
     slab = slab.astype(np.float32, copy=False)
     for axis in steps:
-        slab = ways[axis].weigh(slab, axis, rows[axis], firsts[axis])
+        slab = ways[axis].weigh(slab, axis, rows[axis], firsts[axis], out if axis == steps[-1] else None)
     return slab
 
 

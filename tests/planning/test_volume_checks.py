@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from umbrella.training import volume_checks
-from umbrella.training.volume_checks import check_volumes
+from umbrella.planning import volume_checks
+from umbrella.planning.volume_checks import check_volumes
 from umbrella.views.settings import ViewSettings
 
 

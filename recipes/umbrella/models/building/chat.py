@@ -23,13 +23,18 @@ ITEMS_TO_TEXT = (
 PROBE = ("Which side is it?", "It is on the left.", "Is it above?", "It is below.")
 
 
+def find_image_token(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The token that stands for a scan: the tokenizer's own where it names one, as those of models with an eye do."""
+    return getattr(tokenizer, "image_token", None) or IMAGE_TOKEN
+
+
 def settle_tokens(tokenizer: PreTrainedTokenizerBase, name: str) -> list[str]:
     """Give the tokenizer an image token, and a pad token where it has none. Returns a sentence for each."""
-    notes = []
-    if IMAGE_TOKEN not in tokenizer.get_added_vocab():
-        tokenizer.add_special_tokens({"extra_special_tokens": [IMAGE_TOKEN]}, replace_extra_special_tokens=False)
-        number = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
-        notes.append(f"image token: {IMAGE_TOKEN} added to the tokenizer of {name}, which had none, as {number}")
+    notes, token = [], find_image_token(tokenizer)
+    if token not in tokenizer.get_added_vocab():
+        tokenizer.add_special_tokens({"extra_special_tokens": [token]}, replace_extra_special_tokens=False)
+        number = tokenizer.convert_tokens_to_ids(token)
+        notes.append(f"image token: {token} added to the tokenizer of {name}, which had none, as {number}")
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise ValueError(
@@ -47,7 +52,7 @@ def settle_template(tokenizer: PreTrainedTokenizerBase, name: str) -> tuple[str,
 
     Raises ValueError for one that does not write each turn's text once.
     """
-    own = tokenizer.chat_template
+    own, image_token = tokenizer.chat_template, find_image_token(tokenizer)
     own = own.get("default") if isinstance(own, dict) else own
     tokenizer.chat_template = None  # the processor's is the only one
     if own is None:
@@ -55,8 +60,9 @@ def settle_template(tokenizer: PreTrainedTokenizerBase, name: str) -> tuple[str,
         if marks:
             tokenizer.add_special_tokens({"extra_special_tokens": marks}, replace_extra_special_tokens=False)
         added = f", {' and '.join(marks)} added to the tokenizer" if marks else ""
-        return CHAT_TEMPLATE, f"chat template: ChatML, as {name} has none{added}"
-    template = ITEMS_TO_TEXT + own
+        template = CHAT_TEMPLATE.replace(IMAGE_TOKEN, image_token)
+        return template, f"chat template: ChatML, as {name} has none{added}"
+    template = ITEMS_TO_TEXT.replace(IMAGE_TOKEN, image_token) + own
     check_template(tokenizer, template, name)
     return template, f"chat template: that of {name}, with each item of a turn on a line of its own"
 
@@ -70,7 +76,8 @@ def check_template(tokenizer: PreTrainedTokenizerBase, template: str, name: str)
     turns = [{"role": role, "content": items} for role, items in zip(roles, contents, strict=True)]
     try:
         written = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False)
-        problem = None if _is_in_order(written, (IMAGE_TOKEN, *PROBE)) else f"one that writes {written!r}"
+        is_right = _is_in_order(written, (find_image_token(tokenizer), *PROBE))
+        problem = None if is_right else f"one that writes {written!r}"
     except (TemplateSyntaxError, ValueError, TypeError, LookupError, AttributeError) as error:
         problem = f"one that fails ({error})"
     except Exception as error:  # jinja2's UndefinedError and what a template raises itself

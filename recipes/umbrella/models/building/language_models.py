@@ -6,8 +6,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from umbrella.files.data_format import IMAGE_TOKEN
-from umbrella.models.building.chat import settle_template, settle_tokens
+from umbrella.models.building.chat import find_image_token, settle_template, settle_tokens
 from umbrella.models.folder_check import check_model_folder
 from umbrella.models.loading import load_pretrained
 
@@ -39,7 +38,7 @@ class LanguageModel:
 
     @property
     def image_token_id(self) -> int:
-        return self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+        return self.tokenizer.convert_tokens_to_ids(find_image_token(self.tokenizer))
 
 
 def load_language(name: str) -> LanguageModel:

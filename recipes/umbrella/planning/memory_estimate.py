@@ -69,8 +69,8 @@ class Memory:
 
 
 def load_config(name: str, base_model: str | None = None) -> PreTrainedConfig:
-    """A model's config: of "tiny" or "tiny3d", a folder (config.json is enough) or a model of the Hub; where a checkpoint holds
-    trained weights alone, that of its base.
+    """A model's config: of "tiny", "tiny3d", a folder (config.json is enough) or a model of the Hub; of a checkpoint
+    of trained weights alone, that of its base.
 
     Raises OSError, one sentence, where there is none, ValueError where it brings its own code along.
     """

@@ -110,7 +110,7 @@ def count_image_tokens(model: PreTrainedModel, shape: Sequence[int]) -> int:
     config, vision, keys = model.config, model.config.vision_config, _image_keys(model)
     tower = find_volume_tower(model)
     if tower is not None:
-        return math.prod(n // p for n, p in zip(_state_size(tower, shape), tower.patch_size.tolist(), strict=True))
+        return math.prod((torch.tensor(_state_size(tower, shape)) // tower.patch_size).tolist())  # as LLaVA counts
     image_size = shape[0]
     if "image_grid_thw" in keys:  # Qwen-VL
         return (image_size // (vision.patch_size * vision.spatial_merge_size)) ** 2

@@ -118,7 +118,8 @@ def show_turns(row: dict, transform: ConversationTransform, turns: list[dict]) -
                 sides_known = states_orientation(find_source(file))
                 pictures = draw_scan(transform.load_images(row, scan), transform.settings.view, sides_known)
                 alt = f"Scan {scan + 1} of {row['task_id']}, {item['modality']}"
-                parts.append({"pictures": pictures, "alt": alt, "role": roles[scan]})
+                caption = ", ".join(picture.name for picture in pictures) if transform.is_volume else ""
+                parts.append({"pictures": pictures, "alt": alt, "role": roles[scan], "caption": caption})
                 scan += 1
             else:
                 parts.append({"text": item["text"]})

@@ -12,6 +12,7 @@ from umbrella.views.settings import VOLUME
 
 MOST_PIXELS = 256  # side of a picture in the page
 MOST_PICTURES = 9  # of one scan
+N_PLANES = len(PLANE_AXES)  # of a volume, before its frames
 MOST_FRAMES = 6  # of a series, beside the three planes of its middle frame
 
 
@@ -57,9 +58,7 @@ def draw_scan(views: np.ndarray, view: str, sides_known: bool) -> list[Picture]:
     ]
 
 
-def draw_volume(
-    volumes: np.ndarray, sides_known: bool, voxel: tuple[int, int, int] | None = None
-) -> list[Picture]:
+def draw_volume(volumes: np.ndarray, sides_known: bool, voxel: tuple[int, int, int] | None = None) -> list[Picture]:
     """The three planes through a voxel of a grid (T, X, Y, Z), RAS+, of its middle frame; of a series beside them the
     axial plane of frames spread over it, at most six. All from the darkest to the brightest value of them all, so that
     frames compare.

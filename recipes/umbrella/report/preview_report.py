@@ -12,9 +12,9 @@ from umbrella.options.progress import show_progress
 from umbrella.options.tool_arguments import PreviewArguments
 from umbrella.report import charts
 from umbrella.report.page import write_page
-from umbrella.report.pictures import draw_scan
+from umbrella.report.pictures import N_PLANES, draw_scan
 from umbrella.report.scan_roles import name_roles
-from umbrella.rows.label_report import describe_counts, find_runs
+from umbrella.rows.label_report import describe_counts, describe_scan_tokens, find_runs
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.survey import ScanFacts, find_oddities, survey_scan
@@ -50,6 +50,7 @@ def write_preview(
         oddities=oddities,
         rows=[_show_row(plain[i], transform) for i in show_progress(shown, desc="drawing rows", unit="row")],
         view=transform.settings.describe(),
+        tokens=describe_scan_tokens(transform, {fact.modality for fact in facts}).splitlines(),
         process=process,
     )
     return oddities
@@ -100,6 +101,8 @@ def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict
     volume, spacing_mm = load_volume(source, scan["modality"], normalize=True, standardize=False)
     sides_known = facts.orientation != "not stated"
     values = intensities.ravel()[:: max(1, intensities.size // MOST_VALUES)]
+    as_trained = draw_scan(transform.load_images(row, number), transform.settings.view, sides_known)
+    n_shown = N_PLANES if transform.is_volume else len(as_trained)
     return {
         "name": Path(facts.name).name,
         "facts": facts,
@@ -107,6 +110,7 @@ def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict
         "views": {
             view: draw_scan(make_view(volume, view, VIEW_PIXELS, spacing_mm), view, sides_known)[0] for view in VIEWS
         },
-        "as_trained": draw_scan(transform.load_images(row, number), transform.settings.view, sides_known),
+        "as_trained": as_trained[:n_shown],
+        "frames": as_trained[n_shown:],
         "histogram": charts.draw_histogram(np.asarray(values), f"intensity, {facts.modality}"),
     }

@@ -39,3 +39,21 @@ def settle_settings(asked: ViewSettings, processor: Any, model_name_or_path: str
     if size not in (None, state_image_size(processor)) and model_name_or_path not in (*BUILT, ""):
         state_size(processor, size, model_name_or_path)
     return replace(DEFAULTS, **asked.stated() | {"image_size": resolve_image_size(processor, size)})
+
+
+def check_states(processor: Any, trained: ViewSettings, where: str) -> None:
+    """Raise ValueError where the settings of a recipe are not those that the processor of a model for volumes states
+    in its own file: one of the two was changed. The processors of all other models state too little to tell.
+
+    Args:
+        where: the recipe stands.
+    """
+    if not isinstance(processor, VolumeProcessor):
+        return
+    stated = vars(processor.image_processor.settings)
+    for name, expected in vars(trained).items():
+        if stated[name] != expected:
+            raise ValueError(
+                f"{where}: expected {name} {stated[name]!r}, as processor_config.json beside it has it, found "
+                f"{expected!r}: one of the two was changed after training. Put back what the model was trained with"
+            )

@@ -13,5 +13,7 @@ def register_volume_models() -> None:
     for config, tower in TOWERS:
         AutoConfig.register(config.model_type, config, exist_ok=True)
         AutoModel.register(config, tower, exist_ok=True)
-        AutoImageProcessor.register(config, image_processor_classes={"pil": VolumeImageProcessor}, exist_ok=True)
+        # Under both names: it needs neither, and transformers says so where it finds only one.
+        classes = dict.fromkeys(("torchvision", "pil"), VolumeImageProcessor)
+        AutoImageProcessor.register(config, image_processor_classes=classes, exist_ok=True)
         AutoProcessor.register(config, VolumeProcessor, exist_ok=True)

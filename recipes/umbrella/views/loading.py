@@ -1,15 +1,17 @@
 """From a scan's file to a view of it, in one step."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from umbrella.scans.series import read_series
+from umbrella.scans.gradients import read_b_values
+from umbrella.scans.scan_files import ScanHeader
+from umbrella.scans.series import Series, read_series
 from umbrella.scans.volumes import ScanError, Scratch, name_short_memory, read_scan
+from umbrella.views.augmentation import Change
 from umbrella.views.frames import choose_frames
-from umbrella.views.grid import find_head_centre, sample_grid
+from umbrella.views.grid import Grid, Head, measure_beyond, place_grid, sample_grid
 from umbrella.views.planes import compose_view, cut_slice, view_planes
 from umbrella.views.settings import (
     DEFAULT_IMAGE_SIZE,
@@ -63,16 +65,63 @@ def load_grid(
 
     settings  volume_size     voxels along X, Y, Z, as "96x112x96" (the default)
               volume_spacing  mm, the same along each axis (default 2)
-              frames          "K" or "window:K" of a series, see `umbrella.views.frames.choose_frames`; None: its mean
+              frames          "K", "window:K" or "b0+K" of a series, see `umbrella.views.frames.choose_frames`; None:
+                              its mean
     start     where in the series a window lies, 0 to 1; None: in its middle
 
-    Returns (T, X, Y, Z), float32, RAS+, T = 1 for a 3-D scan. Raises ScanError as `load_volume` does, and for a series
-    shorter than the frames that are asked for.
+    Intensities come first: each voxel's stored number is mapped with the percentiles, the mean and the deviation of
+    all frames, then resampled as `umbrella.views.grid` says. Returns (T, X, Y, Z), float32, RAS+, T = 1 for a 3-D
+    scan. Raises ScanError as `load_volume` does, for a series shorter than the frames that are asked for, and for a
+    .bval beside it that does not fit.
     """
-    frames, size = settings.frames, parse_volume_size(settings.volume_size or VOLUME_SIZE)
-    choose = None if frames is None else partial(choose_frames, frames, start=start)
-    series = read_series(path, modality, choose, settings.normalize is not False, settings.standardize is not False)
+    series = _read_series(path, modality, settings, start)
     with name_short_memory(series.name, series.stored.shape[1:]):
-        volumes = np.stack([series.intensity.apply(stored) for stored in series.stored])
-        centre_mm = find_head_centre(volumes.mean(axis=0), series.affine)
-        return sample_grid(volumes, series.affine, size, settings.volume_spacing or VOLUME_SPACING, centre_mm)
+        grid, _ = _place(series, settings)
+        return sample_grid(series.stored, series.affine, grid, series.intensity)
+
+
+def load_augmented_grid(
+    path: str | Path | bytes, modality: str, settings: ViewSettings, change: Change, start: float | None = None
+) -> np.ndarray:
+    """`load_grid` of a scan whose head is moved and whose intensities are changed, in one resampling.
+
+    The grid is centred on the head as it lies in the scan, and then the head is moved about the grid's middle: a shift
+    stays a shift. Mean and deviation stay those of the view that is moved and not changed, where it is standardised.
+    """
+    series = _read_series(path, modality, settings, start)
+    low, high = series.intensity.low, series.intensity.high
+    with name_short_memory(series.name, series.stored.shape[1:]):
+        grid, _ = _place(series, settings)
+        to_middle = np.eye(4)
+        to_middle[:3, 3] = -grid.centre_mm
+        moved = np.linalg.inv(to_middle) @ change.motion @ to_middle @ series.affine
+        shown = sample_grid(series.stored, moved, grid, series.intensity)
+        changed = change.change_intensities((shown - low) / (high - low))
+        if settings.standardize is False or changed.min() == changed.max():
+            return changed * np.float32(high - low) + np.float32(low)
+        changed = (changed - changed.mean(dtype=np.float64)) / changed.std(dtype=np.float64)
+        return (changed * shown.std(dtype=np.float64) + shown.mean(dtype=np.float64)).astype(np.float32)
+
+
+def measure_cut(path: str | Path | bytes, modality: str, settings: ViewSettings) -> float:
+    """The share of the head, 0 to 1, that `load_grid` leaves out since it lies beyond the grid. The neck is not
+    counted as head. Raises ScanError as `load_grid` does."""
+    series = _read_series(path, modality, settings, None)
+    with name_short_memory(series.name, series.stored.shape[1:]):
+        grid, head = _place(series, settings)
+        return measure_beyond(head, grid)
+
+
+def _read_series(path: str | Path | bytes, modality: str, settings: ViewSettings, start: float | None) -> Series:
+    frames = settings.frames
+
+    def choose(header: ScanHeader) -> list[list[int]]:
+        return choose_frames(frames, header.n_volumes, start, read_b_values(path, header.n_volumes))
+
+    normalize, standardize = settings.normalize is not False, settings.standardize is not False
+    return read_series(path, modality, choose if frames else None, normalize, standardize, _SCRATCH)
+
+
+def _place(series: Series, settings: ViewSettings) -> tuple[Grid, Head]:
+    size, spacing_mm = parse_volume_size(settings.volume_size or VOLUME_SIZE), settings.volume_spacing
+    return place_grid(series.stored, series.affine, size, spacing_mm or VOLUME_SPACING, series.intensity)

@@ -30,9 +30,9 @@ MOST_PRINTED = 10
 def main() -> None:
     model_args, data_args, preview_args = parse_arguments((ModelArguments, DataArguments, PreviewArguments))
     rows = pick_split(load_splits(data_args), preview_args.split)
-    check_scans(rows)
     processor = load_processor(model_args.model_name_or_path)
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_args.model_name_or_path)
+    check_scans(rows, recipe.settings.frames)
     transform = ConversationTransform(
         processor, **recipe.settings.stated(), max_length=data_args.max_length, on_overflow=data_args.on_overflow
     )

@@ -40,6 +40,7 @@ from umbrella.rows.transform import ConversationTransform
 from umbrella.training.answer_check import AnswerCheck, check_answers, settle_best_metric
 from umbrella.training.augmentation_epoch import SetEpoch
 from umbrella.training.batch_check import check_batch
+from umbrella.training.cut_heads import warn_of_cut_heads
 from umbrella.training.main_process import main_process_first, on_main_process
 from umbrella.training.out_of_memory import explain_out_of_memory
 from umbrella.training.preflight import (
@@ -158,6 +159,7 @@ def check_rows(
         on_main_process(check_lengths, rows, transform)
     on_main_process(check_answers, used, training_args.eval_answers)
     on_main_process(check_same_data, checkpoint, used["train"], training_args.resume_on_other_data)
+    on_main_process(warn_of_cut_heads, used["train"], transform.settings)
     check_enough_rows(len(used["train"]), training_args.world_size)
 
 

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -12,13 +13,14 @@ from umbrella.options.progress import show_progress
 from umbrella.options.tool_arguments import PreviewArguments
 from umbrella.report import charts
 from umbrella.report.page import write_page
-from umbrella.report.pictures import N_PLANES, draw_scan
-from umbrella.report.scan_roles import name_roles
+from umbrella.report.pictures import N_PLANES, Picture, draw_scan, draw_volume
+from umbrella.report.scan_roles import find_place, name_roles
 from umbrella.rows.label_report import describe_counts, describe_scan_tokens, find_runs
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.survey import ScanFacts, find_oddities, survey_scan
 from umbrella.scans.volumes import load_volume
+from umbrella.views.loading import locate_grid
 from umbrella.views.planes import make_view
 
 VIEWS = ("axial", "coronal", "sagittal")
@@ -101,8 +103,10 @@ def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict
     volume, spacing_mm = load_volume(source, scan["modality"], normalize=True, standardize=False)
     sides_known = facts.orientation != "not stated"
     values = intensities.ravel()[:: max(1, intensities.size // MOST_VALUES)]
-    as_trained = draw_scan(transform.load_images(row, number), transform.settings.view, sides_known)
+    shown = transform.load_images(row, number)
+    as_trained = draw_scan(shown, transform.settings.view, sides_known)
     n_shown = N_PLANES if transform.is_volume else len(as_trained)
+    on_grid = _show_grid(row, number, transform, shown, sides_known) if transform.is_volume else None
     return {
         "name": Path(facts.name).name,
         "facts": facts,
@@ -112,5 +116,21 @@ def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict
         },
         "as_trained": as_trained[:n_shown],
         "frames": as_trained[n_shown:],
+        "grid": on_grid,
         "histogram": charts.draw_histogram(np.asarray(values), f"intensity, {facts.modality}"),
     }
+
+
+def _show_grid(
+    row: dict, number: int, transform: ConversationTransform, volumes: np.ndarray, sides_known: bool
+) -> dict[str, Any]:
+    """How much of the head a volume lacks, and the planes through the place that the row is about."""
+    scan, place = row["images"][number], find_place(row)
+    grid, cut = locate_grid(find_source(scan), scan["modality"], transform.settings)
+    found: dict[str, Any] = {"cut": cut, "place": "", "planes": [], "is_beyond": False}
+    if place is None or number != len(row["images"]) - 1:  # it lies in the subject's scan, the last one
+        return found
+    name, point_mm = place
+    voxel = grid.find_voxel(np.array(point_mm))
+    planes: list[Picture] = [] if voxel is None else draw_volume(volumes, sides_known, voxel)[:N_PLANES]
+    return found | {"place": name, "planes": planes, "is_beyond": voxel is None}

@@ -5,6 +5,7 @@ It knows no file format of scans, no tokenizer and no model.
 
 __all__ = [
     "augmentation",
+    "frames",
     "loading",
     "planes",
     "settings",

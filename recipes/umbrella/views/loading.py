@@ -106,10 +106,15 @@ def load_augmented_grid(
 def measure_cut(path: str | Path | bytes, modality: str, settings: ViewSettings) -> float:
     """The share of the head, 0 to 1, that `load_grid` leaves out since it lies beyond the grid. The neck is not
     counted as head. Raises ScanError as `load_grid` does."""
+    return locate_grid(path, modality, settings)[1]
+
+
+def locate_grid(path: str | Path | bytes, modality: str, settings: ViewSettings) -> tuple[Grid, float]:
+    """Where the voxels of `load_grid` lie, and what `measure_cut` finds. Raises ScanError as `load_grid` does."""
     series = _read_series(path, modality, settings, None)
     with name_short_memory(series.name, series.stored.shape[1:]):
         grid, head = _place(series, settings)
-        return measure_beyond(head, grid)
+        return grid, measure_beyond(head, grid)
 
 
 def _read_series(path: str | Path | bytes, modality: str, settings: ViewSettings, start: float | None) -> Series:

@@ -6,6 +6,7 @@ It knows no rows and no way to load a model.
 __all__ = [
     "agreement",
     "late_registration",
+    "patches",
     "processor",
     "tower",
 ]

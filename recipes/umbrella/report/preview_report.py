@@ -3,7 +3,6 @@
 import random
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -12,15 +11,15 @@ from umbrella.answers.label_parsing import count_labels
 from umbrella.options.progress import show_progress
 from umbrella.options.tool_arguments import PreviewArguments
 from umbrella.report import charts
+from umbrella.report.on_grid import place_on_grid
 from umbrella.report.page import write_page
-from umbrella.report.pictures import N_PLANES, Picture, draw_scan, draw_volume
-from umbrella.report.scan_roles import find_place, name_roles
+from umbrella.report.pictures import N_PLANES, draw_scan
+from umbrella.report.scan_roles import name_roles
 from umbrella.rows.label_report import describe_counts, describe_scan_tokens, find_runs
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.survey import ScanFacts, find_oddities, survey_scan
 from umbrella.scans.volumes import load_volume
-from umbrella.views.loading import locate_grid
 from umbrella.views.planes import make_view
 
 VIEWS = ("axial", "coronal", "sagittal")
@@ -106,7 +105,7 @@ def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict
     shown = transform.load_images(row, number)
     as_trained = draw_scan(shown, transform.settings.view, sides_known)
     n_shown = N_PLANES if transform.is_volume else len(as_trained)
-    on_grid = _show_grid(row, number, transform, shown, sides_known) if transform.is_volume else None
+    on_grid = place_on_grid(row, number, transform, shown, sides_known) if transform.is_volume else None
     return {
         "name": Path(facts.name).name,
         "facts": facts,
@@ -119,18 +118,3 @@ def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict
         "grid": on_grid,
         "histogram": charts.draw_histogram(np.asarray(values), f"intensity, {facts.modality}"),
     }
-
-
-def _show_grid(
-    row: dict, number: int, transform: ConversationTransform, volumes: np.ndarray, sides_known: bool
-) -> dict[str, Any]:
-    """How much of the head a volume lacks, and the planes through the place that the row is about."""
-    scan, place = row["images"][number], find_place(row)
-    grid, cut = locate_grid(find_source(scan), scan["modality"], transform.settings)
-    found: dict[str, Any] = {"cut": cut, "place": "", "planes": [], "is_beyond": False}
-    if place is None or number != len(row["images"]) - 1:  # it lies in the subject's scan, the last one
-        return found
-    name, point_mm = place
-    voxel = grid.find_voxel(np.array(point_mm))
-    planes: list[Picture] = [] if voxel is None else draw_volume(volumes, sides_known, voxel)[:N_PLANES]
-    return found | {"place": name, "planes": planes, "is_beyond": voxel is None}

@@ -45,6 +45,7 @@ from umbrella.rows.length_check import check_lengths
 from umbrella.rows.loading import load_splits
 from umbrella.training.main_process import main_process_first, on_main_process
 from umbrella.training.preflight import check_scans, check_world_size
+from umbrella.training.volume_checks import check_volumes
 from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import open_volume_cache
 
@@ -65,11 +66,12 @@ def main() -> None:
     question = find_question(rows, eval_args, splits)
     check_names(eval_args, rows, question.to_dict()["task"])
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
+    on_main_process(check_scans, rows)
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_name)
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_name)
-    on_main_process(check_scans, rows, recipe.settings.frames)
+    on_main_process(check_volumes, {split: rows}, recipe.settings)
     options = recipe.settings.stated() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
     prompts, blank_prompts, answers = prepare_transforms(processor, options, data_args)
     on_main_process(check_lengths, rows, answers)

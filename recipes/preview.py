@@ -22,6 +22,7 @@ from umbrella.report.preview_report import write_preview
 from umbrella.rows.loading import load_splits, pick_split
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.preflight import check_scans
+from umbrella.training.volume_checks import check_volumes
 from umbrella.views.settings import ViewSettings
 
 MOST_PRINTED = 10
@@ -30,9 +31,10 @@ MOST_PRINTED = 10
 def main() -> None:
     model_args, data_args, preview_args = parse_arguments((ModelArguments, DataArguments, PreviewArguments))
     rows = pick_split(load_splits(data_args), preview_args.split)
+    check_scans(rows)
     processor = load_processor(model_args.model_name_or_path)
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_args.model_name_or_path)
-    check_scans(rows, recipe.settings.frames)
+    check_volumes({preview_args.split: rows}, recipe.settings)
     transform = ConversationTransform(
         processor, **recipe.settings.stated(), max_length=data_args.max_length, on_overflow=data_args.on_overflow
     )

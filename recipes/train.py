@@ -40,7 +40,6 @@ from umbrella.rows.transform import ConversationTransform
 from umbrella.training.answer_check import AnswerCheck, check_answers, settle_best_metric
 from umbrella.training.augmentation_epoch import SetEpoch
 from umbrella.training.batch_check import check_batch
-from umbrella.training.cut_heads import warn_of_cut_heads
 from umbrella.training.main_process import main_process_first, on_main_process
 from umbrella.training.out_of_memory import explain_out_of_memory
 from umbrella.training.preflight import (
@@ -58,8 +57,9 @@ from umbrella.training.run_speed import to_table
 from umbrella.training.run_start import FirstStep, check_same_data, describe_start
 from umbrella.training.trainer import ConversationTrainer
 from umbrella.training.unreadable import leave_out_unreadable, write_unreadable
-from umbrella.views.augmentation import Augmentation
-from umbrella.views.settings import ViewSettings
+from umbrella.training.volume_checks import check_volumes
+from umbrella.views.augmentation import Augmentation, WindowDraw
+from umbrella.views.settings import ViewSettings, is_window
 from umbrella.views.volume_cache import open_volume_cache
 
 
@@ -91,9 +91,12 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     transform = ConversationTransform(processor, **options)
     used, unreadable = leave_out_unreadable(used, transform, training_args, checkpoint)
     check_rows(used, transform, training_args, checkpoint)
+    on_main_process(check_volumes, used, transform.settings)
     training_args, chosen = settle_run(training_args, name, len(used["train"]))
     augmentation = Augmentation(training_args.seed, training_args.augment_strength) if training_args.augment else None
-    train_rows = used["train"].with_transform(ConversationTransform(processor, **options, augment=augmentation))
+    windows = WindowDraw(training_args.seed) if is_window(recipe.settings.frames) else None
+    shown = ConversationTransform(processor, **options, augment=augmentation, draw_window=windows)
+    train_rows = used["train"].with_transform(shown)
     eval_rows = used["validation"].with_transform(transform) if "validation" in used else None
 
     # ------------------------------------------------------------------------------------------------ model
@@ -117,7 +120,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         train_dataset=train_rows,
         eval_dataset=eval_rows,
         processing_class=processor,
-        callbacks=choose_callbacks(training_args, augmentation),
+        callbacks=choose_callbacks(training_args, augmentation, windows),
         blank=transform.blank_example(),
         provenance=Provenance(recipe, base, first_step),
         answer_check=answer_check,
@@ -159,12 +162,11 @@ def check_rows(
         on_main_process(check_lengths, rows, transform)
     on_main_process(check_answers, used, training_args.eval_answers)
     on_main_process(check_same_data, checkpoint, used["train"], training_args.resume_on_other_data)
-    on_main_process(warn_of_cut_heads, used["train"], transform.settings)
     check_enough_rows(len(used["train"]), training_args.world_size)
 
 
-def choose_callbacks(training_args: TrainArguments, augmentation: Augmentation | None) -> list[TrainerCallback]:
-    callbacks = [SetEpoch(augmentation)] if augmentation else []
+def choose_callbacks(training_args: TrainArguments, *drawn: Augmentation | WindowDraw | None) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = [SetEpoch(each) for each in drawn if each]
     if training_args.early_stopping_patience:
         callbacks.append(EarlyStoppingCallback(training_args.early_stopping_patience))
     return callbacks

@@ -16,7 +16,7 @@ from umbrella.views.loading import locate_grid
 class OnGrid:
     """What there is to say of a scan.
 
-    cut     the share of the head beyond the grid
+    cut     the share of the head beyond the grid, 0 to 1
     place   what the row is about, "lesion"; "" where its metadata name no place in this scan
     planes  the three planes through it; none where it lies beyond the grid
     """
@@ -33,7 +33,7 @@ def place_on_grid(
     scan, place = row["images"][number], find_place(row)
     grid, cut = locate_grid(find_source(scan), scan["modality"], transform.settings)
     if place is None or number != len(row["images"]) - 1:
-        return OnGrid(cut, "", [])
+        return OnGrid(cut.share, "", [])
     name, point_mm = place
     voxel = grid.find_voxel(np.array(point_mm))
-    return OnGrid(cut, name, [] if voxel is None else draw_volume(volumes, sides_known, voxel)[:N_PLANES])
+    return OnGrid(cut.share, name, [] if voxel is None else draw_volume(volumes, sides_known, voxel)[:N_PLANES])

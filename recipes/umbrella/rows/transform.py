@@ -12,7 +12,8 @@ from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.models.view_settings import settle_settings
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError, read_scan
-from umbrella.views.loading import load_view
+from umbrella.views.augmentation import Augmentation, load_augmented_grid
+from umbrella.views.loading import load_grid, load_view
 from umbrella.views.planes import make_view, n_images
 from umbrella.views.settings import VOLUME, ViewSettings, count_frames, parse_volume_size
 from umbrella.views.volume_cache import VolumeCache
@@ -35,10 +36,11 @@ class ConversationTransform:
         on_overflow: "drop_turns" (oldest whole exchanges go, with their scans) or "raise".
         add_generation_prompt: leave the last answer out and prompt for it (evaluation).
         augment: changes the volumes in training, see `umbrella.views.augmentation.Augmentation`; None leaves them as
-            they are. It takes (volume in [0, 1], spacing_mm, task_id, number of the scan in its row) and returns a
-            volume.
+            they are.
+        draw_window: where in a series the frames "window:K" lie, from (task_id, number of the scan in its row), see
+            `umbrella.views.augmentation.WindowDraw`; None, as in evaluation: in the middle.
         volume_cache: keeps the views on disk, so that each scan is decoded once: a VolumeCache, or its folder.
-            Augmented scans neither come from it nor go to it.
+            Augmented scans and drawn windows neither come from it nor go to it.
 
     Returns, for a dict of lists as datasets hands it, a dict of lists: `input_ids`, `attention_mask`, `labels` and
     other keys of T ints a row; `pixel_values` (n, 3, H, W) and the processor's other image keys as tensors, None
@@ -61,7 +63,8 @@ class ConversationTransform:
         max_length: int = 2048,
         on_overflow: str = "drop_turns",
         add_generation_prompt: bool = False,
-        augment: Callable[[np.ndarray, np.ndarray, str, int], np.ndarray] | None = None,
+        augment: Augmentation | None = None,
+        draw_window: Callable[[str, int], float] | None = None,
         volume_cache: VolumeCache | str | Path | None = None,
     ) -> None:
         if augment is not None and (add_generation_prompt or not normalize):
@@ -77,7 +80,7 @@ class ConversationTransform:
         )
         self.n_images = 1 if self.is_volume else n_images(view)
         self.max_length, self.on_overflow = max_length, on_overflow
-        self.add_generation_prompt, self.augment = add_generation_prompt, augment
+        self.add_generation_prompt, self.augment, self.draw_window = add_generation_prompt, augment, draw_window
         self.volume_cache = VolumeCache(volume_cache) if isinstance(volume_cache, str | Path) else volume_cache
         # The view is already what the encoder eats: the processor must neither resize nor rescale it.
         self.encoder = ConversationEncoder(
@@ -131,11 +134,16 @@ class ConversationTransform:
         """The views of one scan of a row, (n_images, 3, image_size, image_size), or its volume (T, X, Y, Z); from its
         `bytes` where the row has them, else from its path."""
         scan = row["images"][number]
-        source = find_source(scan)
+        source, modality, place = find_source(scan), scan["modality"], (row["task_id"], number)
+        if self.is_volume and (self.augment is not None or self.draw_window is not None):
+            start = None if self.draw_window is None else self.draw_window(*place)
+            if self.augment is None:
+                return load_grid(source, modality, self.settings, start)
+            return load_augmented_grid(source, modality, self.settings, self.augment.draw(*place), start)
         if self.augment is not None:
-            return self._load_augmented(source, scan["modality"], row["task_id"], number)
+            return self._load_augmented(source, modality, *place)
         load = load_view if self.volume_cache is None else partial(self.volume_cache.load, load_view)
-        return load(source, modality=scan["modality"], **self.settings.stated())
+        return load(source, modality=modality, **self.settings.stated())
 
     def _load_augmented(self, source: str | bytes, modality: str, task_id: str, number: int) -> np.ndarray:
         scan = read_scan(source, modality, normalize=True, standardize=False)

@@ -8,14 +8,14 @@ from umbrella.files.contained_files import open_inside, split_root
 from umbrella.scans.scan_files import ScanError
 
 MOST_B0 = 50.0  # s/mm²: a volume with no more counts as not weighted, as in dipy
-ENDS = (".nii", ".hdr", ".img")
+ENDS, GRADIENTS = (".nii", ".hdr", ".img"), ".bval"
 
 
 def gradients_path(path: str) -> str | None:
     """Where a scan's b-values lie if it has any: beside it, under its own name, as BIDS and dcm2niix write them. None
     for a file that is no NIfTI one by its name."""
     stem = path.removesuffix(".gz")
-    return stem[:-4] + ".bval" if stem.endswith(ENDS) else None
+    return stem[:-4] + GRADIENTS if stem.endswith(ENDS) else None
 
 
 def read_b_values(source: str | Path | bytes, n_volumes: int) -> np.ndarray | None:

@@ -43,8 +43,8 @@ class IntensityMap:
         return mapped
 
     def find_bounds(self, stored: np.dtype) -> tuple[np.generic, np.generic] | None:
-        """The two numbers of a stored type to which `apply` clips, where it may as well clip, then take means, and then
-        map: the straight line and the mean can change places. None where the type lacks them, or the digits."""
+        """The two numbers of a stored type to which `apply` clips, where one may as well clip, take means, then map:
+        the straight line and the mean can change places. None where the type lacks them, or the digits."""
         if self._choose_type(stored) is not np.float32:
             return None
         bounds = sorted((self.center + self.low / self.gain, self.center + self.high / self.gain))

@@ -1,7 +1,7 @@
 """Frames of a scan: single volumes out of a series, with one intensity map for all of them.
 
-Of a file that is not compressed only the frames are read; of one that is compressed the others are inflated and dropped.
-Held are the frames, as they are stored, and nothing else of the series.
+Of a file that is not compressed only the frames are read; of one that is compressed the others are inflated and
+dropped. Held are the frames, as they are stored, and nothing else of the series.
 """
 
 import math
@@ -67,7 +67,9 @@ def read_series(
             intensity = fit_intensity_map(statistics, header.slope, header.inter, normalize, standardize)
         except ValueError as error:
             raise ScanError(f"{header.name}: {error}") from error
-    affine = np.diag([*header.zooms, 1.0]) if header.affine is None else header.affine  # as `find_orientation` takes it
+    affine = (
+        np.diag([*header.zooms, 1.0]) if header.affine is None else header.affine
+    )  # as `find_orientation` takes it
     oriented = np.moveaxis(apply_orientation(stored, orientation), -1, 0)
     return Series(header.name, oriented, affine @ inv_ornt_aff(orientation, header.shape[:3]), intensity)
 

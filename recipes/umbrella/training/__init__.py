@@ -7,7 +7,6 @@ __all__ = [
     "answer_check",
     "augmentation_epoch",
     "batch_check",
-    "cut_heads",
     "main_process",
     "out_of_memory",
     "preflight",
@@ -20,4 +19,5 @@ __all__ = [
     "token_loss",
     "trainer",
     "unreadable",
+    "volume_checks",
 ]

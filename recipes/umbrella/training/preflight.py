@@ -3,7 +3,6 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 
 from datasets import Dataset
@@ -13,7 +12,6 @@ from transformers.integrations.deepspeed import HfTrainerDeepSpeedConfig
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
 from umbrella.scans.not_a_scan import join_absent
 from umbrella.scans.volumes import ScanError, check_header
-from umbrella.views.frames import find_frames
 
 MOST_SHOWN = 10
 # How many processes were started: torchrun's, accelerate's and DeepSpeed's own word first, then mpirun's and srun's.
@@ -92,9 +90,8 @@ def check_output_dir(output_dir: str, resumes: bool) -> None:
         )
 
 
-def check_scans(dataset: Dataset, frames: str | None = None) -> int:
-    """Existence and header of every scan that the rows name, and whether a series has the frames that are asked for.
-    Returns their number.
+def check_scans(dataset: Dataset) -> int:
+    """Existence and header of every scan that the rows name. Returns their number.
 
     Raises SystemExit with all unreadable scans (the first ten by name).
     """
@@ -104,7 +101,7 @@ def check_scans(dataset: Dataset, frames: str | None = None) -> int:
             if scan.get("bytes") is None:
                 scans.setdefault((scan["path"], scan["modality"]), row["source"])
     with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) * 4)) as pool:
-        found = zip(scans.values(), pool.map(partial(_find_problem, frames), scans), strict=True)
+        found = zip(scans.values(), pool.map(_find_problem, scans), strict=True)
         problems = [(source, problem) for source, problem in found if problem]
     if problems:
         raise SystemExit(
@@ -121,11 +118,9 @@ def show_first(problems: list[str]) -> str:
     return "".join(f"\n  {line}" for line in problems[:MOST_SHOWN] + more)
 
 
-def _find_problem(frames: str | None, scan: tuple[str, str]) -> str | None:
+def _find_problem(scan: tuple[str, str]) -> str | None:
     try:
         check_header(*scan)
-        if frames is not None:
-            find_frames(*scan, frames)
     except ScanError as error:
         return str(error)
     return None

@@ -109,7 +109,7 @@ def _find_unreadable(
         )
     if most == 0:
         for rows in splits.values():
-            check_scans(rows, transform.settings.frames)
+            check_scans(rows)
         return []
     splits = {name: rows.with_format(None).select_columns(["images", "source"]) for name, rows in splits.items()}
     places = {_identify(splits, place): place for place in list_scans(splits)}

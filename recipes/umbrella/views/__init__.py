@@ -6,6 +6,7 @@ It knows no file format of scans, no tokenizer and no model.
 __all__ = [
     "augmentation",
     "frames",
+    "grid",
     "loading",
     "planes",
     "settings",

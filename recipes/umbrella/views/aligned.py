@@ -71,7 +71,9 @@ def sample_aligned(volume: np.ndarray, weights: list[AxisWeights], intensity: In
             _sum_up(slab, [way.voxels.shape[1] for way in ways], values, filled[part])
         else:
             slab = _weigh(slab, ways, [part, *rows[1:]], [read.start, used[1].start, used[2].start])
-            _lay_over(slab, [way.sums[row] for way, row in zip(ways, [part, *rows[1:]], strict=True)], values, filled[part])
+            _lay_over(
+                slab, [way.sums[row] for way, row in zip(ways, [part, *rows[1:]], strict=True)], values, filled[part]
+            )
 
 
 def _sum_up(slab: np.ndarray, block: list[int], values: StoredValues, out: np.ndarray) -> None:

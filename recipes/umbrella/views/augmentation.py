@@ -4,17 +4,20 @@
 
 Rotation, shift and scale of the head, and the contrast (gamma), bias field and noise of the scanner, drawn anew for
 each row in each epoch. MONAI does the work: the extra "augment". The view "volume" is moved while it is resampled, and
-its intensities are changed on its own grid, see `umbrella.views.loading.load_augmented_grid`.
+its intensities are changed on its own grid.
 """
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from umbrella.options.extras import check_extra
 from umbrella.options.number_bounds import STRENGTH
+from umbrella.views.loading import load_moved_grid
+from umbrella.views.settings import ViewSettings
 
 # At strength 1; each is drawn uniformly between minus and plus this.
 ROTATION_DEGREES = 8.0  # about each axis
@@ -87,6 +90,22 @@ class Change:
     def change_intensities(self, volumes: np.ndarray) -> np.ndarray:
         """See `change_intensities`."""
         return change_intensities(volumes, self.rng, self.strength)
+
+
+def load_augmented_grid(
+    path: str | Path | bytes, modality: str, settings: ViewSettings, change: Change, start: float | None = None
+) -> np.ndarray:
+    """`umbrella.views.loading.load_grid` of a scan that is changed, all frames of a series alike but for the noise.
+
+    Intensities are changed in [0, 1]; where the view is standardised, its mean and deviation then are what they were.
+    """
+    shown, intensity = load_moved_grid(path, modality, settings, change.motion, start)
+    low, spread = np.float32(intensity.low), np.float32(intensity.high - intensity.low)
+    changed = change.change_intensities((shown - low) / spread)
+    if settings.standardize is False or changed.min() == changed.max():  # the latter: no head in the grid
+        return changed * spread + low
+    changed = (changed - changed.mean(dtype=np.float64)) / changed.std(dtype=np.float64)
+    return (changed * shown.std(dtype=np.float64) + shown.mean(dtype=np.float64)).astype(np.float32)
 
 
 class WindowDraw:

@@ -30,8 +30,8 @@ def choose_frames(
 ) -> list[list[int]]:
     """Of each frame the numbers of the volumes whose mean it is: one, but for a mean of several b0.
 
-    frames     "K": the centres of K equal parts of the series. "window:K": K neighbours. "b0+K": the mean of those with
-               b up to 50 s/mm², then K evenly spaced
+    frames     "K": the centres of K equal parts of the series. "window:K": K neighbours. "b0+K": the mean of those
+               with b up to 50 s/mm², then K evenly spaced
     n_volumes  of the series
     start      0 (the first window) to 1 (the last one); None: the middle one
     b_values   (n_volumes,): K are then chosen among those above 50 s/mm², where there are any; None: all count alike

@@ -2,10 +2,10 @@
 
     volumes (T, X, Y, Z) and their affine  ──place_grid──▶  Grid  ──sample_grid──▶  (T, x, y, z), RAS+
 
-A value of the grid is the mean over its voxel of the volume's linear interpolation, taken at evenly spaced points: along
-each of the grid's axes as few as lie no further apart than the volume's own voxels. So it is antialiased where the grid
-is coarser, and plain linear interpolation where it is not. A point in the outer half of an outer voxel has that voxel's
-value; beyond the field of view stands the minimum.
+A value of the grid is the mean over its voxel of the volume's linear interpolation, taken at evenly spaced points:
+along each of the grid's axes as few as lie no further apart than the volume's own voxels. So it is antialiased where
+the grid is coarser, and plain linear interpolation where it is not. A point in the outer half of an outer voxel has
+that voxel's value; beyond the field of view stands the minimum.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,10 @@ import numpy as np
 
 from umbrella.scans.intensity import IntensityMap
 from umbrella.views.aligned import sample_aligned
-from umbrella.views.head_box import find_bright, find_box, thin_out
+from umbrella.views.head_box import find_box, find_bright, thin_out
 from umbrella.views.oblique import Points, sample_oblique
 from umbrella.views.weights import ROUNDING, weigh_points
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -82,11 +83,24 @@ def place_grid(
     return Grid(size, spacing_mm, affine[:3, :3] @ middle + affine[:3, 3]), head
 
 
-def measure_beyond(head: Head, grid: Grid) -> float:
-    """The share, 0 to 1, of a head that lies beyond a grid."""
+@dataclass(frozen=True)
+class Cut:
+    """What a grid leaves out of a head.
+
+    share    of the head's voxels, 0 to 1, that lies beyond the grid; the neck is not counted as head
+    head_mm  (3,), the size of the head's box
+    """
+
+    share: float
+    head_mm: np.ndarray
+
+
+def measure_beyond(head: Head, grid: Grid) -> Cut:
+    """What of a head lies beyond a grid that is centred on it."""
     places = np.argwhere(head.bright[tuple(slice(first, last + 1) for first, last in head.box)]) + head.box[:, 0]
     from_middle_mm = places @ head.affine[:3, :3].T + (head.affine[:3, 3] - grid.centre_mm)
-    return float((np.abs(from_middle_mm) > np.array(grid.size) * grid.spacing_mm / 2).any(axis=1).mean())
+    is_beyond = (np.abs(from_middle_mm) > np.array(grid.size) * grid.spacing_mm / 2).any(axis=1)
+    return Cut(float(is_beyond.mean()), np.abs(head.affine[:3, :3]) @ (np.diff(head.box, axis=1)[:, 0] + 1))
 
 
 def sample_grid(volumes: np.ndarray, affine: np.ndarray, grid: Grid, intensity: IntensityMap) -> np.ndarray:

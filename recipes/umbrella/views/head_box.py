@@ -15,7 +15,8 @@ MOST_HEIGHT = 0.9  # of the box's depth from back to front: what lies lower is n
 def thin_out(volume: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Every n-th voxel of (…, X, Y, Z), and n for X, Y and Z (3,)."""
     steps = np.maximum(1, np.array(volume.shape[-3:]) // MOST_LOOKED_AT)
-    return volume[..., *(slice(None, None, int(step)) for step in steps)], steps
+    x, y, z = steps.tolist()
+    return volume[..., ::x, ::y, ::z], steps
 
 
 def find_bright(volume: np.ndarray) -> np.ndarray:

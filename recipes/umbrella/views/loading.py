@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from umbrella.scans.gradients import read_b_values
+from umbrella.scans.intensity import IntensityMap
 from umbrella.scans.scan_files import ScanHeader
 from umbrella.scans.series import Series, read_series
 from umbrella.scans.volumes import ScanError, Scratch, name_short_memory, read_scan
-from umbrella.views.augmentation import Change
 from umbrella.views.frames import choose_frames
-from umbrella.views.grid import Grid, Head, measure_beyond, place_grid, sample_grid
+from umbrella.views.grid import Cut, Grid, Head, measure_beyond, place_grid, sample_grid
 from umbrella.views.planes import compose_view, cut_slice, view_planes
 from umbrella.views.settings import (
     DEFAULT_IMAGE_SIZE,
@@ -74,42 +74,31 @@ def load_grid(
     scan. Raises ScanError as `load_volume` does, for a series shorter than the frames that are asked for, and for a
     .bval beside it that does not fit.
     """
-    series = _read_series(path, modality, settings, start)
-    with name_short_memory(series.name, series.stored.shape[1:]):
-        grid, _ = _place(series, settings)
-        return sample_grid(series.stored, series.affine, grid, series.intensity)
+    return load_moved_grid(path, modality, settings, np.eye(4), start)[0]
 
 
-def load_augmented_grid(
-    path: str | Path | bytes, modality: str, settings: ViewSettings, change: Change, start: float | None = None
-) -> np.ndarray:
-    """`load_grid` of a scan whose head is moved and whose intensities are changed, in one resampling.
+def load_moved_grid(
+    path: str | Path | bytes, modality: str, settings: ViewSettings, motion: np.ndarray, start: float | None = None
+) -> tuple[np.ndarray, IntensityMap]:
+    """`load_grid` with the head moved by `motion` (4, 4), in mm about the grid's middle; and the map of intensities.
 
-    The grid is centred on the head as it lies in the scan, and then the head is moved about the grid's middle: a shift
-    stays a shift. Mean and deviation stay those of the view that is moved and not changed, where it is standardised.
+    The grid lies where it lies without the motion, so a shift stays a shift; all frames are moved alike.
     """
     series = _read_series(path, modality, settings, start)
-    low, high = series.intensity.low, series.intensity.high
     with name_short_memory(series.name, series.stored.shape[1:]):
         grid, _ = _place(series, settings)
-        to_middle = np.eye(4)
-        to_middle[:3, 3] = -grid.centre_mm
-        moved = np.linalg.inv(to_middle) @ change.motion @ to_middle @ series.affine
-        shown = sample_grid(series.stored, moved, grid, series.intensity)
-        changed = change.change_intensities((shown - low) / (high - low))
-        if settings.standardize is False or changed.min() == changed.max():
-            return changed * np.float32(high - low) + np.float32(low)
-        changed = (changed - changed.mean(dtype=np.float64)) / changed.std(dtype=np.float64)
-        return (changed * shown.std(dtype=np.float64) + shown.mean(dtype=np.float64)).astype(np.float32)
+        from_middle = np.eye(4)
+        from_middle[:3, 3] = grid.centre_mm
+        moved = from_middle @ motion @ np.linalg.inv(from_middle) @ series.affine
+        return sample_grid(series.stored, moved, grid, series.intensity), series.intensity
 
 
-def measure_cut(path: str | Path | bytes, modality: str, settings: ViewSettings) -> float:
-    """The share of the head, 0 to 1, that `load_grid` leaves out since it lies beyond the grid. The neck is not
-    counted as head. Raises ScanError as `load_grid` does."""
+def measure_cut(path: str | Path | bytes, modality: str, settings: ViewSettings) -> Cut:
+    """What of the head `load_grid` leaves out since it lies beyond the grid. Raises ScanError as `load_grid` does."""
     return locate_grid(path, modality, settings)[1]
 
 
-def locate_grid(path: str | Path | bytes, modality: str, settings: ViewSettings) -> tuple[Grid, float]:
+def locate_grid(path: str | Path | bytes, modality: str, settings: ViewSettings) -> tuple[Grid, Cut]:
     """Where the voxels of `load_grid` lie, and what `measure_cut` finds. Raises ScanError as `load_grid` does."""
     series = _read_series(path, modality, settings, None)
     with name_short_memory(series.name, series.stored.shape[1:]):
@@ -118,7 +107,7 @@ def locate_grid(path: str | Path | bytes, modality: str, settings: ViewSettings)
 
 
 def _read_series(path: str | Path | bytes, modality: str, settings: ViewSettings, start: float | None) -> Series:
-    frames = settings.frames
+    frames = settings.frames or ""
 
     def choose(header: ScanHeader) -> list[list[int]]:
         return choose_frames(frames, header.n_volumes, start, read_b_values(path, header.n_volumes))

@@ -110,7 +110,7 @@ def _add_up(sampled: np.ndarray, ranges: list[np.ndarray], n: np.ndarray, out: n
         starts = np.flatnonzero(np.diff(of_axis, prepend=-1))
         if len(of_axis) == k * len(starts):  # whole voxels: plain sums are quicker
             points = np.moveaxis(sampled, axis, 0)
-            sampled = np.moveaxis(sum(points[i::k] for i in range(k)), 0, axis)
+            sampled = np.moveaxis(np.add.reduce([points[i::k] for i in range(k)]), 0, axis)
         else:
             sampled = np.add.reduceat(sampled, starts, axis=axis)
     sampled /= np.prod(n, dtype=np.float32)

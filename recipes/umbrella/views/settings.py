@@ -69,3 +69,8 @@ def count_frames(frames: str | None) -> int:
     """How many frames of a series are shown: 1, its mean, where none are asked for."""
     kind, k = parse_frames(frames) if frames else (EVEN, 1)
     return k + (kind == B0)
+
+
+def is_window(frames: str | None) -> bool:
+    """Whether the frames are neighbours, whose place training draws."""
+    return frames is not None and parse_frames(frames)[0] == WINDOW

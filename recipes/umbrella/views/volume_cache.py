@@ -39,6 +39,7 @@ import xxhash
 from filelock import FileLock, Timeout
 
 from umbrella.files.contained_files import is_inside, split_root
+from umbrella.scans.gradients import GRADIENTS, gradients_path
 
 DEFAULT_GB = 50.0
 KEPT_SHARE = 0.9  # of the bound, after the least recently used went out: a sweep must not follow at once
@@ -48,13 +49,18 @@ CODE = (  # named, not imported: to tell what they hold takes their text
     "scans/scan_files.py",
     "scans/volumes.py",
     "scans/series.py",
+    "scans/gradients.py",
     "scans/intensity.py",
     "scans/voxel_statistics.py",
+    "scans/otsu.py",
     "views/planes.py",
     "views/frames.py",
+    "views/head_box.py",
+    "views/weights.py",
+    "views/aligned.py",
+    "views/oblique.py",
     "views/grid.py",
     "views/loading.py",
-    "scans/otsu.py",
 )
 DIGEST_BYTES = 8
 SIZE_DIGITS = 20
@@ -241,15 +247,18 @@ def open_volume_cache(folder: str | Path | None, most_gb: float = DEFAULT_GB) ->
 
 def identify_scan(source: str | Path | bytes) -> tuple | None:
     """What tells a scan from any other and from itself after a change: a hash of its bytes, or the real path, inode,
-    size and times of its file, or files for an .hdr/.img pair. None where there is no file, and where one lies outside
-    the folder that it is held to, see `umbrella.files.contained_files`."""
+    size and times of its file, or files for an .hdr/.img pair and a .bval beside it. None where there is no file, and
+    where one lies outside the folder that it is held to, see `umbrella.files.contained_files`."""
     if isinstance(source, bytes):
         return len(source), xxhash.xxh3_128_hexdigest(source)
     root, path = split_root(source)
     stem = path.removesuffix(".gz")
     is_pair = stem.endswith((".hdr", ".img"))
     found = []
-    for name in [stem[:-4] + end for end in PAIR_ENDS] if is_pair else [path]:
+    names = [stem[:-4] + end for end in PAIR_ENDS] if is_pair else [path]
+    for name in [*names, gradients_path(path)]:  # the latter chooses the frames of a diffusion series
+        if name is None or (name.endswith(GRADIENTS) and not found):
+            continue
         with suppress(OSError):
             status = os.stat(name)
             if not is_inside(name, root):

@@ -109,4 +109,3 @@ def weigh_points(n: int, size: int, n_points: int, first: float, step: float) ->
     np.add.at(shares, (row, lower - base[row] + 1), upper_share)
     k = max(1, int(np.flatnonzero(shares.any(axis=0)).max(initial=0)) + 1)
     return AxisWeights((base[:, None] + np.arange(k)).clip(0, n - 1), shares[:, :k].astype(np.float32))
-

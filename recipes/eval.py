@@ -35,6 +35,7 @@ from umbrella.evaluation.summary import summarize_as_text
 from umbrella.files.json_files import write_json
 from umbrella.models.hub_names import name_on_hub
 from umbrella.models.loading import check_fits, load_model, load_processor
+from umbrella.planning.volume_checks import check_volumes
 from umbrella.records.evaluations import METRICS
 from umbrella.records.leakage import guard_against_leakage
 from umbrella.records.recipe import resolve_recipe
@@ -45,7 +46,6 @@ from umbrella.rows.length_check import check_lengths
 from umbrella.rows.loading import load_splits
 from umbrella.training.main_process import main_process_first, on_main_process
 from umbrella.training.preflight import check_scans, check_world_size
-from umbrella.training.volume_checks import check_volumes
 from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import open_volume_cache
 

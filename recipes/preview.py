@@ -16,13 +16,13 @@ if __name__ == "__main__":  # a wrong flag, or --help, is answered before the sl
     run(lambda: parse_arguments((ModelArguments, DataArguments, PreviewArguments)))
 
 from umbrella.models.loading import load_processor
+from umbrella.planning.volume_checks import check_volumes
 from umbrella.records.recipe import resolve_recipe
 from umbrella.records.run import describe_process
 from umbrella.report.preview_report import write_preview
 from umbrella.rows.loading import load_splits, pick_split
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.preflight import check_scans
-from umbrella.training.volume_checks import check_volumes
 from umbrella.views.settings import ViewSettings
 
 MOST_PRINTED = 10

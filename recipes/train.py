@@ -30,6 +30,7 @@ from umbrella.hub.guarded_push import GuardedPush
 from umbrella.models.for_training import describe_trained, load_for_training
 from umbrella.models.loading import check_fits, load_processor
 from umbrella.options.training_arguments import TrainArguments
+from umbrella.planning.volume_checks import check_volumes
 from umbrella.records.leakage import describe_training_data
 from umbrella.records.recipe import resolve_recipe
 from umbrella.records.run import read_run_record
@@ -57,7 +58,6 @@ from umbrella.training.run_speed import to_table
 from umbrella.training.run_start import FirstStep, check_same_data, describe_start
 from umbrella.training.trainer import ConversationTrainer
 from umbrella.training.unreadable import leave_out_unreadable, write_unreadable
-from umbrella.training.volume_checks import check_volumes
 from umbrella.views.augmentation import Augmentation, WindowDraw
 from umbrella.views.settings import ViewSettings, is_window
 from umbrella.views.volume_cache import open_volume_cache

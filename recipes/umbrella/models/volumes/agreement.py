@@ -20,9 +20,7 @@ def check_agreement(tower_config: Any, image_processor: VolumeImageProcessor) ->
     for of_tower, of_processor in STATED_TWICE:
         expected, found = getattr(tower_config, of_tower, None), getattr(image_processor, of_processor)
         if expected is not None and _as_list(expected) != _as_list(found):
-            remedy = (
-                "Leave --volume_spacing out, or" if of_tower == "spacing_mm" else "Put back the one that was edited:"
-            )
+            remedy = "Leave --volume_spacing out, or" if of_tower == "spacing_mm" else "Put back what was edited, or"
             raise ValueError(
                 f"{of_processor}: expected {expected!r}, as the model's vision tower has it (vision_config, "
                 f"{of_tower}, in config.json), found {found!r} in its processor. {remedy} load model and processor "

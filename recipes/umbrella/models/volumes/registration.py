@@ -5,6 +5,8 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoProcesso
 from umbrella.models.volumes.processor import VolumeImageProcessor, VolumeProcessor
 from umbrella.models.volumes.tower import VolumeTower, VolumeTowerConfig
 
+# Nothing of it depends on how pictures are read; with one backend alone transformers says that the other is missing.
+OF_EACH_BACKEND = {"pil": VolumeImageProcessor, "torchvision": VolumeImageProcessor}
 TOWERS = ((VolumeTowerConfig, VolumeTower),)
 
 
@@ -13,7 +15,5 @@ def register_volume_models() -> None:
     for config, tower in TOWERS:
         AutoConfig.register(config.model_type, config, exist_ok=True)
         AutoModel.register(config, tower, exist_ok=True)
-        # Under both names: it needs neither, and transformers says so where it finds only one.
-        classes = dict.fromkeys(("torchvision", "pil"), VolumeImageProcessor)
-        AutoImageProcessor.register(config, image_processor_classes=classes, exist_ok=True)
+        AutoImageProcessor.register(config, image_processor_classes=OF_EACH_BACKEND, exist_ok=True)
         AutoProcessor.register(config, VolumeProcessor, exist_ok=True)

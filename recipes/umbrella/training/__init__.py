@@ -19,5 +19,4 @@ __all__ = [
     "token_loss",
     "trainer",
     "unreadable",
-    "volume_checks",
 ]

@@ -5,6 +5,7 @@ It knows no trainer, no model and no data.
 
 __all__ = [
     "arguments",
+    "build_arguments",
     "compare_flags",
     "control_signs",
     "ending",

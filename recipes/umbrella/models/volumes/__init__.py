@@ -5,6 +5,7 @@ It knows no rows and no way to load a model.
 
 __all__ = [
     "agreement",
+    "inflated",
     "late_registration",
     "patches",
     "processor",

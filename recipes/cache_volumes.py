@@ -55,8 +55,9 @@ def main() -> None:
     n_new = sum(outcome.is_new for outcome in outcomes)
     n_before = len(outcomes) - n_new - len(problems)
     print(f"{len(outcomes)} scans: {n_new} decoded, {n_before} cached before, {len(problems)} unreadable")
-    # Of one view all entries are alike; what is out again, for want of room, has no size any more.
-    n_bytes = max((outcome.n_bytes for outcome in outcomes), default=0) * (n_new + n_before)
+    # What is out again, for want of room, has no size any more: it is taken for as large as the largest.
+    most = max((outcome.n_bytes for outcome in outcomes), default=0)
+    n_bytes = sum(outcome.n_bytes or most for outcome in outcomes if not outcome.problem)
     print(f"their views take {n_bytes / 1e9:.3g} GB in {data_args.volume_cache}")
     if (needed := n_bytes * cache_args.num_shards) > cache.most_bytes:
         print(

@@ -23,7 +23,8 @@ from transformers.utils import logging
 from umbrella.options.training_arguments import PlannedTrainArguments
 from umbrella.planning.memory_estimate import build_without_memory, count_weights, estimate, load_config, to_table
 from umbrella.planning.planned_batch import plan_batch
-from umbrella.views.planes import n_images
+from umbrella.records.recipe import find_settings
+from umbrella.views.settings import ViewSettings
 
 
 def main() -> None:
@@ -43,8 +44,8 @@ def main() -> None:
         model,
         rows=training_args.per_device_train_batch_size,
         tokens=estimate_args.tokens or data_args.max_length,
-        images=estimate_args.scans * n_images(data_args.view or "axial"),
-        image_size=data_args.image_size,
+        scans=estimate_args.scans,
+        settings=find_settings(ViewSettings.of(data_args), model_args.model_name_or_path),
         supervised=estimate_args.supervised_tokens,
     )
 

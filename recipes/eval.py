@@ -37,6 +37,7 @@ from umbrella.models.cached_tower import attach_feature_cache
 from umbrella.models.feature_cache import FeatureCache, open_feature_cache
 from umbrella.models.hub_names import name_on_hub
 from umbrella.models.loading import check_fits, load_model, load_processor
+from umbrella.planning.volume_checks import check_volumes
 from umbrella.records.evaluations import METRICS
 from umbrella.records.leakage import guard_against_leakage
 from umbrella.records.recipe import resolve_recipe
@@ -72,6 +73,7 @@ def main() -> None:
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_name)
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_name)
+    on_main_process(check_volumes, {split: rows}, recipe.settings)
     options = recipe.settings.stated() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
     features = open_feature_cache(eval_args.feature_cache, data_args.volume_cache_gb)
     prompts, blank_prompts, answers = prepare_transforms(processor, options, data_args, features)

@@ -21,7 +21,14 @@ if __name__ == "__main__":  # a wrong flag, or --help, is answered before the sl
 from umbrella.models.loading import load_processor
 from umbrella.options.progress import show_progress
 from umbrella.records.recipe import resolve_recipe
-from umbrella.rows.label_report import describe_counts, draw_histogram, find_runs, mark_runs, measure_lengths
+from umbrella.rows.label_report import (
+    describe_counts,
+    describe_scan_tokens,
+    draw_histogram,
+    find_runs,
+    mark_runs,
+    measure_lengths,
+)
 from umbrella.rows.loading import load_splits, pick_split
 from umbrella.rows.transform import ConversationTransform
 from umbrella.views.settings import ViewSettings
@@ -48,6 +55,9 @@ def main() -> None:
 
     # ------------------------------------------------------------------------------------------------ rows
     image_token_ids = transform.encoder.image_token_ids
+    modalities = {modality for of_row in rows["modalities"] for modality in of_row}
+    if modalities:
+        print(describe_scan_tokens(transform, modalities))
     print(f"supervised tokens: {'on green' if colour else '⟦ ⟧'}\n")
     for row, length in zip(rows.select(range(min(inspect_args.n, len(rows)))), lengths, strict=False):
         print(f"── {row['source']} · task {row['task_id']} · {len(row['images'])} scans")

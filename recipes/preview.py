@@ -16,6 +16,7 @@ if __name__ == "__main__":  # a wrong flag, or --help, is answered before the sl
     run(lambda: parse_arguments((ModelArguments, DataArguments, PreviewArguments)))
 
 from umbrella.models.loading import load_processor
+from umbrella.planning.volume_checks import check_volumes
 from umbrella.records.recipe import resolve_recipe
 from umbrella.records.run import describe_process
 from umbrella.report.preview_report import write_preview
@@ -33,6 +34,7 @@ def main() -> None:
     check_scans(rows)
     processor = load_processor(model_args.model_name_or_path)
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_args.model_name_or_path)
+    check_volumes({preview_args.split: rows}, recipe.settings)
     transform = ConversationTransform(
         processor, **recipe.settings.stated(), max_length=data_args.max_length, on_overflow=data_args.on_overflow
     )

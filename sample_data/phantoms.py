@@ -4,7 +4,9 @@ Nothing here is a person, and the differences between the sexes are invented (se
 model has something to learn, and say nothing about real heads.
 
     Anatomy      what belongs to the subject: head shape, tissue thickness, ventricles
+    Lesion       a bright ball in the brain, of a subject that has one
     Acquisition  what belongs to the scan: pose of the head, gain, bias field, noise, storage orientation
+    Protocol     how the scanner is set: voxels, and how bright each tissue is
 
 A scan is made in RAS+ (axis 0 left→Right, 1 posterior→Anterior, 2 inferior→Superior) and only then stored in another
 orientation, with an affine that says so. Lengths are in millimetres.
@@ -20,16 +22,15 @@ import numpy as np
 
 SPACING_MM = (3.0, 2.8, 3.4)
 GRID_SHAPE = (64, 80, 60)
+Shape, Lengths = tuple[int, int, int], tuple[float, float, float]  # along X, Y, Z
 # The field of view (192 × 224 × 204 mm) is the same for every head, so that the size of a head survives a view that
 # is resized to a fixed number of pixels.
 FIELD_OF_VIEW_MM = tuple(n * spacing for n, spacing in zip(GRID_SHAPE, SPACING_MM, strict=True))
+REPETITION_S = 2.0
 ORIENTATIONS = ("RAS", "LAS", "LPS", "LIA", "PSR", "ASL", "RSP", "IRA")
 
 SEXES = ("female", "male")
 LABELS = {"background": 0, "scalp": 1, "skull": 2, "csf": 3, "grey": 4, "white": 5, "ventricles": 6}
-_INTENSITY = {"background": 4.0, "scalp": 140.0, "skull": 8.0, "csf": 12.0, "grey": 110.0, "white": 180.0}
-_INTENSITY["ventricles"] = _INTENSITY["csf"]
-_EDGE_MM = 3.0  # width of the soft edge between tissues: the partial volume of a voxel of about 3 mm
 
 # The lateral ventricles are two equal ellipsoids beside the midline. In units of the head's semi-axes theirs are
 # WIDTH √size, LENGTH √size and HEIGHT; with WIDTH × LENGTH = 1/2 the two fill the share `size` of the head's middle
@@ -63,6 +64,46 @@ class Acquisition:
     noise_sd: float  # before gain; white matter is 180
     noise_seed: int
     orientation: str  # storage axis codes, e.g. "LIA"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What all scans of a study share. The brightness of fluid is also that of the ventricles."""
+
+    shape: Shape = GRID_SHAPE
+    spacing_mm: Lengths = SPACING_MM
+    background: float = 4.0
+    scalp: float = 140.0
+    skull: float = 8.0
+    csf: float = 12.0
+    grey: float = 110.0
+    white: float = 180.0
+
+    @property
+    def edge_mm(self) -> float:
+        """Width of the soft edge between tissues: the partial volume of a voxel."""
+        return round(float(np.mean(self.spacing_mm)))
+
+    def brightness(self, tissue: str) -> float:
+        """Of a tissue of `LABELS`."""
+        return getattr(self, "csf" if tissue == "ventricles" else tissue)
+
+
+T1 = Protocol()
+# Voxels of twice the size, an eighth of the scan. Fat is as bright as a lesion and fills over 1 % of the scan, so that
+# neither its 99th percentile nor its histogram tells whether there is a lesion.
+FLAIR = Protocol((32, 40, 30), (6.0, 5.6, 6.8), scalp=400.0, grey=90.0, white=70.0)
+_LESION = FLAIR.scalp
+# A volume of an fMRI series: 8 mm, fluid bright, fat suppressed.
+EPI = Protocol((24, 28, 24), (8.0, 8.0, 8.0), scalp=50.0, csf=170.0, grey=120.0, white=100.0)
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """A ball, in a scan as bright as fat. `centre_mm` counts in the head's own frame, from the middle of the head."""
+
+    centre_mm: Lengths
+    radius_mm: float
 
 
 def draw_anatomy(rng: np.random.Generator, sex: str) -> Anatomy:
@@ -101,38 +142,59 @@ def draw_acquisition(rng: np.random.Generator) -> Acquisition:
     )
 
 
-def make_labels(anatomy: Anatomy, acquisition: Acquisition) -> np.ndarray:
+def make_labels(anatomy: Anatomy, acquisition: Acquisition, protocol: Protocol = T1) -> np.ndarray:
     """The tissue of every voxel: uint8 (X, Y, Z), RAS+, values of `LABELS`. The truth that a scan shows blurred."""
-    labels = np.zeros(GRID_SHAPE, dtype=np.uint8)
-    for tissue, fraction in _tissue_fractions(anatomy, acquisition):
+    labels = np.zeros(protocol.shape, dtype=np.uint8)
+    for tissue, fraction in _tissue_fractions(anatomy, acquisition, protocol):
         labels[fraction > 0.5] = LABELS[tissue]
     return labels
 
 
-def make_scan(anatomy: Anatomy, acquisition: Acquisition) -> np.ndarray:
-    """The T1-like magnitude image: int16 (X, Y, Z), RAS+, Rician noise."""
-    image = np.full(GRID_SHAPE, _INTENSITY["background"], dtype=np.float32)
-    for tissue, fraction in _tissue_fractions(anatomy, acquisition):
-        image += (_INTENSITY[tissue] - image) * fraction
+def make_scan(
+    anatomy: Anatomy, acquisition: Acquisition, protocol: Protocol = T1, lesion: Lesion | None = None
+) -> np.ndarray:
+    """The magnitude image: int16 (X, Y, Z), RAS+, Rician noise."""
+    image = np.full(protocol.shape, protocol.background, dtype=np.float32)
+    for tissue, fraction in _tissue_fractions(anatomy, acquisition, protocol):
+        image += (protocol.brightness(tissue) - image) * fraction
+    if lesion is not None:
+        image += (np.float32(_LESION) - image) * share_in_ball(lesion, acquisition, protocol)
     for axis, slope in enumerate(acquisition.bias):
-        ramp = np.linspace(1.0 - slope, 1.0 + slope, GRID_SHAPE[axis], dtype=np.float32)
+        ramp = np.linspace(1.0 - slope, 1.0 + slope, protocol.shape[axis], dtype=np.float32)
         image *= np.expand_dims(ramp, tuple({0, 1, 2} - {axis}))
-    noise = np.random.default_rng(acquisition.noise_seed).standard_normal((2, *GRID_SHAPE), dtype=np.float32)
+    noise = np.random.default_rng(acquisition.noise_seed).standard_normal((2, *protocol.shape), dtype=np.float32)
     noise *= acquisition.noise_sd
     image = np.hypot(image + noise[0], noise[1])
     return np.rint(image * acquisition.gain).astype(np.int16)
 
 
-def write_scan(path: str | Path, volume: np.ndarray, orientation: str = "RAS") -> None:
-    """Write a RAS+ volume (X, Y, Z) as .nii.gz whose voxel axes run along `orientation` (three axis codes).
+def share_in_ball(ball: Lesion, acquisition: Acquisition, protocol: Protocol) -> np.ndarray:
+    """How much of each voxel lies within the ball: float32 (X, Y, Z)."""
+    centre = np.array(ball.centre_mm, np.float32).reshape(3, 1, 1, 1)
+    distance = np.sqrt(np.sum((_head_points_mm(acquisition, protocol) - centre) ** 2, axis=0))
+    return _inside(np.float32(ball.radius_mm) - distance, protocol)
+
+
+def to_world_mm(point_mm: Lengths, acquisition: Acquisition) -> np.ndarray:
+    """Where a point of the head's own frame lies in the scan: (3,), from the middle of the field of view."""
+    return _rotate(acquisition) @ np.array(point_mm) + np.array(acquisition.offset_mm)
+
+
+def write_scan(
+    path: str | Path, volume: np.ndarray, orientation: str = "RAS", spacing_mm: Lengths = SPACING_MM
+) -> None:
+    """Write a RAS+ volume (X, Y, Z), or series (X, Y, Z, T) of one volume every REPETITION_S, as .nii.gz whose voxel
+    axes run along `orientation` (three axis codes).
 
     The world position of every voxel stays what it was: `nibabel.as_closest_canonical` of the file gives the same
     array and affine for every orientation. The bytes depend on nothing but the arguments (no time, no file name).
     """
-    affine = np.diag([*SPACING_MM, 1.0])
-    affine[:3, 3] = [-(n - 1) / 2 * spacing for n, spacing in zip(volume.shape, SPACING_MM, strict=True)]
+    affine = np.diag([*spacing_mm, 1.0])
+    affine[:3, 3] = [-(n - 1) / 2 * spacing for n, spacing in zip(volume.shape[:3], spacing_mm, strict=True)]
     ras = nib.Nifti1Image(volume, affine)
     ras.header.set_xyzt_units("mm", "sec")
+    if volume.ndim == 4:
+        ras.header.set_zooms((*spacing_mm, REPETITION_S))
     to_stored = nib.orientations.ornt_transform(
         nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(orientation)
     )
@@ -140,9 +202,11 @@ def write_scan(path: str | Path, volume: np.ndarray, orientation: str = "RAS") -
     Path(path).write_bytes(gzip.compress(stored.to_bytes(), compresslevel=6, mtime=0))
 
 
-def _tissue_fractions(anatomy: Anatomy, acquisition: Acquisition) -> Iterator[tuple[str, np.ndarray]]:
+def _tissue_fractions(
+    anatomy: Anatomy, acquisition: Acquisition, protocol: Protocol
+) -> Iterator[tuple[str, np.ndarray]]:
     """From the outside in: each tissue and how much of a voxel lies inside its outer surface, float32 (X, Y, Z)."""
-    points = _head_points_mm(acquisition)  # (3, X, Y, Z)
+    points = _head_points_mm(acquisition, protocol)  # (3, X, Y, Z)
     radius = np.sqrt(np.sum(points**2, axis=0)) + 1e-3
     depth = radius / _relative_radius(points, radius, anatomy) - radius  # below the scalp's surface, along the ray
     surface = 0.0
@@ -152,20 +216,27 @@ def _tissue_fractions(anatomy: Anatomy, acquisition: Acquisition) -> Iterator[tu
         ("csf", anatomy.csf_mm),
         ("grey", anatomy.grey_mm),
     ):
-        yield tissue, _inside(depth - surface)
+        yield tissue, _inside(depth - surface, protocol)
         surface += thickness
-    yield "white", _inside(depth - surface + _folds_mm(points, anatomy))
-    yield "ventricles", _inside(_ventricle_depth_mm(points, anatomy))
+    yield "white", _inside(depth - surface + _folds_mm(points, anatomy), protocol)
+    yield "ventricles", _inside(_ventricle_depth_mm(points, anatomy), protocol)
 
 
-def _inside(depth_mm: np.ndarray) -> np.ndarray:
-    return np.clip(depth_mm / _EDGE_MM + 0.5, 0.0, 1.0)
+def _inside(depth_mm: np.ndarray, protocol: Protocol) -> np.ndarray:
+    return np.clip(depth_mm / protocol.edge_mm + 0.5, 0.0, 1.0)
 
 
-def _head_points_mm(acquisition: Acquisition) -> np.ndarray:
+def _head_points_mm(acquisition: Acquisition, protocol: Protocol) -> np.ndarray:
     """The voxel centres in the head's own frame: (3, X, Y, Z), float32, origin in the middle of the head."""
-    axes = [(np.arange(n) - (n - 1) / 2) * spacing for n, spacing in zip(GRID_SHAPE, SPACING_MM, strict=True)]
+    sizes = zip(protocol.shape, protocol.spacing_mm, strict=True)
+    axes = [(np.arange(n) - (n - 1) / 2) * spacing for n, spacing in sizes]
     shifted = [axis - offset for axis, offset in zip(axes, acquisition.offset_mm, strict=True)]
+    x, y, z = np.meshgrid(*shifted, indexing="ij", sparse=True)
+    return np.stack([row[0] * x + row[1] * y + row[2] * z for row in _rotate(acquisition).T]).astype(np.float32)
+
+
+def _rotate(acquisition: Acquisition) -> np.ndarray:
+    """(3, 3): from the head's own frame to the world's."""
     rotation = np.eye(3)
     for axis, angle in enumerate(np.deg2rad(acquisition.rotation_deg)):
         first, second = (axis + 1) % 3, (axis + 2) % 3
@@ -173,8 +244,7 @@ def _head_points_mm(acquisition: Acquisition) -> np.ndarray:
         turn[[first, second], [first, second]] = np.cos(angle)
         turn[first, second], turn[second, first] = -np.sin(angle), np.sin(angle)
         rotation = turn @ rotation
-    x, y, z = np.meshgrid(*shifted, indexing="ij", sparse=True)
-    return np.stack([row[0] * x + row[1] * y + row[2] * z for row in rotation.T]).astype(np.float32)
+    return rotation
 
 
 def _relative_radius(points: np.ndarray, radius: np.ndarray, anatomy: Anatomy) -> np.ndarray:

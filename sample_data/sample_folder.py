@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from phantoms import Acquisition, Anatomy, make_scan, write_scan
+import numpy as np
+from phantoms import T1, Acquisition, Anatomy, Lesion, Protocol, make_scan, write_scan
 
 from umbrella.cohort.generated_folder import replace_folder
 from umbrella.cohort.questions.writer import write_conversations
@@ -24,6 +25,12 @@ class ScanPlan:
     path: str
     anatomy: Anatomy
     acquisition: Acquisition
+    protocol: Protocol = T1
+    lesion: Lesion | None = None
+
+    def make(self) -> np.ndarray:
+        """The scan, RAS+."""
+        return make_scan(self.anatomy, self.acquisition, self.protocol, self.lesion)
 
 
 # (split, number of its first subject, subjects, seed) → its conversations and the scans that they name
@@ -32,11 +39,12 @@ PlanSplit = Callable[[str, int, int, int], tuple[list[dict], list[ScanPlan]]]
 
 def generate_sample_folder(plan_split: PlanSplit, options: argparse.Namespace) -> None:
     """Plan the three splits, their subjects numbered on from split to split (nobody is in two), and write them."""
-    records, scans = {}, []
-    for i, split in enumerate(SPLITS):
-        first_number = 1 + i * options.subjects_per_split
-        records[split], split_scans = plan_split(split, first_number, options.subjects_per_split, options.seed)
+    records, scans, first_number = {}, [], 1
+    for split in SPLITS:
+        n_subjects = options.train_subjects if split == "train" else options.subjects_per_split
+        records[split], split_scans = plan_split(split, first_number, n_subjects, options.seed)
         scans += split_scans
+        first_number += n_subjects
     write_sample_folder(options.output_dir, records, scans)
 
 
@@ -68,4 +76,4 @@ def _write_scans(folder: Path, scans: list[ScanPlan]) -> None:
 
 def _write_one_scan(job: tuple[Path, ScanPlan]) -> None:
     folder, scan = job
-    write_scan(folder / scan.path, make_scan(scan.anatomy, scan.acquisition), scan.acquisition.orientation)
+    write_scan(folder / scan.path, scan.make(), scan.acquisition.orientation, scan.protocol.spacing_mm)

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,12 +15,13 @@ import datasets
 import huggingface_hub
 import nibabel
 import numpy as np
+import predict
 import push_to_hub
 import pyarrow.parquet as pq
 import pytest
 import torch
 import train
-from conversation_folder import make_record, write_folder
+from conversation_folder import make_record, write_folder, write_scan
 from hub_server import DROP, File, Repo
 from phantom_heads import make_head
 from planted_data import draw_items, write_planted_folder
@@ -32,11 +34,13 @@ from umbrella.models.freezing import choose_trained
 from umbrella.models.loading import load_model, load_processor
 from umbrella.models.trained_weights import collect_trained, save_trained
 from umbrella.options.arguments import DataArguments
+from umbrella.records.recipe import resolve_recipe
 from umbrella.records.training_data import SeenRows, TrainingData, hash_subject, read_training_data, subjects_of
 from umbrella.rows.loading import load_splits
 from umbrella.rows.published import load_published, resolve_inside
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.checkpoints import find_whole_checkpoint
+from umbrella.views.settings import ViewSettings
 from umbrella_dataset import FormatError, load_umbrella
 
 ROOT = Path(__file__).parents[2]
@@ -434,6 +438,36 @@ def test_weights_in_a_pickle_are_not_loaded_from_the_hub(hub, trained):
 
 
 # Models
+
+
+def write_volume_model(folder):
+    """A model for volumes as train.py leaves it, but untrained."""
+    processor = load_processor("tiny3d")
+    asked = ViewSettings(volume_size="32", frames="2")
+    resolve_recipe(asked, processor, "tiny3d").save(folder)
+    model, draw = load_model("tiny3d"), torch.Generator().manual_seed(1)
+    for parameter in model.parameters():  # larger ones than a start has: it says more than one word over and over
+        parameter.data.normal_(std=0.3, generator=draw)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def test_the_card_of_a_model_for_volumes_says_what_it_takes_and_its_code_answers_about_a_scan(
+    hub, call, tmp_path, capsys
+):
+    write_volume_model(tmp_path / "mine")
+    call(push_to_hub, "model", "--model", tmp_path / "mine", "--repo_id", "tester/volumes")
+    card = hub.files("model", "tester/volumes")["README.md"].decode()
+    assert "Scans are shown as volume, 32x32x32 voxels of 2 mm, frames 2; normalize True, standardize True." in card
+    assert "padded with the minimum or cropped, never stretched. Of a series the frames `2` are shown." in card
+    assert "pixels" not in card
+    write_scan(tmp_path / "scan.nii.gz", 0)  # `call` has gone to this folder
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert code.startswith("import umbrella  # pip install umbrella-vlm")
+    asked = ("--image", tmp_path / "scan.nii.gz", "--question", "Male or female?")
+    exec(compile(code.replace('"..."', '"Male or female?"'), "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert len(set(printed)) > 9 and printed == call(predict, "--model_name_or_path", tmp_path / "mine", *asked)
 
 
 @pytest.fixture(scope="module")

@@ -106,6 +106,15 @@ def test_the_recipe_measures_and_writes_everything(tmp_path, call, flags):
     assert list(tmp_path.glob("cache/*")) == []  # its own entries went with it
 
 
+def test_volumes_and_frames_are_measured(tmp_path, call):
+    json_dir = write_folder(tmp_path / "data", {"train": [1, 1]})
+    options = ("--seconds", 0.01, "--num_workers", 0, "--batch_size", 2, "--epochs", 1)
+    call(benchmark_data, "--json_dir", json_dir, *options, "--model_name_or_path", "tiny3d", "--volume_size", 16)
+    result = json.loads((tmp_path / "runs/benchmark" / "benchmark.json").read_text())
+    assert result["scans"]["cached_bytes"] == 28 + 16**3 * 4
+    assert 0 < result["scans"]["decoded"] < 10
+
+
 def test_a_split_without_scans_is_refused(tmp_path, call):
     with pytest.raises(SystemExit, match="--split train: expected rows with scans, found none in the first 2"):
         call(benchmark_data, "--json_dir", write_folder(tmp_path / "data", {"train": [0, 0]}))

@@ -12,6 +12,7 @@ from family_models import build_model
 from launching import ROOT
 
 from umbrella.models.freezing import choose_trained
+from umbrella.models.tiny3d import build_tiny3d
 from umbrella.models.tiny_llava import build_tiny_llava
 from umbrella.options.training_arguments import PlannedTrainArguments
 from umbrella.planning.memory_estimate import (
@@ -26,6 +27,8 @@ from umbrella.planning.memory_estimate import (
 )
 from umbrella.planning.planned_batch import build_batch, plan_batch
 from umbrella.planning.saved_activations import fake_weights, measure_activations
+from umbrella.records.recipe import Recipe
+from umbrella.views.settings import ViewSettings
 
 CONFIGS = ROOT / "tests" / "model_configs"
 PUBLISHED = {
@@ -78,7 +81,7 @@ def test_qlora_holds_a_7b_model_in_four_bits():
 @pytest.mark.parametrize("train", ["all", "projector", "language_model"])
 def test_fake_run_keeps_what_a_real_one_keeps(train, checkpointing, bf16):
     real = build_tiny_llava()[0]
-    batch = build_batch(real, plan_batch(real, 3, 50, 2, None, 7), torch.float32)
+    batch = build_batch(real, plan_batch(real, 3, 50, 2, ViewSettings(), 7), torch.float32)
     kept = []
     for model in (fake_weights(copy.deepcopy(real).to("meta")), real):
         choose_trained(model, train)
@@ -95,8 +98,8 @@ def test_fake_run_is_true_for_each_family_whose_batch_is_planned(family):
     real = build_model(family, processor)
     real.set_attn_implementation("sdpa")
     size = {"qwen2_5_vl": 56}.get(family)
-    plan = plan_batch(real, 2, 40, 2, size, None)
-    image = torch.zeros(3, plan.image_size, plan.image_size).numpy()
+    plan = plan_batch(real, 2, 40, 2, ViewSettings(image_size=size), None)
+    image = torch.zeros(3, *plan.shape).numpy()
     kwargs = {"size": {"longest_edge": 32}} if family == "smolvlm" else {}
     text = processor.apply_chat_template(
         [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}], tokenize=False
@@ -108,6 +111,30 @@ def test_fake_run_is_true_for_each_family_whose_batch_is_planned(family):
     assert measure_activations(fake, batch, True) == measure_activations(real, batch, True)
 
 
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
+@pytest.mark.parametrize("frames", [None, "3"])
+def test_fake_run_is_true_for_volumes_whose_tokens_are_those_of_the_processor(frames, checkpointing):
+    real, processor = build_tiny3d()
+    settings = ViewSettings(volume_size="32x48x32", frames=frames)
+    plan = plan_batch(real, 2, 60, 2, settings, None)
+    n_frames = 3 if frames else 1
+    assert plan.shape == (n_frames, 32, 48, 32)
+    volume = torch.ones(plan.shape).numpy()
+    encoded = processor(text="<image>", images=[volume], return_tensors="pt")
+    assert (encoded["input_ids"] == processor.image_token_id).sum() == plan.image_tokens == 2 * 3 * 2
+    batch = build_batch(real, plan, torch.float32)
+    assert torch.equal(batch["image_sizes"], encoded["image_sizes"].repeat(4, 1))
+    assert batch["pixel_values"].shape == (4 * len(encoded["pixel_values"]), 8**3)
+    kept = []
+    for model in (fake_weights(copy.deepcopy(real).to("meta")), real):
+        if checkpointing:
+            model.activation_checkpointing_enable()
+        kept.append(measure_activations(model, batch, False))
+    assert kept[0] == kept[1]  # under autocast all but a few bytes: torch's fake norm says bf16 of its statistics
+    tower_layer = 4 * len(encoded["pixel_values"]) * real.config.vision_config.hidden_size * 4  # bytes of its input
+    assert kept[0].kept > 2 * tower_layer
+
+
 @pytest.mark.slow
 def test_nothing_grows_with_the_square_of_the_length():
     """Of two layers in each part: the time goes by their number."""
@@ -116,7 +143,7 @@ def test_nothing_grows_with_the_square_of_the_length():
 
     def kept(tokens):
         model = build_without_memory(config, PlannedTrainArguments(bf16=True), False)
-        batch = build_batch(model, plan_batch(model, 1, tokens, 1, None, 10), torch.float32)
+        batch = build_batch(model, plan_batch(model, 1, tokens, 1, ViewSettings(), 10), torch.float32)
         return measure_activations(fake_weights(model), batch, True).kept
 
     one, two, four = kept(1000), kept(2000), kept(4000)
@@ -128,7 +155,7 @@ def test_checkpointing_keeps_the_layers_inputs_and_one_layer():
     """Those of the frozen vision tower too: transformers lets its embeddings require gradients."""
     rows, tokens, patches = 2, 1024, 32**2
     model = build("smolvlm_500m", deepspeed=True, bf16=True, train="language_model")
-    plain, spared = measure_step(model, plan_batch(model, rows, tokens, 1, None, 10), autocast=False)
+    plain, spared = measure_step(model, plan_batch(model, rows, tokens, 1, ViewSettings(), 10), autocast=False)
     inputs = 2 * rows * (32 * tokens * 960 + 12 * patches * 768)
     assert inputs <= spared.kept < 1.15 * inputs
     assert spared.kept + spared.largest_layer < plain.kept / 4
@@ -145,7 +172,7 @@ def plan_llava(**options):
     config = load_config(str(CONFIGS / "llava_1_5_7b"))
     config.text_config.num_hidden_layers = config.vision_config.num_hidden_layers = 4
     model = build_without_memory(config, args, False)
-    rows = estimate(config, args, plan_batch(model, 1, 600, 1, None, 10), num_gpus=4)
+    rows = estimate(config, args, plan_batch(model, 1, 600, 1, ViewSettings(), 10), num_gpus=4)
     return count_weights(model)[0], {row.name: row for row in rows}
 
 
@@ -181,7 +208,7 @@ def test_states_without_deepspeed_are_16_bytes_a_trained_weight_and_2_a_frozen_o
 
 def test_a_real_step_leaves_the_gradients_and_the_optimizer_that_are_estimated():
     model = build_tiny_llava()[0]
-    batch = build_batch(model, plan_batch(model, 1, 30, 1, None, 5), torch.float32)
+    batch = build_batch(model, plan_batch(model, 1, 30, 1, ViewSettings(), 5), torch.float32)
     optimizer = torch.optim.AdamW(model.parameters())
     model(**batch).loss.backward()
     optimizer.step()
@@ -264,6 +291,15 @@ def test_half_precision_and_flash_attention_are_estimated_where_neither_runs(cal
     assert call(estimate_memory, *flags) == expected
 
 
+def test_volumes_are_planned_as_the_model_was_trained(call, tmp_path):
+    out = call(estimate_memory, "--model_name_or_path", "tiny3d", "--scans", "2", "--max_length", "600")
+    assert "volumes a row: 2, of 96x112x96 voxels and 252 tokens" in out
+    build_tiny3d()[0].save_pretrained(tmp_path / "model")
+    Recipe("volume", None, True, True, "", "", "32x32x32", 4.0, "4").save(tmp_path / "model")
+    out = call(estimate_memory, "--model_name_or_path", tmp_path / "model", "--max_length", "600")
+    assert "volumes a row: 1, of 32x32x32 voxels, 4 frames and 8 tokens" in out
+
+
 def test_tiny_needs_no_folder(call):
     assert "tiny: 679,552 weights" in call(estimate_memory, "--max_length", "100")
 
@@ -274,6 +310,9 @@ def test_tiny_needs_no_folder(call):
         (["--model_name_or_path", "no/such_model"], "found no folder 'no/such_model' here"),
         (["--max_length", "17"], "--tokens: expected more than 17, for 1 images of 16 tokens a row"),
         (["--supervised_tokens", "5000"], "--supervised_tokens: expected 1 to"),
+        (["--view", "volume"], "--view: this model takes pictures: one of their views, found volume"),
+        (["--model_name_or_path", "tiny3d", "--view", "axial"], "--view: this model takes whole volumes"),
+        (["--model_name_or_path", "tiny3d", "--volume_size", "50"], "Set --volume_size 48x48x48"),
         (["--optim", "adafactor"], "--optim: expected AdamW"),
         (["--train", "tongue"], "--train: expected names out of"),
     ],

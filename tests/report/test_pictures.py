@@ -10,7 +10,7 @@ import pytest
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 
-from umbrella.report.pictures import draw_scan
+from umbrella.report.pictures import N_PLANES, draw_scan, draw_volume
 from umbrella.report.scan_roles import name_roles
 from umbrella.scans.survey import states_orientation
 from umbrella.views.loading import load_view
@@ -65,6 +65,45 @@ def test_the_letters_are_the_subjects_sides_for_every_storage_order_and_view(tmp
                 if {picture.left, picture.right} == {"A", "P"}:
                     assert view == "sagittal" or picture.name == "sagittal"
     assert len(seen) == 4  # both sides and both ends were bright once
+
+
+def test_a_volume_is_shown_by_three_planes_whose_letters_are_the_subjects_sides(tmp_path):
+    seen = set()
+    for codes in STORAGE_ORDERS[::5]:
+        path = tmp_path / f"{codes}.nii"
+        sides = write_lopsided_head(path, codes)
+        seen.add(sides)
+        view = load_view(path, "sMRI", "volume", volume_size="24x20x24", volume_spacing=2.0)
+        pictures = draw_scan(view, "volume", states_orientation(path))
+        assert [picture.name for picture in pictures] == ["axial", "coronal", "sagittal"]
+        assert [read_pixels(picture).shape for picture in pictures] == [(20, 24), (24, 24), (24, 20)]
+        for picture in pictures:
+            columns = read_pixels(picture).sum(axis=0, dtype=int)
+            left, right = columns[: len(columns) // 2].sum(), columns[len(columns) // 2 :].sum()
+            assert (picture.left if left > right else picture.right) in sides, (codes, picture.name)
+        rows = read_pixels(pictures[0]).sum(axis=1, dtype=int)
+        front, back = rows[: len(rows) // 2].sum(), rows[len(rows) // 2 :].sum()
+        assert ("A" if front > back else "P") in sides, codes  # up is the front
+    assert len(seen) == 4
+
+
+def test_planes_and_frames_of_a_series_are_those_of_its_grid():
+    series = np.random.default_rng(0).random((8, 4, 5, 6), np.float32)
+    pictures = draw_volume(series, sides_known=True, voxel=(1, 2, 3))
+    frames = [1, 2, 3, 5, 6, 8]
+    assert [picture.name for picture in pictures[N_PLANES:]] == [f"frame {n} of 8" for n in frames]
+    scaled = ((series - series.min()) / (series.max() - series.min()) * 255).round()  # one scale: frames compare
+    middle = scaled[4]
+    for picture, plane in zip(pictures, (middle[:, :, 3], middle[:, 2], middle[1]), strict=False):
+        assert np.array_equal(read_pixels(picture), plane.T[::-1])
+    for picture, n in zip(pictures[N_PLANES:], frames, strict=True):
+        assert np.array_equal(read_pixels(picture), scaled[n - 1, :, :, 3].T[::-1])
+        assert (picture.left, picture.right) == ("L", "R")
+    still = draw_volume(series[:1], sides_known=False)
+    assert [(picture.left, picture.right) for picture in still] == [("?", "?")] * 3
+    one = series[0]
+    ends = (one - one.min()) / (one.max() - one.min()) * 255
+    assert np.array_equal(read_pixels(still[0]), ends.round()[:, :, 3].T[::-1])  # the middle of 6 is 3
 
 
 def test_sides_that_no_header_states_are_not_claimed(tmp_path):

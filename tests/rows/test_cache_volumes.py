@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cache_volumes
+import nibabel
 import numpy as np
 import pytest
 from conversation_folder import make_record, write_folder
@@ -43,6 +44,25 @@ def test_training_finds_every_view_that_the_recipe_cached(json_dir, tmp_path, ca
     for rows in load_umbrella(json_dir).values():
         for row in rows:
             transform.encode_row(row)
+
+
+def test_volumes_and_series_are_cached_and_their_sizes_added_up(tmp_path, call):
+    folder = write_folder(tmp_path / "conversations", {"train": [1, 1]})
+    series = np.random.default_rng(0).integers(0, 900, (9, 11, 7, 5)).astype(np.int16)
+    nibabel.Nifti1Image(series, np.diag([-2.0, 1.5, 3.0, 1.0])).to_filename(folder / "train_1_0.nii")
+    record = json.loads((folder / "train" / "train_1.json").read_text().replace("sMRI", "fMRI"))
+    (folder / "train" / "train_1.json").write_text(json.dumps(record))
+    flags = ["--model_name_or_path", "tiny3d", "--volume_size", 16, "--frames", 4, "--num_workers", 0]
+    out = call(cache_volumes, "--json_dir", folder, "--volume_cache", "cache", *flags)
+    n_bytes = 2 * 28 + (1 + 4) * 16**3 * 4  # heads of the entries, then one frame and four
+    assert f"2 scans: 2 decoded, 0 cached before, 0 unreadable\ntheir views take {n_bytes / 1e9:.3g} GB" in out
+    transform = ConversationTransform(
+        load_processor("tiny3d"), "volume", volume_size="16x16x16", frames="4", volume_cache=tmp_path / "cache"
+    )
+    cache = transform.volume_cache
+    cache.put = lambda key, views: pytest.fail("this view was not in the cache")
+    shapes = [transform.load_images(row, 0).shape for row in load_umbrella(folder, split="train")]
+    assert shapes == [(1, 16, 16, 16), (4, 16, 16, 16)]
 
 
 def test_it_goes_on_where_it_stopped_and_shards_make_the_whole(json_dir, tmp_path, call):

@@ -9,11 +9,13 @@ import pytest
 from conversation_folder import make_record, write_folder
 from families import FAMILIES
 
+from umbrella.models.tiny3d import build_tiny3d_processor
 from umbrella.models.tiny_llava import build_tiny_processor
 from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.label_report import (
     RowLength,
     describe_counts,
+    describe_scan_tokens,
     draw_histogram,
     find_runs,
     mark_runs,
@@ -114,6 +116,20 @@ def test_the_histogram_counts_every_row_and_names_those_that_cannot_fit():
     ]
 
 
+def test_what_a_scan_costs_in_tokens_is_said_for_each_modality():
+    pictures = ConversationTransform(build_tiny_processor(32), view="slices:3")
+    assert describe_scan_tokens(pictures, {"sMRI"}) == "sMRI scan: slices:3, 32 pixels: 12 tokens"
+    pooled = build_tiny3d_processor()
+    volumes = ConversationTransform(pooled, view="volume", volume_size="32x48x32", volume_spacing=3.0, frames="4")
+    size = "volume, 32x48x32 voxels of 3 mm"
+    assert describe_scan_tokens(volumes, ["sMRI", "fMRI", "fMRI"]).splitlines() == [
+        f"fMRI scan: {size}, frames 4: 12 tokens, one for each cube of 48 mm over all frames",
+        f"sMRI scan: {size}: 12 tokens, one for each cube of 48 mm",
+    ]
+    pooled.image_processor.pools_time = False
+    assert "frames 4: 48 tokens, one for each cube of 48 mm in each frame" in describe_scan_tokens(volumes, ["fMRI"])
+
+
 def run_recipe(monkeypatch, *flags):
     monkeypatch.setattr(sys, "argv", [RECIPE, *flags])
     runpy.run_path(RECIPE, run_name="__main__")
@@ -130,6 +146,7 @@ def test_the_recipe_shows_n_rows_and_the_lengths_of_the_split(tmp_path, monkeypa
     assert output.count("⟦The subject is female.<|im_end|>⟧") == 3
     assert "\x1b" not in output  # no terminal
     assert "3 rows: " in output and "0 rows cannot fit" in output
+    assert output.startswith("sMRI scan: axial, 64 pixels: 16 tokens\n")
 
 
 def test_the_recipe_ends_with_code_1_when_rows_cannot_fit(tmp_path, monkeypatch, capsys):

@@ -1,12 +1,14 @@
 """The number that is asked for --max_length works when it is followed, whatever rows there are."""
 
+import json
 import re
 
 import pytest
+from conversation_folder import make_record, write_folder
 
 from umbrella.conversations.encoder import ConversationError
 from umbrella.models.loading import load_processor
-from umbrella.rows.length_check import check_lengths
+from umbrella.rows.length_check import N_LONGEST, check_lengths
 from umbrella.rows.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
 
@@ -28,3 +30,20 @@ def test_the_number_in_the_message_fits_every_row_and_one_less_does_not(small_da
         check_lengths(rows, transform(number - 1))
     with pytest.raises(ConversationError):
         [transform(number - 1).encode_row(row) for row in rows]
+
+
+def test_a_series_whose_frames_make_it_the_longest_row_is_found_among_many_longer_looking_ones(tmp_path):
+    """Of two structural scans, 2 × 8 tokens, the estimate says more than of one series, 16 × 8."""
+    folder = write_folder(tmp_path, {"train": [2] * (N_LONGEST + 1)})
+    record = json.dumps(make_record("series", ["series.nii"])).replace("sMRI", "fMRI")
+    (folder / "train" / "series.json").write_text(record)
+    rows, processor = load_umbrella(str(folder), split="train"), load_processor("tiny3d")
+    processor.image_processor.pools_time = False
+
+    def transform(max_length):
+        return ConversationTransform(processor, "volume", volume_size="32", frames="16", max_length=max_length)
+
+    with pytest.raises(ConversationError, match=r"series\.json needs the most") as end:
+        check_lengths(rows, transform(140))
+    (number,) = map(int, re.findall(r"Set --max_length to (\d+)", str(end.value)))
+    check_lengths(rows, transform(number))

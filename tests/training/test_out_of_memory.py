@@ -51,6 +51,13 @@ def test_what_is_done_already_is_not_proposed(tmp_path):
     assert not any(flag in text for flag in ("batch_size", "checkpointing", "bf16", "--train", "--view"))
 
 
+def test_of_volumes_size_and_frames_are_proposed(tmp_path):
+    args = TrainArguments(output_dir=str(tmp_path), report_to="none")
+    text = list_remedies(args, DataArguments(json_dir="data", view="volume", frames="8"))
+    assert "--volume_spacing and --volume_size" in text and "--frames   (now 8: fewer)" in text
+    assert "--frames" not in list_remedies(args, DataArguments(json_dir="data", volume_size="64"))
+
+
 def test_another_error_is_left_as_it_is(tmp_path):
     args = TrainArguments(output_dir=str(tmp_path), report_to="none")
     with pytest.raises(RuntimeError, match="shapes"), explain_out_of_memory(args, DataArguments(json_dir="data")):

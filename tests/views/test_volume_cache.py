@@ -94,6 +94,17 @@ def test_every_option_makes_another_entry(cache, scan, other):
     assert cache.make_key(load_view, scan, **OPTIONS) != cache.make_key(load_view, scan, **(OPTIONS | other))
 
 
+@pytest.mark.parametrize("is_flat", [False, True], ids=["volumes", "the same in each X"])
+@pytest.mark.parametrize("shape", [(1, 6, 5, 4), (2, 3, 5, 4), (4, 2, 3, 3)], ids=str)
+def test_volumes_come_back_as_they_went_in_three_voxels_along_x_too(cache, shape, is_flat):
+    """Three along the second axis are the channels of a picture, of which one is stored where all are the same."""
+    volumes = np.random.default_rng(0).random(shape, np.float32)
+    volumes = volumes[:, :1].repeat(shape[1], axis=1) if is_flat else volumes
+    key = "ab" * 16
+    cache.put(key, volumes)
+    np.testing.assert_array_equal(cache.get(key), volumes)
+
+
 def test_other_code_makes_another_entry(cache, scan, monkeypatch):
     key = cache.make_key(load_view, scan, **OPTIONS)
     monkeypatch.setattr(umbrella.views.volume_cache, "hash_code", lambda: "another version")
@@ -105,6 +116,7 @@ def test_the_hash_of_the_code_covers_every_module_that_load_view_runs_through():
     # Bytes that are the same whoever inflates them, and names (of what is no scan, of modalities, of settings, whose
     # values are in the key) decide nothing of a view.
     nothing = {"scans/inflate.py", "scans/not_a_scan.py", "files/data_format.py", "views/settings.py"}
+    nothing |= {"options/volume_flags.py"}
     reached, to_read = set(), ["views/loading.py"]
     while to_read:
         name = to_read.pop()

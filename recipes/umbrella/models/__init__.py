@@ -18,6 +18,7 @@ __all__ = [
     "hub_errors",
     "hub_names",
     "loading",
+    "tiny3d",
     "tiny_llava",
     "trained_weights",
     "view_settings",

@@ -22,4 +22,5 @@ __all__ = [
     "training_arguments",
     "training_fields",
     "training_flags",
+    "volume_flags",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from umbrella.options.cuda import by_cuda, settle_by_cuda
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
+from umbrella.options.volume_flags import check_volume_flags
 
 TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
 TINY3D = "tiny3d"  # the same for volumes
@@ -126,6 +127,7 @@ class DataArguments:
     def check_numbers(self) -> None:
         check_bounds(self, {"image_size": AT_LEAST_1, "max_length": AT_LEAST_1, "volume_cache_gb": POSITIVE})
         check_bounds(self, {"volume_spacing": POSITIVE})
+        check_volume_flags(self.view, self.image_size, self.volume_size, self.volume_spacing, self.frames)
 
 
 @dataclass

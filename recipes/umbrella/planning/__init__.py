@@ -1,4 +1,4 @@
-"""Before a run: the memory that it needs, and how fast the data path feeds it.
+"""Before a run: the memory that it needs, how fast the data path feeds it, and whether its grid holds the heads.
 
 It trains and evaluates nothing.
 """

@@ -30,8 +30,9 @@ from umbrella.models.for_training import find_dtype
 from umbrella.models.foreign_code import NO_FOREIGN_CODE, refuse_foreign_code
 from umbrella.models.freezing import LORA, choose_trained
 from umbrella.models.hub_names import find_repo
-from umbrella.models.loading import BUILT
+from umbrella.models.tiny3d import build_tiny3d
 from umbrella.models.tiny_llava import build_tiny_llava
+from umbrella.options.arguments import BUILT, TINY
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.planning.planned_batch import PlannedBatch, build_batch
 from umbrella.planning.saved_activations import Activations, fake_weights, measure_activations
@@ -68,13 +69,13 @@ class Memory:
 
 
 def load_config(name: str, base_model: str | None = None) -> PreTrainedConfig:
-    """A model's config: of "tiny", a folder (config.json is enough) or a model of the Hub; where a checkpoint holds
-    trained weights alone, that of its base.
+    """A model's config: of "tiny", "tiny3d", a folder (config.json is enough) or a model of the Hub; of a checkpoint
+    of trained weights alone, that of its base.
 
     Raises OSError, one sentence, where there is none, ValueError where it brings its own code along.
     """
     if name in BUILT:
-        return build_tiny_llava()[0].config
+        return (build_tiny_llava if name == TINY else build_tiny3d)()[0].config
     find_repo(name)
     try:
         base = read_base(name)

@@ -17,8 +17,8 @@ from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.scan_files import find_source, open_scan, read_file
 from umbrella.scans.volumes import read_scan
-from umbrella.views.loading import load_view
-from umbrella.views.settings import ViewSettings
+from umbrella.views.loading import load_view, read_shown_series
+from umbrella.views.settings import VOLUME, ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella
 
@@ -58,8 +58,9 @@ def _time_scan(scan: dict, settings: ViewSettings, cache: VolumeCache, cold: boo
     data, read = timed(lambda: source if isinstance(source, bytes) else read_file(source))
     # Each of these does what the one before does, and one stage more.
     _, to_inflate = timed(lambda: _inflate(data))
-    _, to_read = timed(lambda: read_scan(data, scan["modality"], settings.normalize, settings.standardize))
-    _, to_view = timed(lambda: load_view(data, **with_modality))
+    given = source if settings.frames else data  # by its file alone, frames are chosen by the .bval beside it
+    _, to_read = timed(lambda: _read(given, scan["modality"], settings))
+    _, to_view = timed(lambda: load_view(given, **with_modality))
     _, cached = timed(lambda: cache.load(load_view, source, **with_modality))
     return {
         "read": read,
@@ -70,6 +71,14 @@ def _time_scan(scan: dict, settings: ViewSettings, cache: VolumeCache, cold: boo
         "file_bytes": len(data),
         "cached_bytes": cache.entry_size(cache.make_key(load_view, source, **with_modality)),
     }
+
+
+def _read(source: str | bytes, modality: str, settings: ViewSettings) -> None:
+    """To the voxels that the view is made of, and their statistics."""
+    if settings.view == VOLUME:
+        read_shown_series(source, modality, settings)
+    else:
+        read_scan(source, modality, settings.normalize, settings.standardize)
 
 
 def _inflate(data: bytes) -> None:

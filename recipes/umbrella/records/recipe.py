@@ -1,7 +1,7 @@
 """The settings a model was trained with, which evaluation and data loaders must repeat: they travel with the
 checkpoint."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -63,6 +63,12 @@ def load_recipe(model_name_or_path: str) -> Recipe | None:
             f"{show_json(found)}. {REMEDY}"
         )
     return Recipe(**dict.fromkeys(OPTIONAL) | record)
+
+
+def find_settings(asked: ViewSettings, model_name_or_path: str) -> ViewSettings:
+    """What is asked for, and where that is left open what the model was trained with; its processor is not loaded."""
+    trained = None if model_name_or_path in (*BUILT, "") else load_recipe(model_name_or_path)
+    return asked if trained is None else replace(trained.settings, **asked.stated())
 
 
 def resolve_recipe(asked: ViewSettings, processor: Any, model_name_or_path: str) -> Recipe:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
 
 from umbrella.evaluation.notation import number, percent
+from umbrella.report.on_grid import place_on_grid
 from umbrella.report.pictures import draw_scan
 from umbrella.report.scan_roles import name_roles
 from umbrella.rows.transform import ConversationTransform
@@ -116,9 +118,20 @@ def show_turns(row: dict, transform: ConversationTransform, turns: list[dict]) -
             if item["type"] == "image":
                 file = row["images"][scan]
                 sides_known = states_orientation(find_source(file))
-                pictures = draw_scan(transform.load_images(row, scan), transform.settings.view, sides_known)
+                shown_scan = transform.load_images(row, scan)
+                pictures = draw_scan(shown_scan, transform.settings.view, sides_known)
                 alt = f"Scan {scan + 1} of {row['task_id']}, {item['modality']}"
-                parts.append({"pictures": pictures, "alt": alt, "role": roles[scan]})
+                part: dict[str, Any] = {
+                    "pictures": pictures,
+                    "alt": alt,
+                    "role": roles[scan],
+                    "caption": "",
+                    "on_grid": None,
+                }
+                if transform.is_volume:
+                    part["caption"] = ", ".join(picture.name for picture in pictures)
+                    part["on_grid"] = place_on_grid(row, scan, transform, shown_scan, sides_known)
+                parts.append(part)
                 scan += 1
             else:
                 parts.append({"text": item["text"]})

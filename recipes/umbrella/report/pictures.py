@@ -7,10 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from umbrella.views.planes import PLANE_AXES, PLANE_SIDES, parse_view
+from umbrella.views.planes import PLANE_AXES, PLANE_SIDES, cut_slice, parse_view
+from umbrella.views.settings import VOLUME
 
 MOST_PIXELS = 256  # side of a picture in the page
 MOST_PICTURES = 9  # of one scan
+N_PLANES = len(PLANE_AXES)  # of a volume, before its frames
+MOST_FRAMES = 6  # of a series, beside the three planes of its middle frame
 
 
 class Picture(NamedTuple):
@@ -31,13 +34,16 @@ def to_data_uri(content: bytes | str, mime: str) -> str:
 
 
 def draw_scan(views: np.ndarray, view: str, sides_known: bool) -> list[Picture]:
-    """The pictures of one scan, (n_images, 3, H, W), each from its darkest to its brightest value.
+    """The pictures of one scan, (n_images, 3, H, W), each from its darkest to its brightest value; of a volume
+    (T, X, Y, Z) those of `draw_volume`.
 
     sides_known  whether the scan's header states its orientation, see `umbrella.scans.survey.states_orientation`
 
     The pixels are those that the model sees: no letter is drawn into them. The three planes that a triplanar view has
     for its channels are three pictures; of many images at most nine are drawn, evenly spaced.
     """
+    if view == VOLUME:
+        return draw_volume(views, sides_known)
     kind, _ = parse_view(view)
     if kind == "triplanar":
         drawn = [(name, name, channel) for name, channel in zip(PLANE_AXES, views[0], strict=True)]
@@ -47,13 +53,44 @@ def draw_scan(views: np.ndarray, view: str, sides_known: bool) -> list[Picture]:
         drawn = [(f"{i + 1} of {len(views)}" if len(views) > 1 else "", plane, views[i, 0]) for i in kept]
     side = MOST_PIXELS if len(drawn) == 1 else MOST_PIXELS // 2
     return [
-        Picture(_draw_image(image, side), name, *(PLANE_SIDES[plane] if sides_known else "??"))
+        Picture(_draw_image(image, side, find_ends(image)), name, *_name_sides(plane, sides_known))
         for name, plane, image in drawn
     ]
 
 
-def _draw_image(image: np.ndarray, side: int) -> str:
-    low, high = float(image.min()), float(image.max())
+def draw_volume(volumes: np.ndarray, sides_known: bool, voxel: tuple[int, int, int] | None = None) -> list[Picture]:
+    """The three planes through a voxel of a grid (T, X, Y, Z), RAS+, of its middle frame; of a series beside them the
+    axial plane of frames spread over it, at most six. All from the darkest to the brightest value of them all, so that
+    frames compare.
+
+    voxel  along X, Y, Z; None: the middle one, n // 2
+    """
+    n_frames, *shape = volumes.shape
+    x, y, z = (n // 2 for n in shape) if voxel is None else voxel
+    drawn = [(plane, plane, n_frames // 2) for plane in PLANE_AXES]
+    if n_frames > 1:
+        kept = np.linspace(0, n_frames - 1, min(n_frames, MOST_FRAMES)).astype(int)
+        drawn += [(f"frame {frame + 1} of {n_frames}", "axial", frame) for frame in kept]
+    ends, side, through = find_ends(volumes), MOST_PIXELS // 2, (x, y, z)
+    pictures = []
+    for name, plane, frame in drawn:
+        axis = PLANE_AXES[plane]
+        image = cut_slice(volumes[frame], axis, through[axis]).T[::-1]  # rows from the front, or the top, down
+        pictures.append(Picture(_draw_image(image, side, ends), name, *_name_sides(plane, sides_known)))
+    return pictures
+
+
+def find_ends(image: np.ndarray) -> tuple[float, float]:
+    """Its darkest and its brightest value."""
+    return float(image.min()), float(image.max())
+
+
+def _name_sides(plane: str, sides_known: bool) -> tuple[str, str]:
+    return PLANE_SIDES[plane] if sides_known else ("?", "?")
+
+
+def _draw_image(image: np.ndarray, side: int, ends: tuple[float, float]) -> str:
+    low, high = ends
     scaled = (image - low) / (high - low) if high > low else np.zeros_like(image)
     picture = Image.fromarray((scaled * 255).round().astype(np.uint8))
     if picture.height > side:

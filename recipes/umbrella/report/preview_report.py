@@ -11,10 +11,11 @@ from umbrella.answers.label_parsing import count_labels
 from umbrella.options.progress import show_progress
 from umbrella.options.tool_arguments import PreviewArguments
 from umbrella.report import charts
+from umbrella.report.on_grid import place_on_grid
 from umbrella.report.page import write_page
-from umbrella.report.pictures import draw_scan
+from umbrella.report.pictures import N_PLANES, draw_scan
 from umbrella.report.scan_roles import name_roles
-from umbrella.rows.label_report import describe_counts, find_runs
+from umbrella.rows.label_report import describe_counts, describe_scan_tokens, find_runs
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.survey import ScanFacts, find_oddities, survey_scan
@@ -50,6 +51,7 @@ def write_preview(
         oddities=oddities,
         rows=[_show_row(plain[i], transform) for i in show_progress(shown, desc="drawing rows", unit="row")],
         view=transform.settings.describe(),
+        tokens=describe_scan_tokens(transform, {fact.modality for fact in facts}).splitlines(),
         process=process,
     )
     return oddities
@@ -100,6 +102,10 @@ def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict
     volume, spacing_mm = load_volume(source, scan["modality"], normalize=True, standardize=False)
     sides_known = facts.orientation != "not stated"
     values = intensities.ravel()[:: max(1, intensities.size // MOST_VALUES)]
+    shown = transform.load_images(row, number)
+    as_trained = draw_scan(shown, transform.settings.view, sides_known)
+    n_shown = N_PLANES if transform.is_volume else len(as_trained)
+    on_grid = place_on_grid(row, number, transform, shown, sides_known) if transform.is_volume else None
     return {
         "name": Path(facts.name).name,
         "facts": facts,
@@ -107,6 +113,8 @@ def _show_scan(row: dict, number: int, transform: ConversationTransform) -> dict
         "views": {
             view: draw_scan(make_view(volume, view, VIEW_PIXELS, spacing_mm), view, sides_known)[0] for view in VIEWS
         },
-        "as_trained": draw_scan(transform.load_images(row, number), transform.settings.view, sides_known),
+        "as_trained": as_trained[:n_shown],
+        "frames": as_trained[n_shown:],
+        "grid": on_grid,
         "histogram": charts.draw_histogram(np.asarray(values), f"intensity, {facts.modality}"),
     }

@@ -1,4 +1,12 @@
-"""What a scan is in its row: the reference, the subject's, or one of several that the row does not tell apart."""
+"""What a scan is in its row: the reference, the subject's, or one of several that the row does not tell apart; and the
+place in it that the row is about."""
+
+import json
+import math
+import re
+from typing import Any
+
+_PLACE = re.compile(r"(?:^|_)cent(?:re|er)_mm$")
 
 
 def name_roles(row: dict) -> list[str]:
@@ -17,3 +25,19 @@ def name_roles(row: dict) -> list[str]:
         own = ", of the same subject" if reference == subject else ""
         return [f"reference{own}", "the subject's scan"]
     return [f"scan {number} of {n}" for number in range(1, n + 1)]
+
+
+def find_place(row: dict) -> tuple[str, tuple[float, float, float]] | None:
+    """What a row's metadata name a place of, and where it is in the world of the subject's scan, in mm (RAS+): of
+    `lesion_centre_mm: [12.0, -30.5, 41.0]` "lesion". None where they name none."""
+    extra = json.loads(row["metadata"].get("extra") or "{}")
+    for key, value in extra.items():
+        if _PLACE.search(key) and _is_point(value):
+            x, y, z = value
+            return _PLACE.sub("", key).replace("_", " ") or "target", (x, y, z)
+    return None
+
+
+def _is_point(value: Any) -> bool:
+    is_triple = isinstance(value, list) and len(value) == 3
+    return is_triple and all(isinstance(part, int | float) and math.isfinite(part) for part in value)

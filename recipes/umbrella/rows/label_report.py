@@ -1,10 +1,11 @@
 """What a model is trained on, for a person to read: marked tokens, counts, lengths. Loads no scan for the lengths."""
 
 import itertools
+import math
 import statistics
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
@@ -80,6 +81,37 @@ def describe_counts(example: dict, image_token_ids: list[int]) -> str:
     supervised = sum(label != IGNORE_INDEX for label in example["labels"])
     total = len(example["input_ids"])
     return f"{total} tokens: {total - image - supervised} text, {image} image, {supervised} supervised"
+
+
+def count_scan_tokens(transform: ConversationTransform, modality: str) -> int:
+    """How many tokens a scan becomes: its image tokens, with those that a processor puts between them. Loads none."""
+    shown = BlankScans(transform.processor, **transform.settings.stated(), max_length=sys.maxsize)
+    turns = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "b"}]},
+    ]
+    scan = {"path": "", "modality": modality}
+    row = {"source": "", "task_id": "", "metadata": None, "images": [scan], "conversations": turns}
+    return sum(token in shown.encoder.image_token_ids for token in shown.encode_row(row)["input_ids"])
+
+
+def describe_scan_tokens(transform: ConversationTransform, modalities: Iterable[str]) -> str:
+    """A line for each modality: "sMRI scan: volume, 64x80x64 voxels of 3 mm: 80 tokens, one for each cube of 48 mm";
+    of a series with frames "in each frame", or "over all frames" where the tower pools them."""
+    settings, lines = transform.settings, []
+    for modality in sorted(set(modalities)):
+        tokens = count_scan_tokens(transform, modality)
+        shown = settings if modality != "sMRI" else replace(settings, frames=None)  # which has none
+        line = f"{modality} scan: {shown.describe()}: {tokens} tokens"
+        if transform.is_volume and tokens:
+            n_frames, *size = transform.view_shape(modality)
+            n_steps = tokens // count_scan_tokens(transform, "sMRI")  # which has one frame
+            cube = (math.prod(size) * n_steps / tokens) ** (1 / 3) * settings.volume_spacing
+            each = "in each frame" if n_steps == n_frames else f"in each {n_frames // n_steps} frames"
+            over = f" {each if n_steps > 1 else 'over all frames'}" if n_frames > 1 else ""
+            line += f", one for each cube of {cube:.3g} mm{over}"
+        lines.append(line)
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from datasets import Dataset
 
 from umbrella.conversations.turns import ConversationError, count_images, drop_exchanges, split_exchanges
 from umbrella.rows.blank_scans import BlankScans
+from umbrella.rows.label_report import count_scan_tokens
 from umbrella.rows.order import read_lengths
 from umbrella.rows.transform import ConversationTransform
+from umbrella_dataset import TOKENS_PER_SCAN
 
 N_LONGEST = 64
 
@@ -19,7 +21,7 @@ def check_lengths(rows: Dataset, transform: ConversationTransform) -> None:
     The longest rows, by their estimate, are measured; all are where one of those does not fit, for the message.
     """
     unbounded = BlankScans(transform.processor, **transform.settings.stated(), max_length=sys.maxsize)
-    plain, lengths = rows.with_format(None), read_lengths(rows)
+    plain, lengths = rows.with_format(None), estimate_lengths(rows, transform)
     longest = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)[:N_LONGEST]
     drops = transform.on_overflow == "drop_turns"
     if all(count_needed(plain[i], unbounded, drops) <= transform.max_length for i in longest):
@@ -32,6 +34,20 @@ def check_lengths(rows: Dataset, transform: ConversationTransform) -> None:
         f"{', even with their last exchange alone' if drops else ''}; {plain[needed.index(most)]['source']} needs the "
         f"most. Set --max_length to {most} or more, or use fewer or smaller scans."
     )
+
+
+def estimate_lengths(rows: Dataset, transform: ConversationTransform) -> list[int]:
+    """The `length` of every row; of volumes, a series of which may have many times the tokens of one, with the tokens
+    that a scan of each modality really has."""
+    lengths = read_lengths(rows)
+    if not transform.is_volume:
+        return lengths
+    modalities = list(rows.with_format(None)["modalities"])
+    tokens = {name: count_scan_tokens(transform, name) for name in {name for row in modalities for name in row}}
+    return [
+        length + sum(tokens[name] - TOKENS_PER_SCAN for name in row)
+        for length, row in zip(lengths, modalities, strict=True)
+    ]
 
 
 def count_needed(row: dict, unbounded: BlankScans, drops_turns: bool) -> int:

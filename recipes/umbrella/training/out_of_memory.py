@@ -7,6 +7,7 @@ import torch
 
 from umbrella.options.arguments import DataArguments
 from umbrella.options.training_arguments import TrainArguments
+from umbrella.views.settings import VOLUME
 
 # What the message of an allocation that failed holds: CUDA's, a CPU's, transformers' of an evaluation, accelerate's
 # --auto_find_batch_size at its end.
@@ -47,4 +48,10 @@ def list_remedies(args: TrainArguments, data: DataArguments) -> str:
     view = data.view or "axial"
     if view.startswith("slices"):
         remedies.append(f"--view axial   (now {view}: as many images a scan)")
+    if data.view == VOLUME or data.volume_size or data.volume_spacing or data.frames:
+        remedies.append(
+            "--volume_spacing and --volume_size   (twice the one and half the other: the same field of view with an "
+            "eighth of the patches)"
+        )
+        remedies += [f"--frames   (now {data.frames}: fewer)"] if data.frames else []
     return "What helps, in this order:\n  " + "\n  ".join(remedies)

@@ -32,6 +32,12 @@ class Grid:
     spacing_mm: float
     centre_mm: np.ndarray
 
+    def find_voxel(self, point_mm: np.ndarray) -> tuple[int, int, int] | None:
+        """The voxel in which a point of the world lies, (3,) mm; None beyond the grid."""
+        index = np.floor((np.asarray(point_mm) - self.centre_mm) / self.spacing_mm + np.array(self.size) / 2)
+        x, y, z = index.astype(int).tolist()
+        return (x, y, z) if (index >= 0).all() and (index < self.size).all() else None
+
     def count_points(self, affine: np.ndarray) -> np.ndarray:
         """How many points a voxel of the grid has along each axis, (3,), for voxels of this affine."""
         steps = np.abs(np.linalg.inv(affine)[:3, :3]).max(axis=0) * self.spacing_mm

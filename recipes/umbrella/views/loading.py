@@ -87,7 +87,7 @@ def load_moved_grid(
     The grid lies where it lies without the motion, so a shift stays a shift; all frames are moved alike.
     """
     check_expected(path, settings)
-    series = _read_series(path, modality, settings, start)
+    series = read_shown_series(path, modality, settings, start)
     with name_short_memory(series.name, series.stored.shape[1:]):
         grid, _ = _place(series, settings)
         from_middle = np.eye(4)
@@ -99,13 +99,21 @@ def load_moved_grid(
 
 def measure_cut(path: str | Path | bytes, modality: str, settings: ViewSettings) -> Cut:
     """What of the head `load_grid` leaves out since it lies beyond the grid. Raises ScanError as `load_grid` does."""
-    series = _read_series(path, modality, settings, None)
+    return locate_grid(path, modality, settings)[1]
+
+
+def locate_grid(path: str | Path | bytes, modality: str, settings: ViewSettings) -> tuple[Grid, Cut]:
+    """Where the voxels of `load_grid` lie, and what `measure_cut` finds. Raises ScanError as `load_grid` does."""
+    series = read_shown_series(path, modality, settings, None)
     with name_short_memory(series.name, series.stored.shape[1:]):
         grid, head = _place(series, settings)
-        return measure_beyond(head, grid)
+        return grid, measure_beyond(head, grid)
 
 
-def _read_series(path: str | Path | bytes, modality: str, settings: ViewSettings, start: float | None) -> Series:
+def read_shown_series(
+    path: str | Path | bytes, modality: str, settings: ViewSettings, start: float | None = None
+) -> Series:
+    """The frames that `load_grid` shows, as they are stored. Raises ScanError as it does."""
     frames = settings.frames or ""
 
     def choose(header: ScanHeader) -> list[list[int]]:

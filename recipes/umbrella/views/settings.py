@@ -3,10 +3,32 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
+from umbrella.options.volume_flags import (
+    B0,
+    EVEN,
+    VOLUME,
+    VOLUME_SIZE,
+    VOLUME_SPACING,
+    WINDOW,
+    parse_frames,
+    parse_volume_size,
+    write_volume_size,
+)
+
+__all__ = [
+    "B0",
+    "EVEN",
+    "VOLUME",
+    "VOLUME_SIZE",
+    "VOLUME_SPACING",
+    "WINDOW",
+    "ViewSettings",
+    "parse_frames",
+    "parse_volume_size",
+    "write_volume_size",
+]
+
 DEFAULT_IMAGE_SIZE = 224  # pixels, where a model's processor states no size, as Qwen-VL's do not
-VOLUME = "volume"  # the view of a model that takes whole volumes; the others are of those that take pictures
-VOLUME_SIZE, VOLUME_SPACING = "96x112x96", 2.0  # voxels along X, Y, Z; mm
-EVEN, WINDOW, B0 = "even", "window", "b0"
 
 
 @dataclass(frozen=True)
@@ -43,39 +65,6 @@ class ViewSettings:
             return f"{self.view}, {self.image_size} pixels"
         frames = f", frames {self.frames}" if self.frames else ""
         return f"{self.view}, {self.volume_size} voxels of {self.volume_spacing:g} mm{frames}"
-
-
-def parse_volume_size(text: str) -> tuple[int, int, int]:
-    """ "96x112x96" -> (96, 112, 96), voxels along X, Y, Z; "96" -> (96, 96, 96).
-
-    Raises ValueError for any other text.
-    """
-    numbers = text.lower().replace("×", "x").split("x")
-    if len(numbers) not in (1, 3) or not all(n.isascii() and n.isdigit() and int(n) > 0 for n in numbers):
-        raise ValueError(
-            f"volume_size: expected voxels along X, Y and Z as 96x112x96, or one number for all three, found {text!r}"
-        )
-    x, y, z = map(int, numbers * (3 if len(numbers) == 1 else 1))
-    return x, y, z
-
-
-def write_volume_size(size: tuple[int, int, int]) -> str:
-    """(96, 112, 96) -> "96x112x96"."""
-    return "x".join(map(str, size))
-
-
-def parse_frames(text: str) -> tuple[str, int]:
-    """ "8" -> ("even", 8): evenly spaced over the series. "window:8" -> ("window", 8): neighbours. "b0+8" ->
-    ("b0", 8): of a diffusion series the mean of the volumes without weighting, then 8 evenly spaced weighted ones.
-
-    Raises ValueError for any other text.
-    """
-    kinds = {"": EVEN, "window:": WINDOW, "b0+": B0}
-    for prefix, kind in kinds.items():
-        number = text.removeprefix(prefix)
-        if text.startswith(prefix) and number.isascii() and number.isdigit() and int(number) > 0:
-            return kind, int(number)
-    raise ValueError(f"frames: expected K, window:K or b0+K (K a whole number from 1 up), found {text!r}")
 
 
 def count_frames(frames: str | None) -> int:

@@ -12,6 +12,7 @@ from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardDa
 from umbrella.answers.label_parsing import count_labels
 from umbrella.files.json_files import read_json
 from umbrella.hub.eval_results import TASK, build_results, list_values
+from umbrella.hub.model_code import list_packages
 from umbrella.models.volumes.processor import VolumeProcessor
 from umbrella.options.push_arguments import PushDatasetArguments, PushModelArguments
 from umbrella.privacy.search import Finding, to_findings
@@ -138,7 +139,7 @@ def build_model_card(folder: Path, repo_id: str, options: PushModelArguments, al
         recipe=_read_json(folder / RECIPE_FILE),
         shown=_describe_view(folder),
         of_volumes=is_of_volumes(folder),
-        with_code=options.with_code,
+        needed=", ".join(list_packages(folder)),
         evaluations=[_describe_evaluation(metrics) for metrics in evaluations.values()],
         has_report=any(folder.glob("eval*/report.html")),
         allowed=sorted(allowed.items()),

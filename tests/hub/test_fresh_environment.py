@@ -20,7 +20,7 @@ from conversation_folder import write_folder
 from umbrella.hub.model_code import collect_modules, name_file
 from umbrella.models.loading import load_model, load_processor
 from umbrella.models.volumes.processor import VolumeProcessor
-from umbrella.models.volumes.tower import VolumeTower
+from umbrella.models.volumes.registration import TOWERS
 
 ROOT = Path(__file__).parents[2]
 QUESTION = "Is this scan of a male or a female?"
@@ -83,11 +83,12 @@ def test_a_stranger_loads_it_with_the_library_or_with_the_code_beside_it(hub, ca
         card = huggingface_hub.ModelCard.load(repo).text
         assert "import umbrella  # pip install umbrella-vlm" in card
         assert "Scans are shown as volume, 32x32x16 voxels of 2.5 mm; normalize True" in card
-        assert ("trust_remote_code=True" in card) == says
+        assert ("trust_remote_code=True" in card) == ("It needs nibabel." in card) == says
 
 
-def test_the_code_beside_a_model_is_whole_and_imports_nothing_of_the_library():
-    modules = collect_modules({VolumeProcessor.__module__, VolumeTower.__module__})
+@pytest.mark.parametrize("config, tower", TOWERS)
+def test_the_code_beside_a_model_is_whole_and_imports_nothing_of_the_library(config, tower):
+    modules = collect_modules({VolumeProcessor.__module__, config.__module__, tower.__module__})
     files = {name_file(module) for module in modules}
     assert "umbrella_views_loading" in files and "umbrella_scans_volumes" in files
     for source in modules.values():

@@ -102,4 +102,10 @@ def test_a_recipe_for_several_processes_registers_its_end_ahead_of_any_librarys(
     assert all(name.startswith("umbrella.options.") or name in sys.stdlib_module_names for name in before)
     assert list_imports("umbrella/options/ending.py")[0] == "umbrella.options.last_exit"
     assert list_imports("umbrella/options/last_exit.py") == ["atexit", "os", "signal", "sys"]
-    assert list_imports("umbrella/__init__.py") == []
+    late = "umbrella.models.volumes.late_registration"
+    assert list_imports("umbrella/__init__.py") == [late]
+    assert set(list_imports(f"{late.replace('.', '/')}.py")) - {"umbrella.models.volumes.registration"} <= {
+        "sys", "threading", "collections.abc", "importlib.abc", "importlib.machinery", "types", "typing"
+    }  # fmt: skip
+    for package in ("umbrella/models", "umbrella/models/volumes"):
+        assert list_imports(f"{package}/__init__.py") == []

@@ -12,6 +12,7 @@ from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardDa
 from umbrella.answers.label_parsing import count_labels
 from umbrella.files.json_files import read_json
 from umbrella.hub.eval_results import TASK, build_results, list_values
+from umbrella.hub.model_code import list_packages
 from umbrella.options.push_arguments import PushDatasetArguments, PushModelArguments
 from umbrella.privacy.search import Finding, to_findings
 from umbrella.records.leakage import describe_training_data
@@ -137,7 +138,7 @@ def build_model_card(folder: Path, repo_id: str, options: PushModelArguments, al
         recipe=recipe,
         shown="" if recipe is None else recipe.settings.describe(),
         takes_volumes=recipe is not None and recipe.view == VOLUME,
-        with_code=options.with_code,
+        needed=", ".join(list_packages(folder)),
         evaluations=[_describe_evaluation(metrics) for metrics in evaluations.values()],
         has_report=any(folder.glob("eval*/report.html")),
         allowed=sorted(allowed.items()),

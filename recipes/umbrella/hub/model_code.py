@@ -9,10 +9,12 @@ folder of its own. So the modules that the classes need are written flat: `umbre
 import ast
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig
+from transformers.dynamic_module_utils import get_imports
 
 from umbrella.files.json_files import read_json, write_json
 from umbrella.models.foreign_code import NO_FOREIGN_CODE
@@ -86,6 +88,12 @@ def add_code(folder: Path) -> None:
     of_model = {"AutoConfig": f"Pushed{names['config']}", "AutoModelForImageTextToText": f"Pushed{names['model']}"}
     _set_auto_map(folder / "config.json", of_model)
     _set_auto_map(folder / "processor_config.json", {"AutoProcessor": names["processor"]}, names["image_processor"])
+
+
+def list_packages(folder: Path) -> list[str]:
+    """What transformers asks for before it runs the code beside a staged model, but for what it needs itself."""
+    imported = {name for path in folder.glob(CODE_FILES) for name in get_imports(path)}
+    return sorted(imported - sys.stdlib_module_names - {"numpy", "torch", "transformers"})
 
 
 def name_file(module: str) -> str:

@@ -63,8 +63,8 @@ def _write_bytes(image: SpatialImage) -> bytes:
 def _check_view(scan: np.ndarray | torch.Tensor, settings: ViewSettings) -> torch.Tensor:
     volume = torch.as_tensor(scan).detach().cpu().float()
     volume = volume[None] if volume.ndim == 3 else volume
-    size = parse_volume_size(settings.volume_size or VOLUME_SIZE)
-    if volume.ndim != 4 or tuple(volume.shape[1:]) != size:
+    size = settings.volume_size or VOLUME_SIZE
+    if volume.ndim != 4 or tuple(volume.shape[1:]) != parse_volume_size(size):
         raise ValueError(
             f"images: expected of an array a view that is made already, (X, Y, Z) or (T, X, Y, Z) of {size} voxels of "
             f"{settings.volume_spacing:g} mm, found shape {tuple(scan.shape)}: an array does not say where its voxels "

@@ -76,6 +76,7 @@ DOCUMENTED = {
     "inspect.FullArgSpec": ("_asdict", "_fields"),  # as every named tuple
     "datasets.ArrowBasedBuilder": ("_generate_tables", "_info", "_split_generators"),
     "evaluate.Metric": ("_compute", "_info"),
+    "transformers.PreTrainedModel": ("_init_weights",),  # how a model of one's own draws its weights
 }
 
 

@@ -4,7 +4,6 @@ import json
 import re
 
 import pytest
-
 from conversation_folder import make_record, write_folder
 
 from umbrella.conversations.encoder import ConversationError

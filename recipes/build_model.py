@@ -22,7 +22,7 @@ from umbrella.hub.exporting import export_model
 from umbrella.models.building.assembly import build_model
 from umbrella.models.building.folders import check_output_dir, write_model
 from umbrella.models.loading import check_fits
-from umbrella.records.training_data import TrainingData, start_from
+from umbrella.records.training_data import TrainingData, start_from, start_from_file
 
 
 def main() -> None:
@@ -37,7 +37,8 @@ def main() -> None:
 
     # ------------------------------------------------------------------------------------------------ save
     with write_model(output_dir, args, built) as folder:
-        reduce(TrainingData.join, map(start_from, built.sources), TrainingData()).save(folder)
+        seen = reduce(TrainingData.join, map(start_from, built.sources), TrainingData())
+        (seen.join(start_from_file(args.vision_weights)) if args.vision_weights else seen).save(folder)
         export_model(built.model, built.processor, None, folder, args.dtype)
 
     # ------------------------------------------------------------------------------------------------ report

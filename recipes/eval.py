@@ -33,6 +33,8 @@ from umbrella.evaluation.run_folder import Folder, collect_answers, describe_set
 from umbrella.evaluation.side_analyses import check_names, describe_model, put_in_context
 from umbrella.evaluation.summary import summarize_as_text
 from umbrella.files.json_files import write_json
+from umbrella.models.cached_tower import attach_feature_cache
+from umbrella.models.feature_cache import FeatureCache, open_feature_cache
 from umbrella.models.hub_names import name_on_hub
 from umbrella.models.loading import check_fits, load_model, load_processor
 from umbrella.planning.volume_checks import check_volumes
@@ -73,10 +75,13 @@ def main() -> None:
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_name)
     on_main_process(check_volumes, {split: rows}, recipe.settings)
     options = recipe.settings.stated() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
-    prompts, blank_prompts, answers = prepare_transforms(processor, options, data_args)
+    features = open_feature_cache(eval_args.feature_cache, data_args.volume_cache_gb)
+    prompts, blank_prompts, answers = prepare_transforms(processor, options, data_args, features)
     on_main_process(check_lengths, rows, answers)
     model = load_model(model_name, base_model=model_args.base_model).to(state.device)
     check_fits(model, processor, recipe.image_size, data_args.max_length)
+    if features is not None:
+        attach_feature_cache(model.requires_grad_(False), processor, features, state.device)
 
     # ------------------------------------------------------------------------------------------------ answers
     asked = {"seed": eval_args.seed, "max_new_tokens": eval_args.max_new_tokens, **options, **question.to_dict()}
@@ -137,12 +142,12 @@ def main() -> None:
 
 
 def prepare_transforms(
-    processor: ProcessorMixin, options: dict, data_args: DataArguments
+    processor: ProcessorMixin, options: dict, data_args: DataArguments, features: FeatureCache | None
 ) -> tuple[CachingTransform, ...]:
     """How rows are shown to be answered, the same with every scan blank, and with their answers. Each scan is decoded
     once for all of them."""
     views, volume_cache = ViewCache(), open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb)
-    made = partial(CachingTransform, processor, views, volume_cache=volume_cache, **options)
+    made = partial(CachingTransform, processor, views, volume_cache=volume_cache, feature_cache=features, **options)
     return made(add_generation_prompt=True), made(blank=True, add_generation_prompt=True), made()
 
 

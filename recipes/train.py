@@ -27,7 +27,9 @@ from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 from umbrella.files.written_files import writing
 from umbrella.hub.exporting import merge_adapters
 from umbrella.hub.guarded_push import GuardedPush
-from umbrella.models.for_training import describe_trained, load_for_training
+from umbrella.models.cached_tower import attach_feature_cache
+from umbrella.models.feature_cache import open_feature_cache
+from umbrella.models.for_training import describe_trained, find_autocast, load_for_training
 from umbrella.models.loading import check_fits, load_processor
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.planning.volume_checks import check_volumes
@@ -83,10 +85,14 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     used = pick_training_splits(splits, training_args.eval_strategy.value)
     processor = load_processor(name)
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, name)
+    feature_cache = open_feature_cache(
+        training_args.feature_cache, data_args.volume_cache_gb, drawn_frames=recipe.settings.frames
+    )
     options = recipe.settings.stated() | {
         "max_length": data_args.max_length,
         "on_overflow": data_args.on_overflow,
         "volume_cache": open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb),
+        "feature_cache": feature_cache,
     }
     transform = ConversationTransform(processor, **options)
     used, unreadable = leave_out_unreadable(used, transform, training_args, checkpoint)
@@ -107,6 +113,9 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         training_args = settle_best_metric(training_args, answer_check.metrics)
     model, base = load_for_training(name, training_args, model_args.base_model, data_args.volume_spacing)
     check_fits(model, processor, recipe.image_size, data_args.max_length)
+    if feature_cache is not None:
+        autocast = find_autocast(training_args)
+        attach_feature_cache(model, processor, feature_cache, training_args.device, autocast)
 
     # ------------------------------------------------------------------------------------------------ train
     splits = DatasetDict(splits | used)

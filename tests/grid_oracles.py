@@ -1,5 +1,5 @@
-"""What a scan on an isotropic grid must be, computed by others: SimpleITK's and MONAI's linear resampling to the grid's
-fine points, and their means."""
+"""What a scan on an isotropic grid must be, computed by others: SimpleITK's and MONAI's linear resampling to the
+grid's fine points, and their means."""
 
 import nibabel
 import numpy as np

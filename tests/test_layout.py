@@ -263,6 +263,7 @@ MANY_PARAMETERS = {
     "recipes/umbrella/models/volumes/tower.py: __init__",  # configurations of transformers: what their files hold
     "recipes/umbrella/models/volumes/inflated.py: __init__",
     "recipes/umbrella/models/volumes/processor.py: __init__",
+    "recipes/umbrella/models/volumes/dense.py: __init__",
 }
 
 

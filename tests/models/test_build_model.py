@@ -369,7 +369,7 @@ def test_sizes_that_do_not_fit_are_refused_and_the_remedy_works(call, tmp_path):
         (("--from_model", "a", "--vision_tower", "vit3d"), "found --vision_tower and --from_model"),
         (
             ("--language_model", "lm", "--vision_tower", "resnet"),
-            "expected one of vit3d, inflate:MODEL, found 'resnet'",
+            "expected one of vit3d, inflate:MODEL, monai:MODEL, timm:MODEL, sfcn, found 'resnet'",
         ),
         (("--language_model", "lm", "--vision_tower", "inflate"), "expected one of vit3d, inflate:MODEL"),
         (("--language_model", "lm", "--vision_tower", "vit3d:x"), "expected one of vit3d, inflate:MODEL"),

@@ -6,10 +6,9 @@ import nibabel
 import numpy as np
 import pytest
 from grid_oracles import monai_grid, simpleitk_grid
-from nibabel.affines import from_matvec, voxel_sizes
+from nibabel.affines import from_matvec
 from nibabel.eulerangles import euler2mat
 from nibabel.orientations import apply_orientation, inv_ornt_aff
-from scipy import ndimage
 
 from umbrella.scans.intensity import IntensityMap
 from umbrella.scans.series import read_series
@@ -122,7 +121,7 @@ def test_a_scan_in_any_of_the_48_orders_gives_the_same_view(tmp_path, turn):
 
 
 def test_a_scan_that_is_turned_by_almost_nothing_looks_as_one_that_is_not():
-    """Points along the axes and across them are two ways to the same: noise changes by the angle times the distance."""
+    """Points along the axes and across them are two ways to the same; noise changes by angle times distance."""
     volume, grid = np.abs(noise((31, 34, 28)))[None], Grid((12, 14, 10), 2.0, np.array([15.0, 16.5, 13.0]))
     for zooms in ([1, 1, 1], [1, 0.8, 2.6], [4, 3, 5]):
         straight = sample_grid(volume, np.diag([*zooms, 1.0]), grid, AS_IT_IS)
@@ -156,7 +155,7 @@ def test_a_sphere_stays_round_and_a_point_stays_where_its_millimetres_say(turn):
     index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)
     at_mm, centre_mm = index @ affine[:3, :3].T + affine[:3, 3], affine[:3, :3] @ [30, 24, 9] + affine[:3, 3]
     sphere = np.clip(radius_mm + 0.5 - np.linalg.norm(at_mm - centre_mm, axis=-1), 0, 1).astype(np.float32)
-    grid = Grid((32, 36, 30), 2.0, centre_mm + [1.0, -2.0, 3.0])
+    grid = Grid((32, 36, 30), 2.0, centre_mm + np.array([1.0, -2.0, 3.0]))
     (view,) = sample_grid(sphere[None], affine, grid, AS_IT_IS)
     axes = [(np.arange(n) - (n - 1) / 2) * 2.0 for n in grid.size]
     places = np.stack(np.meshgrid(*axes, indexing="ij"), -1)

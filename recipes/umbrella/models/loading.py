@@ -165,6 +165,11 @@ def load_pretrained(auto_class: Any, name: str | Path, asked_as: str | None = No
     except MemoryError:
         raise
     except Exception as error:  # of a damaged file whatever meets it first: KeyError, TypeError, tokenizers' own
+        if isinstance(error, RuntimeError) and "ignore_mismatched_sizes" in str(error):
+            raise ValueError(
+                f"{name}: expected weights of the shapes that its config.json states, found others, which are listed "
+                "above: one of the two is of another model. Copy both from one place"
+            ) from error
         if isinstance(error, RuntimeError | ImportError) and not isinstance(error, RecursionError):
             raise
         refuse_foreign_code(name, error)

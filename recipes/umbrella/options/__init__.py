@@ -10,6 +10,7 @@ __all__ = [
     "control_signs",
     "ending",
     "extras",
+    "input_spec",
     "keys",
     "list_flags",
     "number_bounds",

@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass, field, fields
 
+from umbrella.options.input_spec import InputSpec, read_input_spec
 from umbrella.options.number_bounds import AT_LEAST_1, POSITIVE, SEED, check_bounds
 
-VIT3D, INFLATE = "vit3d", "inflate"
+VIT3D, INFLATE, MONAI, TIMM, SFCN = "vit3d", "inflate", "monai", "timm", "sfcn"
+NAMELESS = (VIT3D, SFCN)  # nothing stands behind them
+ENCODERS = (MONAI, TIMM, SFCN)  # dense ones, of which another program may have weights
+ENCODER_FLAGS = ("input_spec", "vision_weights")
 # Kind of tower → the flags that mean something to it, besides those of every tower.
 TOWER_FLAGS: dict[str, tuple[str, ...]] = {
     VIT3D: ("hidden_size", "layers", "heads", "patch_size"),
     INFLATE: ("patch_depth",),
+    **dict.fromkeys(ENCODERS, ENCODER_FLAGS),
 }
 
 
@@ -22,8 +27,9 @@ class BuildArguments:
     vision_tower: str | None = field(
         default=None,
         metadata={
-            "help": "vit3d (new, sizes by the flags below), or inflate:MODEL (a CLIP, SigLIP or DINOv2, or the "
-            "tower of a LLaVA, made to take volumes)"
+            "help": "vit3d (new, sizes by the flags below), inflate:MODEL (a CLIP, SigLIP or DINOv2, or the tower of "
+            "a LLaVA, made to take volumes), monai:ResNet18 (and 10 to 200), monai:ViT, monai:SwinUNETR (its "
+            "encoder), timm:NAME (a vision transformer, made to take volumes) or sfcn"
         },
     )
     from_model: str | None = field(
@@ -56,9 +62,35 @@ class BuildArguments:
         },
     )
 
-    pool: int = field(
-        default=2,
-        metadata={"help": "patches along each axis whose features become one token, 1 or 2", "choices": [1, 2]},
+    input_spec: str | None = field(
+        default=None,
+        metadata={
+            "help": "monai, timm, sfcn: what the encoder was trained on, as recipes/configs/encoders/*.yaml; it can "
+            "name --vision_tower too"
+        },
+    )
+    vision_weights: str | None = field(
+        default=None, metadata={"help": "monai, timm, sfcn: the encoder's weights, of torch.save or as safetensors"}
+    )
+    key_map: str | None = field(
+        default=None,
+        metadata={
+            "help": "where the names in the weights' file begin otherwise: 'module.=,backbone.=encoder.', or a YAML "
+            "file (default: the spec's)"
+        },
+    )
+    allow_missing: bool = field(default=False, metadata={"help": "weights that the file lacks stay as they are drawn"})
+    allow_unmatched: bool = field(
+        default=False, metadata={"help": "weights that the encoder has no place for are left out"}
+    )
+
+    pool: int | None = field(
+        default=None,
+        metadata={
+            "help": "patches along each axis whose features become one token, 1 or 2 (default: 2; of monai, timm, "
+            "sfcn 1)",
+            "choices": [1, 2],
+        },
     )
     time: str = field(
         default="pooled",
@@ -81,7 +113,10 @@ class BuildArguments:
     def __post_init__(self) -> None:
         if self.output_dir is None:
             raise ValueError("expected --output_dir FOLDER")
+        if self.input_spec is not None:
+            self._take_spec(read_input_spec(self.input_spec))
         self._check_parts()
+        self._check_weights()
         positive = ("hidden_size", "layers", "heads", "patch_depth")
         check_bounds(self, dict.fromkeys(positive, AT_LEAST_1) | {"volume_spacing": POSITIVE, "seed": SEED})
         for kind, flags in TOWER_FLAGS.items():
@@ -99,14 +134,34 @@ class BuildArguments:
                     or "none"
                 )
             )
-        if self.kind not in TOWER_FLAGS or (self.kind == VIT3D) == bool(self.of_model):
-            known = ", ".join(kind if kind == VIT3D else f"{kind}:MODEL" for kind in TOWER_FLAGS)
+        if self.kind not in TOWER_FLAGS or (self.kind in NAMELESS) == bool(self.of_model):
+            known = ", ".join(kind if kind in NAMELESS else f"{kind}:MODEL" for kind in TOWER_FLAGS)
             raise ValueError(f"--vision_tower: expected one of {known}, found {self.vision_tower!r}")
+
+    def _take_spec(self, spec: InputSpec) -> None:
+        if spec.not_built is not None:
+            raise ValueError(f"--input_spec {self.input_spec}: {spec.not_built}")
+        if self.vision_tower not in (None, spec.vision_tower):
+            raise ValueError(
+                f"--vision_tower: expected {spec.vision_tower}, as {self.input_spec} has it, found "
+                f"{self.vision_tower}. Leave it out, or change a copy of the spec"
+            )
+        self.vision_tower = spec.vision_tower
+
+    def _check_weights(self) -> None:
+        alone = [name for name in ("key_map", "allow_missing", "allow_unmatched") if getattr(self, name)]
+        if alone and self.vision_weights is None:
+            raise ValueError(f"--{alone[0]}: expected --vision_weights FILE, whose names it is about, found none")
 
     @property
     def asked(self) -> str:
         """The flag that names the tower, with its value."""
         return f"--from_model {self.from_model}" if self.from_model else f"--vision_tower {self.vision_tower}"
+
+    @property
+    def pooled(self) -> int:
+        """Patches along each axis whose features become one token."""
+        return self.pool or (1 if self.kind in ENCODERS else 2)
 
     @property
     def kind(self) -> str:

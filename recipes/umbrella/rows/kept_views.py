@@ -49,6 +49,10 @@ class CachingTransform(ConversationTransform):
         super().__init__(processor, **options)
         self.cache, self.blank = cache, blank
 
+    @property
+    def shows_scans_as_they_are(self) -> bool:
+        return not self.blank
+
     def load_images(self, row: dict, number: int) -> np.ndarray:
         scan = row["images"][number]
         key = _hash_scan(scan)

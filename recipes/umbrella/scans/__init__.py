@@ -11,6 +11,7 @@ __all__ = [
     "otsu",
     "scan_files",
     "series",
+    "skull",
     "survey",
     "volumes",
 ]

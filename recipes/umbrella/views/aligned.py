@@ -11,24 +11,22 @@ SLAB = 1 << 18  # voxels at a time
 
 
 @dataclass(frozen=True)
-class StoredValues:
-    """What is added up: stored numbers that are clipped alone, where the rest of the map can come after the mean;
-    else mapped ones.
+class Values:
+    """What is added up: stored numbers that are clipped alone, where the rest of the map can come after the mean, or
+    numbers that are mapped, or are to be mapped.
 
-    bounds  of the clip; None where the numbers are mapped
+    intensity  the map; None where the numbers are mapped
+    bounds     of the clip of stored numbers; None for mapped ones
     """
 
-    intensity: IntensityMap
+    intensity: IntensityMap | None
     bounds: tuple[np.generic, np.generic] | None
 
-    @classmethod
-    def of(cls, intensity: IntensityMap, stored: np.dtype) -> "StoredValues":
-        """The quickest way for numbers of a type."""
-        return cls(intensity, intensity.find_bounds(stored))
-
-    def take(self, stored: np.ndarray) -> np.ndarray:
-        """The values of stored numbers."""
-        return np.clip(stored, *self.bounds) if self.bounds else self.intensity.apply(stored)
+    def take(self, numbers: np.ndarray) -> np.ndarray:
+        """What is added up of them."""
+        if self.intensity is None:
+            return numbers
+        return np.clip(numbers, *self.bounds) if self.bounds else self.intensity.apply(numbers)
 
     def choose_sum_type(self, n: int) -> type[np.number]:
         """Of sums of n values: the smallest that holds them."""
@@ -39,10 +37,11 @@ class StoredValues:
 
     def finish(self, sums: np.ndarray, n: int, out: np.ndarray) -> None:
         """The mapped means of sums of n values."""
-        gain, shift = self.intensity.gain, -self.intensity.center * self.intensity.gain
-        np.multiply(sums, np.float32((gain if self.bounds else 1) / n), out=out)
-        if self.bounds:
-            out += np.float32(shift)
+        if self.intensity and self.bounds:
+            np.multiply(sums, np.float32(self.intensity.gain / n), out=out)
+            out += np.float32(-self.intensity.center * self.intensity.gain)
+        else:
+            np.multiply(sums, np.float32(1 / n), out=out)
 
 
 def sample_aligned(volume: np.ndarray, weights: list[AxisWeights], intensity: IntensityMap, out: np.ndarray) -> None:
@@ -50,33 +49,39 @@ def sample_aligned(volume: np.ndarray, weights: list[AxisWeights], intensity: In
 
     volume   (X, Y, Z), stored numbers, in any order in memory
     weights  of X, Y and Z
-    out      (x, y, z), filled with what stands beyond the field of view, which is replaced where it is within
+    out      (x, y, z), which is filled; the map's least value stands beyond the field of view
     """
+    is_within = all(axis.sums.min() == 1 for axis in weights)
+    if not is_within:
+        out[:] = intensity.low
     if not all(axis.rows.stop for axis in weights):
         return
+    used = [axis.used(axis.rows) for axis in weights]
+    volume, out = volume[tuple(used)], out[tuple(axis.rows for axis in weights)]
+    values = Values(intensity, intensity.find_bounds(volume.dtype))
+    if volume.size < out.size:  # what grows is mapped, and brought into the grid's order, while it is small
+        volume, values = np.ascontiguousarray(intensity.apply(volume)), Values(None, None)
     order = sorted(range(3), key=lambda axis: -abs(volume.strides[axis]))
-    ways = [weights[axis] for axis in order]
-    rows, used = [way.rows for way in ways], [way.used(way.rows) for way in ways]
-    planes = volume.transpose(order)[:, used[1], used[2]]
-    filled = out.transpose(order)[:, rows[1], rows[2]]
-    n_planes = (used[0].stop - used[0].start) / (rows[0].stop - rows[0].start)  # for a row, about
-    n_rows = max(1, int(SLAB / (n_planes * planes.shape[1] * planes.shape[2])))
-    values = StoredValues.of(intensity, volume.dtype)
+    planes, filled = volume.transpose(order), out.transpose(order)
+    ways, firsts = [weights[axis] for axis in order], [used[axis].start for axis in order]
     are_means = all(way.whole == way.rows for way in ways)
-    for start in range(rows[0].start, rows[0].stop, n_rows):
-        part = slice(start, min(start + n_rows, rows[0].stop))
-        read = ways[0].used(part)
-        slab = values.take(planes[read])
+    n_rows = max(1, SLAB * len(filled) // volume.size)
+    for start in range(0, len(filled), n_rows):
+        rows = [slice(way.rows.start, way.rows.stop) for way in ways]
+        rows[0] = slice(rows[0].start + start, min(rows[0].start + start + n_rows, rows[0].stop))
+        read = ways[0].used(rows[0])
+        slab = values.take(planes[read.start - firsts[0] : read.stop - firsts[0]])
+        part = filled[start : start + n_rows]
         if are_means:
-            _sum_up(slab, [way.voxels.shape[1] for way in ways], values, filled[part])
+            _sum_up(slab, [way.voxels.shape[1] for way in ways], values, part)
+        elif is_within and values.intensity is None:
+            _weigh(slab, ways, rows, [read.start, *firsts[1:]], part)
         else:
-            slab = _weigh(slab, ways, [part, *rows[1:]], [read.start, used[1].start, used[2].start])
-            _lay_over(
-                slab, [way.sums[row] for way, row in zip(ways, [part, *rows[1:]], strict=True)], values, filled[part]
-            )
+            sums = _weigh(slab, ways, rows, [read.start, *firsts[1:]], None)
+            _lay_over(sums, [way.sums[row] for way, row in zip(ways, rows, strict=True)], values, part)
 
 
-def _sum_up(slab: np.ndarray, block: list[int], values: StoredValues, out: np.ndarray) -> None:
+def _sum_up(slab: np.ndarray, block: list[int], values: Values, out: np.ndarray) -> None:
     """Where each voxel of the grid is the plain mean of a block of the scan's: sums, of integers where it has them."""
     n = int(np.prod(block))
     kind = values.choose_sum_type(n)
@@ -89,17 +94,19 @@ def _sum_up(slab: np.ndarray, block: list[int], values: StoredValues, out: np.nd
     values.finish(slab, n, out)
 
 
-def _weigh(slab: np.ndarray, ways: list[AxisWeights], rows: list[slice], firsts: list[int]) -> np.ndarray:
+def _weigh(
+    slab: np.ndarray, ways: list[AxisWeights], rows: list[slice], firsts: list[int], out: np.ndarray | None
+) -> np.ndarray:
     # What shrinks comes first, along the slowest axis, where whole planes are added up; what grows last.
     growth = [(part.stop - part.start) / n for part, n in zip(rows, slab.shape, strict=True)]
     steps = [axis for axis in range(3) if growth[axis] <= 1] + [axis for axis in (2, 1, 0) if growth[axis] > 1]
     slab = slab.astype(np.float32, copy=False)
     for axis in steps:
-        slab = ways[axis].weigh(slab, axis, rows[axis], firsts[axis])
+        slab = ways[axis].weigh(slab, axis, rows[axis], firsts[axis], out if axis == steps[-1] else None)
     return slab
 
 
-def _lay_over(sums: np.ndarray, inside: list[np.ndarray], values: StoredValues, out: np.ndarray) -> None:
+def _lay_over(sums: np.ndarray, inside: list[np.ndarray], values: Values, out: np.ndarray) -> None:
     """Weighed values over what stands beyond the field of view, whose share is what they lack to one."""
     if min(of_axis.min() for of_axis in inside) == 1:
         values.finish(sums, 1, out)

@@ -113,7 +113,7 @@ def sample_grid(volumes: np.ndarray, affine: np.ndarray, grid: Grid, intensity: 
 
     Returns (T, *size), float32, along the world's X, Y, Z.
     """
-    out = np.full((len(volumes), *grid.size), intensity.low, np.float32)
+    out = np.empty((len(volumes), *grid.size), np.float32)
     inverse = np.linalg.inv(affine)
     n_points = grid.count_points(affine)
     step = inverse[:3, :3] * (grid.spacing_mm / n_points)  # voxels from one point to the next, along each axis

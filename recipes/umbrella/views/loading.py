@@ -10,8 +10,10 @@ from umbrella.scans.intensity import IntensityMap
 from umbrella.scans.scan_files import ScanHeader
 from umbrella.scans.series import Series, read_series
 from umbrella.scans.volumes import ScanError, Scratch, name_short_memory, read_scan
+from umbrella.views.expectations import check_expected, check_skull
 from umbrella.views.frames import choose_frames
 from umbrella.views.grid import Cut, Grid, Head, measure_beyond, place_grid, sample_grid
+from umbrella.views.intensity_steps import apply_intensity
 from umbrella.views.planes import compose_view, cut_slice, view_planes
 from umbrella.views.settings import (
     DEFAULT_IMAGE_SIZE,
@@ -84,13 +86,15 @@ def load_moved_grid(
 
     The grid lies where it lies without the motion, so a shift stays a shift; all frames are moved alike.
     """
+    check_expected(path, settings)
     series = read_shown_series(path, modality, settings, start)
     with name_short_memory(series.name, series.stored.shape[1:]):
         grid, _ = _place(series, settings)
         from_middle = np.eye(4)
         from_middle[:3, 3] = grid.centre_mm
         moved = from_middle @ motion @ np.linalg.inv(from_middle) @ series.affine
-        return sample_grid(series.stored, moved, grid, series.intensity), series.intensity
+        shown = sample_grid(series.stored, moved, grid, series.intensity)
+        return finish_grid(shown, series.name, settings), series.intensity
 
 
 def measure_cut(path: str | Path | bytes, modality: str, settings: ViewSettings) -> Cut:
@@ -115,10 +119,26 @@ def read_shown_series(
     def choose(header: ScanHeader) -> list[list[int]]:
         return choose_frames(frames, header.n_volumes, start, read_b_values(path, header.n_volumes))
 
-    normalize, standardize = settings.normalize is not False, settings.standardize is not False
+    is_plain = settings.intensity is not None  # its steps take the scan's own values
+    normalize = settings.normalize is not False and not is_plain
+    standardize = settings.standardize is not False and not is_plain
     return read_series(path, modality, choose if frames else None, normalize, standardize, _SCRATCH)
 
 
 def _place(series: Series, settings: ViewSettings) -> tuple[Grid, Head]:
     size, spacing_mm = parse_volume_size(settings.volume_size or VOLUME_SIZE), settings.volume_spacing
     return place_grid(series.stored, series.affine, size, spacing_mm or VOLUME_SPACING, series.intensity)
+
+
+def finish_grid(grid: np.ndarray, name: str, settings: ViewSettings) -> np.ndarray:
+    """The grid (T, X, Y, Z) with the intensities that the settings have for an encoder of its own preprocessing.
+
+    Warns of a scan that looks otherwise than they expect. Raises ScanError where its values do not allow them.
+    """
+    check_skull(name, grid[0], settings)
+    if settings.intensity is None:
+        return grid
+    try:
+        return apply_intensity(grid, settings.intensity)
+    except ValueError as error:
+        raise ScanError(f"{name}: {error}") from error

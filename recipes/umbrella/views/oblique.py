@@ -36,8 +36,9 @@ def sample_oblique(volumes: np.ndarray, points: Points, intensity: IntensityMap,
     """The mean over the points of each voxel of a grid.
 
     volumes  (T, X, Y, Z), stored numbers
-    out      (T, x, y, z), filled with what stands beyond the field of view, which is replaced where it is within
+    out      (T, x, y, z), which is filled; the map's least value stands beyond the field of view
     """
+    out[:] = intensity.low
     # In the order of the memory: what a point lies between is then mostly in the processor's cache.
     order = sorted(range(3), key=lambda axis: -abs(volumes.strides[1 + axis]))
     volumes, out = (array.transpose(0, *(1 + axis for axis in order)) for array in (volumes, out))

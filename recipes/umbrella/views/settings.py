@@ -47,6 +47,8 @@ class ViewSettings:
     volume_size: str | None = None  # voxels, as "96x112x96"
     volume_spacing: float | None = None  # mm
     frames: str | None = None
+    intensity: str | None = None  # see `umbrella.views.intensity_steps`; stands in place of normalize and standardize
+    expects: str | None = None  # see `umbrella.views.expectations`
 
     @classmethod
     def of(cls, named: Any) -> "ViewSettings":

@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 ROUNDING = 1e-3  # voxels: so far a point may lie from where it should over the whole grid
+LEAST_PLANE = 1 << 12  # voxels of a plane that are worth a call of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +51,15 @@ class AxisWeights:
         run = max(np.split(rows, breaks), key=len)
         return slice(int(run[0]), int(run[-1]) + 1)
 
-    def weigh(self, array: np.ndarray, axis: int, rows: slice, first: int) -> np.ndarray:
-        """Some rows of the grid: `array` holds the voxels from number `first` on along `axis`."""
+    def weigh(
+        self, array: np.ndarray, axis: int, rows: slice, first: int, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Some rows of the grid, in `out` where it is given: `array` holds the voxels from number `first` on along
+        `axis`."""
         start, stop = np.clip([self.whole.start, self.whole.stop], rows.start, rows.stop).tolist()
         if start >= stop:
-            return self._weigh_any(array, axis, rows, first)
-        shape = list(array.shape)
-        shape[axis] = rows.stop - rows.start
-        out = np.empty(shape, np.float32)
+            return self._weigh_any(array, axis, rows, first, out)
+        out = self._empty(array, axis, rows) if out is None else out
         of_rows = np.moveaxis(out, axis, 0)
         k = self.voxels.shape[1]
         begin = int(self.voxels[start, 0]) - first
@@ -69,19 +71,36 @@ class AxisWeights:
         means *= self.shares[start, 0]
         for part in (slice(rows.start, start), slice(stop, rows.stop)):  # at the edges of the field of view
             if part.start < part.stop:
-                edge = self._weigh_any(array, axis, part, first)
-                of_rows[part.start - rows.start : part.stop - rows.start] = np.moveaxis(edge, axis, 0)
+                edge = np.moveaxis(of_rows[part.start - rows.start : part.stop - rows.start], 0, axis)
+                self._weigh_any(array, axis, part, first, edge)
         return out
 
-    def _weigh_any(self, array: np.ndarray, axis: int, rows: slice, first: int) -> np.ndarray:
+    def _empty(self, array: np.ndarray, axis: int, rows: slice) -> np.ndarray:
+        return np.empty((*array.shape[:axis], rows.stop - rows.start, *array.shape[axis + 1 :]), np.float32)
+
+    def _weigh_any(self, array: np.ndarray, axis: int, rows: slice, first: int, out: np.ndarray | None) -> np.ndarray:
+        out = self._empty(array, axis, rows) if out is None else out
         columns = (self.voxels[rows] - first).clip(0, array.shape[axis] - 1)
-        shares = self.shares[rows].reshape(*columns.shape, *[1] * (array.ndim - 1 - axis))
-        total = np.take(array, columns[:, 0], axis) * shares[:, 0]
-        for k in range(1, columns.shape[1]):
-            part = np.take(array, columns[:, k], axis)
-            part *= shares[:, k]
-            total += part
-        return total
+        shares = self.shares[rows]
+        if array.size < LEAST_PLANE * array.shape[axis] or axis == array.ndim - 1:
+            shares = shares.reshape(*shares.shape, *[1] * (array.ndim - 1 - axis))
+            np.multiply(np.take(array, columns[:, 0], axis), shares[:, 0], out=out)
+            for k in range(1, columns.shape[1]):
+                part = np.take(array, columns[:, k], axis)
+                part *= shares[:, k]
+                out += part
+            return out
+        planes, sums = np.moveaxis(array, axis, 0), np.moveaxis(out, axis, 0)
+        weighed = np.empty_like(planes[0])  # plane by plane: they stay in the processor's cache
+        for total, (column, *others), (share, *other_shares) in zip(
+            sums, columns.tolist(), shares.tolist(), strict=True
+        ):
+            np.multiply(planes[column], share, out=total)
+            for other, other_share in zip(others, other_shares, strict=True):
+                if other_share:
+                    np.multiply(planes[other], other_share, out=weighed)
+                    total += weighed
+        return out
 
 
 @lru_cache(maxsize=64)  # the scans of a study mostly share their grid

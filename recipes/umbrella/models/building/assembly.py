@@ -11,7 +11,7 @@ from umbrella.models.building.towers import BuiltTower, build_inflated, build_to
 from umbrella.models.loading import load_model, load_processor
 from umbrella.models.volumes.patches import POOLED_TIME
 from umbrella.models.volumes.processor import VolumeImageProcessor, VolumeProcessor
-from umbrella.options.build_arguments import BuildArguments
+from umbrella.options.build_arguments import INFLATE, BuildArguments
 from umbrella.views.settings import count_frames, parse_volume_size
 
 
@@ -67,7 +67,7 @@ def _join(args: BuildArguments) -> BuiltModel:
     model = join(built, language)
     check_same(model, language, args.language_model)
     processor = make_processor(built, language.tokenizer, language.chat_template)
-    sources = [args.language_model, *([args.of_model] if args.of_model else [])]
+    sources = [args.language_model, *([args.of_model] if args.kind == INFLATE else [])]
     parts = [
         f"vision tower: {describe(model.model.vision_tower)}, {args.vision_tower}, features of layer "
         f"{built.feature_layer}",

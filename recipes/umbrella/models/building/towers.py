@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 import torch
 from transformers import PreTrainedModel
 
+from umbrella.models.building.encoder_towers import build_encoder_tower
 from umbrella.models.building.pictures import inflate, load_flat, make_config, read_parts
 from umbrella.models.volumes.tower import VolumeTower, VolumeTowerConfig
-from umbrella.options.build_arguments import VIT3D, BuildArguments
+from umbrella.options.build_arguments import ENCODERS, VIT3D, BuildArguments
 from umbrella.views.settings import VOLUME_SIZE, VOLUME_SPACING, count_frames, parse_volume_size, write_volume_size
 
 
@@ -31,6 +32,9 @@ def build_tower(args: BuildArguments) -> BuiltTower:
     cannot be built so."""
     if args.kind == VIT3D:
         return build_vit3d(args)
+    if args.kind in ENCODERS:
+        tower, shown, notes = build_encoder_tower(args)
+        return BuiltTower(tower, shown, notes=notes)
     return build_inflated(args, *load_flat(args.of_model, "--vision_tower"))
 
 
@@ -48,7 +52,7 @@ def build_vit3d(args: BuildArguments) -> BuiltTower:
         num_attention_heads=heads,
         patch_size=patch,
         spacing_mm=shown["volume_spacing"],
-        pool=args.pool,
+        pool=args.pooled,
         pools_time=shown["pools_time"],
         dtype=torch.float32,
     )
@@ -85,7 +89,7 @@ def parse_patch(text: str) -> list[int]:
 def settle_shown(args: BuildArguments, patch: list[int]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The arguments of the tower's `VolumeImageProcessor`, and what of them was rounded. Raises ValueError for a
     volume's size that is no multiple of what becomes one token."""
-    units = [n * args.pool for n in patch[1:]]
+    units = [n * args.pooled for n in patch[1:]]
     asked = parse_volume_size(args.volume_size or VOLUME_SIZE)
     up = tuple(-(-n // unit) * unit for n, unit in zip(asked, units, strict=True))
     if (n_frames := count_frames(args.frames)) > 1 and n_frames % patch[0]:
@@ -95,7 +99,7 @@ def settle_shown(args: BuildArguments, patch: list[int]) -> tuple[dict[str, Any]
     if args.volume_size is not None and asked != up:
         raise ValueError(
             f"--volume_size: expected a multiple of {write_volume_size((units[0], units[1], units[2]))} voxels "
-            f"(patches of {'x'.join(map(str, patch[1:]))}, --pool {args.pool}), found {args.volume_size}. Set it to "
+            f"(patches of {'x'.join(map(str, patch[1:]))}, --pool {args.pooled}), found {args.volume_size}. Set it to "
             f"{size}"
         )
     if asked != up:
@@ -105,7 +109,7 @@ def settle_shown(args: BuildArguments, patch: list[int]) -> tuple[dict[str, Any]
         "volume_spacing": args.volume_spacing or VOLUME_SPACING,
         "frames": args.frames,
         "patch_size": patch,
-        "pool": args.pool,
+        "pool": args.pooled,
         "pools_time": args.time == "pooled",
     }
     return shown, tuple(notes)

@@ -465,7 +465,7 @@ def test_the_card_of_a_model_for_volumes_says_what_it_takes_and_its_code_answers
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     assert code.startswith("import umbrella  # pip install umbrella-vlm")
     asked = ("--image", tmp_path / "scan.nii.gz", "--question", "Male or female?")
-    exec(compile(code.replace('"..."', '"Male or female?"'), "README.md", "exec"), {})
+    exec(compile(code, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert len(set(printed)) > 9 and printed == call(predict, "--model_name_or_path", tmp_path / "mine", *asked)
 

@@ -119,6 +119,7 @@ def test_fake_run_is_true_for_volumes_whose_tokens_are_those_of_the_processor(fr
     plan = plan_batch(real, 2, 60, 2, settings, None)
     n_frames = 3 if frames else 1
     assert plan.shape == (n_frames, 32, 48, 32)
+    processor.image_processor.volume_size = settings.volume_size
     volume = torch.ones(plan.shape).numpy()
     encoded = processor(text="<image>", images=[volume], return_tensors="pt")
     assert (encoded["input_ids"] == processor.image_token_id).sum() == plan.image_tokens == 2 * 3 * 2

@@ -86,7 +86,7 @@ def write_card(folder, control):
     }
     (folder / "eval").mkdir(exist_ok=True)
     (folder / "eval/metrics.json").write_text(json.dumps(metrics))
-    options = SimpleNamespace(license="mit", languages=["en"], base_model=None)
+    options = SimpleNamespace(license="mit", languages=["en"], base_model=None, with_code=False)
     return str(build_model_card(folder, "tester/model", options, {}))
 
 

@@ -121,13 +121,8 @@ def show_turns(row: dict, transform: ConversationTransform, turns: list[dict]) -
                 shown_scan = transform.load_images(row, scan)
                 pictures = draw_scan(shown_scan, transform.settings.view, sides_known)
                 alt = f"Scan {scan + 1} of {row['task_id']}, {item['modality']}"
-                part: dict[str, Any] = {
-                    "pictures": pictures,
-                    "alt": alt,
-                    "role": roles[scan],
-                    "caption": "",
-                    "on_grid": None,
-                }
+                part: dict[str, Any] = {"pictures": pictures, "alt": alt, "role": roles[scan]}
+                part |= {"caption": "", "on_grid": None}
                 if transform.is_volume:
                     part["caption"] = ", ".join(picture.name for picture in pictures)
                     part["on_grid"] = place_on_grid(row, scan, transform, shown_scan, sides_known)

@@ -30,8 +30,8 @@ from umbrella.files.data_format import SPLITS
 N_FRAMES, BLOCK = 16, 4  # volumes; a block of rest, then one of the task, and so on
 DESIGN = np.arange(N_FRAMES) // BLOCK % 2  # 1 where the task is done
 LABELS = ("left", "right", "neither")
-REGIONS = {side: Lesion((sign * 32.0, 0.0, 10.0), 24.0) for side, sign in (("left", -1), ("right", 1))}
-SWING = 120.0  # from rest to task, before gain
+REGIONS = {side: Lesion((sign * 32.0, 0.0, 5.0), 30.0) for side, sign in (("left", -1), ("right", 1))}
+SWING = 400.0  # from rest to task, before gain
 NOISE_SD = 3.0  # over time, before gain
 
 QUESTIONS = (

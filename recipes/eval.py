@@ -76,7 +76,7 @@ def main() -> None:
     prompts, answers = make_transform(add_generation_prompt=True), make_transform()
     on_main_process(check_lengths, rows, answers)
     model = load_model(model_name, base_model=model_args.base_model).to(state.device)
-    check_fits(model, processor, recipe.image_size)
+    check_fits(model, processor, recipe.image_size, data_args.max_length)
 
     # ------------------------------------------------------------------------------------------------ answers
     asked = {"seed": eval_args.seed, "max_new_tokens": eval_args.max_new_tokens, **options, **question.to_dict()}

@@ -48,7 +48,7 @@ def main() -> None:
         options = recipe.settings.stated() | {"max_length": predict_args.max_length, "on_overflow": "raise"}
         prompts = ConversationTransform(processor, add_generation_prompt=True, **options)
         model = load_model(name, base_model=model_args.base_model).to(PartialState(cpu=predict_args.use_cpu).device)
-        check_fits(model, processor, recipe.image_size)
+        check_fits(model, processor, recipe.image_size, predict_args.max_length)
 
         # -------------------------------------------------------------------------------------------- answer
         answerer = Answerer(model, prompts, prompts, batch_size=1, max_new_tokens=predict_args.max_new_tokens)

@@ -101,8 +101,8 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         n_answers, batch_size = training_args.eval_answers, training_args.per_device_eval_batch_size
         answer_check = AnswerCheck(eval_rows, processor, options, n_answers, training_args.seed, batch_size)
         training_args = settle_best_metric(training_args, answer_check.metrics)
-    model, base = load_for_training(name, training_args, model_args.base_model)
-    check_fits(model, processor, recipe.image_size)
+    model, base = load_for_training(name, training_args, model_args.base_model, data_args.volume_spacing)
+    check_fits(model, processor, recipe.image_size, data_args.max_length)
 
     # ------------------------------------------------------------------------------------------------ train
     splits = DatasetDict(splits | used)

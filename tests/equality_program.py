@@ -5,11 +5,13 @@ equality_program.py DATA OUTPUT ROWS_A_DEVICE ACCUMULATION DEEPSPEED|none FAMILY
 
 import sys
 
+import numpy as np
 import torch
 from deepspeed.utils import safe_get_full_grad
 from families import FAMILIES
 from family_models import build_model
 from tiny_trainer import trainer_parts
+from transformers.modeling_utils import set_zero3_state
 
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.ending import run
@@ -19,6 +21,32 @@ from umbrella.training.trainer import ConversationTrainer
 from umbrella_dataset import load_umbrella
 
 N_STEPS = {"tiny": 20}  # of the others 2
+SIZES = ("32x32x32", "16x32x48", "32x48x16")
+
+
+class MixedVolumes:
+    """Shows each row's volumes in one of three sizes, those of every other row as series of two or three frames."""
+
+    def __init__(self):
+        self.shown = [VolumesOfFrames(FAMILIES["volumes"](), volume_size=size) for size in SIZES]
+
+    def __call__(self, rows):
+        names = list(rows)
+        one_by_one = [dict(zip(names, values, strict=True)) for values in zip(*rows.values(), strict=True)]
+        examples = [self.shown[number_of(row) % 3].encode_row(row) for row in one_by_one]
+        keys = dict.fromkeys(key for example in examples for key in example)
+        return {key: [example.get(key) for example in examples] for key in keys}
+
+
+class VolumesOfFrames(ConversationTransform):
+    def load_images(self, row, number):
+        volume = super().load_images(row, number)
+        n_frames = (1, 2, 1, 3)[number_of(row) % 4]
+        return np.concatenate([volume * (1 + frame) for frame in range(n_frames)])
+
+
+def number_of(row):
+    return int(row["task_id"].split("_")[1])
 
 
 class WrittenTrainer(ConversationTrainer):
@@ -46,9 +74,10 @@ class WrittenTrainer(ConversationTrainer):
 def train(family, data, output, batch_size, accumulation, deepspeed=None, **options):
     """Train and return what was written down."""
     processor = load_processor("tiny") if family == "tiny" else FAMILIES[family]()
-    model = load_model("tiny", seed=0) if family == "tiny" else build_model(family, processor)
+    with set_zero3_state():  # whole on each process also under ZeRO-3, until its weights are drawn
+        model = load_model("tiny", seed=0) if family == "tiny" else build_model(family, processor)
     rows = load_umbrella(data, split="train", cache_dir=f"{output}/cache")
-    rows.set_transform(ConversationTransform(processor))
+    rows.set_transform(MixedVolumes() if family == "volumes" else ConversationTransform(processor))
     trainer = WrittenTrainer(
         model=model,
         args=TrainArguments(

@@ -1,4 +1,4 @@
-"""Processors of eight model families, built from their transformers classes with small settings and own tokenizers.
+"""Processors of nine model families, built from their transformers classes with small settings and own tokenizers.
 
 The chat templates write the same text as the published checkpoints of each family do (roles, marks, white space, where
 images go), so a test on them is a test of what a user will meet. Nothing is downloaded.
@@ -30,6 +30,8 @@ from transformers import (
     SmolVLMProcessor,
     SmolVLMVideoProcessor,
 )
+
+from umbrella.models.volumes.processor import VolumeImageProcessor, VolumeProcessor
 
 CORPUS = [
     "user assistant system USER: ASSISTANT: You are a helpful assistant.",
@@ -249,6 +251,13 @@ def build_gemma3(kind="metaspace"):
     return Gemma3Processor(image_processor, tokenizer, chat_template=GEMMA3, image_seq_length=16)
 
 
+def build_volumes(kind="bytelevel"):
+    """Of whole volumes, (1, 32, 32, 32) where no frames are asked for; each becomes 8 tokens."""
+    tokenizer = build_tokenizer(kind, QWEN_SPECIALS, image_token="<|image_pad|>")
+    image_processor = VolumeImageProcessor(volume_size="32x32x32", volume_spacing=2.0)
+    return VolumeProcessor(image_processor, tokenizer, chat_template=QWEN2_5)
+
+
 FAMILIES = {
     "llava_1_5": build_llava,
     "llava_next": build_llava_next,
@@ -258,5 +267,12 @@ FAMILIES = {
     "idefics3": build_idefics3,
     "smolvlm": build_smolvlm,
     "gemma3": build_gemma3,
+    "volumes": build_volumes,
     "chatml": build_chatml,
 }
+
+
+def image_shape(family):
+    """Of one image as the family's processor takes it: (3, size, size), or a volume (1, 32, 32, 32)."""
+    size = {"qwen2_5_vl": 56, "qwen3_vl": 64}.get(family, 32)
+    return (1, 32, 32, 32) if family == "volumes" else (3, size, size)

@@ -23,6 +23,8 @@ from transformers import (
     SmolVLMForConditionalGeneration,
 )
 
+from umbrella.models.volumes.tower import VolumeTowerConfig
+
 LAYERS = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 
 
@@ -158,6 +160,18 @@ def _build_gemma3(processor):
     return Gemma3ForConditionalGeneration(config)
 
 
+def _build_volumes(processor):
+    shown = processor.image_processor
+    config = LlavaConfig(
+        vision_config=VolumeTowerConfig(**LAYERS, patch_size=shown.patch_size, pool=shown.pool),
+        text_config=Qwen2Config(**_text(processor.tokenizer)),
+        image_token_index=processor.image_token_id,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+    )
+    return LlavaForConditionalGeneration(config)
+
+
 MODELS = {
     "llava_1_5": _build_llava,
     "llava_next": _build_llava_next,
@@ -167,6 +181,7 @@ MODELS = {
     "idefics3": _build_idefics3,
     "smolvlm": _build_smolvlm,
     "gemma3": _build_gemma3,
+    "volumes": _build_volumes,
 }
 
 

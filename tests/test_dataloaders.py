@@ -7,6 +7,7 @@ import families
 import pytest
 import torch
 from conversation_folder import write_folder
+from family_models import build_model
 from torch.optim import AdamW
 from torch.utils.data import RandomSampler, SequentialSampler
 from transformers import Trainer, TrainingArguments
@@ -18,6 +19,7 @@ from umbrella.dataloaders import (
     format_conversation,
     load_image,
 )
+from umbrella.models.guide_batch import flatten_arguments
 from umbrella.models.loading import load_model, load_processor
 from umbrella.models.tiny_llava import build_tiny_tokenizer
 from umbrella.rows.collator import ConversationCollator
@@ -268,6 +270,17 @@ def test_a_missing_processor_is_refused(json_dir, wrong):
 def test_processors_that_the_guides_batch_cannot_hold_are_refused(json_dir, name):
     with pytest.raises(ValueError, match=r"processor: expected two images .*ConversationCollator"):
         UMBRELLADataLoader(json_dir, processor=families.FAMILIES[name]())
+
+
+def test_a_processor_of_volumes_is_refused_and_the_remedy_works(json_dir):
+    processor = families.FAMILIES["volumes"]()
+    with pytest.raises(ValueError, match=r"found VolumeProcessor, of whole volumes\. Load .*ConversationCollator"):
+        UMBRELLADataLoader(json_dir, processor=processor)
+    rows = load_umbrella(str(json_dir), split="train").with_transform(ConversationTransform(processor))
+    batch = ConversationCollator(processor)([rows[0], rows[1]])
+    model = build_model("volumes", processor)
+    model.register_forward_pre_hook(flatten_arguments, with_kwargs=True)  # as load_model does
+    assert torch.isfinite(model(**batch).loss)
 
 
 @pytest.mark.parametrize("name", ["llava_1_5", "chatml"])

@@ -31,6 +31,14 @@ USES = {
         "_save_checkpoint": "a checkpoint is declared whole, and the ones before it go only then",
         "_save_optimizer_and_scheduler": "under DeepSpeed without the frozen weights",
     },
+    "transformers.PretrainedConfig": {"_attn_implementation": "which implementation a model was loaded with"},
+    "transformers.PreTrainedModel": {
+        "_no_split_modules": "where a model may be cut over devices",
+        "_supports_attention_backend": "a tower that takes any attention with the stock call",
+        "_supports_flash_attn": "a tower that takes any attention with the stock call",
+        "_supports_sdpa": "a tower that takes any attention with the stock call",
+    },
+    "transformers.ProcessorMixin": {"_process_images": "the stock one flattens lists of pictures; volumes are none"},
     "transformers.integrations.WandbCallback": {
         "_initialized": "setup, which is public, sets it",
         "_log_model": "no weights are sent",

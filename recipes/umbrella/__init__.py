@@ -21,4 +21,11 @@ Rooms, in the order of the data's way; each imports only from those above it:
     cohort          BIDS or a table → conversations with honest splits
 
 `dataloaders` is the training guide's API. A room's `__all__` names the modules that others may import.
+
+To import this package makes its models for volumes known to transformers: `AutoModelForImageTextToText` and
+`AutoProcessor` load them.
 """
+
+from umbrella.models.volumes.late_registration import register_when_loaded
+
+register_when_loaded()

@@ -56,7 +56,7 @@ class UMBRELLADataLoader(Dataset):
         FormatError: invalid data, or a split that does not exist.
         ValueError: a tokenizer that is not the processor's, an image size that its model cannot take, another view,
             image size or normalisation than the model was trained with, or a processor that makes more of an image
-            than `pixel_values` (n, 3, H, W).
+            than `pixel_values` (n, 3, H, W), or takes whole volumes.
         ScanError, ConversationError: on access to a row, with its file and line.
     """
 
@@ -218,6 +218,12 @@ def _check_processor(processor: ProcessorMixin | None, tokenizer: PreTrainedToke
 
 def _check_image_keys(transform: ConversationTransform) -> None:
     """Encode a row of two blank images: what comes out must be what the guide's batch holds."""
+    if transform.is_volume:
+        raise ValueError(
+            f"processor: expected one of pictures, as the guide's batch holds images of (3, H, W) alone, found "
+            f"{type(transform.processor).__name__}, of whole volumes. Load the rows with ConversationTransform and "
+            "batch them with ConversationCollator: the model takes that batch as it is"
+        )
     question = {"role": "user", "content": [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "a"}]}
     answer = {"role": "assistant", "content": "b"}
     blank = torch.zeros(2, *transform.view_shape("sMRI")[1:]).numpy()

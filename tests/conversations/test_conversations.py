@@ -3,13 +3,21 @@
 import jinja2
 import numpy as np
 import pytest
-from families import FAMILIES, QWEN2_5, VICUNA, build_chatml, build_llava, build_qwen2_5_vl, build_tokenizer
+from families import (
+    FAMILIES,
+    QWEN2_5,
+    VICUNA,
+    build_chatml,
+    build_llava,
+    build_qwen2_5_vl,
+    build_tokenizer,
+    image_shape,
+)
 from transformers import LlavaProcessor, PreTrainedTokenizer
 
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError, format_conversation, to_messages
 from umbrella.conversations.turns import drop_exchanges, split_exchanges
 
-IMAGE_SIZES = {"qwen2_5_vl": 56, "qwen3_vl": 64}
 FLOAT_IMAGES = {"do_resize": False, "do_rescale": False, "do_normalize": False, "input_data_format": "channels_first"}
 IMAGE = {"type": "image"}
 
@@ -59,9 +67,9 @@ CONVERSATIONS = {
 }
 
 
-def make_images(conversation, size):
+def make_images(conversation, shape):
     n = sum(item["type"] == "image" for turn in conversation for item in turn["content"])
-    return list(np.random.default_rng(0).random((n, 3, size, size), dtype=np.float32))
+    return list(np.random.default_rng(0).random((n, *shape), dtype=np.float32))
 
 
 def encode_with_own_processor(processor, conversation, images):
@@ -93,14 +101,14 @@ def supervised_runs(labels):
 def family(request):
     name, kind = request.param
     processor = FAMILIES[name](kind)
-    return processor, ConversationEncoder(processor, **FLOAT_IMAGES), IMAGE_SIZES.get(name, 32)
+    return processor, ConversationEncoder(processor, **FLOAT_IMAGES), image_shape(name)
 
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_labels_are_each_answer_and_its_end_and_ids_are_the_processors_own(family, name):
-    processor, encoder, size = family
+    processor, encoder, shape = family
     conversation = CONVERSATIONS[name]
-    images = make_images(conversation, size)
+    images = make_images(conversation, shape)
     encoded = encoder.encode(conversation, images)
     end = processor.tokenizer.decode([encoder.end_token_id])
 
@@ -133,7 +141,7 @@ def test_labels_end_with_eos_exactly_where_the_template_has_no_end_mark():
     for name, expected in inserts.items():
         processor = FAMILIES[name]()
         conversation = CONVERSATIONS["two scans in two turns"]
-        images = make_images(conversation, IMAGE_SIZES.get(name, 32))
+        images = make_images(conversation, image_shape(name))
         ours = ConversationEncoder(processor, **FLOAT_IMAGES).encode(conversation, images)["input_ids"]
         theirs = encode_with_own_processor(processor, conversation, images)["input_ids"][0]
         assert len(ours) - len(theirs) == (2 if expected else 0), name
@@ -146,7 +154,7 @@ def test_labels_prompt_for_evaluation_is_what_training_showed_before_the_answer(
     processor = FAMILIES[name]()
     encoder = ConversationEncoder(processor, **FLOAT_IMAGES)
     conversation = CONVERSATIONS["two scans in two turns"]
-    images = make_images(conversation, IMAGE_SIZES.get(name, 32))
+    images = make_images(conversation, image_shape(name))
     trained = encoder.encode(conversation, images)
     prompt = encoder.encode(conversation, images, add_generation_prompt=True)
     last_answer = supervised_runs(trained["labels"])[-1][0]
@@ -258,13 +266,13 @@ def test_template_that_leaves_images_out_is_refused():
     encoder = ConversationEncoder(build_llava(template=template), **FLOAT_IMAGES)
     conversation = CONVERSATIONS["one scan before the text"]
     with pytest.raises(ConversationError, match="LlavaProcessor refuses the conversation"):
-        encoder.encode(conversation, make_images(conversation, 32))
+        encoder.encode(conversation, make_images(conversation, (3, 32, 32)))
 
 
 def test_overflow_drops_the_oldest_whole_exchanges_with_their_scans(family):
-    _, encoder, size = family
+    _, encoder, shape = family
     conversation = CONVERSATIONS["two scans in two turns"]
-    images = make_images(conversation, size)
+    images = make_images(conversation, shape)
     whole = encoder.encode(conversation, images)
     last = encoder.encode(conversation[2:], images[1:])
     for max_length in (len(whole["input_ids"]), len(whole["input_ids"]) - 1, len(last["input_ids"])):
@@ -276,9 +284,9 @@ def test_overflow_drops_the_oldest_whole_exchanges_with_their_scans(family):
 
 
 def test_overflow_of_the_last_exchange_is_an_error_that_names_the_length_it_needs(family):
-    _, encoder, size = family
+    _, encoder, shape = family
     conversation = CONVERSATIONS["two scans in two turns"]
-    images = make_images(conversation, size)
+    images = make_images(conversation, shape)
     needed = len(encoder.encode(conversation[2:], images[1:])["input_ids"])
     with pytest.raises(ConversationError, match=rf"the last exchange alone .* Set --max_length to {needed} or more"):
         encoder.encode_within(conversation, images, needed - 1, "drop_turns")
@@ -287,7 +295,7 @@ def test_overflow_of_the_last_exchange_is_an_error_that_names_the_length_it_need
 def test_overflow_raises_when_asked_to():
     encoder = ConversationEncoder(build_llava(), **FLOAT_IMAGES)
     conversation = CONVERSATIONS["two scans in two turns"]
-    images = make_images(conversation, 32)
+    images = make_images(conversation, (3, 32, 32))
     needed = len(encoder.encode(conversation, images)["input_ids"])
     assert len(encoder.encode_within(conversation, images, needed, "raise")["input_ids"]) == needed
     with pytest.raises(ConversationError, match=f"max_length={needed - 1} tokens, found {needed} in the conversation"):
@@ -324,5 +332,5 @@ def test_processor_object_is_not_changed_by_encoding():
     before = processor.to_dict()
     encoder = ConversationEncoder(processor, **FLOAT_IMAGES)
     conversation = CONVERSATIONS["two scans in two turns"]
-    encoder.encode(conversation, make_images(conversation, 32))
+    encoder.encode(conversation, make_images(conversation, (3, 32, 32)))
     assert processor.to_dict() == before

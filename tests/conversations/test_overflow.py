@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from families import FAMILIES
+from families import FAMILIES, image_shape
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
 
 FLOAT_IMAGES = {"do_resize": False, "do_rescale": False, "do_normalize": False, "input_data_format": "channels_first"}
-SIZES = {"qwen2_5_vl": 56, "qwen3_vl": 64}
 ITEMS = st.one_of(
     st.just({"type": "image"}), st.builds(lambda n: {"type": "text", "text": "word " * n}, st.integers(0, 12))
 )
@@ -58,12 +57,12 @@ def drop_one_by_one(encoder, turns, images, max_length):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_longest_run_of_exchanges_that_fits_stays(name):
-    encoder, size = ConversationEncoder(FAMILIES[name](), **FLOAT_IMAGES), SIZES.get(name, 32)
+    encoder = ConversationEncoder(FAMILIES[name](), **FLOAT_IMAGES)
 
     @settings(max_examples=8, deadline=None)
     @given(rows(), st.floats(0, 1.1))
     def check(turns, share):
-        images = [np.full((3, size, size), number, np.float32) for number in range(count_images(turns))]
+        images = [np.full(image_shape(name), number, np.float32) for number in range(count_images(turns))]
         max_length = int(share * len(encoder.encode(turns, images)["input_ids"]))
         expected = drop_one_by_one(encoder, turns, images, max_length)
         if expected is None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig, Trainer, TrainingArguments
 
 from umbrella.models.loading import load_model, load_processor
+from umbrella.models.volumes.processor import VolumeProcessor
 from umbrella.records.recipe import Recipe, load_recipe, resolve_recipe
 from umbrella.records.training_data import SeenRows, TrainingData, hash_subject, read_training_data
 from umbrella.views.settings import ViewSettings
@@ -24,7 +25,8 @@ def save_run(folder, source):
     load_model(source).save_pretrained(folder)
     processor = load_processor(source)
     processor.save_pretrained(folder)
-    recipe = resolve_recipe(ViewSettings(view="coronal"), processor, "")
+    view = "volume" if isinstance(processor, VolumeProcessor) else "coronal"
+    recipe = resolve_recipe(ViewSettings(view=view), processor, "")
     recipe.save(folder)
     rows = SeenRows(1, ("sMRI",), (hash_subject("s", "sub-01"),), "s", "ab", 0)
     base = {"name": str(source), "revision": "c0ffee", "recorded": False}

@@ -6,13 +6,12 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
-from families import FAMILIES, build_llava
+from families import FAMILIES, build_llava, image_shape
 from family_models import MODELS, build_model
 
 from umbrella.conversations.encoder import ConversationEncoder
 from umbrella.rows.collator import ConversationCollator
 
-IMAGE_SIZES = {"qwen2_5_vl": 56, "qwen3_vl": 64}
 FLOAT_IMAGES = {"do_resize": False, "do_rescale": False, "do_normalize": False, "input_data_format": "channels_first"}
 # What stands where, in the words that each row holds; None is a scan.
 ROWS = {
@@ -35,8 +34,8 @@ def make_example(family, row):
     for items, answer in ROWS[row]:
         content = [{"type": "image"} if item is None else {"type": "text", "text": item} for item in items]
         turns += [{"role": "user", "content": content}, {"role": "assistant", "content": answer}]
-    size, n = IMAGE_SIZES.get(family, 32), sum(item is None for items, _ in ROWS[row] for item in items)
-    images = np.random.default_rng(len(row)).standard_normal((n, 3, size, size), dtype=np.float32)
+    n = sum(item is None for items, _ in ROWS[row] for item in items)
+    images = np.random.default_rng(len(row)).standard_normal((n, *image_shape(family)), dtype=np.float32)
     encoded = ConversationEncoder(get_processor(family), **FLOAT_IMAGES).encode(turns, list(images))
     return encoded | {"metadata": {"subject_id": row}, "task_id": f"task {row}"}
 

@@ -1,6 +1,6 @@
 """Claims about several processes: gradients and losses as of one process, every row once, whatever the rows hold.
 
-Rows without a scan, with one and with five come to the processes in one step.
+Rows without a scan, with one and with five come to the processes in one step; volumes in three sizes, and series.
 """
 
 from pathlib import Path
@@ -74,7 +74,7 @@ def test_accumulation_weighs_the_tokens_of_every_family_alike(family, mixed_data
     check_equal(halves, whole)
 
 
-OTHERS = ("qwen2_5_vl", "gemma3", "idefics3")  # the first takes no number of tokens
+OTHERS = ("qwen2_5_vl", "gemma3", "idefics3", "volumes")  # the first takes no number of tokens
 
 
 @pytest.mark.slow
@@ -90,7 +90,8 @@ def test_two_processes_of_ddp_are_one_process(alone, mixed_data, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", [2, 3])
 def test_two_processes_of_deepspeed_are_one_process(stage, alone, mixed_data, tmp_path):
-    ranks = launch_two(mixed_data, tmp_path, TESTS.parent / f"ds_configs/zero{stage}.json", "tiny")
+    ranks = launch_two(mixed_data, tmp_path, TESTS.parent / f"ds_configs/zero{stage}.json", "tiny", "volumes")
     check_equal(ranks[0]["tiny"], alone)
+    check_equal(ranks[0]["volumes"], equality_program.train("volumes", mixed_data, tmp_path / "volumes", 4, 1))
     check_rows([rank["tiny"] for rank in ranks], len(N_SCANS), 20)
     assert {rank["tiny"]["model_type"] for rank in ranks} == {"DeepSpeedEngine"}

@@ -12,10 +12,12 @@ from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardDa
 from umbrella.answers.label_parsing import count_labels
 from umbrella.files.json_files import read_json
 from umbrella.hub.eval_results import TASK, build_results, list_values
+from umbrella.models.volumes.processor import VolumeProcessor
 from umbrella.options.push_arguments import PushDatasetArguments, PushModelArguments
 from umbrella.privacy.search import Finding, to_findings
 from umbrella.records.leakage import describe_training_data
 from umbrella.records.recipe import FILE_NAME as RECIPE_FILE
+from umbrella.records.recipe import load_recipe
 from umbrella.records.run import read_run_record
 from umbrella.records.training_data import read_training_data, subjects_of
 
@@ -134,10 +136,24 @@ def build_model_card(folder: Path, repo_id: str, options: PushModelArguments, al
         splits=last.get("data", {}),
         trained_on=describe_training_data(seen),
         recipe=_read_json(folder / RECIPE_FILE),
+        shown=_describe_view(folder),
+        of_volumes=is_of_volumes(folder),
+        with_code=options.with_code,
         evaluations=[_describe_evaluation(metrics) for metrics in evaluations.values()],
         has_report=any(folder.glob("eval*/report.html")),
         allowed=sorted(allowed.items()),
     )
+
+
+def _describe_view(folder: Path) -> str:
+    """How the model is shown a scan; empty where no recipe says."""
+    recipe = load_recipe(str(folder))
+    return recipe.settings.describe() if recipe else ""
+
+
+def is_of_volumes(folder: Path) -> bool:
+    """Whether a staged model takes whole volumes, and so needs a class of this library."""
+    return _read_json(folder / "processor_config.json").get("processor_class") == VolumeProcessor.__name__
 
 
 def _read_json(path: Path) -> dict:

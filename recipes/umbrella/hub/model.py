@@ -1,4 +1,5 @@
-"""A trained model as it is published: weights as safetensors, processor, recipe, metrics and report; nothing else.
+"""A trained model as it is published: weights as safetensors, processor, recipe, metrics and report; nothing else, but
+by choice the code of a model for volumes.
 
 Left out are pickles (training_args.bin, optimizer and scheduler states, .pt and .bin weights), predictions,
 checkpoints and logs. Subjects of the training data appear as salted hashes only, which in a public repo nobody but the
@@ -20,6 +21,7 @@ from umbrella.hub.cards import build_model_card
 from umbrella.hub.client import open_repo, upload
 from umbrella.hub.eval_results import hide_private_datasets
 from umbrella.hub.guard import check_findings
+from umbrella.hub.model_code import CODE_FILES, add_code
 from umbrella.hub.model_text import find_in_lines, read_model_text
 from umbrella.hub.repo import HubRepo
 from umbrella.models.chat_templates import MORE_TEMPLATES
@@ -84,6 +86,8 @@ def publish_model(
     run_folder = run_folder or Path(options.model)
     with writing(work_dir, "choose another --work_dir"):
         stage_model(Path(options.model), folder, key, options.report_scans, run_folder, checkable)
+        if options.with_code:
+            add_code(folder)
     allowed = check_findings(find_in_model(folder), options.allow, scrubbed=None)
     repo_id = open_repo(api, options.repo_id, "model", options.public, options.gated)
     with explain_errors(repo_id):
@@ -98,13 +102,13 @@ def publish_model(
 
 def is_read(name: str) -> bool:
     """Whether a file of a repo is read as a part of its model."""
-    return _is_one_of(name, (*MODEL_FILES, *ALSO_READ, RECIPE_FILE))
+    return _is_one_of(name, (*MODEL_FILES, *ALSO_READ, RECIPE_FILE, CODE_FILES))
 
 
 def is_written(name: str) -> bool:
     """Whether a push of a model writes files of this name."""
     results = (*RESULT_FILES, f"eval*/{METRICS}", f"eval*/{REPORT}")
-    return _is_one_of(name, (*MODEL_FILES, RECIPE_FILE, TRAINING_DATA, "README.md", *results))
+    return _is_one_of(name, (*MODEL_FILES, RECIPE_FILE, TRAINING_DATA, "README.md", CODE_FILES, *results))
 
 
 def _is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
@@ -206,10 +210,13 @@ def _write_training_data(model: Path, folder: Path, key: bytes, checkable: bool)
 
 
 def find_in_model(folder: Path) -> list[Finding]:
-    """Findings in all text that a staged model has, see `umbrella.hub.model_text`."""
+    """Findings in all text that a staged model has, see `umbrella.hub.model_text`; in the code of this library, which
+    was put there just before, there is nothing of anybody's."""
     findings = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
+        if _is_one_of(name, (CODE_FILES,)):
+            continue
         findings += to_findings(name, "file name", name)
         for field, text in read_model_text(path):
             findings += find_in_lines(name, field, text)

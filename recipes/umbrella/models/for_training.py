@@ -9,11 +9,12 @@ from umbrella.models.adapters import add_lora, quantization
 from umbrella.models.base import BaseModel, describe_base
 from umbrella.models.freezing import ALL, LORA, choose_trained
 from umbrella.models.loading import load_model
+from umbrella.models.volumes.agreement import set_spacing, states_spacing
 from umbrella.options.training_arguments import TrainArguments
 
 
 def load_for_training(
-    model_name_or_path: str, args: TrainArguments, base_model: str | None = None
+    model_name_or_path: str, args: TrainArguments, base_model: str | None = None, volume_spacing: float | None = None
 ) -> tuple[PreTrainedModel, BaseModel | None]:
     """Load a model and make ready what `args.train` names.
 
@@ -22,6 +23,8 @@ def load_for_training(
 
     Args:
         base_model: where the base of a checkpoint of trained weights lies now, see `load_model`.
+        volume_spacing: in mm, of the volumes that are asked for: a tower that counts in mm is trained for it. None:
+            for those that it states.
 
     Returns (model, base): base is None where the whole model is trained and saved, else what its checkpoints stand on.
     Raises ValueError for parts that the model does not have, and as `load_model` and `add_lora` do.
@@ -30,6 +33,8 @@ def load_for_training(
     if args.attn_implementation:
         options["attn_implementation"] = args.attn_implementation
     model = load_model(model_name_or_path, seed=args.seed, base_model=base_model, **options)
+    if volume_spacing is not None and states_spacing(model):
+        set_spacing(model, volume_spacing)
     base = describe_base(model_name_or_path, args.seed)  # now that the weights are here
     choose_trained(model, args.train)
     if LORA in args.train:

@@ -23,12 +23,11 @@ from umbrella.models.tiny_llava import build_tiny_llava, build_tiny_processor
 from umbrella.models.trained_weights import FILE_NAME as TRAINED_WEIGHTS
 from umbrella.models.trained_weights import load_trained
 from umbrella.models.vision_towers import takes_size
+from umbrella.models.volumes.agreement import check_agreement, set_spacing, states_spacing
 from umbrella.models.volumes.processor import VolumeProcessor
-from umbrella.models.volumes.registration import register_volume_models
+from umbrella.models.volumes.tower import VolumeTowerBase
 from umbrella.options.arguments import BUILT, TINY
 from umbrella.options.extras import check_extra
-
-register_volume_models()
 
 
 def load_model(
@@ -100,6 +99,8 @@ def _assemble(name: str, base: BaseModel, base_model: str | None, from_pretraine
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, name).merge_and_unload()
+    if states_spacing(model):  # the base may state another, see `load_for_training`
+        set_spacing(model, load_processor(name).image_processor.volume_spacing)
     model.name_or_path = name
     return model.eval()
 
@@ -161,6 +162,11 @@ def _from_pretrained(auto_class: Any, name: str | Path, **kwargs: Any) -> Any:
     except MemoryError:
         raise
     except Exception as error:  # of a damaged file whatever meets it first: KeyError, TypeError, tokenizers' own
+        if isinstance(error, RuntimeError) and "ignore_mismatched_sizes" in str(error):
+            raise ValueError(
+                f"{name}: expected weights of the shapes that its config.json states, found others, which are listed "
+                "above: one of the two is of another model. Copy both from one place"
+            ) from error
         if isinstance(error, RuntimeError | ImportError) and not isinstance(error, RecursionError):
             raise
         refuse_foreign_code(name, error)
@@ -171,14 +177,18 @@ def _from_pretrained(auto_class: Any, name: str | Path, **kwargs: Any) -> Any:
         ) from error
 
 
-def check_fits(model: PreTrainedModel, processor: ProcessorMixin, image_size: int | None = None) -> None:
+def check_fits(
+    model: PreTrainedModel, processor: ProcessorMixin, image_size: int | None = None, max_length: int | None = None
+) -> None:
     """Check that what the processor makes is what the model eats.
 
     Args:
         image_size: side in pixels of the images that will be given; None stands for the processor's own.
+        max_length: most tokens of a row.
 
     Raises ValueError when the processor has another image token than the model, when it makes token ids beyond the
-    model's embedding, or when the model's vision tower takes another image size.
+    model's embedding, when the model's vision tower takes another image size or other volumes, or when its language
+    model has no place for as many tokens.
     """
     expected = getattr(model.config, "image_token_id", None)
     if expected is None:
@@ -199,7 +209,11 @@ def check_fits(model: PreTrainedModel, processor: ProcessorMixin, image_size: in
             f"tokenizer: expected token ids below {rows}, the size of the model's embedding, found {largest} "
             f"({token!r}). Load both from one place, or call model.resize_token_embeddings({largest + 1})."
         )
-    if isinstance(processor, VolumeProcessor) or not takes_plain_images(model):
+    check_context(model, max_length)
+    if isinstance(processor, VolumeProcessor) or isinstance(model.get_encoder(modality="image"), VolumeTowerBase):
+        check_takes_volumes(model, processor)
+        return
+    if not takes_plain_images(model):
         return  # it cuts or scales the images itself
     size = image_size or resolve_image_size(processor, None)
     vision_size = getattr(model.config.vision_config, "image_size", size)  # a convolutional tower states none
@@ -212,3 +226,25 @@ def check_fits(model: PreTrainedModel, processor: ProcessorMixin, image_size: in
         f"image_size: expected {side}, the size of the model's vision tower, found {size}, which the tower does not "
         f"take. {remedy} load model and processor from one place."
     )
+
+
+def check_context(model: PreTrainedModel, max_length: int | None) -> None:
+    """Raise ValueError where rows may be longer than the language model has positions for."""
+    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if most is not None and max_length is not None and max_length > most:
+        raise ValueError(
+            f"--max_length: expected at most {most}, the tokens that the language model takes at once "
+            f"(max_position_embeddings in its config), found {max_length}. Set --max_length {most}; where the rows do "
+            "not fit then, show fewer or smaller scans"
+        )
+
+
+def check_takes_volumes(model: PreTrainedModel, processor: ProcessorMixin) -> None:
+    """Raise ValueError where one of the two is of volumes and the other is not, or of other volumes."""
+    tower = model.get_encoder(modality="image")
+    if not isinstance(processor, VolumeProcessor) or not isinstance(tower, VolumeTowerBase):
+        raise ValueError(
+            f"processor: expected a {VolumeProcessor.__name__} with a tower for volumes and with no other, found "
+            f"{type(processor).__name__} and {type(tower).__name__}. Load model and processor from one place."
+        )
+    check_agreement(model.config.vision_config, processor.image_processor)

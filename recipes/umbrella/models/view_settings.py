@@ -20,11 +20,12 @@ def settle_settings(asked: ViewSettings, processor: Any, model_name_or_path: str
 
     Raises ValueError for a view that the model does not take, and for sizes that it does not.
     """
+    name = f"{model_name_or_path}: " if model_name_or_path else ""
     if isinstance(processor, VolumeProcessor):
         if asked.view not in (None, VOLUME) or asked.image_size is not None:
             found = f"--view {asked.view}" if asked.view not in (None, VOLUME) else f"--image_size {asked.image_size}"
             raise ValueError(
-                f"{model_name_or_path}: expected --view volume, as this model takes whole volumes, found {found}. "
+                f"{name}expected --view volume, as this model takes whole volumes, found {found}. "
                 "Leave it out, or take a model for pictures"
             )
         return processor.image_processor.settle(asked)
@@ -32,10 +33,28 @@ def settle_settings(asked: ViewSettings, processor: Any, model_name_or_path: str
     if asked.view == VOLUME or of_volumes:
         found = "--view volume" if asked.view == VOLUME else f"--{of_volumes[0]}"
         raise ValueError(
-            f"{model_name_or_path}: expected one of the views of pictures, as this model takes them, found {found}. "
+            f"{name}expected one of the views of pictures, as this model takes them, found {found}. "
             "Leave it out, or take a model for volumes: tiny3d, or one of recipes/build_model.py"
         )
     size = asked.image_size
     if size not in (None, state_image_size(processor)) and model_name_or_path not in (*BUILT, ""):
         state_size(processor, size, model_name_or_path)
     return replace(DEFAULTS, **asked.stated() | {"image_size": resolve_image_size(processor, size)})
+
+
+def check_states(processor: Any, trained: ViewSettings, where: str) -> None:
+    """Raise ValueError where the settings of a recipe are not those that the processor of a model for volumes states
+    in its own file: one of the two was changed. The processors of all other models state too little to tell.
+
+    Args:
+        where: the recipe stands.
+    """
+    if not isinstance(processor, VolumeProcessor):
+        return
+    stated = vars(processor.image_processor.settings)
+    for name, expected in vars(trained).items():
+        if stated[name] != expected:
+            raise ValueError(
+                f"{where}: expected {name} {stated[name]!r}, as processor_config.json beside it has it, found "
+                f"{expected!r}: one of the two was changed after training. Put back what the model was trained with"
+            )

@@ -88,6 +88,13 @@ class PushModelArguments(_PushArguments):
 
     model: str | None = field(default=None, metadata={"help": "the model's folder, as train.py wrote it"})
     report_scans: bool = field(default=False, metadata={"help": "publish the report with single rows and their scans"})
+    with_code: bool = field(
+        default=False,
+        metadata={
+            "help": "of a model for volumes publish the code beside it, so that it loads with trust_remote_code=True "
+            "where umbrella-vlm is not installed"
+        },
+    )
     checkable_subjects: bool | None = field(
         default=None,
         metadata={

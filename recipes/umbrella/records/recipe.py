@@ -8,7 +8,7 @@ from typing import Any, get_args
 from umbrella.files.json_files import read_json, show_json, write_json
 from umbrella.models.chat_templates import explain_template, hash_template
 from umbrella.models.files import find_model_file
-from umbrella.models.view_settings import settle_settings
+from umbrella.models.view_settings import check_states, settle_settings
 from umbrella.options.arguments import BUILT
 from umbrella.views.settings import ViewSettings
 
@@ -70,13 +70,15 @@ def resolve_recipe(asked: ViewSettings, processor: Any, model_name_or_path: str)
         model_name_or_path: where the recipe may lie; those built here and "" (a processor that was built, not
             loaded) have none.
 
-    Raises ValueError for a wish that contradicts the model's own recipe; shows both values.
+    Raises ValueError for a wish that contradicts the model's own recipe, and for a recipe that contradicts what the
+    model's processor states of volumes; shows both values.
     """
     trained = None if model_name_or_path in (*BUILT, "") else load_recipe(model_name_or_path)
     prompt = "chatml" if processor.chat_template is None else hash_template(processor.chat_template)
     if trained is None:
         settings = settle_settings(asked, processor, model_name_or_path)
         return Recipe(**vars(settings), label_rule=LABEL_RULE, prompt_template=prompt)
+    check_states(processor, trained.settings, f"{model_name_or_path}, {FILE_NAME}")
     for name, value in asked.stated().items():
         if value != getattr(trained, name):
             raise ValueError(

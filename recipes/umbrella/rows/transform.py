@@ -25,7 +25,8 @@ class ConversationTransform:
 
     Args:
         processor: the model's processor.
-        view: how a volume becomes images, see `umbrella.views.planes`.
+        view: how a volume becomes images, see `umbrella.views.planes`. None takes "axial", or "volume" of a model for
+            volumes.
         image_size: side in pixels; None takes the processor's own.
         volume_size, volume_spacing, frames: of the view "volume", see `umbrella.views.loading.load_grid`; None takes
             the processor's own.
@@ -51,7 +52,7 @@ class ConversationTransform:
     def __init__(
         self,
         processor: Any,
-        view: str = "axial",
+        view: str | None = None,
         image_size: int | None = None,
         normalize: bool = True,
         standardize: bool = True,
@@ -75,7 +76,7 @@ class ConversationTransform:
         self.settings = settle_settings(
             ViewSettings(view, image_size, normalize, standardize, volume_size, volume_spacing, frames), processor, ""
         )
-        self.n_images = 1 if self.is_volume else n_images(view)
+        self.n_images = 1 if self.is_volume else n_images(self.settings.view)
         self.max_length, self.on_overflow = max_length, on_overflow
         self.add_generation_prompt, self.augment = add_generation_prompt, augment
         self.volume_cache = VolumeCache(volume_cache) if isinstance(volume_cache, str | Path) else volume_cache

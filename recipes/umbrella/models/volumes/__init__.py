@@ -4,6 +4,8 @@ It knows no rows and no way to load a model.
 """
 
 __all__ = [
+    "agreement",
+    "late_registration",
     "processor",
     "registration",
     "tower",

@@ -1,20 +1,21 @@
 """The processor of a model for volumes: scans (files, or volumes as they are) and text → what the model takes."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from transformers import BaseImageProcessor, BatchFeature, ProcessorMixin
+from transformers.processing_utils import MultiModalData
 
-from umbrella.models.volumes.patches import POOLED_TIME, check_multiple, pack_patches
-from umbrella.views.loading import load_view
+from umbrella.models.volumes.given_scans import flatten_scans, read_given
+from umbrella.models.volumes.patches import POOLED_TIME, FeatureUnit, check_multiple, pack_patches
 from umbrella.views.settings import (
     VOLUME,
     VOLUME_SIZE,
     VOLUME_SPACING,
     ViewSettings,
+    count_frames,
     parse_volume_size,
     write_volume_size,
 )
@@ -55,12 +56,18 @@ class VolumeImageProcessor(BaseImageProcessor):
             VOLUME, None, self.normalize, self.standardize, self.volume_size, self.volume_spacing, self.frames
         )
 
+    @property
+    def unit(self) -> FeatureUnit:
+        """What becomes one feature of the tower."""
+        return FeatureUnit.of(self.patch_size, self.pool, self.pools_time)
+
     def settle(self, asked: ViewSettings) -> ViewSettings:
         """Take the settings that are asked for, and return all of them. Raises ValueError for those that the tower
         does not take."""
         size = parse_volume_size(asked.volume_size or self.volume_size)
-        check_multiple((self.patch_size[0], *size), self.patch_size)
         taken = replace(self.settings, **asked.stated() | {"volume_size": write_volume_size(size)})
+        n_frames = count_frames(taken.frames)
+        check_multiple((self.patch_size[0] if n_frames == 1 else n_frames, *size), self.patch_size, self.pool)
         for name in ("volume_size", "volume_spacing", "frames", "normalize", "standardize"):
             setattr(self, name, getattr(taken, name))
         return self.settings
@@ -76,8 +83,10 @@ class VolumeImageProcessor(BaseImageProcessor):
     def preprocess(self, images: Any, return_tensors: str | None = None, **kwargs: Any) -> BatchFeature:
         """Scans, in any nesting, → `pixel_values` (all patches, voxels of one) and `image_sizes` (scans, 4).
 
-        images  files (paths, or bytes) of any kind that `load_view` takes; volumes (T, X, Y, Z) or (X, Y, Z), which
-                are taken as views that are made already
+        images  files (paths, or bytes) of any kind that `load_view` takes; nibabel's images; views that are made
+                already, (T, X, Y, Z) or (X, Y, Z) of `volume_size`
+
+        Raises ScanError for a file that is no whole scan, ValueError for what is no scan at all.
         """
         volumes = [self.read(scan) for scan in flatten_scans(images)]
         patches = [pack_patches(volume, self.patch_size) for volume in volumes]
@@ -88,26 +97,12 @@ class VolumeImageProcessor(BaseImageProcessor):
 
     def read(self, scan: Any) -> torch.Tensor:
         """(T, X, Y, Z) of a file or a volume; a scan of one frame has it as often as a patch has frames."""
-        if isinstance(scan, str | Path | bytes):
-            scan = self.load(scan)
-        volume = torch.as_tensor(np.asarray(scan), dtype=torch.float32)
-        volume = volume[None] if volume.ndim == 3 else volume
+        volume = read_given(scan, self.settings)
         return volume.expand(self.patch_size[0], -1, -1, -1) if len(volume) == 1 else volume
-
-    def load(self, path: str | Path | bytes) -> np.ndarray:
-        """A scan's file as the model was trained on."""
-        return load_view(path, modality="fMRI", **self.settings.stated())
-
-
-def flatten_scans(images: Any) -> list:
-    """The scans of a nested list, in their order."""
-    if isinstance(images, list | tuple):
-        return [scan for part in images for scan in flatten_scans(part)]
-    return [images]
 
 
 class VolumeProcessor(ProcessorMixin):
-    """A tokenizer, and a `VolumeImageProcessor` beside it."""
+    """A tokenizer, and a `VolumeImageProcessor` beside it. Raises ValueError for a tokenizer without `image_token`."""
 
     def __init__(
         self,
@@ -118,6 +113,11 @@ class VolumeProcessor(ProcessorMixin):
         **kwargs: Any,
     ) -> None:
         self.image_token = getattr(tokenizer, "image_token", image_token)
+        if self.image_token not in tokenizer.get_vocab():
+            raise ValueError(
+                f"tokenizer: expected one with the token {self.image_token!r}, which stands for a scan, found none. "
+                f"Add it: tokenizer.add_tokens({self.image_token!r}, special_tokens=True)"
+            )
         self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
@@ -135,11 +135,11 @@ class VolumeProcessor(ProcessorMixin):
 
     def replace_image_token(self, image_inputs: dict, image_idx: int, **kwargs: Any) -> str:
         """As many image tokens as the tower gives features for a scan."""
-        return self.image_token * self.count_tokens(image_inputs["image_sizes"][image_idx].tolist())
+        return self.image_token * self.image_processor.unit.count(image_inputs["image_sizes"][image_idx].tolist())
 
-    def count_tokens(self, image_size: list[int]) -> int:
-        """Of a scan of this row of `image_sizes`."""
-        shown = self.image_processor
-        t, *space = shown.patch_size
-        divisors = [POOLED_TIME if shown.pools_time else t, *(p * shown.pool for p in space)]
-        return int(np.prod([n // d for n, d in zip(image_size, divisors, strict=True)]))
+    def _get_num_multimodal_tokens(self, image_sizes: list[list[int]] | None = None, **kwargs: Any) -> MultiModalData:
+        # Overridden, though private: servers ask it before they have read an image. Sizes are rows of `image_sizes`.
+        if image_sizes is None:
+            return MultiModalData()
+        counts = [self.image_processor.unit.count(size) for size in image_sizes]
+        return MultiModalData(num_image_tokens=counts, num_image_patches=[1] * len(counts))

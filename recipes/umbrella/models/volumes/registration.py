@@ -5,12 +5,15 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoProcesso
 from umbrella.models.volumes.processor import VolumeImageProcessor, VolumeProcessor
 from umbrella.models.volumes.tower import VolumeTower, VolumeTowerConfig
 
+# Nothing of it depends on how pictures are read; with one backend alone transformers says that the other is missing.
+OF_EACH_BACKEND = {"pil": VolumeImageProcessor, "torchvision": VolumeImageProcessor}
+TOWERS = ((VolumeTowerConfig, VolumeTower),)
+
 
 def register_volume_models() -> None:
     """Afterwards `AutoModelForImageTextToText` and `AutoProcessor` load them. May be called again."""
-    AutoConfig.register(VolumeTowerConfig.model_type, VolumeTowerConfig, exist_ok=True)
-    AutoModel.register(VolumeTowerConfig, VolumeTower, exist_ok=True)
-    AutoImageProcessor.register(
-        VolumeTowerConfig, image_processor_classes={"pil": VolumeImageProcessor}, exist_ok=True
-    )
-    AutoProcessor.register(VolumeTowerConfig, VolumeProcessor, exist_ok=True)
+    for config, tower in TOWERS:
+        AutoConfig.register(config.model_type, config, exist_ok=True)
+        AutoModel.register(config, tower, exist_ok=True)
+        AutoImageProcessor.register(config, image_processor_classes=OF_EACH_BACKEND, exist_ok=True)
+        AutoProcessor.register(config, VolumeProcessor, exist_ok=True)

@@ -8,20 +8,21 @@ train together stay in step, also where each gathers the weights of a layer as i
 """
 
 import math
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from umbrella.models.volumes.patches import POOLED_TIME
+from umbrella.models.volumes.packing import JOINT, OVER_TIME, WITHIN_FRAMES, PackedVolumes
+from umbrella.models.volumes.patches import FeatureUnit
 
 N_WAVES = 8  # of a place along one axis
 LONGEST_WAVE_MM, LONGEST_WAVE_FRAMES = 512.0, 512.0
+ALTERNATE = "alternate"
 
 
 class VolumeTowerConfig(PretrainedConfig):
@@ -32,6 +33,9 @@ class VolumeTowerConfig(PretrainedConfig):
         spacing_mm: of the volumes that it takes; places count in mm.
         pool: patches along each axis whose features are averaged at the end, 1 or 2 (2 × 2 × 2 become one).
         pools_time: average over all frames too, so that a series gives as many features as one volume.
+        time_attention: of a series, "alternate": the first layer, the third, ... attend over time, place by place, the
+            others over space, frame by frame; "joint": all layers attend to all patches of all frames, which takes
+            memory and time by the square of the frames. A 3-D scan is the same to both.
     """
 
     model_type = "umbrella_volume_tower"
@@ -46,6 +50,7 @@ class VolumeTowerConfig(PretrainedConfig):
         spacing_mm: float = 2.0,
         pool: int = 2,
         pools_time: bool = False,
+        time_attention: str = ALTERNATE,
         layer_norm_eps: float = 1e-6,
         initializer_range: float = 0.02,
         **kwargs: Any,
@@ -54,62 +59,14 @@ class VolumeTowerConfig(PretrainedConfig):
         self.hidden_size, self.intermediate_size = hidden_size, intermediate_size
         self.num_hidden_layers, self.num_attention_heads = num_hidden_layers, num_attention_heads
         self.patch_size, self.spacing_mm = list(patch_size), spacing_mm
-        self.pool, self.pools_time = pool, pools_time
+        self.pool, self.pools_time, self.time_attention = pool, pools_time, time_attention
         self.layer_norm_eps, self.initializer_range = layer_norm_eps, initializer_range
-
-
-class PackedVolumes:
-    """Where each patch of a batch stands. Nothing of it depends on weights.
-
-    Args:
-        image_sizes: (volumes, 4): frames (with POOLED_TIME where they are pooled), voxels along X, Y, Z.
-        patch: frames and voxels of a patch.
-    """
-
-    def __init__(self, image_sizes: torch.Tensor, patch: list[int]) -> None:
-        sizes = [(n_frames % POOLED_TIME, *rest) for n_frames, *rest in image_sizes.tolist()]
-        self.grids = [tuple(n // p for n, p in zip(size, patch, strict=True)) for size in sizes]
-        self.lengths = [math.prod(grid) for grid in self.grids]
-
-    def places(self, patch: list[int], spacing_mm: float, device: torch.device) -> torch.Tensor:
-        """(N, 4): the frame of each patch's middle, and its place in mm from the volume's middle along X, Y, Z."""
-        units = (patch[0], *(p * spacing_mm for p in patch[1:]))
-        per_volume = []
-        for n_times, *grid in self.grids:
-            times = (torch.arange(n_times, device=device) + 0.5) * units[0]
-            axes = [
-                (torch.arange(n, device=device) - (n - 1) / 2) * unit for n, unit in zip(grid, units[1:], strict=True)
-            ]
-            per_volume.append(torch.stack(torch.meshgrid(times, *axes, indexing="ij"), dim=-1).reshape(-1, 4))
-        return torch.cat(per_volume).float()
-
-    def split_alike(self, packed: torch.Tensor) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """(N, ...) → for each length the numbers of the volumes that have it, and (volumes, length, ...)."""
-        parts = packed.split(self.lengths)
-        for length in sorted(set(self.lengths)):
-            numbers = [i for i, n in enumerate(self.lengths) if n == length]
-            yield numbers, torch.stack([parts[i] for i in numbers])
-
-    def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Attention of each volume to itself: three times (N, heads, channels) → (N, heads, channels)."""
-        attended: list[torch.Tensor | None] = [None] * len(self.lengths)
-        packed = torch.stack([query, key, value], dim=1)  # (N, 3, heads, channels)
-        for numbers, of_length in self.split_alike(packed):
-            q, k, v = of_length.permute(2, 0, 3, 1, 4)  # (volumes, heads, length, channels)
-            found = scaled_dot_product_attention(q, k, v).transpose(1, 2)
-            for i, volume in zip(numbers, found, strict=True):
-                attended[i] = volume
-        return torch.cat([volume for volume in attended if volume is not None])
-
-    def pool(self, packed: torch.Tensor, pool: int, pools_time: bool) -> torch.Tensor:
-        """Features (N, C) averaged over `pool`³ neighbours, and over all frames where `pools_time`."""
-        if pool == 1 and not pools_time:
-            return packed
-        pooled = []
-        for (t, x, y, z), volume in zip(self.grids, packed.split(self.lengths), strict=True):
-            cells = volume.reshape(t, x // pool, pool, y // pool, pool, z // pool, pool, -1).mean(dim=(2, 4, 6))
-            pooled.append((cells.mean(dim=0) if pools_time else cells).reshape(-1, packed.shape[-1]))
-        return torch.cat(pooled)
+        if time_attention not in (ALTERNATE, JOINT):
+            raise ValueError(f"time_attention: expected {ALTERNATE} or {JOINT}, found {time_attention!r}")
+        if hidden_size % num_attention_heads:
+            raise ValueError(
+                f"hidden_size: expected a multiple of num_attention_heads, {num_attention_heads}, found {hidden_size}"
+            )
 
 
 class VolumePatchEmbedding(nn.Module):
@@ -120,9 +77,8 @@ class VolumePatchEmbedding(nn.Module):
         self.projection = nn.Linear(math.prod(config.patch_size), config.hidden_size)
         self.place = nn.Linear(4 * 2 * N_WAVES, config.hidden_size, bias=False)
 
-    def forward(self, patches: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        waves = to_waves(places).to(self.place.weight.dtype)
-        return self.projection(patches.to(self.projection.weight.dtype)) + self.place(waves)
+    def forward(self, patches: torch.Tensor, waves: torch.Tensor) -> torch.Tensor:
+        return self.projection(patches) + self.place(waves)
 
 
 def to_waves(places: torch.Tensor) -> torch.Tensor:
@@ -133,57 +89,95 @@ def to_waves(places: torch.Tensor) -> torch.Tensor:
     return torch.cat([phases.sin(), phases.cos()], dim=-1).flatten(1)
 
 
-class VolumeBlock(GradientCheckpointingLayer):
-    """One layer: attention within each volume, then a perceptron; both on what was normalised before."""
+class VolumeAttention(nn.Module):
+    """Attention of each volume to itself, by the implementation that `attn_implementation` names."""
 
-    def __init__(self, config: VolumeTowerConfig) -> None:
+    def __init__(self, config: VolumeTowerConfig, over: str) -> None:
         super().__init__()
         size = config.hidden_size
-        self.n_heads = config.num_attention_heads
-        self.layer_norm1 = nn.LayerNorm(size, eps=config.layer_norm_eps)
+        self.config, self.over, self.n_heads = config, over, config.num_attention_heads
+        self.scaling = (size // self.n_heads) ** -0.5
+        self.is_causal = False
         self.q_proj, self.k_proj, self.v_proj = nn.Linear(size, size), nn.Linear(size, size), nn.Linear(size, size)
         self.out_proj = nn.Linear(size, size)
+
+    def forward(self, hidden_states: torch.Tensor, packed: PackedVolumes) -> torch.Tensor:
+        to_heads = (layer(hidden_states).unflatten(-1, (self.n_heads, -1)) for layer in self._projections())
+        return self.out_proj(packed.attend(self._attend, self.over, *to_heads).flatten(1))
+
+    def _projections(self) -> tuple[nn.Module, ...]:
+        return self.q_proj, self.k_proj, self.v_proj
+
+    def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        # Private, but there is no other word for which implementation a model was loaded with.
+        named = self.config._attn_implementation
+        attention = ALL_ATTENTION_FUNCTIONS.get_interface(named, attend_plainly)
+        return attention(self, query, key, value, None, scaling=self.scaling, dropout=0.0, is_causal=False)[0]
+
+
+def attend_plainly(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: None,
+    scaling: float,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """ "eager": query, key, value (sequences, heads, length, channels) → (sequences, length, heads, channels), and the
+    attention itself."""
+    weights = (query @ key.transpose(-1, -2) * scaling).softmax(dim=-1, dtype=torch.float32).to(query.dtype)
+    return (weights @ value).transpose(1, 2), weights
+
+
+class VolumeBlock(GradientCheckpointingLayer):
+    """One layer: attention, then a perceptron; both on what was normalised before."""
+
+    def __init__(self, config: VolumeTowerConfig, number: int) -> None:
+        super().__init__()
+        size = config.hidden_size
+        over = (OVER_TIME, WITHIN_FRAMES)[number % 2] if config.time_attention == ALTERNATE else JOINT
+        self.layer_norm1 = nn.LayerNorm(size, eps=config.layer_norm_eps)
+        self.self_attn = VolumeAttention(config, over)
         self.layer_norm2 = nn.LayerNorm(size, eps=config.layer_norm_eps)
         self.fc1, self.fc2 = nn.Linear(size, config.intermediate_size), nn.Linear(config.intermediate_size, size)
 
     def forward(self, hidden_states: torch.Tensor, packed: PackedVolumes) -> torch.Tensor:
-        normed = self.layer_norm1(hidden_states)
-        query, key, value = (
-            layer(normed).unflatten(-1, (self.n_heads, -1)) for layer in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        hidden_states = hidden_states + self.out_proj(packed.attend(query, key, value).flatten(1))
+        hidden_states = hidden_states + self.self_attn(self.layer_norm1(hidden_states), packed)
         return hidden_states + self.fc2(nn.functional.gelu(self.fc1(self.layer_norm2(hidden_states))))
 
 
 class VolumeTowerBase(PreTrainedModel):
-    """What LLaVA asks of a tower for volumes."""
+    """What LLaVA asks of a tower for volumes, whose config has `patch_size`, `pool` and `pools_time`."""
 
     main_input_name = "pixel_values"
     input_modalities = ("image",)
 
     @property
-    def patch_size(self) -> torch.Tensor:
-        """(4,): `image_sizes // patch_size` is the grid of a volume's features."""
-        t, *space = self.config.patch_size
-        return torch.tensor([POOLED_TIME if self.config.pools_time else t, *(p * self.config.pool for p in space)])
+    def patch_size(self) -> FeatureUnit:
+        """`image_sizes // patch_size` is the grid of a volume's features."""
+        return FeatureUnit.of(self.config.patch_size, self.config.pool, self.config.pools_time)
 
 
 class VolumeTower(VolumeTowerBase):
     """A transformer for packed volumes.
 
     Input: `pixel_values` (N, voxels of a patch), `image_sizes` (volumes, 4), see `umbrella.models.volumes.patches`.
-    Returns hidden states (1, n, hidden_size) after each layer, pooled, the last one normalised.
+    Returns hidden states (1, n, hidden_size) after each layer, pooled, the last one normalised. Raises ValueError as
+    `PackedVolumes` does.
     """
 
     config_class = VolumeTowerConfig
     supports_gradient_checkpointing = True
     _no_split_modules: ClassVar[list[str]] = ["VolumeBlock"]
     _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
 
     def __init__(self, config: VolumeTowerConfig) -> None:
         super().__init__(config)
         self.patch_embedding = VolumePatchEmbedding(config)
-        self.layers = nn.ModuleList(VolumeBlock(config) for _ in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(VolumeBlock(config, number) for number in range(config.num_hidden_layers))
         self.post_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.gradient_checkpointing = False
         self.post_init()
@@ -195,11 +189,12 @@ class VolumeTower(VolumeTowerBase):
         self, pixel_values: torch.Tensor, image_sizes: torch.Tensor, **kwargs: Any
     ) -> BaseModelOutputWithPooling:
         config = self.config
-        packed = PackedVolumes(image_sizes, config.patch_size)
-        places = packed.places(config.patch_size, config.spacing_mm, pixel_values.device)
-        states = [self.patch_embedding(pixel_values, places)]
+        packed = PackedVolumes(image_sizes, config.patch_size, config.pool, len(pixel_values))
+        waves = to_waves(packed.places(config.spacing_mm, pixel_values.device))
+        dtype = self.post_layernorm.weight.dtype  # a linear layer's may be that of packed 4-bit numbers
+        states = [self.patch_embedding(pixel_values.to(dtype), waves.to(dtype))]
         for layer in self.layers:
             states.append(layer(states[-1], packed))
         states[-1] = self.post_layernorm(states[-1])
-        pooled = tuple(packed.pool(state, config.pool, config.pools_time)[None] for state in states)
+        pooled = tuple(packed.pool(state, config.pools_time)[None] for state in states)
         return BaseModelOutputWithPooling(last_hidden_state=pooled[-1], hidden_states=pooled)

@@ -29,7 +29,8 @@ def parse_options(
         "--train_subjects",
         type=int,
         default=train_subjects,
-        help="of the training split, likewise" + (" (None: as many as the other splits)" if not train_subjects else ""),
+        help="of the training split, likewise"
+        + (" (None: as many as the other splits)" if not train_subjects else ""),
     )
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same files, byte for byte")
     options = parser.parse_args(argv)

@@ -15,10 +15,8 @@ from sample_flags import parse_options
 
 from umbrella.options.ending import run
 
-TRAIN_SUBJECTS = 600
-
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
-    run(lambda: parse_options(__doc__, __file__, train_subjects=TRAIN_SUBJECTS))
+    run(lambda: parse_options(__doc__, __file__, train_subjects=600))
 
 import numpy as np
 from phantoms import EPI, REPETITION_S, SEXES, Lesion, draw_acquisition, draw_anatomy, make_scan, share_in_ball
@@ -100,7 +98,7 @@ def plan_split(split: str, first_number: int, n_subjects: int, seed: int) -> tup
 
 
 def main(argv: list[str] | None = None) -> None:
-    generate_sample_folder(plan_split, parse_options(__doc__, __file__, argv, train_subjects=TRAIN_SUBJECTS))
+    generate_sample_folder(plan_split, parse_options(__doc__, __file__, argv, train_subjects=600))
 
 
 if __name__ == "__main__":

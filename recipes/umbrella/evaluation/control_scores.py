@@ -25,7 +25,7 @@ def compare_labels(records: list[dict], exchanged: Exchanged, subjects: Sequence
         controls[name] = _compare(control, ACCURACY, scores, answers, subjects)
         if control.change == MIRRORED:
             of_subjects = [subjects[i] for i in control.indices]
-            controls[name]["turns"] = count_turns(*answers, labels=sorted(set(truths)), subjects=of_subjects)
+            controls[name]["turns"] = count_turns(answers[0], answers[1], sorted(set(truths)), of_subjects)
     result = {f"accuracy_{name}": control["accuracy"] for name, control in controls.items()}
     if "reference_reversed" in controls:
         result["n_reversed"] = controls["reference_reversed"]["n"]

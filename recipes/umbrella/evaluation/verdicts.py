@@ -160,7 +160,8 @@ def _judge_text(control: dict, measure: Measure) -> dict:
 
 
 def _say_changed(control: dict) -> str:
-    return f"{control.get('doing', 'exchanging it')} changes {percent(control['changed'])} of the answers ({_say_share(control)})."
+    doing = control.get("doing", "exchanging it")
+    return f"{doing} changes {percent(control['changed'])} of the answers ({_say_share(control)})."
 
 
 def _say_share(control: dict) -> str:

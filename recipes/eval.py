@@ -34,6 +34,8 @@ from umbrella.evaluation.run_folder import Folder, collect_answers, describe_set
 from umbrella.evaluation.side_analyses import check_names, describe_model, put_in_context
 from umbrella.evaluation.summary import summarize_as_text
 from umbrella.files.json_files import write_json
+from umbrella.models.cached_tower import attach_feature_cache
+from umbrella.models.feature_cache import FeatureCache, open_feature_cache
 from umbrella.models.hub_names import name_on_hub
 from umbrella.models.loading import check_fits, load_model, load_processor
 from umbrella.records.evaluations import METRICS
@@ -72,11 +74,14 @@ def main() -> None:
     processor = load_processor(model_name)
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_name)
     options = recipe.settings.stated() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
-    make_transform = prepare_transforms(processor, options, data_args, eval_args.seed)
+    features = open_feature_cache(eval_args.feature_cache, data_args.volume_cache_gb)
+    make_transform = prepare_transforms(processor, options, data_args, features, eval_args.seed)
     prompts, answers = make_transform(add_generation_prompt=True), make_transform()
     on_main_process(check_lengths, rows, answers)
     model = load_model(model_name, base_model=model_args.base_model).to(state.device)
     check_fits(model, processor, recipe.image_size, data_args.max_length)
+    if features is not None:
+        attach_feature_cache(model.requires_grad_(False), processor, features, state.device)
 
     # ------------------------------------------------------------------------------------------------ answers
     asked = {"seed": eval_args.seed, "max_new_tokens": eval_args.max_new_tokens, **options, **question.to_dict()}
@@ -138,12 +143,13 @@ def main() -> None:
 
 
 def prepare_transforms(
-    processor: ProcessorMixin, options: dict, data_args: DataArguments, seed: int
+    processor: ProcessorMixin, options: dict, data_args: DataArguments, features: FeatureCache | None, seed: int
 ) -> Callable[..., CachingTransform]:
     """What makes a transform of these options: rows with their answers, or as they are to be answered, their scans
     changed or not. Each scan is decoded once for all of them."""
     views, volume_cache = ViewCache(), open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb)
-    return partial(CachingTransform, processor, views, volume_cache=volume_cache, seed=seed, **options)
+    made = partial(CachingTransform, processor, views, seed=seed, **options)
+    return partial(made, volume_cache=volume_cache, feature_cache=features)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,12 @@ from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 from umbrella.files.written_files import writing
 from umbrella.hub.exporting import merge_adapters
 from umbrella.hub.guarded_push import GuardedPush
-from umbrella.models.for_training import describe_trained, load_for_training
+from umbrella.models.cached_tower import attach_feature_cache
+from umbrella.models.feature_cache import open_feature_cache
+from umbrella.models.for_training import describe_trained, find_autocast, load_for_training
 from umbrella.models.loading import check_fits, load_processor
 from umbrella.options.training_arguments import TrainArguments
+from umbrella.planning.volume_checks import check_volumes
 from umbrella.records.leakage import describe_training_data
 from umbrella.records.recipe import resolve_recipe
 from umbrella.records.run import read_run_record
@@ -57,8 +60,8 @@ from umbrella.training.run_speed import to_table
 from umbrella.training.run_start import FirstStep, check_same_data, describe_start
 from umbrella.training.trainer import ConversationTrainer
 from umbrella.training.unreadable import leave_out_unreadable, write_unreadable
-from umbrella.views.augmentation import Augmentation
-from umbrella.views.settings import ViewSettings
+from umbrella.views.augmentation import Augmentation, WindowDraw
+from umbrella.views.settings import ViewSettings, is_window
 from umbrella.views.volume_cache import open_volume_cache
 
 
@@ -82,17 +85,24 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     used = pick_training_splits(splits, training_args.eval_strategy.value)
     processor = load_processor(name)
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, name)
+    feature_cache = open_feature_cache(
+        training_args.feature_cache, data_args.volume_cache_gb, drawn_frames=recipe.settings.frames
+    )
     options = recipe.settings.stated() | {
         "max_length": data_args.max_length,
         "on_overflow": data_args.on_overflow,
         "volume_cache": open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb),
+        "feature_cache": feature_cache,
     }
     transform = ConversationTransform(processor, **options)
     used, unreadable = leave_out_unreadable(used, transform, training_args, checkpoint)
     check_rows(used, transform, training_args, checkpoint)
+    on_main_process(check_volumes, used, transform.settings)
     training_args, chosen = settle_run(training_args, name, len(used["train"]))
     augmentation = Augmentation(training_args.seed, training_args.augment_strength) if training_args.augment else None
-    train_rows = used["train"].with_transform(ConversationTransform(processor, **options, augment=augmentation))
+    windows = WindowDraw(training_args.seed) if is_window(recipe.settings.frames) else None
+    shown = ConversationTransform(processor, **options, augment=augmentation, draw_window=windows)
+    train_rows = used["train"].with_transform(shown)
     eval_rows = used["validation"].with_transform(transform) if "validation" in used else None
 
     # ------------------------------------------------------------------------------------------------ model
@@ -103,6 +113,9 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         training_args = settle_best_metric(training_args, answer_check.metrics)
     model, base = load_for_training(name, training_args, model_args.base_model, data_args.volume_spacing)
     check_fits(model, processor, recipe.image_size, data_args.max_length)
+    if feature_cache is not None:
+        autocast = find_autocast(training_args)
+        attach_feature_cache(model, processor, feature_cache, training_args.device, autocast)
 
     # ------------------------------------------------------------------------------------------------ train
     splits = DatasetDict(splits | used)
@@ -116,7 +129,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         train_dataset=train_rows,
         eval_dataset=eval_rows,
         processing_class=processor,
-        callbacks=choose_callbacks(training_args, augmentation),
+        callbacks=choose_callbacks(training_args, augmentation, windows),
         blank=transform.blank_example(),
         provenance=Provenance(recipe, base, first_step),
         answer_check=answer_check,
@@ -161,8 +174,8 @@ def check_rows(
     check_enough_rows(len(used["train"]), training_args.world_size)
 
 
-def choose_callbacks(training_args: TrainArguments, augmentation: Augmentation | None) -> list[TrainerCallback]:
-    callbacks = [SetEpoch(augmentation)] if augmentation else []
+def choose_callbacks(training_args: TrainArguments, *drawn: Augmentation | WindowDraw | None) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = [SetEpoch(each) for each in drawn if each]
     if training_args.early_stopping_patience:
         callbacks.append(EarlyStoppingCallback(training_args.early_stopping_patience))
     return callbacks

@@ -21,8 +21,14 @@ pytestmark = pytest.mark.nightly
             ["files", "ways", "ratios", "jsonl"],
         ),
         ("caching.py", ["--size", "32", "--repeats", "1"], ["ms_a_scan", "ratios", "batch"]),
+        (
+            "features.py",
+            ["--rows", "4", "--size", "32", "--layers", "2", "--width", "64"],
+            ["ways", "ratio", "largest_difference_of_losses"],
+        ),
         ("processes.py", ["--subjects", "8", "--epochs", "2", "--repeats", "1"], ["samples_per_second", "ratio"]),
         ("starting.py", ["--repeats", "1"], ["import_torch", "seconds", "ratios", "largest"]),
+        ("volumes.py", ["--size", "64", "--repeats", "1"], ["scans", "series"]),
         ("training.py", ["--steps", "1", "--padding", "512"], ["ways", "ratio", "largest_difference_of_losses"]),
     ],
 )
@@ -31,6 +37,8 @@ def test_a_benchmark_writes_its_json(script, options, expected, tmp_path):
     subprocess.run(command, cwd=tmp_path, check=True, timeout=300, stdout=subprocess.DEVNULL)
     result = json.loads((tmp_path / "result.json").read_text())
     assert set(expected) <= result.keys()
+    if script == "features.py":
+        assert result["largest_difference_of_losses"] < 1e-6
     if script == "training.py":
         assert result["largest_difference_of_losses"] < 1e-4
         assert result["ratio"] > 3  # in processor time

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import umbrella.options.arguments
+import umbrella.options.build_arguments
 import umbrella.options.push_arguments
 import umbrella.options.tool_arguments
 import umbrella.options.training_arguments
@@ -19,6 +20,7 @@ from umbrella.training.answer_check import find_task_of_answers
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = (
     umbrella.options.arguments,
+    umbrella.options.build_arguments,
     umbrella.options.training_arguments,
     umbrella.options.tool_arguments,
     umbrella.options.push_arguments,

@@ -6,7 +6,9 @@ It knows no rows and no trainer.
 __all__ = [
     "adapters",
     "base",
+    "cached_tower",
     "chat_templates",
+    "feature_cache",
     "files",
     "folder_check",
     "for_training",

@@ -55,6 +55,14 @@ def find_dtype(args: TrainArguments) -> torch.dtype:
     return torch.float32
 
 
+def find_autocast(args: TrainArguments) -> torch.dtype | None:
+    """The number type in which a forward pass computes beside that of the weights: mixed precision, which DeepSpeed
+    does not know."""
+    if args.deepspeed_plugin is not None or not (args.bf16 or args.fp16):
+        return None
+    return torch.bfloat16 if args.bf16 else torch.float16
+
+
 def describe_trained(model: Any, base: BaseModel | None) -> str:
     """One line for a person: how much of the model is trained."""
     # Under ZeRO-3 a parameter is empty here, and its size stands in `ds_numel`.

@@ -16,7 +16,7 @@ from umbrella.models.files import find_model_file
 from umbrella.models.folder_check import check_model_folder
 from umbrella.models.foreign_code import NO_FOREIGN_CODE, refuse_foreign_code
 from umbrella.models.guide_batch import flatten_arguments, takes_plain_images
-from umbrella.models.hub_names import find_repo
+from umbrella.models.hub_names import EXPECTED, find_repo
 from umbrella.models.image_size import resolve_image_size
 from umbrella.models.tiny3d import build_tiny3d, build_tiny3d_processor
 from umbrella.models.tiny_llava import build_tiny_llava, build_tiny_processor
@@ -64,7 +64,7 @@ def load_model(
     else:
         if not Path(model_name_or_path).expanduser().is_dir():
             from_pretrained_kwargs = {"use_safetensors": True, **from_pretrained_kwargs}  # no pickle off the network
-        model = _from_pretrained(AutoModelForImageTextToText, model_name_or_path, **from_pretrained_kwargs)
+        model = load_pretrained(AutoModelForImageTextToText, model_name_or_path, **from_pretrained_kwargs)
     model.register_forward_pre_hook(flatten_arguments, with_kwargs=True)
     # save_pretrained would write LLaVA's, Qwen-VL's and Gemma 3's weights under the names of older versions, by which
     # Trainer, when it resumes or takes the best checkpoint, finds none of them and goes on with other weights. Trainer
@@ -123,7 +123,7 @@ def load_processor(model_name_or_path: str = TINY, **from_pretrained_kwargs: Any
         build = build_tiny_processor if model_name_or_path == TINY else build_tiny3d_processor
         return _reload(build(), AutoProcessor, from_pretrained_kwargs)
     check_model_folder(model_name_or_path)
-    processor = _from_pretrained(AutoProcessor, model_name_or_path, **from_pretrained_kwargs)
+    processor = load_pretrained(AutoProcessor, model_name_or_path, **from_pretrained_kwargs)
     if not isinstance(processor, ProcessorMixin):
         raise ValueError(
             f"model_name_or_path: expected a vision-language model, whose processor reads text and images; "
@@ -148,9 +148,12 @@ def _reload(built: PreTrainedModel | ProcessorMixin, auto_class: Any, from_pretr
         return auto_class.from_pretrained(folder, **from_pretrained_kwargs)
 
 
-def _from_pretrained(auto_class: Any, name: str | Path, **kwargs: Any) -> Any:
-    """`auto_class.from_pretrained`, with its pages on a missing folder or model cut down to a sentence."""
-    options = {**find_repo(name), **NO_FOREIGN_CODE}
+def load_pretrained(auto_class: Any, name: str | Path, asked_as: str | None = None, **kwargs: Any) -> Any:
+    """`auto_class.from_pretrained`, with its pages on a missing folder or model cut down to a sentence.
+
+    asked_as: the flag that the name stood behind (default: --model_name_or_path).
+    """
+    options = {**find_repo(name, asked_as=asked_as and f"{asked_as} {name}"), **NO_FOREIGN_CODE}
     path = Path(name).expanduser()
     try:
         return auto_class.from_pretrained(path if path.is_dir() else str(name), **options | kwargs)
@@ -172,8 +175,7 @@ def _from_pretrained(auto_class: Any, name: str | Path, **kwargs: Any) -> Any:
         refuse_foreign_code(name, error)
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OSError(
-            f"model_name_or_path: expected a folder that save_pretrained wrote, a model of the Hub or 'tiny'; "
-            f"{str(name)!r} does not load ({said})"
+            f"{asked_as or 'model_name_or_path'}: expected {EXPECTED['model']}; {str(name)!r} does not load ({said})"
         ) from error
 
 

@@ -29,7 +29,11 @@ def settle_settings(asked: ViewSettings, processor: Any, model_name_or_path: str
                 "Leave it out, or take a model for pictures"
             )
         return processor.image_processor.settle(asked)
-    of_volumes = [name for name in ("volume_size", "volume_spacing", "frames") if getattr(asked, name) is not None]
+    of_volumes = [
+        name
+        for name in ("volume_size", "volume_spacing", "frames", "intensity", "expects")
+        if getattr(asked, name) is not None
+    ]
     if asked.view == VOLUME or of_volumes:
         found = "--view volume" if asked.view == VOLUME else f"--{of_volumes[0]}"
         raise ValueError(

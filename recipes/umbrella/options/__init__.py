@@ -5,10 +5,12 @@ It knows no trainer, no model and no data.
 
 __all__ = [
     "arguments",
+    "build_arguments",
     "compare_flags",
     "control_signs",
     "ending",
     "extras",
+    "input_spec",
     "keys",
     "list_flags",
     "number_bounds",

@@ -12,6 +12,9 @@ TINY3D = "tiny3d"  # the same for volumes
 BUILT = (TINY, TINY3D)  # drawn from a seed: no files, nothing seen before
 # What trains random weights of this size; 2e-5, the default of all others, is for weights that have learned before.
 TINY_DEFAULTS = {"learning_rate": 1e-3, "per_device_train_batch_size": 8}
+FEATURE_CACHE = (
+    "folder that keeps what a frozen vision tower makes of scans, in umbrella_views/: each goes through the tower once"
+)
 # Those that a scheduler has given to this job, where the system can tell.
 N_CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
@@ -72,8 +75,23 @@ class DataArguments:
     frames: str | None = field(
         default=None,
         metadata={
-            "help": "--view volume: of a series K evenly spaced volumes, or window:K neighbours, drawn anew in "
-            "training (default: their mean)"
+            "help": "--view volume: of a series K evenly spaced volumes, window:K neighbours, drawn anew in training, "
+            "or b0+K, the mean b0 and K weighted ones; where a .bval lies beside the scan K are weighted volumes "
+            "(default: the mean of all)"
+        },
+    )
+    intensity: str | None = field(
+        default=None,
+        metadata={
+            "help": "--view volume: in place of --normalize and --standardize steps as 'window -1000 1000', "
+            "'percentile 0.5 99.5', 'zscore nonzero', joined by + (default: none, or the model's own)"
+        },
+    )
+    expects: str | None = field(
+        default=None,
+        metadata={
+            "help": "--view volume: what is refused or warned of, some of one_volume,field,stripped,skull, or none "
+            "(default: none, or the model's own)"
         },
     )
     normalize: bool | None = field(
@@ -96,7 +114,8 @@ class DataArguments:
         metadata={"help": "folder that keeps the views of scans, in umbrella_views/, so that each is decoded once"},
     )
     volume_cache_gb: float = field(
-        default=50.0, metadata={"help": "its size in 10⁹ bytes; the least recently used views go out first"}
+        default=50.0,
+        metadata={"help": "its size in 10⁹ bytes, and that of --feature_cache; the least recently used go out first"},
     )
 
     def __post_init__(self) -> None:
@@ -169,6 +188,7 @@ class EvalArguments:
     )
     report: bool = field(default=True, metadata={"help": "write report.html and report_public.html"})
     num_workers: int = field(default=0, metadata={"help": "processes that load scans"})
+    feature_cache: str | None = field(default=None, metadata={"help": FEATURE_CACHE})
     seed: int = field(default=0, metadata={"help": "of the exchange of scans and of the bootstrap"})
     use_cpu: bool | None = by_cuda("evaluate on the CPU (default: where no CUDA device is)")
 

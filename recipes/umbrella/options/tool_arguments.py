@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from umbrella.files.data_format import MODALITIES
-from umbrella.options.arguments import N_CORES, DataArguments
+from umbrella.options.arguments import FEATURE_CACHE, N_CORES, DataArguments
 from umbrella.options.cuda import by_cuda, settle_by_cuda
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
 
@@ -44,6 +44,7 @@ class PredictArguments:
     )
     max_length: int = field(default=2048, metadata={"help": "most tokens of the question, its scans' tokens counted"})
     max_new_tokens: int = field(default=64, metadata={"help": "most tokens of the answer"})
+    feature_cache: str | None = field(default=None, metadata={"help": FEATURE_CACHE})
     use_cpu: bool | None = by_cuda("answer on the CPU (default: where no CUDA device is)")
 
     def __post_init__(self) -> None:

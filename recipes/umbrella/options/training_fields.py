@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from umbrella.options.arguments import FEATURE_CACHE
 from umbrella.options.cuda import by_cuda
 from umbrella.options.extras import check_extra
 from umbrella.options.list_flags import split_list
@@ -104,7 +105,7 @@ class TrainFields:
         metadata={"help": "change the training scans at random, never left for right (needs the extra 'augment')"},
     )
     augment_strength: float = field(default=1.0, metadata={"help": f"how much they change: {STRENGTH}"})
-
+    feature_cache: str | None = field(default=None, metadata={"help": FEATURE_CACHE})
     max_unreadable: int = field(
         default=0,
         metadata={
@@ -139,6 +140,7 @@ class TrainFields:
         check_bounds(self, BOUNDS)
         self.train, self.report_to = split_list(self.train), split_list(self.report_to)
         self._check_evaluation()
+        self._check_features()
         if self.dataloader_persistent_workers is None:
             self.dataloader_persistent_workers = self.dataloader_num_workers > 0
         if self.train_sampling_strategy == "batch_rebalance":
@@ -164,6 +166,21 @@ class TrainFields:
             )
         if self.use_liger_kernel:
             check_extra("liger_kernel", "--use_liger_kernel", "liger")
+
+    def _check_features(self: Any) -> None:
+        if self.feature_cache is None:
+            return
+        if self.augment:
+            raise ValueError(
+                "--feature_cache: expected scans that are always shown alike, found --augment true, which changes "
+                "them each time. Leave one of the two out"
+            )
+        if trained := [name for name in self.train if name in ("all", "vision_tower")]:
+            raise ValueError(
+                f"--feature_cache: expected a frozen vision tower, found --train {','.join(self.train)}: what a "
+                f"trained one makes of a scan changes with each step. Leave {trained[0]} out of --train, as in "
+                "--train projector,language_model, or leave --feature_cache out"
+            )
 
     def _check_evaluation(self: Any) -> None:
         if self.early_stopping_patience is not None:

@@ -8,4 +8,5 @@ __all__ = [
     "planned_batch",
     "throughput",
     "throughput_report",
+    "volume_checks",
 ]

@@ -15,7 +15,8 @@ from umbrella.views.settings import ViewSettings
 FILE_NAME = "umbrella_recipe.json"
 LABEL_RULE = "assistant text and end of turn, v1"
 REMEDY = "Copy it from another checkpoint of the run, which has the same"
-OPTIONAL = ("image_size", "volume_size", "volume_spacing", "frames")  # none where they mean nothing to the view
+# None where they mean nothing to the view.
+OPTIONAL = ("image_size", "volume_size", "volume_spacing", "frames", "intensity", "expects")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Recipe:
     volume_size: str | None = None
     volume_spacing: float | None = None
     frames: str | None = None
+    intensity: str | None = None
+    expects: str | None = None
 
     def save(self, folder: str | Path) -> None:
         """Write the recipe beside a checkpoint."""

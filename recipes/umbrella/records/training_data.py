@@ -19,6 +19,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from umbrella.files.file_hashes import hash_file
 from umbrella.files.json_files import build_record, read_json, write_json
 from umbrella.models.base import BaseModel, describe_base, read_base
 from umbrella.models.files import find_model_file
@@ -175,6 +176,12 @@ def start_from(model_name_or_path: str, seed: int | None = None) -> TrainingData
     recorded = model_name_or_path not in before.unknown
     others = tuple(one for one in before.models if one["name"] != model_name_or_path)
     return replace(before, models=({**model, "recorded": recorded}, *others))
+
+
+def start_from_file(path: str | Path) -> TrainingData:
+    """What weights have seen that start as those of a file of another program: it is not known."""
+    model = {"name": Path(path).name, "weights_sha256": hash_file(path), "recorded": False}
+    return TrainingData((), (model,))
 
 
 def _start_from_base(base: BaseModel) -> TrainingData:

@@ -53,6 +53,10 @@ class CachingTransform(ConversationTransform):
         super().__init__(processor, **options)
         self.cache, self.change, self.seed = cache, change and CHANGES[change], seed
 
+    @property
+    def shows_scans_as_they_are(self) -> bool:
+        return self.change is None
+
     def load_images(self, row: dict, number: int) -> np.ndarray:
         scan = row["images"][number]
         key = _hash_scan(scan)

@@ -9,10 +9,13 @@ import numpy as np
 
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
 from umbrella.conversations.ignore_index import IGNORE_INDEX
+from umbrella.models.feature_cache import FeatureCache
 from umbrella.models.view_settings import settle_settings
+from umbrella.rows.cached_scans import CachedScan, make_stand_in, put_features
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError, read_scan
-from umbrella.views.loading import load_view
+from umbrella.views.augmentation import Augmentation, load_augmented_grid
+from umbrella.views.loading import load_grid, load_view
 from umbrella.views.planes import make_view, n_images
 from umbrella.views.settings import VOLUME, ViewSettings, count_frames, parse_volume_size
 from umbrella.views.volume_cache import VolumeCache
@@ -28,18 +31,21 @@ class ConversationTransform:
         view: how a volume becomes images, see `umbrella.views.planes`. None takes "axial", or "volume" of a model for
             volumes.
         image_size: side in pixels; None takes the processor's own.
-        volume_size, volume_spacing, frames: of the view "volume", see `umbrella.views.loading.load_grid`; None takes
-            the processor's own.
+        volume_size, volume_spacing, frames, intensity, expects: of the view "volume", see
+            `umbrella.views.loading.load_grid`; None takes the processor's own.
         normalize, standardize: see `umbrella.scans.volumes.load_volume`. With `standardize` the volume's own z-score
             stands; without it the processor's mean and std are applied.
         max_length: most tokens of an example, image tokens counted.
         on_overflow: "drop_turns" (oldest whole exchanges go, with their scans) or "raise".
         add_generation_prompt: leave the last answer out and prompt for it (evaluation).
         augment: changes the volumes in training, see `umbrella.views.augmentation.Augmentation`; None leaves them as
-            they are. It takes (volume in [0, 1], spacing_mm, task_id, number of the scan in its row) and returns a
-            volume.
+            they are.
+        draw_window: where in a series the frames "window:K" lie, from (task_id, number of the scan in its row), see
+            `umbrella.views.augmentation.WindowDraw`; None, as in evaluation: in the middle.
         volume_cache: keeps the views on disk, so that each scan is decoded once: a VolumeCache, or its folder.
-            Augmented scans neither come from it nor go to it.
+            Augmented scans and drawn windows neither come from it nor go to it.
+        feature_cache: what the model's tower makes of scans, which are then not read; for a model to which it is
+            attached, see `umbrella.models.cached_tower`.
 
     Returns, for a dict of lists as datasets hands it, a dict of lists: `input_ids`, `attention_mask`, `labels` and
     other keys of T ints a row; `pixel_values` (n, 3, H, W) and the processor's other image keys as tensors, None
@@ -59,11 +65,15 @@ class ConversationTransform:
         volume_size: str | None = None,
         volume_spacing: float | None = None,
         frames: str | None = None,
+        intensity: str | None = None,
+        expects: str | None = None,
         max_length: int = 2048,
         on_overflow: str = "drop_turns",
         add_generation_prompt: bool = False,
-        augment: Callable[[np.ndarray, np.ndarray, str, int], np.ndarray] | None = None,
+        augment: Augmentation | None = None,
+        draw_window: Callable[[str, int], float] | None = None,
         volume_cache: VolumeCache | str | Path | None = None,
+        feature_cache: FeatureCache | None = None,
     ) -> None:
         if augment is not None and (add_generation_prompt or not normalize):
             raise ValueError(
@@ -72,13 +82,24 @@ class ConversationTransform:
             )
         if on_overflow not in ON_OVERFLOW:
             raise ValueError(f"on_overflow: expected one of {', '.join(ON_OVERFLOW)}, found {on_overflow!r}")
-        self.processor = processor
+        if augment is not None and feature_cache is not None:
+            raise ValueError("feature_cache: expected scans that are always shown alike, found augment")
+        self.processor, self.feature_cache = processor, feature_cache
         self.settings = settle_settings(
-            ViewSettings(view, image_size, normalize, standardize, volume_size, volume_spacing, frames), processor, ""
+            ViewSettings(
+                view, image_size, normalize, standardize, volume_size, volume_spacing, frames, intensity, expects
+            ),
+            processor,
+            "",
         )
+        if augment is not None and self.settings.intensity is not None:
+            raise ValueError(
+                "augment: expected a model without intensities of its own, as those of a scan are changed between its "
+                f"percentiles, found intensity={self.settings.intensity!r}. Leave augmentation out"
+            )
         self.n_images = 1 if self.is_volume else n_images(self.settings.view)
         self.max_length, self.on_overflow = max_length, on_overflow
-        self.add_generation_prompt, self.augment = add_generation_prompt, augment
+        self.add_generation_prompt, self.augment, self.draw_window = add_generation_prompt, augment, draw_window
         self.volume_cache = VolumeCache(volume_cache) if isinstance(volume_cache, str | Path) else volume_cache
         # The view is already what the encoder eats: the processor must neither resize nor rescale it.
         self.encoder = ConversationEncoder(
@@ -112,11 +133,17 @@ class ConversationTransform:
     def encode_row(self, row: dict) -> dict:
         """One row → one example."""
         try:
-            views = [self.load_images(row, number) for number in range(len(row["images"]))]
+            scans = [self.find_features(row, number) for number in range(len(row["images"]))]
+            views = [
+                self.load_images(row, number) if scan.kept is None else make_stand_in(scan.kept.view_shape)
+                for number, scan in enumerate(scans)
+            ]
             images = views if self.is_volume else [image for view in views for image in view]
             encoded = self._encode(row, images)
         except (ScanError, ConversationError) as error:
             raise type(error)(f"{row['source']}: {error}") from error
+        if self.feature_cache is not None:
+            encoded = put_features(encoded, scans, self.n_images, row["conversations"])
         return encoded | {"metadata": row["metadata"], "task_id": row["task_id"]}
 
     def blank_example(self) -> dict:
@@ -125,18 +152,45 @@ class ConversationTransform:
         question = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}
         shape = self.view_shape("sMRI")
         blank = np.ones((1, *shape) if self.is_volume else (1, *shape[1:]), np.float32)  # Idefics3: zeros are padding
-        encoded = self.encoder.encode([question, {"role": "assistant", "content": "b"}], blank)
+        turns: list[dict] = [question, {"role": "assistant", "content": "b"}]
+        encoded = self.encoder.encode(turns, blank)
+        if self.feature_cache is not None:
+            encoded = put_features(encoded, [CachedScan()], 1, turns)
         return encoded | {"labels": [IGNORE_INDEX] * len(encoded["labels"]), "metadata": None, "task_id": None}
+
+    @property
+    def shows_scans_as_they_are(self) -> bool:
+        """Whether the view of a scan is `load_view`'s, whatever row it stands in: only then its features are kept. A
+        class that loads views in another way says so itself."""
+        return (
+            self.augment is None
+            and self.draw_window is None
+            and type(self).load_images is ConversationTransform.load_images
+        )
+
+    def find_features(self, row: dict, number: int) -> CachedScan:
+        """What is kept of one scan of a row."""
+        cache = self.feature_cache
+        if cache is None or not self.shows_scans_as_they_are:
+            return CachedScan()
+        scan = row["images"][number]
+        key = cache.make_key(load_view, find_source(scan), modality=scan["modality"], **self.settings.stated())
+        return CachedScan(key, None if key is None else cache.get(key))
 
     def load_images(self, row: dict, number: int) -> np.ndarray:
         """The views of one scan of a row, (n_images, 3, image_size, image_size), or its volume (T, X, Y, Z); from its
         `bytes` where the row has them, else from its path."""
         scan = row["images"][number]
-        source = find_source(scan)
+        source, modality, place = find_source(scan), scan["modality"], (row["task_id"], number)
+        if self.is_volume and (self.augment is not None or self.draw_window is not None):
+            start = None if self.draw_window is None else self.draw_window(*place)
+            if self.augment is None:
+                return load_grid(source, modality, self.settings, start)
+            return load_augmented_grid(source, modality, self.settings, self.augment.draw(*place), start)
         if self.augment is not None:
-            return self._load_augmented(source, scan["modality"], row["task_id"], number)
+            return self._load_augmented(source, modality, *place)
         load = load_view if self.volume_cache is None else partial(self.volume_cache.load, load_view)
-        return load(source, modality=scan["modality"], **self.settings.stated())
+        return load(source, modality=modality, **self.settings.stated())
 
     def _load_augmented(self, source: str | bytes, modality: str, task_id: str, number: int) -> np.ndarray:
         scan = read_scan(source, modality, normalize=True, standardize=False)

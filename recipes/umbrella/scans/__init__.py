@@ -4,11 +4,14 @@ It knows no view, no tokenizer and no model.
 """
 
 __all__ = [
+    "gradients",
     "head",
+    "intensity",
     "not_a_scan",
     "otsu",
     "scan_files",
     "series",
+    "skull",
     "survey",
     "volumes",
 ]

@@ -15,6 +15,7 @@ LOW_PERCENT, HIGH_PERCENT = 1, 99
 LEAST_SPREAD, MOST_SPREAD = 1e-300, 1e300  # of stored numbers: float64 holds their spread and its inverse
 MOST_ROUNDING = 1e-6  # of the largest mapped value
 SMALLEST_GAIN = 1e-30  # far from float32's smallest numbers, which have fewer digits
+MOST_MAPPED = 8.0  # of a stored number times the gain: beyond, sums in float32 would have lost digits of the spread
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,21 @@ class IntensityMap:
                 values *= kind(self.gain)
             np.clip(values, kind(self.low), kind(self.high), out=out, casting="same_kind")
         return mapped
+
+    def find_bounds(self, stored: np.dtype) -> tuple[np.generic, np.generic] | None:
+        """The two numbers of a stored type to which `apply` clips, where one may as well clip, take means, then map:
+        the straight line and the mean can change places. None where the type lacks them, or the digits."""
+        if self._choose_type(stored) is not np.float32:
+            return None
+        bounds = sorted((self.center + self.low / self.gain, self.center + self.high / self.gain))
+        if stored.kind in "iu":
+            rounded = [float(round(bound)) for bound in bounds]
+        else:
+            rounded = [float(np.float32(bound)) for bound in bounds]
+        is_exact = max(abs(a - b) for a, b in zip(bounds, rounded, strict=True)) * abs(self.gain) <= MOST_ROUNDING
+        if not (is_exact and max(map(abs, rounded)) * abs(self.gain) <= MOST_MAPPED):
+            return None
+        return stored.type(rounded[0]), stored.type(rounded[1])
 
     def _choose_type(self, stored: np.dtype) -> type[np.floating]:
         """float32, or float64 where float32 does not hold the stored numbers, or the constants well enough."""

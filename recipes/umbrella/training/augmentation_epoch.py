@@ -1,16 +1,16 @@
-"""In training the augmentation follows the run's epochs."""
+"""In training what is drawn, augmentation and windows of frames, follows the run's epochs."""
 
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from umbrella.views.augmentation import Augmentation
+from umbrella.views.augmentation import Augmentation, WindowDraw
 
 
 class SetEpoch(TrainerCallback):
-    """Tells the augmentation which epoch begins, or goes on after a resume."""
+    """Tells the augmentation, or the windows, which epoch begins, or goes on after a resume."""
 
-    def __init__(self, augmentation: Augmentation) -> None:
+    def __init__(self, augmentation: Augmentation | WindowDraw) -> None:
         self.augmentation = augmentation
 
     def on_epoch_begin(

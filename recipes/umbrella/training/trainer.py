@@ -266,7 +266,9 @@ class ConversationTrainer(Trainer):
         # Neither in `evaluate` nor in a callback: it logs, and tells the callbacks, before it returns.
         output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
         if self.answer_check is not None and metric_key_prefix == "eval":
-            output.metrics.update({f"eval_{name}": value for name, value in self.answer_check(self.model).items()})
+            with self.accelerator.autocast():  # `generate` runs the vision tower and the projector outside of forward
+                found = self.answer_check(self.model)
+            output.metrics.update({f"eval_{name}": value for name, value in found.items()})
         return output
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

@@ -5,6 +5,10 @@ It knows no file format of scans, no tokenizer and no model.
 
 __all__ = [
     "augmentation",
+    "expectations",
+    "frames",
+    "grid",
+    "intensity_steps",
     "loading",
     "planes",
     "settings",

@@ -3,16 +3,21 @@
     load, normalise to [0, 1] → augment → standardise → view
 
 Rotation, shift and scale of the head, and the contrast (gamma), bias field and noise of the scanner, drawn anew for
-each row in each epoch. MONAI does the work: the extra "augment".
+each row in each epoch. MONAI does the work: the extra "augment". The view "volume" is moved while it is resampled, and
+its intensities are changed on its own grid.
 """
 
 import hashlib
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from umbrella.options.extras import check_extra
 from umbrella.options.number_bounds import STRENGTH
+from umbrella.views.loading import load_moved_grid
+from umbrella.views.settings import ViewSettings
 
 # At strength 1; each is drawn uniformly between minus and plus this.
 ROTATION_DEGREES = 8.0  # about each axis
@@ -21,6 +26,7 @@ LOG_SCALE = 0.08  # the head's size, the same along each axis
 LOG_GAMMA = 0.3  # contrast: intensity ** exp(gamma)
 BIAS = 0.15  # each coefficient of the bias field's logarithm, a polynomial of degree 3
 NOISE = 0.03  # standard deviation, of the range of intensities
+WINDOW_STREAM = 1  # so that windows are not drawn with the numbers of the changes
 
 
 class Augmentation:
@@ -59,11 +65,68 @@ class Augmentation:
 
         Returns (X, Y, Z), float32, in [0, 1]; 0 where the head was moved away from.
         """
-        row = int.from_bytes(hashlib.sha256(task_id.encode()).digest()[:8], "big")
-        of_row = np.random.default_rng([self.seed, self._epoch.get(), row])
-        of_scan = np.random.default_rng([self.seed, self._epoch.get(), row, 1 + scan])
-        moved = move_head(volume, draw_motion(of_row, self.strength), spacing_mm)
-        return change_intensities(moved, of_scan, self.strength)
+        change = self.draw(task_id, scan)
+        return change.change_intensities(move_head(volume, change.motion, spacing_mm))
+
+    def draw(self, task_id: str, scan: int) -> "Change":
+        """How one scan of a row is changed, see `__call__`."""
+        epoch, row = self._epoch.get(), number_row(task_id)
+        motion = draw_motion(np.random.default_rng([self.seed, epoch, row]), self.strength)
+        return Change(motion, np.random.default_rng([self.seed, epoch, row, 1 + scan]), self.strength)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is drawn for one scan.
+
+    motion    (4, 4), of the head, in mm
+    rng, strength  of the change of intensities, which can be made once
+    """
+
+    motion: np.ndarray
+    rng: np.random.Generator
+    strength: float
+
+    def change_intensities(self, volumes: np.ndarray) -> np.ndarray:
+        """See `change_intensities`."""
+        return change_intensities(volumes, self.rng, self.strength)
+
+
+def load_augmented_grid(
+    path: str | Path | bytes, modality: str, settings: ViewSettings, change: Change, start: float | None = None
+) -> np.ndarray:
+    """`umbrella.views.loading.load_grid` of a scan that is changed, all frames of a series alike but for the noise.
+
+    Intensities are changed in [0, 1]; where the view is standardised, its mean and deviation then are what they were.
+    """
+    shown, intensity = load_moved_grid(path, modality, settings, change.motion, start)
+    low, spread = np.float32(intensity.low), np.float32(intensity.high - intensity.low)
+    changed = change.change_intensities((shown - low) / spread)
+    if settings.standardize is False or changed.min() == changed.max():  # the latter: no head in the grid
+        return changed * spread + low
+    changed = (changed - changed.mean(dtype=np.float64)) / changed.std(dtype=np.float64)
+    return (changed * shown.std(dtype=np.float64) + shown.mean(dtype=np.float64)).astype(np.float32)
+
+
+class WindowDraw:
+    """Draws where in a series a window of frames lies, the same whenever seed, epoch, row and scan are the same."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self._epoch = seed, SharedInteger()
+
+    def set_epoch(self, epoch: int) -> None:
+        """As `Augmentation.set_epoch`."""
+        self._epoch.set(epoch)
+
+    def __call__(self, task_id: str, scan: int) -> float:
+        """From 0, the first window, to 1, the last one, all alike likely."""
+        seeds = [self.seed, self._epoch.get(), number_row(task_id), 1 + scan, WINDOW_STREAM]
+        return float(np.random.default_rng(seeds).uniform())
+
+
+def number_row(task_id: str) -> int:
+    """A number that is a row's own, for the seed of what is drawn for it."""
+    return int.from_bytes(hashlib.sha256(task_id.encode()).digest()[:8], "big")
 
 
 def draw_motion(rng: np.random.Generator, strength: float) -> np.ndarray:
@@ -91,13 +154,15 @@ def move_head(volume: np.ndarray, motion: np.ndarray, spacing_mm: np.ndarray) ->
 
 
 def change_intensities(volume: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
-    """The volume, in [0, 1], with another contrast, a bias field and noise."""
+    """The volume, or the volumes of a series, (…, X, Y, Z) in [0, 1], with another contrast, a bias field and noise.
+    Contrast and field are the same for all volumes of a series."""
     from monai.transforms import AdjustContrast, RandBiasField
 
     gamma = np.exp(LOG_GAMMA * strength * rng.uniform(-1, 1))
     bias = RandBiasField(prob=1, coeff_range=(-BIAS * strength, BIAS * strength))
     bias.set_random_state(int(rng.integers(2**32)))
-    changed = bias(AdjustContrast(gamma)(volume[None]))[0].numpy()
+    changed = AdjustContrast(gamma)(volume[None]).numpy()[0]
+    changed *= bias(np.ones((1, *volume.shape[-3:]), np.float32)).numpy()[0]
     changed /= changed.max()  # where the field brightens, nothing is cut off
     changed += NOISE * strength * rng.uniform() * rng.standard_normal(volume.shape, dtype=np.float32)
     return np.clip(changed, 0, 1, out=changed)

@@ -1,67 +1,131 @@
 """Volumes on a grid of their own: isotropic, along the world's axes, centred on the head. Knows no file.
 
-    volumes (T, X, Y, Z) and their affine  ──find_head_centre──▶  mm  ──sample_grid──▶  (T, x, y, z), RAS+
+    volumes (T, X, Y, Z) and their affine  ──place_grid──▶  Grid  ──sample_grid──▶  (T, x, y, z), RAS+
 
-A value of the grid is the mean over its voxel of the volume's linear interpolation, taken at evenly spaced points that
-lie no further apart than the volume's own voxels: antialiased where the grid is coarser, plain linear interpolation
-where it is not.
+A value of the grid is the mean over its voxel of the volume's linear interpolation, taken at evenly spaced points:
+along each of the grid's axes as few as lie no further apart than the volume's own voxels. So it is antialiased where
+the grid is coarser, and plain linear interpolation where it is not. A point in the outer half of an outer voxel has
+that voxel's value; beyond the field of view stands the minimum.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
-import torch
-from torch.nn.functional import grid_sample
 
-from umbrella.scans.otsu import find_otsu_bin
+from umbrella.scans.intensity import IntensityMap
+from umbrella.views.aligned import sample_aligned
+from umbrella.views.head_box import find_box, find_bright, thin_out
+from umbrella.views.oblique import Points, sample_oblique
+from umbrella.views.weights import ROUNDING, weigh_points
 
-N_BINS = 256
-OUTER_SHARE = 0.005  # of the head's voxels that may lie beyond either end of its box: specks are no head
 
+@dataclass(frozen=True)
+class Grid:
+    """Where the voxels of a view lie.
 
-def find_head_centre(volume: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """The middle of the box around what is brighter than air, in world mm (3,).
-
-    volume  (X, Y, Z)
-    affine  (4, 4), voxel indices to mm
+    size        along X, Y, Z
+    spacing_mm  the same along each axis
+    centre_mm   (3,), the world's place of its middle
     """
-    counts, edges = np.histogram(volume, N_BINS)
-    threshold = edges[find_otsu_bin(counts, (edges[:-1] + edges[1:]) / 2) + 1]
-    head = volume > threshold
-    middle = []
-    for axis in range(3):
-        profile = head.sum(axis=tuple({0, 1, 2} - {axis})).cumsum()
-        first, last = np.searchsorted(profile, [OUTER_SHARE * profile[-1], (1 - OUTER_SHARE) * profile[-1]])
-        middle.append((first + last) / 2)
-    return affine[:3, :3] @ np.array(middle) + affine[:3, 3]
+
+    size: tuple[int, int, int]
+    spacing_mm: float
+    centre_mm: np.ndarray
+
+    def count_points(self, affine: np.ndarray) -> np.ndarray:
+        """How many points a voxel of the grid has along each axis, (3,), for voxels of this affine."""
+        steps = np.abs(np.linalg.inv(affine)[:3, :3]).max(axis=0) * self.spacing_mm
+        return np.maximum(1, np.ceil(steps - ROUNDING)).astype(int)
 
 
-def sample_grid(
-    volumes: np.ndarray, affine: np.ndarray, size: tuple[int, int, int], spacing_mm: float, centre_mm: np.ndarray
-) -> np.ndarray:
+@dataclass(frozen=True)
+class Head:
+    """What of a scan is brighter than air.
+
+    bright  (X, Y, Z) bool
+    box     (3, 2), the first and the last plane of the head along each axis
+    affine  (4, 4), indices to mm
+    """
+
+    bright: np.ndarray
+    box: np.ndarray
+    affine: np.ndarray
+
+
+def place_grid(
+    volumes: np.ndarray, affine: np.ndarray, size: tuple[int, int, int], spacing_mm: float, intensity: IntensityMap
+) -> tuple[Grid, Head]:
+    """Centre a grid on the head, which is returned with it.
+
+    volumes     (T, X, Y, Z), RAS+; the head is looked for in their mean
+    affine      (4, 4), voxel indices to mm
+    size, spacing_mm  of the grid
+    intensity   the map of stored numbers; the head is then brighter than air
+
+    The middle is that of the head's box, moved by less than a voxel to where two voxels meet, or onto a voxel's
+    middle where the grid has an odd number of points: so the points fall on whole voxels where they can, and on the
+    same ones in whichever order the axes are stored.
+    """
+    thin, steps = thin_out(volumes)
+    bright = find_bright(intensity.apply(thin).mean(axis=0))
+    zooms = np.linalg.norm(affine[:3, :3], axis=0)
+    box = find_box(bright, zooms * steps)
+    middle = np.floor(box.sum(axis=1) * steps / 2)
+    n_points = Grid(size, spacing_mm, np.zeros(3)).count_points(affine) * size
+    middle += np.where(n_points % 2, 0, 0.5)
+    head = Head(bright, box, affine @ np.diag([*steps, 1]))
+    return Grid(size, spacing_mm, affine[:3, :3] @ middle + affine[:3, 3]), head
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a grid leaves out of a head.
+
+    share    of the head's voxels, 0 to 1, that lies beyond the grid; the neck is not counted as head
+    head_mm  (3,), the size of the head's box
+    """
+
+    share: float
+    head_mm: np.ndarray
+
+
+def measure_beyond(head: Head, grid: Grid) -> Cut:
+    """What of a head lies beyond a grid that is centred on it."""
+    places = np.argwhere(head.bright[tuple(slice(first, last + 1) for first, last in head.box)]) + head.box[:, 0]
+    from_middle_mm = places @ head.affine[:3, :3].T + (head.affine[:3, 3] - grid.centre_mm)
+    is_beyond = (np.abs(from_middle_mm) > np.array(grid.size) * grid.spacing_mm / 2).any(axis=1)
+    return Cut(float(is_beyond.mean()), np.abs(head.affine[:3, :3]) @ (np.diff(head.box, axis=1)[:, 0] + 1))
+
+
+def sample_grid(volumes: np.ndarray, affine: np.ndarray, grid: Grid, intensity: IntensityMap) -> np.ndarray:
     """Resample volumes to a grid.
 
-    volumes     (T, X, Y, Z), float32
-    affine      (4, 4), voxel indices to mm
-    size        voxels of the grid along X, Y, Z
-    spacing_mm  of the grid, the same along each axis
-    centre_mm   (3,), where the grid's middle lies
+    volumes    (T, X, Y, Z), RAS+, stored numbers, in any order in memory
+    affine     (4, 4), voxel indices to mm
+    intensity  the map of stored numbers, which comes before the interpolation; its least value stands beyond the field
+               of view
 
-    Returns (T, *size), float32, along the world's X, Y, Z. Beyond the field of view stands each volume's minimum.
+    Returns (T, *size), float32, along the world's X, Y, Z.
     """
-    zooms = np.linalg.norm(affine[:3, :3], axis=0)
-    n_points = np.maximum(1, np.ceil(spacing_mm / zooms.min() - 1e-6)).astype(int)
-    fine = [n * int(n_points) for n in size]
-    axes = [((np.arange(n) + 0.5) / n_points - whole / 2) * spacing_mm for n, whole in zip(fine, size, strict=True)]
-    world = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) + centre_mm
+    out = np.empty((len(volumes), *grid.size), np.float32)
     inverse = np.linalg.inv(affine)
-    index = world @ inverse[:3, :3].T + inverse[:3, 3]  # (x, y, z, 3)
-    shape = np.array(volumes.shape[1:])
-    places = torch.from_numpy((2 * index[..., ::-1] + 1) / shape[::-1] - 1).float()[None]  # grid_sample's z, y, x
-    grids = []
-    for volume in volumes:
-        least = volume.min()
-        fine_grid = grid_sample(
-            torch.from_numpy(volume - least)[None, None], places, mode="bilinear", align_corners=False
-        )
-        pooled = torch.nn.functional.avg_pool3d(fine_grid, int(n_points))
-        grids.append(pooled[0, 0].numpy() + least)
-    return np.stack(grids)
+    n_points = grid.count_points(affine)
+    step = inverse[:3, :3] * (grid.spacing_mm / n_points)  # voxels from one point to the next, along each axis
+    middle = np.round(inverse[:3, :3] @ grid.centre_mm + inverse[:3, 3], 6)
+    for axis in range(3):
+        if volumes.strides[1 + axis] < 0:  # as it lies in memory: forwards it is read several times as fast
+            volumes = np.flip(volumes, 1 + axis)
+            step[axis] *= -1
+            middle[axis] = volumes.shape[1 + axis] - 1 - middle[axis]
+    beside = np.abs(step * n_points * grid.size)[~np.eye(3, dtype=bool)]
+    if (beside >= ROUNDING).any() or (np.diag(step) == 0).any():
+        sample_oblique(volumes, Points(step, middle, n_points), intensity, out)
+        return out
+    steps = np.abs(np.diag(step))
+    firsts = middle - steps * (n_points * grid.size - 1) / 2
+    numbers = (volumes.shape[1:], grid.size, *(each.tolist() for each in (n_points, firsts, steps)))
+    weights = [weigh_points(*of_axis) for of_axis in zip(*numbers, strict=True)]
+    filled = out[:, *(slice(None, None, int(np.sign(along))) for along in np.diag(step))]
+    for volume, sampled in zip(volumes, filled, strict=True):
+        sample_aligned(volume, weights, intensity, sampled)
+    return out

@@ -6,7 +6,7 @@ from typing import Any
 DEFAULT_IMAGE_SIZE = 224  # pixels, where a model's processor states no size, as Qwen-VL's do not
 VOLUME = "volume"  # the view of a model that takes whole volumes; the others are of those that take pictures
 VOLUME_SIZE, VOLUME_SPACING = "96x112x96", 2.0  # voxels along X, Y, Z; mm
-EVEN, WINDOW = "even", "window"
+EVEN, WINDOW, B0 = "even", "window", "b0"
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class ViewSettings:
     volume_size: str | None = None  # voxels, as "96x112x96"
     volume_spacing: float | None = None  # mm
     frames: str | None = None
+    intensity: str | None = None  # see `umbrella.views.intensity_steps`; stands in place of normalize and standardize
+    expects: str | None = None  # see `umbrella.views.expectations`
 
     @classmethod
     def of(cls, named: Any) -> "ViewSettings":
@@ -63,16 +65,25 @@ def write_volume_size(size: tuple[int, int, int]) -> str:
 
 
 def parse_frames(text: str) -> tuple[str, int]:
-    """ "8" -> ("even", 8): evenly spaced over the series. "window:8" -> ("window", 8): neighbours.
+    """ "8" -> ("even", 8): evenly spaced over the series. "window:8" -> ("window", 8): neighbours. "b0+8" ->
+    ("b0", 8): of a diffusion series the mean of the volumes without weighting, then 8 evenly spaced weighted ones.
 
     Raises ValueError for any other text.
     """
-    kind, _, number = text.rpartition(":")
-    if kind in ("", WINDOW) and number.isascii() and number.isdigit() and int(number) > 0:
-        return kind or EVEN, int(number)
-    raise ValueError(f"frames: expected K or window:K (K a whole number from 1 up), found {text!r}")
+    kinds = {"": EVEN, "window:": WINDOW, "b0+": B0}
+    for prefix, kind in kinds.items():
+        number = text.removeprefix(prefix)
+        if text.startswith(prefix) and number.isascii() and number.isdigit() and int(number) > 0:
+            return kind, int(number)
+    raise ValueError(f"frames: expected K, window:K or b0+K (K a whole number from 1 up), found {text!r}")
 
 
 def count_frames(frames: str | None) -> int:
     """How many frames of a series are shown: 1, its mean, where none are asked for."""
-    return parse_frames(frames)[1] if frames else 1
+    kind, k = parse_frames(frames) if frames else (EVEN, 1)
+    return k + (kind == B0)
+
+
+def is_window(frames: str | None) -> bool:
+    """Whether the frames are neighbours, whose place training draws."""
+    return frames is not None and parse_frames(frames)[0] == WINDOW

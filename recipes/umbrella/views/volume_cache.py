@@ -39,6 +39,7 @@ import xxhash
 from filelock import FileLock, Timeout
 
 from umbrella.files.contained_files import is_inside, split_root
+from umbrella.scans.gradients import GRADIENTS, gradients_path
 
 DEFAULT_GB = 50.0
 KEPT_SHARE = 0.9  # of the bound, after the least recently used went out: a sweep must not follow at once
@@ -48,13 +49,22 @@ CODE = (  # named, not imported: to tell what they hold takes their text
     "scans/scan_files.py",
     "scans/volumes.py",
     "scans/series.py",
+    "scans/gradients.py",
     "scans/intensity.py",
     "scans/voxel_statistics.py",
+    "scans/otsu.py",
     "views/planes.py",
     "views/frames.py",
+    "views/head_box.py",
+    "views/weights.py",
+    "views/aligned.py",
+    "views/oblique.py",
     "views/grid.py",
     "views/loading.py",
-    "scans/otsu.py",
+    "scans/head.py",
+    "scans/skull.py",
+    "views/expectations.py",
+    "views/intensity_steps.py",
 )
 DIGEST_BYTES = 8
 SIZE_DIGITS = 20
@@ -78,17 +88,25 @@ class VolumeCache:
     Args:
         folder: DIR above, which is made; the entries lie in a folder of their own in it.
         is_quiet: says nothing; `fault` holds what would be said.
+        name, made: what it is called, and what becomes of a scan without an entry, for what it says.
 
     Raises ValueError for a bound that is not above 0.
     """
 
-    def __init__(self, folder: str | Path, most_gb: float = DEFAULT_GB, is_quiet: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        most_gb: float = DEFAULT_GB,
+        is_quiet: bool = False,
+        name: str = "volume cache",
+        made: str = "decoded",
+    ) -> None:
         if not most_gb > 0:
             raise ValueError(f"volume_cache_gb: expected a size above 0, found {most_gb}")
         self.folder, self.most_bytes = Path(folder) / FOLDER, int(most_gb * 1e9)
         self.is_writable, self.is_readable = True, True
         self.fault: str | None = None
-        self.is_quiet = is_quiet
+        self.is_quiet, self.name, self.made = is_quiet, name, made
         self._unsaid = multiprocessing.Semaphore(1)  # one for all workers that are forked
         try:
             _make_marked(self.folder)
@@ -130,6 +148,19 @@ class VolumeCache:
 
     def get(self, key: str) -> np.ndarray | None:
         """The entry's views; None where there is none, or none that is whole."""
+        content = self.read(key)
+        if content is None:
+            return None
+        *shape, repeats = SHAPE.unpack_from(content)
+        return np.frombuffer(content, np.float32, offset=SHAPE.size).reshape(shape).repeat(repeats, axis=1)
+
+    def put(self, key: str, views: np.ndarray) -> None:
+        """Add or replace an entry; a reader sees the old one or the new one, never a part of it."""
+        if self.is_writable:
+            self.write(key, _pack(views))
+
+    def read(self, key: str) -> memoryview | None:
+        """The bytes of an entry; None as from `get`."""
         if not self.is_readable:
             return None
         try:
@@ -140,21 +171,18 @@ class VolumeCache:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            self._say(f"cannot be read ({_reason(error)})", "the scan is decoded anew")
+            self._say(f"cannot be read ({_reason(error)})", f"the scan is {self.made} anew")
             return None
         content = memoryview(entry)[DIGEST_BYTES:]
-        if entry[:DIGEST_BYTES] != _digest(key, content):
-            return None
-        *shape, repeats = SHAPE.unpack_from(content)
-        return np.frombuffer(content, np.float32, offset=SHAPE.size).reshape(shape).repeat(repeats, axis=1)
+        return content if entry[:DIGEST_BYTES] == _digest(key, content) else None
 
-    def put(self, key: str, views: np.ndarray) -> None:
-        """Add or replace an entry; a reader sees the old one or the new one, never a part of it."""
+    def write(self, key: str, content: bytes) -> None:
+        """Add or replace an entry of any bytes, as `put` does."""
         if not self.is_writable:
             return
         path = self._path(key)
         temporary = path.with_name(f"{key}.{uuid.uuid4().hex}.tmp")
-        entry = _to_entry(key, views)
+        entry = _digest(key, content) + content
         try:
             path.parent.mkdir(exist_ok=True)
             with open(temporary, "xb") as file:
@@ -216,12 +244,12 @@ class VolumeCache:
 
     def _stop_writing(self, error: Exception) -> None:
         self.is_writable = False
-        self._say(f"cannot be written ({_reason(error)})", "what is not in it is decoded each time")
+        self._say(f"cannot be written ({_reason(error)})", f"what is not in it is {self.made} each time")
 
     def _say(self, fault: str, consequence: str) -> None:
         self.fault = fault
         if int(os.environ.get("LOCAL_RANK", "0")) <= 0 and not self.is_quiet and self._unsaid.acquire(block=False):
-            print(f"warning: volume cache {self.folder} {fault}: {consequence}", file=sys.stderr, flush=True)
+            print(f"warning: {self.name} {self.folder} {fault}: {consequence}", file=sys.stderr, flush=True)
 
     def __getstate__(self) -> dict:
         return {name: value for name, value in self.__dict__.items() if name != "_unsaid"}
@@ -241,15 +269,18 @@ def open_volume_cache(folder: str | Path | None, most_gb: float = DEFAULT_GB) ->
 
 def identify_scan(source: str | Path | bytes) -> tuple | None:
     """What tells a scan from any other and from itself after a change: a hash of its bytes, or the real path, inode,
-    size and times of its file, or files for an .hdr/.img pair. None where there is no file, and where one lies outside
-    the folder that it is held to, see `umbrella.files.contained_files`."""
+    size and times of its file, or files for an .hdr/.img pair and a .bval beside it. None where there is no file, and
+    where one lies outside the folder that it is held to, see `umbrella.files.contained_files`."""
     if isinstance(source, bytes):
         return len(source), xxhash.xxh3_128_hexdigest(source)
     root, path = split_root(source)
     stem = path.removesuffix(".gz")
     is_pair = stem.endswith((".hdr", ".img"))
     found = []
-    for name in [stem[:-4] + end for end in PAIR_ENDS] if is_pair else [path]:
+    names = [stem[:-4] + end for end in PAIR_ENDS] if is_pair else [path]
+    for name in [*names, gradients_path(path)]:  # the latter chooses the frames of a diffusion series
+        if name is None or (name.endswith(GRADIENTS) and not found):
+            continue
         with suppress(OSError):
             status = os.stat(name)
             if not is_inside(name, root):
@@ -268,12 +299,11 @@ def hash_code() -> str:
     return digest.hexdigest()
 
 
-def _to_entry(key: str, views: np.ndarray) -> bytes:
+def _pack(views: np.ndarray) -> bytes:
     # Of most views the three channels are the same: one is stored.
     repeats = 3 if views.shape[1] == 3 and (views == views[:, :1]).all() else 1
     stored = np.ascontiguousarray(views[:, : views.shape[1] // repeats], np.float32)
-    content = SHAPE.pack(*stored.shape, repeats) + stored.tobytes()
-    return _digest(key, content) + content
+    return SHAPE.pack(*stored.shape, repeats) + stored.tobytes()
 
 
 def _digest(key: str, content: bytes | memoryview) -> bytes:

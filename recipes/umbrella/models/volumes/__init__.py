@@ -5,7 +5,11 @@ It knows no rows and no way to load a model.
 
 __all__ = [
     "agreement",
+    "axes",
+    "dense",
+    "inflated",
     "late_registration",
+    "patches",
     "processor",
     "registration",
     "tower",

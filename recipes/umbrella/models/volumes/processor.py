@@ -10,6 +10,8 @@ from transformers.processing_utils import MultiModalData
 
 from umbrella.models.volumes.given_scans import flatten_scans, read_given
 from umbrella.models.volumes.patches import POOLED_TIME, FeatureUnit, check_multiple, pack_patches
+from umbrella.views.expectations import parse_expects
+from umbrella.views.intensity_steps import parse_intensity
 from umbrella.views.settings import (
     VOLUME,
     VOLUME_SIZE,
@@ -25,7 +27,9 @@ class VolumeImageProcessor(BaseImageProcessor):
     """Scans → packed patches.
 
     Args:
-        volume_size, volume_spacing, frames, normalize, standardize: see `umbrella.views.loading.load_view`.
+        volume_size, volume_spacing, frames, normalize, standardize, intensity, expects: see
+            `umbrella.views.loading.load_view`.
+        only_size: the tower takes volumes of `volume_size` and of no other.
         patch_size: frames, and voxels along X, Y and Z, of the tower's patches.
         pool, pools_time: see `umbrella.models.volumes.tower.VolumeTowerConfig`.
     """
@@ -39,6 +43,9 @@ class VolumeImageProcessor(BaseImageProcessor):
         frames: str | None = None,
         normalize: bool = True,
         standardize: bool = True,
+        intensity: str | None = None,
+        expects: str | None = None,
+        only_size: bool = False,
         patch_size: tuple[int, int, int, int] | list[int] = (1, 8, 8, 8),
         pool: int = 2,
         pools_time: bool = False,
@@ -47,13 +54,22 @@ class VolumeImageProcessor(BaseImageProcessor):
         super().__init__(**kwargs)
         self.volume_size, self.volume_spacing, self.frames = volume_size, volume_spacing, frames
         self.normalize, self.standardize = normalize, standardize
+        self.intensity, self.expects, self.only_size = intensity, expects, only_size
         self.patch_size, self.pool, self.pools_time = list(patch_size), pool, pools_time
 
     @property
     def settings(self) -> ViewSettings:
         """How the model is shown a scan."""
         return ViewSettings(
-            VOLUME, None, self.normalize, self.standardize, self.volume_size, self.volume_spacing, self.frames
+            VOLUME,
+            None,
+            self.normalize,
+            self.standardize,
+            self.volume_size,
+            self.volume_spacing,
+            self.frames,
+            self.intensity,
+            self.expects,
         )
 
     @property
@@ -65,10 +81,19 @@ class VolumeImageProcessor(BaseImageProcessor):
         """Take the settings that are asked for, and return all of them. Raises ValueError for those that the tower
         does not take."""
         size = parse_volume_size(asked.volume_size or self.volume_size)
+        if self.only_size and size != parse_volume_size(self.volume_size):
+            raise ValueError(
+                f"--volume_size: expected {self.volume_size}, the one size that the encoder has positions for, "
+                f"found {asked.volume_size}. Leave it out"
+            )
         taken = replace(self.settings, **asked.stated() | {"volume_size": write_volume_size(size)})
         n_frames = count_frames(taken.frames)
         check_multiple((self.patch_size[0] if n_frames == 1 else n_frames, *size), self.patch_size, self.pool)
-        for name in ("volume_size", "volume_spacing", "frames", "normalize", "standardize"):
+        if taken.intensity is not None:
+            parse_intensity(taken.intensity)
+        if taken.expects is not None:
+            parse_expects(taken.expects)
+        for name in set(vars(taken)) - {"view", "image_size"}:
             setattr(self, name, getattr(taken, name))
         return self.settings
 

@@ -15,6 +15,7 @@ from umbrella.options.parsing import parse_arguments
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_arguments((ModelArguments, DataArguments, EvalArguments)))
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -76,7 +77,8 @@ def main() -> None:
     on_main_process(check_volumes, {split: rows}, recipe.settings)
     options = recipe.settings.stated() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
     features = open_feature_cache(eval_args.feature_cache, data_args.volume_cache_gb)
-    prompts, blank_prompts, answers = prepare_transforms(processor, options, data_args, features)
+    make_transform = prepare_transforms(processor, options, data_args, features, eval_args.seed)
+    prompts, answers = make_transform(add_generation_prompt=True), make_transform()
     on_main_process(check_lengths, rows, answers)
     model = load_model(model_name, base_model=model_args.base_model).to(state.device)
     check_fits(model, processor, recipe.image_size, data_args.max_length)
@@ -97,7 +99,7 @@ def main() -> None:
         num_workers=eval_args.num_workers,
         candidates=question.candidates(),
     )
-    answerer, blank_answerer = ask(prompts), ask(blank_prompts)
+    answerer = ask(prompts)
 
     def to_prediction(row: dict, answer: Answer) -> dict:
         prompt = prompts.encoder.render_prompt(row["conversations"])
@@ -107,9 +109,10 @@ def main() -> None:
 
     # ------------------------------------------------------------------------------------------------ controls
     exchanged, to_record = {}, question.to_control_record
-    for control in build_controls(rows, eval_args.seed, eval_args.controls_n) if eval_args.controls else ():
-        asked_of = blank_answerer if control.blank else answerer
-        got, _ = collect_answers(asked_of, control.rows, folder.control_answers, to_record, control.name)
+    shown = recipe.settings
+    for control in build_controls(rows, eval_args.seed, eval_args.controls_n, shown) if eval_args.controls else ():
+        changed = make_transform(add_generation_prompt=True, change=control.change)
+        got, _ = collect_answers(ask(changed), control.rows, folder.control_answers, to_record, control.name)
         exchanged[control.name] = (control, got)
 
     # ------------------------------------------------------------------------------------------------ save
@@ -142,13 +145,13 @@ def main() -> None:
 
 
 def prepare_transforms(
-    processor: ProcessorMixin, options: dict, data_args: DataArguments, features: FeatureCache | None
-) -> tuple[CachingTransform, ...]:
-    """How rows are shown to be answered, the same with every scan blank, and with their answers. Each scan is decoded
-    once for all of them."""
+    processor: ProcessorMixin, options: dict, data_args: DataArguments, features: FeatureCache | None, seed: int
+) -> Callable[..., CachingTransform]:
+    """What makes a transform of these options: rows with their answers, or as they are to be answered, their scans
+    changed or not. Each scan is decoded once for all of them."""
     views, volume_cache = ViewCache(), open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb)
-    made = partial(CachingTransform, processor, views, volume_cache=volume_cache, feature_cache=features, **options)
-    return made(add_generation_prompt=True), made(blank=True, add_generation_prompt=True), made()
+    made = partial(CachingTransform, processor, views, seed=seed, **options)
+    return partial(made, volume_cache=volume_cache, feature_cache=features)
 
 
 if __name__ == "__main__":

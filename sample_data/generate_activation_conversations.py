@@ -15,10 +15,8 @@ from sample_flags import parse_options
 
 from umbrella.options.ending import run
 
-TRAIN_SUBJECTS = 600
-
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
-    run(lambda: parse_options(__doc__, __file__, train_subjects=TRAIN_SUBJECTS))
+    run(lambda: parse_options(__doc__, __file__, train_subjects=600))
 
 import numpy as np
 from phantoms import EPI, REPETITION_S, SEXES, Lesion, draw_acquisition, draw_anatomy, make_scan, share_in_ball
@@ -30,8 +28,8 @@ from umbrella.files.data_format import SPLITS
 N_FRAMES, BLOCK = 16, 4  # volumes; a block of rest, then one of the task, and so on
 DESIGN = np.arange(N_FRAMES) // BLOCK % 2  # 1 where the task is done
 LABELS = ("left", "right", "neither")
-REGIONS = {side: Lesion((sign * 32.0, 0.0, 10.0), 24.0) for side, sign in (("left", -1), ("right", 1))}
-SWING = 120.0  # from rest to task, before gain
+REGIONS = {side: Lesion((sign * 32.0, 0.0, 5.0), 30.0) for side, sign in (("left", -1), ("right", 1))}
+SWING = 400.0  # from rest to task, before gain
 NOISE_SD = 3.0  # over time, before gain
 
 QUESTIONS = (
@@ -100,7 +98,7 @@ def plan_split(split: str, first_number: int, n_subjects: int, seed: int) -> tup
 
 
 def main(argv: list[str] | None = None) -> None:
-    generate_sample_folder(plan_split, parse_options(__doc__, __file__, argv, train_subjects=TRAIN_SUBJECTS))
+    generate_sample_folder(plan_split, parse_options(__doc__, __file__, argv, train_subjects=600))
 
 
 if __name__ == "__main__":

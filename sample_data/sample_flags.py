@@ -9,8 +9,8 @@ from umbrella.options.plain_parser import PlainParser
 def parse_options(
     description: str, script: str, argv: list[str] | None = None, train_subjects: int | None = None
 ) -> argparse.Namespace:
-    """`--output_dir`, by default beside the generator's `script`, `--subjects_per_split`, `--train_subjects`, `--seed`.
-    Abbreviated flags and unusable values end the program.
+    """`--output_dir`, by default beside the generator's `script`, `--subjects_per_split`, `--train_subjects`,
+    `--seed`. Abbreviated flags and unusable values end the program.
 
     train_subjects  default of that flag; None: as many as in the other splits
     """
@@ -38,7 +38,8 @@ def parse_options(
         number = getattr(options, name)
         if number is not None and (number < 4 or number % 2):
             parser.error(
-                f"--{name}: expected an even number of at least 4 (half of the subjects have each label), found {number}"
+                f"--{name}: expected an even number of at least 4 (half of the subjects have each label), "
+                f"found {number}"
             )
     if options.seed < 0:
         parser.error(f"--seed: expected a number of at least 0, found {options.seed}")

@@ -107,7 +107,7 @@ def quick_scans(monkeypatch):
     import numpy as np
     import sample_folder
 
-    def make_scan(anatomy, acquisition):
+    def make_scan(anatomy, acquisition, *_):
         return np.random.default_rng(acquisition.noise_seed).integers(0, 99, (5, 6, 7)).astype(np.int16)
 
     monkeypatch.setattr(sample_folder, "make_scan", make_scan)

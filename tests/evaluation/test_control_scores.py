@@ -49,7 +49,7 @@ def test_a_model_that_ignores_the_reference_is_told_from_one_that_compares(looks
     exchanged = {
         control.name: (control, [{"parsed_label": answer(images)} for images in control.rows["images"]])
         for control in build_controls(rows, 0, 500)
-        if not control.blank
+        if control.change is None
     }
     found = compare_labels(records, exchanged, subjects_of_rows(rows))
     verdicts = {key: verdict["verdict"] for key, verdict in found["verdicts"].items()}

@@ -34,7 +34,7 @@ def test_a_blank_scan_is_its_own_background_everywhere(rows):
     processor, cache = load_processor("tiny"), ViewCache()
     transform = CachingTransform(processor, cache, max_length=256)
     seen = transform.load_images(rows[0], 0)
-    blank = CachingTransform(processor, cache, blank=True, max_length=256).load_images(rows[0], 0)
+    blank = CachingTransform(processor, cache, change="blank", max_length=256).load_images(rows[0], 0)
     assert blank.shape == seen.shape and (blank == seen.min()).all() and seen.std() > 0
     assert (transform.load_images(rows[0], 0) == seen).all()
 

@@ -7,7 +7,9 @@ import numpy as np
 from umbrella.answers.metrics import absolute_errors
 from umbrella.evaluation.controls import Control
 from umbrella.evaluation.measures import ACCURACY, Measure, measure_errors
+from umbrella.evaluation.sides import count_turns
 from umbrella.evaluation.verdicts import compare_with_control, count_changes, judge
+from umbrella.rows.changed_scans import MIRRORED
 
 Exchanged = dict[str, tuple[Control, list[dict]]]  # name → the control, its records
 
@@ -21,6 +23,9 @@ def compare_labels(records: list[dict], exchanged: Exchanged, subjects: Sequence
         answers = [[record["parsed_label"] for record in of_run] for of_run in (asked, got)]
         scores = [[label == truth for label, truth in zip(of_run, truths, strict=True)] for of_run in answers]
         controls[name] = _compare(control, ACCURACY, scores, answers, subjects)
+        if control.change == MIRRORED:
+            of_subjects = [subjects[i] for i in control.indices]
+            controls[name]["turns"] = count_turns(answers[0], answers[1], sorted(set(truths)), of_subjects)
     result = {f"accuracy_{name}": control["accuracy"] for name, control in controls.items()}
     if "reference_reversed" in controls:
         result["n_reversed"] = controls["reference_reversed"]["n"]

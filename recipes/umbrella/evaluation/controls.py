@@ -14,9 +14,17 @@ from datasets import Dataset
 
 from umbrella.answers.text_folding import fold
 from umbrella.evaluation.results import subjects_of_rows
+from umbrella.rows.changed_scans import BLANK, FRAME_REPEATED, FRAMES_REVERSED, FRAMES_SHUFFLED, MIRRORED
+from umbrella.scans.scan_files import find_source, open_scan
+from umbrella.views.settings import VOLUME, ViewSettings, count_frames
 
 QUICK_TRIES = 32
 REFERENCE, SUBJECT = 0, -1  # places among a row's scans
+OF_FRAMES = (
+    (FRAMES_SHUFFLED, "frames in another order"),
+    (FRAMES_REVERSED, "frames reversed in time"),
+    (FRAME_REPEATED, "one frame repeated"),
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Control:
     rows     the variant, a row for each of `indices`
     indices  which of the evaluated rows these are
     donors   whose scan each row is shown in place of its own; None where no scan is another's
-    blank    show every scan as its own background
+    change   how every scan is shown, a name of `umbrella.rows.changed_scans.CHANGES`; None as it is
     """
 
     name: str
@@ -34,13 +42,15 @@ class Control:
     rows: Dataset
     indices: list[int]
     donors: list[str] | None = None
-    blank: bool = False
+    change: str | None = None
 
 
-def build_controls(rows: Dataset, seed: int, most_rows: int) -> list[Control]:
+def build_controls(rows: Dataset, seed: int, most_rows: int, shown: ViewSettings | None = None) -> list[Control]:
     """All controls that the rows allow: those that need a reference only where rows have one, and so on.
 
     most_rows  each control takes at most so many rows, drawn by `seed`; donors come from all rows.
+    shown      how the model is shown a scan: what only a model of volumes, or of several frames, can be shown is left
+               out of the controls of others, and where this is not said.
     """
     every = list(range(len(rows)))
     asked = sorted(random.Random(seed).sample(every, most_rows)) if len(every) > most_rows else every
@@ -78,9 +88,30 @@ def build_controls(rows: Dataset, seed: int, most_rows: int) -> list[Control]:
     chosen = rows.select(with_scans)
     return [
         *controls,
-        Control("scans_blanked", "all scans blank", chosen, with_scans, blank=True),
+        *_change_volumes(rows, with_scans, shown),
+        Control("scans_blanked", "all scans blank", chosen, with_scans, change=BLANK),
         Control("text_only", "no scans, text only", remove_scans(chosen), with_scans),
     ]
+
+
+def _change_volumes(rows: Dataset, asked: list[int], shown: ViewSettings | None) -> list[Control]:
+    """The controls that change a volume: one for every scan, three for those that are shown as several frames."""
+    if shown is None or shown.view != VOLUME:
+        return []
+    controls = [Control(MIRRORED, "volumes mirrored left-right", rows.select(asked), asked, change=MIRRORED)]
+    images, _ = _plain(rows)
+    moving = [i for i in asked if count_frames(shown.frames) > 1 and any(map(is_series, images[i]))]
+    if moving:
+        controls += [Control(name, title, rows.select(moving), moving, change=name) for name, title in OF_FRAMES]
+    return controls
+
+
+def is_series(scan: dict) -> bool:
+    """Whether its file holds several volumes, which are shown as frames."""
+    if scan["modality"] == "sMRI":
+        return False
+    with open_scan(find_source(scan)) as (header, _):
+        return header.n_volumes > 1
 
 
 def _exchange(images: list[list[dict]], place: int, row: int, giver: int) -> list[dict]:

@@ -8,11 +8,15 @@ from umbrella.evaluation.intervals import POWER, share_interval, subjects_for_sh
 from umbrella.evaluation.measures import MARGIN, Measure, score_interval
 from umbrella.evaluation.notation import format_p, percent
 from umbrella.evaluation.paired import compare_paired
+from umbrella.evaluation.sides import BY_CHANCE
 
 LEAST_CHANGED = 0.05  # share of answers that must change, by its interval's lower end, for a scan to count as read
 MOST_CHANGED = MARGIN  # share of answers that may change, by its interval's upper end, for a scan to count as not read
 SUBJECT_CONTROLS = ("subject_swapped", "scans_shuffled")
 REFERENCE_CONTROLS = ("reference_reversed", "reference_other_label", "reference_same_label")
+ORDER_CONTROLS = ("frames_shuffled", "frames_reversed")
+COURSE_CONTROLS = ("frame_repeated",)
+DOINGS = {"order": "changing it", "course": "taking it away"}  # else "exchanging it"
 
 
 def count_changes(changed: Sequence[bool], subjects: Sequence[str]) -> dict:
@@ -56,7 +60,8 @@ def compare_with_control(
 
 
 def judge(controls: dict[str, dict], measure: Measure | None) -> dict[str, dict]:
-    """Controls by name → {"subject": {"verdict", "sentence"}, "reference": ..., "text": ...}, as far as they allow.
+    """Controls by name → {"subject": {"verdict", "sentence"}, "reference": ..., "order": ..., "course": ...,
+    "sides": ..., "text": ...}, as far as they allow.
 
     A scan is used when exchanging it makes the answers worse (see `Paired.outcome`). It is reacted to when more than
     5 % of the answers change, and not used when at most 10 % do, by the interval of their share. An accuracy that
@@ -69,12 +74,16 @@ def judge(controls: dict[str, dict], measure: Measure | None) -> dict[str, dict]
     for key, scan, names in (
         ("subject", "the subject's scan", SUBJECT_CONTROLS),
         ("reference", "the reference scan", REFERENCE_CONTROLS),
+        ("order", "the order of the frames", ORDER_CONTROLS),
+        ("course", "what changes from frame to frame", COURSE_CONTROLS),
     ):
         found = [controls[name] for name in names if name in controls]
         if found:
             # The controls of the subject's scan exchange the same; those of the reference may each be read or not.
-            found = found if key == "reference" else found[:1]
+            found = found[:1] if key == "subject" else found
+            found = [{"doing": DOINGS.get(key, "exchanging it"), **control} for control in found]
             verdicts[key] = _judge_changes(scan, found) if measure is None else _judge_scan(scan, found, measure)
+    verdicts |= judge_mirrored(controls.get("mirrored", {}).get("turns", {}))
     if measure and "text_only" in controls:
         verdicts["text"] = _judge_text(controls["text_only"], measure)
     return verdicts
@@ -93,11 +102,11 @@ def _judge_scan(scan: str, controls: Sequence[dict], measure: Measure) -> dict:
     facts = f"{_say_changed(control)} {_say_effect(control, measure)}"
     if reacts and not _reacts([control]):
         most = max(controls, key=lambda c: c["changed_interval"][0])
-        facts += f" Another way of exchanging it changes {percent(most['changed'])} ({_say_share(most)})."
+        facts += f" Another way of {most['doing']} changes {percent(most['changed'])} ({_say_share(most)})."
     if paired["outcome"] == "better":
         return {"verdict": "uses", "sentence": f"The model uses {scan}: {facts}"}
     if paired["outcome"] == "worse":
-        start = f"The model reacts to {scan}, and its answers are better with another in its place: "
+        start = f"The model reacts to {scan}, and its answers are better without it as it is: "
         return {"verdict": "reacts", "sentence": start + facts}
     if reacts and paired["outcome"] == "equal":
         start = f"The model does not use {scan} to get its answers right, though it reacts to it: "
@@ -151,12 +160,39 @@ def _judge_text(control: dict, measure: Measure) -> dict:
 
 
 def _say_changed(control: dict) -> str:
-    return f"exchanging it changes {percent(control['changed'])} of the answers ({_say_share(control)})."
+    doing = control.get("doing", "exchanging it")
+    return f"{doing} changes {percent(control['changed'])} of the answers ({_say_share(control)})."
 
 
 def _say_share(control: dict) -> str:
     low, high = control["changed_interval"]
     return f"95 % interval {percent(low)} to {percent(high)}"
+
+
+def judge_mirrored(turns: dict[str, dict]) -> dict[str, dict]:
+    """What `count_turns` gives → {"sides": {"verdict", "sentence"}}; none where no answer names a side.
+
+    A side is taken from the scan where more than half of the answers name the other side of the mirror image, by the
+    interval of their share: a side that is drawn anew for each scan turns half of the time, one that is always the
+    same, or told from something else than the voxels, never.
+    """
+    if "sides" not in turns:
+        return {}
+    sides = turns["sides"]
+    low, high = sides["interval"] if sides["n_subjects"] > 1 else (0.0, 1.0)
+    facts = (
+        f"of their mirror images {percent(sides['share'])} of the answers that name a side name the other one "
+        f"(95 % interval {percent(low)} to {percent(high)}, {say_rows(sides)})."
+    )
+    if "others" in turns:
+        facts += f" Of the other answers {percent(turns['others']['share'])} stay ({say_rows(turns['others'])})."
+    if low > BY_CHANCE:
+        return {"sides": {"verdict": "turn", "sentence": f"Sides are taken from the scans: {facts}"}}
+    if high < BY_CHANCE:
+        return {"sides": {"verdict": "stay", "sentence": f"Sides are not taken from the scans: {facts}"}}
+    end = say_needed(sides["needed"], sides)
+    start = "Too few rows to tell whether sides are taken from the scans: "
+    return {"sides": {"verdict": "cannot tell", "sentence": start + facts + end}}
 
 
 def _lower(sentence: str) -> str:

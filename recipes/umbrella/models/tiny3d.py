@@ -16,10 +16,10 @@ from umbrella.models.volumes.processor import VolumeImageProcessor, VolumeProces
 from umbrella.models.volumes.tower import VolumeTowerConfig
 
 PATCH_SIZE = (1, 8, 8, 8)  # frames, voxels
-POOL = 2
+POOL = 1
 POOLS_TIME = True
-# Of the language model and the projector, about 1 / √width. With the library's 0.02, meant for wider layers, hundreds of
-# steps go by before an answer depends on a token among many; with this a few dozen.
+# Of the language model and the projector, about 1 / √width. With the library's 0.02, meant for wider layers, hundreds
+# of steps go by before an answer depends on one scan token among many; with this a few dozen.
 INITIALIZER_RANGE = 0.08
 
 

@@ -7,6 +7,7 @@ __all__ = [
     "blank_rows",
     "blank_scans",
     "cache_filling",
+    "changed_scans",
     "collator",
     "kept_views",
     "label_report",

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from umbrella.rows.changed_scans import CHANGES
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.scan_files import find_source
 from umbrella.views.volume_cache import identify_scan
@@ -42,16 +43,19 @@ class ViewCache:
 class CachingTransform(ConversationTransform):
     """A ConversationTransform that takes views from a cache, which transforms with the same view options may share.
 
-    With `blank` each scan is shown as its own background: the same shape, no anatomy.
+    With `change`, the name of one of `umbrella.rows.changed_scans.CHANGES`, each scan is shown changed; what it draws
+    depends on `seed`, the row's task_id and the scan's number.
     """
 
-    def __init__(self, processor: Any, cache: ViewCache, blank: bool = False, **options: Any) -> None:
+    def __init__(
+        self, processor: Any, cache: ViewCache, change: str | None = None, seed: int = 0, **options: Any
+    ) -> None:
         super().__init__(processor, **options)
-        self.cache, self.blank = cache, blank
+        self.cache, self.change, self.seed = cache, change and CHANGES[change], seed
 
     @property
     def shows_scans_as_they_are(self) -> bool:
-        return not self.blank
+        return self.change is None
 
     def load_images(self, row: dict, number: int) -> np.ndarray:
         scan = row["images"][number]
@@ -60,7 +64,7 @@ class CachingTransform(ConversationTransform):
         if images is None:
             images = super().load_images(row, number)
             self.cache.put(key, images)
-        return np.full_like(images, images.min()) if self.blank else images
+        return self.change(images, f"{self.seed} {row['task_id']} {number}") if self.change else images
 
 
 def _hash_scan(scan: dict) -> str:

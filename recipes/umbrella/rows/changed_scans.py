@@ -1,0 +1,52 @@
+"""Changes of a scan as the model is shown it, for the controls of the evaluation. Shape and kind stay.
+
+    blank            the scan's own background everywhere
+    mirrored         left and right exchanged: a volume (T, X, Y, Z), RAS+, turned round along X
+    frames_shuffled  the frames of a series in an order drawn at random, never the right one
+    frames_reversed  the frames from the last to the first
+    frame_repeated   the middle frame at every place
+
+A scan of one frame stays as it is under the last three.
+"""
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+
+Change = Callable[[np.ndarray, str], np.ndarray]  # (a scan's view, name of the draw) → the changed one
+
+
+def _blank(view: np.ndarray, _: str) -> np.ndarray:
+    return np.full_like(view, view.min())
+
+
+def _mirror(view: np.ndarray, _: str) -> np.ndarray:
+    return np.ascontiguousarray(view[:, ::-1])
+
+
+def _shuffle_frames(view: np.ndarray, draw: str) -> np.ndarray:
+    frames, rng = list(range(len(view))), random.Random(draw)
+    order = frames[:]
+    while order == frames and len(frames) > 1:
+        rng.shuffle(order)
+    return view[order]
+
+
+def _reverse_frames(view: np.ndarray, _: str) -> np.ndarray:
+    return np.ascontiguousarray(view[::-1])
+
+
+def _repeat_frame(view: np.ndarray, _: str) -> np.ndarray:
+    return np.repeat(view[len(view) // 2][None], len(view), axis=0)
+
+
+BLANK, MIRRORED = "blank", "mirrored"
+FRAMES_SHUFFLED, FRAMES_REVERSED, FRAME_REPEATED = "frames_shuffled", "frames_reversed", "frame_repeated"
+CHANGES: dict[str, Change] = {
+    BLANK: _blank,
+    MIRRORED: _mirror,
+    FRAMES_SHUFFLED: _shuffle_frames,
+    FRAMES_REVERSED: _reverse_frames,
+    FRAME_REPEATED: _repeat_frame,
+}

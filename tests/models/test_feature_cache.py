@@ -200,7 +200,7 @@ def test_blank_and_changed_scans_and_blank_rows_neither_come_from_the_cache_nor_
 
     case, plain = Case(folder=tmp_path), Case()
     for times in range(2):
-        for kind, extra in ((CachingTransform, {"blank": True, "cache": ViewCache()}), (Mirrored, {})):
+        for kind, extra in ((CachingTransform, {"change": "blank", "cache": ViewCache()}), (Mirrored, {})):
             case.transform = kind(case.processor, **case.options, **extra)
             plain.transform = kind(plain.processor, **plain.options, **extra)
             assert_equal(case.learn(rows), plain.learn(rows))

@@ -15,8 +15,10 @@ from umbrella.models.tiny_llava import (
 from umbrella.models.volumes.processor import VolumeImageProcessor, VolumeProcessor
 from umbrella.models.volumes.tower import VolumeTowerConfig
 
-PATCH_SIZE = (1, 8, 8, 8)  # frames, voxels
+# Frames, and voxels along each axis. A patch of several frames sees their order in one linear step.
+PATCH_SIZE = (8, 8, 8, 8)
 POOL = 1
+VOLUME_SIZE, VOLUME_SPACING = "48x56x48", 4.0  # its own: 252 tokens a scan, so that five fit a context of 2048
 POOLS_TIME = True
 # Of the language model and the projector, about 1 / √width. With the library's 0.02, meant for wider layers, hundreds
 # of steps go by before an answer depends on one scan token among many; with this a few dozen.
@@ -25,7 +27,13 @@ INITIALIZER_RANGE = 0.08
 
 def build_tiny3d_processor() -> VolumeProcessor:
     """The processor of `build_tiny3d` alone."""
-    image_processor = VolumeImageProcessor(patch_size=PATCH_SIZE, pool=POOL, pools_time=POOLS_TIME)
+    image_processor = VolumeImageProcessor(
+        volume_size=VOLUME_SIZE,
+        volume_spacing=VOLUME_SPACING,
+        patch_size=PATCH_SIZE,
+        pool=POOL,
+        pools_time=POOLS_TIME,
+    )
     return VolumeProcessor(
         image_processor=image_processor, tokenizer=build_tiny_tokenizer(), chat_template=CHAT_TEMPLATE
     )

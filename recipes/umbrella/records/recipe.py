@@ -70,10 +70,8 @@ def find_settings(asked: ViewSettings, model_name_or_path: str) -> ViewSettings:
     """What is asked for, and where that is left open what the model was trained with, or what its processor's file
     states of volumes; the processor is not loaded."""
     if model_name_or_path in (*BUILT, ""):
-        own: dict[str, Any] = (
-            {"volume_size": VOLUME_SIZE, "volume_spacing": VOLUME_SPACING} if model_name_or_path == TINY3D else {}
-        )
-        return replace(asked, **own | asked.stated())
+        own = ViewSettings(volume_size=VOLUME_SIZE, volume_spacing=VOLUME_SPACING)
+        return replace(own if model_name_or_path == TINY3D else ViewSettings(), **asked.stated())
     trained = load_recipe(model_name_or_path)
     if trained is not None:
         return replace(trained.settings, **asked.stated())

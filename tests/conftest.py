@@ -84,7 +84,7 @@ def small_data(shared):
 
 @pytest.fixture(scope="session")
 def volume_data(shared):
-    """Name → folder: the lesion task (8 conversations a split) and the activation task (4), of 4 subjects a split, made
+    """Name → folder: the lesion task (8 conversations a split) and the activation task (4) of 4 subjects a split, made
     once for all workers."""
     import generate_activation_conversations
     import generate_lesion_conversations

@@ -83,6 +83,27 @@ def small_data(shared):
 
 
 @pytest.fixture(scope="session")
+def volume_data(shared):
+    """Name → folder: the lesion task (8 conversations a split) and the activation task (4) of 4 subjects a split, made
+    once for all workers."""
+    import generate_activation_conversations
+    import generate_lesion_conversations
+    from filelock import FileLock
+
+    folders = {}
+    for name, generator in (
+        ("lesion", generate_lesion_conversations),
+        ("activation", generate_activation_conversations),
+    ):
+        folders[name] = folder = shared / "volume_data" / f"{name}_conversations"
+        with FileLock(shared / f"{name}.lock"):
+            if not folder.exists():
+                few = ("--subjects_per_split", "4", "--train_subjects", "4")
+                generator.main(["--output_dir", str(folder), *few])
+    return folders
+
+
+@pytest.fixture(scope="session")
 def default_run(shared):
     """(name) → folder and output of a sample generator, started in another folder than it writes to; once for all
     of xdist's workers."""

@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import generate_activation_conversations as activation
+import generate_lesion_conversations as lesion
 import generate_longitudinal_change_conversations as longitudinal
 import generate_sex_comparison_conversations as sex_comparison
 import nibabel as nib
@@ -17,16 +19,18 @@ from umbrella.cohort.questions.writer import Phrasings, Scan, make_comparison, w
 from umbrella.files.data_format import SPLITS
 from umbrella_dataset import find_problems, load_umbrella
 
-GENERATORS = {"sex": sex_comparison, "longitudinal": longitudinal}
+COMPARISONS = {"sex": sex_comparison, "longitudinal": longitudinal}
+GENERATORS = {**COMPARISONS, "lesion": lesion, "activation": activation}
 LABELS = {"sex": {"female", "male"}, "longitudinal": {"grown", "shrunk"}}
+N_ROWS = {"sex": 8, "longitudinal": 8, "lesion": 8, "activation": 4}
 
 
 @pytest.fixture(scope="module")
-def folders(small_data, tmp_path_factory) -> dict[str, Path]:
+def folders(small_data, volume_data, tmp_path_factory) -> dict[str, Path]:
     """Each task with four subjects a split."""
     folder = tmp_path_factory.mktemp("generated") / "longitudinal"
     longitudinal.main(["--output_dir", str(folder), "--subjects_per_split", "4"])
-    return {"sex": small_data, "longitudinal": folder}
+    return {"sex": small_data, "longitudinal": folder, **volume_data}
 
 
 @pytest.fixture(params=GENERATORS)
@@ -49,7 +53,8 @@ def answer_of(record: dict) -> str:
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_files_byte_for_byte(task, folders, tmp_path):
     """Another folder of another name, other parallel timing: equal. Another seed: other heads and other texts."""
-    GENERATORS[task].main(["--subjects_per_split", "4", "--output_dir", str(tmp_path / "again")])
+    few = ("--subjects_per_split", "4", "--train_subjects", "4")
+    GENERATORS[task].main([*few, "--output_dir", str(tmp_path / "again")])
     assert read_bytes(folders[task]) == read_bytes(tmp_path / "again")
     (records, scans), (other_records, other_scans) = (GENERATORS[task].plan_split("train", 1, 4, s) for s in (0, 1))
     assert not {scan.anatomy for scan in scans} & {scan.anatomy for scan in other_scans}
@@ -57,12 +62,12 @@ def test_the_same_seed_gives_the_same_files_byte_for_byte(task, folders, tmp_pat
 
 
 def test_every_record_is_valid_and_loads(task, folders):
-    """No problem by the rules of the dataset builder; the builder reads 8 rows a split and no `samples` split."""
+    """No problem by the rules of the dataset builder; the builder reads all rows of a split and no `samples` split."""
     for split in (*SPLITS, "samples"):
         for record in read_records(folders[task] / split):
             assert find_problems(record) == []
     rows = load_umbrella(str(folders[task]))
-    assert {split: len(rows[split]) for split in rows} == dict.fromkeys(SPLITS, 8)
+    assert {split: len(rows[split]) for split in rows} == dict.fromkeys(SPLITS, N_ROWS[task])
 
 
 def test_the_validator_passes(task, folders, capsys):
@@ -71,6 +76,7 @@ def test_the_validator_passes(task, folders, capsys):
     assert "✓ VALIDATION PASSED" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("task", COMPARISONS)
 def test_four_turns_reference_first(task, folders):
     """user with reference, assistant, user with the subject's scan and the question, assistant."""
     for record in read_records(folders[task] / "train"):
@@ -106,7 +112,7 @@ def test_storage_orientations_vary(task, folders):
     assert len(orientations) >= 4
 
 
-@pytest.mark.parametrize(("generator", "labels"), [(g, LABELS[n]) for n, g in GENERATORS.items()], ids=GENERATORS)
+@pytest.mark.parametrize(("generator", "labels"), [(g, LABELS[n]) for n, g in COMPARISONS.items()], ids=COMPARISONS)
 def test_answers_balance_and_name_exactly_one_label(generator, labels):
     """Over a whole default split: half of the answers for each label, each told by whole words; every turn is
     phrased in at least three ways, which say nothing about the answer beyond its label."""

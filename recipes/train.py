@@ -175,7 +175,8 @@ def check_rows(
 
 
 def choose_callbacks(training_args: TrainArguments, *drawn: Augmentation | WindowDraw | None) -> list[TrainerCallback]:
-    callbacks: list[TrainerCallback] = [SetEpoch(each) for each in drawn if each]
+    drawn_each_epoch = [each for each in drawn if each]
+    callbacks: list[TrainerCallback] = [SetEpoch(*drawn_each_epoch)] if drawn_each_epoch else []
     if training_args.early_stopping_patience:
         callbacks.append(EarlyStoppingCallback(training_args.early_stopping_patience))
     return callbacks

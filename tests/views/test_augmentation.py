@@ -5,6 +5,7 @@ import runpy
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from conversation_folder import write_folder
 from tiny_trainer import trainer_parts
 from torch.utils.data import DataLoader
+from train import choose_callbacks
 
 from umbrella.models.loading import load_model, load_processor
 from umbrella.models.tiny_llava import build_tiny_processor
@@ -20,7 +22,7 @@ from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.augmentation_epoch import SetEpoch
 from umbrella.training.trainer import ConversationTrainer
-from umbrella.views.augmentation import Augmentation, draw_motion, move_head
+from umbrella.views.augmentation import Augmentation, WindowDraw, draw_motion, move_head
 from umbrella.views.planes import make_view
 from umbrella_dataset import load_umbrella
 
@@ -272,9 +274,10 @@ def test_train_py_augments_the_training_rows_alone(tmp_path, monkeypatch):
         )
         seen.append(
             [
-                callback.augmentation
+                each
                 for callback in trainer.callback_handler.callbacks
                 if type(callback).__name__ == "SetEpoch"
+                for each in callback.drawn
             ]
         )
         raise Reached
@@ -291,3 +294,11 @@ def test_train_py_augments_the_training_rows_alone(tmp_path, monkeypatch):
     (in_training, in_evaluation), followed = seen[2:]
     assert (in_training.seed, in_training.strength, in_evaluation) == (7, 0.5, None)
     assert followed == [in_training]
+
+
+def test_augmentation_and_windows_follow_the_epochs_by_one_callback():
+    augment, windows = Augmentation(seed=0), WindowDraw(0)
+    (callback,) = choose_callbacks(SimpleNamespace(early_stopping_patience=None), augment, windows)
+    before = augment.draw("a", 0).motion, windows("a", 0)
+    callback.on_epoch_begin(None, SimpleNamespace(epoch=2.0), None)
+    assert not np.array_equal(augment.draw("a", 0).motion, before[0]) and windows("a", 0) != before[1]

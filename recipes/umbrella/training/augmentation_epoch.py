@@ -8,12 +8,13 @@ from umbrella.views.augmentation import Augmentation, WindowDraw
 
 
 class SetEpoch(TrainerCallback):
-    """Tells the augmentation, or the windows, which epoch begins, or goes on after a resume."""
+    """Tells the augmentation and the windows which epoch begins, or goes on after a resume."""
 
-    def __init__(self, augmentation: Augmentation | WindowDraw) -> None:
-        self.augmentation = augmentation
+    def __init__(self, *drawn: Augmentation | WindowDraw) -> None:
+        self.drawn = drawn
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self.augmentation.set_epoch(int(state.epoch))
+        for each in self.drawn:
+            each.set_epoch(int(state.epoch))

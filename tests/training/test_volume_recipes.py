@@ -63,7 +63,7 @@ def test_recipe_trains_and_is_evaluated_with_the_controls_of_what_it_shows(
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_lesion_recipe_reaches_its_figures(seed, default_run, call, tmp_path):
-    """Presence and side are told of held-out heads by the volume, and not by the middle axial slice; where the volume is
+    """Presence and side are told of held-out heads by the volume, not by the middle axial slice; where the volume is
     mirrored, the side turns."""
     data = default_run("lesion")[0]
     run_recipe(call, LESION, data, "run", "--seed", seed, "--volume_cache", tmp_path / "cache")

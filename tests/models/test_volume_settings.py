@@ -72,7 +72,7 @@ def test_another_spacing_than_the_base_is_kept_by_a_checkpoint_of_parts(run, cal
     out = run("run", "--train", "projector")
     assert "trained: " in out
     assert load_model(tmp_path / "run").config.vision_config.spacing_mm == 2.5
-    assert load_model("tiny3d").config.vision_config.spacing_mm == 2.0
+    assert load_model("tiny3d").config.vision_config.spacing_mm == 4.0
     call(export, "--model_name_or_path", "run", "--output_dir", "whole")
     assert json.loads((tmp_path / "whole/config.json").read_text())["vision_config"]["spacing_mm"] == 2.5
 
@@ -99,7 +99,7 @@ def test_lora_trains_the_towers_layers_where_they_are_named(run, tmp_path):
         ("processor_config.json", lambda stated: stated["image_processor"].update(volume_size="32x32x32"),
          r"expected volume_size '32x32x32', .*found '32x32x16'"),
         ("config.json", lambda stated: stated["vision_config"].update(spacing_mm=2.0),
-         r"volume_spacing: expected 2\.0, as the model's vision tower has it .*found 2\.5 in its processor"),
+         r"volume_spacing: expected 4\.0, as the model's vision tower has it .*found 2\.5 in its processor"),
         ("config.json", lambda stated: stated["vision_config"].update(patch_size=[1, 4, 4, 4]),
          r"copied: expected weights of the shapes that its config\.json states, found others"),
         ("config.json", lambda stated: stated["vision_config"].update(pools_time=False),
@@ -126,7 +126,7 @@ PICTURES, VOLUMES = "--model_name_or_path tiny".split(), "--model_name_or_path t
         ([*PICTURES, "--volume_size", "32"], "tiny: expected one of the views of pictures, .*found --volume_size"),
         ([*VOLUMES, "--view", "axial"], "tiny3d: expected --view volume, as .* whole volumes, found --view axial"),
         ([*VOLUMES, "--image_size", "64"], "tiny3d: expected --view volume, .*found --image_size 64"),
-        ([*VOLUMES, "--volume_size", "96x100x96"], "multiple of 16x16x16 voxels .*Set --volume_size 96x96x96"),
+        ([*VOLUMES, "--volume_size", "96x100x96"], "multiple of 8x8x8 voxels .*Set --volume_size 96x96x96"),
         ([*VOLUMES, "--volume_size", "32", "--max_length", 8192], "--max_length: expected at most 4096, .*found 8192"),
         ([*VOLUMES, "--max_length", 64], r"fit into --max_length 64, found .*Set --max_length to \d+ or more"),
     ],
@@ -139,7 +139,7 @@ def test_what_a_model_does_not_take_is_one_sentence_before_the_first_step(recipe
 
 
 def test_an_untrained_model_is_not_evaluated_at_another_spacing(call, json_dir):
-    with pytest.raises(SystemExit, match=r"volume_spacing: expected 2\.0.*found 2\.5.*Leave --volume_spacing out"):
+    with pytest.raises(SystemExit, match=r"volume_spacing: expected 4\.0.*found 2\.5.*Leave --volume_spacing out"):
         call(evaluate, *VOLUMES, *SHOWN, "--json_dir", json_dir, "--output_dir", "out", *OF_EVAL)
 
 

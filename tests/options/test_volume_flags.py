@@ -56,7 +56,7 @@ OF_MODEL_AND_DATA = {
     "frames of pictures": (["--frames", "3"], "found --frames. Leave it out, or take a model for volumes: tiny3d"),
     "volumes": (["--model_name_or_path", "tiny3d", "--view", "axial"], "expected --view volume, as this model takes"),
     "a size of volumes": (["--model_name_or_path", "tiny3d", "--image_size", "64"], "found --image_size 64"),
-    "no multiple": ([*TINY3D, "--volume_size", "40"], "expected a multiple of 16x16x16 voxels"),
+    "no multiple": ([*TINY3D, "--volume_size", "44"], "expected a multiple of 8x8x8 voxels"),
     "too short": ([*TINY3D, "--frames", "7"], "expected a series of at least 7 volumes, as --frames 7 takes, found 6"),
     "no b-values": ([*TINY3D, "--frames", "b0+2"], "no .bval beside it"),
     "too many tokens": ([*TINY3D, "--max_length", "8"], "expected rows that fit into --max_length 8, found"),
@@ -85,7 +85,7 @@ def test_what_does_not_fit_is_said_before_a_model_is_loaded(recipe, case, series
 def test_structural_scans_have_one_frame_whatever_is_asked_for(tmp_path, call):
     folder = write_folder(tmp_path / "data", {"train": [1]})
     out = call(inspect_labels, "--json_dir", folder, *TINY3D, "--frames", 7)
-    assert out.startswith("sMRI scan: volume, 16x16x16 voxels of 8 mm: 1 tokens, one for each cube of 128 mm\n")
+    assert out.startswith("sMRI scan: volume, 16x16x16 voxels of 8 mm: 8 tokens, one for each cube of 64 mm\n")
 
 
 def test_predict_says_what_a_scan_lacks(series, call, tmp_path):

@@ -116,16 +116,15 @@ def test_fake_run_is_true_for_each_family_whose_batch_is_planned(family):
 def test_fake_run_is_true_for_volumes_whose_tokens_are_those_of_the_processor(frames, checkpointing):
     real, processor = build_tiny3d()
     settings = ViewSettings(volume_size="32x48x32", frames=frames)
-    plan = plan_batch(real, 2, 60, 2, settings, None)
-    n_frames = 3 if frames else 1
-    assert plan.shape == (n_frames, 32, 48, 32)
+    plan = plan_batch(real, 2, 240, 2, settings, None)
+    assert plan.shape == (8, 32, 48, 32)  # frames of a whole patch
     processor.image_processor.volume_size = settings.volume_size
     volume = torch.ones(plan.shape).numpy()
     encoded = processor(text="<image>", images=[volume], return_tensors="pt")
-    assert (encoded["input_ids"] == processor.image_token_id).sum() == plan.image_tokens == 2 * 3 * 2
+    assert (encoded["input_ids"] == processor.image_token_id).sum() == plan.image_tokens == 4 * 6 * 4
     batch = build_batch(real, plan, torch.float32)
     assert torch.equal(batch["image_sizes"], encoded["image_sizes"].repeat(4, 1))
-    assert batch["pixel_values"].shape == (4 * len(encoded["pixel_values"]), 8**3)
+    assert batch["pixel_values"].shape == (4 * len(encoded["pixel_values"]), 8**4)
     kept = []
     for model in (fake_weights(copy.deepcopy(real).to("meta")), real):
         if checkpointing:
@@ -294,11 +293,11 @@ def test_half_precision_and_flash_attention_are_estimated_where_neither_runs(cal
 
 def test_volumes_are_planned_as_the_model_was_trained(call, tmp_path):
     out = call(estimate_memory, "--model_name_or_path", "tiny3d", "--scans", "2", "--max_length", "600")
-    assert "volumes a row: 2, of 96x112x96 voxels and 252 tokens" in out
+    assert "volumes a row: 2, of 48x56x48 voxels, 8 frames and 252 tokens" in out
     build_tiny3d()[0].save_pretrained(tmp_path / "model")
     Recipe("volume", None, True, True, "", "", "32x32x32", 4.0, "4").save(tmp_path / "model")
     out = call(estimate_memory, "--model_name_or_path", tmp_path / "model", "--max_length", "600")
-    assert "volumes a row: 1, of 32x32x32 voxels, 4 frames and 8 tokens" in out
+    assert "volumes a row: 1, of 32x32x32 voxels, 8 frames and 64 tokens" in out
 
 
 def test_tiny_needs_no_folder(call):

@@ -39,7 +39,7 @@ def page(series, tmp_path_factory):
 
 def test_the_preview_shows_the_grid_its_frames_and_the_place(page):
     text = page.read_text(encoding="utf-8")
-    assert "volume, 16x16x16 voxels of 8 mm, frames 3: 1 tokens, one for each cube of 128 mm over all frames" in text
+    assert "volume, 16x16x16 voxels of 8 mm, frames 3: 8 tokens, one for each cube of 64 mm over all frames" in text
     assert "12 × 14 × 10 voxels of 8.0 × 8.0 × 8.0 mm, 6 volumes, stored RAS" in text
     captions = re.findall("<figcaption>(.*?)</figcaption>", text)
     planes = ["axial", "coronal", "sagittal"]

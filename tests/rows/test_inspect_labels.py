@@ -123,11 +123,11 @@ def test_what_a_scan_costs_in_tokens_is_said_for_each_modality():
     volumes = ConversationTransform(pooled, view="volume", volume_size="32x48x32", volume_spacing=3.0, frames="4")
     size = "volume, 32x48x32 voxels of 3 mm"
     assert describe_scan_tokens(volumes, ["sMRI", "fMRI", "fMRI"]).splitlines() == [
-        f"fMRI scan: {size}, frames 4: 12 tokens, one for each cube of 48 mm over all frames",
-        f"sMRI scan: {size}: 12 tokens, one for each cube of 48 mm",
+        f"fMRI scan: {size}, frames 4: 96 tokens, one for each cube of 24 mm over all frames",
+        f"sMRI scan: {size}: 96 tokens, one for each cube of 24 mm",
     ]
-    pooled.image_processor.pools_time = False
-    assert "frames 4: 48 tokens, one for each cube of 48 mm in each frame" in describe_scan_tokens(volumes, ["fMRI"])
+    pooled.image_processor.pools_time, pooled.image_processor.patch_size = False, [1, 8, 8, 8]
+    assert "frames 4: 384 tokens, one for each cube of 24 mm in each frame" in describe_scan_tokens(volumes, ["fMRI"])
 
 
 def run_recipe(monkeypatch, *flags):

@@ -6,13 +6,16 @@ import pytest
 from nilearn.datasets import load_mni152_template
 from phantom_heads import make_head
 
+from umbrella.scans.intensity import IntensityMap
 from umbrella.scans.skull import judge_skull
-from umbrella.views.grid import find_head_centre, sample_grid
+from umbrella.views.grid import place_grid, sample_grid
 
 
 def shown(volume, affine, spacing_mm=3.0, size=(66, 72, 66)):
     volume = np.asarray(volume, np.float32)
-    return sample_grid(volume[None], affine, size, spacing_mm, find_head_centre(volume, affine))[0]
+    unchanged = IntensityMap(0.0, 1.0, float(volume.min()), float(volume.max()))
+    grid, _ = place_grid(volume[None], affine, size, spacing_mm, unchanged)
+    return sample_grid(volume[None], affine, grid, unchanged)[0]
 
 
 def draw(seed, tissues):

@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from umbrella.conversations.ignore_index import IGNORE_INDEX
-from umbrella.models.volumes.patches import POOLED_TIME, check_multiple
+from umbrella.models.volumes.patches import POOLED_TIME, check_multiple, fill_time
 from umbrella.models.volumes.tower import VolumeTowerBase
 from umbrella.views.planes import n_images
 from umbrella.views.settings import (
@@ -98,7 +98,7 @@ def plan_shape(model: PreTrainedModel, settings: ViewSettings) -> tuple[int, ...
         side = settings.image_size or getattr(vision, "image_size", DEFAULT_IMAGE_SIZE)
         return side, side
     patch = tower.config.patch_size
-    n_frames = max(patch[0], count_frames(settings.frames))
+    n_frames = fill_time(count_frames(settings.frames), patch)
     size = parse_volume_size(settings.volume_size or VOLUME_SIZE)
     check_multiple((n_frames, *size), patch)
     return n_frames, *size

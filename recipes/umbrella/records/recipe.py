@@ -8,8 +8,9 @@ from typing import Any, get_args
 from umbrella.files.json_files import read_json, show_json, write_json
 from umbrella.models.chat_templates import explain_template, hash_template
 from umbrella.models.files import find_model_file
+from umbrella.models.tiny3d import VOLUME_SIZE, VOLUME_SPACING
 from umbrella.models.view_settings import check_states, settle_settings
-from umbrella.options.arguments import BUILT
+from umbrella.options.arguments import BUILT, TINY3D
 from umbrella.views.settings import ViewSettings
 
 FILE_NAME = "umbrella_recipe.json"
@@ -66,9 +67,18 @@ def load_recipe(model_name_or_path: str) -> Recipe | None:
 
 
 def find_settings(asked: ViewSettings, model_name_or_path: str) -> ViewSettings:
-    """What is asked for, and where that is left open what the model was trained with; its processor is not loaded."""
-    trained = None if model_name_or_path in (*BUILT, "") else load_recipe(model_name_or_path)
-    return asked if trained is None else replace(trained.settings, **asked.stated())
+    """What is asked for, and where that is left open what the model was trained with, or what its processor's file
+    states of volumes; the processor is not loaded."""
+    if model_name_or_path in (*BUILT, ""):
+        own = ViewSettings(volume_size=VOLUME_SIZE, volume_spacing=VOLUME_SPACING)
+        return replace(own if model_name_or_path == TINY3D else ViewSettings(), **asked.stated())
+    trained = load_recipe(model_name_or_path)
+    if trained is not None:
+        return replace(trained.settings, **asked.stated())
+    path = find_model_file(model_name_or_path, "processor_config.json")
+    stated = read_json(path, dict).get("image_processor", {}) if path else {}
+    names = ("volume_size", "volume_spacing", "frames")
+    return replace(asked, **{name: stated[name] for name in names if name in stated} | asked.stated())
 
 
 def resolve_recipe(asked: ViewSettings, processor: Any, model_name_or_path: str) -> Recipe:

@@ -181,14 +181,15 @@ class ConversationTransform:
         """The views of one scan of a row, (n_images, 3, image_size, image_size), or its volume (T, X, Y, Z); from its
         `bytes` where the row has them, else from its path."""
         scan = row["images"][number]
-        source, modality, place = find_source(scan), scan["modality"], (row["task_id"], number)
+        source, modality = find_source(scan), scan["modality"]
         if self.is_volume and (self.augment is not None or self.draw_window is not None):
+            place = row["task_id"], number
             start = None if self.draw_window is None else self.draw_window(*place)
             if self.augment is None:
                 return load_grid(source, modality, self.settings, start)
             return load_augmented_grid(source, modality, self.settings, self.augment.draw(*place), start)
         if self.augment is not None:
-            return self._load_augmented(source, modality, *place)
+            return self._load_augmented(source, modality, row["task_id"], number)
         load = load_view if self.volume_cache is None else partial(self.volume_cache.load, load_view)
         return load(source, modality=modality, **self.settings.stated())
 

@@ -9,7 +9,7 @@ from umbrella.models.building.language_models import TOLERANCE, LanguageModel, l
 from umbrella.models.building.pictures import LLAVA, check_flat
 from umbrella.models.building.towers import BuiltTower, build_inflated, build_tower
 from umbrella.models.loading import load_model, load_processor
-from umbrella.models.volumes.patches import POOLED_TIME
+from umbrella.models.volumes.patches import POOLED_TIME, fill_time
 from umbrella.models.volumes.processor import VolumeImageProcessor, VolumeProcessor
 from umbrella.options.build_arguments import INFLATE, BuildArguments
 from umbrella.views.settings import count_frames, parse_volume_size
@@ -33,7 +33,7 @@ class BuiltModel:
     def count_tokens(self) -> int:
         """Image tokens of a scan as it is shown."""
         shown = self.processor.image_processor
-        n_frames = max(count_frames(shown.frames), shown.patch_size[0]) + (POOLED_TIME if shown.pools_time else 0)
+        n_frames = fill_time(count_frames(shown.frames), shown.patch_size) + (POOLED_TIME if shown.pools_time else 0)
         return shown.unit.count([n_frames, *parse_volume_size(shown.volume_size)])
 
     def find_context(self) -> int | None:

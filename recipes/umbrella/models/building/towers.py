@@ -9,7 +9,7 @@ from umbrella.models.building.encoder_towers import build_encoder_tower
 from umbrella.models.building.pictures import inflate, load_flat, make_config, read_parts
 from umbrella.models.volumes.tower import VolumeTower, VolumeTowerConfig
 from umbrella.options.build_arguments import ENCODERS, VIT3D, BuildArguments
-from umbrella.views.settings import VOLUME_SIZE, VOLUME_SPACING, count_frames, parse_volume_size, write_volume_size
+from umbrella.views.settings import VOLUME_SIZE, VOLUME_SPACING, parse_volume_size, write_volume_size
 
 
 class BuiltTower(NamedTuple):
@@ -92,8 +92,6 @@ def settle_shown(args: BuildArguments, patch: list[int]) -> tuple[dict[str, Any]
     units = [n * args.pooled for n in patch[1:]]
     asked = parse_volume_size(args.volume_size or VOLUME_SIZE)
     up = tuple(-(-n // unit) * unit for n, unit in zip(asked, units, strict=True))
-    if (n_frames := count_frames(args.frames)) > 1 and n_frames % patch[0]:
-        raise ValueError(f"--frames: expected a multiple of {patch[0]}, the frames of a patch, found {args.frames}")
     x, y, z = up
     size, notes = write_volume_size((x, y, z)), []
     if args.volume_size is not None and asked != up:

@@ -49,6 +49,12 @@ def unpack_patches(patches: torch.Tensor, size: Sequence[int], patch: Sequence[i
     return patches.reshape(*grid, *patch).permute(0, 4, 1, 5, 2, 6, 3, 7).reshape(tuple(size))
 
 
+def fill_time(n_frames: int, patch: Sequence[int]) -> int:
+    """Frames up to whole patches: the last frame of a series, or the only one, is repeated to fill the last patch, as
+    Qwen2-VL does with videos and images."""
+    return -(-n_frames // patch[0]) * patch[0]
+
+
 def check_multiple(size: Sequence[int], patch: Sequence[int], pool: int = 1) -> None:
     """Raise ValueError for a size (T, X, Y, Z) that is no multiple of the patch, or of the `pool`³ that become one."""
     unit = [patch[0], *(p * pool for p in patch[1:])]

@@ -9,7 +9,7 @@ from transformers import BaseImageProcessor, BatchFeature, ProcessorMixin
 from transformers.processing_utils import MultiModalData
 
 from umbrella.models.volumes.given_scans import flatten_scans, read_given
-from umbrella.models.volumes.patches import POOLED_TIME, FeatureUnit, check_multiple, pack_patches
+from umbrella.models.volumes.patches import POOLED_TIME, FeatureUnit, check_multiple, fill_time, pack_patches
 from umbrella.views.expectations import parse_expects
 from umbrella.views.intensity_steps import parse_intensity
 from umbrella.views.settings import (
@@ -17,7 +17,6 @@ from umbrella.views.settings import (
     VOLUME_SIZE,
     VOLUME_SPACING,
     ViewSettings,
-    count_frames,
     parse_volume_size,
     write_volume_size,
 )
@@ -87,8 +86,7 @@ class VolumeImageProcessor(BaseImageProcessor):
                 f"found {asked.volume_size}. Leave it out"
             )
         taken = replace(self.settings, **asked.stated() | {"volume_size": write_volume_size(size)})
-        n_frames = count_frames(taken.frames)
-        check_multiple((self.patch_size[0] if n_frames == 1 else n_frames, *size), self.patch_size, self.pool)
+        check_multiple((self.patch_size[0], *size), self.patch_size, self.pool)
         if taken.intensity is not None:
             parse_intensity(taken.intensity)
         if taken.expects is not None:
@@ -121,9 +119,10 @@ class VolumeImageProcessor(BaseImageProcessor):
         return BatchFeature(data, tensor_type=return_tensors)
 
     def read(self, scan: Any) -> torch.Tensor:
-        """(T, X, Y, Z) of a file or a volume; a scan of one frame has it as often as a patch has frames."""
+        """(T, X, Y, Z) of a file or a volume; its last frame is repeated to fill a patch, see `fill_time`."""
         volume = read_given(scan, self.settings)
-        return volume.expand(self.patch_size[0], -1, -1, -1) if len(volume) == 1 else volume
+        missing = fill_time(len(volume), self.patch_size) - len(volume)
+        return torch.cat([volume, volume[-1:].expand(missing, -1, -1, -1)]) if missing else volume
 
 
 class VolumeProcessor(ProcessorMixin):

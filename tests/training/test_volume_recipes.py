@@ -1,5 +1,6 @@
 """The recipes for volumes: their YAML is run as it stands, and by night to the figures that are claimed of it."""
 
+import html
 import json
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def run_recipe(call, recipe, data, output, *flags):
 
 def evaluate(call, data, output, *flags):
     """metrics.json of a run on the split `test`, with the controls."""
-    flags = ("--json_dir", data, "--split", "test", "--baselines", "false", "--report", "false", *flags)
+    flags = ("--json_dir", data, "--split", "test", "--baselines", "false", *flags)
     call(evaluation, "--model_name_or_path", output, "--bootstrap", 20, *flags)
     return json.loads((Path(output) / "eval" / "metrics.json").read_text())
 
@@ -57,6 +58,12 @@ def test_recipe_trains_and_is_evaluated_with_the_controls_of_what_it_shows(
     of_volumes = {control for control in metrics["controls"] if control.startswith(("frame", "mirror"))}
     assert of_volumes == {"mirrored"} | controls
     assert metrics["controls"]["mirrored"]["n"] == metrics["n"]
+    page = html.unescape((tmp_path / "run/eval/report.html").read_text(encoding="utf-8"))
+    for control in of_volumes:
+        assert f"<td>{metrics['controls'][control]['title']}</td>" in page
+    for verdict in metrics["verdicts"].values():
+        assert verdict["sentence"] in page
+    assert ("what changes from frame to frame, are judged likewise" in page) == bool(controls)
 
 
 @pytest.mark.nightly

@@ -81,6 +81,27 @@ def test_baselines_are_judged_on_the_rows_of_the_model(splits):
     assert "note" in evaluate_baselines(None, rows, records, subjects_of_rows(rows), transform, str, 0)
 
 
+class TellingTransform(CachingTransform):
+    """Volumes of noise, 32 x 48 x 40 voxels, in which one cube off the edges tells the sex."""
+
+    n_frames = staticmethod(lambda task_id: 1)
+
+    def load_images(self, row, number):
+        rng = np.random.default_rng([*row["task_id"].encode(), number])
+        volume = rng.normal(size=(self.n_frames(row["task_id"]), 32, 48, 40)).astype(np.float32)
+        volume[:, 20:28, 30:38, 10:18] += 5 if row["metadata"]["subject_label"] == "male" else -5
+        return volume
+
+
+def test_the_linear_model_sees_whole_volumes_and_needs_them_of_one_length(splits):
+    rows, train = splits["test"], splits["train"]
+    transform = TellingTransform(load_processor("tiny3d"), ViewCache())
+    asked = (train, rows, make_records(rows, [True] * 8), subjects_of_rows(rows), transform, str, 0)
+    assert evaluate_baselines(*asked)["models"]["linear"]["accuracy"] == 1.0
+    transform.n_frames = lambda task_id: 1 + int(task_id[-1]) % 2
+    assert list(evaluate_baselines(*asked)["models"]) == ["majority"]
+
+
 AGES = (("train", 20), ("test", 30))
 
 

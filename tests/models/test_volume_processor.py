@@ -105,6 +105,9 @@ def test_every_form_of_one_scan_is_one_view(scans, processor):
     view = read.read(path)
     for given in (view, view.numpy(), view[0].numpy().astype(np.float64), view[0]):
         assert torch.equal(read(given)["pixel_values"], expected)
+    assert torch.equal(read(view[:1].numpy()[::-1])["pixel_values"], expected)  # one frame, a negative stride
+    turned_twice = view.flip(1).contiguous().numpy()[:, ::-1]
+    assert torch.equal(read(turned_twice)["pixel_values"], expected)
 
 
 def test_a_batch_of_chats_has_several_scans_and_none(scans, processor):

@@ -20,6 +20,7 @@ from umbrella.rows.transform import ConversationTransform
 
 MOST_TRAIN_ROWS = 2000
 MOST_PIXELS = 64  # side of a view as the linear model sees it
+MOST_VOXELS = 32  # along the longest axis of a volume as it sees it
 PENALTIES = np.logspace(0, 6, 13)  # chosen among by leave-one-out on the training rows
 
 
@@ -36,7 +37,7 @@ def evaluate_baselines(
 
     read_truth  finds the true answer in a row's label, as it was found for the records: words, or numbers
     A `note` instead where there are no labelled training rows. No linear model where rows differ in their number of
-    scans.
+    scans, or in what is shown of them, as where some scans are series with frames.
     """
     labelled = [] if train is None else [i for i, e in enumerate(train["metadata"]) if e["subject_label"] is not None]
     labelled = [i for i in labelled if read_truth(train[i]["metadata"]["subject_label"]) is not None]
@@ -52,10 +53,13 @@ def evaluate_baselines(
     answers = {"majority" if is_label else "mean": always(known, len(rows))}
     counts = {len(images) for part in (train, rows) for images in part.with_format(None)["images"]}
     if len(counts) == 1 and counts != {0} and len(set(known)) > 1:
-        ridge = RidgeClassifierCV(PENALTIES) if is_label else RidgeCV(PENALTIES)
-        fitted = make_pipeline(StandardScaler(), ridge).fit(_read_pixels(train, transform), known)
-        answered = fitted.predict(_read_pixels(rows, transform)).tolist()
-        answers["linear"] = ("linear model (ridge) on the views of all scans", "a linear model on the views", answered)
+        fitting, answering = (_read_pixels(part, transform) for part in (train, rows))
+        if len({len(pixels) for pixels in fitting + answering}) == 1:
+            ridge = RidgeClassifierCV(PENALTIES) if is_label else RidgeCV(PENALTIES)
+            fitted = make_pipeline(StandardScaler(), ridge).fit(np.stack(fitting), known)
+            answered = fitted.predict(np.stack(answering)).tolist()
+            title = "linear model (ridge) on the views of all scans"
+            answers["linear"] = (title, "a linear model on the views", answered)
     models = {}
     for name, (title, short, answered) in answers.items():
         key = "parsed_label" if is_label else "parsed_number"
@@ -83,13 +87,14 @@ def _always_mean(known: Sequence[float], n: int) -> tuple[str, str, list[float]]
     return f"always {number(mean)}, the mean in training", f"always answering {number(mean)}", [mean] * n
 
 
-def _read_pixels(rows: Dataset, transform: ConversationTransform) -> np.ndarray:
-    """(n rows, pixels): the views of each row's scans one after the other, at most MOST_PIXELS wide each."""
+def _read_pixels(rows: Dataset, transform: ConversationTransform) -> list[np.ndarray]:
+    """A row's (pixels): its scans' views one after the other, at most MOST_PIXELS wide each, or MOST_VOXELS."""
     pixels = []
+    shrink = _shrink_volume if transform.is_volume else _shrink
     for row in show_progress(rows.with_format(None), desc="reading views", unit="row"):
-        views = [_shrink(transform.load_images(row, number)) for number in range(len(row["images"]))]
+        views = [shrink(transform.load_images(row, number)) for number in range(len(row["images"]))]
         pixels.append(np.concatenate([view.ravel() for view in views]))
-    return np.stack(pixels)
+    return pixels
 
 
 def _shrink(views: np.ndarray) -> np.ndarray:
@@ -100,3 +105,11 @@ def _shrink(views: np.ndarray) -> np.ndarray:
     side = views.shape[-1] // block
     cut = views[..., : side * block, : side * block]
     return cut.reshape(*views.shape[:2], side, block, side, block).mean(axis=(3, 5))
+
+
+def _shrink_volume(volume: np.ndarray) -> np.ndarray:
+    """(T, X, Y, Z) → (T, x, y, z): means of cubic blocks."""
+    block = -(-max(volume.shape[1:]) // MOST_VOXELS)
+    x, y, z = (n // block for n in volume.shape[1:])
+    cut = volume[:, : x * block, : y * block, : z * block]
+    return cut.reshape(-1, x, block, y, block, z, block).mean(axis=(2, 4, 6))

@@ -22,7 +22,7 @@ def _blank(view: np.ndarray, _: str) -> np.ndarray:
 
 
 def _mirror(view: np.ndarray, _: str) -> np.ndarray:
-    return np.ascontiguousarray(view[:, ::-1])
+    return view[:, ::-1].copy()
 
 
 def _shuffle_frames(view: np.ndarray, draw: str) -> np.ndarray:
@@ -34,7 +34,7 @@ def _shuffle_frames(view: np.ndarray, draw: str) -> np.ndarray:
 
 
 def _reverse_frames(view: np.ndarray, _: str) -> np.ndarray:
-    return np.ascontiguousarray(view[::-1])
+    return view[::-1].copy()
 
 
 def _repeat_frame(view: np.ndarray, _: str) -> np.ndarray:

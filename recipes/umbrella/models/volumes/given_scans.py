@@ -61,6 +61,8 @@ def _write_bytes(image: SpatialImage) -> bytes:
 
 
 def _check_view(scan: np.ndarray | torch.Tensor, settings: ViewSettings) -> torch.Tensor:
+    if isinstance(scan, np.ndarray) and min(scan.strides, default=0) < 0:
+        scan = scan.copy()  # an axis is turned around, also one of length 1, and torch has no negative strides
     volume = torch.as_tensor(scan).detach().cpu().float()
     volume = volume[None] if volume.ndim == 3 else volume
     size = settings.volume_size or VOLUME_SIZE

@@ -14,6 +14,7 @@ from launching import ROOT
 from umbrella.models.freezing import choose_trained
 from umbrella.models.tiny3d import build_tiny3d
 from umbrella.models.tiny_llava import build_tiny_llava
+from umbrella.models.volumes.dense import DenseTowerConfig
 from umbrella.options.training_arguments import PlannedTrainArguments
 from umbrella.planning.memory_estimate import (
     GIB,
@@ -298,6 +299,23 @@ def test_volumes_are_planned_as_the_model_was_trained(call, tmp_path):
     Recipe("volume", None, True, True, "", "", "32x32x32", 4.0, "4").save(tmp_path / "model")
     out = call(estimate_memory, "--model_name_or_path", tmp_path / "model", "--max_length", "600")
     assert "volumes a row: 1, of 32x32x32 voxels, 8 frames and 64 tokens" in out
+
+
+def test_an_encoder_without_implementations_of_attention_is_planned(call, tmp_path):
+    tower = {
+        "encoder": "monai:ResNet10",
+        "volume_size": [32, 32, 32],
+        "hidden_size": 512,
+        "patch_size": [1, 16, 16, 16],
+    }
+    config = build_tiny3d()[0].config
+    config.vision_config = DenseTowerConfig(**tower, pool=2, pools_time=True)
+    config.save_pretrained(tmp_path / "model")
+    asked = ("--model_name_or_path", tmp_path / "model", "--max_length", "600", "--volume_size")
+    assert "volumes a row: 1, of 32x32x32 voxels and 1 tokens" in call(estimate_memory, *asked, "32")
+    with pytest.raises(SystemExit) as stop:
+        call(estimate_memory, *asked, "48")
+    assert "it pools 2x2x2 into one" in str(stop.value)
 
 
 def test_tiny_needs_no_folder(call):

@@ -98,14 +98,14 @@ def build_without_memory(
     """The model as it goes into training, on the meta device: frozen, adapted and in the number formats that
     `load_for_training` gives it, with DeepSpeed or without."""
     config, dtype = copy.deepcopy(config), find_dtype(args)
-    attention = args.attn_implementation or "sdpa"
+    attention = args.attn_implementation  # None: the model's choice, as in training
     if sharded_by_deepspeed:
         dtype = torch.bfloat16 if args.bf16 else torch.float32
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(
             config,
             dtype=dtype,
-            attn_implementation="sdpa" if "flash" in attention else attention,  # which keep the same
+            attn_implementation="sdpa" if attention and "flash" in attention else attention,  # which keep the same
         )
         choose_trained(model, args.train)
         if LORA in args.train:

@@ -100,7 +100,7 @@ def plan_shape(model: PreTrainedModel, settings: ViewSettings) -> tuple[int, ...
     patch = tower.config.patch_size
     n_frames = fill_time(count_frames(settings.frames), patch)
     size = parse_volume_size(settings.volume_size or VOLUME_SIZE)
-    check_multiple((n_frames, *size), patch)
+    check_multiple((n_frames, *size), patch, tower.config.pool)
     return n_frames, *size
 
 

@@ -38,6 +38,7 @@ from umbrella.models.cached_tower import attach_feature_cache
 from umbrella.models.feature_cache import FeatureCache, open_feature_cache
 from umbrella.models.hub_names import name_on_hub
 from umbrella.models.loading import check_fits, load_model, load_processor
+from umbrella.models.volumes.agreement import follow_spacing
 from umbrella.planning.volume_checks import check_volumes
 from umbrella.records.evaluations import METRICS
 from umbrella.records.leakage import guard_against_leakage
@@ -81,6 +82,7 @@ def main() -> None:
     prompts, answers = make_transform(add_generation_prompt=True), make_transform()
     on_main_process(check_lengths, rows, answers)
     model = load_model(model_name, base_model=model_args.base_model).to(state.device)
+    follow_spacing(model, data_args.volume_spacing)  # another than a trained model's was refused above
     check_fits(model, processor, recipe.image_size, data_args.max_length)
     if features is not None:
         attach_feature_cache(model.requires_grad_(False), processor, features, state.device)

@@ -9,7 +9,7 @@ from umbrella.models.adapters import add_lora, quantization
 from umbrella.models.base import BaseModel, describe_base
 from umbrella.models.freezing import ALL, LORA, choose_trained
 from umbrella.models.loading import load_model
-from umbrella.models.volumes.agreement import set_spacing, states_spacing
+from umbrella.models.volumes.agreement import follow_spacing
 from umbrella.options.training_arguments import TrainArguments
 
 
@@ -33,8 +33,7 @@ def load_for_training(
     if args.attn_implementation:
         options["attn_implementation"] = args.attn_implementation
     model = load_model(model_name_or_path, seed=args.seed, base_model=base_model, **options)
-    if volume_spacing is not None and states_spacing(model):
-        set_spacing(model, volume_spacing)
+    follow_spacing(model, volume_spacing)
     base = describe_base(model_name_or_path, args.seed)  # now that the weights are here
     choose_trained(model, args.train)
     if LORA in args.train:

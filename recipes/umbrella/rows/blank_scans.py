@@ -10,4 +10,12 @@ class BlankScans(ConversationTransform):
     exist."""
 
     def load_images(self, row: dict, number: int) -> np.ndarray:
-        return np.zeros(self.view_shape(row["images"][number]["modality"]), np.float32)
+        shape = self.view_shape(row["images"][number]["modality"])
+        try:
+            return np.zeros(shape, np.float32)
+        except MemoryError as error:
+            flags = "--volume_size or --frames" if self.is_volume else "--image_size"
+            raise MemoryError(
+                f"{flags}: expected views that fit into memory, found {'x'.join(map(str, shape))} numbers a scan and "
+                f"too little memory ({error}). Take fewer"
+            ) from error

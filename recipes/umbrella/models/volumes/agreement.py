@@ -40,3 +40,9 @@ def states_spacing(model: PreTrainedModel) -> bool:
 def set_spacing(model: PreTrainedModel, spacing_mm: float) -> None:
     """Let such a tower count in voxels of another spacing, also where it is saved."""
     model.config.vision_config.spacing_mm = spacing_mm
+
+
+def follow_spacing(model: PreTrainedModel, asked_mm: float | None) -> None:
+    """Let a tower that counts in mm count in voxels of the spacing that is asked for; None: of its own."""
+    if asked_mm is not None and states_spacing(model):
+        set_spacing(model, asked_mm)

@@ -181,7 +181,7 @@ class EvalArguments:
         default=None,
         metadata={"help": "metadata that may explain the labels, as age,site; head_volume is taken from the scans"},
     )
-    controls: bool = field(default=True, metadata={"help": "also evaluate with exchanged, blank and no scans"})
+    controls: bool = field(default=True, metadata={"help": "also evaluate with other, changed, blank and no scans"})
     controls_n: int = field(default=500, metadata={"help": "most rows of each control"})
     baselines: bool = field(default=True, metadata={"help": "also fit simple models on the training split"})
     bootstrap: int = field(default=1000, metadata={"help": "resamples for the 95 %% intervals"})

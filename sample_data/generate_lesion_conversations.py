@@ -14,7 +14,7 @@ from sample_flags import parse_options
 from umbrella.options.ending import run
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
-    run(lambda: parse_options(__doc__, __file__, train_subjects=1000))
+    run(lambda: parse_options(__doc__, __file__, train_subjects=2000))
 
 import numpy as np
 from phantoms import FLAIR, Acquisition, Anatomy, Lesion, draw_acquisition, draw_anatomy, to_world_mm
@@ -114,7 +114,7 @@ def plan_split(split: str, first_number: int, n_subjects: int, seed: int) -> tup
 
 
 def main(argv: list[str] | None = None) -> None:
-    generate_sample_folder(plan_split, parse_options(__doc__, __file__, argv, train_subjects=1000))
+    generate_sample_folder(plan_split, parse_options(__doc__, __file__, argv, train_subjects=2000))
 
 
 if __name__ == "__main__":

@@ -142,6 +142,7 @@ def test_what_a_model_does_not_take_is_one_sentence_before_the_first_step(recipe
     assert "\n" not in str(error.value).strip()
 
 
+@pytest.mark.slow
 def test_an_untrained_model_is_evaluated_at_the_spacing_that_is_asked_for(call, json_dir):
     call(evaluate, *VOLUMES, *SHOWN, "--json_dir", json_dir, "--output_dir", "out", *OF_EVAL)
 

@@ -193,6 +193,7 @@ def test_a_name_passes_through_a_tensor(key):
 # ------------------------------------------------------------------------------------------------ what is not kept
 
 
+@pytest.mark.slow
 def test_blank_and_changed_scans_and_blank_rows_neither_come_from_the_cache_nor_go_to_it(rows, tmp_path):
     class Mirrored(ConversationTransform):
         def load_images(self, row, number):

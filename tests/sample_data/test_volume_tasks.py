@@ -67,7 +67,7 @@ def test_half_have_a_lesion_and_a_fourth_of_these_in_each_quarter(lesions):
         assert {answer_of(r) for r in of_task} == {f"Answer: {label}" for label in labels_of(of_task, task)}
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))])
 def test_the_middle_axial_slice_cuts_the_lesion_in_less_than_15_percent_of_the_rows(seed):
     """Of the default test split, and of those among its rows and the training's that ask where the lesion is: what a
     slice can tell is little, not nothing."""
@@ -91,6 +91,7 @@ def test_a_lesion_changes_its_own_voxels_alone_and_the_middle_slice_where_the_me
         assert (share[..., scan.protocol.shape[2] // 2] > 0).any() == (scan in cut)
 
 
+@pytest.mark.slow
 def test_side_and_level_are_those_of_the_written_scan(volume_data):
     """The middle of what the lesion changes in the file's world, and the brightest place of the brain there."""
     folder = volume_data["lesion"]

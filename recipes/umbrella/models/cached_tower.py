@@ -24,13 +24,19 @@ from transformers.integrations.fsdp import is_fsdp_enabled
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from umbrella.models.adapters import is_adapted
-from umbrella.models.feature_cache import FeatureCache, ScanFeatures, identify_tower, numbers_to_key
+from umbrella.models.feature_cache import (
+    SCAN_FEATURES,
+    SCAN_KEYS,
+    FeatureCache,
+    ScanFeatures,
+    identify_tower,
+    numbers_to_key,
+)
 from umbrella.models.volumes.patches import POOLED_TIME
 from umbrella.models.volumes.processor import VolumeProcessor
 
 # In a config, and of how it was saved: a trained model and the one that it started from share their entries.
 NOT_OF_THE_TOWER = ("_name_or_path", "architectures", "dtype", "transformers_version")
-SCAN_KEYS, SCAN_FEATURES = "scan_keys", "scan_features"
 
 
 def attach_feature_cache(

@@ -27,6 +27,7 @@ from umbrella.views.volume_cache import DEFAULT_GB, VolumeCache
 HEADER = struct.Struct("<8I")
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 LIBRARIES = ("torch", "transformers")
+SCAN_KEYS, SCAN_FEATURES = "scan_keys", "scan_features"  # in a batch, for a model to which the cache is attached
 
 
 class ScanFeatures(NamedTuple):

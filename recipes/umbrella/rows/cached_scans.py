@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from umbrella.conversations.turns import count_images, drop_exchanges, split_exchanges
-from umbrella.models.cached_tower import SCAN_FEATURES, SCAN_KEYS
-from umbrella.models.feature_cache import ScanFeatures, key_to_numbers
+from umbrella.models.feature_cache import SCAN_FEATURES, SCAN_KEYS, ScanFeatures, key_to_numbers
 from umbrella.models.volumes.patches import POOLED_TIME
 
 

@@ -237,6 +237,31 @@ def test_what_stands_alone_imports_no_sibling_but_what_states_a_constant(module)
         assert find_imports(MODULES[constant]) == set()
 
 
+def find_first_imports(path):
+    """Packages that a file imports as soon as it is imported itself, also through other modules of ours."""
+    found, todo, seen = set(), [path], set()
+    while todo:
+        seen.add(current := todo.pop())
+        for node in ast.parse(current.read_text(encoding="utf-8")).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                inner = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys()
+                names = [*inner, node.module]
+            found |= packages(names)
+            todo += [path for path in filter(None, map(find_path, names)) if path not in seen]
+    return found
+
+
+@pytest.mark.parametrize("recipe", ["train", "predict", "export", "cache_volumes", "inspect_labels", "build_model"])
+def test_what_needs_no_extra_imports_none(recipe):
+    extras = {"scipy", "sklearn", "matplotlib", "monai", "timm", "peft", "deepspeed", "psutil"}
+    assert find_first_imports(RECIPES / f"{recipe}.py") & extras == set()
+
+
+def test_first_imports_of_an_evaluation_are_those_of_its_extra():
+    assert {"scipy", "sklearn"} <= find_first_imports(RECIPES / "eval.py")
+
+
 def test_the_reader_of_imports_finds_those_that_are_known():
     transform = MODULES["umbrella.rows.transform"]
     assert "umbrella.views.planes" in find_imports(transform)

@@ -83,7 +83,7 @@ def test_a_stranger_loads_it_with_the_library_or_with_the_code_beside_it(hub, ca
         card = huggingface_hub.ModelCard.load(repo).text
         assert "import umbrella  # pip install umbrella-vlm" in card
         assert "Scans are shown as volume, 32x32x16 voxels of 2.5 mm; normalize True" in card
-        assert ("trust_remote_code=True" in card) == ("It needs nibabel." in card) == says
+        assert ("trust_remote_code=True" in card) == ("It needs nibabel, scipy." in card) == says
 
 
 @pytest.mark.parametrize("config, tower", TOWERS)

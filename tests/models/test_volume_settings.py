@@ -99,7 +99,7 @@ def test_lora_trains_the_towers_layers_where_they_are_named(run, tmp_path):
         ("processor_config.json", lambda stated: stated["image_processor"].update(volume_size="32x32x32"),
          r"expected volume_size '32x32x32', .*found '32x32x16'"),
         ("config.json", lambda stated: stated["vision_config"].update(spacing_mm=2.0),
-         r"volume_spacing: expected 4\.0, as the model's vision tower has it .*found 2\.5 in its processor"),
+         r"volume_spacing: expected 2\.0, as the model's vision tower has it .*found 2\.5 in its processor"),
         ("config.json", lambda stated: stated["vision_config"].update(patch_size=[1, 4, 4, 4]),
          r"copied: expected weights of the shapes that its config\.json states, found others"),
         ("config.json", lambda stated: stated["vision_config"].update(pools_time=False),

@@ -33,7 +33,7 @@ def test_the_number_in_the_message_fits_every_row_and_one_less_does_not(small_da
 
 
 def test_a_series_whose_frames_make_it_the_longest_row_is_found_among_many_longer_looking_ones(tmp_path):
-    """Of two structural scans, 2 × 8 tokens, the estimate says more than of one series, 16 × 8."""
+    """Of two structural scans, 2 × 64 tokens, the estimate says more than of one series, 32 / 8 × 64."""
     folder = write_folder(tmp_path, {"train": [2] * (N_LONGEST + 1)})
     record = json.dumps(make_record("series", ["series.nii"])).replace("sMRI", "fMRI")
     (folder / "train" / "series.json").write_text(record)
@@ -41,9 +41,9 @@ def test_a_series_whose_frames_make_it_the_longest_row_is_found_among_many_longe
     processor.image_processor.pools_time = False
 
     def transform(max_length):
-        return ConversationTransform(processor, "volume", volume_size="32", frames="16", max_length=max_length)
+        return ConversationTransform(processor, "volume", volume_size="32", frames="32", max_length=max_length)
 
     with pytest.raises(ConversationError, match=r"series\.json needs the most") as end:
-        check_lengths(rows, transform(140))
+        check_lengths(rows, transform(200))
     (number,) = map(int, re.findall(r"Set --max_length to (\d+)", str(end.value)))
     check_lengths(rows, transform(number))

@@ -115,7 +115,13 @@ def test_the_hash_of_the_code_covers_every_module_that_load_view_runs_through():
     package = Path(umbrella.views.volume_cache.__file__).parents[1]
     # Bytes that are the same whoever inflates them, and names (of what is no scan, of modalities, of settings, whose
     # values are in the key) decide nothing of a view.
-    nothing = {"scans/inflate.py", "scans/not_a_scan.py", "files/data_format.py", "views/settings.py"}
+    nothing = {
+        "scans/inflate.py",
+        "scans/not_a_scan.py",
+        "options/extras.py",
+        "files/data_format.py",
+        "views/settings.py",
+    }
     nothing |= {"options/volume_flags.py"}
     reached, to_read = set(), ["views/loading.py"]
     while to_read:

@@ -24,7 +24,7 @@ from umbrella.models.volumes.registration import TOWERS
 
 ENTRY = "umbrella_model"
 CODE_FILES = "umbrella_*.py"
-OF_LIBRARY = re.compile(r"^(\s*)from umbrella\.([\w.]+) import", re.MULTILINE)
+OF_LIBRARY = re.compile(r"^([ \t]*)from umbrella\.([\w.]+) import", re.MULTILINE)
 HEAD = "# {module} of umbrella-vlm (Apache-2.0), copied beside a model by push_to_hub.py --with_code.\n"
 # The stock classes are derived from, since to name a class in `auto_map` marks it.
 ENTRY_TEXT = '''"""What `auto_map` names. Where umbrella-vlm is imported too, its own classes stand."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from umbrella.options.extras import check_extra
 from umbrella.scans.scan_files import ScanError, open_scan
-from umbrella.scans.skull import judge_skull
 from umbrella.scans.volumes import find_orientation
 from umbrella.views.settings import VOLUME_SIZE, VOLUME_SPACING, ViewSettings, parse_volume_size
 
@@ -78,6 +78,9 @@ def check_skull(name: str, volume: np.ndarray, settings: ViewSettings) -> None:
     asked = next((word for word in (STRIPPED, SKULL) if word in words), None)
     if asked is None or asked in _warned:
         return
+    check_extra("scipy", f"--expects {asked}", "encoders")
+    from umbrella.scans.skull import judge_skull
+
     verdict = judge_skull(volume, settings.volume_spacing or VOLUME_SPACING)
     if verdict.has_skull is (asked == STRIPPED):
         _warned.add(asked)

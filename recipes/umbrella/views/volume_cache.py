@@ -61,8 +61,6 @@ CODE = (  # named, not imported: to tell what they hold takes their text
     "views/oblique.py",
     "views/grid.py",
     "views/loading.py",
-    "scans/head.py",
-    "scans/skull.py",
     "views/expectations.py",
     "views/intensity_steps.py",
 )

@@ -42,7 +42,7 @@ def main() -> None:
     with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints
         # -------------------------------------------------------------------------------------------- model
         processor = load_processor(name)
-        recipe = resolve_recipe(ViewSettings(), processor, name)
+        recipe = resolve_recipe(ViewSettings(expects=predict_args.expects), processor, name)
         if name in BUILT or load_recipe(name) is None:
             shown = recipe.settings.describe()
             print(f"note: {name} has no umbrella_recipe.json: the scan is shown by default, as {shown}")

@@ -348,6 +348,8 @@ def test_models_of_other_kinds_are_refused(call, tmp_path):
 def test_sizes_that_do_not_fit_are_refused_and_the_remedy_works(call, tmp_path):
     save_language_model(tmp_path / "lm", LANGUAGE_MODELS["llama"])
     tower = ("--language_model", "lm", "--vision_tower", "vit3d", "--hidden_size", 16, "--layers", 1, "--heads", 2)
+    for wrong in (("--volume_size", "40x48"), ("--frames", "b1+8")):
+        assert find_error(call, *tower, *wrong) == "2"  # as all wrong flags, before anything is loaded
     error = find_error(call, *tower, "--volume_size", "40x48x16")
     assert (
         "expected a multiple of 16x16x16 voxels (patches of 8x8x8, --pool 2), found 40x48x16. Set it to 48x48x16"

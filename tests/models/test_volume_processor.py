@@ -83,6 +83,14 @@ def test_a_path_in_a_chat_is_what_training_makes_of_the_row(name, modality, fram
     assert len(found["pixel_values"]) == 4 * 4 * 2  # up to 8 frames fill a patch
 
 
+def test_a_transform_that_is_told_nothing_of_intensities_takes_the_processors():
+    processor = build_tiny3d()[1]
+    processor.image_processor.standardize = False
+    transform = ConversationTransform(processor)
+    assert (transform.settings.normalize, transform.settings.standardize) == (True, False)
+    assert processor.image_processor.standardize is False
+
+
 @pytest.mark.parametrize("key", ["path", "url", "image"])
 def test_each_key_that_names_a_file_is_read(key, scans, processor):
     expected = processor.image_processor(str(scans["volume"]))

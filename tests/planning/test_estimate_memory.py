@@ -292,6 +292,7 @@ def test_half_precision_and_flash_attention_are_estimated_where_neither_runs(cal
     assert call(estimate_memory, *flags) == expected
 
 
+@pytest.mark.slow
 def test_volumes_are_planned_as_the_model_was_trained(call, tmp_path):
     out = call(estimate_memory, "--model_name_or_path", "tiny3d", "--scans", "2", "--max_length", "600")
     assert "volumes a row: 2, of 48x56x48 voxels, 8 frames and 252 tokens" in out
@@ -301,6 +302,7 @@ def test_volumes_are_planned_as_the_model_was_trained(call, tmp_path):
     assert "volumes a row: 1, of 32x32x32 voxels, 8 frames and 64 tokens" in out
 
 
+@pytest.mark.slow
 def test_an_encoder_without_implementations_of_attention_is_planned(call, tmp_path):
     tower = {
         "encoder": "monai:ResNet10",

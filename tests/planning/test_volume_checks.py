@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -84,6 +85,19 @@ def test_at_most_sixteen_scans_are_looked_at_and_for_a_while_only(tmp_path, monk
     monkeypatch.setattr(volume_checks, "measure_cut", lambda *scan: time.sleep(0.02) or measure(*scan))
     monkeypatch.setattr(volume_checks, "MOST_SECONDS", 0.01)
     assert volume_checks.warn_of_cuts(scans, settings()).startswith("warning: 1 of 1 scans looked at")
+
+
+def test_all_scans_that_the_encoder_does_not_expect_are_named_before_training_and_can_be_overruled(tmp_path, capsys):
+    rows = make_rows([save_series(tmp_path / f"{n}.nii", n) for n in (6, 1, 3)], "fMRI")
+    with pytest.raises(SystemExit) as stop:
+        check_volumes(rows, replace(settings(), expects="one_volume"))
+    lines = str(stop.value).splitlines()
+    assert lines[0] == "error: 2 scans are not as the encoder expects:" and len(lines) == 3
+    assert re.match(
+        r"  train/0\.json: \S*/6\.nii: expected one volume.* found a series of 6.*--expects none", lines[1]
+    )
+    for expects in ("none", None, "stripped"):
+        check_volumes(rows, replace(settings(), expects=expects))
 
 
 def test_views_of_pictures_are_not_looked_at(tmp_path, capsys):

@@ -59,6 +59,19 @@ def test_a_flag_that_contradicts_the_checkpoint_is_an_error_with_both_values(tmp
     assert str(error.value).startswith(f"{name}: {folder} was trained with {trained}, found {asked!r}. Leave {name}")
 
 
+def test_what_an_encoder_expects_can_be_overruled_of_a_trained_model_too_and_nothing_else_of_it(tmp_path):
+    """As the messages say: --expects none."""
+    processor = load_processor("tiny3d")
+    resolve_recipe(ViewSettings(expects="one_volume,stripped"), processor, "tiny3d").save(tmp_path)
+    processor.save_pretrained(tmp_path)
+    trained = load_recipe(tmp_path)
+    assert trained.expects == "one_volume,stripped"
+    overruled = resolve_recipe(ViewSettings(expects="none"), load_processor(str(tmp_path)), str(tmp_path))
+    assert overruled == replace(trained, expects="none")
+    with pytest.raises(ValueError, match=r"frames: .* was trained with None, found '4'"):
+        resolve_recipe(ViewSettings(expects="none", frames="4"), load_processor(str(tmp_path)), str(tmp_path))
+
+
 def test_a_flag_that_repeats_the_checkpoint_is_no_error(tmp_path):
     processor, folder = save_checkpoint(tmp_path)
     assert resolve_recipe(SETTINGS, processor, folder).settings == SETTINGS

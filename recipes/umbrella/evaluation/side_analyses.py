@@ -71,7 +71,7 @@ def describe_model(model: Any, recipe: Recipe, model_name_or_path: str) -> dict[
         "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
         "number format": str(model.dtype).removeprefix("torch."),
         "view of a scan": recipe.settings.describe(),
-        "intensities": f"normalize {recipe.normalize}, standardize {recipe.standardize}",
+        "intensities": recipe.intensity or f"normalize {recipe.normalize}, standardize {recipe.standardize}",
     }
     facts["trained on"] = describe_training_data(read_training_data(model_name_or_path))
     return facts

@@ -13,6 +13,10 @@ TINY3D = "tiny3d"  # the same for volumes
 BUILT = (TINY, TINY3D)  # drawn from a seed: no files, nothing seen before
 # What trains random weights of this size; 2e-5, the default of all others, is for weights that have learned before.
 TINY_DEFAULTS = {"learning_rate": 1e-3, "per_device_train_batch_size": 8}
+EXPECTS = (
+    "--view volume: what is refused or warned of, some of one_volume,field,stripped,skull, or none (default: none, or "
+    "the model's own)"
+)
 FEATURE_CACHE = (
     "folder that keeps what a frozen vision tower makes of scans, in umbrella_views/: each goes through the tower once"
 )
@@ -88,13 +92,7 @@ class DataArguments:
             "'percentile 0.5 99.5', 'zscore nonzero', joined by + (default: none, or the model's own)"
         },
     )
-    expects: str | None = field(
-        default=None,
-        metadata={
-            "help": "--view volume: what is refused or warned of, some of one_volume,field,stripped,skull, or none "
-            "(default: none, or the model's own)"
-        },
-    )
+    expects: str | None = field(default=None, metadata={"help": EXPECTS})
     normalize: bool | None = field(
         default=None, metadata={"help": "clip to the 1st and 99th percentile and scale to [0, 1] (default: true)"}
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields
 
 from umbrella.options.input_spec import InputSpec, read_input_spec
 from umbrella.options.number_bounds import AT_LEAST_1, POSITIVE, SEED, check_bounds
+from umbrella.options.volume_flags import check_volume_flags
 
 VIT3D, INFLATE, MONAI, TIMM, SFCN = "vit3d", "inflate", "monai", "timm", "sfcn"
 NAMELESS = (VIT3D, SFCN)  # nothing stands behind them
@@ -57,8 +58,8 @@ class BuildArguments:
     frames: str | None = field(
         default=None,
         metadata={
-            "help": "of a series K evenly spaced volumes, or window:K neighbours, drawn anew in training (default: "
-            "their mean)"
+            "help": "of a series K evenly spaced volumes, window:K neighbours, drawn anew in training, or b0+K, the "
+            "mean b0 and K weighted ones (default: the mean of all)"
         },
     )
 
@@ -118,6 +119,7 @@ class BuildArguments:
         self._check_parts()
         self._check_weights()
         positive = ("hidden_size", "layers", "heads", "patch_depth")
+        check_volume_flags(None, None, self.volume_size, self.volume_spacing, self.frames)
         check_bounds(self, dict.fromkeys(positive, AT_LEAST_1) | {"volume_spacing": POSITIVE, "seed": SEED})
         for kind, flags in TOWER_FLAGS.items():
             idle = [name for name in flags if getattr(self, name) is not None and name not in TOWER_FLAGS[self.kind]]

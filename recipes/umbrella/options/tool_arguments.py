@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from umbrella.files.data_format import MODALITIES
-from umbrella.options.arguments import FEATURE_CACHE, N_CORES, DataArguments
+from umbrella.options.arguments import EXPECTS, FEATURE_CACHE, N_CORES, DataArguments
 from umbrella.options.cuda import by_cuda, settle_by_cuda
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
 
@@ -42,6 +42,7 @@ class PredictArguments:
             "{reference_label}.'; without a label 'I will compare the next scan with this reference.')"
         },
     )
+    expects: str | None = field(default=None, metadata={"help": EXPECTS})
     max_length: int = field(default=2048, metadata={"help": "most tokens of the question, its scans' tokens counted"})
     max_new_tokens: int = field(default=64, metadata={"help": "most tokens of the answer"})
     feature_cache: str | None = field(default=None, metadata={"help": FEATURE_CACHE})

@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from datasets import Dataset
@@ -13,6 +14,7 @@ from umbrella.files.contained_files import split_root
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError
 from umbrella.training.preflight import show_first
+from umbrella.views.expectations import check_expected
 from umbrella.views.frames import FoundFrames, find_frames
 from umbrella.views.grid import Cut
 from umbrella.views.loading import measure_cut
@@ -30,16 +32,20 @@ MOST_LOST = 0.02  # of a head that may lie beyond the grid without a word
 SIZE_STEP = 16  # voxels: sizes that are advised are multiples of it, as patches of 8 that are pooled in pairs want
 MOST_NAMED = 3
 
+T = TypeVar("T")
+
 
 def check_volumes(splits: Mapping[str, Dataset], settings: ViewSettings) -> None:
     """Print what of a series' frames was found and a warning where heads do not fit into the grid; nothing for the
     views of pictures.
 
-    Raises SystemExit with all series that are too short for `--frames`, or whose .bval does not fit.
+    Raises SystemExit with all series that are too short for `--frames`, or whose .bval does not fit, and with all
+    scans whose headers say that they cannot be what the model's encoder expects.
     """
     if settings.view != VOLUME:
         return
     scans = list_distinct(splits)
+    check_headers(scans, settings)
     if settings.frames:
         for line in describe_series(scans, settings.frames):
             print(line)
@@ -57,6 +63,28 @@ def list_distinct(splits: Mapping[str, Dataset]) -> list[tuple[str, dict]]:
     return list(scans.values())
 
 
+def check_headers(scans: list[tuple[str, dict]], settings: ViewSettings) -> None:
+    """Raise SystemExit with all scans that the settings' `expects` refuses, which tells by their headers."""
+    if not settings.expects:
+        return
+
+    def look(placed: tuple[str, dict]) -> str | None:
+        try:
+            check_expected(find_source(placed[1]), settings)
+        except ScanError as error:
+            return f"{placed[0]}: {error}"
+        return None
+
+    problems = [problem for problem in _look_at_all(look, scans) if problem is not None]
+    if problems:
+        raise SystemExit(f"error: {len(problems)} scans are not as the encoder expects:{show_first(problems)}")
+
+
+def _look_at_all(look: Callable[[tuple[str, dict]], T], scans: list[tuple[str, dict]]) -> list[T]:
+    with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) * 4)) as pool:
+        return list(pool.map(look, scans))
+
+
 def describe_series(scans: list[tuple[str, dict]], frames: str) -> list[str]:
     """What `--frames` finds in the series among the scans. Raises SystemExit as `check_volumes` does."""
 
@@ -66,8 +94,7 @@ def describe_series(scans: list[tuple[str, dict]], frames: str) -> list[str]:
         except ScanError as error:
             return error
 
-    with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) * 4)) as pool:
-        found = list(pool.map(look, scans))
+    found = _look_at_all(look, scans)
     problems = [
         f"{source}: {each}" for (source, _), each in zip(scans, found, strict=True) if isinstance(each, ScanError)
     ]

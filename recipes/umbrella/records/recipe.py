@@ -99,7 +99,7 @@ def resolve_recipe(asked: ViewSettings, processor: Any, model_name_or_path: str)
         return Recipe(**vars(settings), label_rule=LABEL_RULE, prompt_template=prompt)
     check_states(processor, trained.settings, f"{model_name_or_path}, {FILE_NAME}")
     for name, value in asked.stated().items():
-        if value != getattr(trained, name):
+        if name != "expects" and value != getattr(trained, name):
             raise ValueError(
                 f"{name}: {model_name_or_path} was trained with {getattr(trained, name)!r}, found {value!r}. "
                 f"Leave {name} out; to train it further with another, remove {FILE_NAME} beside it."
@@ -114,4 +114,5 @@ def resolve_recipe(asked: ViewSettings, processor: Any, model_name_or_path: str)
             f"prompt_template: {model_name_or_path} was trained with {trained.prompt_template!r}, found {prompt!r}"
             f"{explain_template(model_name_or_path, trained.prompt_template)}"
         )
-    return trained
+    # What is refused or warned of changes nothing of what the model is shown, and can be overruled.
+    return trained if asked.expects is None else replace(trained, expects=asked.expects)

@@ -34,7 +34,8 @@ class ConversationTransform:
         volume_size, volume_spacing, frames, intensity, expects: of the view "volume", see
             `umbrella.views.loading.load_grid`; None takes the processor's own.
         normalize, standardize: see `umbrella.scans.volumes.load_volume`. With `standardize` the volume's own z-score
-            stands; without it the processor's mean and std are applied.
+            stands; without it the processor's mean and std are applied. None takes true, or what the processor of a
+            model for volumes states.
         max_length: most tokens of an example, image tokens counted.
         on_overflow: "drop_turns" (oldest whole exchanges go, with their scans) or "raise".
         add_generation_prompt: leave the last answer out and prompt for it (evaluation).
@@ -60,8 +61,8 @@ class ConversationTransform:
         processor: Any,
         view: str | None = None,
         image_size: int | None = None,
-        normalize: bool = True,
-        standardize: bool = True,
+        normalize: bool | None = None,
+        standardize: bool | None = None,
         volume_size: str | None = None,
         volume_spacing: float | None = None,
         frames: str | None = None,
@@ -75,7 +76,7 @@ class ConversationTransform:
         volume_cache: VolumeCache | str | Path | None = None,
         feature_cache: FeatureCache | None = None,
     ) -> None:
-        if augment is not None and (add_generation_prompt or not normalize):
+        if augment is not None and (add_generation_prompt or normalize is False):
             raise ValueError(
                 "augment: expected add_generation_prompt=False (training) and normalize=True; found "
                 f"add_generation_prompt={add_generation_prompt}, normalize={normalize}"
@@ -106,7 +107,7 @@ class ConversationTransform:
             processor,
             do_resize=False,
             do_rescale=False,
-            do_normalize=not standardize,
+            do_normalize=not self.settings.standardize,
             input_data_format="channels_first",
         )
 

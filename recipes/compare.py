@@ -13,7 +13,7 @@ if __name__ == "__main__":  # a wrong flag, or --help, is answered before the sl
     run(lambda: parse_compare_flags(__doc__))
 
 from umbrella.evaluation.comparison import compare, read_evaluation
-from umbrella.evaluation.notation import format_p
+from umbrella.evaluation.statistics.notation import format_p
 from umbrella.files.json_files import write_json
 
 MOST_PRINTED = 20

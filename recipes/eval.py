@@ -23,14 +23,15 @@ from accelerate import PartialState
 from datasets import disable_progress_bars
 from transformers import ProcessorMixin
 
-from umbrella.answers.generation import Answer, Answerer
 from umbrella.answers.readability import describe_unreadable
 from umbrella.answers.selection import select_rows
+from umbrella.evaluation.asking import Asker
 from umbrella.evaluation.controls import build_controls
+from umbrella.evaluation.evidence.gathering import Evidence, gather_evidence
 from umbrella.evaluation.history import record_evaluation
 from umbrella.evaluation.questions import find_question
 from umbrella.evaluation.results import subjects_of_rows
-from umbrella.evaluation.run_folder import Folder, collect_answers, describe_settings, name_folder
+from umbrella.evaluation.run_folder import Folder, describe_settings, name_folder
 from umbrella.evaluation.side_analyses import check_names, describe_model, put_in_context
 from umbrella.evaluation.summary import summarize_as_text
 from umbrella.files.json_files import write_json
@@ -79,8 +80,7 @@ def main() -> None:
     options = recipe.settings.stated() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
     features = open_feature_cache(eval_args.feature_cache, data_args.volume_cache_gb)
     make_transform = prepare_transforms(processor, options, data_args, features, eval_args.seed)
-    prompts, answers = make_transform(add_generation_prompt=True), make_transform()
-    on_main_process(check_lengths, rows, answers)
+    on_main_process(check_lengths, rows, make_transform())
     model = load_model(model_name, base_model=model_args.base_model).to(state.device)
     follow_spacing(model, data_args.volume_spacing)  # another than a trained model's was refused above
     check_fits(model, processor, recipe.image_size, data_args.max_length)
@@ -92,53 +92,44 @@ def main() -> None:
     settings = describe_settings(rows, split, model_name, **asked)
     if state.is_main_process:
         folder.open(settings, eval_args.overwrite)
-    ask = partial(
-        Answerer,
-        model,
-        answers=answers,
-        batch_size=eval_args.batch_size,
-        max_new_tokens=eval_args.max_new_tokens,
-        num_workers=eval_args.num_workers,
-        candidates=question.candidates(),
-    )
-    answerer = ask(prompts)
-
-    def to_prediction(row: dict, answer: Answer) -> dict:
-        prompt = prompts.encoder.render_prompt(row["conversations"])
-        return question.to_prediction(row, answer, prompt)
-
-    records, n_new = collect_answers(answerer, rows, folder.predictions, to_prediction)
+    asker = Asker(model, make_transform, question, folder, eval_args)
+    records, n_new = asker.ask(rows)
 
     # ------------------------------------------------------------------------------------------------ controls
-    exchanged, to_record = {}, question.to_control_record
+    exchanged = {}
     shown = recipe.settings
     for control in build_controls(rows, eval_args.seed, eval_args.controls_n, shown) if eval_args.controls else ():
-        changed = make_transform(add_generation_prompt=True, change=control.change)
-        got, _ = collect_answers(ask(changed), control.rows, folder.control_answers, to_record, control.name)
+        got = asker.ask_changed(control.rows, control.name, control.change)
         exchanged[control.name] = (control, got)
+
+    # ------------------------------------------------------------------------------------------------ evidence
+    subjects = subjects_of_rows(rows)
+    found = question.summarize(records, subjects, eval_args.bootstrap, eval_args.seed)
+    found |= question.compare(records, exchanged, subjects)
+    evidence = gather_evidence(Evidence(asker, eval_args, splits, rows, records, found))
 
     # ------------------------------------------------------------------------------------------------ save
     if not state.is_main_process:
         return
-    subjects, splits_sha256 = subjects_of_rows(rows), hash_splits_file(data_args.json_dir)
+    splits_sha256 = hash_splits_file(data_args.json_dir)
     metrics = {
-        **question.summarize(records, subjects, eval_args.bootstrap, eval_args.seed),
-        **question.compare(records, exchanged, subjects),
+        **found,
+        "evidence": evidence,
         "bootstrap": {"resamples": eval_args.bootstrap},
         "selection": selection.to_dict(),
         "leakage": leakage,
         "split": split,
         "dataset_name": name_on_hub(data_args.dataset_name),
         "splits_sha256": splits_sha256,
-        **put_in_context(splits.get("train"), eval_args, rows, records, answers, question),
+        **put_in_context(splits.get("train"), eval_args, rows, records, asker.answers, question),
     }
     log_dir = Path(model_name) if Path(model_name).is_dir() else folder.path
     metrics["evaluations_of_this_split"] = record_evaluation(log_dir, settings, n_new, metrics["metrics"])
     write_json(folder.path / METRICS, metrics, indent=2)
     if eval_args.report:
         facts = describe_model(model, recipe, model_name) | {"splits.json, sha256": splits_sha256 or "none"}
-        found = Evaluation(rows, records, metrics, settings, describe_process(state.num_processes))
-        write_reports(folder.path, found, answers, model_name, facts)
+        evaluation = Evaluation(rows, records, metrics, settings, describe_process(state.num_processes))
+        write_reports(folder.path, evaluation, asker.answers, model_name, facts)
     print(summarize_as_text(metrics))
     if unreadable := describe_unreadable(records, eval_args.max_new_tokens):
         print(unreadable)

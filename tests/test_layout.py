@@ -14,7 +14,11 @@ LIBRARY, RECIPES, SAMPLE_DATA = ROOT / "recipes" / "umbrella", ROOT / "recipes",
 # A room imports only from itself and from those before it; the library's docstring lists them.
 ROOMS = STREET
 # Rooms within a room, and where its other modules stand among them (""): at the end where it is not said.
-INNER_ROOMS = {"cohort": "shared tables bids questions splits".split(), "models": ["volumes", "", "building"]}
+INNER_ROOMS = {
+    "cohort": "shared tables bids questions splits".split(),
+    "models": ["volumes", "", "building"],
+    "evaluation": ["statistics", "", "evidence"],
+}
 # Modules of the library that stand in no room: the guide's API, and names that published code imports.
 ENTRANCES = {"collator", "dataloaders", "guide_batch", "modeling", "transform"}
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from umbrella.evaluation.measures import ACCURACY
+from umbrella.evaluation.statistics.measures import ACCURACY
 from umbrella.hub.cards import to_markdown
 from umbrella.options.ending import run
 from umbrella.report import charts

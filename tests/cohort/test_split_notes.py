@@ -15,7 +15,7 @@ from umbrella.cohort.generation import generate, parse_options
 from umbrella.cohort.shared.findings import advise
 from umbrella.cohort.shared.visits import CohortError
 from umbrella.cohort.splits.notes import WIDEST_INTERVAL, find_fewest_subjects, interval_width
-from umbrella.evaluation.intervals import wilson
+from umbrella.evaluation.statistics.intervals import wilson
 
 
 @pytest.mark.parametrize("n", [2, 4, 8, 20, 22, 100])

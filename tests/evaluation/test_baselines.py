@@ -8,8 +8,8 @@ import pytest
 
 from umbrella.evaluation.baselines import evaluate_baselines
 from umbrella.evaluation.confounds import evaluate_confounds, match_rows, read_confounds
-from umbrella.evaluation.measures import ACCURACY
 from umbrella.evaluation.results import group_rows, score_by_group, subjects_of_rows
+from umbrella.evaluation.statistics.measures import ACCURACY
 from umbrella.models.loading import load_processor
 from umbrella.rows.kept_views import CachingTransform, ViewCache
 from umbrella.scans.head import estimate_head_volume_ml, otsu_threshold

@@ -15,7 +15,7 @@ from sample_folder import write_sample_folder
 from umbrella.answers.answer_template import find_answer_template
 from umbrella.answers.scoring import answer_log_likelihoods, last_answer_mask
 from umbrella.conversations.encoder import IGNORE_INDEX
-from umbrella.evaluation.notation import number
+from umbrella.evaluation.statistics.notation import number
 from umbrella.models.loading import load_model, load_processor
 from umbrella.records.training_data import TrainingData, subjects_of
 from umbrella_dataset import load_umbrella

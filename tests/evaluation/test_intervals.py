@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, sem, t
 
-from umbrella.evaluation.intervals import bootstrap, mean_interval, share_interval, subjects_for_share, wilson
+from umbrella.evaluation.statistics.intervals import (
+    bootstrap,
+    mean_interval,
+    share_interval,
+    subjects_for_share,
+    wilson,
+)
 
 
 def draw_clustered(draw, n_subjects=80, rows_each=3):

@@ -10,7 +10,7 @@ from paired_oracle import mcnemar_mid_p
 from properties import examples
 from scipy.stats import norm, permutation_test
 
-from umbrella.evaluation.sign_flips import dependence, flip_signs
+from umbrella.evaluation.statistics.sign_flips import dependence, flip_signs
 
 N_SUBJECTS, N_DRAWS = 40, 700
 outcomes = st.lists(st.sampled_from([-1, 0, 1]), min_size=1, max_size=60)

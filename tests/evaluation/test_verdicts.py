@@ -12,8 +12,8 @@ from scipy.stats import binomtest, t
 
 from umbrella.evaluation.control_scores import compare_numbers, compare_texts
 from umbrella.evaluation.controls import Control
-from umbrella.evaluation.measures import ACCURACY, MARGIN, measure_errors
-from umbrella.evaluation.paired import compare_paired
+from umbrella.evaluation.statistics.measures import ACCURACY, MARGIN, measure_errors
+from umbrella.evaluation.statistics.paired import compare_paired
 from umbrella.evaluation.verdicts import compare_with_control, judge, judge_beside, judge_two
 
 TRUTH = ["a", "b"] * 50

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from umbrella.evaluation.intervals import bootstrap
-from umbrella.evaluation.measures import ACCURACY, measure_errors
 from umbrella.evaluation.results import summarize_classification, summarize_regression
 from umbrella.evaluation.side_analyses import check_names
+from umbrella.evaluation.statistics.intervals import bootstrap
+from umbrella.evaluation.statistics.measures import ACCURACY, measure_errors
 from umbrella.evaluation.summary import summarize_as_text
 from umbrella.hub.cards import build_model_card
 from umbrella.report.charts import draw_scores

@@ -4,12 +4,10 @@ It knows no page.
 """
 
 __all__ = [
+    "asking",
     "comparison",
     "controls",
     "history",
-    "measures",
-    "notation",
-    "paired",
     "questions",
     "results",
     "run_folder",

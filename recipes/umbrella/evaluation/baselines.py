@@ -10,10 +10,10 @@ from sklearn.linear_model import RidgeClassifierCV, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from umbrella.evaluation.measures import score_interval
-from umbrella.evaluation.notation import number
-from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.results import score_records
+from umbrella.evaluation.statistics.measures import score_interval
+from umbrella.evaluation.statistics.notation import number
+from umbrella.evaluation.statistics.paired import compare_paired
 from umbrella.evaluation.verdicts import judge_beside
 from umbrella.options.progress import show_progress
 from umbrella.rows.transform import ConversationTransform

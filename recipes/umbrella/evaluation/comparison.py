@@ -8,10 +8,10 @@ import numpy as np
 from scipy.stats import ttest_ind
 
 from umbrella.evaluation.answer_file import AnswerFile
-from umbrella.evaluation.intervals import number_subjects, tails
-from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.results import score_records
 from umbrella.evaluation.run_folder import name_folder
+from umbrella.evaluation.statistics.intervals import number_subjects, tails
+from umbrella.evaluation.statistics.paired import compare_paired
 from umbrella.evaluation.verdicts import judge_two
 from umbrella.records.evaluations import METRICS, SETTINGS, read_metrics, read_settings
 

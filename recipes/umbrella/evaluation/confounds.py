@@ -11,11 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from umbrella.evaluation.intervals import share_interval
-from umbrella.evaluation.measures import ACCURACY
-from umbrella.evaluation.notation import percent
-from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.results import read_metadata, read_numbers
+from umbrella.evaluation.statistics.intervals import share_interval
+from umbrella.evaluation.statistics.measures import ACCURACY
+from umbrella.evaluation.statistics.notation import percent
+from umbrella.evaluation.statistics.paired import compare_paired
 from umbrella.evaluation.verdicts import judge_beside
 from umbrella.options.progress import show_progress
 from umbrella.scans.head import estimate_head_volume_ml

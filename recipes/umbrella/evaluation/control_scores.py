@@ -6,8 +6,8 @@ import numpy as np
 
 from umbrella.answers.metrics import absolute_errors
 from umbrella.evaluation.controls import Control
-from umbrella.evaluation.measures import ACCURACY, Measure, measure_errors
 from umbrella.evaluation.sides import count_turns
+from umbrella.evaluation.statistics.measures import ACCURACY, Measure, measure_errors
 from umbrella.evaluation.verdicts import compare_with_control, count_changes, judge
 from umbrella.rows.changed_scans import MIRRORED
 

@@ -20,9 +20,7 @@ from umbrella.training.main_process import on_main_process
 MOST_WORDED = 2000  # rows of a split whose answers are looked through for a wording
 
 
-def find_question(
-    rows: Dataset, evaluation: EvalArguments, splits: Mapping[str, Dataset] | None = None
-) -> "Classification | Regression | FreeText":
+def find_question(rows: Dataset, evaluation: EvalArguments, splits: Mapping[str, Dataset] | None = None) -> "Question":
     """The kind of question that the rows ask, by the flags and their labels; says what it was told from.
 
     splits  all of the data: few rows may have no wording of the answer in common with every label, more have
@@ -186,3 +184,6 @@ class FreeText(_WithoutLabels):
     def compare(self, records: list[dict], exchanged: dict, subjects: list[str]) -> dict:
         """Which answers each control changed, and verdicts; `exchanged` holds name → (Control, its records)."""
         return compare_texts(records, exchanged, subjects)
+
+
+Question = Classification | Regression | FreeText

@@ -17,9 +17,9 @@ from umbrella.answers.metrics import (
     regression_metrics,
 )
 from umbrella.answers.numbers import read_plain_number
-from umbrella.evaluation.intervals import bootstrap, mean_interval, share_interval
-from umbrella.evaluation.measures import ACCURACY, EXACT_MATCH, Measure, measure_errors, score_interval
 from umbrella.evaluation.run_folder import probabilities_of
+from umbrella.evaluation.statistics.intervals import bootstrap, mean_interval, share_interval
+from umbrella.evaluation.statistics.measures import ACCURACY, EXACT_MATCH, Measure, measure_errors, score_interval
 
 DECADE_YEARS = 10
 

@@ -38,6 +38,13 @@ class Folder:
     def control_answers(self) -> Path:
         return self.path / "controls.jsonl"
 
+    def predictions_of(self, split: str) -> Path:
+        """Answers to another split than the evaluated one."""
+        return self.path / f"predictions_{split}.jsonl"
+
+    def _answer_files(self) -> list[Path]:
+        return [self.predictions, self.control_answers, *sorted(self.path.glob("predictions_*.jsonl"))]
+
     def open(self, settings: dict, overwrite: bool) -> None:
         """Start the folder, or continue it where its settings are the same.
 
@@ -45,7 +52,7 @@ class Folder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if overwrite:
-            for path in (self.predictions, self.control_answers, self.path / SETTINGS):
+            for path in (*self._answer_files(), self.path / SETTINGS):
                 path.unlink(missing_ok=True)
         path = self.path / SETTINGS
         if path.exists():
@@ -56,7 +63,7 @@ class Folder:
                 "Start anew with --overwrite, or choose another --output_dir"
             )
         write_json(path, settings, indent=2)
-        for file in (self.predictions, self.control_answers):
+        for file in self._answer_files():
             AnswerFile(file).repair()
 
     def _refuse_others(self, found: dict, settings: dict) -> None:

@@ -7,7 +7,7 @@ from datasets import Dataset
 from umbrella.answers.selection import keep_task
 from umbrella.evaluation.baselines import evaluate_baselines
 from umbrella.evaluation.confounds import HEAD_VOLUME, evaluate_confounds
-from umbrella.evaluation.questions import Classification, FreeText, Regression
+from umbrella.evaluation.questions import FreeText, Question
 from umbrella.evaluation.results import group_rows, read_metadata, score_by_group, score_records, subjects_of_rows
 from umbrella.options.arguments import EvalArguments
 from umbrella.records.leakage import describe_training_data
@@ -23,7 +23,7 @@ def put_in_context(
     rows: Dataset,
     records: list[dict],
     transform: ConversationTransform,
-    question: Classification | Regression | FreeText,
+    question: Question,
 ) -> dict:
     """`by`, `baselines` and `confounds`, as far as they are asked for; nothing for free text.
 

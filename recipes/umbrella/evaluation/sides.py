@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from umbrella.answers.text_folding import fold
-from umbrella.evaluation.intervals import share_interval, subjects_for_share
+from umbrella.evaluation.statistics.intervals import share_interval, subjects_for_share
 
 SIDES = (("left", "right"), ("l", "r"))
 BY_CHANCE = 0.5  # share of side answers that turns where they are drawn anew for each scan

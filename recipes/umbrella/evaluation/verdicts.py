@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from umbrella.evaluation.intervals import POWER, share_interval, subjects_for_share
-from umbrella.evaluation.measures import MARGIN, Measure, score_interval
-from umbrella.evaluation.notation import format_p, percent
-from umbrella.evaluation.paired import compare_paired
 from umbrella.evaluation.sides import BY_CHANCE
+from umbrella.evaluation.statistics.intervals import POWER, share_interval, subjects_for_share
+from umbrella.evaluation.statistics.measures import MARGIN, Measure, score_interval
+from umbrella.evaluation.statistics.notation import format_p, percent
+from umbrella.evaluation.statistics.paired import compare_paired
 
 LEAST_CHANGED = 0.05  # share of answers that must change, by its interval's lower end, for a scan to count as read
 MOST_CHANGED = MARGIN  # share of answers that may change, by its interval's upper end, for a scan to count as not read

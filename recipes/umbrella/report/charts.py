@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from umbrella.answers.metrics import calibration_bins
-from umbrella.evaluation.measures import Measure
+from umbrella.evaluation.statistics.measures import Measure
 
 INK, BLUE, ORANGE, GREY, GRID = "#1b2430", "#2563a8", "#c2571a", "#8a94a3", "#e3e7ec"
 STYLE = {

@@ -9,17 +9,18 @@ from datasets import Dataset
 
 from umbrella.answers.label_parsing import count_labels
 from umbrella.answers.metrics import encode
-from umbrella.evaluation.measures import Measure
-from umbrella.evaluation.notation import number, percent
-from umbrella.evaluation.paired import MOST_P
 from umbrella.evaluation.results import score_records
 from umbrella.evaluation.run_folder import probabilities_of
+from umbrella.evaluation.statistics.measures import Measure
+from umbrella.evaluation.statistics.notation import number, percent
+from umbrella.evaluation.statistics.paired import MOST_P
 from umbrella.evaluation.verdicts import LEAST_CHANGED, MOST_CHANGED, say_rows
 from umbrella.files.json_files import read_json
 from umbrella.records.evaluations import PUBLIC_REPORT, REPORT
 from umbrella.records.run import FILE_NAME as RUN_RECORD
 from umbrella.records.run import read_run_record
 from umbrella.report import charts
+from umbrella.report.evidence_sections import list_sections
 from umbrella.report.examples import MOST_EXAMPLES, pick_examples
 from umbrella.report.page import write_page
 from umbrella.report.score_tables import list_baselines, list_confounds, list_controls
@@ -117,6 +118,7 @@ def _describe(evaluation: Evaluation, folder: Path, facts: dict[str, str]) -> di
         "control_rows": list_controls(metrics, measure),
         "baseline_rows": list_baselines(metrics, measure) if "models" in metrics.get("baselines", {}) else [],
         "confound_rows": list_confounds(metrics, measure) if "confounds" in metrics else [],
+        "sections": list_sections(metrics, measure),
         "charts": _draw_charts(metrics, records, settings, [] if state is None else state["log_history"], measure),
         "confusion_text": _say_confusion(metrics),
         "answer_template": settings.get("answer_template"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from umbrella.evaluation.notation import number, percent
+from umbrella.evaluation.statistics.notation import number, percent
 from umbrella.report.on_grid import place_on_grid
 from umbrella.report.pictures import draw_scan
 from umbrella.report.scan_roles import name_roles

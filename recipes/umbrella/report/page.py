@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from umbrella.evaluation.notation import format_p, number, percent
+from umbrella.evaluation.statistics.notation import format_p, number, percent
 from umbrella.files.written_files import write_whole
 from umbrella.report.pictures import to_data_uri
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from umbrella.evaluation.measures import Measure
-from umbrella.evaluation.notation import format_p, percent
+from umbrella.evaluation.statistics.measures import Measure
+from umbrella.evaluation.statistics.notation import format_p, percent
 from umbrella.evaluation.verdicts import say_rows
 
 Row = dict[str, str]

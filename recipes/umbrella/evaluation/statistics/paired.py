@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from scipy.stats import t
 
-from umbrella.evaluation.intervals import LEVEL, ROUNDING, Z_LEVEL, Z_POWER, least_number, number_subjects
-from umbrella.evaluation.measures import Measure
-from umbrella.evaluation.sign_flips import NAME, dependence, flip_signs
+from umbrella.evaluation.statistics.intervals import LEVEL, ROUNDING, Z_LEVEL, Z_POWER, least_number, number_subjects
+from umbrella.evaluation.statistics.measures import Measure
+from umbrella.evaluation.statistics.sign_flips import NAME, dependence, flip_signs
 
 MOST_P = 0.05
 LEAST_DISCORDANT = 6  # subjects that all speak for one side: with five, the interval still holds 0

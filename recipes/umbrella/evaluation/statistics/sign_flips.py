@@ -10,7 +10,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from umbrella.evaluation.intervals import number_subjects
+from umbrella.evaluation.statistics.intervals import number_subjects
 
 NAME = "sign flips by subject, mid-p"
 MOST_ENUMERATED = 14  # subjects whose sums are no whole numbers: 16,384 sign patterns

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from umbrella.evaluation.intervals import mean_interval, share_interval
-from umbrella.evaluation.notation import number, percent
+from umbrella.evaluation.statistics.intervals import mean_interval, share_interval
+from umbrella.evaluation.statistics.notation import number, percent
 
 MARGIN = 0.10  # of accuracy: runs that surely differ by less do as well as each other
 MARGIN_OF_SPREAD = (

@@ -1,0 +1,45 @@
+"""All evidence that an evaluation is asked for, each under its name in metrics.json.
+
+An entry of `metrics["evidence"]` is a dict with `sentences`, what it says in words, in the terminal and in the report.
+Where a thing cannot be known, the sentences say so and why.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from datasets import Dataset, DatasetDict
+
+from umbrella.evaluation.asking import Asker
+from umbrella.evaluation.results import subjects_of_rows
+from umbrella.options.arguments import EvalArguments
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What there is to go by.
+
+    rows, records  the evaluated rows and what was made of the answer to each
+    splits         all of the data, as far as they are there: "train", "validation", "test"
+    metrics        the numbers so far
+    """
+
+    asker: Asker
+    asked: EvalArguments
+    splits: DatasetDict
+    rows: Dataset
+    records: list[dict]
+    metrics: dict
+
+    @property
+    def subjects(self) -> list[str]:
+        """The subject of each row."""
+        return subjects_of_rows(self.rows)
+
+
+GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {}
+
+
+def gather_evidence(evidence: Evidence) -> dict[str, dict]:
+    """Name → its entry, of all that were asked for. On every process, since the model may be asked more."""
+    gathered = {name: gather(evidence) for name, gather in GATHERERS.items()}
+    return {name: entry for name, entry in gathered.items() if entry is not None}

@@ -26,7 +26,7 @@ def summarize_as_text(metrics: dict) -> str:
     lines += [verdict["sentence"] for verdict in metrics["verdicts"].values()]
     if "confounds" in metrics:
         lines.append(metrics["confounds"]["sentence"])
-    lines += [sentence for entry in metrics["evidence"].values() for sentence in entry["sentences"]]
+    lines += [sentence for entry in metrics.get("evidence", {}).values() for sentence in entry["sentences"]]
     return "\n".join(lines)
 
 

@@ -69,7 +69,8 @@ def main() -> None:
         splits = load_splits(data_args)
     disable_progress_bars()  # those of `datasets`: ours tell how far the answers are
     question = find_question(rows, eval_args, splits)
-    check_names(eval_args, rows, question.to_dict()["task"])
+    asked_for = question.to_dict()
+    check_names(eval_args, rows, asked_for["task"], asked_for.get("labels", ()))
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
     on_main_process(check_scans, rows)
 
@@ -88,7 +89,7 @@ def main() -> None:
         attach_feature_cache(model.requires_grad_(False), processor, features, state.device)
 
     # ------------------------------------------------------------------------------------------------ answers
-    asked = {"seed": eval_args.seed, "max_new_tokens": eval_args.max_new_tokens, **options, **question.to_dict()}
+    asked = {"seed": eval_args.seed, "max_new_tokens": eval_args.max_new_tokens, **options, **asked_for}
     settings = describe_settings(rows, split, model_name, **asked)
     if state.is_main_process:
         folder.open(settings, eval_args.overwrite)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datasets import Dataset, DatasetDict
 
 from umbrella.evaluation.asking import Asker
+from umbrella.evaluation.evidence.group_gaps import gather_group_gaps
+from umbrella.evaluation.evidence.net_benefit import gather_net_benefit
 from umbrella.evaluation.results import subjects_of_rows
 from umbrella.options.arguments import EvalArguments
 
@@ -36,7 +38,10 @@ class Evidence:
         return subjects_of_rows(self.rows)
 
 
-GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {}
+GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
+    "group_gaps": lambda have: gather_group_gaps(have.asked.by, have.rows, have.records),
+    "net_benefit": lambda have: gather_net_benefit(have.asker.question, have.asked, have.records, have.subjects),
+}
 
 
 def gather_evidence(evidence: Evidence) -> dict[str, dict]:

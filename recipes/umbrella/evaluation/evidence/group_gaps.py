@@ -1,4 +1,4 @@
-"""How far apart the best and the worst group of each --by are, in the score and, of two labels, among each one's rows."""
+"""How far apart the best and the worst group of each --by are: in the score, and of two labels in the rows of each."""
 
 from collections.abc import Sequence
 
@@ -46,17 +46,21 @@ def measure_gaps(
     labels = sorted({truth for truth in truths if truth is not None})
     if len(labels) == 2:
         parts += [(label, np.array([truth == label for truth in truths])) for label in labels]
-    gaps, sentences, joint = [], [], []
+    gaps, joint = [], []
     for label, asked in parts:
-        found = _compare(measure, scores, groups, subjects, asked, LEVEL)
-        gaps.append({"of": label, **found})
-        sentences.append(_say(found, measure, label))
+        gaps.append({"of": label, **_compare(measure, scores, groups, subjects, asked, LEVEL)})
         if label is not None:  # both intervals hold together, so that the larger gap's does
             joint.append(_compare(measure, scores, groups, subjects, asked, (1 + LEVEL) / 2)["gap"])
     odds = _join_odds(joint)
+    sentences = [_say(gaps[0], measure)]
     if odds is not None:
         sentences.append(
-            f"the larger of these two gaps, the equalised odds difference, is {_say_gap(odds, ACCURACY)}."
+            f"the equalised odds difference, the larger gap of both labels' rows, is {_say_gap(odds, ACCURACY)}."
+        )
+    elif joint and gaps[0]["gap"] is not None:
+        few = " or ".join(label for label, gap in zip(labels, joint, strict=True) if gap is None)
+        sentences.append(
+            f"no equalised odds difference: fewer than two groups have {LEAST_SUBJECTS} subjects of {few}."
         )
     return {"gaps": gaps, "equalised_odds": odds, "sentences": sentences}
 
@@ -96,24 +100,22 @@ def _join_odds(gaps: Sequence[dict | None]) -> dict | None:
     return {"difference": max(gap["difference"] for gap in known), "interval": interval}
 
 
-def _say(found: dict, measure: Measure, label: str | None) -> str:
-    of = f"of the rows with the true label {label}, " if label is not None else ""
-    what = "share right" if label is not None else measure.name
+def _say(found: dict, measure: Measure) -> str:
     left_out = _say_left_out(found["left_out"])
     if found["gap"] is None:
         known = ", ".join(found["groups"]) or "none"
-        return f"{of}there is no gap in {what} to measure: two groups are needed, there is {known}.{left_out}"
+        return f"there is no gap to measure, which takes two groups; ranked: {known}.{left_out}"
     gap, groups = Gap(**found["gap"]), found["groups"]
     if gap.best == gap.worst:
-        shown = measure.show(groups[gap.best][measure.key])
-        return f"{of}all {gap.n_groups} groups have the {what} {shown}; {_say_gap(found['gap'], measure)}.{left_out}"
-    best, worst = (f"{name} ({measure.show(groups[name][measure.key])}, {say_rows(groups[name])})"
-                   for name in (gap.best, gap.worst))  # fmt: skip
-    shown = f"{of}the {what} is best of {best} and worst of {worst}: a gap of {_say_gap(found['gap'], measure)}. "
-    chance = (
-        f"Of {gap.n_groups} groups that are alike the gap would be about {_show(gap.by_chance, measure)} by chance. "
-    )
-    return shown + chance + _say_verdict(gap, measure) + left_out
+        scores = f"all {gap.n_groups} groups have the {measure.name} {measure.show(groups[gap.best][measure.key])}"
+    else:
+        best, worst = (
+            f"{name} ({measure.show(groups[name][measure.key])}, {say_rows(groups[name])})"
+            for name in (gap.best, gap.worst)
+        )
+        scores = f"the {measure.name} is best of {best} and worst of {worst}"
+    chance = f"Of {gap.n_groups} groups that are alike about {_show(gap.by_chance, measure)} would be seen by chance."
+    return f"{scores}: a gap of {_say_gap(found['gap'], measure)}. {chance} {_say_verdict(gap, measure)}{left_out}"
 
 
 def _show(size: float, measure: Measure) -> str:

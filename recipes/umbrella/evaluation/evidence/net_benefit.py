@@ -13,7 +13,7 @@ from umbrella.options.arguments import EvalArguments
 def gather_net_benefit(
     question: Question, asked: EvalArguments, records: Sequence[dict], subjects: Sequence[str]
 ) -> dict | None:
-    """`curves`: a list of {"label", ...} as `DecisionCurve`; None where there are not two labels and none was named."""
+    """`curves`: a list of {"label", ...} as `DecisionCurve`; None where labels are not two and none was named."""
     if not isinstance(question, Classification):
         return None
     if asked.positive_label is None and len(question.labels) != 2:

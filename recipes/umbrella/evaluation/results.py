@@ -178,11 +178,12 @@ def group_rows(rows: Dataset, name: str) -> list[str]:
     values = read_metadata(rows, name, required=not name.endswith("_bin"))
     if name.endswith("_bin") and all(value is None for value in values):
         base = name.removesuffix("_bin")
-        return _bin(base, read_metadata(rows, base))
+        return bin_numbers(base, read_metadata(rows, base))
     return [NOT_STATED if value is None else str(value) for value in values]
 
 
-def _bin(name: str, values: list) -> list[str]:
+def bin_numbers(name: str, values: Sequence) -> list[str]:
+    """The bin of each of a column's values: decades of an age, quarters of all else."""
     numbers, other = read_numbers(values)
     if other is not None:
         raise ValueError(

@@ -24,7 +24,9 @@ def list_gaps(entry: dict, measure: Measure) -> list[Row]:
                 continue
             of = measure.name if part["of"] is None else f"right, of those with the true label {part['of']}"
             chance = _show(gap["by_chance"], measure)
-            best, worst = (f"{gap[end]}: {measure.show(groups[gap[end]][measure.key])}" for end in ("best", "worst"))
+            best, worst = (
+                f"{gap[end]}: {_fix(measure.show(groups[gap[end]][measure.key]))}" for end in ("best", "worst")
+            )
             rows.append(
                 {"by": title, "of": of, "best": best, "worst": worst, "chance": chance, **_show_gap(gap, measure)}
             )
@@ -32,6 +34,11 @@ def list_gaps(entry: dict, measure: Measure) -> list[Row]:
             odds = _show_gap(found["equalised_odds"], measure)
             rows.append({"by": title, "of": "equalised odds", "best": "", "worst": "", "chance": "", **odds})
     return rows
+
+
+def _fix(shown: str) -> str:
+    """A number and its unit in one line."""
+    return shown.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _show(size: float, measure: Measure) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datasets import Dataset, DatasetDict
 
 from umbrella.evaluation.asking import Asker
+from umbrella.evaluation.evidence.failures import gather_failures
 from umbrella.evaluation.evidence.group_gaps import gather_group_gaps
 from umbrella.evaluation.evidence.net_benefit import gather_net_benefit
 from umbrella.evaluation.results import subjects_of_rows
@@ -40,6 +41,9 @@ class Evidence:
 
 GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
     "group_gaps": lambda have: gather_group_gaps(have.asked.by, have.rows, have.records),
+    "failures": lambda have: gather_failures(
+        have.asker.folder.path, have.rows, have.records, have.asked.seed, have.asked.report
+    ),
     "net_benefit": lambda have: gather_net_benefit(have.asker.question, have.asked, have.records, have.subjects),
 }
 

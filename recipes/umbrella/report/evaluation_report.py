@@ -16,12 +16,13 @@ from umbrella.evaluation.statistics.notation import number, percent
 from umbrella.evaluation.statistics.paired import MOST_P
 from umbrella.evaluation.verdicts import LEAST_CHANGED, MOST_CHANGED, say_rows
 from umbrella.files.json_files import read_json
-from umbrella.records.evaluations import PUBLIC_REPORT, REPORT
+from umbrella.records.evaluations import FAILURES_PAGE, PUBLIC_REPORT, REPORT
 from umbrella.records.run import FILE_NAME as RUN_RECORD
 from umbrella.records.run import read_run_record
 from umbrella.report import charts
 from umbrella.report.evidence_sections import list_sections
 from umbrella.report.examples import MOST_EXAMPLES, pick_examples
+from umbrella.report.failures_page import write_failures
 from umbrella.report.page import write_page
 from umbrella.report.score_tables import list_baselines, list_confounds, list_controls
 from umbrella.rows.transform import ConversationTransform
@@ -73,7 +74,7 @@ def write_reports(
     model_folder: str,
     facts: dict[str, str],
 ) -> None:
-    """Write report.html and report_public.html into `folder`.
+    """Write report.html, report_public.html and failures.html into `folder`.
 
     transform  shows the examples' scans as the model saw them
     facts      what is to be said about the model, name → text
@@ -81,13 +82,15 @@ def write_reports(
     described = _describe(evaluation, Path(model_folder), facts)
     examples = pick_examples(evaluation.rows, evaluation.records, transform)
     command, run_json = evaluation.process["command"], _read_run_json(Path(model_folder))
-    private = {"examples": examples, "command": command, "run_json": run_json}
+    private = {"examples": examples, "command": command, "run_json": run_json, "failures_page": FAILURES_PAGE}
     write_page(folder / REPORT, "report.html.j2", **described, **private)
+    write_failures(folder, evaluation.rows, evaluation.records, transform, described)
     # A folder's name, of itself, is what a push publishes a model by; where it lies is nobody's business.
     hidden = {model_folder: Path(model_folder).name} if Path(model_folder).is_dir() else {}
     model = described["model"]
     described["model"] = model | {"facts": {name: hidden.get(text, text) for name, text in model["facts"].items()}}
-    write_page(folder / PUBLIC_REPORT, "report.html.j2", **described, examples=[], command=None, run_json=None)
+    hidden_parts = dict.fromkeys(("command", "run_json", "failures_page"))
+    write_page(folder / PUBLIC_REPORT, "report.html.j2", **described, examples=[], **hidden_parts)
 
 
 def _read_run_json(folder: Path) -> str | None:

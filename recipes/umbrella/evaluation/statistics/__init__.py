@@ -4,8 +4,12 @@ It knows numbers and who they are of, no row and no model.
 """
 
 __all__ = [
+    "differences",
+    "group_gaps",
+    "group_tests",
     "intervals",
     "measures",
+    "net_benefit",
     "notation",
     "paired",
 ]

@@ -42,7 +42,7 @@ def find_failures(rows: Dataset, records: list[dict], seed: int) -> dict:
 
     key, all     "wrong" or "mae", and that of all rows with its interval
     groups       each with `column`, `group`, its error and the `rest`'s, `difference` with `interval`, `p`, and
-                 `p_holm`, corrected over all groups; the surest to differ first
+                 `p_holm`, corrected over all groups; those that fail more first, the surest of them first
     too_small    groups of too few subjects to compare, or with too few beside them
     columns      name → the group of each row
     sentences    that name no group; `notes` on what was not compared
@@ -73,7 +73,7 @@ def find_failures(rows: Dataset, records: list[dict], seed: int) -> dict:
             group | _compare(measure, errors, rows, subjects) | {"p": p, "p_holm": p_holm}
             for group, rows, p, p_holm in tested
         ]
-        groups.sort(key=lambda group: (group["p_holm"], group["p"], -group["difference"]))
+        groups.sort(key=lambda group: (group["difference"] <= 0, group["p"], -group["difference"]))
         sentences = [f"{sentences[0]} {_say_worse(groups)}"]
     named = {column.name: column.groups for column in columns}
     return found | {

@@ -1,4 +1,4 @@
-"""The gap between the best and the worst group: values as fairlearn has them, an interval that knows they were chosen."""
+"""The gap between the best and the worst group: fairlearn's values, an interval that knows they were chosen."""
 
 import json
 

@@ -3,9 +3,9 @@
     python recipes/eval.py --model_name_or_path runs/quickstart --json_dir sample_data/sex_comparison_conversations
     accelerate launch --num_processes 4 recipes/eval.py --model_name_or_path MODEL --json_dir DATA
 
-Writes predictions.jsonl, controls.jsonl, metrics.json, report.html, and report_public.html without single rows, into
---output_dir (default: the model's folder, eval/; below runs/evaluations/ for a model of the Hub). A run that was
-stopped continues where it was.
+Writes predictions.jsonl, controls.jsonl, metrics.json, report.html, report_public.html without single rows, and
+failures.html with the surest wrong answers and the groups that fail more than others, into --output_dir (default: the
+model's folder, eval/; below runs/evaluations/ for a model of the Hub). A run that was stopped continues where it was.
 """
 
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
@@ -134,7 +134,7 @@ def main() -> None:
     print(summarize_as_text(metrics))
     if unreadable := describe_unreadable(records, eval_args.max_new_tokens):
         print(unreadable)
-    reports = ", report.html and, without single rows, report_public.html" if eval_args.report else ""
+    reports = ", report.html, failures.html and, without single rows, report_public.html" if eval_args.report else ""
     print(f"predictions.jsonl, metrics.json{reports} are in {folder.path}")
 
 

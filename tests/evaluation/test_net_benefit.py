@@ -93,8 +93,8 @@ def test_which_of_two_labels_is_acted_on_is_never_guessed():
     both = gather(TWO, None)
     assert [curve["label"] for curve in both["curves"]] == ["ad", "cn"]
     assert both["sentences"][0] == (
-        "Net benefit: whether ad or cn is the label to act on is not stated, so both are shown; eval.py "
-        "--positive_label for one."
+        "Net benefit: whether ad or cn is the label to act on is not stated, so both are shown; the "
+        "option positive_label of eval.py names one."
     )
     named = gather(TWO, "cn")
     assert [curve["label"] for curve in named["curves"]] == ["cn"] and len(named["sentences"]) == 1

@@ -33,8 +33,8 @@ def describe_net_benefit(
     sentences, curves = [], []
     if len(labels) > 1:
         sentences.append(
-            f"Net benefit: whether {' or '.join(labels)} is the label to act on is not stated, so both are shown; "
-            "eval.py --positive_label for one."
+            f"Net benefit: whether {' or '.join(labels)} is the label to act on is not stated, so both are shown; the "
+            "option positive_label of eval.py names one."
         )
     for label in labels:
         found = [record["probabilities"][label] for record in records]

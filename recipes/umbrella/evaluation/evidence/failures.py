@@ -34,7 +34,12 @@ def gather_failures(folder: Path, rows: Dataset, records: list[dict], seed: int,
         return None
     found = find_failures(rows, records, seed)
     write_json(folder / FAILURES, found, indent=2)
-    return {"sentences": [*found["sentences"], f"{FAILURES_PAGE} shows them, and is not published."]}
+    return {
+        "sentences": [
+            *found["sentences"],
+            f"{FAILURES_PAGE}, beside the report and never published, shows single rows and groups.",
+        ]
+    }
 
 
 def find_failures(rows: Dataset, records: list[dict], seed: int) -> dict:

@@ -10,8 +10,8 @@ from umbrella.report.section import Section
 # Name of the evidence → what makes its section of the entry in metrics.json, and of the measure (None for free text).
 DESCRIBERS: dict[str, Callable[[dict, Measure | None], Section]] = {
     "group_gaps": describe_group_gaps,
-    "failures": lambda entry, measure: Section("failures", "Where it fails", entry),
     "net_benefit": describe_net_benefit,
+    "failures": lambda entry, measure: Section("failures", "Where it fails", entry),
 }
 
 

@@ -44,7 +44,7 @@ def write_failures(
         "failures.html.j2",
         **{name: described[name] for name in ("metrics", "model", "split", "process")},
         found=found,
-        error="wrong" if found["key"] == "wrong" else "mean absolute error",
+        error="wrong" if found["key"] == "wrong" else "mean error",
         tables=[groups[:MOST_IN_TABLE], groups[MOST_IN_TABLE:]],
         small=[f"{say_group(group)} ({say_rows(group)})" for group in found["too_small"]],
         title=TITLES["text" if measure is None else "classification" if measure.better > 0 else "regression"],
@@ -67,7 +67,8 @@ def _show_group(group: dict, measure: Measure) -> Row:
     interval = "none" if ends is None else " to ".join(measure.show_difference(end) for end in ends)
     return {
         "title": say_group(group),
-        "of": say_rows(group),
+        "n": f"{group['n']:,}",
+        "n_subjects": f"{group['n_subjects']:,}",
         "error": measure.show(group["error"]),
         "rest": measure.show(group["rest"]),
         "difference": measure.show_difference(group["difference"]),

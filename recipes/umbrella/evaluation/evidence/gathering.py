@@ -41,10 +41,10 @@ class Evidence:
 
 GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
     "group_gaps": lambda have: gather_group_gaps(have.asked.by, have.rows, have.records),
+    "net_benefit": lambda have: gather_net_benefit(have.asker.question, have.asked, have.records, have.subjects),
     "failures": lambda have: gather_failures(
         have.asker.folder.path, have.rows, have.records, have.asked.seed, have.asked.report
     ),
-    "net_benefit": lambda have: gather_net_benefit(have.asker.question, have.asked, have.records, have.subjects),
 }
 
 

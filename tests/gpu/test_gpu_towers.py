@@ -54,14 +54,15 @@ def make_volumes(config):
 
 
 def run(tower, batch, device, dtype):
-    """The features, and the gradient of the first weight, on the CPU in float32."""
+    """The features, and the gradient of all weights, on the CPU in float32."""
     batch = {name: value.to(device) for name, value in batch.items()}
     tower.to(device).zero_grad()
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         features = tower(**batch).last_hidden_state
-        (features.float() ** 2).mean().backward()
-    gradient = next(p.grad for p in tower.parameters() if p.grad is not None)
-    return features.detach().float().cpu(), gradient.float().cpu()
+        towards = torch.randn(features.shape, generator=torch.Generator().manual_seed(2)).to(device)
+        (features.float() * towards).sum().backward()
+    gradients = [p.grad.flatten().float().cpu() for p in tower.parameters() if p.grad is not None]
+    return features.detach().float().cpu(), torch.cat(gradients)
 
 
 def difference(found, expected):
@@ -76,7 +77,7 @@ def test_a_tower_makes_on_a_gpu_what_it_makes_on_the_cpu(name, dtype, device):
     found = run(tower, batch, device, dtype)
     most = {torch.float32: 5e-3, torch.float16: 2e-2, torch.bfloat16: 5e-2}[dtype]
     assert difference(found[0], expected[0]) < most
-    assert difference(found[1], expected[1]) < 4 * most
+    assert difference(found[1], expected[1]) < 5 * most
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -106,7 +107,6 @@ def test_more_places_than_a_kernels_grid_has_blocks_attend_over_time(dtype, devi
         features = tower(volume.repeat(n, 1), sizes).last_hidden_state[0]
         (features.float() ** 2).mean().backward()
         alone = tower(volume, sizes[:1]).last_hidden_state[0]
-    torch.cuda.synchronize()
     last = features[-of_one:]
     assert difference(last.detach().float(), alone.detach().float()) < (1e-5 if dtype == torch.float32 else 2e-2)
     assert all(p.grad.isfinite().all() for p in tower.parameters() if p.grad is not None)

@@ -71,8 +71,7 @@ def test_ligers_kernels_take_the_same_steps(model, fit):
 def test_adapters_learn_in_bf16_and_are_merged(model, fit):
     run = fit(model, train="projector,lora", bf16="true", merge_lora="true", learning_rate="3e-3")
     assert_learns(run)
-    assert (run.folder / "adapter_model.safetensors").is_file()
-    assert load_model(str(run.folder)).dtype == torch.float32
+    assert load_model(str(run.folder)).num_parameters() == load_model(model).num_parameters()
 
 
 @of_each_model
@@ -95,11 +94,11 @@ def test_kept_features_give_the_losses_of_the_tower(model, fit, tmp_path):
     assert list((tmp_path / "features").glob("*/*/*.view"))
 
 
-def test_a_resumed_run_drops_out_what_the_whole_one_drops_out(fit, tmp_path):
+def test_a_resumed_run_drops_out_what_the_whole_one_drops_out(fit, tmp_path, device):
     """The dropout of adapters is drawn on the GPU."""
     flags = {"train": "lora", "lora_dropout": 0.5, "save_strategy": "steps", "save_steps": 2, "learning_rate": "1e-2"}
     whole = fit("tiny", "whole", max_steps=4, **flags)
-    assert "cuda" in torch.load(whole.folder / "checkpoint-2/rng_state.pth", weights_only=False)
+    assert device.type in torch.load(whole.folder / "checkpoint-2/rng_state.pth", weights_only=False)
     shutil.copytree(whole.folder / "checkpoint-2", tmp_path / "run/checkpoint-2")
     resumed = fit("tiny", max_steps=4, resume_from_checkpoint=tmp_path / "run/checkpoint-2", **flags)
     assert resumed.losses[-2:] == pytest.approx(whole.losses[-2:], rel=1e-5)

@@ -55,18 +55,6 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others(call, small_da
     assert weights[0] == weights[1] != weights[2]
 
 
-@pytest.fixture
-def determinism(monkeypatch):
-    """Put back what --full_determinism sets for the whole process."""
-    for name in ("CUDA_LAUNCH_BLOCKING", "CUBLAS_WORKSPACE_CONFIG", "ASCEND_LAUNCH_BLOCKING", "HCCL_DETERMINISTIC"):
-        monkeypatch.setenv(name, "")
-    monkeypatch.setenv("FLASH_ATTENTION_DETERMINISTIC", "")
-    monkeypatch.setattr(torch.backends.cudnn, "deterministic", torch.backends.cudnn.deterministic)
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", torch.backends.cudnn.benchmark)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 @pytest.mark.slow
 def test_full_determinism_runs_on_the_cpu_and_repeats_itself_to_the_bit(call, small_data, tmp_path, determinism):
     flags = (*SHORT, "--full_determinism", "true", "--gradient_accumulation_steps", 2)

@@ -2,28 +2,23 @@
 
 import math
 import shutil
-import sys
 
 import pytest
-from gpu_runs import make_command, read_fit
-from launching import ROOT, find_free_port, launch
+from launching import ROOT, find_free_port
 
 from umbrella.models.loading import load_model
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "1", "--master_port"]
-
 
 @pytest.fixture
-def spread(folders, tmp_path):
+def spread(fit_apart):
     """(stage, model, run=name of its folder, flag=value, ...) → `Fit` of train.py."""
     pytest.importorskip("deepspeed")
 
     def spread(stage, model, run="run", **flags):
-        flags = make_command(model, folders[model], run, deepspeed=ROOT / f"ds_configs/zero{stage}.json", **flags)
-        launch([*TORCHRUN, find_free_port(), ROOT / "recipes/train.py", *flags], tmp_path)
-        return read_fit(tmp_path / run)
+        torchrun = ("-m", "torch.distributed.run", "--nproc_per_node", "1", "--master_port", find_free_port())
+        return fit_apart(model, run, torchrun, deepspeed=ROOT / f"ds_configs/zero{stage}.json", **flags)
 
     return spread
 

@@ -61,10 +61,10 @@ SHORT = (
 ).split()
 NO_CHECKPOINTING = ("--activation_checkpointing", "false")
 LIGER, COMPILE = ("--use_liger_kernel", "true"), ("--torch_compile", "true")
-VOLUMES = (
+VOLUMES = tuple(
     "--json_dir data --bf16 true --activation_checkpointing true --batch_size 4 --max_length 1024 --view volume "
-    "--volume_size 96x112x96 --volume_spacing 2"
-).split()
+    "--volume_size 96x112x96 --volume_spacing 2".split()
+)
 SERIES = "--frames 8 --batch_size 1 --max_length 3072".split()
 HALF_BATCH = ("--batch_size", "1")
 QLORA = ("--train", "lora", "--load_in_4bit", "true")

@@ -65,7 +65,7 @@ VOLUMES = (
     "--json_dir data --bf16 true --activation_checkpointing true --batch_size 4 --max_length 1024 --view volume "
     "--volume_size 96x112x96 --volume_spacing 2"
 ).split()
-SERIES = "--frames 16 --batch_size 1".split()
+SERIES = "--frames 8 --batch_size 1 --max_length 3072".split()
 HALF_BATCH = ("--batch_size", "1")
 QLORA = ("--train", "lora", "--load_in_4bit", "true")
 ZERO2, ZERO3 = (("--deepspeed", str(ROOT / f"ds_configs/zero{stage}.json")) for stage in (2, 3))

@@ -14,8 +14,8 @@ import json
 import os
 import tempfile
 import time
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asking whether there is a GPU must not start CUDA before a fork
@@ -37,11 +37,13 @@ COLUMNS = {
     "tokens_per_s": ("tokens/s", 10),
 }
 N_WORDS = 2  # columns that are no numbers
+MOST_WAITED = 30  # seconds, for estimates that are not there yet
 
 
 def run_case(case: Case, folder: Path, device: str, seconds: float) -> dict:
     """What `measure` says of a case, from a process of its own; an error in one line."""
     receiver, sender = FORK.Pipe(duplex=False)
+    name_log(case, folder).touch()
     process = FORK.Process(target=report, args=(case, folder, device, sender))
     process.start()
     sender.close()
@@ -52,11 +54,18 @@ def run_case(case: Case, folder: Path, device: str, seconds: float) -> dict:
         found = {"error": f"its process ended with {process.exitcode}"}
     process.kill()
     process.join()
+    if "error" in found:
+        found["log"] = name_log(case, folder).read_text(errors="replace")[-3000:]
     return {"case": case.name, "precision": case.precision, **found}
 
 
+def name_log(case: Case, folder: Path) -> Path:
+    """What the case's process prints."""
+    return folder / f"{case.name.replace(' ', '_')}.log"
+
+
 def report(case: Case, folder: Path, device: str, sender) -> None:
-    log = os.open(folder / f"{case.name.replace(' ', '_')}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    log = os.open(name_log(case, folder), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
     try:
@@ -66,12 +75,12 @@ def report(case: Case, folder: Path, device: str, sender) -> None:
         sender.send({"error": f"{type(error).__name__}: {lines[0][:300]}"})
 
 
-def await_estimate(result: dict, future: Future) -> dict:
-    """With what was estimated of the same recipe, CUDA's own share not in it, as in `peak_gib`."""
-    try:
-        return result | future.result()
-    except Exception as error:
-        return result | {"estimate_error": f"{type(error).__name__}: {error}"}
+def add_estimate(result: dict, future: Future) -> dict:
+    """With what was estimated of the same recipe, CUDA's own share not in it, as in `peak_gib`; where it is there."""
+    if not future.done():
+        return result
+    error = future.exception()
+    return result | (future.result() if error is None else {"estimate_error": f"{type(error).__name__}: {error}"})
 
 
 def to_row(result: dict) -> str:
@@ -110,32 +119,33 @@ def main() -> None:
     arguments = parser.parse_args()
     end = time.monotonic() + arguments.seconds
     chosen = [case for case in CASES if case.name.startswith(tuple(arguments.cases.split(",")))]
-    results, left = [], []
-    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(8, FORK, hide_gpus) as pool:
+    results, left = {}, []
+    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(6, FORK, hide_gpus) as pool:
         folder = Path(name)
         write_configs(folder)
         alike = {case.recipe_key: case for case in chosen}  # cases of one estimate
         estimates = {key: pool.submit(estimate_case, case, folder) for key, case in alike.items()}
+
+        def gather() -> list[dict]:
+            found = [add_estimate(result, estimates[case.recipe_key]) for case, result in results.items()]
+            if arguments.output:
+                arguments.output.write_text("".join(json.dumps(result) + "\n" for result in found))
+            return found
+
         for case in chosen:
             remaining = end - time.monotonic()
             if remaining < 10:
                 left.append(case.name)
                 continue
-            found = run_case(case, folder, arguments.device, min(remaining, arguments.case_seconds))
-            if "error" in found:
-                log = folder / f"{case.name.replace(' ', '_')}.log"
-                found["log"] = log.read_text(errors="replace")[-3000:] if log.is_file() else ""
-            results.append(await_estimate(found, estimates[case.recipe_key]))
-            print(to_row(results[-1]), flush=True)
-            if arguments.output:
-                with arguments.output.open("a") as file:
-                    file.write(json.dumps(results[-1]) + "\n")
+            results[case] = run_case(case, folder, arguments.device, min(remaining, arguments.case_seconds))
+            print(to_row(gather()[-1]), flush=True)
+        wait([estimates[case.recipe_key] for case in results], max(0, min(MOST_WAITED, end - time.monotonic())))
+        print("\n" + to_line([title for title, _ in COLUMNS.values()]), *map(to_row, gather()), sep="\n", flush=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in active_children():  # an estimate that takes longer can be had without a GPU
+            process.kill()
     print(
-        "\n" + "".join(f"{title:<{w}}" if i < 2 else f"{title:>{w}}" for i, (title, w) in enumerate(COLUMNS.values()))
-    )
-    print("\n".join(map(to_row, results)))
-    print(
-        "peak, estimate: GiB that tensors hold; reserved: of PyTorch; used: of the whole device, CUDA's context in it"
+        "peak, estimate: GiB in tensors; reserved: in PyTorch's hands; used: of the whole device, CUDA's context in it"
     )
     if left:
         print(f"not run, after {arguments.seconds:.0f} s: {', '.join(left)}")

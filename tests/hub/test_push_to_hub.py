@@ -218,6 +218,7 @@ def test_a_published_split_that_was_deleted_on_the_hub_is_missed(hub, call, fold
         load_published("tester/brains")
 
 
+@pytest.mark.slow
 def test_neither_a_dataset_nor_a_model_takes_the_place_of_others(hub, call, folder, trained):
     """A card made by hand, and another model."""
     kinds = {"dataset": ("tester/brains", ["README.md"]), "model": ("tester/model", ["README.md", "config.json"])}
@@ -246,6 +247,7 @@ def test_trainer_refuses_the_repo_of_another_model_before_it_trains(hub, call, s
         call(train, *flags, "--push_to_hub", "true", "--hub_model_id", "tester/trained", "--report_to", "none")
 
 
+@pytest.mark.slow
 def test_push_continues_after_the_server_died_in_the_middle(hub, call, folder):
     """Nothing shows before the last commit, and no scan that had arrived is sent again."""
     arrived = []
@@ -452,6 +454,7 @@ def write_volume_model(folder):
     processor.save_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_the_card_of_a_model_for_volumes_says_what_it_takes_and_its_code_answers_about_a_scan(
     hub, call, tmp_path, capsys
 ):

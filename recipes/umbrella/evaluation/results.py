@@ -215,13 +215,23 @@ def read_metadata(rows: Dataset, name: str, required: bool = True) -> list:
 
     Raises ValueError that lists the names there are where no row has the value and it is required.
     """
-    entries = rows.with_format(None)["metadata"]
-    merged = [{**json.loads(entry["extra"] or "{}"), **entry} for entry in entries]
-    values = [entry.get(name) for entry in merged]
+    values = [entry.get(name) for entry in _merge_metadata(rows)]
     if required and all(value is None for value in values):
-        names = sorted({key for entry in merged for key, value in entry.items() if value is not None} - {"extra"})
         raise ValueError(
-            f"{name}: expected a name in the rows' metadata, found none; there are {', '.join(names)}. Of a table's "
-            f"columns generate_conversations.py keeps those that are named: --metadata {name}"
+            f"{name}: expected a name in the rows' metadata, found none; there are {', '.join(list_metadata(rows))}. "
+            f"Of a table's columns generate_conversations.py keeps those that are named: --metadata {name}"
         )
     return values
+
+
+def list_metadata(rows: Dataset) -> list[str]:
+    """The names that at least one row's metadata have a value of."""
+    return sorted({key for entry in _merge_metadata(rows) for key, value in entry.items() if value is not None})
+
+
+def _merge_metadata(rows: Dataset) -> list[dict]:
+    merged = []
+    for entry in rows.with_format(None)["metadata"]:
+        stated = {name: value for name, value in entry.items() if name != "extra"}
+        merged.append({**json.loads(entry["extra"] or "{}"), **stated})
+    return merged

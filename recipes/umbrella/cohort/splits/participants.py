@@ -16,8 +16,8 @@ from umbrella.cohort.shared.visits import CohortError, Exclusions, is_missing, t
 from umbrella.cohort.splits.division import read_split_file, split_subjects
 from umbrella.cohort.tables.column_kind import infer_kind, read_numbers
 from umbrella.files.data_format import SPLITS
+from umbrella.records.cohort import EXTERNAL
 
-EXTERNAL = "external"  # the held-out site, in a data folder of its own
 MOST_BINS = 4  # of numbers, with as many participants in each
 
 

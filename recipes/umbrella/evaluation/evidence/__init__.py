@@ -4,5 +4,9 @@ It asks through the evaluation's `Asker`. It knows no page.
 """
 
 __all__ = [
+    "checklist",
     "gathering",
+    "participants",
+    "run_facts",
+    "run_files",
 ]

@@ -8,6 +8,7 @@ from umbrella.files.json_files import read_json
 
 EXCLUSIONS, SPLITS_FILE = "exclusions.tsv", "splits.json"
 EXTERNAL = "external"  # the held-out site, in a data folder of its own within the cohort's
+NO_ROW = "scan without a participant"  # the reason of a scan whose participant no table has
 REMEDY = "Restore the file, or generate the conversations again"
 
 
@@ -18,6 +19,11 @@ class Exclusion(NamedTuple):
     session: str
     reason: str
     detail: str
+
+
+def to_key(participant_id: str) -> str:
+    """What two spellings of one participant share: "sub-01" and "01" are the same."""
+    return participant_id.strip().removeprefix("sub-")
 
 
 def find_cohort_folder(json_dir: str | Path) -> Path:

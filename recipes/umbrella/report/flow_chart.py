@@ -3,11 +3,14 @@
 import textwrap
 from typing import Any
 
+from matplotlib.patches import Rectangle
+
 from umbrella.report.charts import BLUE, GREY, INK, WIDTH, draw, to_plain
 
 MOST_REASONS = 8  # in a box
-CHARACTERS = 36  # of a line in a box at the side
-LINE, GAP = 0.17, 0.28  # inches
+CHARACTERS = 36  # of a line
+LINE, PADDING, GAP = 0.16, 0.14, 0.24  # inches
+MAIN, SIDE = (0.03, 2.35), (2.6, 4.97)  # left and right of a box in inches
 
 
 def list_steps(facts: dict, metrics: dict) -> list[tuple[list[str], list[str]]]:
@@ -27,8 +30,13 @@ def list_steps(facts: dict, metrics: dict) -> list[tuple[list[str], list[str]]]:
             steps.append(([f"{found['used']} participants used"], []))
     else:
         steps.append((["found: not recorded"], ["left out: not recorded, there is no exclusions.tsv"]))
-    sizes = facts["split_sizes"]["value"].items()
-    steps.append(([f"{name}: {of['subjects']} subjects, {of['rows']} rows" for name, of in sizes], []))
+    sizes = facts["split_sizes"]["value"]
+    lines = [f"{name}: {of['subjects']} subjects, {of['rows']} rows" for name, of in sizes.items()]
+    planned = facts["split_plan"]["value"]["participants"] if "split_plan" in facts else {}
+    elsewhere = [
+        f"{name}: {n} participants, in a folder of their own" for name, n in planned.items() if name not in sizes
+    ]
+    steps.append((lines, elsewhere))
     rows = facts["left_out_rows"]["value"]
     out = [f"{n} rows: {reason}" for reason, n in rows["excluded"].items()]
     steps.append(([f"{rows['found']} rows of {metrics['split']} found"], out))
@@ -39,25 +47,22 @@ def list_steps(facts: dict, metrics: dict) -> list[tuple[list[str], list[str]]]:
 def draw_flow(steps: list[tuple[list[str], list[str]]]) -> str:
     """Boxes under each other with arrows between; left out is what stands at the side."""
     texts = [("\n".join(map(_wrap, main)), "\n".join(map(_wrap, side))) for main, side in steps]
-    heights = [LINE * (1 + max(text.count("\n") + 1 for text in pair)) for pair in texts]
+    heights = [max(map(_measure, pair)) for pair in texts]
     total = sum(heights) + GAP * (len(texts) - 1)
 
     def paint(axes: Any) -> None:
         axes.set(xlim=(0, WIDTH), ylim=(0, total))
         axes.axis("off")
-        top = total
-        for i, ((main, side), height) in enumerate(zip(texts, heights, strict=True)):
-            middle = top - height / 2
-            _write(axes, 0.05, middle, main, BLUE)
+        top, below = total, None
+        for (main, side), height in zip(texts, heights, strict=True):
+            middle, half = top - height / 2, _measure(main) / 2
+            if below is not None:
+                _point(axes, (0.5, below), (0.5, middle + half))
+            _write(axes, MAIN, middle, main, BLUE)
             if side:
-                axes.annotate("", (2.4, middle), (2.1, middle), arrowprops={"arrowstyle": "->", "color": INK})
-                _write(axes, 2.5, middle, side, GREY)
-            if i < len(texts) - 1:
-                half = LINE * (main.count("\n") + 2) / 2
-                next_half = LINE * (texts[i + 1][0].count("\n") + 2) / 2
-                end = top - height - GAP - heights[i + 1] / 2 + next_half
-                axes.annotate("", (0.4, end), (0.4, middle - half), arrowprops={"arrowstyle": "->", "color": INK})
-            top -= height + GAP
+                _point(axes, (MAIN[1], middle), (SIDE[0], middle))
+                _write(axes, SIDE, middle, side, GREY)
+            top, below = top - height - GAP, middle - half
 
     return draw(total + 0.1, paint)
 
@@ -66,6 +71,18 @@ def _wrap(line: str) -> str:
     return textwrap.fill(to_plain(line).replace("\n", " "), CHARACTERS)
 
 
-def _write(axes: Any, left: float, middle: float, text: str, colour: str) -> None:
-    box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": colour}
-    axes.text(left + 0.08, middle, text, va="center", ha="left", fontsize=8, linespacing=1.25, bbox=box)
+def _measure(text: str) -> float:
+    """The height of a text's box in inches; 0 of none."""
+    return LINE * (text.count("\n") + 1) + PADDING if text else 0.0
+
+
+def _point(axes: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+    arrow = {"arrowstyle": "->", "color": INK, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", end, start, arrowprops=arrow)
+
+
+def _write(axes: Any, sides: tuple[float, float], middle: float, text: str, colour: str) -> None:
+    left, right = sides
+    height = _measure(text)
+    axes.add_patch(Rectangle((left, middle - height / 2), right - left, height, facecolor="white", edgecolor=colour))
+    axes.text(left + 0.08, middle, text, va="center", ha="left", fontsize=8, linespacing=1.25)

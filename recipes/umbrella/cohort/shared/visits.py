@@ -94,11 +94,6 @@ def is_missing(value: str | None) -> bool:
     return value is None or value.strip().lower() in MISSING or value.strip() == MISSING_AS_WRITTEN
 
 
-def to_key(participant_id: str) -> str:
-    """What two spellings of one participant share: "sub-01" and "01" are the same."""
-    return participant_id.strip().removeprefix("sub-")
-
-
 def check_column(name: str, columns: Iterable[str], source: str, option: str) -> None:
     """Raises CohortError that shows the nearest names where a table has no such column."""
     columns = list(columns)

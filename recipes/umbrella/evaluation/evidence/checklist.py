@@ -4,6 +4,7 @@ Nothing is claimed that no file says: such an item is the author's to fill, with
 """
 
 from pathlib import Path
+from typing import cast
 
 from umbrella.evaluation.evidence.data_facts import DATA_FACTS
 from umbrella.evaluation.evidence.fact import Known
@@ -44,7 +45,7 @@ def build_checklist(files: RunFiles) -> dict:
 
 def load_checklists() -> list[dict]:
     """name, version, doi and items of each, see the files in checklists/."""
-    return [read_yaml(FOLDER / f"{name}.yaml") for name in LISTS]
+    return [cast(dict, read_yaml(FOLDER / f"{name}.yaml")) for name in LISTS]
 
 
 def _fill(item: dict, facts: dict, unknown: dict, evidence: dict) -> dict:

@@ -27,9 +27,8 @@ def _read_plan(files: RunFiles) -> Known | str:
         return say_absent(SPLITS_FILE)
     plan = {name: value for name, value in files.splits_file.items() if name not in ("splits", "target")}
     sizes = {name: len(ids) for name, ids in files.splits_file["splits"].items()}
-    stated = {name: value for name, value in plan.items() if value not in (None, [])}
     value = {**plan, "participants": sizes, "sha256": files.splits_sha256}
-    return Known(value, [*say_pairs(stated), f"sha256 {files.splits_sha256}"])
+    return Known(value, [*say_pairs(plan), f"sha256 {files.splits_sha256}"])
 
 
 def _read_sizes(files: RunFiles) -> Known:

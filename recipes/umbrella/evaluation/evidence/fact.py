@@ -39,5 +39,13 @@ def say_absent(name: str) -> str:
 
 
 def say_pairs(values: dict) -> list[str]:
-    """Names with their values."""
-    return [f"{name.replace('_', ' ')} {value}" for name, value in values.items()]
+    """Names with their values, of those that have one."""
+    return [f"{name.replace('_', ' ')} {_say(value)}" for name, value in values.items() if value not in (None, [])]
+
+
+def _say(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {inner}" for name, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -8,7 +8,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 
 from umbrella.evaluation.results import list_metadata, read_metadata, read_numbers, subjects_of_rows
-from umbrella.records.cohort import Exclusion
+from umbrella.records.cohort import NO_ROW, Exclusion, to_key
 from umbrella.records.training_data import count_without_subject, subjects_of
 
 LABEL = "subject_label"
@@ -38,13 +38,14 @@ def count_shared(splits: DatasetDict) -> dict:
 def count_exclusions(exclusions: list[Exclusion], splits: dict[str, list[str]] | None) -> dict:
     """How many participants were found, wholly excluded and used, and how many entries each reason has.
 
-    A participant can have several entries, and be used all the same. Without `splits` found and used are None.
+    A participant can have several entries, and be used all the same; scans of whom no table has a row are entries
+    alone. Without `splits` found, excluded and used are None.
     """
     reasons = dict(Counter(row.reason for row in exclusions).most_common())
     if splits is None:
         return {"found": None, "excluded": None, "used": None, "reasons": reasons}
-    used = {name for names in splits.values() for name in names}
-    named = {row.participant_id for row in exclusions} - {""}
+    used = {to_key(name) for names in splits.values() for name in names}
+    named = {to_key(row.participant_id) for row in exclusions if row.reason != NO_ROW} - {""}
     return {"found": len(used | named), "excluded": len(named - used), "used": len(used), "reasons": reasons}
 
 

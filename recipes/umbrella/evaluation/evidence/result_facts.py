@@ -5,7 +5,6 @@ from pathlib import Path
 
 from umbrella.evaluation.evidence.fact import Known, Reader, say_pairs
 from umbrella.evaluation.evidence.run_files import RunFiles
-from umbrella.evaluation.statistics.notation import number
 from umbrella.evaluation.verdicts import say_rows
 from umbrella.records.evaluations import METRICS, SETTINGS
 from umbrella.records.limits import list_limits
@@ -18,13 +17,9 @@ ASKED = ("max_new_tokens", "answer_template", "max_length", "on_overflow", "seed
 
 
 def _read_performance(files: RunFiles) -> Known:
-    words = [say_rows(files.metrics)]
-    for name, entry in files.metrics["metrics"].items():
-        if entry["value"] is not None:
-            ends = entry["interval"]
-            interval = f"95 % interval {number(ends[0])} to {number(ends[1])}" if ends else "no interval"
-            words.append(f"{name.replace('_', ' ')} {number(entry['value'])} ({interval})")
-    return Known(files.metrics["metrics"], words)
+    metrics = files.metrics["metrics"]
+    names = ", ".join(name.replace("_", " ") for name in metrics)
+    return Known(metrics, [f"{names}: in the section Metrics, with intervals", f"of {say_rows(files.metrics)}"])
 
 
 def _read_intervals(files: RunFiles) -> Known:
@@ -55,13 +50,15 @@ def _read_left_out(files: RunFiles) -> Known:
 
 def _read_controls(files: RunFiles) -> Known | str:
     sentences = [verdict["sentence"] for verdict in files.metrics["verdicts"].values()]
-    return Known(sentences, sentences) if sentences else f"{METRICS} has no controls with exchanged scans"
+    words = ["in the section Does the model look at the scans?"]
+    return Known(sentences, words) if sentences else f"{METRICS} has no controls with exchanged scans"
 
 
 def _read_baselines(files: RunFiles) -> Known | str:
     found = files.metrics.get("baselines", {}).get("models", {})
     sentences = [entry["sentence"] for entry in found.values()]
-    return Known(sentences, sentences) if sentences else f"{METRICS} has no simple models beside this one"
+    words = ["in the section Beside simple models"]
+    return Known(sentences, words) if sentences else f"{METRICS} has no simple models beside this one"
 
 
 def _read_limits(files: RunFiles) -> Known | str:
@@ -84,8 +81,7 @@ def _read_metric(name: str, key: str = "") -> Callable[[RunFiles], Known]:
 
 def _read_task(files: RunFiles) -> Known:
     found = {name: files.settings[name] for name in ("task", "labels", "unit") if files.settings.get(name)}
-    words = [f"{name} {', '.join(value) if isinstance(value, list) else value}" for name, value in found.items()]
-    return Known(found, words)
+    return Known(found, say_pairs(found))
 
 
 def _read_answering(files: RunFiles) -> Known:

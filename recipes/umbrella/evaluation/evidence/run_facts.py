@@ -21,7 +21,7 @@ HYPERPARAMETERS = (
 )
 
 
-def _of_starts(say: Callable[[dict], list[str]], read: Callable[[dict], Any]) -> Callable[[RunFiles], Known | str]:
+def _of_starts(say: Callable[[Any], list[str]], read: Callable[[dict], Any]) -> Callable[[RunFiles], Known | str]:
     """What each start of run.json says, the last one in words."""
 
     def find(files: RunFiles) -> Known | str:

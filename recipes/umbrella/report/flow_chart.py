@@ -51,7 +51,7 @@ def draw_flow(steps: list[tuple[list[str], list[str]]]) -> str:
     total = sum(heights) + GAP * (len(texts) - 1)
 
     def paint(axes: Any) -> None:
-        axes.set(xlim=(0, WIDTH), ylim=(0, total))
+        axes.set(xlim=(0, WIDTH), ylim=(-0.05, total + 0.05))
         axes.axis("off")
         top, below = total, None
         for (main, side), height in zip(texts, heights, strict=True):

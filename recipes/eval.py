@@ -76,6 +76,9 @@ def main() -> None:
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
     on_main_process(check_scans, rows)
 
+    process = describe_process(state.num_processes)
+    run_files = read_run_files(model_name, data_args.json_dir, splits, process)
+
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_name)
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_name)
@@ -129,8 +132,7 @@ def main() -> None:
     log_dir = Path(model_name) if Path(model_name).is_dir() else folder.path
     metrics["evaluations_of_this_split"] = record_evaluation(log_dir, settings, n_new, metrics["metrics"])
     write_json(folder.path / METRICS, metrics, indent=2)
-    process = describe_process(state.num_processes)
-    checklist = build_checklist(read_run_files(folder.path, model_name, data_args.json_dir, splits, process))
+    checklist = build_checklist(run_files.add_results(folder.path))
     write_json(folder.path / CHECKLIST, checklist, indent=2)
     if eval_args.report:
         facts = describe_model(model, recipe, model_name) | {"splits.json, sha256": splits_sha256 or "none"}

@@ -106,10 +106,8 @@ def copied(run, tmp_path):
 
 
 def build(folder, splits):
-    files = read_run_files(
-        folder / "run/eval", str(folder / "run"), str(folder / "cohort"), splits, describe_process(1)
-    )
-    return build_checklist(files)
+    files = read_run_files(str(folder / "run"), str(folder / "cohort"), splits, describe_process(1))
+    return build_checklist(files.add_results(folder / "run/eval"))
 
 
 def read(path):
@@ -182,6 +180,16 @@ def test_nothing_is_claimed_of_a_file_that_is_not_there(copied, splits, name):
                 assert item["status"] == PARTLY
             else:
                 assert item == was
+
+
+@pytest.mark.slow
+def test_a_card_that_is_none_names_no_licence_and_a_broken_record_is_named(copied, splits):
+    for card in (b"no metadata", b"\xff\xfe", b"---\n: [\n---\n", b"---\n- a list\n---\n"):
+        (copied / "run/README.md").write_bytes(card)
+        assert build(copied, splits)["unknown"]["licence"] == "the model's card, README.md, names no licence"
+    (copied / "cohort/exclusions.tsv").write_text("nothing")
+    with pytest.raises(ValueError, match=r"exclusions\.tsv: expected a table"):
+        build(copied, splits)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from datasets import Dataset
 from umbrella.answers.label_parsing import count_labels
 from umbrella.answers.metrics import encode
 from umbrella.evaluation.evidence.run_facts import say_choice
-from umbrella.evaluation.evidence.run_files import CHOICE, STATE
+from umbrella.evaluation.evidence.run_files import CHOICE, STATE, STATE_REMEDY
 from umbrella.evaluation.results import score_records
 from umbrella.evaluation.run_folder import probabilities_of
 from umbrella.evaluation.statistics.measures import Measure
@@ -224,8 +224,7 @@ def _read_state(folder: Path) -> dict | None:
     """What the Trainer kept of the run; None of a model that it did not train."""
     path = folder / STATE
     names = (*CHOICE, "log_history")
-    remedy = "Restore the file, or remove it: the report is then without the course of training"
-    return read_json(path, dict, names, remedy) if path.is_file() else None
+    return read_json(path, dict, names, STATE_REMEDY) if path.is_file() else None
 
 
 def _describe_choice(state: dict | None) -> dict[str, str]:

@@ -26,11 +26,11 @@ from transformers import ProcessorMixin
 from umbrella.answers.readability import describe_unreadable
 from umbrella.answers.selection import select_rows
 from umbrella.evaluation.asking import Asker
+from umbrella.evaluation.checklists.checklist import FILE_NAME as CHECKLIST
+from umbrella.evaluation.checklists.checklist import build_checklist
+from umbrella.evaluation.checklists.run_files import read_run_files
 from umbrella.evaluation.controls import build_controls
-from umbrella.evaluation.evidence.checklist import FILE_NAME as CHECKLIST
-from umbrella.evaluation.evidence.checklist import build_checklist
 from umbrella.evaluation.evidence.gathering import Evidence, gather_evidence
-from umbrella.evaluation.evidence.run_files import read_run_files
 from umbrella.evaluation.history import record_evaluation
 from umbrella.evaluation.questions import find_question
 from umbrella.evaluation.results import subjects_of_rows

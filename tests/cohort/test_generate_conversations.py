@@ -14,7 +14,7 @@ from properties import examples
 
 from umbrella.cohort.generation import generate, main, parse_options
 from umbrella.cohort.shared.visits import CohortError
-from umbrella.evaluation.evidence.participants import count_exclusions
+from umbrella.evaluation.checklists.participants import count_exclusions
 from umbrella.records import cohort
 from umbrella.validation import validator
 from umbrella_dataset import find_problems, load_umbrella

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from umbrella.cohort.generation import generate, parse_options
-from umbrella.evaluation.evidence.checklist import (
+from umbrella.evaluation.checklists.checklist import (
     FILLED,
     LISTS,
     OPEN,
@@ -24,8 +24,9 @@ from umbrella.evaluation.evidence.checklist import (
     build_checklist,
     load_checklists,
 )
-from umbrella.evaluation.evidence.participants import FEWEST, describe_subjects, hide_small_cells
-from umbrella.evaluation.evidence.run_files import read_run_files
+from umbrella.evaluation.checklists.participants import FEWEST, describe_subjects, hide_small_cells
+from umbrella.evaluation.checklists.run_files import read_run_files
+from umbrella.evaluation.evidence.gathering import GATHERERS
 from umbrella.files.json_files import write_json
 from umbrella.records.run import describe_process
 from umbrella.report.checklist_section import WITHHELD, describe_checklist
@@ -57,6 +58,12 @@ def test_every_item_has_a_topic_and_who_fills_it(number):
         assert {"item", "topic"} < item.keys() <= {"item", "topic", "facts", "evidence", "author"}
         assert 0 < len(item["topic"].split()) <= 10, "topics are in few words, of our own"
         assert set(item.get("facts", [])) <= READERS.keys()
+
+
+def test_all_that_is_known_or_gathered_fills_an_item():
+    items = [item for checklist in load_checklists() for item in checklist["items"]]
+    assert {name for item in items for name in item.get("facts", [])} == READERS.keys()
+    assert GATHERERS.keys() <= {name for item in items for name in item.get("evidence", [])}
 
 
 # ------------------------------------------------------------------------------------------------ a run and its files

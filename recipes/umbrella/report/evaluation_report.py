@@ -9,8 +9,8 @@ from datasets import Dataset
 
 from umbrella.answers.label_parsing import count_labels
 from umbrella.answers.metrics import encode
-from umbrella.evaluation.evidence.run_facts import say_choice
-from umbrella.evaluation.evidence.run_files import CHOICE, STATE, STATE_REMEDY
+from umbrella.evaluation.checklists.run_facts import say_choice
+from umbrella.evaluation.checklists.run_files import CHOICE, STATE, STATE_REMEDY
 from umbrella.evaluation.results import score_records
 from umbrella.evaluation.run_folder import probabilities_of
 from umbrella.evaluation.statistics.measures import Measure
@@ -60,7 +60,7 @@ class Evaluation:
     metrics   as in metrics.json
     settings  see `umbrella.evaluation.run_folder.describe_settings`
     process   see `umbrella.records.run.describe_process`
-    checklist see `umbrella.evaluation.evidence.checklist.build_checklist`
+    checklist see `umbrella.evaluation.checklists.checklist.build_checklist`
     """
 
     rows: Dataset

@@ -4,9 +4,5 @@ It asks through the evaluation's `Asker`. It knows no page.
 """
 
 __all__ = [
-    "checklist",
     "gathering",
-    "participants",
-    "run_facts",
-    "run_files",
 ]

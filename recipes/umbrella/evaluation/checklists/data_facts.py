@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from umbrella.evaluation.evidence.fact import Known, Reader, say_absent, say_pairs
-from umbrella.evaluation.evidence.participants import count_exclusions, count_shared, count_splits, describe_subjects
-from umbrella.evaluation.evidence.run_files import ANSWERS, CARD, RunFiles
+from umbrella.evaluation.checklists.fact import Known, Reader, say_absent, say_pairs
+from umbrella.evaluation.checklists.participants import count_exclusions, count_shared, count_splits, describe_subjects
+from umbrella.evaluation.checklists.run_files import ANSWERS, CARD, RunFiles
 from umbrella.records.cohort import EXCLUSIONS, SPLITS_FILE
 from umbrella.records.evaluations import METRICS
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from umbrella.evaluation.evidence.run_files import RunFiles
+from umbrella.evaluation.checklists.run_files import RunFiles
 
 
 @dataclass(frozen=True)

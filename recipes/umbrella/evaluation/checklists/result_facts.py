@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from umbrella.evaluation.evidence.fact import Known, Reader, say_pairs
-from umbrella.evaluation.evidence.run_files import RunFiles
+from umbrella.evaluation.checklists.fact import Known, Reader, say_pairs
+from umbrella.evaluation.checklists.run_files import RunFiles
 from umbrella.evaluation.verdicts import say_rows
 from umbrella.records.evaluations import METRICS, SETTINGS
 from umbrella.records.limits import list_limits

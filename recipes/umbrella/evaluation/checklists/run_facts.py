@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from umbrella.evaluation.evidence.fact import Known, Reader, say_absent, say_pairs
-from umbrella.evaluation.evidence.run_files import CONFIG, STATE, RunFiles
+from umbrella.evaluation.checklists.fact import Known, Reader, say_absent, say_pairs
+from umbrella.evaluation.checklists.run_files import CONFIG, STATE, RunFiles
 from umbrella.options.arguments import BUILT
 from umbrella.records.evaluations import SETTINGS
 from umbrella.records.run import FILE_NAME as RUN_RECORD

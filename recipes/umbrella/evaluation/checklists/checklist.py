@@ -6,16 +6,16 @@ Nothing is claimed that no file says: such an item is the author's to fill, with
 from pathlib import Path
 from typing import cast
 
-from umbrella.evaluation.evidence.data_facts import DATA_FACTS
-from umbrella.evaluation.evidence.fact import Known
-from umbrella.evaluation.evidence.result_facts import RESULT_FACTS
-from umbrella.evaluation.evidence.run_facts import RUN_FACTS
-from umbrella.evaluation.evidence.run_files import RunFiles
+from umbrella.evaluation.checklists.data_facts import DATA_FACTS
+from umbrella.evaluation.checklists.fact import Known
+from umbrella.evaluation.checklists.result_facts import RESULT_FACTS
+from umbrella.evaluation.checklists.run_facts import RUN_FACTS
+from umbrella.evaluation.checklists.run_files import RunFiles
 from umbrella.files.yaml_files import read_yaml
 from umbrella.records.evaluations import METRICS
 
 FILE_NAME = "checklist.json"
-FOLDER = Path(__file__).parent / "checklists"
+FOLDER = Path(__file__).parent
 LISTS = ("claim_2024", "tripod_ai", "stard_ai")
 FILLED, PARTLY, OPEN = "filled", "partly filled", "the author's to fill"
 READERS = RESULT_FACTS | RUN_FACTS | DATA_FACTS

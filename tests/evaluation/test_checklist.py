@@ -30,6 +30,7 @@ from umbrella.evaluation.evidence.gathering import GATHERERS
 from umbrella.files.json_files import write_json
 from umbrella.records.run import describe_process
 from umbrella.report.checklist_section import WITHHELD, describe_checklist
+from umbrella.report.flow_chart import list_steps
 from umbrella_dataset import load_umbrella
 
 # The numbers as they are published: main items, and how many parts those have that are divided.
@@ -187,6 +188,34 @@ def test_nothing_is_claimed_of_a_file_that_is_not_there(copied, splits, name):
                 assert item["status"] == PARTLY
             else:
                 assert item == was
+
+
+@pytest.mark.slow
+def test_a_site_that_was_held_out_is_told_from_the_trainings_own_data(copied, splits):
+    plan = read(copied / "cohort/splits.json")
+    write_json(
+        copied / "cohort/splits.json", {**plan, "splits": {**plan["splits"], "external": ["sub-900", "sub-901"]}}
+    )
+    (copied / "cohort/external").mkdir()
+    (start,) = read(copied / "run/run.json")
+    sha256 = hashlib.sha256((copied / "cohort/splits.json").read_bytes()).hexdigest()
+    write_json(copied / "run/run.json", [{**start, "data": {}, "splits_sha256": sha256}])
+    said = {}
+    for name in ("cohort", "cohort/external"):
+        files = read_run_files(str(copied / "run"), str(copied / name), splits, describe_process(1))
+        facts = build_checklist(files.add_results(copied / "run/eval"))["facts"]
+        steps = list_steps(facts, read(copied / "run/eval/metrics.json"))
+        said[name] = (
+            facts["same_splits"]["words"][0],
+            [line for _, side in steps for line in side if "folder" in line],
+        )
+    assert said["cohort"] == (
+        "the rows are of the division of the training's data",
+        ["external: 2 participants, in another folder"],
+    )
+    held_out, elsewhere = said["cohort/external"]
+    assert held_out == "the rows are of the site that was held out of the division of the training's data"
+    assert [line.split(":")[0] for line in elsewhere] == ["train", "validation", "test"]
 
 
 @pytest.mark.slow

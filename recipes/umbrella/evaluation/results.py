@@ -215,21 +215,23 @@ def read_metadata(rows: Dataset, name: str, required: bool = True) -> list:
 
     Raises ValueError that lists the names there are where no row has the value and it is required.
     """
-    values = [entry.get(name) for entry in _merge_metadata(rows)]
+    entries = merge_metadata(rows)
+    values = [entry.get(name) for entry in entries]
     if required and all(value is None for value in values):
         raise ValueError(
-            f"{name}: expected a name in the rows' metadata, found none; there are {', '.join(list_metadata(rows))}. "
+            f"{name}: expected a name in the rows' metadata, found none; there are {', '.join(list_names(entries))}. "
             f"Of a table's columns generate_conversations.py keeps those that are named: --metadata {name}"
         )
     return values
 
 
-def list_metadata(rows: Dataset) -> list[str]:
-    """The names that at least one row's metadata have a value of."""
-    return sorted({key for entry in _merge_metadata(rows) for key, value in entry.items() if value is not None})
+def list_names(entries: list[dict]) -> list[str]:
+    """The names that at least one row's merged metadata have a value of."""
+    return sorted({key for entry in entries for key, value in entry.items() if value is not None})
 
 
-def _merge_metadata(rows: Dataset) -> list[dict]:
+def merge_metadata(rows: Dataset) -> list[dict]:
+    """A row's metadata in one dict: the named fields, and the keys of `extra`."""
     merged = []
     for entry in rows.with_format(None)["metadata"]:
         stated = {name: value for name, value in entry.items() if name != "extra"}

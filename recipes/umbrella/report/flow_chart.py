@@ -32,10 +32,9 @@ def list_steps(facts: dict, metrics: dict) -> list[tuple[list[str], list[str]]]:
         steps.append((["found: not recorded"], ["left out: not recorded, there is no exclusions.tsv"]))
     sizes = facts["split_sizes"]["value"]
     lines = [f"{name}: {of['subjects']} subjects, {of['rows']} rows" for name, of in sizes.items()]
-    planned = facts["split_plan"]["value"]["participants"] if "split_plan" in facts else {}
-    elsewhere = [
-        f"{name}: {n} participants, in a folder of their own" for name, n in planned.items() if name not in sizes
-    ]
+    plan = facts["split_plan"]["value"] if "split_plan" in facts else {"participants": {}, "here": []}
+    others = {name: n for name, n in plan["participants"].items() if name not in plan["here"]}
+    elsewhere = [f"{name}: {n} participants, in another folder" for name, n in others.items()]
     steps.append((lines, elsewhere))
     rows = facts["left_out_rows"]["value"]
     out = [f"{n} rows: {reason}" for reason, n in rows["excluded"].items()]

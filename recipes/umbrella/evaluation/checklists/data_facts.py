@@ -5,7 +5,7 @@ from collections import Counter
 from umbrella.evaluation.checklists.fact import Known, Reader, say_absent, say_pairs
 from umbrella.evaluation.checklists.participants import count_exclusions, count_shared, count_splits, describe_subjects
 from umbrella.evaluation.checklists.run_files import ANSWERS, CARD, RunFiles
-from umbrella.records.cohort import EXCLUSIONS, SPLITS_FILE
+from umbrella.records.cohort import EXCLUSIONS, EXTERNAL, SPLITS_FILE
 from umbrella.records.evaluations import METRICS
 
 ROWS, GIVEN = "the data's rows", "the names that were given"
@@ -27,7 +27,8 @@ def _read_plan(files: RunFiles) -> Known | str:
         return say_absent(SPLITS_FILE)
     plan = {name: value for name, value in files.splits_file.items() if name not in ("splits", "target")}
     sizes = {name: len(ids) for name, ids in files.splits_file["splits"].items()}
-    value = {**plan, "participants": sizes, "sha256": files.splits_sha256}
+    here = [EXTERNAL] if files.is_held_out else list(files.splits)
+    value = {**plan, "participants": sizes, "here": here, "sha256": files.splits_sha256}
     return Known(value, [*say_pairs(plan), f"sha256 {files.splits_sha256}"])
 
 

@@ -5,9 +5,9 @@ from collections import Counter
 from itertools import combinations
 
 import numpy as np
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 
-from umbrella.evaluation.results import list_metadata, read_metadata, read_numbers, subjects_of_rows
+from umbrella.evaluation.results import list_names, merge_metadata, read_numbers, subjects_of_rows
 from umbrella.records.cohort import NO_ROW, Exclusion, to_key
 from umbrella.records.training_data import count_without_subject, subjects_of
 
@@ -55,9 +55,11 @@ def describe_subjects(splits: DatasetDict, asked: tuple[str, ...] = ()) -> dict[
     Numbers: `n`, `missing`, `mean`, `sd` (None of one), `quartiles`, `range`; else `n`, `missing`, `counts`.
     The labels, what names as age, sex or site tell, and the names `asked` for.
     """
+    entries = {split: merge_metadata(rows) for split, rows in splits.items()}
+    subjects = {split: subjects_of_rows(rows) for split, rows in splits.items()}
     described = {}
-    for name in _choose_names(splits, asked):
-        values = {split: _first_values(rows, name) for split, rows in splits.items()}
+    for name in _choose_names(entries, asked):
+        values = {split: _first_values(subjects[split], of_split, name) for split, of_split in entries.items()}
         stated = [value for of_split in values.values() for value in of_split if value is not None]
         if not stated:
             continue
@@ -67,18 +69,18 @@ def describe_subjects(splits: DatasetDict, asked: tuple[str, ...] = ()) -> dict[
     return described
 
 
-def _choose_names(splits: DatasetDict, asked: tuple[str, ...]) -> list[str]:
-    names = {name for rows in splits.values() for name in list_metadata(rows)}
+def _choose_names(entries: dict[str, list[dict]], asked: tuple[str, ...]) -> list[str]:
+    names = {name for of_split in entries.values() for name in list_names(of_split)}
     telling = {name for name in names if SAID_OF_SUBJECTS & set(re.findall("[a-z]+", name.lower()))}
     return [LABEL, *sorted((telling | (names & set(asked))) - {LABEL})]
 
 
-def _first_values(rows: Dataset, name: str) -> list:
+def _first_values(subjects: list[str], entries: list[dict], name: str) -> list:
     """One value a subject, None where no row of it has one."""
     values: dict[str, object] = {}
-    for subject, value in zip(subjects_of_rows(rows), read_metadata(rows, name, required=False), strict=True):
+    for subject, entry in zip(subjects, entries, strict=True):
         if values.get(subject) is None:
-            values[subject] = value
+            values[subject] = entry.get(name)
     return list(values.values())
 
 

@@ -68,14 +68,19 @@ def _read_origin(files: RunFiles) -> Known | str:
     if not files.starts:
         return say_absent(RUN_RECORD)
     start, split = files.starts[-1], files.metrics["split"]
-    of_training, of_test = start.get("splits_sha256"), files.metrics.get("splits_sha256")
+    of_training, of_test = start.get("splits_sha256"), files.splits_sha256
     fingerprint = start.get("data", {}).get(split, {}).get("sha256")
     value = {"training": of_training, "evaluation": of_test}
     if fingerprint == files.settings["data"]:
-        return Known({"training": fingerprint, "evaluation": fingerprint}, ["the rows are of the training's own data"])
+        return Known(
+            {"training": fingerprint, "evaluation": fingerprint}, ["the rows are of the training's own data folder"]
+        )
     if of_training and of_test:
-        same = of_training == of_test
-        return Known(value, [f"the rows are of {'the same division' if same else 'another one'} as the training's"])
+        where = "another division than" if of_training != of_test else "the division of"
+        where = (
+            "the site that was held out of the division of" if files.is_held_out and of_training == of_test else where
+        )
+        return Known(value, [f"the rows are of {where} the training's data"])
     return f"{RUN_RECORD} and {SETTINGS} do not tell whether the data are the training's"
 
 

@@ -35,6 +35,7 @@ class RunFiles:
     starts     of run.json, the first one first
     card       the model's own, its metadata as a dict
     model      its name on the Hub and the commit
+    is_held_out  whether the data are the site that was held out of the division in splits.json
     metrics, settings, answers  what the evaluation has come to; of predictions.jsonl sha256 and lines
     """
 
@@ -48,6 +49,7 @@ class RunFiles:
     exclusions: list[Exclusion] | None
     splits_file: dict | None
     splits_sha256: str | None
+    is_held_out: bool
     metrics: dict = field(default_factory=dict)
     settings: dict = field(default_factory=dict)
     answers: dict | None = None
@@ -76,6 +78,7 @@ def read_run_files(model: str, json_dir: str | None, splits: DatasetDict, proces
         exclusions=read_exclusions(cohort) if cohort else None,
         splits_file=read_splits(cohort) if cohort else None,
         splits_sha256=hash_splits_file(str(cohort)) if cohort else None,
+        is_held_out=json_dir is not None and cohort != Path(json_dir).expanduser(),
     )
 
 

@@ -595,7 +595,8 @@ def test_model_card_has_facts_and_evaluation(hub, call, trained):
         "## Evaluation on validation: 40 rows of 20 subjects",
         "| accuracy | 0.900 | 0.800 to 0.970 |",
         "| accuracy, scans shuffled | 0.500 | 0.400 to 0.600 |",
-        "- Not known: what mine was trained on, so\n- The model uses the subject's scan.",
+        "Its evaluations found:\n\n- Not known: what mine was trained on, so\n",
+        "- The model uses the subject's scan.",
         "python train.py recipe.yaml --json_dir data",
         "8 rows of 2 subjects, sMRI; what llava-hf/llava-1.5-7b-hf was trained on before is not known.",
     ):

@@ -46,7 +46,7 @@ def to_plain(label: str) -> str:
 
 
 def draw(height: float, paint: Callable[[Any], None], width: float = WIDTH) -> str:
-    """What `paint` makes of a figure's axes, in the style of all charts; sizes in inches."""
+    """A figure of one set of axes, which `paint` fills, as SVG; sizes in inches."""
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         paint(figure.subplots())

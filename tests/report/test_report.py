@@ -73,7 +73,7 @@ def test_failures_are_a_page_of_their_own_that_no_public_page_leads_to(report):
     assert "8 of 8 rows of 4 subjects are answered wrongly. No group could be compared with the rest" in page
     assert "Too few subjects inside or outside to compare: comparison type: different (4 rows of 4 subjects)" in page
     assert 'href="failures.html"' in report.read_text(encoding="utf-8") and 'href="failures.html"' not in public
-    assert "comparison type: same" not in public
+    assert "head volume in ml: " in page and "head volume in ml: " not in public
 
 
 def test_groups_that_fail_stand_in_a_table_and_where_nothing_is_wrong_that_is_said(report, tmp_path):

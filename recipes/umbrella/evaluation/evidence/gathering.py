@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datasets import Dataset, DatasetDict
 
 from umbrella.evaluation.asking import Asker
+from umbrella.evaluation.evidence.calibration_rows import CalibrationRows
+from umbrella.evaluation.evidence.uncertainty import gather_uncertainty
 from umbrella.evaluation.results import subjects_of_rows
 from umbrella.options.arguments import EvalArguments
 
@@ -21,6 +23,7 @@ class Evidence:
     rows, records  the evaluated rows and what was made of the answer to each
     splits         all of the data, as far as they are there: "train", "validation", "test"
     metrics        the numbers so far
+    calibration    rows of the validation split to fit on, with --uncertainty
     """
 
     asker: Asker
@@ -29,6 +32,7 @@ class Evidence:
     rows: Dataset
     records: list[dict]
     metrics: dict
+    calibration: CalibrationRows
 
     @property
     def subjects(self) -> list[str]:
@@ -36,7 +40,9 @@ class Evidence:
         return subjects_of_rows(self.rows)
 
 
-GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {}
+GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
+    "uncertainty": gather_uncertainty,
+}
 
 
 def gather_evidence(evidence: Evidence) -> dict[str, dict]:

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_probe import needs_chromium, probe
 
-from umbrella.records.trainer_state import read_trainer_state
 from umbrella.report import charts, evaluation_report, examples
 from umbrella.report.examples import take_turns
 
@@ -89,9 +88,9 @@ def test_every_scan_stands_between_letters_and_says_what_it_is(report):
 def test_which_checkpoint_of_the_run_was_evaluated_is_said(tmp_path):
     def describe(**state):
         (tmp_path / "trainer_state.json").write_text(json.dumps({"best_metric": None, "log_history": [], **state}))
-        return evaluation_report._describe_choice(read_trainer_state(tmp_path))["checkpoint"]
+        return evaluation_report._describe_choice(evaluation_report._read_state(tmp_path))["checkpoint"]
 
-    assert evaluation_report._describe_choice(read_trainer_state(tmp_path)) == {}
+    assert evaluation_report._describe_choice(evaluation_report._read_state(tmp_path)) == {}
     best = describe(best_model_checkpoint="run/checkpoint-20", best_metric=0.8125, global_step=40)
     assert best == "checkpoint-20 is the run's best on the validation split (0.8125)"
     assert describe(best_model_checkpoint=None, global_step=40).startswith("the last of the run, step 40; none was")

@@ -15,10 +15,10 @@ from umbrella.evaluation.statistics.measures import Measure
 from umbrella.evaluation.statistics.notation import number, percent
 from umbrella.evaluation.statistics.paired import MOST_P
 from umbrella.evaluation.verdicts import LEAST_CHANGED, MOST_CHANGED, say_rows
+from umbrella.files.json_files import read_json
 from umbrella.records.evaluations import PUBLIC_REPORT, REPORT
 from umbrella.records.run import FILE_NAME as RUN_RECORD
 from umbrella.records.run import read_run_record
-from umbrella.records.trainer_state import name_best_checkpoint, read_trainer_state
 from umbrella.report import charts
 from umbrella.report.evidence_sections import list_sections
 from umbrella.report.examples import MOST_EXAMPLES, pick_examples
@@ -101,7 +101,7 @@ def _describe(evaluation: Evaluation, folder: Path, facts: dict[str, str]) -> di
     """What the template shows, but for what is private."""
     records, metrics, settings = evaluation.records, evaluation.metrics, evaluation.settings
     measure = None if settings["task"] == "text" else score_records(records)[0]
-    state = read_trainer_state(folder)
+    state = _read_state(folder)
     return {
         "split": settings["split"],
         "metrics": metrics,
@@ -210,12 +210,20 @@ def _draw_group(name: str, groups: dict[str, dict], measure: Measure) -> dict:
     return {"name": name.replace("_", " "), "svg": svg, "text": text}
 
 
+def _read_state(folder: Path) -> dict | None:
+    """What the Trainer kept of the run; None of a model that it did not train."""
+    path = folder / "trainer_state.json"
+    names = ("best_model_checkpoint", "best_metric", "global_step", "log_history")
+    remedy = "Restore the file, or remove it: the report is then without the course of training"
+    return read_json(path, dict, names, remedy) if path.is_file() else None
+
+
 def _describe_choice(state: dict | None) -> dict[str, str]:
     if state is None:
         return {}
-    best = name_best_checkpoint(state)
-    if best is None:
+    if state["best_model_checkpoint"] is None:
         return {"checkpoint": f"the last of the run, step {state['global_step']}; none was chosen by its results"}
+    best = Path(state["best_model_checkpoint"]).name
     return {"checkpoint": f"{best} is the run's best on the validation split ({state['best_metric']:.4g})"}
 
 

@@ -54,8 +54,8 @@ def _say_order(entry: dict, answers: LabelAnswers) -> str:
     interval = f"95 % interval {number(ends[0])} to {number(ends[1])}" if ends else "no interval"
     return (
         f"{start}: the area under risk by coverage is {number(aurc['value'])} ({interval}), "
-        f"{number(entry['random']['value'])} in a random order, {number(entry['best']['value'])} if all {n_wrong} that "
-        f"are wrong came last (excess {number(entry['excess']['value'])})."
+        f"{number(entry['random']['value'])} in a random order, {number(entry['best']['value'])} if the {n_wrong} "
+        f"that are wrong came last (excess {number(entry['excess']['value'])})."
     )
 
 

@@ -86,8 +86,8 @@ def say_held(entry: dict) -> str:
     of_subjects = entry.get("coverage_of_subjects")
     also = f"; each subject counted once {percent(of_subjects['value'])}" if of_subjects else ""
     return (
-        f"{percent(entry['level'])} are promised, which by the luck of {entry['n_subjects']} validation subjects is "
-        f"{percent(low)} to {percent(high)}; of the evaluated rows {percent(coverage['value'])} are held "
+        f"{percent(entry['level'])} were to be held, which by the luck of {entry['n_subjects']} validation subjects "
+        f"is {percent(low)} to {percent(high)}; of the evaluated rows {percent(coverage['value'])} are "
         f"({say_interval(coverage['interval'], ACCURACY)}, {say_rows(coverage)}{also}). {end}"
     )
 
@@ -101,7 +101,8 @@ def _say_sets(entry: dict, sizes: np.ndarray) -> str:
         f", none in {percent(entry['sizes']['0'] / n)}, where no label is likely enough" if entry["sizes"]["0"] else ""
     )
     several = f"several in {percent(float((sizes > 1).mean()))}"
+    end = " The model alone is right more often than that: sets ask for a higher --conformal_level." if empty else ""
     return (
         f"Sets of labels with a probability of {entry['threshold']['probability']:.4g} or more hold "
-        f"{number(entry['mean_size'])} on average: {single}, {several}{empty}. Of the truths {say_held(entry)}"
+        f"{number(entry['mean_size'])} on average: {single}, {several}{empty}. Of the truths {say_held(entry)}{end}"
     )

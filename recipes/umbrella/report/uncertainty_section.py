@@ -39,7 +39,7 @@ def list_coverages(entry: dict) -> list[Row]:
     ]
     if "evaluated" in abstention:
         given = abstention["evaluated"]
-        title = f"above the threshold of --abstain_at {abstention['most_risk']:g}"
+        title = f"above the threshold for {percent(abstention['most_risk'])} wrong"
         rows.append(_show_coverage(title, given["coverage"]["value"], _turn(given["risk"])))
         rows.append(_show_coverage("below it", 1 - given["coverage"]["value"], _turn(given["risk_of_others"])))
     return rows

@@ -60,15 +60,13 @@ def _say_order(entry: dict, answers: LabelAnswers) -> str:
 
 
 def _say_coverages(entry: dict) -> str:
+    shares = {"all rows": entry["all"]}
+    shares |= {f"the surest {percent(at['coverage'])}": at["accuracy"] for at in reversed(entry["at"].values())}
     parts = [
-        f"of the surest {percent(point['coverage'])} {_say_share(point['accuracy'])}"
-        for point in reversed(entry["at"].values())
+        f"{percent(share['value'])} of {name} ({say_interval(share['interval'], ACCURACY)}, {say_rows(share)})"
+        for name, share in shares.items()
     ]
-    return f"Of all rows {_say_share(entry['all'])}, {', '.join(parts)}."
-
-
-def _say_share(share: dict) -> str:
-    return f"{percent(share['value'])} are right ({say_interval(share['interval'], ACCURACY)}, {say_rows(share)})"
+    return f"Right are {', '.join(parts)}."
 
 
 def describe_abstention(answers: LabelAnswers, fitted_on: LabelAnswers | None, most_risk: float | None) -> dict:
@@ -106,8 +104,8 @@ def _say_abstention(entry: dict) -> str:
     most, held, seen = entry["most_risk"], entry["validation"], entry["evaluated"]
     start = (
         f"Below a probability of {entry['threshold']['probability']:.4g} no answer is given: on validation "
-        f"{percent(held['risk']['value'])} of the others are wrong ({say_rows(held['risk'])}), as --abstain_at "
-        f"{most:g} allows."
+        f"{percent(held['risk']['value'])} of the others are wrong ({say_rows(held['risk'])}; {percent(most)} were "
+        "allowed)."
     )
     if seen["risk"]["value"] is None:
         return f"{start} Of the evaluated rows none is that sure: no answer is given."

@@ -81,7 +81,7 @@ def say_held(entry: dict) -> str:
     end = {
         "less": "That is less than the draw explains: the splits' subjects differ.",
         "more": "That is more than the draw explains: the splits' subjects differ.",
-        "as promised": "That is what was promised.",
+        "as promised": "That agrees with the promise.",
     }[entry["outcome"]]
     of_subjects = entry.get("coverage_of_subjects")
     also = f"; each subject counted once {percent(of_subjects['value'])}" if of_subjects else ""

@@ -1,4 +1,4 @@
-"""A section of the report on what an evaluation gathered as evidence."""
+"""A section of the report on one kind of evidence."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -41,7 +41,9 @@ class Evidence:
 
 
 GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
-    "uncertainty": gather_uncertainty,
+    "uncertainty": lambda have: gather_uncertainty(
+        have.asker, have.asked, have.records, have.subjects, have.calibration
+    ),
 }
 
 

@@ -12,13 +12,19 @@ from properties import examples
 
 from umbrella.answers.reading import LabelReading
 from umbrella.answers.scoring import to_probabilities
-from umbrella.evaluation.evidence.calibration_rows import pick_calibration_rows
-from umbrella.evaluation.evidence.uncertainty import Answered, describe_labels, describe_numbers
+from umbrella.evaluation.asking import Asker
+from umbrella.evaluation.evidence.calibration_rows import CalibrationRows, pick_calibration_rows
+from umbrella.evaluation.evidence.uncertainty import (
+    Answered,
+    describe_labels,
+    describe_numbers,
+    gather_uncertainty,
+)
 from umbrella.evaluation.questions import Classification, FreeText
 from umbrella.evaluation.run_folder import Folder
 from umbrella.options.arguments import EvalArguments
 from umbrella.records.training_data import TrainingData
-from umbrella.report.uncertainty_section import list_coverages, list_scores, list_sets
+from umbrella.report.uncertainty_section import describe_uncertainty, list_coverages, list_scores, list_sets
 
 LABELS = ["cn", "mci", "ad"]
 
@@ -240,6 +246,15 @@ def test_numbers_that_were_not_read_on_validation_leave_no_interval():
     held = answer_numbers([(f"s{i}", 40.0, None if i % 2 else 41.0) for i in range(40)])
     sentences = say(describe_numbers(None, draw_ages(5, 0), held, asked_for()))
     assert "No interval holds 90 % of the truths: in 20 of 40 validation answers no number could be read." in sentences
+
+
+def test_free_text_is_said_to_have_no_sureness_and_nothing_is_asked(tmp_path):
+    asked = asked_for()
+    asker = Asker(None, lambda **_: None, FreeText(), Folder(tmp_path), asked)
+    entry = gather_uncertainty(asker, asked, [], [], pick(make_rows("v"), question=FreeText())[0])
+    assert entry == {"sentences": ["Of free text it is not known how sure the model is: no label has a probability."]}
+    assert describe_uncertainty(entry, None).template == "sentences.html.j2"
+    assert gather_uncertainty(asker, EvalArguments(use_cpu=True), [], [], CalibrationRows()) is None
 
 
 # ------------------------------------------------------------------------------------------------ kept answers

@@ -7,6 +7,8 @@ import numpy as np
 from umbrella.report.charts import BLUE, GREY, INK, ORANGE, draw
 
 SHARES = np.arange(0, 1.01, 0.25)
+HEIGHT = 3.5  # inches
+ABOVE = {"frameon": False, "loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), "ncols": 2}  # where no line is
 
 
 def draw_risk_by_coverage(order: dict, abstention: dict) -> str:
@@ -31,9 +33,9 @@ def draw_risk_by_coverage(order: dict, abstention: dict) -> str:
         axes.set_ylim(0, max(0.05, 1.15 * max(max(risk), at_random)))
         axes.set_xticks(SHARES, [f"{100 * share:.0f} %" for share in SHARES])
         axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
-        axes.legend(frameon=False, loc="best")
+        axes.legend(**ABOVE)
 
-    return draw(3.2, paint)
+    return draw(HEIGHT, paint)
 
 
 def draw_reliability(bins: dict[str, list[list[float]]]) -> str:
@@ -50,11 +52,11 @@ def draw_reliability(bins: dict[str, list[list[float]]]) -> str:
                 axes.plot(confidence, right, color=color, linewidth=1, alpha=0.6, zorder=3)
                 axes.scatter(confidence, right, s=areas, color=color, alpha=0.75, clip_on=False, zorder=3, label=title)
         axes.set(xlabel="probability of the likeliest label", ylabel="share right", xlim=(0, 1.03), ylim=(-0.03, 1.05))
-        legend = axes.legend(frameon=False, loc="upper left")
+        legend = axes.legend(**ABOVE)
         for handle in legend.legend_handles:
             handle.set_sizes([40])
 
-    return draw(3.2, paint)
+    return draw(HEIGHT, paint)
 
 
 def draw_held(curve: dict[str, list[float]], level: float) -> str:
@@ -68,4 +70,4 @@ def draw_held(curve: dict[str, list[float]], level: float) -> str:
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
 
-    return draw(3.2, paint)
+    return draw(HEIGHT, paint)

@@ -211,6 +211,7 @@ def test_intervals_of_numbers_hold_what_was_promised_and_narrow_ones_are_told_fr
     halves = intervals["normalised"]["half_widths"]
     assert halves["least"] < intervals["half_width"] / 2 < intervals["half_width"] < halves["most"]
     assert halves["mean"] < intervals["half_width"]
+    assert halves["least"] > intervals["normalised"]["factor"] * intervals["normalised"]["floor"]  # never no width
     assert f"± {intervals['half_width']:.3g} years about the answer" in say(parts)
     assert np.abs(np.subtract(*intervals["curve"].values())).max() < 0.08
 
@@ -347,7 +348,7 @@ def test_why_nothing_could_be_fitted_is_said(validation, flags, said):
 
 
 def test_subjects_in_both_splits_are_refused_and_stated_where_they_are_allowed():
-    with pytest.raises(ValueError, match=r"found 1 of 2 in both, the first 't1'\. Mend the splits"):
+    with pytest.raises(ValueError, match=r"found 1 of 2 in both, the first 't1'\. Mend the splits, of"):
         pick(make_rows("t1", "v"))
     with pytest.raises(ValueError, match="found 1 of 2 in both"):
         pick(make_rows("v", reference_id="t2"))

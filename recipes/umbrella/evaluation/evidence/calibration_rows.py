@@ -100,8 +100,9 @@ def _check_subjects(kept: Dataset, rows: Dataset, allow_overlap: bool) -> list[s
         if not allow_overlap:
             raise ValueError(
                 f"--uncertainty: expected other subjects in the {SPLIT} split than in the evaluated rows, references "
-                f"included; found {found} in both, the first {overlap[0]!r}. Mend the splits (sample_data/validate_json_format.py "
-                f"lists them), {LEAVE_OUT}, or state the overlap in the report with --allow_subject_overlap"
+                f"included; found {found} in both, the first {overlap[0]!r}. Mend the splits, of which "
+                f"sample_data/validate_json_format.py lists the subjects, {LEAVE_OUT}, or state the overlap in the "
+                "report with --allow_subject_overlap"
             )
         return [
             f"WARNING: {found} subjects of the {SPLIT} rows are evaluated too (--allow_subject_overlap): what was "

@@ -19,6 +19,7 @@ from umbrella.evaluation.evidence.uncertainty import (
     describe_labels,
     describe_numbers,
     gather_uncertainty,
+    list_limits,
 )
 from umbrella.evaluation.questions import Classification, FreeText
 from umbrella.evaluation.run_folder import Folder
@@ -82,13 +83,16 @@ def test_a_model_that_is_too_sure_is_made_softer_and_its_scores_get_better(sure)
         assert score["after"]["value"] < score["before"]["value"]
         assert score["change"]["value"] == pytest.approx(score["after"]["value"] - score["before"]["value"])
         assert score["change"]["interval"][1] < 0
+    assert list_limits(sure) == (
+        [] if sure["abstention"]["outcome"] == "kept" else [sure["abstention"]["sentences"][0]]
+    )
     assert "makes probabilities softer" in say(sure) and "It helps, by the negative log-likelihood" in say(sure)
     assert sum(n for n, *_ in temperature["bins"]["after"]) == 300
 
 
 def test_the_surer_answers_are_right_more_often_and_the_threshold_is_that_of_validation(sure):
     order, abstention = sure["order"], sure["abstention"]
-    assert order["verdict"] == "tells" and order["gain"]["interval"][0] > 0
+    assert order["outcome"] == "tells" and order["gain"]["interval"][0] > 0
     accuracies = [order["at"]["0.8"]["accuracy"], order["at"]["0.9"]["accuracy"], order["all"]]
     assert [a["value"] for a in accuracies] == sorted([a["value"] for a in accuracies], reverse=True)
     assert [a["n"] for a in accuracies] == [240, 270, 300]
@@ -117,6 +121,8 @@ def test_other_subjects_than_those_of_validation_are_noticed():
     sentences = say(parts)
     assert "More than 10.0 % are wrong, by that interval: the threshold does not hold here." in sentences
     assert "That is less than the draw explains: the splits' subjects differ." in sentences
+    against = [parts[name]["sentences"][0] for name in ("order", "abstention", "sets")]
+    assert list_limits(parts) == against
 
 
 ROWS = st.lists(

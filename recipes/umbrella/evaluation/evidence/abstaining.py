@@ -29,7 +29,7 @@ def describe_order(answers: LabelAnswers, n_resamples: int, seed: int) -> dict:
     risks = risk_by_coverage(answers.confidence, answers.wrong)
     points = np.unique(np.linspace(0, len(risks) - 1, MOST_POINTS).round().astype(int))
     curve = {"coverage": ((points + 1) / len(risks)).tolist(), "risk": risks[points].tolist()}
-    entry = {**areas, "verdict": _judge_order(areas), "at": at, "all": answers.count(every, right), "curve": curve}
+    entry = {**areas, "outcome": _judge_order(areas), "at": at, "all": answers.count(every, right), "curve": curve}
     return {"sentences": [_say_order(entry, answers), _say_coverages(entry)], **entry}
 
 
@@ -42,14 +42,14 @@ def _judge_order(areas: dict) -> str:
 
 def _say_order(entry: dict, answers: LabelAnswers) -> str:
     n_wrong = int(answers.wrong.sum())
-    if entry["verdict"] == "no order":
+    if entry["outcome"] == "no order":
         every = "No answer is" if not n_wrong else "All answers are"
         return f"{every} wrong, so whether the model is surer where it is right cannot be known."
     start = {
         "tells": "The model is surer where it is right",
         "misleads": "The model is surer where it is wrong",
         "cannot tell": "Too few rows to tell whether the model is surer where it is right",
-    }[entry["verdict"]]
+    }[entry["outcome"]]
     aurc, ends = entry["aurc"], entry["aurc"]["interval"]
     interval = f"95 % interval {number(ends[0])} to {number(ends[1])}" if ends else "no interval"
     return (
@@ -85,7 +85,7 @@ def describe_abstention(answers: LabelAnswers, fitted_on: LabelAnswers | None, m
         is_none_read = np.isneginf(fitted_on.confidence).all()
         why = "no answer could be read there" if is_none_read else "even its surest answers are wrong more often"
         start = f"No threshold leaves at most {percent(most_risk)} of the answers wrong on validation"
-        return {"sentences": [f"{start} ({say_rows(fitted_on.size)}): {why}."], **entry}
+        return {"sentences": [f"{start} ({say_rows(fitted_on.size)}): {why}."], **entry, "outcome": "no threshold"}
     entry["threshold"] = {"log_odds": threshold, "probability": float(expit(threshold))}
     for name, side in (("validation", fitted_on), ("evaluated", answers)):
         given = side.confidence >= threshold

@@ -45,9 +45,22 @@ def gather_uncertainty(
     counts = (len(held.records), len(set(held.subjects))) if held else (0, 0)
     return {
         "sentences": [*sentences, *calibration.notes],
+        "limits": [*list_limits(parts), *(note for note in calibration.notes if note.startswith("WARNING"))],
         "validation": {"n": counts[0], "n_subjects": counts[1], "notes": list(calibration.notes)},
         **parts,
     }
+
+
+def list_limits(parts: dict) -> list[str]:
+    """The sentences that speak against the model: where its sureness does not surely tell right from wrong, where a
+    threshold is not surely kept, where sets and intervals hold less than promised."""
+    weak = {
+        "order": {"misleads", "cannot tell"},
+        "abstention": {"not kept", "cannot tell", "no threshold"},
+        "sets": {"less"},
+        "intervals": {"less"},
+    }
+    return [parts[name]["sentences"][0] for name, of in weak.items() if parts.get(name, {}).get("outcome") in of]
 
 
 def describe_labels(labels: list[str], evaluated: Answered, held: Answered | None, asked: EvalArguments) -> dict:

@@ -4,6 +4,7 @@ It knows numbers and who they are of, no row and no model.
 """
 
 __all__ = [
+    "conformal",
     "differences",
     "group_gaps",
     "group_tests",
@@ -12,4 +13,6 @@ __all__ = [
     "net_benefit",
     "notation",
     "paired",
+    "selective",
+    "temperature",
 ]

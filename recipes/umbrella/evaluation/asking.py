@@ -57,6 +57,17 @@ class Asker:
         to_record = self.question.to_control_record
         return collect_answers(self._answerer(changed), rows, self.folder.control_answers, to_record, name)[0]
 
+    def ask_variants(self, variants: Dataset, rows: Dataset, name: str, **shown: Any) -> list[dict]:
+        """Records, without probabilities, of variants of rows under that name: controls.jsonl.
+
+        variants  what is other than in the row: `row`, its number among `rows`, a `task_id` of its own, and columns
+                  that stand in place of the row's, see `umbrella.rows.kept_views.CachingTransform`
+        shown     options of the transform, as `perturb`
+        """
+        transform = self.make_transform(add_generation_prompt=True, variants_of=rows, **shown)
+        to_record = self.question.to_control_record
+        return collect_answers(self._answerer(transform), variants, self.folder.control_answers, to_record, name)[0]
+
     def _to_prediction(self, row: dict, answer: Answer) -> dict:
         prompt = self.prompts.encoder.render_prompt(row["conversations"])
         return self.question.to_prediction(row, answer, prompt)

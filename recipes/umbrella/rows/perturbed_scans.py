@@ -50,7 +50,7 @@ class PerturbedScans:
         if stored is not None:
             return replace(self._unfilled[key], stored=stored)
         series = read_shown_series(find_source(scan), scan["modality"], self.settings)
-        frames = Frames(series.stored, series.affine, series.slope, series.inter, self.settings.view)
+        frames = Frames.of_series(series, self.settings.view)
         self._unfilled[key] = replace(frames, stored=series.stored[:0])
         self._stored.put(key, series.stored)  # a copy: what was read stands in memory that the next scan is read into
         return frames

@@ -9,7 +9,7 @@
     rotation       so many degrees about an axis drawn at random through the middle, by linear interpolation
     resolution     two voxels become one, their mean: along Z, along X and Y, along all three
     storage order  the axes stored in another order and direction, as the affine says: the same scan
-    intensity      all values multiplied
+    intensity      all values multiplied, by the factor that the file's header holds
 
 All of it is done to the frames that are shown, in their own voxels and before anything else, mm and degrees being those
 of the affine. Beyond the field of view stands the scan's minimum. The three strengths of a kind have one draw, which
@@ -27,6 +27,7 @@ from nibabel.nifti2 import Nifti2Header
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 
 from umbrella.scans.intensity import HIGH_PERCENT, LOW_PERCENT
+from umbrella.scans.series import Series
 from umbrella.views.planes import view_planes
 from umbrella.views.settings import VOLUME
 
@@ -43,22 +44,32 @@ class Frames:
     stored        (T, X, Y, Z), RAS+ unless its storage order was changed, the numbers as they are stored
     affine        (4, 4), indices along those axes to mm
     slope, inter  scaled value = slope * stored value + inter
-    view          which it is shown as
+    span          of the scaled values, from the 1st to the 99th percentile
+    view          which they are shown as
     """
 
     stored: np.ndarray
     affine: np.ndarray
     slope: float
     inter: float
+    span: float
     view: str
+
+    @classmethod
+    def of_series(cls, series: Series, view: str) -> "Frames":
+        low, high = np.percentile(series.stored, [LOW_PERCENT, HIGH_PERCENT])
+        span = float(abs(series.slope) * (high - low))
+        return cls(series.stored, series.affine, series.slope, series.inter, span, view)
 
     def values(self) -> np.ndarray:
         """The scaled values (T, X, Y, Z), float32, or float64 where that has too few digits."""
-        values = self.slope * self.stored.astype(np.float64) + self.inter
-        least, most = float(values.min()), float(values.max())
-        largest, span = max(abs(least), abs(most)), most - least
-        fits = largest < MOST_FLOAT32 and span > 1 / MOST_FLOAT32 and largest < MOST_DIGITS * span
-        return values.astype(np.float32) if fits else values
+        least, most = float(self.stored.min()), float(self.stored.max())
+        ends = sorted(self.slope * end + self.inter for end in (least, most))
+        largest, width = max(map(abs, ends)), ends[1] - ends[0]
+        is_small = np.result_type(self.stored.dtype, np.float32) == np.float32
+        fits = largest < MOST_FLOAT32 and 1 / MOST_FLOAT32 < width and largest < MOST_DIGITS * width
+        kind = np.float32 if is_small and fits else np.float64
+        return self.stored.astype(kind) * kind(self.slope) + kind(self.inter)
 
     def with_values(self, values: np.ndarray) -> "Frames":
         return replace(self, stored=values, slope=1.0, inter=0.0)
@@ -112,8 +123,7 @@ def add_noise(values: np.ndarray, deviation: float, rng: np.random.Generator) ->
 
 def _add_noise(frames: Frames, share: float, rng: np.random.Generator) -> Frames:
     values = frames.values()
-    low, high = np.percentile(values, [LOW_PERCENT, HIGH_PERCENT])
-    return frames.with_values(add_noise(values, values.dtype.type(share * (high - low)), rng))
+    return frames.with_values(add_noise(values, values.dtype.type(share * frames.span), rng))
 
 
 def make_bias_field(shape: tuple[int, ...], width: float, rng: np.random.Generator) -> np.ndarray:
@@ -152,32 +162,45 @@ def _draw_direction(rng: np.random.Generator) -> np.ndarray:
     return direction / np.linalg.norm(direction)
 
 
-def move(frames: Frames, motion: np.ndarray) -> Frames:
-    """What is scanned moved by `motion` (4, 4), in mm about the middle of the field of view; the voxels stay."""
-    from scipy.ndimage import affine_transform
+def shift(values: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Volumes (T, X, Y, Z) moved by so many voxels, (3,), by linear interpolation, axis by axis."""
+    least = values.min()
+    for axis, step in enumerate(steps, 1):
+        whole = math.floor(step)
+        part = values.dtype.type(step - whole)
+        near, far = (_shift_whole(values, axis, count, least) for count in (whole, whole + 1))
+        values = near * (1 - part) + far * part
+    return values
 
-    values = frames.values()
-    to_middle = np.eye(4)
-    to_middle[:3, 3] = frames.affine[:3, :3] @ ((np.array(values.shape[1:]) - 1) / 2) + frames.affine[:3, 3]
-    old_mm = to_middle @ np.linalg.inv(motion) @ np.linalg.inv(to_middle)
-    old = np.linalg.inv(frames.affine) @ old_mm @ frames.affine  # where a new voxel's value comes from, in voxels
-    least = float(values.min())
-    moved = [affine_transform(volume, old, order=1, mode="grid-constant", cval=least) for volume in values]
-    return frames.with_values(np.stack(moved))
+
+def _shift_whole(values: np.ndarray, axis: int, count: int, fill: float) -> np.ndarray:
+    shifted = np.roll(values, count, axis)
+    along = np.moveaxis(shifted, axis, 0)
+    along[slice(None, count) if count >= 0 else slice(count, None)] = fill
+    return shifted
 
 
 def _shift(frames: Frames, length_mm: float, rng: np.random.Generator) -> Frames:
-    motion = np.eye(4)
-    motion[:3, 3] = length_mm * _draw_direction(rng)
-    return move(frames, motion)
+    steps = np.linalg.solve(frames.affine[:3, :3], length_mm * _draw_direction(rng))
+    return frames.with_values(shift(frames.values(), steps))
+
+
+def rotate(frames: Frames, rotation: np.ndarray) -> Frames:
+    """What is scanned turned by `rotation` (3, 3), in mm, about the middle of the field of view; the voxels stay."""
+    from scipy.ndimage import affine_transform
+
+    values, to_mm = frames.values(), frames.affine[:3, :3]
+    old = np.linalg.solve(to_mm, rotation.T @ to_mm)  # where a new voxel's value comes from, in voxels about the middle
+    middle = (np.array(values.shape[1:]) - 1) / 2
+    least, offset = float(values.min()), middle - old @ middle
+    turned = [affine_transform(volume, old, offset, order=1, mode="grid-constant", cval=least) for volume in values]
+    return frames.with_values(np.stack(turned))
 
 
 def _rotate(frames: Frames, degrees: float, rng: np.random.Generator) -> Frames:
     from scipy.spatial.transform import Rotation
 
-    motion = np.eye(4)
-    motion[:3, :3] = Rotation.from_rotvec(degrees * _draw_direction(rng), degrees=True).as_matrix()
-    return move(frames, motion)
+    return rotate(frames, Rotation.from_rotvec(degrees * _draw_direction(rng), degrees=True).as_matrix())
 
 
 def _halve(frames: Frames, n_axes: float, _: np.random.Generator) -> Frames:
@@ -204,11 +227,10 @@ def _store_otherwise(frames: Frames, number: float, _: np.random.Generator) -> F
 
 
 def _scale(frames: Frames, factor: float, _: np.random.Generator) -> Frames:
-    values = frames.values()
-    return frames.with_values(values * values.dtype.type(factor))
+    return replace(frames, slope=frames.slope * factor, inter=frames.inter * factor)
 
 
-STORAGE = "storage"
+STORAGE, INTENSITY = "storage", "intensity"
 KINDS = {
     "noise": Kind("noise", (0.01, 0.03, 0.09), ("1 %", "3 %", "9 %"), _add_noise),
     "bias": Kind("bias field", (0.2, 0.4, 0.8), ("20 %", "40 %", "80 %"), _add_bias),
@@ -218,7 +240,7 @@ KINDS = {
     "rotation": Kind("rotation", (1, 2.5, 5), ("1°", "2.5°", "5°"), _rotate),
     "resolution": Kind("resolution halved", (1, 2, 3), ("along Z", "along X, Y", "along X, Y, Z"), _halve),
     STORAGE: Kind("storage order", (1, 2, 3), ORDERS, _store_otherwise),
-    "intensity": Kind("intensity scale", (0.5, 2, 10), ("times 0.5", "times 2", "times 10"), _scale),
+    INTENSITY: Kind("intensity scale", (0.5, 2, 10), ("times 0.5", "times 2", "times 10"), _scale),
 }
 
 

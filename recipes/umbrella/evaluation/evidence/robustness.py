@@ -8,14 +8,14 @@ from datasets import Dataset
 from umbrella.evaluation.asking import Asker
 from umbrella.evaluation.controls import Control
 from umbrella.evaluation.evidence.drawn_rows import DrawnRows, draw_rows
-from umbrella.evaluation.evidence.robustness_verdicts import judge_kind, judge_storage, sum_up
+from umbrella.evaluation.evidence.robustness_verdicts import judge_equal, judge_kind, sum_up
 from umbrella.evaluation.questions import Regression
 from umbrella.evaluation.results import score_records, subjects_of_rows
 from umbrella.evaluation.statistics.intervals import mean_interval
 from umbrella.options.arguments import EvalArguments
 from umbrella.rows.kept_views import CachingTransform
 from umbrella.rows.perturbed_scans import PerturbedScans
-from umbrella.views.perturbation import KINDS, STORAGE, list_kinds
+from umbrella.views.perturbation import INTENSITY, KINDS, STORAGE, list_kinds
 
 NAME = "robustness"
 Case = tuple[str, int]  # a kind and its strength
@@ -47,33 +47,38 @@ def gather_robustness(asker: Asker, asked: EvalArguments, rows: Dataset, records
 
 def _answer(
     asker: Asker, seed: int, rows: Dataset, records: list[dict], cases: list[Case]
-) -> tuple[dict[Case, list[dict]], list[float]]:
-    """Case → a record for each row; and how much, at most, each storage order changes a value of a view.
+) -> tuple[dict[Case, list[dict]], dict[Case, float]]:
+    """Case → a record for each row; and case → how much, at most, it changes a value of a view, of those that should
+    change nothing.
 
-    The variants of one row are asked together, so that its scans are decoded once. Where another storage order leaves
-    all views as they are, to the bit, the model is not asked again: it would see the same numbers.
+    The variants of one row are asked together, so that its scans are decoded once. Where all views stay as they are,
+    to the bit, the model is not asked again: it would see the same numbers.
     """
     scans = PerturbedScans(asker.prompts.settings, seed)
     perturbed = asker.make_transform(variants_of=rows, perturb=scans.load)
-    differences = [_compare_views(asker.prompts, perturbed, rows, strength) for strength in range(3)]
-    same = [(STORAGE, strength) for strength, difference in enumerate(differences) if difference == 0]
-    to_ask = [case for case in cases if case not in same]
+    compared = [case for case in cases if case[0] in (STORAGE, INTENSITY)]
+    differences = _compare_views(asker.prompts, perturbed, rows, compared)
+    to_ask = [case for case in cases if differences.get(case) != 0]
     task_ids = list(rows["task_id"])
     variants = [(row, *case) for row, case in product(range(len(rows)), to_ask)]
     columns = dict(zip(("row", "perturbation", "strength"), map(list, zip(*variants, strict=True)), strict=True))
     named = [f"{task_ids[row]} · {_name((kind, strength))}" for row, kind, strength in variants]
     asked = asker.ask_variants(Dataset.from_dict({**columns, "task_id": named}), rows, NAME, perturb=scans.load)
     got = {case: asked[i :: len(to_ask)] for i, case in enumerate(to_ask)}
-    return {case: records if case in same else got[case] for case in cases}, differences
+    return {case: got.get(case, records) for case in cases}, differences
 
 
-def _compare_views(shown: CachingTransform, perturbed: CachingTransform, rows: Dataset, strength: int) -> float:
-    """The largest difference of a value of a view between the scans as they are and in another storage order."""
-    largest = 0.0
+def _compare_views(
+    shown: CachingTransform, perturbed: CachingTransform, rows: Dataset, cases: list[Case]
+) -> dict[Case, float]:
+    """Case → the largest difference of a value of a view between the scans as they are and perturbed."""
+    largest = dict.fromkeys(cases, 0.0)
     for row in rows:
         for number in range(len(row["images"])):
-            other = perturbed.load_images({**row, "perturbation": STORAGE, "strength": strength}, number)
-            largest = max(largest, float(np.abs(other - shown.load_images(row, number)).max()))
+            view = shown.load_images(row, number)
+            for kind, strength in cases:
+                other = perturbed.load_images({**row, "perturbation": kind, "strength": strength}, number)
+                largest[kind, strength] = max(largest[kind, strength], float(np.abs(other - view).max()))
     return largest
 
 
@@ -91,17 +96,17 @@ def _measure_moves(question: Regression, records: list[dict], got: list[dict], s
 
 
 def _describe(
-    found: dict[str, dict], cases: list[Case], differences: list[float], drawn: DrawnRows, records: list[dict]
+    found: dict[str, dict], cases: list[Case], differences: dict[Case, float], drawn: DrawnRows, records: list[dict]
 ) -> dict:
     measure = score_records(records)[0] if "parsed_label" in records[0] or "parsed_number" in records[0] else None
     kinds: dict[str, dict] = {}
     for kind in dict.fromkeys(kind for kind, _ in cases):
         strengths = [
-            {"strength": name} | found[_name((kind, place))] for place, name in enumerate(KINDS[kind].names)
+            {"strength": name, "most_difference": differences.get((kind, place))} | found[_name((kind, place))]
+            for place, name in enumerate(KINDS[kind].names)
         ]
-        if kind == STORAGE:
-            strengths = [one | {"most_difference": most} for one, most in zip(strengths, differences, strict=True)]
-            judged = judge_storage(strengths)
+        if kind == STORAGE or not any(one["most_difference"] != 0 for one in strengths):
+            judged = judge_equal(KINDS[kind].title, strengths)
         else:
             judged = judge_kind(KINDS[kind].title, strengths, measure)
         kinds[kind] = {"title": KINDS[kind].title, **judged, "strengths": strengths}

@@ -56,21 +56,22 @@ def say_effect(found: dict, measure: Measure | None) -> str:
     return f"{said}, and the {measure.name} is {after} ({ends}) instead of {before}"
 
 
-def judge_storage(strengths: Sequence[dict]) -> dict:
-    """The same of another storage order, which must change nothing."""
+def judge_equal(title: str, strengths: Sequence[dict]) -> dict:
+    """The same of what should change nothing, by the largest difference of a value of a view."""
     most = max(found["most_difference"] for found in strengths)
     flipped = max(found["changed"] for found in strengths)
     if most == 0:
-        said = "changes nothing, as it must: all views are the same to the bit, so the model was not asked again"
+        said = "changes nothing: all views are the same to the bit, so the model was not asked again"
     elif flipped == 0:
-        said = f"changes no answer, as it must; values of the views differ by rounding, at most by {most:.1g}"
+        said = f"changes no answer; values of the views differ by at most {most:.1g}"
     else:
         said = (
-            f"must change nothing and flips {percent(flipped)} of the answers; values of the views differ by at most "
-            f"{most:.1g}. Where that is rounding, these answers hang on it"
+            f"should change nothing and flips {percent(flipped)} of the answers; values of the views differ by at "
+            f"most {most:.1g}. Where that is rounding, these answers hang on it"
         )
     judged = [FLIP if found["changed"] else STAY for found in strengths]
-    return {"verdict": FLIP if flipped else STAY, "sentence": f"Storage order: {said}.", "by_strength": judged}
+    sentence = f"{title.capitalize()}: {said}."
+    return {"verdict": FLIP if flipped else STAY, "sentence": sentence, "by_strength": judged}
 
 
 def sum_up(kinds: dict[str, dict], rows: str) -> str:

@@ -28,6 +28,7 @@ from umbrella.answers.selection import select_rows
 from umbrella.evaluation.asking import Asker
 from umbrella.evaluation.controls import build_controls
 from umbrella.evaluation.evidence.gathering import Evidence, gather_evidence
+from umbrella.evaluation.evidence.wording import choose_phrasings
 from umbrella.evaluation.history import record_evaluation
 from umbrella.evaluation.questions import find_question
 from umbrella.evaluation.results import subjects_of_rows
@@ -70,6 +71,8 @@ def main() -> None:
     disable_progress_bars()  # those of `datasets`: ours tell how far the answers are
     question = find_question(rows, eval_args, splits)
     check_names(eval_args, rows, question.to_dict()["task"])
+    if eval_args.phrasings:  # a file that does not fit is refused before the model is asked
+        choose_phrasings(eval_args, rows, splits, question)
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
     on_main_process(check_scans, rows)
 

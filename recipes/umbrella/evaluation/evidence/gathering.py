@@ -11,6 +11,7 @@ from datasets import Dataset, DatasetDict
 
 from umbrella.evaluation.asking import Asker
 from umbrella.evaluation.evidence.robustness import gather_robustness
+from umbrella.evaluation.evidence.wording import gather_wording
 from umbrella.evaluation.results import subjects_of_rows
 from umbrella.options.arguments import EvalArguments
 
@@ -39,6 +40,7 @@ class Evidence:
 
 GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
     "robustness": lambda have: gather_robustness(have.asker, have.asked, have.rows, have.records),
+    "wording": lambda have: gather_wording(have.asker, have.asked, have.rows, have.records, have.splits),
 }
 
 

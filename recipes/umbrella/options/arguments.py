@@ -204,7 +204,10 @@ class EvalArguments:
     use_cpu: bool | None = by_cuda("evaluate on the CPU (default: where no CUDA device is)")
 
     def __post_init__(self) -> None:
-        check_bounds(self, dict.fromkeys(("batch_size", "max_new_tokens", "controls_n", "bootstrap", "robustness_n"), AT_LEAST_1))
+        check_bounds(
+            self,
+            dict.fromkeys(("batch_size", "max_new_tokens", "controls_n", "bootstrap", "robustness_n"), AT_LEAST_1),
+        )
         check_bounds(self, {"num_workers": NOT_NEGATIVE, "seed": SEED})
         self.wording = self.wording or self.phrasings is not None
         if self.answer_template is not None and "{label}" not in self.answer_template:

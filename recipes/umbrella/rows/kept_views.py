@@ -94,6 +94,7 @@ class CachingTransform(ConversationTransform):
 
 
 def hash_scan(scan: dict) -> str:
-    """A scan's name in the cache. Of a fixed length, whether the row has the scan's bytes or its path; another one for a file that has changed."""
+    """A scan's name in the cache, of a fixed length, whether the row has the scan's bytes or its path; another one for
+    a file that has changed."""
     identity = identify_scan(find_source(scan))
     return xxhash.xxh3_128_hexdigest(repr((identity, scan["modality"])).encode())

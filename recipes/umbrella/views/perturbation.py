@@ -11,7 +11,7 @@
     storage order  the axes stored in another order and direction, as the affine says: the same scan
     intensity      all values multiplied, by the factor that the file's header holds
 
-All of it is done to the frames that are shown, in their own voxels and before anything else, mm and degrees being those
+All of it is done to the frames that are shown, in their own voxels and before anything else; mm and degrees are those
 of the affine. Beyond the field of view stands the scan's minimum. The three strengths of a kind have one draw, which
 depends on the seed and on the voxels. No side changes.
 """
@@ -53,10 +53,10 @@ class Frames:
     slope: float
     inter: float
     span: float
-    view: str
+    view: str | None
 
     @classmethod
-    def of_series(cls, series: Series, view: str) -> "Frames":
+    def of_series(cls, series: Series, view: str | None) -> "Frames":
         low, high = np.percentile(series.stored, [LOW_PERCENT, HIGH_PERCENT])
         span = float(abs(series.slope) * (high - low))
         return cls(series.stored, series.affine, series.slope, series.inter, span, view)
@@ -67,9 +67,9 @@ class Frames:
         ends = sorted(self.slope * end + self.inter for end in (least, most))
         largest, width = max(map(abs, ends)), ends[1] - ends[0]
         is_small = np.result_type(self.stored.dtype, np.float32) == np.float32
-        fits = largest < MOST_FLOAT32 and 1 / MOST_FLOAT32 < width and largest < MOST_DIGITS * width
-        kind = np.float32 if is_small and fits else np.float64
-        return self.stored.astype(kind) * kind(self.slope) + kind(self.inter)
+        fits = largest < MOST_FLOAT32 and width > 1 / MOST_FLOAT32 and largest < MOST_DIGITS * width
+        stored = self.stored.astype(np.float32 if is_small and fits else np.float64)
+        return stored * self.slope + self.inter
 
     def with_values(self, values: np.ndarray) -> "Frames":
         return replace(self, stored=values, slope=1.0, inter=0.0)
@@ -130,7 +130,8 @@ def make_bias_field(shape: tuple[int, ...], width: float, rng: np.random.Generat
     """Factors (X, Y, Z) from 1 - width/2 to 1 + width/2: Legendre polynomials up to degree 3 in all, scaled."""
     degrees = np.indices((BIAS_DEGREE + 1,) * 3).sum(axis=0)
     weights = rng.uniform(-1, 1, degrees.shape) * ((degrees > 0) & (degrees <= BIAS_DEGREE))
-    field = np.polynomial.legendre.leggrid3d(*(np.linspace(-1, 1, n) for n in shape), weights)
+    x, y, z = (np.linspace(-1, 1, n) for n in shape)
+    field = np.polynomial.legendre.leggrid3d(x, y, z, weights)
     least, most = field.min(), field.max()
     return 1 + width * ((field - least) / (most - least or 1) - 0.5)
 
@@ -150,7 +151,7 @@ def _blur(frames: Frames, width_mm: float, _: np.random.Generator) -> Frames:
 def _move_slices(frames: Frames, count: float, rng: np.random.Generator) -> Frames:
     steps = int(count) * rng.choice([-1, 1], 3)  # the outer slices stand for those beyond the field of view
     stored = frames.stored
-    for axis in sorted({axis for axis, _ in view_planes(frames.view, stored.shape[1:])}):
+    for axis in sorted({axis for axis, _ in view_planes(frames.view or "", stored.shape[1:])}):
         n = stored.shape[1 + axis]
         stored = stored.take(np.clip(np.arange(n) - steps[axis], 0, n - 1), axis=1 + axis)
     return replace(frames, stored=stored)
@@ -190,7 +191,9 @@ def rotate(frames: Frames, rotation: np.ndarray) -> Frames:
     from scipy.ndimage import affine_transform
 
     values, to_mm = frames.values(), frames.affine[:3, :3]
-    old = np.linalg.solve(to_mm, rotation.T @ to_mm)  # where a new voxel's value comes from, in voxels about the middle
+    old = np.linalg.solve(
+        to_mm, rotation.T @ to_mm
+    )  # where a new voxel's value comes from, in voxels about the middle
     middle = (np.array(values.shape[1:]) - 1) / 2
     least, offset = float(values.min()), middle - old @ middle
     turned = [affine_transform(volume, old, offset, order=1, mode="grid-constant", cval=least) for volume in values]
@@ -244,7 +247,7 @@ KINDS = {
 }
 
 
-def list_kinds(view: str) -> list[str]:
+def list_kinds(view: str | None) -> list[str]:
     """The kinds that a view can be perturbed by: a whole volume has no slice that another could stand for."""
     return [name for name in KINDS if view != VOLUME or name != "slices"]
 

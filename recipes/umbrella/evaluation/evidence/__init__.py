@@ -5,4 +5,5 @@ It asks through the evaluation's `Asker`. It knows no page.
 
 __all__ = [
     "gathering",
+    "wording",
 ]

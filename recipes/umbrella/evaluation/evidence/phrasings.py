@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset
 
@@ -68,9 +69,11 @@ def read_phrasings(path: str) -> dict[str, list[str]]:
         content = {"question": content}
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected {FORM}, found {type(content).__name__}")
-    sections = {"": content} if "question" in content else content
-    names = ("",) if "question" in content else ("comparison", "single")
-    found = {name: sections[name].get("question") for name in names if isinstance(sections.get(name), dict)}
+    sections: dict = {"": content} if "question" in content else content
+    named = {name: sections.get(name) for name in ("", "comparison", "single")}
+    found: dict[str, Any] = {
+        name: section.get("question") for name, section in named.items() if isinstance(section, dict)
+    }
     if not found:
         raise ValueError(f"{path}: expected {FORM}, found the keys {', '.join(content) or 'none'}")
     for texts in found.values():

@@ -36,9 +36,7 @@ def choose_phrasings(asked: EvalArguments, rows: Dataset, splits: Any, question:
     return fill_phrasings(asked.phrasings, rows, question.labels if isinstance(question, Classification) else [])
 
 
-def gather_wording(
-    asker: Asker, asked: EvalArguments, rows: Dataset, records: list[dict], splits: Any
-) -> dict | None:
+def gather_wording(asker: Asker, asked: EvalArguments, rows: Dataset, records: list[dict], splits: Any) -> dict | None:
     """The entry of --wording: of each phrasing the numbers of a control (see `umbrella.evaluation.control_scores`),
     and how many rows get the same answer in all of them."""
     phrasings = choose_phrasings(asked, rows, splits, asker.question)
@@ -122,11 +120,13 @@ def judge_wording(entry: dict, measure: Measure | None, rows: str) -> list[str]:
         other = f"Answers differ most from those to the rows' own questions in “{most['phrasing']}”: in "
         return [agreement, f"{other}{percent(most['changed'])} of the rows."]
     ranked = sorted(phrasings, key=lambda one: measure.better * one[measure.key])
-    worst, best = (
-        f"“{one['phrasing']}” {measure.show(one[measure.key])} ({say_interval(one[f'{measure.key}_interval'], measure)})"
-        for one in (ranked[0], ranked[-1])
-    )
+    worst, best = (_say_score(one, measure) for one in (ranked[0], ranked[-1]))
     if ranked[0][measure.key] == ranked[-1][measure.key]:
         return [agreement, f"No phrasing does worse than another: {measure.name} {worst} as all others."]
     picked = f"The worst of {len(phrasings)} is picked by its result, so some of the distance is chance."
     return [agreement, f"Worst phrasing, by {measure.name}: {worst}; best: {best}. {picked}"]
+
+
+def _say_score(found: dict, measure: Measure) -> str:
+    ends = say_interval(found[f"{measure.key}_interval"], measure)
+    return f"“{found['phrasing']}” {measure.show(found[measure.key])} ({ends})"

@@ -68,8 +68,10 @@ class Frames:
         largest, width = max(map(abs, ends)), ends[1] - ends[0]
         is_small = np.result_type(self.stored.dtype, np.float32) == np.float32
         fits = largest < MOST_FLOAT32 and width > 1 / MOST_FLOAT32 and largest < MOST_DIGITS * width
-        stored = self.stored.astype(np.float32 if is_small and fits else np.float64)
-        return stored * self.slope + self.inter
+        values: np.ndarray = np.array(self.stored, np.float32 if is_small and fits else np.float64)
+        values *= self.slope
+        values += self.inter
+        return values
 
     def with_values(self, values: np.ndarray) -> "Frames":
         return replace(self, stored=values, slope=1.0, inter=0.0)

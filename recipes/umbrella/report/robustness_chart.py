@@ -17,7 +17,7 @@ def draw_flips(kinds: Sequence[dict]) -> str:
     def paint(axes: Any) -> None:
         places, names = [], []
         for number, kind in enumerate(kinds):
-            start = -4 * number
+            start = -4.6 * number
             axes.text(0, start + 1, to_plain(kind["title"]), fontweight="bold", va="center", clip_on=False)
             for shade, (offset, found) in zip(SHADES, enumerate(kind["strengths"]), strict=True):
                 low, high = found["changed_interval"]
@@ -35,4 +35,4 @@ def draw_flips(kinds: Sequence[dict]) -> str:
         axes.spines["left"].set_visible(False)
         axes.xaxis.label.set_color(INK)
 
-    return draw(0.7 + 0.155 * 4 * len(kinds), paint)
+    return draw(0.7 + 0.155 * 4.6 * len(kinds), paint)

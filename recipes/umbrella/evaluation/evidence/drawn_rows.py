@@ -26,8 +26,8 @@ class DrawnRows:
         rows = say_rows({"n": len(self.indices), "n_subjects": self.n_subjects})
         if len(self.indices) == self.n_rows:
             return f"all {rows}" if self.n_rows > 1 else rows
-        kind = "all rows of subjects" if self.are_whole else "rows"
-        return f"{rows} of {self.n_rows} rows ({kind} drawn by --seed; --robustness_n sets how many)"
+        kind = "subjects with all their rows, drawn by the seed" if self.are_whole else "drawn by the seed"
+        return f"{rows} out of {self.n_rows} rows, {kind}"
 
 
 def draw_rows(subjects: Sequence[str], most_rows: int, seed: int) -> DrawnRows:

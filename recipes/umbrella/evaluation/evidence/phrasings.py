@@ -22,7 +22,7 @@ FIELDS = (
     *("labels", "target", "unit", "session"),
     *("reference_value", "reference_value_with_unit", "reference_session"),
 )
-OWN_FILE = "--phrasings FILE.yaml gives others"
+OWN_FILE = "a YAML file of others can be given (phrasings)"
 FORM = (
     "a list of questions, a mapping with the list `question`, or a template of generate_conversations.py, with the "
     "list `question` under `comparison`, `single` or both"
@@ -110,7 +110,7 @@ def fill_phrasings(path: str, rows: Dataset, labels: Sequence[str]) -> Phrasings
     if not any(by_row):
         raise ValueError(f"--phrasings {path}: expected rows whose last question is one text, found none")
     count = len({text for of_row in by_row for text in of_row})
-    return Phrasings(by_row, f"Phrasings: the {count} of {Path(path).name} (--phrasings).")
+    return Phrasings(by_row, f"Phrasings: the {count} of {Path(path).name} (phrasings).")
 
 
 def _read_fields(row: dict, labels: Sequence[str]) -> dict[str, str]:
@@ -192,7 +192,7 @@ def _describe(by_row: list[dict[str, str]], seen: Mapping[tuple, Mapping[str, li
         found = "one text alone" if n_texts == 1 else "no question that is one text" if not n_texts else many
         return (
             "Whether the wording matters cannot be told: expected one question in several phrasings, which rows with "
-            f"different answers share, found {found} ({n_looked_at} rows looked at). {OWN_FILE}."
+            f"different answers share, found {found} ({n_looked_at} rows looked at); {OWN_FILE}."
         )
     count = len({text for of_row in by_row for text in of_row})
     rest = "" if n_known == len(by_row) else f" Of {len(by_row) - n_known} rows no other phrasing is known."

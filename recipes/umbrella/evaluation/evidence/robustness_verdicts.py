@@ -31,7 +31,7 @@ def judge_kind(title: str, strengths: Sequence[dict], measure: Measure | None) -
         verdict, said = STAY, until
     else:
         verdict, said = UNCLEAR, f"{until}; beyond, too few rows to tell" if until else "too few rows to tell"
-    sentence = f"{title.capitalize()}: {said}. At {names[-1]} {say_effect(strengths[-1], measure)}."
+    sentence = f"{title.capitalize()}: {said}. At {names[-1]}: {say_effect(strengths[-1], measure)}."
     return {"verdict": verdict, "sentence": sentence, "by_strength": judged}
 
 

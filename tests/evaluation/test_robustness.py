@@ -71,10 +71,10 @@ class PlantedAsker:
 
 def test_of_a_model_that_noise_alone_disturbs_noise_alone_is_said_to_flip_answers(small_data):
     rows = load_umbrella(str(small_data), split="test").with_format(None)
-    asker = PlantedAsker(rows, limit=1.5)
+    asker = PlantedAsker(rows, limit=1.15)
     entry = gather_robustness(asker, SimpleNamespace(robustness=True, robustness_n=200, seed=0), rows, asker.records)
     flipped = {name: [one["changed"] for one in kind["strengths"]] for name, kind in entry["kinds"].items()}
-    assert flipped["noise"][2] == 1.0 and flipped["noise"] == sorted(flipped["noise"])
+    assert flipped["noise"] == [0, 0, 1]
     for kind in ("blur", "bias", "shift", "rotation", "slices", "storage", "intensity"):
         assert flipped[kind] == [0, 0, 0], kind
     noise = entry["kinds"]["noise"]["strengths"][2]
@@ -151,9 +151,9 @@ def test_what_should_change_nothing_is_judged_by_any_answer_that_flips():
 
 @pytest.mark.slow
 def test_eval_asks_a_model_of_volumes_and_a_second_run_asks_nothing(call, tmp_path, monkeypatch):
-    data = write_series_folder(tmp_path / "data", {"train": 2, "test": 3}, n_volumes=4)
-    flags = ["--model_name_or_path", "tiny3d", "--json_dir", data, "--output_dir", tmp_path / "out", "--frames", "2"]
-    flags += ["--volume_size", "12x14x10", "--volume_spacing", 8, "--max_new_tokens", 2, "--bootstrap", 10]
+    data = write_series_folder(tmp_path / "data", {"train": 2, "test": 3}, n_volumes=9)
+    flags = ["--model_name_or_path", "tiny3d", "--json_dir", data, "--output_dir", tmp_path / "out", "--frames", 8]
+    flags += ["--volume_size", "16x16x8", "--volume_spacing", 8, "--max_new_tokens", 2, "--bootstrap", 10]
     flags += ["--controls", "false", "--baselines", "false", "--robustness", "true", "--wording", "true"]
     call(evaluation, *flags, "--report", "false")
     evidence = json.loads((tmp_path / "out/metrics.json").read_text())["evidence"]

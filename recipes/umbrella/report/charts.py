@@ -46,6 +46,7 @@ def to_plain(label: str) -> str:
 
 
 def draw(height: float, paint: Callable[[Any], None], width: float = WIDTH) -> str:
+    """A figure of one set of axes, which `paint` fills, as SVG; sizes in inches."""
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         paint(figure.subplots())

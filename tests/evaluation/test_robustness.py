@@ -69,10 +69,13 @@ class PlantedAsker:
         return records
 
 
+@pytest.mark.slow
 def test_of_a_model_that_noise_alone_disturbs_noise_alone_is_said_to_flip_answers(small_data):
     rows = load_umbrella(str(small_data), split="test").with_format(None)
     asker = PlantedAsker(rows, limit=1.15)
-    entry = gather_robustness(asker, SimpleNamespace(robustness=True, robustness_n=200, seed=0), rows, asker.records)
+    entry = gather_robustness(
+        asker, SimpleNamespace(robustness=True, robustness_n=200, seed=0, num_workers=0), rows, asker.records
+    )
     flipped = {name: [one["changed"] for one in kind["strengths"]] for name, kind in entry["kinds"].items()}
     assert flipped["noise"] == [0, 0, 1]
     for kind in ("blur", "bias", "shift", "rotation", "slices", "storage", "intensity"):
@@ -109,8 +112,8 @@ STAYS, FLIPS, UNCLEAR = (0.01, 0.0, 0.05), (0.3, 0.2, 0.4), (0.1, 0.03, 0.2)
     ("strengths", "verdict", "said"),
     [
         ((STAYS, STAYS, STAYS), "stay", "Blur: the answers stay up to c. At c: 1.0 % of the answers flip"),
-        ((STAYS, UNCLEAR, FLIPS), "flip", "Blur: the answers stay up to a, they flip from c on. At c: 30.0 %"),
-        ((FLIPS, FLIPS, FLIPS), "flip", "Blur: they flip from a on. At c: 30.0 % of the answers flip"),
+        ((STAYS, UNCLEAR, FLIPS), "flip", "Blur: the answers stay up to a, and flip from c on. At c: 30.0 %"),
+        ((FLIPS, FLIPS, FLIPS), "flip", "Blur: the answers flip from a on. At c: 30.0 % of the answers flip"),
         ((STAYS, STAYS, UNCLEAR), "cannot tell", "Blur: the answers stay up to b; beyond, too few rows to tell."),
         ((UNCLEAR, STAYS, STAYS), "cannot tell", "Blur: too few rows to tell."),
     ],
@@ -131,8 +134,8 @@ def test_numbers_are_judged_by_their_error():
     judged = judge_kind("noise", strengths, measure)
     assert judged["by_strength"] == ["stay", "cannot tell", "flip"]
     assert judged["sentence"] == (
-        "Noise: the error stays up to a, it grows from c on. At c: the answered numbers change by 2.5 on average, and "
-        "the mean absolute error is 7 (no interval) instead of 4."
+        "Noise: the error stays up to a, and grows from c on. At c: the answered numbers change by 2.5 on average, "
+        "and the mean absolute error is 7 (no interval) instead of 4."
     )
 
 

@@ -111,6 +111,6 @@ def test_a_scan_that_cannot_be_perturbed_so_is_named_with_what_was_tried(tmp_pat
     settings = ViewSettings("slices:9", 16, True, True)
     scan = {"path": str(tmp_path / "few.nii"), "modality": "sMRI"}
     assert load_view(scan["path"], **settings.stated()).shape == (9, 3, 16, 16)
-    with pytest.raises(ScanError, match=r"few\.nii, perturbed by resolution halved along 1 axis: .*only 6 of"):
+    with pytest.raises(ScanError, match=r"few\.nii, perturbed by resolution halved 1 axis: .*only 6 of"):
         PerturbedScans(settings).load(scan, "resolution", 0)
     assert set(KINDS) == set(list_kinds(settings.view))

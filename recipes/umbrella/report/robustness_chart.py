@@ -20,7 +20,8 @@ def draw_flips(kinds: Sequence[dict]) -> str:
             start = -4.6 * number
             axes.text(0, start + 1, to_plain(kind["title"]), fontweight="bold", va="center", clip_on=False)
             for shade, (offset, found) in zip(SHADES, enumerate(kind["strengths"]), strict=True):
-                low, high = found["changed_interval"]
+                is_same = found["most_difference"] == 0  # no interval of what cannot flip
+                low, high = (0, 0) if is_same else found["changed_interval"]
                 place, color = start - offset, ORANGE if low > MARGIN else BLUE
                 axes.plot([low, high], [place, place], color=color, alpha=shade, linewidth=2.4, solid_capstyle="round")
                 axes.plot([found["changed"]], [place], "o", color=color, markersize=5, clip_on=False, zorder=3)

@@ -34,7 +34,8 @@ def describe_wording(entry: dict, measure: Measure | None) -> Section:
 
 
 def _show_numbers(found: dict, measure: Measure | None) -> dict[str, str]:
-    shown = {"flipped": percent(found["changed"]), "flipped_interval": _show_ends(found["changed_interval"], percent)}
+    ends = "same views" if found.get("most_difference") == 0 else _show_ends(found["changed_interval"], percent)
+    shown = {"flipped": percent(found["changed"]), "flipped_interval": ends}
     if measure:
         ends = found[f"{measure.key}_interval"]
         shown |= {"score": measure.show(found[measure.key]), "interval": _show_ends(ends, measure.show)}

@@ -243,7 +243,7 @@ KINDS = {
     "slices": Kind("other slices", (1, 2, 3), ("±1 slice", "±2 slices", "±3 slices"), _move_slices),
     "shift": Kind("shift", (0.5, 1, 2), ("0.5 mm", "1 mm", "2 mm"), _shift),
     "rotation": Kind("rotation", (1, 2.5, 5), ("1°", "2.5°", "5°"), _rotate),
-    "resolution": Kind("resolution halved", (1, 2, 3), ("along 1 axis", "along 2 axes", "along 3 axes"), _halve),
+    "resolution": Kind("resolution halved", (1, 2, 3), ("1 axis", "2 axes", "3 axes"), _halve),
     STORAGE: Kind("storage order", (1, 2, 3), ORDERS, _store_otherwise),
     INTENSITY: Kind("intensity scale", (0.5, 2, 10), ("×0.5", "×2", "×10"), _scale),
 }

@@ -3,7 +3,10 @@
 from itertools import product
 
 import numpy as np
+import torch
+from accelerate import PartialState
 from datasets import Dataset
+from torch.utils.data import DataLoader
 
 from umbrella.evaluation.asking import Asker
 from umbrella.evaluation.controls import Control
@@ -13,6 +16,7 @@ from umbrella.evaluation.questions import Regression
 from umbrella.evaluation.results import score_records, subjects_of_rows
 from umbrella.evaluation.statistics.intervals import mean_interval
 from umbrella.options.arguments import EvalArguments
+from umbrella.options.progress import show_progress
 from umbrella.rows.kept_views import CachingTransform
 from umbrella.rows.perturbed_scans import PerturbedScans
 from umbrella.views.perturbation import INTENSITY, KINDS, STORAGE, list_kinds
@@ -34,7 +38,7 @@ def gather_robustness(asker: Asker, asked: EvalArguments, rows: Dataset, records
     indices = [with_scans[i] for i in drawn.indices]
     shown, before = rows.with_format(None).select(indices), [records[i] for i in indices]
     cases = list(product(list_kinds(asker.prompts.settings.view), range(3)))
-    answered, differences = _answer(asker, asked.seed, shown, before, cases)
+    answered, differences = _answer(asker, asked, shown, before, cases)
     every = list(range(len(shown)))
     controls = {_name(case): (Control(_name(case), _title(case), shown, every), got) for case, got in answered.items()}
     of_rows = [subjects[i] for i in indices]
@@ -46,7 +50,7 @@ def gather_robustness(asker: Asker, asked: EvalArguments, rows: Dataset, records
 
 
 def _answer(
-    asker: Asker, seed: int, rows: Dataset, records: list[dict], cases: list[Case]
+    asker: Asker, asked: EvalArguments, rows: Dataset, records: list[dict], cases: list[Case]
 ) -> tuple[dict[Case, list[dict]], dict[Case, float]]:
     """Case → a record for each row; and case → how much, at most, it changes a value of a view, of those that should
     change nothing.
@@ -54,32 +58,46 @@ def _answer(
     The variants of one row are asked together, so that its scans are decoded once. Where all views stay as they are,
     to the bit, the model is not asked again: it would see the same numbers.
     """
-    scans = PerturbedScans(asker.prompts.settings, seed)
+    scans = PerturbedScans(asker.prompts.settings, asked.seed)
     perturbed = asker.make_transform(variants_of=rows, perturb=scans.load)
     compared = [case for case in cases if case[0] in (STORAGE, INTENSITY)]
-    differences = _compare_views(asker.prompts, perturbed, rows, compared)
+    differences = _compare_views(_Differences(asker.prompts, perturbed, rows, compared), asked.num_workers)
     to_ask = [case for case in cases if differences.get(case) != 0]
     task_ids = list(rows["task_id"])
     variants = [(row, *case) for row, case in product(range(len(rows)), to_ask)]
     columns = dict(zip(("row", "perturbation", "strength"), map(list, zip(*variants, strict=True)), strict=True))
     named = [f"{task_ids[row]} · {_name((kind, strength))}" for row, kind, strength in variants]
-    asked = asker.ask_variants(Dataset.from_dict({**columns, "task_id": named}), rows, NAME, perturb=scans.load)
-    got = {case: asked[i :: len(to_ask)] for i, case in enumerate(to_ask)}
+    answers = asker.ask_variants(Dataset.from_dict({**columns, "task_id": named}), rows, NAME, perturb=scans.load)
+    got = {case: answers[i :: len(to_ask)] for i, case in enumerate(to_ask)}
     return {case: got.get(case, records) for case in cases}, differences
 
 
-def _compare_views(
-    shown: CachingTransform, perturbed: CachingTransform, rows: Dataset, cases: list[Case]
-) -> dict[Case, float]:
+def _compare_views(differences: "_Differences", num_workers: int) -> dict[Case, float]:
     """Case → the largest difference of a value of a view between the scans as they are and perturbed."""
-    largest = dict.fromkeys(cases, 0.0)
-    for row in rows:
+    loader = DataLoader(differences, batch_size=None, num_workers=num_workers, collate_fn=list)
+    silent = not PartialState().is_main_process
+    found = list(show_progress(loader, desc="storage order", unit="row", disable=silent))
+    return dict(zip(differences.cases, np.max(found, axis=0).tolist(), strict=True))
+
+
+class _Differences(torch.utils.data.Dataset):
+    """Row → for each case the largest difference of a value of its views."""
+
+    def __init__(self, shown: CachingTransform, perturbed: CachingTransform, rows: Dataset, cases: list[Case]) -> None:
+        self.shown, self.perturbed, self.rows, self.cases = shown, perturbed, rows, cases
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> list[float]:
+        row = self.rows[index]
+        largest = [0.0] * len(self.cases)
         for number in range(len(row["images"])):
-            view = shown.load_images(row, number)
-            for kind, strength in cases:
-                other = perturbed.load_images({**row, "perturbation": kind, "strength": strength}, number)
-                largest[kind, strength] = max(largest[kind, strength], float(np.abs(other - view).max()))
-    return largest
+            view = self.shown.load_images(row, number)
+            for place, (kind, strength) in enumerate(self.cases):
+                other = self.perturbed.load_images({**row, "perturbation": kind, "strength": strength}, number)
+                largest[place] = max(largest[place], float(np.abs(other - view).max()))
+        return largest
 
 
 def _measure_moves(question: Regression, records: list[dict], got: list[dict], subjects: list[str]) -> dict:

@@ -23,20 +23,17 @@ def judge_kind(title: str, strengths: Sequence[dict], measure: Measure | None) -
     judged = [judge_strength(found, measure) for found in strengths]
     names = [found["strength"] for found in strengths]
     n_stay = next((i for i, one in enumerate(judged) if one != STAY), len(judged))
-    until = f"{STAYING[_is_number(measure)]} up to {names[n_stay - 1]}" if n_stay else ""
+    what, stay, flip = ("the error", "stays", "grows") if _is_number(measure) else ("the answers", "stay", "flip")
+    until = f"{what} {stay} up to {names[n_stay - 1]}" if n_stay else ""
     if FLIP in judged:
-        first = f"{FLIPPING[_is_number(measure)]} from {names[judged.index(FLIP)]} on"
-        verdict, said = FLIP, f"{until}, {first}" if until else first
+        first = f"{flip} from {names[judged.index(FLIP)]} on"
+        verdict, said = FLIP, f"{until}, and {first}" if until else f"{what} {first}"
     elif n_stay == len(judged):
         verdict, said = STAY, until
     else:
         verdict, said = UNCLEAR, f"{until}; beyond, too few rows to tell" if until else "too few rows to tell"
     sentence = f"{title.capitalize()}: {said}. At {names[-1]}: {say_effect(strengths[-1], measure)}."
     return {"verdict": verdict, "sentence": sentence, "by_strength": judged}
-
-
-STAYING = ("the answers stay", "the error stays")
-FLIPPING = ("they flip", "it grows")
 
 
 def _is_number(measure: Measure | None) -> bool:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from umbrella.evaluation.asking import Asker
 from umbrella.evaluation.controls import Control
 from umbrella.evaluation.evidence.drawn_rows import DrawnRows, draw_rows
-from umbrella.evaluation.evidence.robustness_verdicts import judge_equal, judge_kind, sum_up
+from umbrella.evaluation.evidence.robustness_verdicts import FLIP, judge_equal, judge_kind, sum_up
 from umbrella.evaluation.questions import Regression
 from umbrella.evaluation.results import score_records, subjects_of_rows
 from umbrella.evaluation.statistics.intervals import mean_interval
@@ -129,7 +129,9 @@ def _describe(
             judged = judge_kind(KINDS[kind].title, strengths, measure)
         kinds[kind] = {"title": KINDS[kind].title, **judged, "strengths": strengths}
     sentences = [sum_up(kinds, drawn.describe()), *(kind["sentence"] for kind in kinds.values())]
-    return {"sentences": sentences, "n": len(drawn.indices), "n_subjects": drawn.n_subjects, "kinds": kinds}
+    limits = [kind["sentence"] for kind in kinds.values() if kind["verdict"] == FLIP]
+    rows = {"n": len(drawn.indices), "n_subjects": drawn.n_subjects}
+    return {"sentences": sentences, "limits": limits, **rows, "kinds": kinds}
 
 
 def _name(case: Case) -> str:

@@ -66,7 +66,9 @@ def gather_wording(asker: Asker, asked: EvalArguments, rows: Dataset, records: l
         "phrasings": [{"phrasing": name} | numbers for name, numbers in found.items()],
     }
     measure = score_records(before)[0] if isinstance(asker.question, Classification | Regression) else None
-    return {"sentences": [phrasings.evidence, *judge_wording(entry, measure, drawn.describe())], **entry}
+    judged = judge_wording(entry, measure, drawn.describe())
+    limits = judged if entry["agree_interval"][1] < 1 - MARGIN else []
+    return {"sentences": [phrasings.evidence, *judged], "limits": limits, **entry}
 
 
 def _ask(asker: Asker, rows: Dataset, records: list[dict], texts: list[dict[str, str]]) -> list[dict[str, dict]]:

@@ -153,7 +153,7 @@ def test_the_worst_phrasing_is_the_one_that_the_model_answers_otherwise(splits):
     assert (entry["agree"], entry["n"], entry["n_subjects"]) == (0.5, 8, 4)
     assert asker.n_asked == 3 * 8  # each row's own phrasing is answered already
     assert "Worst phrasing, by accuracy: “Decide from this scan: male or female?” 50.0 %" in entry["sentences"][2]
-    assert entry["limits"] == [] and "Too few rows" in entry["sentences"][1]
+    assert entry["limits"] == entry["sentences"][1:2] and "Too few rows" in entry["limits"][0]
     json.dumps(entry)
 
 

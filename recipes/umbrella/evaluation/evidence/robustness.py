@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from umbrella.evaluation.asking import Asker
 from umbrella.evaluation.controls import Control
 from umbrella.evaluation.evidence.drawn_rows import DrawnRows, draw_rows
-from umbrella.evaluation.evidence.robustness_verdicts import FLIP, judge_equal, judge_kind, sum_up
+from umbrella.evaluation.evidence.robustness_verdicts import FLIP, STAY, judge_equal, judge_kind, sum_up
 from umbrella.evaluation.questions import Regression
 from umbrella.evaluation.results import score_records, subjects_of_rows
 from umbrella.evaluation.statistics.intervals import mean_interval
@@ -130,6 +130,8 @@ def _describe(
         kinds[kind] = {"title": KINDS[kind].title, **judged, "strengths": strengths}
     sentences = [sum_up(kinds, drawn.describe()), *(kind["sentence"] for kind in kinds.values())]
     limits = [kind["sentence"] for kind in kinds.values() if kind["verdict"] == FLIP]
+    if any(kind["verdict"] != STAY for kind in kinds.values()):  # what was not shown is not known
+        limits.insert(0, sentences[0])
     rows = {"n": len(drawn.indices), "n_subjects": drawn.n_subjects}
     return {"sentences": sentences, "limits": limits, **rows, "kinds": kinds}
 

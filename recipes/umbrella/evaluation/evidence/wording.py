@@ -58,7 +58,7 @@ def gather_wording(asker: Asker, asked: EvalArguments, rows: Dataset, records: l
     found = asker.question.compare(before, controls, of_rows)["controls"]
     answers = [{_read(asker.question, record) for record in of_row.values()} for of_row in answered]
     agree = [len(different) == 1 for different in answers]
-    entry = {
+    entry: dict[str, Any] = {
         "n": len(agree),
         "n_subjects": drawn.n_subjects,
         "agree": sum(agree) / len(agree),
@@ -67,7 +67,7 @@ def gather_wording(asker: Asker, asked: EvalArguments, rows: Dataset, records: l
     }
     measure = score_records(before)[0] if isinstance(asker.question, Classification | Regression) else None
     judged = judge_wording(entry, measure, drawn.describe())
-    limits = judged if entry["agree_interval"][1] < 1 - MARGIN else []
+    limits = judged[:1] if entry["agree_interval"][0] < 1 - MARGIN else []
     return {"sentences": [phrasings.evidence, *judged], "limits": limits, **entry}
 
 

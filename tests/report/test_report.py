@@ -27,7 +27,8 @@ def report(small_data, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         flags = ("--model_name_or_path", "tiny", "--json_dir", small_data, "--output_dir", folder, "--max_length", 256)
         more = ("--max_new_tokens", 4, "--bootstrap", 50, "--by", "comparison_type", "--confounds", "head_volume")
-        patch.setattr("sys.argv", ["eval.py", *map(str, (*flags, *more))])
+        changed = ("--robustness", "true", "--wording", "true", "--robustness_n", 2)
+        patch.setattr("sys.argv", ["eval.py", *map(str, (*flags, *more, *changed))])
         evaluation.main()
     return folder / "report.html"
 

@@ -9,7 +9,7 @@ from datasets import Dataset
 from umbrella.answers.generation import Answer, Answerer
 from umbrella.evaluation.questions import Question
 from umbrella.evaluation.run_folder import Folder, collect_answers
-from umbrella.options.arguments import EvalArguments
+from umbrella.options.arguments import N_CORES, EvalArguments
 from umbrella.rows.kept_views import CachingTransform
 from umbrella.training.main_process import on_main_process
 
@@ -29,6 +29,7 @@ class Asker:
         asked: EvalArguments,
     ) -> None:
         self.make_transform, self.question, self.folder = make_transform, question, folder
+        self._ahead = max(asked.num_workers, min(1, N_CORES - 1))  # workers that load scans while the model answers
         self.prompts, self.answers = make_transform(add_generation_prompt=True), make_transform()
         self._answerer = partial(
             Answerer,
@@ -62,6 +63,18 @@ class Asker:
         changed = self.make_transform(add_generation_prompt=True, change=change)
         to_record = self.question.to_control_record
         return collect_answers(self._answerer(changed), rows, self.folder.control_answers, to_record, name)[0]
+
+    def ask_variants(self, variants: Dataset, rows: Dataset, name: str, **shown: Any) -> list[dict]:
+        """Records, without probabilities, of variants of rows under that name: controls.jsonl.
+
+        variants  what is other than in the row: `row`, its number among `rows`, a `task_id` of its own, and columns
+                  that stand in place of the row's, see `umbrella.rows.kept_views.CachingTransform`
+        shown     options of the transform, as `perturb`
+        """
+        transform = self.make_transform(add_generation_prompt=True, variants_of=rows, **shown)
+        answerer = self._answerer(transform, num_workers=self._ahead)
+        to_record = self.question.to_control_record
+        return collect_answers(answerer, variants, self.folder.control_answers, to_record, name)[0]
 
     def _to_prediction(self, row: dict, answer: Answer) -> dict:
         prompt = self.prompts.encoder.render_prompt(row["conversations"])

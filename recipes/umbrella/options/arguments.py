@@ -213,6 +213,17 @@ class EvalArguments:
         default=0.9,
         metadata={"help": "with --uncertainty: share of the truths that sets and intervals are to hold"},
     )
+    robustness: bool = field(
+        default=False,
+        metadata={"help": "also answer with noise, blur, moved scans and six more changes, in three strengths each"},
+    )
+    wording: bool = field(default=False, metadata={"help": "also ask each question in all phrasings of the data"})
+    phrasings: str | None = field(
+        default=None, metadata={"help": "--wording: a YAML file of phrasings instead of those found in the data"}
+    )
+    robustness_n: int = field(
+        default=200, metadata={"help": "most rows for --robustness and --wording, of whole subjects drawn by --seed"}
+    )
     bootstrap: int = field(default=1000, metadata={"help": "resamples for the 95 %% intervals"})
     allow_subject_overlap: bool = field(
         default=False, metadata={"help": "evaluate on subjects of the training data too; the report says so"}
@@ -224,13 +235,17 @@ class EvalArguments:
     use_cpu: bool | None = by_cuda("evaluate on the CPU (default: where no CUDA device is)")
 
     def __post_init__(self) -> None:
-        check_bounds(self, dict.fromkeys(("batch_size", "max_new_tokens", "controls_n", "bootstrap"), AT_LEAST_1))
+        check_bounds(
+            self,
+            dict.fromkeys(("batch_size", "max_new_tokens", "controls_n", "bootstrap", "robustness_n"), AT_LEAST_1),
+        )
         check_bounds(self, {"num_workers": NOT_NEGATIVE, "seed": SEED, "uncertainty_n": AT_LEAST_1})
         check_bounds(self, {"abstain_at": BELOW_1, "conformal_level": PROPER_SHARE})
         if self.abstain_at is not None and not self.uncertainty:
             raise ValueError(
                 "--abstain_at: expected --uncertainty true beside it, whose threshold it sets; found none"
             )
+        self.wording = self.wording or self.phrasings is not None
         if self.answer_template is not None and "{label}" not in self.answer_template:
             raise ValueError(f"--answer_template: expected {{label}} in it, found {self.answer_template!r}")
         settle_by_cuda(self)

@@ -14,6 +14,7 @@ __all__ = [
     "length_check",
     "loading",
     "order",
+    "perturbed_scans",
     "published",
     "push_manifest",
     "transform",

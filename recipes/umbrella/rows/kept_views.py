@@ -1,10 +1,13 @@
 """Views of scans stay in memory during evaluation, since every control shows the same scans again."""
 
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import xxhash
+from datasets import Dataset
 
 from umbrella.rows.changed_scans import CHANGES
 from umbrella.rows.transform import ConversationTransform
@@ -43,31 +46,55 @@ class ViewCache:
 class CachingTransform(ConversationTransform):
     """A ConversationTransform that takes views from a cache, which transforms with the same view options may share.
 
-    With `change`, the name of one of `umbrella.rows.changed_scans.CHANGES`, each scan is shown changed; what it draws
-    depends on `seed`, the row's task_id and the scan's number.
+    Args:
+        change: the name of one of `umbrella.rows.changed_scans.CHANGES`: each scan is shown changed; what is drawn
+            depends on `seed`, the row's task_id and the scan's number.
+        variants_of: rows; those that are then encoded are variants, which state the number of their row in `row` and
+            what is other in them.
+        perturb: (scan, a row's `perturbation`, its `strength`) → the view of the scan, see
+            `umbrella.rows.perturbed_scans`.
     """
 
     def __init__(
-        self, processor: Any, cache: ViewCache, change: str | None = None, seed: int = 0, **options: Any
+        self,
+        processor: Any,
+        cache: ViewCache,
+        change: str | None = None,
+        seed: int = 0,
+        variants_of: Dataset | None = None,
+        perturb: Callable[[dict, str, int], np.ndarray] | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(processor, **options)
         self.cache, self.change, self.seed = cache, change and CHANGES[change], seed
+        self.variants_of, self.perturb = variants_of and variants_of.with_format(None), perturb
 
     @property
     def shows_scans_as_they_are(self) -> bool:
-        return self.change is None
+        return self.change is None and self.perturb is None
+
+    def encode_row(self, row: dict) -> dict:
+        """One row, or variant of a row → one example."""
+        return super().encode_row(row if self.variants_of is None else {**self.variants_of[row["row"]], **row})
 
     def load_images(self, row: dict, number: int) -> np.ndarray:
         scan = row["images"][number]
-        key = _hash_scan(scan)
-        images = self.cache.get(key)
-        if images is None:
-            images = super().load_images(row, number)
-            self.cache.put(key, images)
+        if self.perturb is not None:
+            how = row["perturbation"], row["strength"]
+            return self._keep(f"{hash_scan(scan)} {how}", partial(self.perturb, scan, *how))
+        images = self._keep(hash_scan(scan), partial(super().load_images, row, number))
         return self.change(images, f"{self.seed} {row['task_id']} {number}") if self.change else images
 
+    def _keep(self, key: str, load: Callable[[], np.ndarray]) -> np.ndarray:
+        images = self.cache.get(key)
+        if images is None:
+            images = load()
+            self.cache.put(key, images)
+        return images
 
-def _hash_scan(scan: dict) -> str:
-    """Of a fixed length, whether the row has the scan's bytes or its path; another one for a file that has changed."""
+
+def hash_scan(scan: dict) -> str:
+    """A scan's name in the cache, of a fixed length, whether the row has the scan's bytes or its path; another one for
+    a file that has changed."""
     identity = identify_scan(find_source(scan))
     return xxhash.xxh3_128_hexdigest(repr((identity, scan["modality"])).encode())

@@ -28,12 +28,15 @@ class Series:
     stored      (T, X, Y, Z), the axes in RAS+: a view of the file's own numbers, mostly with strides of its own
     affine      (4, 4), indices along those axes to mm
     intensity   the map from stored to normalised values, one for all volumes
+    slope, inter  scaled value = slope * stored value + inter
     """
 
     name: str
     stored: np.ndarray
     affine: np.ndarray
     intensity: IntensityMap
+    slope: float
+    inter: float
 
 
 def read_series(
@@ -71,7 +74,8 @@ def read_series(
         np.diag([*header.zooms, 1.0]) if header.affine is None else header.affine
     )  # as `find_orientation` takes it
     oriented = np.moveaxis(apply_orientation(stored, orientation), -1, 0)
-    return Series(header.name, oriented, affine @ inv_ornt_aff(orientation, header.shape[:3]), intensity)
+    oriented_affine = affine @ inv_ornt_aff(orientation, header.shape[:3])
+    return Series(header.name, oriented, oriented_affine, intensity, header.slope, header.inter)
 
 
 def _choose(choose: Callable[[ScanHeader], list[list[int]]], header: ScanHeader) -> list[list[int]]:

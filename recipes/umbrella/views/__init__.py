@@ -10,6 +10,7 @@ __all__ = [
     "grid",
     "intensity_steps",
     "loading",
+    "perturbation",
     "planes",
     "settings",
     "volume_cache",

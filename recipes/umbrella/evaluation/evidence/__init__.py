@@ -8,4 +8,5 @@ __all__ = [
     "evidence",
     "gathering",
     "tempering",
+    "wording",
 ]

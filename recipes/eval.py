@@ -3,9 +3,10 @@
     python recipes/eval.py --model_name_or_path runs/quickstart --json_dir sample_data/sex_comparison_conversations
     accelerate launch --num_processes 4 recipes/eval.py --model_name_or_path MODEL --json_dir DATA
 
-Writes predictions.jsonl, controls.jsonl, metrics.json, checklist.json, report.html, and report_public.html without
-single rows, into --output_dir (default: the model's folder, eval/; below runs/evaluations/ for a model of the Hub). A
-run that was stopped continues where it was.
+Writes predictions.jsonl, controls.jsonl, metrics.json, checklist.json, report.html, report_public.html without single
+rows, and failures.html with the surest wrong answers and the groups that fail more than others, into --output_dir
+(default: the model's folder, eval/; below runs/evaluations/ for a model of the Hub). A run that was stopped continues
+where it was.
 """
 
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
@@ -73,7 +74,8 @@ def main() -> None:
         splits = load_splits(data_args)
     disable_progress_bars()  # those of `datasets`: ours tell how far the answers are
     question = find_question(rows, eval_args, splits)
-    check_names(eval_args, rows, question.to_dict()["task"])
+    asked_for = question.to_dict()
+    check_names(eval_args, rows, asked_for["task"], asked_for.get("labels", ()))
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
     calibration = pick_calibration_rows(eval_args, splits, question, rows, model_name)
     parts = {split: rows, **calibration.by_split}
@@ -99,7 +101,7 @@ def main() -> None:
         attach_feature_cache(model.requires_grad_(False), processor, features, state.device)
 
     # ------------------------------------------------------------------------------------------------ answers
-    asked = {"seed": eval_args.seed, "max_new_tokens": eval_args.max_new_tokens, **options, **question.to_dict()}
+    asked = {"seed": eval_args.seed, "max_new_tokens": eval_args.max_new_tokens, **options, **asked_for}
     settings = describe_settings(rows, split, model_name, **asked)
     if state.is_main_process:
         folder.open(settings, eval_args.overwrite)
@@ -148,7 +150,7 @@ def main() -> None:
     print(summarize_as_text(metrics))
     if unreadable := describe_unreadable(records, eval_args.max_new_tokens):
         print(unreadable)
-    reports = ", report.html and, without single rows, report_public.html" if eval_args.report else ""
+    reports = ", report.html, failures.html and, without single rows, report_public.html" if eval_args.report else ""
     print(f"predictions.jsonl, metrics.json, {CHECKLIST}{reports} are in {folder.path}")
 
 

@@ -183,6 +183,10 @@ class EvalArguments:
     by: list[str] | None = field(
         default=None, metadata={"help": "accuracy by groups of these metadata, as sex,site,age_bin (bins of age)"}
     )
+    positive_label: str | None = field(
+        default=None,
+        metadata={"help": "the label to act on, for the net benefit (default: of two labels both are shown)"},
+    )
     confounds: list[str] | None = field(
         default=None,
         metadata={"help": "metadata that may explain the labels, as age,site; head_volume is taken from the scans"},

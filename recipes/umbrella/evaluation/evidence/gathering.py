@@ -12,6 +12,9 @@ from datasets import Dataset, DatasetDict
 
 from umbrella.evaluation.asking import Asker
 from umbrella.evaluation.evidence.calibration_rows import CalibrationRows
+from umbrella.evaluation.evidence.failures import gather_failures
+from umbrella.evaluation.evidence.group_gaps import gather_group_gaps
+from umbrella.evaluation.evidence.net_benefit import gather_net_benefit
 from umbrella.evaluation.evidence.uncertainty import gather_uncertainty
 from umbrella.evaluation.results import subjects_of_rows
 from umbrella.options.arguments import EvalArguments
@@ -44,6 +47,11 @@ class Evidence:
 GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
     "uncertainty": lambda have: gather_uncertainty(
         have.asker, have.asked, have.records, have.subjects, have.calibration
+    ),
+    "group_gaps": lambda have: gather_group_gaps(have.asked.by, have.rows, have.records),
+    "net_benefit": lambda have: gather_net_benefit(have.asker.question, have.asked, have.records, have.subjects),
+    "failures": lambda have: gather_failures(
+        have.asker.folder.path, have.rows, have.records, have.asked.seed, have.asked.report
     ),
 }
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datasets import Dataset, DatasetDict
 
 from umbrella.evaluation.asking import Asker
+from umbrella.evaluation.evidence.precision import measure_precision
 from umbrella.evaluation.results import subjects_of_rows
 from umbrella.options.arguments import EvalArguments
 
@@ -36,7 +37,9 @@ class Evidence:
         return subjects_of_rows(self.rows)
 
 
-GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {}
+GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
+    "precision": lambda evidence: measure_precision(evidence.records, evidence.subjects, evidence.metrics["controls"]),
+}
 
 
 def gather_evidence(evidence: Evidence) -> dict[str, dict]:

@@ -4,8 +4,11 @@ It knows numbers and who they are of, no row and no model.
 """
 
 __all__ = [
+    "against_rest",
+    "holm",
     "intervals",
     "measures",
     "notation",
     "paired",
+    "precision",
 ]

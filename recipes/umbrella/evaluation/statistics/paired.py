@@ -108,8 +108,9 @@ class _Spread:
 
     def detectable(self, n: int, measure: Measure, one_row: bool, n_tests: int) -> float | None:
         """The smallest difference that n subjects show; of errors they spread at least as in the made-up subjects."""
-        about_mean = max(self.about_mean, 2 * self.scale**2 * (n - 1) / ((n + 2) * (n + 1)))
-        design = PairedDesign(self.about_zero, about_mean, measure.better > 0, one_row, self.dependence, n_tests)
+        is_share = measure.better > 0
+        least = 0.0 if is_share else 2 * self.scale**2 * (n - 1) / ((n + 2) * (n + 1))
+        design = PairedDesign(max(self.about_mean, least), is_share, one_row, self.dependence, n_tests)
         return design.detectable(n)
 
 

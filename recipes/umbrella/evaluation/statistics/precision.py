@@ -96,16 +96,14 @@ def least_discordant(n_tests: int) -> int:
 class PairedDesign:
     """How subjects' differences between two runs spread, a subject's difference being its sum over the mean of rows.
 
-    about_zero   their mean square; of rights and wrongs, one a subject, the share of subjects that differ
-    about_mean   their variance
+    variance     of these
     is_share     whether scores are rights and wrongs
     one_row      whether every subject has a single row
     dependence   see `sign_flips.dependence`
     n_tests      how many tests the family has
     """
 
-    about_zero: float
-    about_mean: float
+    variance: float
     is_share: bool
     one_row: bool = True
     dependence: float = 1.0
@@ -114,8 +112,9 @@ class PairedDesign:
     def detectable(self, n_subjects: int) -> float | None:
         """The smallest difference that so many subjects show in 80 % of samples; None where they would show none.
 
-        Of rights and wrongs as many subjects differ as do here, or as many as the difference takes; enough of them
-        must, all in one direction, for a p-value as small as is asked for.
+        By the normal approximation, from a spread as where there is no difference to that about it. Of rights and
+        wrongs at least as many subjects differ as the difference takes; and enough of them must, all in one
+        direction, for a p-value as small as is asked for.
         """
         least, z = least_discordant(self.n_tests), z_of_strictest(self.n_tests)
         error = math.sqrt(self.dependence / n_subjects)
@@ -123,13 +122,15 @@ class PairedDesign:
             return None
 
         def lacks(difference: float) -> float:
-            square = max(self.about_zero, difference) if self.is_share else self.about_mean + difference**2
+            square = max(self.variance + difference**2, difference if self.is_share else 0.0)
             return difference - error * (z * math.sqrt(square) + Z_POWER * math.sqrt(max(square - difference**2, 0.0)))
 
         if self.is_share:
+            if lacks(1.0) < 0:
+                return None
             found = float(brentq(lacks, ROUNDING, 1.0))
             return max(found, float(beta.ppf(POWER, least, n_subjects - least + 1))) if self.one_row else found
-        most = error * (z + Z_POWER) * math.sqrt(self.about_mean) / (1 - error * z)
+        most = error * (z + Z_POWER) * math.sqrt(self.variance) / (1 - error * z)
         return float(brentq(lacks, 0.0, most)) if most > ROUNDING else None
 
 

@@ -14,7 +14,7 @@ YEARS = measure_errors([20.0, 80.0])
 
 
 def draw_right(draw, rows_each, n_runs=1, alike=0.0):
-    """(n_runs, subjects * rows): right in 70 % of rows, each run better at some subjects, `alike` of that in common."""
+    """(n_runs, subjects * rows): right in 70 % of rows, each better at some subjects, `alike` of that in common."""
     common = draw.normal(size=(1, N_SUBJECTS, 1))
     own = draw.normal(size=(n_runs, N_SUBJECTS, 1))
     ability = np.sqrt(alike) * common + np.sqrt(1 - alike) * own
@@ -36,7 +36,7 @@ def of_errors(draw, rows_each, subjects):
 
 
 def of_a_simple_model(draw, rows_each, subjects):
-    """The model beside the same answer always: it guesses, by the subject, and labels are as often one as the other."""
+    """The model beside one and the same answer: it guesses, by the subject, and both labels are as frequent."""
     says_first = draw.random((N_SUBJECTS, rows_each)) < draw.random((N_SUBJECTS, 1))
     is_first = draw.random((N_SUBJECTS, 1)) < 0.5
     right = (says_first == is_first).ravel().astype(float)
@@ -62,7 +62,9 @@ def of_a_group_of_rows(draw, rows_each, subjects):
     """Half of the subjects have rows in the group and outside, which are unlike for each; the others on one side."""
     in_group = draw.random((N_SUBJECTS, 1)) < 0.5
     both = np.arange(N_SUBJECTS)[:, None] % 2 == 0
-    in_group = np.where(both, np.arange(rows_each) % 3 == 0, np.broadcast_to(in_group, (N_SUBJECTS, rows_each))).ravel()
+    in_group = np.where(
+        both, np.arange(rows_each) % 3 == 0, np.broadcast_to(in_group, (N_SUBJECTS, rows_each))
+    ).ravel()
     inside, outside = draw_right(draw, rows_each, 2, alike=0.5)
     return compare_with_rest(np.where(in_group, inside, outside), subjects, in_group).p
 
@@ -74,3 +76,44 @@ def share_found(test, rows_each, n_draws):
     draw = np.random.default_rng(rows_each)
     subjects = np.repeat(np.arange(N_SUBJECTS), rows_each)
     return np.mean([test(draw, rows_each, subjects) < 0.05 for _ in range(n_draws)])
+
+
+def cases(tests):
+    """A single row a subject is in one group."""
+    return [(test, n) for test in tests for n in (1, 5, 20) if (test, n) != (of_a_group_of_rows, 1)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("test", "rows_each"), cases(TESTS))
+def test_in_a_hundred_samples_hardly_more_than_five_are_significant(test, rows_each):
+    """20 % or so where rows are taken as independent: see below. The many follow nightly."""
+    assert share_found(test, rows_each, 100) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("test", "rows_each"), cases([test for test in TESTS if test is not of_a_control]))
+def test_in_2000_samples_5_percent_are_significant(test, rows_each):
+    assert share_found(test, rows_each, 2000) == pytest.approx(0.05, abs=0.01)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("rows_each", [1, 5, 20])
+def test_in_2000_samples_a_control_that_lends_scans_finds_at_most_5_percent(rows_each):
+    """Rows that were lent one person's scan count as dependent, which errs to the safe side."""
+    assert 0.02 <= share_found(of_a_control, rows_each, 2000) <= 0.06
+
+
+def test_a_group_of_rows_taken_as_independent_would_be_significant_in_far_more():
+    draw, subjects = np.random.default_rng(0), np.repeat(np.arange(N_SUBJECTS), 20)
+    rows = np.arange(len(subjects))
+    found = [compare_with_rest(draw_right(draw, 20)[0], rows, subjects < 20, 199).p < 0.05 for _ in range(40)]
+    assert np.mean(found) > 0.3
+
+
+def test_of_five_tests_that_show_nothing_any_is_significant_after_correction_in_5_percent():
+    """Without correction in 23 %."""
+    draw = np.random.default_rng(0)
+    p_values = draw.random((2000, 5))
+    found = [min(correct_by_holm(family)) < 0.05 for family in p_values]
+    assert np.mean(found) == pytest.approx(0.05, abs=0.01)
+    assert np.mean(p_values.min(axis=1) < 0.05) > 0.2

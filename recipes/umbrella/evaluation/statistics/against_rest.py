@@ -103,6 +103,8 @@ def _permute(sums: np.ndarray, rows: np.ndarray, is_member: np.ndarray, n_permut
         groups = np.random.default_rng(seed).permuted(np.tile(is_member, (n_permutations, 1)), axis=1).astype(float)
         groups = np.vstack([groups, is_member])
     found, observed = _standardise(groups, sums, rows), _standardise(is_member[None].astype(float), sums, rows)[0]
+    if np.ptp(found) <= SAME:  # no choice of subjects differs from another
+        return 1.0
     return float((found > observed + SAME).mean() + (np.abs(found - observed) <= SAME).mean() / 2)
 
 

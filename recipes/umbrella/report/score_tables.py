@@ -57,9 +57,8 @@ def list_groups(groups: dict[str, dict], measure: Measure) -> list[Row]:
         shown = "none" if difference is None else measure.show_difference(difference) + measure.unit_of_difference
         row = {"title": group, "rows": say_rows(entry), "difference": shown, "p": "none", "p_holm": "none"}
         row |= _show_score(entry[measure.key], entry["interval"], measure)
-        rows.append(
-            row | {"detectable": show_detectable(test, measure)} | ({} if test["p"] is None else _show_p(test))
-        )
+        detectable = "not known" if test["detectable"] is None else measure.show_size(test["detectable"])
+        rows.append(row | {"detectable": detectable} | ({} if test["p"] is None else _show_p(test)))
     return rows
 
 

@@ -29,6 +29,7 @@ def measure_precision(records: list[dict], subjects: Sequence[str], controls: di
     wished                    [{"width", "subjects"}]: how many subjects narrower intervals take
     reference                 {"label", "share", "detectable"}: the smallest accuracy that would have been told from
                               what one and the same answer gets; None for all but labels
+    limits                    of the sentences those which say that nothing could have been shown
     comparisons               [{"title", "difference", "detectable", "n_tests", "p_holm"}], one a control
     """
     measure, scores = score_records(records)
@@ -47,7 +48,9 @@ def measure_precision(records: list[dict], subjects: Sequence[str], controls: di
     entry["wished"] = [] if interval is None else _count_subjects(measure, entry)
     entry["reference"] = _find_reference(records, entry["independent_rows"]) if "parsed_label" in records[0] else None
     entry["comparisons"] = [_describe(control) for control in controls.values() if "paired" in control]
-    return entry | {"sentences": _say(entry, measure)}
+    sentences = _say(entry, measure)
+    limits = _say_none(entry["comparisons"]) if several else sentences
+    return entry | {"sentences": sentences, "limits": [one for one in limits if one in sentences]}
 
 
 def _describe(control: dict) -> dict:
@@ -102,7 +105,7 @@ def _say(entry: dict, measure: Measure) -> list[str]:
         )
     if entry["reference"] is not None:
         sentences.append(_say_reference(entry["reference"]))
-    return sentences + _say_comparisons(entry["comparisons"], measure)
+    return sentences + _say_smallest(entry["comparisons"], measure) + _say_none(entry["comparisons"])
 
 
 def _say_alike(entry: dict) -> str:
@@ -126,16 +129,17 @@ def _say_reference(reference: dict) -> str:
     return f"On these rows {always}; {told}."
 
 
-def _say_comparisons(comparisons: list[dict], measure: Measure) -> list[str]:
+def _say_smallest(comparisons: list[dict], measure: Measure) -> list[str]:
     found = [one["detectable"] for one in comparisons if one["detectable"] is not None]
-    sentences = []
-    if found:
-        ends = dict.fromkeys(measure.show_size(one) for one in (min(found), max(found)))
-        sentences.append(
-            f"The smallest difference from a control that these subjects could have shown {WITH_POWER} is "
-            f"{' to '.join(ends)}, corrected over {comparisons[0]['n_tests']} tests."
-        )
+    if not found:
+        return []
+    ends = dict.fromkeys(measure.show_size(one) for one in (min(found), max(found)))
+    return [
+        f"The smallest difference from a control that these subjects could have shown {WITH_POWER} is "
+        f"{' to '.join(ends)}, corrected over {comparisons[0]['n_tests']} tests."
+    ]
+
+
+def _say_none(comparisons: list[dict]) -> list[str]:
     none = [one["title"] for one in comparisons if one["detectable"] is None]
-    if none:
-        sentences.append(f"Too few subjects to show any difference, however large, from: {'; '.join(none)}.")
-    return sentences
+    return [f"Too few subjects to show any difference, however large, from: {'; '.join(none)}."] if none else []

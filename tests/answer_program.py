@@ -26,6 +26,7 @@ WRONG_VALUES = {
     "recipes/estimate_memory.py": ["--num_gpus", "0"],
     "recipes/eval.py": ["--json_dir", "data", "--dataset_name", "me/data"],
     "recipes/compare.py": ["a", "b", "--bootstrap", "0"],
+    "recipes/plan_test_set.py": ["--accuracy", "85", "--width", "0.05"],
     "sample_data/generate_sex_comparison_conversations.py": ["--subjects_per_split", "5"],
     "sample_data/generate_conversations.py": ["--dry_run", "--seed", "-1"],
 }

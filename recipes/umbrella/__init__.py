@@ -15,7 +15,7 @@ Rooms, in the order of the data's way; each imports only from those above it:
     hub             export, publish
     training        the Trainer and what surrounds a run
     evaluation      controls, verdicts, intervals, comparisons
-    planning        before a run: memory, throughput, volumes
+    planning        before a run: memory, throughput, volumes, the size of a test set
     report          pages to look at
     validation      all problems of a data folder in one pass
     cohort          BIDS or a table → conversations with honest splits

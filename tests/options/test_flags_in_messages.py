@@ -32,6 +32,7 @@ WRITTEN = {
     "generate_conversations.py": "recipes/umbrella/cohort/flags.py",
     "validate_json_format.py": "recipes/umbrella/validation/flags.py",
     "compare.py": "recipes/umbrella/options/compare_flags.py",
+    "plan_test_set.py": "recipes/umbrella/options/plan_flags.py",
     "generate_sex_comparison_conversations.py": "sample_data/sample_flags.py",
     "generate_longitudinal_change_conversations.py": "sample_data/sample_flags.py",
 }

@@ -14,7 +14,7 @@ from umbrella.hub.cards import build_model_card
 from umbrella.report.charts import draw_scores
 from umbrella.report.score_tables import list_controls
 
-PAIRED = {"p": 0.0312}
+PAIRED = {"p": 0.0312, "p_holm": 0.0624}
 SHUFFLED = {"title": "scans shuffled", "n": 16, "n_subjects": 8, "changed": 0.5, "changed_interval": [0.2, 0.8]}
 OLD_SENTENCE = "The model does not use the subject's scan: McNemar p = 0.125."
 
@@ -25,6 +25,7 @@ def test_a_bar_and_its_row_in_the_table_have_the_same_digits():
         control = SHUFFLED | {measure.key: score, f"{measure.key}_interval": [score / 2, score], "paired": PAIRED}
         row = list_controls({"controls": {"scans_shuffled": control}}, measure)[0]
         assert (row["score"], row["p"], row["rows"]) == (shown, "0.031", "16 rows of 8 subjects")
+        assert row["p_holm"] == "0.062"
         svg = draw_scores(["real run", "scans shuffled"], [score, score], [None, (score / 2, score)], measure)
         assert svg.count(f"<!-- {shown} -->") == 2
 

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from umbrella.evaluation.results import score_records
 from umbrella.evaluation.statistics.measures import score_interval
 from umbrella.evaluation.statistics.notation import number
-from umbrella.evaluation.statistics.paired import compare_paired
+from umbrella.evaluation.statistics.paired import compare_paired, correct_entries
 from umbrella.evaluation.verdicts import judge_beside
 from umbrella.options.progress import show_progress
 from umbrella.rows.transform import ConversationTransform
@@ -60,18 +60,20 @@ def evaluate_baselines(
             answered = fitted.predict(np.stack(answering)).tolist()
             title = "linear model (ridge) on the views of all scans"
             answers["linear"] = (title, "a linear model on the views", answered)
-    models = {}
-    for name, (title, short, answered) in answers.items():
+    models: dict[str, dict] = {}
+    for name, (title, _, answered) in answers.items():
         key = "parsed_label" if is_label else "parsed_number"
         _, scores = score_records([record | {key: said} for record, said in zip(records, answered, strict=True)])
-        paired = compare_paired(measure, model_scores, scores, subjects, seed=seed).to_dict()
+        paired = compare_paired(measure, model_scores, scores, subjects, seed=seed, n_tests=len(answers))
         models[name] = {
             "title": title,
             measure.key: float(np.mean(scores)),
             "interval": score_interval(measure, scores, subjects),
-            "paired": paired,
-            **judge_beside(paired, short, measure),
+            "paired": paired.to_dict(),
         }
+    models = correct_entries(models)
+    for name, (_, short, _) in answers.items():
+        models[name] |= judge_beside(models[name]["paired"], short, measure)
     return {"n_train": len(train), "models": models}
 
 

@@ -15,7 +15,7 @@ from umbrella.evaluation.results import read_metadata, read_numbers
 from umbrella.evaluation.statistics.intervals import share_interval
 from umbrella.evaluation.statistics.measures import ACCURACY
 from umbrella.evaluation.statistics.notation import percent
-from umbrella.evaluation.statistics.paired import compare_paired
+from umbrella.evaluation.statistics.paired import compare_paired, correct_entries
 from umbrella.evaluation.verdicts import judge_beside
 from umbrella.options.progress import show_progress
 from umbrella.scans.head import estimate_head_volume_ml
@@ -56,34 +56,46 @@ def evaluate_confounds(
             "leave it out"
         )
     alone = build_regression(train_table).fit(train_table, train_labels).predict(table) == truths
-    paired = compare_paired(ACCURACY, right, alone, subjects).to_dict()
-    beside = judge_beside(paired, "the confounds alone", ACCURACY)
-    entries = [
-        _entry("confounds alone, logistic regression", alone, subjects),
-        _entry("the model, all rows", right, subjects),
-    ]
+    matched = match_rows(table, truths) if len(set(truths)) == 2 else None
+    kinds = {"": np.arange(len(rows))}
+    if matched is not None and len(matched):
+        kinds["matched"] = matched
+    compared = correct_entries({kind: _compare(right, alone, subjects, of, len(kinds)) for kind, of in kinds.items()})
+    beside = judge_beside(compared[""]["paired"], "the confounds alone", ACCURACY)
     sentence = (
         f"Confounds: {', '.join(name.replace('_', ' ') for name in names)}. They alone get {percent(alone.mean())} of "
         f"the rows right, the model {percent(right.mean())}. {beside['sentence']}"
     )
-    if len(set(truths)) == 2:
-        matched = match_rows(table, truths)
-        if len(matched):
-            of_subjects = [subjects[i] for i in matched]
-            entries.append(_entry("the model, rows matched on the confounds", right[matched], of_subjects))
-            entries.append(_entry("confounds alone, the same matched rows", alone[matched], of_subjects))
-        else:
-            sentence += (
-                " No two rows of different labels are alike in the confounds, so there are none on which the model "
-                "could be judged apart from them: its accuracy may be theirs."
-            )
+    entries = [
+        _entry("confounds alone, logistic regression", alone, subjects),
+        _entry("the model, all rows", right, subjects) | compared[""],
+    ]
+    if "matched" in compared:
+        of_subjects = [subjects[i] for i in matched]
+        model = _entry("the model, rows matched on the confounds", right[matched], of_subjects) | compared["matched"]
+        entries += [model, _entry("confounds alone, the same matched rows", alone[matched], of_subjects)]
+        apart = judge_beside(model["paired"], "the confounds alone", ACCURACY)
+        sentence += f" Of the rows matched on them: {apart['sentence']}"
+    elif matched is not None:
+        sentence += (
+            " No two rows of different labels are alike in the confounds, so there are none on which the model "
+            "could be judged apart from them: its accuracy may be theirs."
+        )
     return {
         "names": list(names),
         "verdict": beside["verdict"],
         "sentence": sentence,
-        "paired": paired,
+        "paired": compared[""]["paired"],
         "rows": entries,
     }
+
+
+def _compare(
+    right: np.ndarray, alone: np.ndarray, subjects: Sequence[str], of: np.ndarray, n_tests: int
+) -> dict[str, dict]:
+    """The model beside the confounds on some of the rows, by their indices."""
+    of_subjects = [subjects[i] for i in of]
+    return {"paired": compare_paired(ACCURACY, right[of], alone[of], of_subjects, n_tests=n_tests).to_dict()}
 
 
 def read_confounds(tables: Sequence[Dataset], names: Sequence[str]) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ from umbrella.answers.metrics import absolute_errors
 from umbrella.evaluation.controls import Control
 from umbrella.evaluation.sides import count_turns
 from umbrella.evaluation.statistics.measures import ACCURACY, Measure, measure_errors
+from umbrella.evaluation.statistics.paired import correct_entries
 from umbrella.evaluation.verdicts import compare_with_control, count_changes, judge
 from umbrella.rows.changed_scans import MIRRORED
 
@@ -22,10 +23,11 @@ def compare_labels(records: list[dict], exchanged: Exchanged, subjects: Sequence
         truths = [record["expected_label"] for record in asked]
         answers = [[record["parsed_label"] for record in of_run] for of_run in (asked, got)]
         scores = [[label == truth for label, truth in zip(of_run, truths, strict=True)] for of_run in answers]
-        controls[name] = _compare(control, ACCURACY, scores, answers, subjects)
+        controls[name] = _compare(control, ACCURACY, scores, answers, subjects, len(exchanged))
         if control.change == MIRRORED:
             of_subjects = [subjects[i] for i in control.indices]
             controls[name]["turns"] = count_turns(answers[0], answers[1], sorted(set(truths)), of_subjects)
+    controls = correct_entries(controls)
     result = {f"accuracy_{name}": control["accuracy"] for name, control in controls.items()}
     if "reference_reversed" in controls:
         result["n_reversed"] = controls["reference_reversed"]["n"]
@@ -50,7 +52,8 @@ def compare_numbers(
         ]
         scores = [errors[control.indices]]
         scores.append(absolute_errors(answers[1], [truths[i] for i in control.indices], among=truths))
-        controls[name] = _compare(control, measure, scores, answers, subjects)
+        controls[name] = _compare(control, measure, scores, answers, subjects, len(exchanged))
+    controls = correct_entries(controls)
     return {"controls": controls, "verdicts": judge(controls, measure)}
 
 
@@ -72,8 +75,9 @@ def _compare(
     scores: Sequence[Sequence[float] | np.ndarray],
     answers: Sequence[Sequence],
     subjects: Sequence[str],
+    n_tests: int,
 ) -> dict:
     changed = [before != after for before, after in zip(*answers, strict=True)]
     of_subjects = [subjects[i] for i in control.indices]
-    numbers = compare_with_control(measure, scores[0], scores[1], changed, of_subjects, control.donors)
+    numbers = compare_with_control(measure, scores[0], scores[1], changed, of_subjects, control.donors, n_tests)
     return {"title": control.title} | numbers

@@ -8,6 +8,7 @@ from datasets import Dataset
 from umbrella.answers.selection import keep_task
 from umbrella.evaluation.baselines import evaluate_baselines
 from umbrella.evaluation.confounds import HEAD_VOLUME, evaluate_confounds
+from umbrella.evaluation.group_tests import add_group_tests, say_groups
 from umbrella.evaluation.questions import FreeText, Question
 from umbrella.evaluation.results import group_rows, read_metadata, score_by_group, score_records, subjects_of_rows
 from umbrella.options.arguments import EvalArguments
@@ -26,17 +27,18 @@ def put_in_context(
     transform: ConversationTransform,
     question: Question,
 ) -> dict:
-    """`by`, `baselines` and `confounds`, as far as they are asked for; nothing for free text.
+    """`by` with `by_sentences`, `baselines` and `confounds`, as far as they are asked for; nothing for free text.
 
     train  rows to fit simple models on; None where the data have no training split
     """
     if isinstance(question, FreeText):
         return {}
-    context: dict[str, dict] = {}
+    context: dict[str, Any] = {}
     subjects = subjects_of_rows(rows)
     if asked.by:
         measure, scores = score_records(records)
-        context["by"] = score_by_group(scores, measure, rows, asked.by)
+        by = add_group_tests(score_by_group(scores, measure, rows, asked.by), scores, rows, asked.seed)
+        context |= {"by": by, "by_sentences": say_groups(by, measure)}
     train = None if train is None else keep_task(train, question.reading.task)
     if asked.baselines:
         try:

@@ -23,6 +23,7 @@ def summarize_as_text(metrics: dict) -> str:
         lines.append(f"{'n_reversed':<32} {metrics['n_reversed']}")
     for baseline in metrics.get("baselines", {}).get("models", {}).values():
         lines.append(baseline["sentence"])
+    lines += metrics.get("by_sentences", [])
     lines += [verdict["sentence"] for verdict in metrics["verdicts"].values()]
     if "confounds" in metrics:
         lines.append(metrics["confounds"]["sentence"])

@@ -43,11 +43,12 @@ def compare_with_control(
     changed: Sequence[bool],
     subjects: Sequence[str],
     donors: Sequence[str] | None = None,
+    n_tests: int = 1,
 ) -> dict:
     """Scores of the real run and under a control, on the same rows → their means, changed answers, and the test.
 
     `accuracy_real`, `accuracy`, `accuracy_interval` for labels, `mae_...` for numbers; `paired` is a `Paired` as a
-    dict, its difference positive where the real run is better.
+    dict, its difference positive where the real run is better. `n_tests`: of how many controls it is one.
     """
     key = measure.key
     return {
@@ -55,7 +56,7 @@ def compare_with_control(
         f"{key}_real": float(np.mean(real)),
         key: float(np.mean(control)),
         f"{key}_interval": score_interval(measure, control, subjects),
-        "paired": compare_paired(measure, real, control, subjects, donors).to_dict(),
+        "paired": compare_paired(measure, real, control, subjects, donors, n_tests=n_tests).to_dict(),
     }
 
 
@@ -214,8 +215,11 @@ def say_rows(counted: dict) -> str:
 
 
 def say_test(paired: dict) -> str:
-    """The p of a test and which test it was."""
-    return f"p {format_p(paired['p'])}, {paired['test']}"
+    """The p of a test, corrected too where it is one of several, and which test it was."""
+    n_tests, p = paired["n_tests"], f"p {format_p(paired['p'])}"
+    if n_tests > 1:
+        p += f", corrected over {n_tests} tests p {format_p(paired['p_holm'])}"
+    return f"{p}, {paired['test']}"
 
 
 def say_interval(interval: Sequence[float] | None, measure: Measure) -> str:

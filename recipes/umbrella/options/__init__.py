@@ -16,6 +16,7 @@ __all__ = [
     "number_bounds",
     "parsing",
     "plain_parser",
+    "plan_flags",
     "progress",
     "push_arguments",
     "tool_arguments",

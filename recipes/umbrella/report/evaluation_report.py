@@ -27,7 +27,7 @@ from umbrella.report.evidence_sections import list_sections
 from umbrella.report.examples import MOST_EXAMPLES, pick_examples
 from umbrella.report.failures_page import write_failures
 from umbrella.report.page import write_page
-from umbrella.report.score_tables import list_baselines, list_confounds, list_controls
+from umbrella.report.score_tables import list_baselines, list_confounds, list_controls, list_groups
 from umbrella.rows.transform import ConversationTransform
 
 FEW_SUBJECTS = 10  # below, a bootstrap's interval covers 83 to 93 % where it says 95
@@ -219,7 +219,7 @@ def _draw_group(name: str, groups: dict[str, dict], measure: Measure) -> dict:
     scores = [entry[measure.key] for entry in groups.values()]
     text = ", ".join(f"{title} {measure.show(score)}" for title, score in zip(names, scores, strict=True))
     svg = charts.draw_scores(names, scores, [entry["interval"] for entry in groups.values()], measure)
-    return {"name": name.replace("_", " "), "svg": svg, "text": text}
+    return {"name": name.replace("_", " "), "svg": svg, "text": text, "rows": list_groups(groups, measure)}
 
 
 def _read_state(folder: Path) -> dict | None:

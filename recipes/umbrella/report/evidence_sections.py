@@ -5,12 +5,14 @@ from collections.abc import Callable
 from umbrella.evaluation.statistics.measures import Measure
 from umbrella.report.group_gaps_section import describe_group_gaps
 from umbrella.report.net_benefit_section import describe_net_benefit
+from umbrella.report.precision_section import describe_precision
 from umbrella.report.robustness_section import describe_robustness, describe_wording
 from umbrella.report.section import Section
 from umbrella.report.uncertainty_section import describe_uncertainty
 
 # Name of the evidence → what makes its section of the entry in metrics.json, and of the measure (None for free text).
 DESCRIBERS: dict[str, Callable[[dict, Measure | None], Section]] = {
+    "precision": describe_precision,
     "robustness": describe_robustness,
     "wording": describe_wording,
     "uncertainty": describe_uncertainty,

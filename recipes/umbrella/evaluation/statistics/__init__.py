@@ -4,15 +4,18 @@ It knows numbers and who they are of, no row and no model.
 """
 
 __all__ = [
+    "against_rest",
     "conformal",
     "differences",
     "group_gaps",
     "group_tests",
+    "holm",
     "intervals",
     "measures",
     "net_benefit",
     "notation",
     "paired",
+    "precision",
     "selective",
     "temperature",
 ]

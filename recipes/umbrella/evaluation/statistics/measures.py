@@ -37,6 +37,10 @@ class Measure:
         """A difference of scores, signed: in points of per cent, or in the unit of the answers."""
         return f"{100 * value:+z.1f}" if self.better > 0 else f"{'+' if value >= 0 else '-'}{number(abs(value))}"
 
+    def show_size(self, value: float) -> str:
+        """How large a difference of scores is, with its unit where it has one."""
+        return f"{100 * value:.1f} points" if self.better > 0 else number(value)
+
     @property
     def unit_of_difference(self) -> str:
         return " points" if self.better > 0 else ""

@@ -3,16 +3,18 @@
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.stats import t
 
-from umbrella.evaluation.statistics.intervals import LEVEL, ROUNDING, Z_LEVEL, Z_POWER, least_number, number_subjects
+from umbrella.evaluation.statistics.holm import ALPHA, correct_by_holm, z_of_strictest
+from umbrella.evaluation.statistics.intervals import LEVEL, ROUNDING, Z_POWER, least_number, number_subjects
 from umbrella.evaluation.statistics.measures import Measure
+from umbrella.evaluation.statistics.precision import PairedDesign, least_discordant
 from umbrella.evaluation.statistics.sign_flips import NAME, dependence, flip_signs
 
-MOST_P = 0.05
-LEAST_DISCORDANT = 6  # subjects that all speak for one side: with five, the interval still holds 0
+MOST_P = round(ALPHA, 10)  # after correction over the tests of a family
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,14 @@ class Paired:
     difference  of the mean scores, positive where the first is better
     interval    95 %, by subjects; None for a single subject, and where nothing varies, not even the true numbers
     p           see `sign_flips.flip_signs`
-    outcome     "better", "worse" (p < 0.05, and the interval says so too), "equal" (the interval lies within
+    n_tests     how many tests the family has that this one belongs to
+    p_holm      p corrected over them: by Bonferroni's bound until `correct_entries` has seen them all
+    outcome     "better", "worse" (p_holm < 0.05, and the interval says so too), "equal" (the interval lies within
                 ± margin), else "unclear"
-    needed      where unclear: about how many subjects would tell, with 80 % power; None where no number can be named
+    needed      where unclear: about how many subjects would tell, with 80 % power and past the strictest step of the
+                correction; None where no number can be named
+    detectable  the smallest difference that as many subjects show likewise, at the observed spread; None where there
+                is none, however large
     """
 
     difference: float
@@ -36,6 +43,9 @@ class Paired:
     margin: float
     outcome: str
     needed: int | None
+    n_tests: int
+    p_holm: float
+    detectable: float | None
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -46,7 +56,7 @@ class Paired:
         A wider one rests on more than subjects, so no number of them would tell.
         """
         interval = (min(low, self.interval[0]), max(high, self.interval[1]))
-        outcome = decide(self.difference, interval, self.p, self.margin)
+        outcome = decide(self.difference, interval, self.p_holm, self.margin)
         needed = self.needed if interval == self.interval else None
         return replace(self, interval=interval, outcome=outcome, needed=needed)
 
@@ -81,18 +91,27 @@ class _Spread:
         half = (float(t.ppf((1 + LEVEL) / 2, n - 1)) + extra) * math.sqrt(self.dependence * variance)
         return middle - half, middle + half
 
-    def subjects_to_differ(self, n: int) -> int | None:
+    def subjects_to_differ(self, n: int, n_tests: int) -> int | None:
         """How many subjects, more than n, would show a difference as large as this one."""
         if not self.share_discordant or abs(self.difference) < 1e-12:
             return None
-        part = (Z_LEVEL * math.sqrt(self.about_zero) + Z_POWER * math.sqrt(self.about_mean)) / abs(self.difference)
-        return max(n + 1, math.ceil(self.dependence * part**2), math.ceil(LEAST_DISCORDANT / self.share_discordant))
+        z = z_of_strictest(n_tests)
+        part = (z * math.sqrt(self.about_zero) + Z_POWER * math.sqrt(self.about_mean)) / abs(self.difference)
+        by_discordant = math.ceil(least_discordant(n_tests) / self.share_discordant)
+        return max(n + 1, math.ceil(self.dependence * part**2), by_discordant)
 
     def subjects_to_agree(self, n: int, margin: float) -> int | None:
         """How many subjects, more than n, would show that the runs differ by less than the margin."""
         if abs(self.difference) >= margin:
             return None
         return least_number(lambda more: lies_within(self.ends(more, Z_POWER), margin), n + 1)
+
+    def detectable(self, n: int, measure: Measure, one_row: bool, n_tests: int) -> float | None:
+        """The smallest difference that n subjects show; of errors they spread at least as in the made-up subjects."""
+        is_share = measure.better > 0
+        least = 0.0 if is_share else 2 * self.scale**2 * (n - 1) / ((n + 2) * (n + 1))
+        design = PairedDesign(max(self.about_mean, least), is_share, one_row, self.dependence, n_tests)
+        return design.detectable(n)
 
 
 def compare_paired(
@@ -102,8 +121,12 @@ def compare_paired(
     subjects: Sequence[Hashable],
     donors: Sequence[Hashable] | None = None,
     seed: int = 0,
+    n_tests: int = 1,
 ) -> Paired:
-    """Compare two runs' scores, one a row. `donors`: see `sign_flips.flip_signs`."""
+    """Compare two runs' scores, one a row. `donors`: see `sign_flips.flip_signs`.
+
+    n_tests  of how many tests this is one: see `correct_entries`
+    """
     by_row = measure.better * (np.asarray(first, float) - np.asarray(second, float))
     codes = number_subjects(subjects)
     n_subjects = int(codes.max()) + 1
@@ -115,13 +138,32 @@ def compare_paired(
         low, high = spread.ends(n_subjects)
         if not math.isclose(low, high, rel_tol=1e-9, abs_tol=ROUNDING):
             interval = min(most, max(-most, low)), min(most, max(-most, high))
-    outcome = decide(spread.difference, interval, p, measure.margin)
+    p_bound = min(1.0, n_tests * p)
+    outcome = decide(spread.difference, interval, p_bound, measure.margin)
     needed = None
     if outcome == "unclear" and interval is not None:
-        ways = (spread.subjects_to_differ(n_subjects), spread.subjects_to_agree(n_subjects, measure.margin))
+        ways = (spread.subjects_to_differ(n_subjects, n_tests), spread.subjects_to_agree(n_subjects, measure.margin))
         needed = min((way for way in ways if way is not None), default=None)
-    rows = (len(by_row), n_subjects)
-    return Paired(spread.difference, interval, p, NAME, *rows, measure.margin, outcome, needed)
+    detectable = spread.detectable(n_subjects, measure, len(by_row) == n_subjects, n_tests)
+    verdict = (measure.margin, outcome, needed, n_tests, p_bound, detectable)
+    return Paired(spread.difference, interval, p, NAME, len(by_row), n_subjects, *verdict)
+
+
+def correct_entries(entries: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Entries whose `paired`, a `Paired` as a dict, are the tests of one family: p_holm and outcome by Holm.
+
+    Each was made with `n_tests` of their number. The interval of a difference stays that of a single comparison.
+    """
+    corrected = {}
+    p_values = correct_by_holm([entry["paired"]["p"] for entry in entries.values()])
+    for (name, entry), p_holm in zip(entries.items(), p_values, strict=True):
+        paired = entry["paired"]
+        if paired["n_tests"] != len(entries):
+            raise ValueError(f"{name}: expected one of {len(entries)} tests, found one of {paired['n_tests']}")
+        outcome = decide(paired["difference"], paired["interval"], p_holm, paired["margin"])
+        needed = paired["needed"] if outcome == "unclear" else None
+        corrected[name] = entry | {"paired": paired | {"p_holm": p_holm, "outcome": outcome, "needed": needed}}
+    return corrected
 
 
 def _measure_spread(measure: Measure, by_row: np.ndarray, codes: np.ndarray, of_donors: float) -> _Spread:

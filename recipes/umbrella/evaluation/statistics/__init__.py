@@ -8,7 +8,6 @@ __all__ = [
     "conformal",
     "differences",
     "group_gaps",
-    "group_tests",
     "holm",
     "intervals",
     "measures",

@@ -27,7 +27,9 @@ from umbrella.answers.readability import describe_unreadable
 from umbrella.answers.selection import select_rows
 from umbrella.evaluation.asking import Asker
 from umbrella.evaluation.controls import build_controls
-from umbrella.evaluation.evidence.gathering import Evidence, gather_evidence
+from umbrella.evaluation.evidence.evidence import Evidence
+from umbrella.evaluation.evidence.gathering import gather_evidence
+from umbrella.evaluation.evidence.repeats import find_repeats
 from umbrella.evaluation.history import record_evaluation
 from umbrella.evaluation.questions import find_question
 from umbrella.evaluation.results import subjects_of_rows
@@ -70,6 +72,7 @@ def main() -> None:
     disable_progress_bars()  # those of `datasets`: ours tell how far the answers are
     question = find_question(rows, eval_args, splits)
     check_names(eval_args, rows, question.to_dict()["task"])
+    find_repeats(rows, eval_args.pairs)  # a table that does not fit the rows is refused before the long work
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
     on_main_process(check_scans, rows)
 

@@ -4,6 +4,7 @@ It knows numbers and who they are of, no row and no model.
 """
 
 __all__ = [
+    "agreement",
     "intervals",
     "measures",
     "notation",

@@ -18,8 +18,8 @@ Interval = tuple[float, float]
 def cohen_kappa(codes: np.ndarray) -> float | None:
     """Cohen's κ of whole numbers (n, k), unweighted: agreement beyond what chance gives at these shares of labels.
 
-    Of more than two times the mean of κ over all pairs of times (Light 1971, Psychological Bulletin 76:365). None where
-    it is not defined: at two times all have one and the same label, so that chance alone agrees always.
+    Of more than two times the mean of κ over all pairs of times (Light 1971, Psychological Bulletin 76:365). None
+    where it is not defined: at two times all have one and the same label, so that chance alone agrees always.
     """
     n_labels = int(codes.max()) + 1
     shares = np.stack([np.bincount(column, minlength=n_labels) for column in codes.T]) / len(codes)
@@ -54,8 +54,9 @@ class MeanSquares:
         from_mean = values - values.mean()
         of_things, of_times = from_mean.mean(axis=1), from_mean.mean(axis=0)
         rest = from_mean - of_things[:, None] - of_times
-        squares = k * (of_things @ of_things) / (n - 1), n * (of_times @ of_times) / (k - 1)
-        return cls(*map(float, squares), float((rest**2).sum()) / ((n - 1) * (k - 1)), n, k)
+        of_rest = float((rest**2).sum()) / ((n - 1) * (k - 1))
+        things, times = float(k * of_things @ of_things / (n - 1)), float(n * of_times @ of_times / (k - 1))
+        return cls(things, times, of_rest, n, k)
 
 
 def icc(values: np.ndarray) -> float | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from umbrella.evaluation.evidence.evidence import Evidence
 from umbrella.evaluation.evidence.repeated_answers import compare_labels, compare_numbers, compare_texts
 from umbrella.evaluation.evidence.repeats import Repeats, find_repeats
-from umbrella.evaluation.questions import Classification, Regression
+from umbrella.evaluation.questions import Classification, Question, Regression
 from umbrella.evaluation.statistics.notation import number, percent
 
 CHANGED = "whose true label is another one at another session, which may be a real change"
@@ -15,10 +15,17 @@ UNREAD = "of which an answer holds no number"
 def gather_repeatability(evidence: Evidence) -> dict:
     """The entry `repeatability`: what answers to repeats come to, or why that cannot be known."""
     repeats = find_repeats(evidence.rows, evidence.asked.pairs)
-    question, n_resamples = evidence.asker.question, evidence.asked.bootstrap
-    everything = [[evidence.records[i] for i in of_set] for of_set in repeats.sets]
+    asked = evidence.asker.question, evidence.asked.bootstrap
+    return summarize_repeats(repeats, evidence.records, evidence.subjects, *asked)
+
+
+def summarize_repeats(
+    repeats: Repeats, records: list[dict], subjects: list[str], question: Question, n_resamples: int
+) -> dict:
+    """The entry of these sets of rows; records and subjects are those of all rows."""
+    everything = [[records[i] for i in of_set] for of_set in repeats.sets]
     kept = [i for i, of_set in enumerate(everything) if _are_comparable(of_set)]
-    answers, subjects = [everything[i] for i in kept], [evidence.subjects[repeats.sets[i][0]] for i in kept]
+    answers, of_sets = [everything[i] for i in kept], [subjects[repeats.sets[i][0]] for i in kept]
     left_out = dict(repeats.left_out)
     if n := sum(map(len, everything)) - sum(map(len, answers)):
         left_out[UNREAD if isinstance(question, Regression) else CHANGED] = n
@@ -26,18 +33,18 @@ def gather_repeatability(evidence: Evidence) -> dict:
     if not kept:
         return entry | {"sentences": [_say_unknown(repeats, left_out), *_say_left_out(left_out)]}
     entry |= {
-        "n_subjects": len(set(subjects)),
+        "n_subjects": len(set(of_sets)),
         "n_sessions": len(answers[0]),
         "n_reworded": sum(repeats.is_reworded[i] for i in kept),
     }
     if isinstance(question, Classification):
-        entry |= compare_labels(answers, question.labels, subjects, n_resamples)
+        entry |= compare_labels(answers, question.labels, of_sets, n_resamples)
         sentences = _say_labels(entry)
     elif isinstance(question, Regression):
-        entry |= compare_numbers(answers, subjects, n_resamples) | {"unit": question.reading.unit}
+        entry |= compare_numbers(answers, of_sets, n_resamples) | {"unit": question.reading.unit}
         sentences = _say_numbers(entry)
     else:
-        entry |= compare_texts(answers, subjects)
+        entry |= compare_texts(answers, of_sets)
         sentences = [_say_alike(entry, "the same text to the letter")]
     return entry | {"sentences": [*sentences, *_say_reworded(entry), *_say_left_out(left_out)]}
 

@@ -135,10 +135,10 @@ def _say_numbers(entry: dict) -> list[str]:
     else:
         sentences.append(f"ICC(2,1), the agreement of single answers, is {say('icc')}.")
     if entry["low"] is not None:
-        low, high = (number(entry[name]["value"]) for name in ("low", "high"))
         which = "" if entry["n_sessions"] == 2 else " of the first two"
         sentences.append(
-            f"Second session minus first{which}: mean {say('bias')}{unit}, limits of agreement {low} to {high}{unit}."
+            f"Second session minus first{which}: mean {say('bias')}{unit}, limits of agreement {say('low')} to "
+            f"{say('high')}{unit}."
         )
     if entry["n_changed"]:
         sentences.append(

@@ -1,9 +1,9 @@
 """Write a split as a task of lmms-eval: its views as pictures, its questions, how answers are read, and the model.
 
     python recipes/export_task.py --model_name_or_path runs/mine --json_dir my_data --output_dir my_task
-    python -m lmms_eval --include_path my_task --tasks my_data_test --model llava_hf --model_args pretrained=my_task/model
 
-The folder's README.md says what is in it. Models for whole volumes are refused: lmms-eval shows pictures.
+The folder's README.md says what is in it and how lmms-eval runs it. Models for whole volumes are refused, since
+lmms-eval shows pictures.
 """
 
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments

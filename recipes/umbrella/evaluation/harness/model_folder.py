@@ -19,8 +19,8 @@ def check_takes_pictures(processor: Any, model_name_or_path: str) -> None:
     """Raise ValueError for a model for whole volumes."""
     if isinstance(processor, VolumeProcessor):
         raise ValueError(
-            f"--model_name_or_path {model_name_or_path}: expected a model for pictures, which is what lmms-eval shows, "
-            "found one for whole volumes. Evaluate it with recipes/eval.py"
+            f"--model_name_or_path {model_name_or_path}: expected a model for pictures, which is what lmms-eval "
+            "shows, found one for whole volumes. Evaluate it with recipes/eval.py"
         )
 
 
@@ -33,7 +33,7 @@ def write_model(
     processor does to intensities is no longer what it did in training.
     """
     name = model_args.model_name_or_path
-    processor = adapt_processor(transform.processor, scale, transform.settings.standardize)
+    processor = adapt_processor(transform.processor, scale, bool(transform.settings.standardize))
     if processor.chat_template is None:
         processor.chat_template = CHAT_TEMPLATE.replace("<image>", processor.image_token)
     if not with_model:
@@ -56,6 +56,6 @@ def find_end_warnings(transform: ConversationTransform) -> list[str]:
     if tokenizer.eos_token_id == end:
         return []
     return [
-        f"WARNING: the model was taught to end an answer with {tokenizer.convert_ids_to_tokens(end)!r}; tools that stop "
-        f"at the tokenizer's {tokenizer.eos_token!r} alone may show more than the answer."
+        f"WARNING: the model was taught to end an answer with {tokenizer.convert_ids_to_tokens(end)!r}; tools that "
+        f"stop at the tokenizer's {tokenizer.eos_token!r} alone may show more than the answer."
     ]

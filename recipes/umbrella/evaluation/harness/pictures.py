@@ -31,7 +31,7 @@ UNIT = Scale(0.0, 1.0)  # of intensities that were scaled to [0, 1]
 
 
 def adapt_processor(processor: Any, scale: Scale, standardize: bool) -> Any:
-    """A copy of the processor that takes pictures of this scale as they are: it resizes none, and its mean and standard
+    """A copy of the processor that takes pictures of this scale as they are: it resizes none, and its mean and
     deviation give each level the intensity that it stands for, so that the encoder sees the views again.
 
     standardize  whether the views went to the encoder as they are, without the processor's own mean and deviation

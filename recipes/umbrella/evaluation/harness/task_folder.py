@@ -96,7 +96,7 @@ def _make_item(item: dict, names: Iterator[str]) -> dict:
 def _save(image: np.ndarray, folder: Path, scale: Scale) -> str:
     """A picture's name; the same picture is there once."""
     levels = scale.to_levels(image)
-    name = f"images/{xxhash.xxh3_64_hexdigest(np.ascontiguousarray(levels))}.png"
+    name = f"images/{xxhash.xxh3_64_hexdigest(levels.tobytes())}.png"
     if not (folder / name).exists():
         Image.fromarray(levels).save(folder / name)
     return name

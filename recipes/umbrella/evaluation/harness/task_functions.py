@@ -1,7 +1,7 @@
-"""What lmms-eval calls of this task: a row's conversation with its pictures, its true answer, and how answers are read.
+"""What lmms-eval calls of this task: a row's conversation with its pictures, its true answer, how answers are read.
 
-The answers are read by `reading/`, a copy of Umbrella's own rules, so that a score is the one that Umbrella's evaluation
-gives. It needs Pillow, and nothing of Umbrella.
+The answers are read by `reading/`, a copy of Umbrella's own rules, so that a score is the one that Umbrella's own
+evaluation gives. It needs Pillow, and nothing of Umbrella.
 """
 
 import importlib.util

@@ -95,10 +95,12 @@ def main() -> None:
         }
         write_description(folder, name, question, facts)
     print("\n".join(dict.fromkeys([leakage, *warnings])))
-    print(
-        f"{name}: {len(rows)} rows, of which the folder's processor makes Umbrella's tokens and, within "
-        f"{agreement.most_difference:.2g}, its intensities; written to {output_dir}. How to run it: its README.md"
-    )
+    if not agreement.list_warnings(most_error):
+        print(
+            "checked: of each row the folder's processor alone makes Umbrella's tokens and, within "
+            f"{agreement.most_difference:.2g}, the intensities that its encoder sees"
+        )
+    print(f"{name}, {len(rows)} rows, is in {output_dir}; its README.md says how to run it")
 
 
 if __name__ == "__main__":

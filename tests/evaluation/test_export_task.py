@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from datasets import load_dataset
+from families import FAMILIES
 from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
@@ -21,8 +22,11 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from umbrella.answers.numbers import NumberFormat
 from umbrella.answers.reading import LabelReading, NumberReading
+from umbrella.conversations.encoder import ConversationEncoder
+from umbrella.conversations.turns import to_messages
 from umbrella.evaluation.harness import task_functions
 from umbrella.evaluation.harness.agreement import compare_with_folder, encode_as_others_do, load_functions
+from umbrella.evaluation.harness.model_folder import NO_BOS, WITH_ENDS, fit_template
 from umbrella.evaluation.harness.pictures import UNIT, Scale
 from umbrella.evaluation.harness.reading_copy import copy_rules, describe_reading
 from umbrella.evaluation.questions import Classification, FreeText, Regression
@@ -131,6 +135,28 @@ def test_what_differs_is_said(task, docs, small_data):
     several = ConversationTransform(load_processor("tiny"), view="slices:2", **options)
     (warning,) = compare_with_folder(task, rows, docs, several).list_warnings(0.02)
     assert "8 of 8 rows have pictures of another shape" in warning
+
+
+@pytest.mark.parametrize(("family", "needs"), [("qwen2_5_vl", ""), ("gemma3", NO_BOS), ("llava_1_5", WITH_ENDS)])
+def test_a_template_is_added_to_so_that_a_stock_processor_makes_the_tokens_of_training(family, needs):
+    """Gemma's writes a first token that its tokenizer writes again, LLaVA-1.5's ends no answer."""
+    own, adapted = FAMILIES[family](), FAMILIES[family]()
+    encoder = ConversationEncoder(own)
+    fit_template(adapted, encoder)
+    assert adapted.chat_template == needs + own.chat_template
+    texts = ("Is it a male?", "It is not.", "Is it a female?", "I see\ntwo lines.", "Sure?", "-")
+    turns = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)]
+    found = encode_as_others_do(adapted, to_messages(turns[:-1]))
+    assert found["input_ids"][0].tolist() == encoder.encode(turns, add_generation_prompt=True)["input_ids"]
+
+
+def test_a_model_without_a_template_gets_chatml():
+    own, adapted = load_processor("tiny"), load_processor("tiny")
+    own.chat_template = adapted.chat_template = None
+    fit_template(adapted, ConversationEncoder(own))
+    messages = to_messages([{"role": "user", "content": "Male or female?"}])
+    text = adapted.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert text == "<|im_start|>user\nMale or female?<|im_end|>\n<|im_start|>assistant\n"
 
 
 def generate(model, processor, messages):

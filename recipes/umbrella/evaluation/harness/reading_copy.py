@@ -1,39 +1,32 @@
 """The rules by which answers are read, as files that need nothing of Umbrella: its own modules, copied."""
 
-import ast
 import re
-from importlib import import_module
 from pathlib import Path
 
+from umbrella.answers import reading
 from umbrella.evaluation.questions import FreeText, Question, Regression
 
-FIRST = "umbrella.answers.reading"
 OWN_IMPORT = re.compile(r"^from umbrella\.answers\.(\w+) import", re.MULTILINE)
+ENTRANCE = '''"""How answers are read: a copy of Umbrella's rules."""
+
+from .numbers import NumberFormat
+from .reading import LabelReading, NumberReading
+
+__all__ = ["LabelReading", "NumberFormat", "NumberReading"]
+'''
 
 
 def copy_rules(folder: Path) -> None:
     """Write `umbrella.answers.reading` and what it imports into a new folder, a package of relative imports."""
     folder.mkdir()
-    (folder / "__init__.py").write_text('"""How answers are read: a copy of Umbrella\'s rules."""\n', encoding="utf-8")
-    for module in sorted(_find_modules()):
-        source = _read_source(module)
-        name = module.rpartition(".")[2]
-        (folder / f"{name}.py").write_text(OWN_IMPORT.sub(r"from .\1 import", source), encoding="utf-8")
-
-
-def _find_modules() -> set[str]:
-    found, todo = set(), [FIRST]
+    (folder / "__init__.py").write_text(ENTRANCE, encoding="utf-8")
+    room, copied, todo = Path(str(reading.__file__)).parent, set(), ["reading"]
     while todo:
-        module = todo.pop()
-        found.add(module)
-        tree = ast.parse(_read_source(module))
-        imports = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-        todo += [name for name in imports if name.startswith("umbrella.") and name not in found]
-    return found
-
-
-def _read_source(module: str) -> str:
-    return Path(str(import_module(module).__file__)).read_text(encoding="utf-8")
+        name = todo.pop()
+        source = (room / f"{name}.py").read_text(encoding="utf-8")
+        (folder / f"{name}.py").write_text(OWN_IMPORT.sub(r"from .\1 import", source), encoding="utf-8")
+        copied.add(name)
+        todo += [imported for imported in OWN_IMPORT.findall(source) if imported not in copied]
 
 
 def describe_reading(question: Question) -> dict:

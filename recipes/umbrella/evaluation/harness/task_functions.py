@@ -82,7 +82,7 @@ def _read(text: str, settings: dict) -> Any:
 
 
 def _load_rules() -> Any:
-    """The module `reading/reading.py`, under a name that no other folder's has."""
+    """The package `reading/`, under a name that no other folder's has."""
     if PACKAGE not in sys.modules:
         folder = HERE / "reading"
         spec = importlib.util.spec_from_file_location(
@@ -93,4 +93,4 @@ def _load_rules() -> Any:
         package = importlib.util.module_from_spec(spec)
         sys.modules[PACKAGE] = package
         spec.loader.exec_module(package)
-    return importlib.import_module(f"{PACKAGE}.reading")
+    return sys.modules[PACKAGE]

@@ -7,6 +7,7 @@ __all__ = [
     "answer_check",
     "augmentation_epoch",
     "batch_check",
+    "cpu_threads",
     "main_process",
     "out_of_memory",
     "preflight",

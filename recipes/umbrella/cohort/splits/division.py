@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from umbrella.cohort.shared.findings import advise
-from umbrella.cohort.shared.visits import CohortError, ShortageError, is_missing, to_key
+from umbrella.cohort.shared.visits import CohortError, ShortageError, is_missing
 from umbrella.cohort.tables.table_rows import read_table
 from umbrella.files.data_format import SPLITS
 from umbrella.files.json_files import parse_json
 from umbrella.options.list_flags import split_list
+from umbrella.records.cohort import to_key
 from umbrella.scans.not_a_scan import find_unfetched
 
 _TOLERANCE = 0.05  # how far the share of a split may be from what was asked for

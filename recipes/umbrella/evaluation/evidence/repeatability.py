@@ -31,7 +31,8 @@ def summarize_repeats(
         left_out[UNREAD if isinstance(question, Regression) else CHANGED] = n
     entry = {"found_by": repeats.found_by, "left_out": left_out, "n": len(kept)}
     if not kept:
-        return entry | {"sentences": [_say_unknown(repeats, left_out), *_say_left_out(left_out)]}
+        unknown = _say_unknown(repeats, left_out)
+        return entry | {"sentences": [unknown, *_say_left_out(left_out)], "limits": [unknown]}
     entry |= {
         "n_subjects": len(set(of_sets)),
         "n_sessions": len(answers[0]),
@@ -46,7 +47,9 @@ def summarize_repeats(
     else:
         entry |= compare_texts(answers, of_sets)
         sentences = [_say_alike(entry, "the same text to the letter")]
-    return entry | {"sentences": [*sentences, *_say_reworded(entry), *_say_left_out(left_out)]}
+    differ = entry["repeatability"]["value"] > 0 if "repeatability" in entry else entry["alike"]["value"] < 1
+    limits = sentences[:1] if differ else []
+    return entry | {"sentences": [*sentences, *_say_reworded(entry), *_say_left_out(left_out)], "limits": limits}
 
 
 def _are_comparable(of_set: list[dict]) -> bool:

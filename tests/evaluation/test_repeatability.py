@@ -184,6 +184,7 @@ def test_labels_that_repeat_are_counted_with_kappa_and_the_unreadable_as_an_answ
     assert entry["counts"] == [[2, 0, 0], [1, 3, 0], [0, 1, 1]] and entry["labels"][-1] == "unreadable"
     assert (entry["all_right"], entry["all_wrong"]) == (3 / 8, 3 / 8)
     first, second, third = entry["sentences"]
+    assert entry["limits"] == [first]  # for the model's card
     assert "says the same in 75.0 %" in first and "8 questions at two sessions of 8 subjects" in first
     assert "3 of 16 answers are unreadable" in second and "At all sessions right: 37.5 %" in third
     section = describe_repeatability(entry, None)
@@ -199,7 +200,12 @@ def test_a_true_label_that_changes_is_no_repeat():
 
 def test_kappa_of_one_and_the_same_answer_is_said_to_be_undefined():
     entry = summarize(make_sessions("1", "2"), [label("male")] * 6, SEX)
-    assert entry["kappa"] is None and entry["alike"]["value"] == 1 and entry["alike"]["interval"][0] < 0.6
+    assert (
+        entry["limits"] == []
+        and entry["kappa"] is None
+        and entry["alike"]["value"] == 1
+        and entry["alike"]["interval"][0] < 0.6
+    )
     assert "Cohen's κ is not defined" in entry["sentences"][1]
 
 

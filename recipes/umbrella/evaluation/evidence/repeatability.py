@@ -1,6 +1,7 @@
 """Does the model say the same about another scan of the same subject? Of rows that several sessions have in common."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from umbrella.evaluation.evidence.evidence import Evidence
 from umbrella.evaluation.evidence.repeated_answers import compare_labels, compare_numbers, compare_texts
@@ -29,7 +30,7 @@ def summarize_repeats(
     left_out = dict(repeats.left_out)
     if n := sum(map(len, everything)) - sum(map(len, answers)):
         left_out[UNREAD if isinstance(question, Regression) else CHANGED] = n
-    entry = {"found_by": repeats.found_by, "left_out": left_out, "n": len(kept)}
+    entry: dict[str, Any] = {"found_by": repeats.found_by, "left_out": left_out, "n": len(kept)}
     if not kept:
         unknown = _say_unknown(repeats, left_out)
         return entry | {"sentences": [unknown, *_say_left_out(left_out)], "limits": [unknown]}

@@ -3,9 +3,10 @@
     python recipes/eval.py --model_name_or_path runs/quickstart --json_dir sample_data/sex_comparison_conversations
     accelerate launch --num_processes 4 recipes/eval.py --model_name_or_path MODEL --json_dir DATA
 
-Writes predictions.jsonl, controls.jsonl, metrics.json, checklist.json, report.html, and report_public.html without
-single rows, into --output_dir (default: the model's folder, eval/; below runs/evaluations/ for a model of the Hub). A
-run that was stopped continues where it was.
+Writes predictions.jsonl, controls.jsonl, metrics.json, checklist.json, report.html, report_public.html without single
+rows, and failures.html with the surest wrong answers and the groups that fail more than others, into --output_dir
+(default: the model's folder, eval/; below runs/evaluations/ for a model of the Hub). A run that was stopped continues
+where it was.
 """
 
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
@@ -30,8 +31,7 @@ from umbrella.evaluation.checklists.checklist import FILE_NAME as CHECKLIST
 from umbrella.evaluation.checklists.checklist import build_checklist
 from umbrella.evaluation.checklists.run_files import read_run_files
 from umbrella.evaluation.controls import build_controls
-from umbrella.evaluation.evidence.evidence import Evidence
-from umbrella.evaluation.evidence.gathering import gather_evidence
+from umbrella.evaluation.evidence.gathering import Evidence, gather_evidence
 from umbrella.evaluation.evidence.repeats import find_repeats
 from umbrella.evaluation.history import record_evaluation
 from umbrella.evaluation.questions import find_question
@@ -74,7 +74,8 @@ def main() -> None:
         splits = load_splits(data_args)
     disable_progress_bars()  # those of `datasets`: ours tell how far the answers are
     question = find_question(rows, eval_args, splits)
-    check_names(eval_args, rows, question.to_dict()["task"])
+    asked_for = question.to_dict()
+    check_names(eval_args, rows, asked_for["task"], asked_for.get("labels", ()))
     find_repeats(rows, eval_args.pairs)  # a table that does not fit the rows is refused before the long work
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
     on_main_process(check_scans, rows)
@@ -97,7 +98,7 @@ def main() -> None:
         attach_feature_cache(model.requires_grad_(False), processor, features, state.device)
 
     # ------------------------------------------------------------------------------------------------ answers
-    asked = {"seed": eval_args.seed, "max_new_tokens": eval_args.max_new_tokens, **options, **question.to_dict()}
+    asked = {"seed": eval_args.seed, "max_new_tokens": eval_args.max_new_tokens, **options, **asked_for}
     settings = describe_settings(rows, split, model_name, **asked)
     if state.is_main_process:
         folder.open(settings, eval_args.overwrite)
@@ -144,7 +145,7 @@ def main() -> None:
     print(summarize_as_text(metrics))
     if unreadable := describe_unreadable(records, eval_args.max_new_tokens):
         print(unreadable)
-    reports = ", report.html and, without single rows, report_public.html" if eval_args.report else ""
+    reports = ", report.html, failures.html and, without single rows, report_public.html" if eval_args.report else ""
     print(f"predictions.jsonl, metrics.json, {CHECKLIST}{reports} are in {folder.path}")
 
 

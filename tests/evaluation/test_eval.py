@@ -68,7 +68,7 @@ def test_a_stopped_run_goes_on_after_its_last_whole_line(call, tiny_model, small
     assert [line["task_id"] for line in resumed] == [line["task_id"] for line in whole]
     assert [line["prediction"] for line in resumed] == [line["prediction"] for line in whole]
     # Nothing is left to do: the model is not asked again.
-    monkeypatch.setattr(evaluation.Answerer, "_ask", lambda *_: pytest.fail("asked again"))
+    monkeypatch.setattr("umbrella.answers.generation.Answerer._ask", lambda *_: pytest.fail("asked again"))
     evaluate_into(call, tmp_path / "a", tiny_model, small_data)
 
 

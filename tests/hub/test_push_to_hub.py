@@ -516,10 +516,13 @@ def trained(tmp_path_factory):
     report = f"""<section><h2>Accuracy</h2><img src="data:image/svg+xml;base64,AAAA"><pre>{folder}/x</pre></section>
 <section>
 <h2>The most confident mistakes</h2>
+<p><a href="failures.html">failures.html</a> has more of them.</p>
 <div class="examples"><article><h4>row_1</h4><img src="data:image/png;base64,BBBB"></article></div>
 </section>"""
     (folder / "eval" / "report.html").write_text(report)
     (folder / "eval" / "report_public.html").write_text(report[: report.index("<section>\n")])
+    for name in ("failures.html", "failures.json"):
+        (folder / "eval" / name).write_text("row_1 at Bergen")
     return folder
 
 
@@ -661,6 +664,8 @@ def test_report_is_published_without_scans_and_answers_unless_asked_for(hub, cal
     push_model(call, trained, "--report_scans")
     report = hub.files("model", "tester/model")["eval/report.html"]
     assert b"row_1" in report and b"BBBB" in report
+    assert b"<a>failures.html</a> has more of them" in report  # which is not published, and not linked to
+    assert not [name for name in hub.files("model", "tester/model") if "failures" in name]
     assert str(trained).encode() not in report
 
 

@@ -7,12 +7,15 @@ from collections import Counter
 import eval as evaluation
 import numpy as np
 import pytest
+from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 from page_probe import needs_chromium, probe
 
+from umbrella.evaluation.statistics.measures import ACCURACY
 from umbrella.report import charts, evaluation_report, examples
 from umbrella.report.examples import take_turns
+from umbrella.report.failures_page import write_failures
 
 WIDTHS = {"desk": 1280, "phone": 375}
 
@@ -33,6 +36,7 @@ def report(small_data, tmp_path_factory):
 def test_the_report_is_one_file_that_asks_for_nothing_else(report):
     page = report.read_text(encoding="utf-8")
     addresses = re.findall(r'(?:src|href)\s*=\s*"([^"]*)"', page) + re.findall(r"url\(([^)]*)\)", page)
+    assert addresses.pop(addresses.index("failures.html"))  # a page beside it, to go on to
     assert addresses and all(address.startswith("data:") for address in addresses)
     assert "<script" not in page and "@import" not in page
     assert len(page) < 1_000_000
@@ -52,6 +56,43 @@ def test_the_public_report_is_the_same_without_single_rows(report):
     command = "".join(re.findall(r"<pre>.*?</pre>", kept[-1], re.DOTALL))
     assert "--confounds head_volume" in command and kept[-1].replace(command, "") == sections[1][-1]
     assert str(report.parent) not in public and "--" not in re.sub(r"<style>.*?</style>", "", public, flags=re.DOTALL)
+
+
+def test_failures_are_a_page_of_their_own_that_no_public_page_leads_to(report):
+    """All eight rows are wrong: they are shown, and the groups of so few subjects are named and not compared."""
+    page, public = (
+        report.with_name(name).read_text(encoding="utf-8") for name in ("failures.html", "report_public.html")
+    )
+    addresses = re.findall(r'(?:src|href)\s*=\s*"([^"]*)"', page)
+    assert addresses.pop(addresses.index("report.html"))
+    assert addresses and all(address.startswith("data:") for address in addresses) and "<script" not in page
+    records = [json.loads(line) for line in report.with_name("predictions.jsonl").read_text().splitlines()]
+    surest = sorted(records, key=lambda record: -max(record["probabilities"].values()))
+    assert re.findall("<h4>(.*?)</h4>", page) == [record["task_id"] for record in surest]
+    assert page.count("data:image/png") == 8 * 2 and "comparison type: same" in page
+    assert "8 of 8 rows of 4 subjects are answered wrongly. No group could be compared with the rest" in page
+    assert "Too few subjects inside or outside to compare: comparison type: different (4 rows of 4 subjects)" in page
+    assert 'href="failures.html"' in report.read_text(encoding="utf-8") and 'href="failures.html"' not in public
+    assert "head volume in ml: " in page and "head volume in ml: " not in public
+
+
+def test_groups_that_fail_stand_in_a_table_and_where_nothing_is_wrong_that_is_said(report, tmp_path):
+    group = {"column": "site", "group": "Bergen <1>", "n": 16, "n_subjects": 8, "error": 0.875, "rest": 0.125}
+    group |= {"difference": 0.75, "interval": [0.39, 0.95], "p": 0.0004, "p_holm": 0.012}
+    found = {"key": "wrong", "sentences": ["None."], "notes": ["Not measured: x"], "columns": {}, "too_small": []}
+    (tmp_path / "failures.json").write_text(json.dumps({**found, "groups": [group] + [group | {"group": "x"}] * 12}))
+    described = {
+        "metrics": {"n": 2, "n_subjects": 2}, "measure": ACCURACY, "model": {"name": "m"}, "split": "test",
+        "process": {"started": "now"},
+    }  # fmt: skip
+    right = [{"parsed_label": "a", "expected_label": "a", "probabilities": {"a": 1.0}}] * 2
+    write_failures(tmp_path, Dataset.from_list([{"x": 1}, {"x": 2}]), right, None, described)
+    page = (tmp_path / "failures.html").read_text(encoding="utf-8")
+    (cells, *others) = re.findall(r"<tr><td>(.*?)</tr>", page)
+    assert re.sub(r"</td>(<td[^>]*>)?", "|", cells) == (
+        "site: Bergen &lt;1&gt;|16|8|87.5 %|12.5 %|+75.0|+39.0 to +95.0|&lt; 0.001|0.012|"
+    )
+    assert len(others) == 12 and "<summary>1 more</summary>" in page and "<p>There are none.</p>" in page
 
 
 def test_the_report_says_what_was_found(report):
@@ -124,7 +165,7 @@ def answered(task_id, expected, parsed, probability):
 
 
 def test_right_answers_and_mistakes_are_shown_of_every_label_that_has_some(monkeypatch):
-    monkeypatch.setattr(examples, "_show_row", lambda row, record, transform: record["task_id"])
+    monkeypatch.setattr(examples, "show_row", lambda row, record, transform: record["task_id"])
     records = [answered(f"cn {i}", "cn", "cn", 0.95 - i / 100) for i in range(20)]  # surer than all others
     records += [answered(f"mci {i}", "mci", "mci", 0.5 + i / 100) for i in range(3)]
     records += [answered(f"cn as ad {i}", "cn", "ad", 0.9) for i in range(12)]
@@ -145,7 +186,7 @@ def test_of_numbers_no_row_is_both_far_and_near_and_what_was_not_read_is_not_nea
         for i, number in enumerate(answered)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(examples, "_show_row", lambda row, record, transform: record)
+        patch.setattr(examples, "show_row", lambda row, record, transform: record)
         furthest, nearest = examples.pick_examples(range(len(records)), records, None)
     far, near = furthest["rows"], nearest["rows"]
     assert not {row["task_id"] for row in far} & {row["task_id"] for row in near} and far
@@ -166,8 +207,9 @@ def test_wrong_cells_of_a_confusion_matrix_are_orange_and_right_ones_blue():
 @pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-def test_nothing_overlaps_or_fails_in_chromium(report, width, tmp_path):
-    assert probe(report, width, tmp_path) == ("[]", [])
+@pytest.mark.parametrize("page", ["report.html", "failures.html"])
+def test_nothing_overlaps_or_fails_in_chromium(report, page, width, tmp_path):
+    assert probe(report.with_name(page), width, tmp_path) == ("[]", [])
 
 
 @pytest.mark.slow

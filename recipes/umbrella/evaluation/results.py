@@ -22,6 +22,7 @@ from umbrella.evaluation.statistics.intervals import bootstrap, mean_interval, s
 from umbrella.evaluation.statistics.measures import ACCURACY, EXACT_MATCH, Measure, measure_errors, score_interval
 
 DECADE_YEARS = 10
+NOT_STATED = "not stated"  # the group of rows without the value
 
 
 def subjects_of_rows(rows: Dataset) -> list[str]:
@@ -177,11 +178,12 @@ def group_rows(rows: Dataset, name: str) -> list[str]:
     values = read_metadata(rows, name, required=not name.endswith("_bin"))
     if name.endswith("_bin") and all(value is None for value in values):
         base = name.removesuffix("_bin")
-        return _bin(base, read_metadata(rows, base))
-    return ["not stated" if value is None else str(value) for value in values]
+        return bin_numbers(base, read_metadata(rows, base))
+    return [NOT_STATED if value is None else str(value) for value in values]
 
 
-def _bin(name: str, values: list) -> list[str]:
+def bin_numbers(name: str, values: Sequence) -> list[str]:
+    """The bin of each of a column's values: decades of an age, quarters of all else."""
     numbers, other = read_numbers(values)
     if other is not None:
         raise ValueError(
@@ -197,7 +199,7 @@ def _bin(name: str, values: list) -> list[str]:
     places = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, max(len(edges) - 2, 0))
     last = [edges[min(place + 1, len(edges) - 1)] for place in places]
     return [
-        "not stated" if np.isnan(number) else f"{edges[place]:g} to {end:g}"
+        NOT_STATED if np.isnan(number) else f"{edges[place]:g} to {end:g}"
         for number, place, end in zip(numbers, places, last, strict=True)
     ]
 

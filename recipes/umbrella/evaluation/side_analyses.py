@@ -1,5 +1,6 @@
 """What a result must be read beside: groups of rows, simple models, confounds, and facts about the model."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from datasets import Dataset
@@ -49,9 +50,14 @@ def put_in_context(
     return context
 
 
-def check_names(asked: EvalArguments, rows: Dataset, task: str) -> None:
-    """Raise ValueError, before the long work starts, for a name in --by or --confounds that no row's metadata has, and
-    for either where the task has no use for it."""
+def check_names(asked: EvalArguments, rows: Dataset, task: str, labels: Sequence[str] = ()) -> None:
+    """Raise ValueError, before the long work starts, for a name in --by or --confounds that no row's metadata has, for
+    either where the task has no use for it, and for a --positive_label that is none of the labels."""
+    if asked.positive_label is not None and asked.positive_label not in labels:
+        found = f"the labels {', '.join(labels)}" if labels else f"{task}, which has no labels; leave it out"
+        raise ValueError(
+            f"--positive_label: expected one of the labels, found {asked.positive_label!r} beside {found}"
+        )
     if asked.confounds and task != "classification":
         raise ValueError("--confounds: expected labels to tell from the confounds, found a task without; leave it out")
     if asked.by and task == "text":

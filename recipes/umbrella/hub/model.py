@@ -30,7 +30,14 @@ from umbrella.models.hub_errors import PushError, explain_errors
 from umbrella.options.push_arguments import PushModelArguments
 from umbrella.privacy.scrub import load_key
 from umbrella.privacy.search import Finding, find_in_text, to_findings
-from umbrella.records.evaluations import METRICS, PUBLIC_REPORT, REPORT, find_evaluations, read_published_metrics
+from umbrella.records.evaluations import (
+    FAILURES_PAGE,
+    METRICS,
+    PUBLIC_REPORT,
+    REPORT,
+    find_evaluations,
+    read_published_metrics,
+)
 from umbrella.records.recipe import FILE_NAME as RECIPE_FILE
 from umbrella.records.recipe import load_recipe
 from umbrella.records.run import read_run_record
@@ -146,6 +153,7 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
         report = find_report(evaluation, report_scans)
         if report is not None:
             text = shorten_in_page(report.read_text(encoding="utf-8"))
+            text = text.replace(f' href="{FAILURES_PAGE}"', "")  # stays here, whichever report is published
             write_whole(folder / evaluation.name / REPORT, text)
     _write_training_data(model, folder, key, checkable)
     load_recipe(str(folder))  # each of these is read once, so that no half file is published

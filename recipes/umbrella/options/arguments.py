@@ -182,6 +182,10 @@ class EvalArguments:
             "(default: what the rows' metadata say of sessions)"
         },
     )
+    positive_label: str | None = field(
+        default=None,
+        metadata={"help": "the label to act on, for the net benefit (default: of two labels both are shown)"},
+    )
     confounds: list[str] | None = field(
         default=None,
         metadata={"help": "metadata that may explain the labels, as age,site; head_volume is taken from the scans"},

@@ -9,6 +9,8 @@ from umbrella.models.files import fingerprint_model
 SETTINGS, METRICS = "settings.json", "metrics.json"
 REPORT = "report.html"  # shows single rows: their scans, and what was answered
 PUBLIC_REPORT = "report_public.html"  # the same without them
+# What the model fails on, by row and by group: neither is ever published, with whichever report.
+FAILURES, FAILURES_PAGE = "failures.json", "failures.html"
 REMEDY = "Restore the file, or start the evaluation anew: eval.py --overwrite true"
 
 

@@ -6,8 +6,8 @@ On the page that everybody can read small groups of subjects are withheld, see `
 from umbrella.evaluation.checklists.checklist import FILLED, OPEN, PARTLY
 from umbrella.evaluation.checklists.participants import FEWEST, LABEL, MOST_CATEGORIES, hide_small_cells
 from umbrella.evaluation.statistics.notation import number, percent
-from umbrella.report.evidence_sections import Section
 from umbrella.report.flow_chart import draw_flow, list_steps
+from umbrella.report.section import Section
 
 WITHHELD = "withheld"
 

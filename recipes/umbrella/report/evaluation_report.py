@@ -18,13 +18,14 @@ from umbrella.evaluation.statistics.notation import number, percent
 from umbrella.evaluation.statistics.paired import MOST_P
 from umbrella.evaluation.verdicts import LEAST_CHANGED, MOST_CHANGED, say_rows
 from umbrella.files.json_files import read_json
-from umbrella.records.evaluations import PUBLIC_REPORT, REPORT
+from umbrella.records.evaluations import FAILURES_PAGE, PUBLIC_REPORT, REPORT
 from umbrella.records.run import FILE_NAME as RUN_RECORD
 from umbrella.records.run import read_run_record
 from umbrella.report import charts
 from umbrella.report.checklist_section import describe_checklist
 from umbrella.report.evidence_sections import list_sections
 from umbrella.report.examples import MOST_EXAMPLES, pick_examples
+from umbrella.report.failures_page import write_failures
 from umbrella.report.page import write_page
 from umbrella.report.score_tables import list_baselines, list_confounds, list_controls
 from umbrella.rows.transform import ConversationTransform
@@ -78,7 +79,7 @@ def write_reports(
     model_folder: str,
     facts: dict[str, str],
 ) -> None:
-    """Write report.html and report_public.html into `folder`.
+    """Write report.html, report_public.html and failures.html into `folder`.
 
     transform  shows the examples' scans as the model saw them
     facts      what is to be said about the model, name → text
@@ -86,17 +87,18 @@ def write_reports(
     described = _describe(evaluation, Path(model_folder), facts)
     examples = pick_examples(evaluation.rows, evaluation.records, transform)
     command, run_json = evaluation.process["command"], _read_run_json(Path(model_folder))
-    private = {"examples": examples, "command": command, "run_json": run_json}
+    private = {"examples": examples, "command": command, "run_json": run_json, "failures_page": FAILURES_PAGE}
     sections = described.pop("sections")
     full, public = (
         describe_checklist(evaluation.checklist, evaluation.metrics, is_public) for is_public in (False, True)
     )
     write_page(folder / REPORT, "report.html.j2", **described, **private, sections=[*sections, full])
+    write_failures(folder, evaluation.rows, evaluation.records, transform, described)
     # A folder's name, of itself, is what a push publishes a model by; where it lies is nobody's business.
     hidden = {model_folder: Path(model_folder).name} if Path(model_folder).is_dir() else {}
     model = described["model"]
     described["model"] = model | {"facts": {name: hidden.get(text, text) for name, text in model["facts"].items()}}
-    hidden_too = {"examples": [], "command": None, "run_json": None}
+    hidden_too = {"examples": [], **dict.fromkeys(("command", "run_json", "failures_page"))}
     write_page(folder / PUBLIC_REPORT, "report.html.j2", **described, **hidden_too, sections=[*sections, public])
 
 

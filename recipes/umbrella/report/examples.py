@@ -21,9 +21,9 @@ MOST_EXAMPLES = 10
 def pick_examples(rows: Dataset, records: list[dict], transform: ConversationTransform) -> list[dict]:
     """The surest mistakes and as many right answers, of each label in turn; for numbers and text, the worst and the
     best."""
-    ranked = sorted(range(len(records)), key=lambda i: -_badness(records[i]))
+    ranked = _rank(records)
     if "parsed_label" in records[0]:
-        wrong = [i for i in ranked if not _is_right(records[i])]
+        wrong = rank_wrong(records)
         right = [i for i in ranked if _is_right(records[i])]
         labels = [record["expected_label"] for record in records]
         wrong, right = (take_turns(chosen, [labels[i] for i in chosen]) for chosen in (wrong, right))
@@ -35,9 +35,23 @@ def pick_examples(rows: Dataset, records: list[dict], transform: ConversationTra
         wrong, right = split_ranked(ranked, [i for i in ranked if records[i].get("parsed_number", 0) is None])
         titles = ("The answers furthest from the truth", "The answers nearest to the truth")
     return [
-        {"title": title, "rows": [_show_row(rows[i], records[i], transform) for i in chosen[:MOST_EXAMPLES]]}
+        {"title": title, "rows": [show_row(rows[i], records[i], transform) for i in chosen[:MOST_EXAMPLES]]}
         for title, chosen in zip(titles, (wrong, right), strict=True)
     ]
+
+
+def _rank(records: Sequence[dict]) -> list[int]:
+    return sorted(range(len(records)), key=lambda i: -_badness(records[i]))
+
+
+def rank_wrong(records: Sequence[dict]) -> list[int]:
+    """Indices of the wrong answers, the surest first; of numbers and texts, of all that are not the truth, the
+    furthest first."""
+    if "parsed_label" in records[0]:
+        return [i for i in _rank(records) if not _is_right(records[i])]
+    if "parsed_number" in records[0]:
+        return [i for i in _rank(records) if records[i]["parsed_number"] != records[i]["expected_number"]]
+    return [i for i in _rank(records) if records[i]["prediction"].strip() != records[i]["answer"].strip()]
 
 
 def split_ranked(ranked: Sequence[int], unread: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -91,7 +105,8 @@ def _badness(record: dict) -> float:
     return -len(shared) / max(1, len(set(record["prediction"].split()) | set(record["answer"].split())))
 
 
-def _show_row(row: dict, record: dict, transform: ConversationTransform) -> dict:
+def show_row(row: dict, record: dict, transform: ConversationTransform) -> dict:
+    """What a page shows of a row: its turns with their scans, the answer and the truth."""
     return {
         "task_id": record["task_id"],
         "turns": show_turns(row, transform, row["conversations"][:-1]),

@@ -7,10 +7,17 @@ from umbrella.scans.otsu import find_otsu_bin
 
 N_BINS = 256
 CLOSING_MM = 12.0  # gaps in the scalp up to this wide are bridged
+ALL_AXES = ndimage.generate_binary_structure(3, 1)
+IN_AXIAL_SLICES = ALL_AXES & np.array([False, True, False])
 
 
 def estimate_head_volume_ml(volume: np.ndarray, spacing_mm: np.ndarray) -> float:
-    """Millilitres inside the head's surface.
+    """Millilitres inside the head's surface, see `find_head`; the arguments are its."""
+    return float(_find_padded(volume, spacing_mm)[0].sum() * np.prod(spacing_mm, dtype=float) / 1000)
+
+
+def find_head(volume: np.ndarray, spacing_mm: np.ndarray) -> np.ndarray:
+    """(X, Y, Z) bool: what lies inside the head's surface.
 
     volume      (X, Y, Z) with dark air outside the head
     spacing_mm  (3,)
@@ -19,15 +26,27 @@ def estimate_head_volume_ml(volume: np.ndarray, spacing_mm: np.ndarray) -> float
     and in every axial slice, and the largest connected part is the head. The neck, where the field of view holds it,
     counts as head.
     """
+    padded, reach = _find_padded(volume, spacing_mm)
+    return padded[tuple(slice(n, n + size) for n, size in zip(reach, volume.shape, strict=True))]
+
+
+def _find_padded(volume: np.ndarray, spacing_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The head in the volume with as many voxels more on each side as gaps are closed over, and their number (3,)."""
     tissue = volume > otsu_threshold(volume)
     reach = np.maximum(1, np.round(CLOSING_MM / 2 / spacing_mm)).astype(int)
-    padded = np.pad(tissue, [(n, n) for n in reach])
-    head = ndimage.binary_fill_holes(ndimage.binary_closing(padded, np.ones(2 * reach + 1, bool)))
-    for axial in np.moveaxis(head, 2, 0):
-        axial[:] = ndimage.binary_fill_holes(axial)
+    tissue_padded = np.pad(tissue, [(n, n) for n in reach])
+    closed = tissue_padded.astype(np.uint8)
+    for spread in (ndimage.maximum_filter, ndimage.minimum_filter):  # along one axis after the other
+        closed = spread(closed, size=tuple(2 * reach + 1), mode="constant")
+    head = _fill(_fill(closed > 0, ALL_AXES), IN_AXIAL_SLICES)
     parts, _ = ndimage.label(head)
-    sizes = np.bincount(parts.ravel())[1:]
-    return float(sizes.max() * np.prod(spacing_mm, dtype=float) / 1000)
+    return parts == np.bincount(parts.ravel())[1:].argmax() + 1, reach
+
+
+def _fill(mask: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+    """With what it encloses, where a voxel's neighbours are those of (3, 3, 3)."""
+    outside, _ = ndimage.label(~np.pad(mask, 1), neighbours)
+    return (outside != outside[0, 0])[1:-1, 1:-1, 1:-1]
 
 
 def otsu_threshold(volume: np.ndarray) -> float:

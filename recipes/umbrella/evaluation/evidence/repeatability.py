@@ -3,21 +3,23 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from umbrella.evaluation.evidence.evidence import Evidence
+from datasets import Dataset
+
 from umbrella.evaluation.evidence.repeated_answers import compare_labels, compare_numbers, compare_texts
 from umbrella.evaluation.evidence.repeats import Repeats, find_repeats
 from umbrella.evaluation.questions import Classification, Question, Regression
+from umbrella.evaluation.results import subjects_of_rows
 from umbrella.evaluation.statistics.notation import number, percent
+from umbrella.options.arguments import EvalArguments
 
 CHANGED = "whose true label is another one at another session, which may be a real change"
 UNREAD = "of which an answer holds no number"
 
 
-def gather_repeatability(evidence: Evidence) -> dict:
+def gather_repeatability(question: Question, asked: EvalArguments, rows: Dataset, records: list[dict]) -> dict:
     """The entry `repeatability`: what answers to repeats come to, or why that cannot be known."""
-    repeats = find_repeats(evidence.rows, evidence.asked.pairs)
-    asked = evidence.asker.question, evidence.asked.bootstrap
-    return summarize_repeats(repeats, evidence.records, evidence.subjects, *asked)
+    repeats = find_repeats(rows, asked.pairs)
+    return summarize_repeats(repeats, records, subjects_of_rows(rows), question, asked.bootstrap)
 
 
 def summarize_repeats(

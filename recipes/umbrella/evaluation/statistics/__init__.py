@@ -5,8 +5,12 @@ It knows numbers and who they are of, no row and no model.
 
 __all__ = [
     "agreement",
+    "differences",
+    "group_gaps",
+    "group_tests",
     "intervals",
     "measures",
+    "net_benefit",
     "notation",
     "paired",
 ]

@@ -1,4 +1,4 @@
-"""How sure a number is, by subjects: intervals of shares, and of any statistic by bootstrap.
+"""How sure a number is, by subjects: 95 % intervals of shares, and of any statistic by bootstrap.
 
 Rows of one subject are alike, so an interval that counts rows is too narrow: subjects are counted or drawn instead.
 """
@@ -67,19 +67,24 @@ def bootstrap(
 
 
 def share_interval(
-    hits: Sequence[float] | np.ndarray, subjects: Sequence[Hashable], strata: Sequence[Hashable] | None = None
+    hits: Sequence[float] | np.ndarray,
+    subjects: Sequence[Hashable],
+    strata: Sequence[Hashable] | None = None,
+    level: float = LEVEL,
 ) -> tuple[float, float]:
-    """The 95 % interval (low, high) of a share of rows, or of the mean of the shares of `strata` of rows.
+    """The interval (low, high) of a share of rows, or of the mean of the shares of `strata` of rows.
 
     Wilson's interval for `effective_trials`; (0, 1) for a single subject, which tells nothing about others.
     """
     if len(set(subjects)) < 2:
         return 0.0, 1.0
-    return wilson(*effective_trials(hits, subjects, strata))
+    return wilson(*effective_trials(hits, subjects, strata, level), level)
 
 
-def mean_interval(values: Sequence[float] | np.ndarray, subjects: Sequence[Hashable]) -> tuple[float, float] | None:
-    """The 95 % interval of the mean of numbers that are 0 or more, by Student's t over subjects.
+def mean_interval(
+    values: Sequence[float] | np.ndarray, subjects: Sequence[Hashable], level: float = LEVEL
+) -> tuple[float, float] | None:
+    """The interval of the mean of numbers that are 0 or more, by Student's t over subjects.
 
     None for a single subject, and where all subjects agree. A bootstrap of 4 subjects ends at the largest of them.
     """
@@ -91,24 +96,29 @@ def mean_interval(values: Sequence[float] | np.ndarray, subjects: Sequence[Hasha
     error = math.sqrt(n_subjects / (n_subjects - 1) * float(residuals @ residuals))
     if error < ROUNDING:
         return None
-    half = float(t.ppf((1 + LEVEL) / 2, n_subjects - 1)) * error
+    half = float(t.ppf((1 + level) / 2, n_subjects - 1)) * error
     return max(0.0, float(values.mean()) - half), float(values.mean()) + half
 
 
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share in `n` trials, which need not be a whole number."""
-    middle = (share + Z_LEVEL**2 / (2 * n)) / (1 + Z_LEVEL**2 / n)
-    half = Z_LEVEL * math.sqrt(share * (1 - share) / n + Z_LEVEL**2 / (4 * n**2)) / (1 + Z_LEVEL**2 / n)
+def wilson(share: float, n: float, level: float = LEVEL) -> tuple[float, float]:
+    """Wilson's interval of a share in `n` trials, which need not be a whole number."""
+    z = float(norm.ppf((1 + level) / 2))
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def effective_trials(
-    hits: Sequence[float] | np.ndarray, subjects: Sequence[Hashable], strata: Sequence[Hashable] | None = None
+    hits: Sequence[float] | np.ndarray,
+    subjects: Sequence[Hashable],
+    strata: Sequence[Hashable] | None = None,
+    level: float = LEVEL,
 ) -> tuple[float, float]:
     """(share, n): as many independent trials as the spread between two or more subjects leaves of the rows.
 
     One row a subject: the rows. Several: share (1 - share) / variance between subjects, never more than the rows, and
-    fewer for the few subjects that the variance rests on (Korn and Graubard 1998, Survey Methodology 24:193). Where
+    fewer for the few subjects that the variance rests on (Korn and Graubard 1998, Survey Methodology 24:193), by the
+    quantiles of the interval's level. Where
     no spread can be seen, since all rows agree or a stratum has one subject, each subject counts once.
     """
     hits, subjects = np.asarray(hits, float), number_subjects(subjects)
@@ -132,7 +142,8 @@ def effective_trials(
     by_stratum += unseen
     degrees = by_stratum.sum() ** 2 / np.sum(by_stratum**2 / (subjects_of - 1))  # Satterthwaite's
     trials = min(most, share * (1 - share) / variance)
-    return share, trials * (Z_LEVEL / float(t.ppf((1 + LEVEL) / 2, degrees))) ** 2
+    tail = (1 + level) / 2
+    return share, trials * (float(norm.ppf(tail)) / float(t.ppf(tail, degrees))) ** 2
 
 
 def _guess_variance(shares: np.ndarray, n_subjects: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from umbrella.evaluation.statistics.intervals import mean_interval, share_interval
+from umbrella.evaluation.statistics.intervals import LEVEL, mean_interval, share_interval
 from umbrella.evaluation.statistics.notation import number, percent
 
 MARGIN = 0.10  # of accuracy: runs that surely differ by less do as well as each other
@@ -57,7 +57,9 @@ def measure_errors(expected: Sequence[float]) -> Measure:
 
 
 def score_interval(
-    measure: Measure, scores: Sequence[float] | np.ndarray, subjects: Sequence[Hashable]
+    measure: Measure, scores: Sequence[float] | np.ndarray, subjects: Sequence[Hashable], level: float = LEVEL
 ) -> tuple[float, float] | None:
-    """The 95 % interval of a mean score by subjects: a share's for rights and wrongs, Student's t for errors."""
-    return share_interval(scores, subjects) if measure.better > 0 else mean_interval(scores, subjects)
+    """The interval of a mean score by subjects: a share's for rights and wrongs, Student's t for errors."""
+    if measure.better > 0:
+        return share_interval(scores, subjects, level=level)
+    return mean_interval(scores, subjects, level)

@@ -31,7 +31,9 @@ from umbrella.evaluation.checklists.checklist import FILE_NAME as CHECKLIST
 from umbrella.evaluation.checklists.checklist import build_checklist
 from umbrella.evaluation.checklists.run_files import read_run_files
 from umbrella.evaluation.controls import build_controls
-from umbrella.evaluation.evidence.gathering import Evidence, gather_evidence
+from umbrella.evaluation.evidence.calibration_rows import SPLIT, pick_calibration_rows
+from umbrella.evaluation.evidence.evidence import Evidence
+from umbrella.evaluation.evidence.gathering import gather_evidence
 from umbrella.evaluation.evidence.repeats import find_repeats
 from umbrella.evaluation.history import record_evaluation
 from umbrella.evaluation.questions import find_question
@@ -78,7 +80,10 @@ def main() -> None:
     check_names(eval_args, rows, asked_for["task"], asked_for.get("labels", ()))
     find_repeats(rows, eval_args.pairs)  # a table that does not fit the rows is refused before the long work
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
-    on_main_process(check_scans, rows)
+    calibration = pick_calibration_rows(eval_args, splits, question, rows, model_name)
+    parts = {split: rows, **calibration.by_split}
+    for part in parts.values():
+        on_main_process(check_scans, part)
 
     process = describe_process(state.num_processes)
     run_files = read_run_files(model_name, data_args.json_dir, splits, process)
@@ -86,11 +91,12 @@ def main() -> None:
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_name)
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, model_name)
-    on_main_process(check_volumes, {split: rows}, recipe.settings)
+    on_main_process(check_volumes, parts, recipe.settings)
     options = recipe.settings.stated() | {"max_length": data_args.max_length, "on_overflow": data_args.on_overflow}
     features = open_feature_cache(eval_args.feature_cache, data_args.volume_cache_gb)
     make_transform = prepare_transforms(processor, options, data_args, features, eval_args.seed)
-    on_main_process(check_lengths, rows, make_transform())
+    for part in parts.values():
+        on_main_process(check_lengths, part, make_transform())
     model = load_model(model_name, base_model=model_args.base_model).to(state.device)
     follow_spacing(model, data_args.volume_spacing)  # another than a trained model's was refused above
     check_fits(model, processor, recipe.image_size, data_args.max_length)
@@ -102,6 +108,8 @@ def main() -> None:
     settings = describe_settings(rows, split, model_name, **asked)
     if state.is_main_process:
         folder.open(settings, eval_args.overwrite)
+        if calibration.drawn_from is not None:
+            folder.open_split(SPLIT, calibration.drawn_from)
     asker = Asker(model, make_transform, question, folder, eval_args)
     records, n_new = asker.ask(rows)
 
@@ -116,7 +124,7 @@ def main() -> None:
     subjects = subjects_of_rows(rows)
     found = question.summarize(records, subjects, eval_args.bootstrap, eval_args.seed)
     found |= question.compare(records, exchanged, subjects)
-    evidence = gather_evidence(Evidence(asker, eval_args, splits, rows, records, found))
+    evidence = gather_evidence(Evidence(asker, eval_args, splits, rows, records, found, calibration))
 
     # ------------------------------------------------------------------------------------------------ save
     if not state.is_main_process:

@@ -43,23 +43,29 @@ def select_rows(data: DataArguments, evaluation: EvalArguments) -> tuple[Dataset
         found = len(pick_split(load_splits(everything), evaluation.split))
         excluded["another task type or modality than asked for"] = found - len(rows)
     if evaluation.task != "text":
-        labelled = [i for i, entry in enumerate(rows["metadata"]) if entry["subject_label"] is not None]
-        if not labelled:
+        task = "classification" if evaluation.task == "auto" and evaluation.labels is not None else evaluation.task
+        rows, without = keep_answerable(rows, task)
+        excluded |= without
+        if not len(rows):
             raise ValueError(
                 f"--split {evaluation.split}: metadata.subject_label: expected the true label in each row, found none "
                 "in the whole split. Add it, or compare free text with --task text"
             )
-        if len(labelled) < len(rows):
-            excluded["no metadata.subject_label"] = len(rows) - len(labelled)
-            rows = rows.select(labelled)
-        task = "classification" if evaluation.task == "auto" and evaluation.labels is not None else evaluation.task
-        n_labelled = len(rows)
-        rows = keep_task(rows, task)
-        excluded[f"another metadata.target_type than that of {task}"] = n_labelled - len(rows)
     excluded = {reason: n for reason, n in excluded.items() if n}
     for reason, n in excluded.items():
         print(f"left out: {n} of {found} rows: {reason}")
     return rows, Selection(found, len(rows), excluded)
+
+
+def keep_answerable(rows: Dataset, task: str) -> tuple[Dataset, dict[str, int]]:
+    """The rows whose answers to the task can be judged, and how many were left out by each reason."""
+    labelled = [i for i, entry in enumerate(rows["metadata"]) if entry["subject_label"] is not None]
+    with_label = rows.select(labelled)
+    kept = keep_task(with_label, task)
+    return kept, {
+        "no metadata.subject_label": len(rows) - len(labelled),
+        f"another metadata.target_type than that of {task}": len(labelled) - len(kept),
+    }
 
 
 def keep_task(rows: Dataset, task: str) -> Dataset:

@@ -11,6 +11,7 @@ from umbrella.evaluation.questions import Question
 from umbrella.evaluation.run_folder import Folder, collect_answers
 from umbrella.options.arguments import EvalArguments
 from umbrella.rows.kept_views import CachingTransform
+from umbrella.training.main_process import on_main_process
 
 
 class Asker:
@@ -43,8 +44,13 @@ class Asker:
         """Records of the split's rows, and how many of them are new: predictions.jsonl."""
         return collect_answers(self._answerer(self.prompts), rows, self.folder.predictions, self._to_prediction)
 
-    def ask_split(self, rows: Dataset, split: str) -> list[dict]:
-        """Records of another split's rows, with the probabilities of labels: predictions_SPLIT.jsonl."""
+    def ask_split(self, rows: Dataset, split: str, drawn_from: Dataset | None = None) -> list[dict]:
+        """Records of another split's rows, with the probabilities of labels: predictions_SPLIT.jsonl.
+
+        drawn_from  the rows of the split that these were drawn from, where they are not all of it
+        Raises ValueError where the file holds answers to another version of the split, see `Folder.open_split`.
+        """
+        on_main_process(self.folder.open_split, split, rows if drawn_from is None else drawn_from)
         path = self.folder.predictions_of(split)
         return collect_answers(self._answerer(self.prompts), rows, path, self._to_prediction)[0]
 

@@ -34,5 +34,6 @@ def record_evaluation(folder: Path, settings: dict, answered: int, metrics: dict
         "count": len(same),
         "sentence": f"The {settings['split']} split was evaluated {times} by this run folder"
         + (f", with {at_least}{models} different checkpoints." if models > 1 else ".")
-        + " Nothing here was chosen on it: an answer's tokens are the likeliest one by one, no threshold is fitted.",
+        + " Nothing here was chosen on it: an answer's tokens are the likeliest one by one, no threshold is fitted to "
+        "it.",
     }

@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from umbrella.answers.generation import Answer, Answerer
 from umbrella.evaluation.answer_file import AnswerFile
-from umbrella.files.json_files import write_json
+from umbrella.files.json_files import read_json, write_json
 from umbrella.models.files import fingerprint_model, is_sampled
 from umbrella.records.evaluations import SETTINGS, read_settings
 from umbrella.records.run import fingerprint
@@ -42,6 +42,10 @@ class Folder:
         """Answers to another split than the evaluated one."""
         return self.path / f"predictions_{split}.jsonl"
 
+    def settings_of(self, split: str) -> Path:
+        """What the answers to another split are of, beside those settings that hold for all answers."""
+        return self.path / f"settings_{split}.json"
+
     def _answer_files(self) -> list[Path]:
         return [self.predictions, self.control_answers, *sorted(self.path.glob("predictions_*.jsonl"))]
 
@@ -52,19 +56,37 @@ class Folder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if overwrite:
-            for path in (*self._answer_files(), self.path / SETTINGS):
+            for path in (*self._answer_files(), *self.path.glob("settings_*.json"), self.path / SETTINGS):
                 path.unlink(missing_ok=True)
         path = self.path / SETTINGS
         if path.exists():
             self._refuse_others(read_settings(self.path), settings)
-        elif self.predictions.exists():
+        elif answered := [file for file in self._answer_files() if file.exists()]:
             raise ValueError(
-                f"{self.predictions}: expected {SETTINGS} beside it, which tells what was answered; found none. "
+                f"{answered[0]}: expected {SETTINGS} beside it, which tells what was answered; found none. "
                 "Start anew with --overwrite, or choose another --output_dir"
             )
         write_json(path, settings, indent=2)
         for file in self._answer_files():
             AnswerFile(file).repair()
+
+    def open_split(self, split: str, rows: Dataset) -> None:
+        """Start or continue the answers to another split; `rows` are all that may be asked, now or in another run.
+
+        Raises ValueError, with what to remove, where there are answers to other rows, or to none that are known: a
+        split that was changed has new answers.
+        """
+        answers, path = self.predictions_of(split), self.settings_of(split)
+        settings = {"split": split, "data": fingerprint(rows)}
+        if answers.exists():
+            found = read_json(path, dict, ("data",), f"Remove {answers}") if path.exists() else {"data": "none"}
+            if found["data"] != settings["data"]:
+                raise ValueError(
+                    f"{answers}: expected answers to the {split} rows with the fingerprint {settings['data']}, found "
+                    f"{found['data']} in {path.name}: the split is another one now. Remove {answers}, and it is asked "
+                    "anew; the other answers stay"
+                )
+        write_json(path, settings, indent=2)
 
     def _refuse_others(self, found: dict, settings: dict) -> None:
         for name, value in settings.items():

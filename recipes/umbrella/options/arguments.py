@@ -5,7 +5,15 @@ import sys
 from dataclasses import dataclass, field
 
 from umbrella.options.cuda import by_cuda, settle_by_cuda
-from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
+from umbrella.options.number_bounds import (
+    AT_LEAST_1,
+    BELOW_1,
+    NOT_NEGATIVE,
+    POSITIVE,
+    PROPER_SHARE,
+    SEED,
+    check_bounds,
+)
 from umbrella.options.volume_flags import check_volume_flags
 
 TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
@@ -193,6 +201,25 @@ class EvalArguments:
     controls: bool = field(default=True, metadata={"help": "also evaluate with other, changed, blank and no scans"})
     controls_n: int = field(default=500, metadata={"help": "most rows of each control"})
     baselines: bool = field(default=True, metadata={"help": "also fit simple models on the training split"})
+    uncertainty: bool = field(
+        default=False,
+        metadata={
+            "help": "also ask the validation split, and by its answers set a temperature, a threshold to abstain, and "
+            "sets of labels or intervals of numbers that hold the truth"
+        },
+    )
+    uncertainty_n: int = field(default=1000, metadata={"help": "most rows of the validation split that are asked"})
+    abstain_at: float | None = field(
+        default=None,
+        metadata={
+            "help": "with --uncertainty: share of wrong answers, as 0.05, that is not to be exceeded; the least sure "
+            "rows get no answer, by a threshold that the validation split sets"
+        },
+    )
+    conformal_level: float = field(
+        default=0.9,
+        metadata={"help": "with --uncertainty: share of the truths that sets and intervals are to hold"},
+    )
     bootstrap: int = field(default=1000, metadata={"help": "resamples for the 95 %% intervals"})
     allow_subject_overlap: bool = field(
         default=False, metadata={"help": "evaluate on subjects of the training data too; the report says so"}
@@ -205,7 +232,12 @@ class EvalArguments:
 
     def __post_init__(self) -> None:
         check_bounds(self, dict.fromkeys(("batch_size", "max_new_tokens", "controls_n", "bootstrap"), AT_LEAST_1))
-        check_bounds(self, {"num_workers": NOT_NEGATIVE, "seed": SEED})
+        check_bounds(self, {"num_workers": NOT_NEGATIVE, "seed": SEED, "uncertainty_n": AT_LEAST_1})
+        check_bounds(self, {"abstain_at": BELOW_1, "conformal_level": PROPER_SHARE})
+        if self.abstain_at is not None and not self.uncertainty:
+            raise ValueError(
+                "--abstain_at: expected --uncertainty true beside it, whose threshold it sets; found none"
+            )
         if self.answer_template is not None and "{label}" not in self.answer_template:
             raise ValueError(f"--answer_template: expected {{label}} in it, found {self.answer_template!r}")
         settle_by_cuda(self)

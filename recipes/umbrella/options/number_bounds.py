@@ -32,6 +32,7 @@ AT_LEAST_1 = Bounds(1)
 POSITIVE = Bounds(0, open_below=True)
 SHARE = Bounds(0, 1)
 BELOW_1 = Bounds(0, 1, open_above=True)
+PROPER_SHARE = Bounds(0, 1, open_below=True, open_above=True)
 SEED = Bounds(0, 2**32 - 1)  # numpy's
 # Of augmentation. At 2, 16 degrees about each axis: the head is still upright, left is still left.
 STRENGTH = Bounds(0, 2, open_below=True)

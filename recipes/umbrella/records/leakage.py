@@ -11,8 +11,18 @@ from umbrella.records.training_data import (
 )
 
 
-def guard_against_leakage(model_name_or_path: str, rows: Dataset, split: str, allow_overlap: bool) -> str:
+def guard_against_leakage(
+    model_name_or_path: str,
+    rows: Dataset,
+    split: str,
+    allow_overlap: bool,
+    kind: str = "evaluated",
+    remedy: str = "Evaluate another split",
+) -> str:
     """A sentence for the report on what is known of the overlap with the training data.
+
+    kind    what the sentences call the rows
+    remedy  what else can be done than to allow the overlap
 
     Raises ValueError where a subject of the rows is in the training data (unless `allow_overlap`), or where the rows
     have a modality that training did not.
@@ -28,18 +38,18 @@ def guard_against_leakage(model_name_or_path: str, rows: Dataset, split: str, al
     subjects = subjects_of(rows)
     overlap, doubts = seen.find_overlap(subjects), _doubts(seen)
     if (nameless := count_without_subject(rows)) and (seen.seen or doubts):
-        doubts.insert(0, f"{_count_rows(nameless, 'evaluated')} no subject")
+        doubts.insert(0, f"{_count_rows(nameless, kind)} no subject")
     if not overlap:
-        return _exclude(model_name_or_path, seen, subjects, doubts)
+        return _exclude(model_name_or_path, seen, subjects, doubts, kind)
     found = f"{'at least ' if doubts else ''}{len(overlap)} of {len(subjects)}"
     if not allow_overlap:
         raise ValueError(
             f"--split {split}: expected subjects that {model_name_or_path} was not trained on, references included; "
-            f"found {found} in its training data, the first {overlap[0]!r}. Evaluate another split, or "
+            f"found {found} in its training data, the first {overlap[0]!r}. {remedy}, or "
             "state the overlap in the report with --allow_subject_overlap"
         )
     return (
-        f"WARNING: {found} subjects of the evaluated rows are in the training data "
+        f"WARNING: {found} subjects of the {kind} rows are in the training data "
         "(--allow_subject_overlap): these numbers do not tell how the model does on new subjects."
     )
 
@@ -54,15 +64,15 @@ def describe_training_data(seen: TrainingData) -> str:
     return "; ".join(filter(None, [known, *_doubts(seen)]))
 
 
-def _exclude(name: str, seen: TrainingData, subjects: set[str], doubts: list[str]) -> str:
+def _exclude(name: str, seen: TrainingData, subjects: set[str], doubts: list[str], kind: str) -> str:
     """What is known where no subject was found: ids are compared, and one person may have two."""
     if not doubts:
         why = "" if seen.seen else f": {name} was never trained"
-        return f"No subject id of the evaluated rows, references included, is in the training data{why}."
+        return f"No subject id of the {kind} rows, references included, is in the training data{why}."
     if not subjects or not seen.count_comparable():
         return f"Not known: {'; '.join(doubts)}, so an overlap cannot be excluded."
     return (
-        f"No subject id of the evaluated rows, references included, is among the {seen.count_comparable()} that are "
+        f"No subject id of the {kind} rows, references included, is among the {seen.count_comparable()} that are "
         f"recorded{' openly' if seen.hidden else ''}; {'; '.join(doubts)}, so an overlap cannot be excluded."
     )
 

@@ -7,9 +7,11 @@ from umbrella.report.group_gaps_section import describe_group_gaps
 from umbrella.report.net_benefit_section import describe_net_benefit
 from umbrella.report.repeatability_section import describe_repeatability
 from umbrella.report.section import Section
+from umbrella.report.uncertainty_section import describe_uncertainty
 
 # Name of the evidence → what makes its section of the entry in metrics.json, and of the measure (None for free text).
 DESCRIBERS: dict[str, Callable[[dict, Measure | None], Section]] = {
+    "uncertainty": describe_uncertainty,
     "group_gaps": describe_group_gaps,
     "net_benefit": describe_net_benefit,
     "failures": lambda entry, measure: Section("failures", "Where it fails", entry),

@@ -4,6 +4,9 @@ It asks through the evaluation's `Asker`. It knows no page.
 """
 
 __all__ = [
+    "calibration_rows",
+    "evidence",
     "gathering",
     "repeats",
+    "tempering",
 ]

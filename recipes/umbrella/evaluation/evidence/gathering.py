@@ -6,43 +6,19 @@ that speak against the model, word for word: its card and the checklists carry t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from datasets import Dataset, DatasetDict
-
-from umbrella.evaluation.asking import Asker
+from umbrella.evaluation.evidence.evidence import Evidence
 from umbrella.evaluation.evidence.failures import gather_failures
 from umbrella.evaluation.evidence.group_gaps import gather_group_gaps
 from umbrella.evaluation.evidence.net_benefit import gather_net_benefit
 from umbrella.evaluation.evidence.repeatability import gather_repeatability
-from umbrella.evaluation.results import subjects_of_rows
-from umbrella.options.arguments import EvalArguments
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What there is to go by.
-
-    rows, records  the evaluated rows and what was made of the answer to each
-    splits         all of the data, as far as they are there: "train", "validation", "test"
-    metrics        the numbers so far
-    """
-
-    asker: Asker
-    asked: EvalArguments
-    splits: DatasetDict
-    rows: Dataset
-    records: list[dict]
-    metrics: dict
-
-    @property
-    def subjects(self) -> list[str]:
-        """The subject of each row."""
-        return subjects_of_rows(self.rows)
-
+from umbrella.evaluation.evidence.uncertainty import gather_uncertainty
 
 GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
     "repeatability": lambda have: gather_repeatability(have.asker.question, have.asked, have.rows, have.records),
+    "uncertainty": lambda have: gather_uncertainty(
+        have.asker, have.asked, have.records, have.subjects, have.calibration
+    ),
     "group_gaps": lambda have: gather_group_gaps(have.asked.by, have.rows, have.records),
     "net_benefit": lambda have: gather_net_benefit(have.asker.question, have.asked, have.records, have.subjects),
     "failures": lambda have: gather_failures(

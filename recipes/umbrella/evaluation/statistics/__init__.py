@@ -5,6 +5,7 @@ It knows numbers and who they are of, no row and no model.
 
 __all__ = [
     "agreement",
+    "conformal",
     "differences",
     "group_gaps",
     "group_tests",
@@ -13,4 +14,6 @@ __all__ = [
     "net_benefit",
     "notation",
     "paired",
+    "selective",
+    "temperature",
 ]

@@ -12,8 +12,6 @@ from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import load_volume
 from umbrella_dataset import load_umbrella
 
-# ------------------------------------------------------------------------------------------------ the groups
-
 
 @pytest.fixture(scope="module")
 def rows(small_data):

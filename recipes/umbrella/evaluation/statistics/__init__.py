@@ -8,4 +8,5 @@ __all__ = [
     "measures",
     "notation",
     "paired",
+    "resampled",
 ]

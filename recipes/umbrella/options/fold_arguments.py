@@ -35,7 +35,8 @@ class FoldArguments:
         default=None, metadata={"help": "metadata that names families, as family_id: they stay together"}
     )
     splits: list[str] = field(
-        default_factory=lambda: list(SPLITS), metadata={"help": "splits of the data that are pooled and divided anew"}
+        default_factory=lambda: list(SPLITS),
+        metadata={"help": "splits of the data that are pooled and divided anew (default: all)"},
     )
     validation: float = field(
         default=0.1,
@@ -47,7 +48,8 @@ class FoldArguments:
     )
     fold_seed: int = field(default=0, metadata={"help": "of the division into folds"})
     eval_flags: str = field(
-        default="", metadata={"help": "flags for eval.py, in quotes, without dashes: 'controls=false by=sex'"}
+        default="",
+        metadata={"help": "flags for eval.py, in quotes, without dashes: 'controls=false by=sex' (default: none)"},
     )
     launcher: str | None = field(
         default=None,
@@ -58,7 +60,7 @@ class FoldArguments:
         default=None, metadata={"help": "run this fold alone, counted from 1, as a task of a job array does"}
     )
     collect: bool = field(default=False, metadata={"help": "run nothing: pool what the folds came to"})
-    keep_models: bool = field(default=True, metadata={"help": "keep the folds' models when they are evaluated"})
+    drop_models: bool = field(default=False, metadata={"help": "delete each fold's model when it is evaluated"})
 
     def __post_init__(self) -> None:
         check_bounds(self, dict.fromkeys(("repeats", "jobs", "fold"), AT_LEAST_1))

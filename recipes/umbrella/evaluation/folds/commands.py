@@ -69,7 +69,7 @@ class FoldRun:
         """Note that a step has ended well."""
         if step == TRAIN:
             write_json(self.folder / TRAINED, {"trained": True})
-        elif not self.plan.asked.keep_models:
+        elif self.plan.asked.drop_models:
             shutil.rmtree(self.folder / "model")
 
 

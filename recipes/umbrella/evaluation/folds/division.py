@@ -55,13 +55,10 @@ def divide_rows(
     Raises ValueError for a single group in --by, and as `divide_subjects` does.
     """
     people = find_people(rows, asked.group_by, asked.leave_out_crossing)
-    groups = group_rows(rows, asked.by) if asked.by else None
+    groups = group_rows(rows, asked.by) if asked.by else []
     notes = _note_groups(groups, people, asked.by) if groups else []
-    named = sorted(set(groups) - {NOT_STATED}) if groups else []
-    folds = [
-        _leave_out(f"without_{number}_{_to_name(group)}", group, groups, people)
-        for number, group in enumerate(named, 1)
-    ]
+    named = dict(enumerate(sorted(set(groups) - {NOT_STATED}), start=1))
+    folds = [_leave_out(f"without_{i}_{_to_name(group)}", group, groups, people) for i, group in named.items()]
     n_folds = asked.folds if asked.folds is not None else len(named) or DEFAULT_FOLDS
     strata = [f"{group} | {answer}" for group, answer in zip(groups, answers, strict=True)] if groups else answers
     for repeat in range(1, asked.repeats + 1) if n_folds else ():
@@ -75,13 +72,13 @@ def divide_rows(
 
 
 def _divide_once(
-    people: People, strata: Sequence[str], groups: list[str] | None, division: tuple[int, int, int]
+    people: People, strata: Sequence[str], groups: list[str], division: tuple[int, int, int]
 ) -> list[Fold]:
     n_folds, repeat, seed = division
     parts = [f"repeat_{repeat}_fold_{number}" for number in range(1, n_folds + 1)]
     part_of = divide_subjects(people, strata, dict.fromkeys(parts, 1 / n_folds), seed + repeat - 1)
     of_rows = [frozenset(part_of[unit] for unit in units) for units in people.units]
-    used = [i for i in range(len(of_rows)) if groups is None or groups[i] != NOT_STATED]
+    used = [i for i in range(len(of_rows)) if not groups or groups[i] != NOT_STATED]
     return [
         Fold(
             part,
@@ -160,9 +157,9 @@ def _note_groups(groups: list[str], people: People, by: str | None) -> list[str]
     ]
 
 
-def _note_crossing(folds: list[Fold], n_rows: int, groups: list[str] | None) -> list[str]:
+def _note_crossing(folds: list[Fold], n_rows: int, groups: list[str]) -> list[str]:
     """Rows that no fold tests, and rows that a fold neither tests nor trains on."""
-    n_rows -= 0 if groups is None else groups.count(NOT_STATED)
+    n_rows -= groups.count(NOT_STATED)
     notes = []
     for kind, repeat in dict.fromkeys((fold.kind, fold.repeat) for fold in folds):
         some = [fold for fold in folds if (fold.kind, fold.repeat) == (kind, repeat)]

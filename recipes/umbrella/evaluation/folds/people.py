@@ -83,10 +83,10 @@ def divide_subjects(people: People, answers: Sequence[str], shares: dict[str, fl
     (largest, n), *_ = sizes.most_common(1)
     if n > 1 and n > room + 1 + SPARE:
         raise ValueError(
-            f"--folds: expected {together} to fit into a part (of {room:.0f} of {len(names)} subjects), found {n} that "
-            f"must stay together, as {largest!r}: each is shown beside another, or is its relative. Make conversations "
-            "without references (generate_conversations.py --reference none), or leave out the rows whose reference "
-            "is in another fold: --leave_out_crossing true"
+            f"--folds: expected {together} to fit into a part (of {room:.0f} of {len(names)} subjects), found {n} "
+            f"that must stay together, as {largest!r}: each is shown beside another, or is its relative. Make "
+            "conversations without references (generate_conversations.py --reference none), or leave out the rows "
+            "whose reference is in another fold: --leave_out_crossing true"
         )
     strata = [
         min(counts.items(), key=lambda item: (-item[1], item[0]))[0] if counts else "shown beside others alone"

@@ -75,7 +75,7 @@ def make_plan(model: ModelArguments, data: DataArguments, training: TrainFlags, 
     flags = FoldFlags(told.recipe, (*told.asked, *task.flags))
     notes = [pooled, *division.notes]
     return Plan(
-        folder=Path(training.output_dir),
+        folder=Path(str(training.output_dir)),
         rows=rows,
         folds=division.folds,
         task=task,

@@ -3,6 +3,7 @@ costs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,10 +50,15 @@ def pool(plan: Plan) -> dict:
         )
     subjects = subjects_of_rows(plan.rows)
     measure, answered = _read(plan)
-    metrics = {"measure": measure.name, "key": measure.key, "told_from": plan.task.told, "notes": plan.notes}
+    metrics: dict[str, Any] = {
+        "measure": measure.name,
+        "key": measure.key,
+        "told_from": plan.task.told,
+        "notes": plan.notes,
+    }
     metrics["folds"] = [_describe(one, measure, subjects) for one in answered]
     drawn = [one for one in answered if one.fold.kind == RANDOM]
-    sentences = []
+    sentences: list[str] = []
     if drawn:
         metrics["pooled"] = _pool_random(drawn, measure, subjects, plan)
         sentences += say_pooled(metrics["pooled"], measure)
@@ -75,8 +81,8 @@ def _read(plan: Plan) -> tuple[Measure, list[Answered]]:
         ids = [task_ids[i] for i in fold.test]
         if missing := [task_id for task_id in ids if task_id not in records]:
             raise ValueError(
-                f"{file}: expected an answer to each of the fold's {len(ids)} test rows, found none to {missing[0]!r}. "
-                "Delete the folder, and start the same command again"
+                f"{file}: expected an answer to each of the fold's {len(ids)} test rows, found none to "
+                f"{missing[0]!r}. Delete the folder, and start the same command again"
             )
         by_fold.append([records[task_id] for task_id in ids])
     # Together: of numbers that no answer states, the error depends on the range of the true ones.
@@ -149,9 +155,7 @@ def _score_majority(drawn: list[Answered], labels: Sequence[str], of_rows: list[
 def _compare_group(one: Answered, drawn: list[Answered], measure: Measure, subjects: list[str]) -> dict:
     """A group that was left out, beside the same rows where other subjects of the group were trained on: the mean of
     all repeats."""
-    group = {
-        name: value for name, value in _describe(one, measure, subjects).items() if name not in ("kind", "repeat")
-    }
+    group = _describe(one, measure, subjects)
     known: dict[int, list[float]] = {}
     for other in drawn:
         for row, score in zip(other.rows, other.scores, strict=True):

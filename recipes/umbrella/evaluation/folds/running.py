@@ -32,7 +32,7 @@ class FoldRunner:
     def run(self, runs: list[FoldRun]) -> list[FoldRun]:
         """Run what is not done of the folds. Returns those that another process is running.
 
-        Raises ValueError for a run that failed, with the end of its log; SystemExit with train.py's code for a run that
+        Raises ValueError for a run that failed, with the end of its log; SystemExit with train.py's code for one that
         was told to end.
         """
         todo, elsewhere = [one for one in runs if not one.is_done()], []
@@ -131,7 +131,7 @@ class FoldRunner:
 
 
 def _claim(one: FoldRun) -> int | None:
-    """A file that is locked as long as this process, or a run that it has started, lives; None where another has it."""
+    """A file that is locked as long as this process, or a run that it has started, lives; None: another has it."""
     one.folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(one.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:

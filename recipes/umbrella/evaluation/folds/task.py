@@ -1,4 +1,4 @@
-"""What the pooled rows ask for, so that each fold reads and scores its answers alike, a label that it lacks included."""
+"""What the pooled rows ask for: each fold then reads and scores its answers alike, labels that it lacks included."""
 
 from dataclasses import dataclass
 

@@ -27,7 +27,8 @@ from umbrella.answers.readability import describe_unreadable
 from umbrella.answers.selection import select_rows
 from umbrella.evaluation.asking import Asker
 from umbrella.evaluation.controls import build_controls
-from umbrella.evaluation.evidence.gathering import Evidence, gather_evidence
+from umbrella.evaluation.evidence.evidence import Evidence
+from umbrella.evaluation.evidence.gathering import gather_evidence
 from umbrella.evaluation.history import record_evaluation
 from umbrella.evaluation.questions import find_question
 from umbrella.evaluation.results import subjects_of_rows

@@ -22,7 +22,11 @@ class Section:
 
 
 # Name of the evidence → what makes its section of the entry in metrics.json, and of the measure (None for free text).
-DESCRIBERS: dict[str, Callable[[dict, Measure | None], Section]] = {}
+DESCRIBERS: dict[str, Callable[[dict, Measure | None], Section]] = {
+    "site_tell": lambda entry, measure: Section(
+        "site_tell", f"Can {entry['name']} be told from the scans?", entry, template="site_tell.html.j2"
+    ),
+}
 
 
 def list_sections(metrics: dict, measure: Measure | None) -> list[Section]:

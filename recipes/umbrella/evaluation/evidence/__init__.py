@@ -4,5 +4,6 @@ It asks through the evaluation's `Asker`. It knows no page.
 """
 
 __all__ = [
+    "evidence",
     "gathering",
 ]

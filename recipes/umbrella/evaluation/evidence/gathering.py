@@ -5,38 +5,13 @@ Where a thing cannot be known, the sentences say so and why.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from datasets import Dataset, DatasetDict
+from umbrella.evaluation.evidence.evidence import Evidence
+from umbrella.evaluation.evidence.site_tell import tell_sites
 
-from umbrella.evaluation.asking import Asker
-from umbrella.evaluation.results import subjects_of_rows
-from umbrella.options.arguments import EvalArguments
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What there is to go by.
-
-    rows, records  the evaluated rows and what was made of the answer to each
-    splits         all of the data, as far as they are there: "train", "validation", "test"
-    metrics        the numbers so far
-    """
-
-    asker: Asker
-    asked: EvalArguments
-    splits: DatasetDict
-    rows: Dataset
-    records: list[dict]
-    metrics: dict
-
-    @property
-    def subjects(self) -> list[str]:
-        """The subject of each row."""
-        return subjects_of_rows(self.rows)
-
-
-GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {}
+GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
+    "site_tell": tell_sites,
+}
 
 
 def gather_evidence(evidence: Evidence) -> dict[str, dict]:

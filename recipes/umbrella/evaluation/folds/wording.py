@@ -23,6 +23,9 @@ def say_pooled(pooled: dict, measure: Measure) -> list[str]:
     if n_repeats > 1:
         sentence += f" The repeats come to {', '.join(measure.show(value) for value in pooled['of_repeats'])}."
     sentences.append(sentence)
+    if pooled.get("unparseable"):
+        n_answers = pooled["n"] * n_repeats
+        sentences.append(f"{pooled['unparseable']} of {n_answers} answers could not be read: they count as wrong.")
     if "majority" in pooled:
         majority = pooled["majority"]
         low, high = (percent(end) for end in majority["interval"])

@@ -100,8 +100,8 @@ def _say_told(name: str, entry: dict, n: int) -> list[str]:
     else:
         said = f"That {name} can be told from the encoder's features is not shown"
     sentences = [
-        f"{said}. Balanced accuracy {percent(entry['value'])} (95 % interval {percent(low)} to {percent(high)}; chance "
-        f"{percent(entry['chance'])}; {n} scans of {entry['n_subjects']} subjects, cross-validated by subject)."
+        f"{said}. Balanced accuracy {percent(entry['value'])} (95 % interval {percent(low)} to {percent(high)}; "
+        f"chance {percent(entry['chance'])}; {n} scans of {entry['n_subjects']} subjects, cross-validated by subject)."
     ]
     if entry["left_out"]:
         sentences.append(

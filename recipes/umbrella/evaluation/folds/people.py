@@ -75,11 +75,6 @@ def divide_subjects(people: People, answers: Sequence[str], shares: dict[str, fl
     groups = [people.unit_of[name] for name in names]
     sizes, room = Counter(groups), max(shares.values()) * len(names)
     together = "subjects, with relatives and references"
-    if len(sizes) < len(shares):
-        raise ValueError(
-            f"--folds {len(shares)}: expected at least as many {together} that stay together, found {len(sizes)} "
-            f"({len(names)} subjects). Ask for fewer folds"
-        )
     (largest, n), *_ = sizes.most_common(1)
     if n > 1 and n > room + 1 + SPARE:
         raise ValueError(
@@ -87,6 +82,11 @@ def divide_subjects(people: People, answers: Sequence[str], shares: dict[str, fl
             f"that must stay together, as {largest!r}: each is shown beside another, or is its relative. Make "
             "conversations without references (generate_conversations.py --reference none), or leave out the rows "
             "whose reference is in another fold: --leave_out_crossing true"
+        )
+    if len(sizes) < len(shares):
+        raise ValueError(
+            f"--folds {len(shares)}: expected at least as many {together} that stay together, found {len(sizes)} "
+            f"({len(names)} subjects). Ask for fewer folds"
         )
     strata = [
         min(counts.items(), key=lambda item: (-item[1], item[0]))[0] if counts else "shown beside others alone"

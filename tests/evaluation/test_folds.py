@@ -108,7 +108,7 @@ def test_a_site_is_left_out_with_all_who_were_there_and_their_relatives():
 
 def test_what_cannot_be_divided_is_said_with_what_to_do():
     alone = [(f"sub-{i}", None, "mf"[i % 2], {"site": "A"}) for i in range(12)]
-    with pytest.raises(ValueError, match="at least two groups of site.* found only A. Leave --by out"):
+    with pytest.raises(ValueError, match=r"at least two groups of site.* found only A. Leave --by out"):
         divide(alone, by="site")
     with pytest.raises(ValueError, match=r"--folds 20: expected at least as many .* found 12 .*Ask for fewer"):
         divide(alone, folds=20)
@@ -158,7 +158,7 @@ def test_keys_that_the_format_does_not_know_come_back(tmp_path):
     path = folder / "train" / "sub-000.json"
     record = json.loads(path.read_text()) | {"remark": {"by": ["us"]}}
     path.write_text(json.dumps(record))
-    row = next(row for row in load_umbrella(str(folder), split="train") if row["task_id"] == "sub-000_ball")
+    row = next(row for row in load_umbrella(str(folder), split="train") if row["task_id"] == "sub-000_cyst")
     found = to_record(row)
     for scan in (*found["images"], found["conversations"][0]["content"][0]):
         name = "path" if "path" in scan else "image_path"
@@ -170,7 +170,7 @@ def test_an_id_that_two_splits_have_gets_its_splits_name(tmp_path):
     folder = write_sites(tmp_path / "data", {"A": 4})
     shutil.copytree(folder / "train", folder / "test")
     rows, _ = pool_splits(DataArguments(json_dir=str(folder)), ("train", "test"))
-    assert sorted(rows["task_id"])[::4] == ["test/sub-000_ball", "train/sub-000_ball"]
+    assert sorted(rows["task_id"])[::4] == ["test/sub-000_cyst", "train/sub-000_cyst"]
     assert len(set(rows["task_id"])) == 8
 
 

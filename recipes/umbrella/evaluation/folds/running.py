@@ -17,7 +17,7 @@ from umbrella.records.evaluations import read_metrics
 from umbrella.training.sigterm import PREEMPTED_EXIT_CODE
 
 LOCK = ".lock"
-SECONDS = 0.2  # between looks at the processes
+SECONDS = 0.1  # between looks at the processes
 MOST_LINES = 12  # of a log that are shown of a run that failed
 TOLD_TO_END = (PREEMPTED_EXIT_CODE, -signal.SIGTERM, 128 + signal.SIGTERM)
 

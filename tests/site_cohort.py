@@ -9,15 +9,17 @@ SHAPE, SPACING_MM = (20, 24, 16), (2.0, 1.5, 2.5)
 
 
 def write_head(path, is_front, is_t2, seed):
-    """A head of 34 mm with two balls of 14 mm, one in front and one behind: a cyst, which is dark on T1 and bright on
-    T2, and fat, which is bright and then dark."""
+    """A head of 34 mm in a rim of 2 mm, with two balls of 14 mm, one in front and one behind: rim and cyst are dark on T1
+    and bright on T2, fat is bright and then dark."""
     draw = np.random.default_rng(seed)
     grid = np.stack(np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij"), axis=-1)
     place = (grid - (np.array(SHAPE) - 1) / 2) * SPACING_MM  # mm from the middle, (X, Y, Z, 3)
-    voxels = np.where(np.linalg.norm(place, axis=-1) < 17, 100.0, 0.0)
+    dark, bright = (180.0, 20.0) if is_t2 else (20.0, 180.0)
+    distance = np.linalg.norm(place, axis=-1)
+    voxels = np.where(distance < 17, 100.0, np.where(distance < 19, dark, 0.0))
     for is_cyst, side in ((True, 1), (False, -1)):
         middle = np.array([draw.normal(0, 1), (side if is_front else -side) * 8, draw.normal(0, 1)])
-        voxels[np.linalg.norm(place - middle, axis=-1) < 7] = 20.0 if is_cyst != is_t2 else 180.0
+        voxels[np.linalg.norm(place - middle, axis=-1) < 7] = dark if is_cyst else bright
     voxels = (voxels + draw.normal(0, 4, SHAPE)).clip(0) * draw.uniform(0.8, 1.2)
     flipped = voxels[::-1].astype(np.int16)  # stored from right to left
     affine = np.diag([-SPACING_MM[0], *SPACING_MM[1:], 1.0])

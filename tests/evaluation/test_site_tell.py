@@ -23,9 +23,9 @@ from umbrella_dataset import load_umbrella
 def test_a_planted_site_is_told_and_the_number_is_scikit_learns():
     draw = np.random.default_rng(0)
     groups = [site for site, n in (("A", 30), ("B", 20), ("C", 10)) for _ in range(n)]
-    subjects = [f"sub-{i // 2}" for i in range(60)]
+    subjects = [i // 2 for i in range(60)]
     features = draw.normal(size=(60, 8))
-    features[:, 3] += [2.0 * (site == "B") for site in groups]
+    features[:, 3] += [3.0 * (site == "B") for site in groups]
     told = tell_groups(features, groups, subjects, seed=5)
     parts = StratifiedGroupKFold(5, shuffle=True, random_state=5).split(features, groups, subjects)
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
@@ -36,9 +36,9 @@ def test_a_planted_site_is_told_and_the_number_is_scikit_learns():
 
 def test_scans_of_one_subject_do_not_tell_its_site_to_one_another():
     """Ten scans of a subject are nearly the same, its site is drawn: by scans it would be told, by subjects it is not.
-    Of twenty such cohorts the interval holds chance in nearly all."""
+    Of ten such cohorts the interval holds chance in nearly all."""
     held = 0
-    for seed in range(20):
+    for seed in range(10):
         draw = np.random.default_rng(seed)
         own = draw.normal(size=(20, 16))
         features = np.repeat(own, 10, axis=0) + draw.normal(0, 0.01, size=(200, 16))
@@ -46,7 +46,7 @@ def test_scans_of_one_subject_do_not_tell_its_site_to_one_another():
         groups = np.repeat(["A", "B"], 100).tolist()
         low, high = tell_groups(features, groups, subjects)["interval"]
         held += low <= 0.5 <= high
-    assert held >= 17
+    assert held >= 8
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_the_features_are_the_mean_of_what_the_tower_gives(rows):
     model, processor = load_model("tiny", seed=0).eval(), load_processor("tiny")
     scans = [images[-1] for images in rows["images"][:2]]
     found = encode_scans(model, ConversationTransform(processor), scans)
-    size = processor.image_processor.size["height"] if "height" in processor.image_processor.size else 64
+    size = processor.image_processor.size.get("height", 64)
     for scan, features in zip(scans, found, strict=True):
         view = torch.from_numpy(load_view(scan["path"], "sMRI", "axial", size, True, True))
         with torch.no_grad():

@@ -1,6 +1,5 @@
 """What a model's vision encoder makes of a scan, as one vector: before the projector, the mean over all places."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,12 +21,12 @@ def encode_scans(model: Any, transform: ConversationTransform, scans: Sequence[d
     """
     if not hasattr(model, "get_image_features"):
         return None
-    taken = inspect.signature(model.get_image_features).parameters
+    names = transform.processor.image_processor.model_input_names
     collate = ConversationCollator(transform.processor)
     features = []
     for scan in show_progress(scans, desc="encoding scans", unit="scan"):
         batch = collate([transform.encode_row(_make_row(scan))])
-        images = {name: value.to(model.device) for name, value in batch.items() if name in taken}
+        images = {name: value.to(model.device) for name, value in batch.items() if name in names}
         images["pixel_values"] = images["pixel_values"].to(model.dtype)
         encoded = model.get_image_features(**images).last_hidden_state
         features.append(encoded.float().reshape(-1, encoded.shape[-1]).mean(dim=0).cpu().numpy())

@@ -9,8 +9,8 @@ SHAPE, SPACING_MM = (20, 24, 16), (2.0, 1.5, 2.5)
 
 
 def write_head(path, is_front, is_t2, seed):
-    """A head of 34 mm in a rim of 2 mm, with two balls of 14 mm, one in front and one behind: rim and cyst are dark on T1
-    and bright on T2, fat is bright and then dark."""
+    """A head of 34 mm in a rim of 2 mm, with two balls of 14 mm, one in front and one behind: rim and cyst are dark on
+    T1 and bright on T2, fat is bright and then dark."""
     draw = np.random.default_rng(seed)
     grid = np.stack(np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij"), axis=-1)
     place = (grid - (np.array(SHAPE) - 1) / 2) * SPACING_MM  # mm from the middle, (X, Y, Z, 3)

@@ -1,5 +1,6 @@
 """The flags of cross_validate.py beside those of train.py."""
 
+import os
 import shlex
 import sys
 from collections.abc import Collection, Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field, fields
 
 from umbrella.files.data_format import SPLITS
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
-from umbrella.options.number_bounds import AT_LEAST_1, BELOW_1, NOT_NEGATIVE, SEED, check_bounds
+from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, SEED, Bounds, check_bounds
 from umbrella.options.parsing import parse_arguments, read_yaml_flags
 from umbrella.options.training_flags import TrainFlags
 
@@ -64,15 +65,14 @@ class FoldArguments:
 
     def __post_init__(self) -> None:
         check_bounds(self, dict.fromkeys(("repeats", "jobs", "fold"), AT_LEAST_1))
-        check_bounds(self, {"folds": NOT_NEGATIVE, "fold_seed": SEED, "validation": BELOW_1})
+        check_bounds(self, {"folds": NOT_NEGATIVE, "fold_seed": SEED})
+        check_bounds(self, {"validation": Bounds(0, 1, open_below=True, open_above=True)})
         if self.folds == 1 or (self.folds == 0 and self.by is None):
             raise ValueError(f"--folds: expected at least 2, found {self.folds}")
         if self.fold is not None and self.collect:
             raise ValueError("--fold: expected --collect false beside it, found true: run the fold first")
         if unknown := [name for name in self.splits if name not in SPLITS]:
             raise ValueError(f"--splits: expected some of {', '.join(SPLITS)}, found {unknown[0]!r}")
-        if not self.validation:
-            raise ValueError("--validation: expected a share above 0; --eval_strategy no trains without one")
 
 
 FOLD_FLAGS = frozenset(one.name for one in fields(FoldArguments))
@@ -102,6 +102,11 @@ def check_fold_flags(arguments: tuple[ModelArguments, DataArguments, TrainFlags,
     for name in ("check_batch", "push_to_hub"):
         if getattr(training, name):
             raise ValueError(f"--{name}: expected it to be left out of a cross-validation, found true")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(
+            "--launcher: expected what starts several processes for each fold, as 'torchrun --nproc_per_node 2'; found "
+            "cross_validate.py itself started so. Start it by python"
+        )
     read_eval_flags(folds)
     return arguments
 

@@ -33,9 +33,9 @@ NEEDED = {
 }
 # Where zero says something: none of it, or the first.
 ZEROS = {
-    "adam_beta1", "adam_beta2", "data_seed", "dataloader_num_workers", "eval_answers", "eval_delay", "fold_seed", "folds",
-    "label_smoothing_factor", "learning_rate", "lora_dropout", "max_grad_norm", "max_unreadable", "n",
-    "neftune_noise_alpha", "num_workers", "seed", "shard_index", "warmup_steps", "weight_decay",
+    "adam_beta1", "adam_beta2", "data_seed", "dataloader_num_workers", "eval_answers", "eval_delay",
+    "fold_seed", "folds", "label_smoothing_factor", "learning_rate", "lora_dropout", "max_grad_norm", "max_unreadable",
+    "n", "neftune_noise_alpha", "num_workers", "seed", "shard_index", "warmup_steps", "weight_decay",
 }  # fmt: skip
 NEGATIVES = {"max_steps"}  # -1: as many as the epochs have
 NOT_TYPED = {"local_rank"}  # a launcher's

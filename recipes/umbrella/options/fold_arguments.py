@@ -104,8 +104,8 @@ def check_fold_flags(arguments: tuple[ModelArguments, DataArguments, TrainFlags,
             raise ValueError(f"--{name}: expected it to be left out of a cross-validation, found true")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError(
-            "--launcher: expected what starts several processes for each fold, as 'torchrun --nproc_per_node 2'; found "
-            "cross_validate.py itself started so. Start it by python"
+            "--launcher: expected what starts several processes for each fold, as 'accelerate launch --num_processes "
+            "2'; found cross_validate.py itself started so. Start it by python"
         )
     read_eval_flags(folds)
     return arguments

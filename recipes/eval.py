@@ -3,9 +3,9 @@
     python recipes/eval.py --model_name_or_path runs/quickstart --json_dir sample_data/sex_comparison_conversations
     accelerate launch --num_processes 4 recipes/eval.py --model_name_or_path MODEL --json_dir DATA
 
-Writes predictions.jsonl, controls.jsonl, metrics.json, report.html, and report_public.html without single rows, into
---output_dir (default: the model's folder, eval/; below runs/evaluations/ for a model of the Hub). A run that was
-stopped continues where it was.
+Writes predictions.jsonl, controls.jsonl, metrics.json, checklist.json, report.html, and report_public.html without
+single rows, into --output_dir (default: the model's folder, eval/; below runs/evaluations/ for a model of the Hub). A
+run that was stopped continues where it was.
 """
 
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
@@ -26,6 +26,9 @@ from transformers import ProcessorMixin
 from umbrella.answers.readability import describe_unreadable
 from umbrella.answers.selection import select_rows
 from umbrella.evaluation.asking import Asker
+from umbrella.evaluation.checklists.checklist import FILE_NAME as CHECKLIST
+from umbrella.evaluation.checklists.checklist import build_checklist
+from umbrella.evaluation.checklists.run_files import read_run_files
 from umbrella.evaluation.controls import build_controls
 from umbrella.evaluation.evidence.evidence import Evidence
 from umbrella.evaluation.evidence.gathering import gather_evidence
@@ -73,6 +76,9 @@ def main() -> None:
     check_names(eval_args, rows, question.to_dict()["task"])
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
     on_main_process(check_scans, rows)
+
+    process = describe_process(state.num_processes)
+    run_files = read_run_files(model_name, data_args.json_dir, splits, process)
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_name)
@@ -127,15 +133,17 @@ def main() -> None:
     log_dir = Path(model_name) if Path(model_name).is_dir() else folder.path
     metrics["evaluations_of_this_split"] = record_evaluation(log_dir, settings, n_new, metrics["metrics"])
     write_json(folder.path / METRICS, metrics, indent=2)
+    checklist = build_checklist(run_files.add_results(folder.path))
+    write_json(folder.path / CHECKLIST, checklist, indent=2)
     if eval_args.report:
         facts = describe_model(model, recipe, model_name) | {"splits.json, sha256": splits_sha256 or "none"}
-        evaluation = Evaluation(rows, records, metrics, settings, describe_process(state.num_processes))
+        evaluation = Evaluation(rows, records, metrics, settings, process, checklist)
         write_reports(folder.path, evaluation, asker.answers, model_name, facts)
     print(summarize_as_text(metrics))
     if unreadable := describe_unreadable(records, eval_args.max_new_tokens):
         print(unreadable)
     reports = ", report.html and, without single rows, report_public.html" if eval_args.report else ""
-    print(f"predictions.jsonl, metrics.json{reports} are in {folder.path}")
+    print(f"predictions.jsonl, metrics.json, {CHECKLIST}{reports} are in {folder.path}")
 
 
 def prepare_transforms(

@@ -2,7 +2,7 @@
 
     python sample_data/generate_lesion_conversations.py
 
-writes `lesion_conversations/` beside this file: 1000 subjects for training, 100 each for validation and test, one scan
+writes `lesion_conversations/` beside this file: 2000 subjects for training, 100 each for validation and test, one scan
 each, half of them with a lesion. All are asked whether there is one (task_type `lesion_presence`), those that have one
 also where (`lesion_side`, `lesion_level`). In few of the scans does the middle axial slice cut the lesion.
 """
@@ -23,7 +23,7 @@ from sample_folder import ScanPlan, generate_sample_folder
 from umbrella.cohort.questions.writer import Scan, make_conversation
 from umbrella.files.data_format import SPLITS
 
-RADIUS_MM = (11.0, 15.0)
+RADIUS_MM = (13.0, 17.0)
 FROM_MIDLINE_MM = 3.0  # from the lesion's surface
 FROM_MIDDLE_MM = 9.0  # from its centre, upwards or downwards
 FROM_BORDER_MM = 1.0  # from its surface to that of the brain

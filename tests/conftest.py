@@ -167,6 +167,20 @@ def call(monkeypatch, tmp_path, capsys):
 
 
 @pytest.fixture
+def determinism(monkeypatch):
+    """Put back what --full_determinism sets for the whole process."""
+    import torch
+
+    for name in ("CUDA_LAUNCH_BLOCKING", "CUBLAS_WORKSPACE_CONFIG", "ASCEND_LAUNCH_BLOCKING", "HCCL_DETERMINISTIC"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("FLASH_ATTENTION_DETERMINISTIC", "")
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", torch.backends.cudnn.deterministic)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", torch.backends.cudnn.benchmark)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
 def hub(monkeypatch, tmp_path):
     """A Hub over loopback, see `hub_server`, which libraries ask as the user "tester"."""
     import datasets

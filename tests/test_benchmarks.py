@@ -26,6 +26,7 @@ pytestmark = pytest.mark.nightly
             ["--rows", "4", "--size", "32", "--layers", "2", "--width", "64"],
             ["ways", "ratio", "largest_difference_of_losses"],
         ),
+        ("gpu.py", ["--device", "cpu", "--cases", "tiny3d"], ["estimated_gib", "step_ms", "rows_per_s"]),
         ("processes.py", ["--subjects", "8", "--epochs", "2", "--repeats", "1"], ["samples_per_second", "ratio"]),
         ("starting.py", ["--repeats", "1"], ["import_torch", "seconds", "ratios", "largest"]),
         ("volumes.py", ["--size", "64", "--repeats", "1"], ["scans", "series"]),

@@ -150,6 +150,7 @@ def test_pinned_memory_without_a_gpu_is_silent(dataset):
             next(iter(dataset.create_dataloader(batch_size=2, pin_memory=True)))
 
 
+@pytest.mark.slow
 def test_basic_training_loop_of_the_guide(json_dir):
     """Example 1: only input_ids, attention_mask, pixel_values and labels are handed to the model."""
     model, processor = load_model("tiny"), load_processor("tiny")
@@ -182,6 +183,7 @@ def test_basic_training_loop_of_the_guide(json_dir):
         assert all(torch.isfinite(model(**batch).loss) for batch in dataloaders["validation"])
 
 
+@pytest.mark.slow
 def test_stock_trainer_of_the_guide(json_dir, tmp_path):
     """Example 2: a stock Trainer, which removes the columns that the model does not name, trains and evaluates."""
     model, processor = load_model("tiny"), load_processor("tiny")

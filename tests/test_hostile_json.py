@@ -130,6 +130,7 @@ def test_a_path_that_is_no_utf_8_is_refused_in_text_that_can_be_printed(tmp_path
     assert "x\\udcff" in _refuse(folder)
 
 
+@pytest.mark.slow
 def test_a_list_of_a_million_mistakes_and_a_million_keys_cost_little(tmp_path):
     def find(n):
         assert len(find_problems({**make_record("x", []), "subject_ids": [0] * n})) == MAX_PROBLEMS

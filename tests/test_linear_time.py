@@ -206,6 +206,7 @@ def test_a_key_twice_among_many_is_found_in_linear_time():
         parse_json(f'{{{pairs},"99999":1}}')
 
 
+@pytest.mark.slow
 def test_answers_are_read_in_linear_time():
     def read(text):
         parse_label(text, ("male", "female", "grade 2"))

@@ -140,6 +140,7 @@ def test_to_row_equals_the_row_of_the_table(data_dir, load):
     assert to_row(_record("a1"), "train/a.jsonl:1", data_dir) == load(data_dir, "train")[0]
 
 
+@pytest.mark.slow
 def test_streaming_and_processes_give_the_same_rows(data_dir, load):
     rows = load(data_dir, "train").to_list()
     assert list(load(data_dir, "train", streaming=True)) == rows
@@ -222,6 +223,7 @@ def test_an_unchanged_folder_is_not_read_again(data_dir, load, monkeypatch):
     assert len(load(data_dir, "train")) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_proc", [None, 2])
 def test_an_invalid_file_is_an_error_at_every_load(data_dir, load, num_proc):
     _write(Path(data_dir), {"val/w.json": _record("w", task_type=3)})
@@ -232,6 +234,7 @@ def test_an_invalid_file_is_an_error_at_every_load(data_dir, load, num_proc):
     assert len(load(data_dir, "validation")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_proc", [None, 2])
 def test_a_task_id_twice_in_a_split_is_an_error(data_dir, load, num_proc):
     _write(Path(data_dir), {"train/z.json": _record("a2")})

@@ -29,6 +29,7 @@ DRAW = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chart", DRAW)
 def test_charts_draw_any_label(chart):
     @settings(max_examples=2)

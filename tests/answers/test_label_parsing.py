@@ -272,6 +272,7 @@ SIGNED = st.builds(
 )
 
 
+@pytest.mark.slow
 @examples(300)
 @given(st.data())
 def test_labels_of_which_one_reads_as_another_in_the_answers_are_refused(data):
@@ -346,6 +347,7 @@ def test_the_wording_of_answers_is_found_whatever_the_spelling():
     assert find_answer_template(["It’s Alzheimer’s.", "It’s none."], ["Alzheimer's", "none"]) == "It’s {label}."
 
 
+@pytest.mark.slow
 def test_long_texts_take_no_longer_a_character():
     labels = [*SEXES, "男性"]
     pieces = ["male ", "mal", "不", "not ", "male? ", string.printable]

@@ -60,6 +60,7 @@ def test_each_flag_has_been_judged():
     assert flags == ALWAYS | set(NEEDS), "a new flag: when would it do nothing? Add it to NEEDS or to ALWAYS"
 
 
+@pytest.mark.slow
 @examples(200)
 @given(*map(st.sampled_from, (SOURCES, REFERENCES, DIVISIONS, SESSIONS)), st.sets(st.sampled_from(sorted(VALUES))))
 def test_flags_are_refused_where_one_of_them_would_do_nothing_and_nowhere_else(source, reference, split, some, chosen):

@@ -14,6 +14,8 @@ from properties import examples
 
 from umbrella.cohort.generation import generate, main, parse_options
 from umbrella.cohort.shared.visits import CohortError
+from umbrella.evaluation.checklists.participants import count_exclusions
+from umbrella.records import cohort
 from umbrella.validation import validator
 from umbrella_dataset import find_problems, load_umbrella
 
@@ -307,6 +309,35 @@ def test_found_is_excluded_and_used_for_every_site(tmp_path):
     }
     assert lines["site: A"][:2] == [20, 1] and lines["site: B"][:2] == [20, 0]
     assert all(found == excluded + sum(used) for name, (found, excluded, *used) in lines.items() if "site" in name)
+
+
+def test_the_participants_are_counted_from_the_files_as_the_summary_counts_them(tmp_path):
+    rows = make_rows()
+    rows[0]["sex"] = ""
+    rows += [rows[7] | {"sex": "F" if rows[7]["sex"] == "M" else "M"}, rows[3] | {"participant_id": "n/a"}, rows[9]]
+    rows.append(rows[2] | {"participant_id": "sub-x-noscan"})
+    table = write_table(tmp_path, rows)
+    (tmp_path / "sub-stranger_T1w.nii.gz").write_bytes(b"\0")
+    _, exclusions, summary = run(table, "--target", "sex", "--holdout", "site=B", "--metadata", "site")
+    found, excluded, *used = next(line.split()[1:] for line in summary.splitlines() if line.startswith("all "))
+    out = tmp_path / "out"
+    counted = count_exclusions(cohort.read_exclusions(out), cohort.read_splits(out)["splits"])
+    assert [counted["found"], counted["excluded"], counted["used"]] == [int(found), int(excluded), sum(map(int, used))]
+    assert counted["reasons"] == Counter(row["reason"] for row in exclusions)
+    assert {"scan without a participant", "contradicting rows", "duplicate row", "no id"} <= counted["reasons"].keys()
+    assert cohort.find_cohort_folder(out / "external") == cohort.find_cohort_folder(out) == out
+
+
+def test_a_record_of_a_cohort_that_is_none_is_named_with_its_remedy(tmp_path):
+    assert cohort.read_exclusions(tmp_path) is cohort.read_splits(tmp_path) is None
+    header = "participant_id\tsession\treason\tdetail\n"
+    for text in ("", "a\tb\n", header + "sub-1\n", header + '"sub-1', header.encode() + b"\xff\t\t\t\n"):
+        (tmp_path / "exclusions.tsv").write_bytes(text if isinstance(text, bytes) else text.encode())
+        with pytest.raises(ValueError, match=r"exclusions\.tsv: expected a table of participant_id, .* again$"):
+            cohort.read_exclusions(tmp_path)
+    (tmp_path / "splits.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"splits\.json: expected a JSON object with splits, found"):
+        cohort.read_splits(tmp_path)
 
 
 @pytest.mark.parametrize("in_table, on_disk", [("{:03d}", "sub-{:03d}"), ("sub-{:03d}", "{:03d}")])

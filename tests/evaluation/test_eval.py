@@ -92,6 +92,7 @@ def tell_the_answer(data):
         path.write_text(json.dumps(record))
 
 
+@pytest.mark.slow
 def test_a_model_that_reads_the_answer_from_the_text_is_caught(call, data, tmp_path, monkeypatch):
     """It is right in every row whatever is exchanged; of 4 subjects the sentences say that more would show why."""
     tell_the_answer(data)
@@ -161,6 +162,7 @@ def test_subjects_are_all_that_a_row_names_wherever_it_names_them(data):
     assert subjects_of(rows) == {"x", "y", rows[0]["metadata"]["subject_id"]}
 
 
+@pytest.mark.slow
 def test_a_trained_model_is_not_evaluated_on_its_own_training_split(call, refusal, small_data, tmp_path):
     steps = ("--max_steps", 1, "--batch_size", 2, "--max_length", 256, "--report_to", "none")
     call(train, "--json_dir", small_data, "--output_dir", "run", *steps)
@@ -205,6 +207,7 @@ def test_predictions_of_another_split_in_the_folder_are_refused(call, refusal, t
     assert first.startswith("sex_comparison_validation")
 
 
+@pytest.mark.slow
 def test_one_class_alone_says_that_auroc_is_undefined(call, tiny_model, data, tmp_path):
     change_metadata(data / "test", subject_label="male")
     evaluate_into(call, tmp_path / "out", tiny_model, data, "--labels", "female,male", "--controls", "false")
@@ -273,6 +276,7 @@ def test_numbers_are_read_with_their_unit_and_judged_by_their_error(call, data, 
     assert 'class="right"' not in page
 
 
+@pytest.mark.slow
 def test_free_text_is_compared_with_the_rows_own_answer(call, data, tmp_path, monkeypatch):
     rewrite_answers(data / "test", lambda i: None, lambda i: "The ventricles are wide.")
     answer_with(monkeypatch, ["The ventricles are wide.", "The ventricles are narrow."])
@@ -283,6 +287,7 @@ def test_free_text_is_compared_with_the_rows_own_answer(call, data, tmp_path, mo
     assert "ROUGE-L" in (tmp_path / "out/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_rows_without_a_label_are_left_out_and_counted(call, tiny_model, data, tmp_path):
     first = sorted((data / "test").glob("*.json"))[0]
     record = json.loads(first.read_text())
@@ -293,6 +298,7 @@ def test_rows_without_a_label_are_left_out_and_counted(call, tiny_model, data, t
     assert selection == {"found": 8, "used": 7, "excluded": {"no metadata.subject_label": 1}}
 
 
+@pytest.mark.slow
 def test_of_two_tasks_over_the_same_scans_each_is_evaluated_alone_simple_models_too(
     call, refusal, tiny_model, data, tmp_path
 ):

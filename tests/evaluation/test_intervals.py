@@ -58,6 +58,7 @@ def test_bootstrap_of_a_share_and_of_any_statistic_agree():
     assert by_statistic == pytest.approx(share_interval(right, subjects), abs=0.015)
 
 
+@pytest.mark.slow
 def test_a_bootstrap_of_five_subjects_covers_a_mean():
     """The plain percentiles would cover 82 % of the draws."""
     draw, hits = np.random.default_rng(0), 0

@@ -74,6 +74,7 @@ def test_rows_taken_as_independent_would_be_significant_in_far_more():
     assert found / 200 > 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows_each", "n_subjects"), [(1, 12), (1, 40), (5, 12), (5, 40)])
 def test_scans_that_were_lent_to_several_rows_do_not_make_a_difference(rows_each, n_subjects):
     """A model that answers by the scan and knows nothing, whose scans are exchanged for those of the other label."""

@@ -83,6 +83,7 @@ def test_t2_among_t1_is_told_and_a_site_of_three_is_said_to_be_left_out(rows):
     assert told["groups"] == {"A": 6, "B": 5} and told["left_out"] == {"C": 3}
     assert told["n"] == 11 and told["value"] > 0.8 and told["interval"][0] > 0.5
     assert "a linear classifier tells site: the model could answer by it" in told["sentences"][0]
+    assert told["limits"] == told["sentences"][:1]
     assert told["sentences"][1] == "Left out, for fewer than 5 subjects or no site: C with 3 subjects."
 
 

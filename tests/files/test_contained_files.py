@@ -119,6 +119,7 @@ def test_a_link_to_outside_that_is_put_in_after_the_rows_were_made_is_not_read(t
         Publication(rows, str(tmp_path / "root"), "files").stage(tmp_path / "upload", 10**6)
 
 
+@pytest.mark.slow
 def test_links_inside_and_files_as_they_were_are_read(tmp_path, load):
     (tmp_path / "root" / "b.nii").symlink_to("sub/a.nii")
     (tmp_path / "root" / "also").symlink_to("sub")

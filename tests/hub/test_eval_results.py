@@ -71,3 +71,25 @@ def test_a_card_without_evaluations_has_no_model_index(tmp_path):
 def test_an_older_evaluation_with_its_accuracy_alone_is_in_the_index(tmp_path):
     (result,) = load_card(tmp_path, {"eval": {"split": "test", "accuracy": 0.5}}).data.eval_results
     assert (result.metric_type, result.metric_value) == ("accuracy", 0.5)
+
+
+def test_limits_stand_with_the_use_once_and_what_speaks_for_the_model_with_its_numbers(tmp_path):
+    weak = {"verdict": "ignores", "sentence": "It does not use the *reference* scan."}
+    strong = {"verdict": "uses", "sentence": "It uses the subject's scan."}
+    evidence = {"robustness": {"sentences": ["Noise does nothing.", "Blur flips it."], "limits": ["Blur flips it."]}}
+    metrics = make_metrics(
+        "test", {"accuracy": 0.9}, verdicts={"reference": weak, "subject": strong}, evidence=evidence
+    )
+    text = load_card(tmp_path, {"eval": metrics}).text
+    use, numbers = text.split("## Training data")
+    assert "\nIts evaluations found:\n\n- It does not use the \\*reference\\* scan.\n- Blur flips it.\n" in use
+    assert "\n- It uses the subject's scan.\n" in numbers and "Noise" not in text
+    assert text.count("reference\\*") == text.count("Blur flips it.") == 1
+
+
+def test_limits_of_several_evaluations_are_told_apart_and_without_any_nothing_is_said(tmp_path):
+    weak = {"subject": {"verdict": "ignores", "sentence": "It does not use the scan."}}
+    several = {"eval": make_metrics("test", {"accuracy": 0.9}), "eval_b": make_metrics("test", {}, verdicts=weak)}
+    assert "- eval\\_b: It does not use the scan.\n" in load_card(tmp_path, several).text
+    (tmp_path / "one").mkdir()
+    assert "found:" not in load_card(tmp_path / "one", {"eval": make_metrics("test", {"accuracy": 0.9})}).text

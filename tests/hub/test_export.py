@@ -90,6 +90,7 @@ def write_as_published(folder):
     return older
 
 
+@pytest.mark.slow
 def test_names_of_the_base_model_are_taken_where_they_are_known(call, tmp_path):
     published = write_as_published(tmp_path / "base")
     save_run(tmp_path / "run", tmp_path / "base")

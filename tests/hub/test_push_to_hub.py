@@ -218,6 +218,7 @@ def test_a_published_split_that_was_deleted_on_the_hub_is_missed(hub, call, fold
         load_published("tester/brains")
 
 
+@pytest.mark.slow
 def test_neither_a_dataset_nor_a_model_takes_the_place_of_others(hub, call, folder, trained):
     """A card made by hand, and another model."""
     kinds = {"dataset": ("tester/brains", ["README.md"]), "model": ("tester/model", ["README.md", "config.json"])}
@@ -246,6 +247,7 @@ def test_trainer_refuses_the_repo_of_another_model_before_it_trains(hub, call, s
         call(train, *flags, "--push_to_hub", "true", "--hub_model_id", "tester/trained", "--report_to", "none")
 
 
+@pytest.mark.slow
 def test_push_continues_after_the_server_died_in_the_middle(hub, call, folder):
     """Nothing shows before the last commit, and no scan that had arrived is sent again."""
     arrived = []
@@ -452,6 +454,7 @@ def write_volume_model(folder):
     processor.save_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_the_card_of_a_model_for_volumes_says_what_it_takes_and_its_code_answers_about_a_scan(
     hub, call, tmp_path, capsys
 ):
@@ -592,7 +595,8 @@ def test_model_card_has_facts_and_evaluation(hub, call, trained):
         "## Evaluation on validation: 40 rows of 20 subjects",
         "| accuracy | 0.900 | 0.800 to 0.970 |",
         "| accuracy, scans shuffled | 0.500 | 0.400 to 0.600 |",
-        "- Not known: what mine was trained on, so\n- The model uses the subject's scan.",
+        "Its evaluations found:\n\n- Not known: what mine was trained on, so\n",
+        "- The model uses the subject's scan.",
         "python train.py recipe.yaml --json_dir data",
         "8 rows of 2 subjects, sMRI; what llava-hf/llava-1.5-7b-hf was trained on before is not known.",
     ):

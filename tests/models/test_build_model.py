@@ -260,6 +260,7 @@ def test_the_tower_of_another_model_is_inflated(call, tmp_path):
 # ------------------------------------------------------------------------------------------------ a whole LLaVA
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("published, pixels", [("llava_interleave_0_5b", 384), ("llava_1_5_7b", 336)])
 def test_a_llava_keeps_all_but_its_eye_and_sees_equal_slices_as_the_picture(call, tmp_path, published, pixels):
     save_llava(tmp_path / "llava", published)

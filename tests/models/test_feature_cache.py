@@ -76,6 +76,7 @@ def refuse(*_, **__):
     pytest.fail("run again")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VIEWS)
 def test_losses_and_gradients_are_the_same_and_no_scan_is_opened_again(name, rows, tmp_path, monkeypatch):
     plain, cached = Case(name), Case(name, tmp_path)
@@ -95,6 +96,7 @@ def plain_of(name, rows, monkeypatch):
     return Case(name).learn([rows[3], rows[0]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VIEWS)
 def test_generated_answers_are_the_same_and_nothing_of_it_is_saved(name, rows, tmp_path):
     plain, cached = Case(name), Case(name, tmp_path / "cache")
@@ -141,6 +143,7 @@ def test_what_the_projector_eats_is_what_the_model_selects(layer, strategy, rows
 # ------------------------------------------------------------------------------------------------ names of entries
 
 
+@pytest.mark.slow
 def test_other_weights_options_or_code_have_other_entries(rows, tmp_path, monkeypatch):
     def spoil(model):
         with torch.no_grad():
@@ -276,6 +279,7 @@ def test_a_tower_that_computes_in_another_number_type_than_it_was_loaded_in_is_t
         case.learn(rows)
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_one_line(rows, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     case = Case(folder=tmp_path / "file")

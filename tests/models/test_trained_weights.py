@@ -62,6 +62,7 @@ def test_a_part_that_is_none_is_refused_with_those_that_are(run):
         run("run", "--train", "projectr")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_the_projector_holds_the_projector(run, tmp_path):
     out = run("run", "--train", "projector", "--save_steps", 1)
     assert "trained: 24,832 of 679,552 weights" in out
@@ -128,6 +129,7 @@ def test_another_base_is_refused_and_one_that_was_moved_is_taken(run, call, smal
         load_model("run")
 
 
+@pytest.mark.slow
 def test_lora_trains_adapters_and_the_named_part_and_is_merged_when_loaded(run, tmp_path):
     out = run("run", "--train", "projector,lora", "--lora_r", 4, "--save_steps", 2)
     assert "checkpoints hold what is trained" in out
@@ -207,6 +209,7 @@ def test_rows_without_a_scan_train_a_projector_too(call, tmp_path):
     assert not list(Path("unmoved").glob("*.safetensors"))
 
 
+@pytest.mark.slow
 def test_mixed_precision_trains_in_32_bits_what_is_trained_and_keeps_the_rest_in_16(run, tmp_path):
     run("run", "--train", "projector", "--bf16", "true", "--gradient_checkpointing", "true")
     saved = load_file(tmp_path / "run/trained_weights.safetensors")

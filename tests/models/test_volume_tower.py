@@ -10,6 +10,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from umbrella.conversations.encoder import ConversationEncoder
 from umbrella.models.freezing import choose_trained
 from umbrella.models.tiny3d import build_tiny3d
+from umbrella.models.volumes import packing
 from umbrella.models.volumes.packing import PackedVolumes
 from umbrella.models.volumes.patches import POOLED_TIME, pack_patches
 from umbrella.models.volumes.tower import ALTERNATE, JOINT, VolumeTower, VolumeTowerConfig
@@ -252,3 +253,21 @@ def test_it_is_small_and_five_scans_fit_a_context():
     shown = processor.image_processor
     a_scan = shown.unit.count([POOLED_TIME + 16, *parse_volume_size(shown.volume_size)])
     assert (a_scan, 5 * a_scan < 2048) == (252, True)
+
+
+@pytest.mark.parametrize("most", [1, 5, 12])
+def test_attention_in_several_calls_is_attention_in_one(monkeypatch, most):
+    """A GPU's kernels take a bounded number of sequences, and there is one for each place of a series."""
+    tower, volume = build_tower(patch_size=(1, 8, 8, 8)), torch.randn(4, 16, 32, 16)
+    whole = look(tower, volume)
+    calls = []
+    attend = packing.PackedVolumes.attend
+
+    def counting(self, attention, *rest):
+        return attend(self, lambda query, *others: (calls.append(len(query)), attention(query, *others))[1], *rest)
+
+    monkeypatch.setattr(packing.PackedVolumes, "attend", counting)
+    monkeypatch.setattr(packing, "MOST_IN_A_CALL", most)
+    assert torch.allclose(look(tower, volume), whole, atol=1e-6)
+    heads = tower.config.num_attention_heads
+    assert max(calls) <= max(1, most // heads)

@@ -15,6 +15,7 @@ from umbrella.options.tool_arguments import BenchmarkArguments
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_a_preview_lies_below_runs_and_the_data_can_be_made_anew(call, quick_scans, tmp_path):
     again = ["--output_dir", str(tmp_path / "my_data"), "--subjects_per_split", "4"]
     generate_sex_comparison_conversations.main(again)

@@ -69,6 +69,7 @@ def read_messages(path):
             yield node.value
 
 
+@pytest.mark.slow
 def test_every_flag_that_a_message_names_is_a_flag_of_its_command():
     known = set().union(*flags_of().values()) | OTHERS
     for path in SOURCES:

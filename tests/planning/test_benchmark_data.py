@@ -90,6 +90,7 @@ def test_the_picture_is_a_png(tmp_path):
     assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("--cold", "true", "--volume_cache", "cache", "--step_ms", 10)])
 def test_the_recipe_measures_and_writes_everything(tmp_path, call, flags):
     json_dir = write_folder(tmp_path / "data", {"train": [2, 1, 0, 1]})

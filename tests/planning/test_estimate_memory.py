@@ -53,6 +53,7 @@ def test_weights_are_as_many_as_published(name):
     assert count_weights(build(name)) == (PUBLISHED[name], PUBLISHED[name])
 
 
+@pytest.mark.slow
 def test_projector_is_less_than_a_percent_of_llava_and_lora_what_its_ranks_make():
     assert count_weights(build("llava_1_5_7b", train="projector"))[1] == 1024 * 4096 + 4096 + 4096 * 4096 + 4096
     layer = 4 * (4096 + 4096) + 3 * (4096 + 11008)  # inputs and outputs of its seven linear maps
@@ -69,6 +70,7 @@ def test_number_formats_are_those_of_training():
     assert formats(bf16=True, deepspeed=True) == {True: torch.bfloat16, False: torch.bfloat16}
 
 
+@pytest.mark.slow
 def test_qlora_holds_a_7b_model_in_four_bits():
     model = build("llava_1_5_7b", train="lora", bf16=True, load_in_4bit=True)
     assert 3.8 < frozen_bytes(model, in_4bit=True) / GIB < 4.6  # embedding and output layer in 32 bits: 1 GiB of it
@@ -77,6 +79,7 @@ def test_qlora_holds_a_7b_model_in_four_bits():
 # ------------------------------------------------------------------------------------------------ activations
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bf16", [False, True], ids=["float32", "bf16"])
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
 @pytest.mark.parametrize("train", ["all", "projector", "language_model"])
@@ -93,6 +96,7 @@ def test_fake_run_keeps_what_a_real_one_keeps(train, checkpointing, bf16):
     assert kept[0].kept > 3 * 50 * 128 * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llava_1_5", "qwen2_5_vl", "smolvlm"])
 def test_fake_run_is_true_for_each_family_whose_batch_is_planned(family):
     processor = FAMILIES[family]()
@@ -112,6 +116,7 @@ def test_fake_run_is_true_for_each_family_whose_batch_is_planned(family):
     assert measure_activations(fake, batch, True) == measure_activations(real, batch, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
 @pytest.mark.parametrize("frames", [None, "3"])
 def test_fake_run_is_true_for_volumes_whose_tokens_are_those_of_the_processor(frames, checkpointing):
@@ -320,6 +325,7 @@ def test_an_encoder_without_implementations_of_attention_is_planned(call, tmp_pa
     assert "it pools 2x2x2 into one" in str(stop.value)
 
 
+@pytest.mark.slow
 def test_tiny_needs_no_folder(call):
     assert "tiny: 679,552 weights" in call(estimate_memory, "--max_length", "100")
 

@@ -59,6 +59,7 @@ def test_numbers_of_services_are_found_with_their_country_code_but_the_shortest(
     assert share_found(list(map(WRITTEN[form], list_examples(*OF_SERVICES)))) > 0.98
 
 
+@pytest.mark.slow
 def test_every_national_number_is_found_behind_a_label():
     texts = [write(number, "NATIONAL") for number in list_examples(*OF_PEOPLE, *OF_SERVICES)]
     assert [text for text in texts if not is_found(text, "Tel. ")] == []

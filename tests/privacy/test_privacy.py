@@ -164,12 +164,14 @@ def test_of_200_planted_items_95_percent_are_found(seed, tmp_path):
     assert len(missed) <= 0.05 * len(items)
 
 
+@pytest.mark.slow
 def test_false_alarms_on_2000_clean_texts_stay_under_2_percent():
     alarms = [text for text in draw_clean(seed=1, n=2000) if find_in_text(text)]
     print(set(alarms))
     assert len(alarms) < 0.02 * 2000
 
 
+@pytest.mark.slow
 def test_sample_data_is_clean(small_data):
     for path in sorted(small_data.glob("train/*.json")):
         assert find_in_row(to_published(json.loads(path.read_text()))) == []

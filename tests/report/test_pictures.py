@@ -48,6 +48,7 @@ def write_lopsided_head(path, codes):
     return ("R" if x > 0 else "L"), ("A" if y > 0 else "P")
 
 
+@pytest.mark.slow
 def test_the_letters_are_the_subjects_sides_for_every_storage_order_and_view(tmp_path):
     assert len(set(STORAGE_ORDERS)) == 48
     seen = set()

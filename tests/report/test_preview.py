@@ -25,6 +25,7 @@ def page(small_data, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_two_rows_are_shown_with_four_pictures_of_each_scan(page):
     text = page.read_text(encoding="utf-8")
     assert text.count("<article>") == 2
@@ -56,6 +57,7 @@ def test_what_the_model_is_trained_to_say_is_marked_and_nothing_else(page, small
         assert [words.replace("&lt;|im_end|&gt;", "").strip() for words in found] == answers[task_id]
 
 
+@pytest.mark.slow
 def test_brackets_of_the_data_mark_nothing(small_data, tmp_path, monkeypatch):
     """inspect_labels.py puts ⟦ ⟧ around what is supervised; a text may have them too."""
     data = shutil.copytree(small_data, tmp_path / "data")

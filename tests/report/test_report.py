@@ -29,6 +29,7 @@ def report(small_data, tmp_path_factory):
     return folder / "report.html"
 
 
+@pytest.mark.slow
 def test_the_report_is_one_file_that_asks_for_nothing_else(report):
     page = report.read_text(encoding="utf-8")
     addresses = re.findall(r'(?:src|href)\s*=\s*"([^"]*)"', page) + re.findall(r"url\(([^)]*)\)", page)

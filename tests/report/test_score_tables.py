@@ -29,6 +29,7 @@ def test_a_bar_and_its_row_in_the_table_have_the_same_digits():
         assert svg.count(f"<!-- {shown} -->") == 2
 
 
+@pytest.mark.slow
 def test_accuracy_balanced_accuracy_and_the_vote_have_one_kind_of_interval():
     """16 rows of 8 subjects, all right: Wilson's interval for 8 of 8; no resample of macro F1 or AUROC differs."""
     labels = ["a", "b"]
@@ -45,6 +46,7 @@ def test_accuracy_balanced_accuracy_and_the_vote_have_one_kind_of_interval():
     assert found["metrics"]["macro_f1"] == found["metrics"]["auroc"] == {"value": 1.0, "interval": None}
 
 
+@pytest.mark.slow
 def test_an_unread_number_is_as_far_off_in_every_resample_as_in_all_rows():
     """One of 30 answers is unread, 29 from the farthest true age; the others are right: the mean error is 29 / 30."""
     records = [{"parsed_number": 40.0 + i if i else None, "expected_number": 40.0 + i} for i in range(30)]

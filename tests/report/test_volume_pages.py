@@ -37,6 +37,7 @@ def page(series, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_the_preview_shows_the_grid_its_frames_and_the_place(page):
     text = page.read_text(encoding="utf-8")
     assert "volume, 16x16x16 voxels of 8 mm, frames 3: 8 tokens, one for each cube of 64 mm over all frames" in text

@@ -106,6 +106,7 @@ def real_share(loader):
     return sum(mask.sum().item() for mask in masks) / sum(mask.numel() for mask in masks)
 
 
+@pytest.mark.slow
 def test_batches_of_training_and_evaluation_hold_rows_of_like_length(rows, tmp_path):
     trainer = build_trainer(rows, tmp_path, per_device_eval_batch_size=2, **GROUPED)
     for loader in (trainer.get_train_dataloader(), trainer.get_eval_dataloader()):
@@ -114,6 +115,7 @@ def test_batches_of_training_and_evaluation_hold_rows_of_like_length(rows, tmp_p
     assert real_share(build_trainer(rows, tmp_path).get_train_dataloader()) < 0.8
 
 
+@pytest.mark.slow
 def test_evaluation_has_the_same_loss_in_groups(rows, tmp_path):
     # The Trainer weighs batches, not tokens: with one row a batch both orders come to the same mean.
     plain, grouped = (

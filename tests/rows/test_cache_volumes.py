@@ -35,6 +35,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.rglob("*.view")}
 
 
+@pytest.mark.slow
 def test_training_finds_every_view_that_the_recipe_cached(json_dir, tmp_path, call, monkeypatch):
     out = call(cache_volumes, "--json_dir", json_dir, "--volume_cache", "cache", "--view", "coronal")
     assert "8 scans: 8 decoded, 0 cached before, 0 unreadable" in out
@@ -65,6 +66,7 @@ def test_volumes_and_series_are_cached_and_their_sizes_added_up(tmp_path, call):
     assert shapes == [(1, 16, 16, 16), (4, 16, 16, 16)]
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_stopped_and_shards_make_the_whole(json_dir, tmp_path, call):
     flags = ["--json_dir", json_dir, "--num_workers", 0, "--volume_cache"]
     call(cache_volumes, *flags, "whole")
@@ -184,6 +186,7 @@ def test_two_fillers_at_once_share_the_work_and_end_with_the_same_content(many, 
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
 
 
+@pytest.mark.slow
 def test_reading_is_whole_while_another_process_writes(tmp_path):
     splits = load_umbrella(write_folder(tmp_path / "data", {"train": [1]}))
     cache = VolumeCache(tmp_path / "cache")
@@ -201,6 +204,7 @@ def test_reading_is_whole_while_another_process_writes(tmp_path):
         os.waitpid(pid, 0)
 
 
+@pytest.mark.slow
 def test_four_writers_at_once_stay_below_the_bound(tmp_path):
     cache = VolumeCache(tmp_path / "cache", most_gb=100_000e-9)  # 81 entries
     views = np.random.default_rng(0).random((1, 3, 10, 10), np.float32)

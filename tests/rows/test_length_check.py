@@ -32,6 +32,7 @@ def test_the_number_in_the_message_fits_every_row_and_one_less_does_not(small_da
         [transform(number - 1).encode_row(row) for row in rows]
 
 
+@pytest.mark.slow
 def test_a_series_whose_frames_make_it_the_longest_row_is_found_among_many_longer_looking_ones(tmp_path):
     """Of two structural scans, 2 × 64 tokens, the estimate says more than of one series, 32 / 8 × 64."""
     folder = write_folder(tmp_path, {"train": [2] * (N_LONGEST + 1)})

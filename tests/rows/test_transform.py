@@ -222,6 +222,7 @@ def draw_view(path, modality, view, image_size, normalize, standardize):
 TOKENS_OF_AN_IMAGE = {"tiny": (32, 4), "qwen2_5_vl": (56, 4), "idefics3": (32, 4), "gemma3": (32, 16)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", TOKENS_OF_AN_IMAGE)
 @examples(40)
 @given(turns=TURNS, max_length=st.integers(1, 160), images=st.sampled_from([1, 2]))

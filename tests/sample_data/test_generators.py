@@ -189,6 +189,7 @@ def test_how_many_rows_have_a_first_scan_that_reverses_the_answer():
     assert (sum(d > 0 for d in distances), sum(d >= 0.025 for d in distances)) == (145, 114)
 
 
+@pytest.mark.slow
 def test_a_second_run_leaves_no_stale_file(quick_scans, tmp_path):
     out = tmp_path / "data"
     sex_comparison.main(["--output_dir", str(out), "--subjects_per_split", "6"])

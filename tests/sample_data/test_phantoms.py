@@ -31,6 +31,7 @@ def scan() -> np.ndarray:
     return make_scan(anatomy(), UPRIGHT)
 
 
+@pytest.mark.slow
 def test_one_head_is_the_same_head_in_every_storage_orientation(tmp_path, scan):
     """Only the storage differs: read back as RAS+, voxels and affine are equal bit for bit."""
     stored_shapes = set()

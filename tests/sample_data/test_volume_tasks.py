@@ -67,6 +67,7 @@ def test_half_have_a_lesion_and_a_fourth_of_these_in_each_quarter(lesions):
         assert {answer_of(r) for r in of_task} == {f"Answer: {label}" for label in labels_of(of_task, task)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))])
 def test_the_middle_axial_slice_cuts_the_lesion_in_less_than_15_percent_of_the_rows(seed):
     """Of the default test split, and of those among its rows and the training's that ask where the lesion is: what a

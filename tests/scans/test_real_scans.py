@@ -121,6 +121,7 @@ def test_voxels_of_a_scan_with_too_few_slices_for_the_view_are_refused():
         load_view(path, modality, "slices:4", 32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in REAL if name not in NOT_IN_ITK])
 def test_voxels_of_real_files_equal_simpleitk(name):
     path, modality = REAL[name]

@@ -91,6 +91,7 @@ def test_of_an_uncompressed_file_only_the_frames_are_read(tmp_path, monkeypatch,
     assert 3 * of_a_volume <= CountingFile.n_read < 3.9 * of_a_volume  # the header, and what is read ahead
 
 
+@pytest.mark.slow
 def test_of_a_compressed_file_the_frames_alone_are_held(tmp_path):
     voxels = make_series(shape=(48, 48, 24, 150))
     path = save(tmp_path / "scan.nii.gz", voxels)

@@ -43,6 +43,7 @@ def test_other_heads_with_noise_and_a_nose(flags):
     assert judge_skull(shown(volume, np.diag([*spacing_mm, 1.0])), 3.0).has_skull is not flags.get("brain_only", False)
 
 
+@pytest.mark.slow
 def test_the_mni_template_of_nilearn_has_none():
     image = load_mni152_template(resolution=2)
     assert judge_skull(shown(image.get_fdata(), image.affine), 3.0).has_skull is False

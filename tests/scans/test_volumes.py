@@ -482,6 +482,7 @@ def test_voxels_that_memory_does_not_hold_are_refused_by_name(tmp_path, monkeypa
         load_image(tmp_path / "scan.nii")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_class", [nibabel.Nifti1Image, nibabel.Nifti2Image, nibabel.MGHImage])
 def test_voxels_under_a_damaged_header_load_or_are_refused_and_nothing_else(image_class):
     """Whatever three bytes of the header are overwritten with: never another exception, never a NaN."""

@@ -31,6 +31,7 @@ def test_after_training_no_worker_is_left(call, small_data):
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 def test_after_an_error_no_worker_is_left(call, small_data):
     with pytest.raises(SystemExit, match="expected a finite loss"):
         call(

@@ -99,6 +99,7 @@ def check_same(one, other):
 FAULTS = ("has optimizer.pt cut short or changed", f"has {MARKER} cut short or changed")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_whole_with_all_its_files_at_their_size(begin, tmp_path):
     begin("run", "--max_steps", 2, "--save_steps", 1)
     first, second = (tmp_path / f"run/checkpoint-{step}" for step in (1, 2))
@@ -231,6 +232,7 @@ def test_a_checkpoint_that_was_copied_alone_is_saved_and_no_record_is_named(run,
         run("alone", "--max_steps", 1, "--resume_from_checkpoint", "alone/checkpoint-1")
 
 
+@pytest.mark.slow
 def test_older_checkpoints_go_only_when_a_newer_one_is_whole(run, tmp_path, monkeypatch):
     seen = []
     write = train.ConversationTrainer._save_optimizer_and_scheduler
@@ -360,6 +362,7 @@ def test_early_stopping_may_begin_when_a_run_goes_on(run, tmp_path):
     assert last_step(tmp_path / "run") == 16
 
 
+@pytest.mark.slow
 def test_auto_starts_where_there_is_no_checkpoint_and_true_does_not(run):
     with pytest.raises(SystemExit, match="expected a whole checkpoint in run, found none"):
         run("run", "--max_steps", 1, "--resume_from_checkpoint", "true")
@@ -429,6 +432,7 @@ def test_a_checkpoint_of_weights_alone_is_refused_and_can_be_started_from_as_a_m
     assert Path("second/model.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_a_run_that_saves_weights_alone_is_not_told_to_go_on_when_it_is_told_to_end(run, monkeypatch, capsys):
     load = ConversationTransform.load_images
 
@@ -463,6 +467,7 @@ def write_smaller_model(folder):
     processor.save_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_base_is_refused(run):
     flags = ("--train", "projector", "--max_steps", 1, "--save_steps", 1)
     run("run", *flags)
@@ -526,6 +531,7 @@ def test_killed_and_told_to_end_a_run_comes_to_the_same_weights(run, small_data,
     check_same(tmp_path / "whole", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_after_a_run_that_failed_sigterm_is_what_it_was(run):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit, match="expected a finite loss"):

@@ -55,18 +55,6 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others(call, small_da
     assert weights[0] == weights[1] != weights[2]
 
 
-@pytest.fixture
-def determinism(monkeypatch):
-    """Put back what --full_determinism sets for the whole process."""
-    for name in ("CUDA_LAUNCH_BLOCKING", "CUBLAS_WORKSPACE_CONFIG", "ASCEND_LAUNCH_BLOCKING", "HCCL_DETERMINISTIC"):
-        monkeypatch.setenv(name, "")
-    monkeypatch.setenv("FLASH_ATTENTION_DETERMINISTIC", "")
-    monkeypatch.setattr(torch.backends.cudnn, "deterministic", torch.backends.cudnn.deterministic)
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", torch.backends.cudnn.benchmark)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 @pytest.mark.slow
 def test_full_determinism_runs_on_the_cpu_and_repeats_itself_to_the_bit(call, small_data, tmp_path, determinism):
     flags = (*SHORT, "--full_determinism", "true", "--gradient_accumulation_steps", 2)
@@ -78,6 +66,7 @@ def test_full_determinism_runs_on_the_cpu_and_repeats_itself_to_the_bit(call, sm
     assert weights[0] == weights[1]
 
 
+@pytest.mark.slow
 def test_run_record_names_the_assignment_to_splits(call, data, tmp_path):
     (data / "splits.json").write_text('{"sub-0001": "train"}')
     call(train, "--json_dir", data, "--output_dir", "run", *SHORT)
@@ -235,6 +224,7 @@ def test_a_run_that_would_take_no_step_is_an_error_before_anything_is_saved(flag
     assert not list((tmp_path / "run").rglob("*"))
 
 
+@pytest.mark.slow
 def test_rows_that_fill_no_batch_of_all_processes_are_an_error_too(call, small_data, monkeypatch):
     monkeypatch.setattr(train.TrainArguments, "world_size", property(lambda self: 2))
     monkeypatch.setattr(train, "check_world_size", lambda size: None)
@@ -253,6 +243,7 @@ def test_rows_that_fill_no_batch_of_all_processes_are_an_error_too(call, small_d
         )
 
 
+@pytest.mark.slow
 def test_a_run_whose_every_step_was_left_out_saves_no_model(call, small_data, tmp_path, monkeypatch):
     monkeypatch.setattr("accelerate.Accelerator.optimizer_step_was_skipped", property(lambda self: True))
     with pytest.raises(SystemExit, match="found 2 steps that were all left out, their gradients too large"):
@@ -289,6 +280,7 @@ def test_folder_with_an_earlier_run_is_refused(call, small_data, tmp_path):
         call(train, "--json_dir", small_data, "--output_dir", "run", *SHORT)
 
 
+@pytest.mark.slow
 def test_loss_that_is_not_finite_stops_the_run_and_names_the_rows(call, small_data):
     with pytest.raises(
         SystemExit, match=r"expected a finite loss, found .* sex_comparison_train_000\d, sex_comparison"

@@ -35,6 +35,7 @@ def leave_out(folder, most, cache=None, checkpoint=None, **options):
     return leave_out_unreadable(load_umbrella(str(folder)), transform, arguments, checkpoint)
 
 
+@pytest.mark.slow
 def test_rows_are_left_out_counted_and_listed(folder, capsys):
     splits, unreadable = leave_out(folder, most=2)
     assert splits["train"]["task_id"] == ["train_0", "train_2", "train_4"]
@@ -78,6 +79,7 @@ def test_the_default_reads_headers_and_ends_with_all_problems(folder, tmp_path):
     assert read_unreadable(tmp_path) is None
 
 
+@pytest.mark.slow
 def test_more_than_allowed_are_an_error_that_lists_the_first_ten(tmp_path):
     folder = write_folder(tmp_path / "data", {"train": [1] * 13})
     for scan in folder.glob("*.nii"):
@@ -123,6 +125,7 @@ def test_a_run_that_goes_on_leaves_out_the_same_rows(begun, tmp_path, monkeypatc
     assert leave_out(begun, most=2)[1] == []  # a new run takes them
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_with_other_scans_is_stopped(begun, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     go_on = {"checkpoint": "run/checkpoint-1"}

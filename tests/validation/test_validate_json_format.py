@@ -393,6 +393,7 @@ def test_equal_voxels_under_two_names_are_a_problem_in_any_storage_order(scanned
     assert all("sub-1.nii.gz" in line and f"{subject}.nii.gz" in line for line in problems)
 
 
+@pytest.mark.slow
 def test_scans_pass_exactly_where_training_loads_them(scanned, validate):
     """Numbers beyond float32 are normalised; a scan of nearly one value has no two percentiles to be normalised by."""
     huge = np.random.default_rng(0).normal(0, 1e160, (5, 6, 7))

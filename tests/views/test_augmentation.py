@@ -180,6 +180,7 @@ def make_loader(rows, augment, **options):
     return DataLoader(rows, batch_size=2, collate_fn=ConversationCollator(processor, keep_metadata=True), **options)
 
 
+@pytest.mark.slow
 def test_persistent_workers_follow_the_epoch_and_no_worker_looks_different(rows):
     augment = Augmentation(seed=5)
     workers = make_loader(rows, augment, num_workers=2, persistent_workers=True)
@@ -261,6 +262,7 @@ def test_training_resumed_in_the_middle_of_an_epoch_sees_what_it_would_have_seen
     assert [torch.equal(*images) for images in of_row.values()] == [False] * 8  # the two epochs differ
 
 
+@pytest.mark.slow
 def test_train_py_augments_the_training_rows_alone(tmp_path, monkeypatch):
     class Reached(Exception):
         pass

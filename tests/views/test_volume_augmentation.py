@@ -170,6 +170,7 @@ class Rows(torch.utils.data.Dataset):
         return self.transform.encode_row(self.rows[index])
 
 
+@pytest.mark.slow
 def test_windows_and_changes_follow_the_epoch_in_workers_that_persist_and_nothing_else_changes(rows):
     augment, windows = Augmentation(seed=5), WindowDraw(seed=5)
     transform = make_transform(augment=augment, draw_window=windows)
@@ -190,6 +191,7 @@ def test_windows_and_changes_follow_the_epoch_in_workers_that_persist_and_nothin
             assert torch.equal(first[name], shown[name]), name
 
 
+@pytest.mark.slow
 def test_a_drawn_window_is_one_of_the_series_and_evaluation_shows_the_middle(rows):
     windows = WindowDraw(seed=0)
     drawn, shown = make_transform(draw_window=windows), make_transform()

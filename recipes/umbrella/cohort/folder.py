@@ -12,13 +12,13 @@ from umbrella.cohort.options import Options
 from umbrella.cohort.questions.cases import Case
 from umbrella.cohort.questions.conversations import Style, make_records
 from umbrella.cohort.questions.writer import write_conversations, write_shards
-from umbrella.cohort.shared.visits import CohortError, Exclusion, Exclusions, Visit
-from umbrella.cohort.splits.participants import EXTERNAL, write_splits
+from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
+from umbrella.cohort.splits.participants import write_splits
 from umbrella.files.written_files import writing
+from umbrella.records.cohort import EXCLUSIONS, EXTERNAL, SPLITS_FILE, Exclusion
 from umbrella_dataset import MANIFEST
 
 N_SAMPLES = 10
-EXCLUSIONS = "exclusions.tsv"
 _MOST_GROUPS = 12  # a column with more values than this is not shown in the summary
 
 
@@ -58,10 +58,10 @@ def write_cohort(cohort: Cohort, style: Style, options: Options, summary_columns
             write_manifest(folder / EXTERNAL)
         write_conversations(samples, folder / "samples")
         subjects = {split: [case.visit.participant_id for case in cases] for split, cases in splits.items()}
-        sha256 = write_splits(folder / "splits.json", subjects, options.plan, style.target.to_record())
+        sha256 = write_splits(folder / SPLITS_FILE, subjects, options.plan, style.target.to_record())
         exclusions.write(folder / EXCLUSIONS)
         summary = summarise(cohort, counts, summary_columns)
-        summary += "\n".join([*notes, f"splits.json sha256 {sha256}"]) + "\n"
+        summary += "\n".join([*notes, f"{SPLITS_FILE} sha256 {sha256}"]) + "\n"
         (folder / "summary.txt").write_text(summary, encoding="utf-8")
     _remove_refusal(_beside(output_dir))
     return summary

@@ -12,7 +12,7 @@ from pathlib import Path
 from umbrella.cohort import flags
 from umbrella.cohort.bids.tree import find_sidecars, resolve_sessions
 from umbrella.cohort.dry_run import describe_choice, describe_source
-from umbrella.cohort.folder import EXCLUSIONS, Cohort, write_cohort, write_exclusions
+from umbrella.cohort.folder import Cohort, write_cohort, write_exclusions
 from umbrella.cohort.options import Options, parse_options
 from umbrella.cohort.order import make_session_order
 from umbrella.cohort.questions.cases import Case, ChangeQuestion, make_cases, make_change_cases
@@ -23,11 +23,12 @@ from umbrella.cohort.shared.findings import Finding
 from umbrella.cohort.shared.visits import CohortError, Exclusions, NoScansError, ShortageError, Visit, check_column
 from umbrella.cohort.sources import find_visits_scans, read_visits
 from umbrella.cohort.splits.notes import describe_large_groups, describe_splits
-from umbrella.cohort.splits.participants import EXTERNAL, assign_splits, find_groups
+from umbrella.cohort.splits.participants import assign_splits, find_groups
 from umbrella.cohort.tables.column_description import describe_column
 from umbrella.cohort.tables.column_labels import unify_column
 from umbrella.files.written_files import writing
 from umbrella.options.plain_parser import name_program
+from umbrella.records.cohort import EXCLUSIONS, EXTERNAL
 
 
 def generate(options: Options) -> str:

@@ -215,13 +215,25 @@ def read_metadata(rows: Dataset, name: str, required: bool = True) -> list:
 
     Raises ValueError that lists the names there are where no row has the value and it is required.
     """
-    entries = rows.with_format(None)["metadata"]
-    merged = [{**json.loads(entry["extra"] or "{}"), **entry} for entry in entries]
-    values = [entry.get(name) for entry in merged]
+    entries = merge_metadata(rows)
+    values = [entry.get(name) for entry in entries]
     if required and all(value is None for value in values):
-        names = sorted({key for entry in merged for key, value in entry.items() if value is not None} - {"extra"})
         raise ValueError(
-            f"{name}: expected a name in the rows' metadata, found none; there are {', '.join(names)}. Of a table's "
-            f"columns generate_conversations.py keeps those that are named: --metadata {name}"
+            f"{name}: expected a name in the rows' metadata, found none; there are {', '.join(list_names(entries))}. "
+            f"Of a table's columns generate_conversations.py keeps those that are named: --metadata {name}"
         )
     return values
+
+
+def list_names(entries: list[dict]) -> list[str]:
+    """The names that at least one row's merged metadata have a value of."""
+    return sorted({key for entry in entries for key, value in entry.items() if value is not None})
+
+
+def merge_metadata(rows: Dataset) -> list[dict]:
+    """A row's metadata in one dict: the named fields, and the keys of `extra`."""
+    merged = []
+    for entry in rows.with_format(None)["metadata"]:
+        stated = {name: value for name, value in entry.items() if name != "extra"}
+        merged.append({**json.loads(entry["extra"] or "{}"), **stated})
+    return merged

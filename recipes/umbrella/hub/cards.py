@@ -17,6 +17,7 @@ from umbrella.models.volumes.processor import VolumeProcessor
 from umbrella.options.push_arguments import PushDatasetArguments, PushModelArguments
 from umbrella.privacy.search import Finding, to_findings
 from umbrella.records.leakage import describe_training_data
+from umbrella.records.limits import list_limits, takes_rows_as_independent
 from umbrella.records.recipe import FILE_NAME as RECIPE_FILE
 from umbrella.records.recipe import load_recipe
 from umbrella.records.run import read_run_record
@@ -140,6 +141,7 @@ def build_model_card(folder: Path, repo_id: str, options: PushModelArguments, al
         shown=_describe_view(folder),
         of_volumes=is_of_volumes(folder),
         needed=", ".join(list_packages(folder)),
+        limits=_list_limits(evaluations),
         evaluations=[_describe_evaluation(metrics) for metrics in evaluations.values()],
         has_report=any(folder.glob("eval*/report.html")),
         allowed=sorted(allowed.items()),
@@ -161,8 +163,16 @@ def _read_json(path: Path) -> dict:
     return read_json(path, dict) if path.is_file() else {}
 
 
+def _list_limits(evaluations: dict[str, dict]) -> list[str]:
+    """What the evaluations found against the model, each with its folder where there are several."""
+    where = {folder: f"{folder}: " if len(evaluations) > 1 else "" for folder in evaluations}
+    found = {folder: list_limits(metrics) for folder, metrics in evaluations.items()}
+    return [to_markdown(where[folder] + sentence) for folder, of in found.items() for sentence in of]
+
+
 def _describe_evaluation(metrics: dict) -> dict:
-    """The table of one metrics.json: metrics and controls with their 95 % intervals, and what the controls say."""
+    """The table of one metrics.json: metrics and controls with their 95 % intervals, and what speaks for the model of
+    what it says; what speaks against it stands with the limits."""
     rows = [(name.replace("_", " "), value, interval) for name, value, interval in list_values(metrics)]
     rows += [
         (f"{title}, {entry['title']}", entry[key], entry[f"{key}_interval"])
@@ -170,19 +180,20 @@ def _describe_evaluation(metrics: dict) -> dict:
         for key, title in (("accuracy", "accuracy"), ("mae", "mean absolute error"))
         if key in entry
     ]
+    limits = list_limits(metrics)
+    said = [sentence for sentence in (metrics.get("leakage") or "", *_list_verdicts(metrics)) if sentence]
     return {
         "split": metrics["split"],
         "n": metrics.get("n"),
         "n_subjects": metrics.get("n_subjects"),
         "rows": [(to_markdown(name), f"{value:.3f}", _show_interval(interval)) for name, value, interval in rows],
-        "leakage": to_markdown(metrics.get("leakage") or ""),
-        "verdicts": [to_markdown(sentence) for sentence in _list_verdicts(metrics)],
+        "sentences": [to_markdown(sentence) for sentence in said if sentence not in limits],
     }
 
 
 def _list_verdicts(metrics: dict) -> list[str]:
     """The sentences of a metrics.json; none of an evaluation whose tests took rows as independent."""
-    if any("mcnemar_p" in entry for entry in metrics.get("controls", {}).values()):
+    if takes_rows_as_independent(metrics):
         return [
             "What the controls say is left out: an earlier version took the rows of one subject as independent. "
             "Run eval.py again, which judges by subject."

@@ -4,8 +4,10 @@ It knows no rows and no trainer.
 """
 
 __all__ = [
+    "cohort",
     "evaluations",
     "leakage",
+    "limits",
     "recipe",
     "run",
     "training_data",

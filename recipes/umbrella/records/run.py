@@ -17,6 +17,7 @@ from datasets import DatasetDict
 
 from umbrella.files.json_files import read_json, show_json, write_json
 from umbrella.options.keys import NAME_OF_A_KEY
+from umbrella.records.cohort import SPLITS_FILE
 
 FILE_NAME = "run.json"
 PACKAGES = ("umbrella-vlm", "torch", "transformers", "datasets", "accelerate", "nibabel", "numpy")
@@ -88,7 +89,7 @@ def describe_process(world_size: int) -> dict:
 
 def hash_splits_file(json_dir: str | None) -> str | None:
     """sha256 of the data folder's `splits.json`, which says who is in which split; None where there is none."""
-    path = Path(json_dir or "") / "splits.json"
+    path = Path(json_dir or "") / SPLITS_FILE
     return hashlib.sha256(path.read_bytes()).hexdigest() if json_dir and path.is_file() else None
 
 

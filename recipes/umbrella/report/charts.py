@@ -45,7 +45,8 @@ def to_plain(label: str) -> str:
     return textwrap.fill(cut, LABEL_CHARACTERS).replace("$", r"\$")
 
 
-def _draw(height: float, paint: Callable[[Any], None], width: float = WIDTH) -> str:
+def draw(height: float, paint: Callable[[Any], None], width: float = WIDTH) -> str:
+    """A figure of one set of axes, which `paint` fills, as SVG; sizes in inches."""
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         paint(figure.subplots())
@@ -79,7 +80,7 @@ def draw_scores(
             axes.set_xticks(np.arange(0, 1.01, 0.25), ["0 %", "25 %", "50 %", "75 %", "100 %"])
         axes.grid(axis="y", visible=False)
 
-    return _draw(0.5 + 0.18 * len(names) + 0.18 * sum(name.count("\n") + 1 for name in wrapped), paint)
+    return draw(0.5 + 0.18 * len(names) + 0.18 * sum(name.count("\n") + 1 for name in wrapped), paint)
 
 
 def draw_confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
@@ -102,7 +103,7 @@ def draw_confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> st
         axes.set(xlabel="answer", ylabel="true label")
         axes.grid(visible=False)
 
-    return _draw(1.2 + 0.5 * len(labels), paint)
+    return draw(1.2 + 0.5 * len(labels), paint)
 
 
 def _tint(shares: np.ndarray) -> np.ndarray:
@@ -127,7 +128,7 @@ def draw_roc(true: np.ndarray, probabilities: np.ndarray, labels: Sequence[str])
         for text, label in zip(legend.get_texts(), drawn, strict=True):
             text.set_text(label)  # given to plot, one that begins with _ would be left out
 
-    return _draw(3.4, paint)
+    return draw(3.4, paint)
 
 
 def draw_calibration(true: np.ndarray, probabilities: np.ndarray) -> str:
@@ -141,7 +142,7 @@ def draw_calibration(true: np.ndarray, probabilities: np.ndarray) -> str:
         axes.scatter(confidence[filled], right[filled], s=areas, color=BLUE, alpha=0.8, clip_on=False, zorder=3)
         axes.set(xlabel="probability of the likeliest label", ylabel="share right", xlim=(0, 1.03), ylim=(-0.03, 1.05))
 
-    return _draw(3.4, paint)
+    return draw(3.4, paint)
 
 
 def draw_training(history: Sequence[dict]) -> str:
@@ -155,7 +156,7 @@ def draw_training(history: Sequence[dict]) -> str:
         axes.set(xlabel="step", ylabel="loss", yscale="log")
         axes.legend(frameon=False)
 
-    return _draw(3.0, paint)
+    return draw(3.0, paint)
 
 
 def draw_scatter(expected: Sequence[float], predicted: Sequence[float]) -> str:
@@ -167,7 +168,7 @@ def draw_scatter(expected: Sequence[float], predicted: Sequence[float]) -> str:
         axes.scatter(expected, predicted, s=16, color=BLUE, alpha=0.6)
         axes.set(xlabel="true", ylabel="answered")
 
-    return _draw(3.6, paint)
+    return draw(3.6, paint)
 
 
 def draw_histogram(values: np.ndarray, label: str) -> str:
@@ -177,4 +178,4 @@ def draw_histogram(values: np.ndarray, label: str) -> str:
         axes.hist(values, bins=64, color=BLUE, log=True)
         axes.set(xlabel=to_plain(label), ylabel="voxels")
 
-    return _draw(1.6, paint, width=3.4)
+    return draw(1.6, paint, width=3.4)

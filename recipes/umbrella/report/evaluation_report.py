@@ -9,6 +9,8 @@ from datasets import Dataset
 
 from umbrella.answers.label_parsing import count_labels
 from umbrella.answers.metrics import encode
+from umbrella.evaluation.checklists.run_facts import say_choice
+from umbrella.evaluation.checklists.run_files import CHOICE, STATE, STATE_REMEDY
 from umbrella.evaluation.results import score_records
 from umbrella.evaluation.run_folder import probabilities_of
 from umbrella.evaluation.statistics.measures import Measure
@@ -20,6 +22,7 @@ from umbrella.records.evaluations import PUBLIC_REPORT, REPORT
 from umbrella.records.run import FILE_NAME as RUN_RECORD
 from umbrella.records.run import read_run_record
 from umbrella.report import charts
+from umbrella.report.checklist_section import describe_checklist
 from umbrella.report.evidence_sections import list_sections
 from umbrella.report.examples import MOST_EXAMPLES, pick_examples
 from umbrella.report.page import write_page
@@ -57,6 +60,7 @@ class Evaluation:
     metrics   as in metrics.json
     settings  see `umbrella.evaluation.run_folder.describe_settings`
     process   see `umbrella.records.run.describe_process`
+    checklist see `umbrella.evaluation.checklists.checklist.build_checklist`
     """
 
     rows: Dataset
@@ -64,6 +68,7 @@ class Evaluation:
     metrics: dict
     settings: dict
     process: dict
+    checklist: dict
 
 
 def write_reports(
@@ -82,12 +87,17 @@ def write_reports(
     examples = pick_examples(evaluation.rows, evaluation.records, transform)
     command, run_json = evaluation.process["command"], _read_run_json(Path(model_folder))
     private = {"examples": examples, "command": command, "run_json": run_json}
-    write_page(folder / REPORT, "report.html.j2", **described, **private)
+    sections = described.pop("sections")
+    full, public = (
+        describe_checklist(evaluation.checklist, evaluation.metrics, is_public) for is_public in (False, True)
+    )
+    write_page(folder / REPORT, "report.html.j2", **described, **private, sections=[*sections, full])
     # A folder's name, of itself, is what a push publishes a model by; where it lies is nobody's business.
     hidden = {model_folder: Path(model_folder).name} if Path(model_folder).is_dir() else {}
     model = described["model"]
     described["model"] = model | {"facts": {name: hidden.get(text, text) for name, text in model["facts"].items()}}
-    write_page(folder / PUBLIC_REPORT, "report.html.j2", **described, examples=[], command=None, run_json=None)
+    hidden_too = {"examples": [], "command": None, "run_json": None}
+    write_page(folder / PUBLIC_REPORT, "report.html.j2", **described, **hidden_too, sections=[*sections, public])
 
 
 def _read_run_json(folder: Path) -> str | None:
@@ -212,19 +222,13 @@ def _draw_group(name: str, groups: dict[str, dict], measure: Measure) -> dict:
 
 def _read_state(folder: Path) -> dict | None:
     """What the Trainer kept of the run; None of a model that it did not train."""
-    path = folder / "trainer_state.json"
-    names = ("best_model_checkpoint", "best_metric", "global_step", "log_history")
-    remedy = "Restore the file, or remove it: the report is then without the course of training"
-    return read_json(path, dict, names, remedy) if path.is_file() else None
+    path = folder / STATE
+    names = (*CHOICE, "log_history")
+    return read_json(path, dict, names, STATE_REMEDY) if path.is_file() else None
 
 
 def _describe_choice(state: dict | None) -> dict[str, str]:
-    if state is None:
-        return {}
-    if state["best_model_checkpoint"] is None:
-        return {"checkpoint": f"the last of the run, step {state['global_step']}; none was chosen by its results"}
-    best = Path(state["best_model_checkpoint"]).name
-    return {"checkpoint": f"{best} is the run's best on the validation split ({state['best_metric']:.4g})"}
+    return {} if state is None else {"checkpoint": say_choice(state)}
 
 
 def _say_confusion(metrics: dict) -> str:

@@ -8,6 +8,7 @@ __all__ = [
     "augmentation_epoch",
     "batch_check",
     "checkpoints",
+    "cpu_threads",
     "main_process",
     "out_of_memory",
     "preflight",

@@ -13,7 +13,8 @@ from umbrella.cohort.bids.strangers import find_empty
 from umbrella.cohort.bids.tree import list_subjects
 from umbrella.cohort.shared.findings import Finding
 from umbrella.cohort.shared.scan_places import drop_unfetched
-from umbrella.cohort.shared.visits import Exclusions, Visit, to_key
+from umbrella.cohort.shared.visits import Exclusions, Visit
+from umbrella.records.cohort import to_key
 
 SUFFIXES = {"sMRI": "T1w", "dMRI": "dwi", "fMRI": "bold"}
 

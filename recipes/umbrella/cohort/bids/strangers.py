@@ -7,6 +7,7 @@ from pathlib import Path
 from umbrella.cohort.shared.visits import Exclusions, NoScansError
 from umbrella.cohort.tables.image_template import IMAGES
 from umbrella.cohort.tables.table_rows import Table
+from umbrella.records.cohort import NO_ROW
 
 _MOST_FOLDERS = 200  # that are looked into for an example of a scan
 
@@ -18,7 +19,7 @@ def refuse_strangers(
     for key in keys:
         exclusions.add("no scan", f"no folder sub-{key}", key)
     for key, folder in sorted(folders.items()):
-        exclusions.add("scan without a participant", f"{folder}: no row in {table}", f"sub-{key}")
+        exclusions.add(NO_ROW, f"{folder}: no row in {table}", f"sub-{key}")
     there = f"the tree has {', '.join(list(folders)[:3])}" if folders else "the tree has no sub-* folder"
     template = suggest_template(bids_dir, table.parent, keys, id_column)
     if template is not None:

@@ -16,10 +16,10 @@ from umbrella.cohort.shared.visits import (
     Visit,
     check_column,
     is_missing,
-    to_key,
 )
 from umbrella.cohort.tables.table_rows import Table, TableOptions, read_table
 from umbrella.cohort.tables.visits import SESSION_COLUMN, to_visits
+from umbrella.records.cohort import NO_ROW, to_key
 
 
 def read_bids(
@@ -88,7 +88,7 @@ def read_bids(
         for session in sorted(expected):
             exclusions.add("no scan", f"no folder ses-{session}", f"sub-{key}", session)
     for key in sorted(folders.keys() - by_key.keys()):
-        exclusions.add("scan without a participant", f"{folders[key]}: no row in {table}", f"sub-{key}")
+        exclusions.add(NO_ROW, f"{folders[key]}: no row in {table}", f"sub-{key}")
     exclusions.notes += _describe_matches(labels, sessions_matched)
     if not visits:
         there = dict.fromkeys(session for key in by_key if key in folders for session in _list_sessions(folders[key]))

@@ -11,7 +11,8 @@ from umbrella.cohort.questions.target import Target
 from umbrella.cohort.questions.templates import FALLBACK, Template, to_section
 from umbrella.cohort.questions.writer import Scan, make_conversation
 from umbrella.cohort.shared.findings import advise
-from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit, is_missing, to_key
+from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit, is_missing
+from umbrella.records.cohort import to_key
 
 # The kinds of reference that one value of --reference asks for.
 REFERENCES = {

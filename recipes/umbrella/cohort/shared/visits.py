@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+
+from umbrella.records.cohort import Exclusion
 
 # What pandas reads as "no value", BIDS's n/a among them, in lower case. But for None case is ignored: "none" may be an
 # answer ("which medication?").
@@ -34,15 +35,6 @@ class Visit:
     session: str  # without "ses-"; "" where there are no sessions
     values: dict[str, str]  # the table's columns
     scans: dict[str, str] = field(default_factory=dict)  # modality → absolute path
-
-
-class Exclusion(NamedTuple):
-    """Something that was found and is not used. `reason` is a short name to count by."""
-
-    participant_id: str
-    session: str
-    reason: str
-    detail: str
 
 
 class Exclusions:
@@ -100,11 +92,6 @@ def to_text(name: str) -> str:
 def is_missing(value: str | None) -> bool:
     """Whether a cell holds no value, or a word for none."""
     return value is None or value.strip().lower() in MISSING or value.strip() == MISSING_AS_WRITTEN
-
-
-def to_key(participant_id: str) -> str:
-    """What two spellings of one participant share: "sub-01" and "01" are the same."""
-    return participant_id.strip().removeprefix("sub-")
 
 
 def check_column(name: str, columns: Iterable[str], source: str, option: str) -> None:

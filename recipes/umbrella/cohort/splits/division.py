@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from umbrella.cohort.shared.findings import advise
-from umbrella.cohort.shared.visits import CohortError, ShortageError, is_missing, to_key
+from umbrella.cohort.shared.visits import CohortError, ShortageError, is_missing
 from umbrella.cohort.tables.table_rows import read_table
 from umbrella.files.data_format import SPLITS
 from umbrella.files.json_files import parse_json
 from umbrella.options.list_flags import split_list
+from umbrella.records.cohort import to_key
 from umbrella.rows.division import divide
 from umbrella.scans.not_a_scan import find_unfetched
 

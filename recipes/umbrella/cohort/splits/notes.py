@@ -9,8 +9,8 @@ from umbrella.cohort.questions.cases import Case
 from umbrella.cohort.shared.findings import advise
 from umbrella.cohort.shared.visits import CohortError
 from umbrella.cohort.splits.division import parse_fractions
-from umbrella.cohort.splits.participants import EXTERNAL
 from umbrella.files.data_format import SPLITS
+from umbrella.records.cohort import EXTERNAL
 
 # A test is too small where the 95 % interval (Wilson) of an accuracy of 50 %, the widest, is wider than this.
 WIDEST_INTERVAL = 0.4

@@ -12,12 +12,12 @@ from umbrella.answers.numbers import find_number_format
 from umbrella.answers.text_folding import fold
 from umbrella.cohort.bids.labels import match_labels
 from umbrella.cohort.questions.cases import Case
-from umbrella.cohort.shared.visits import CohortError, Exclusions, is_missing, to_key
+from umbrella.cohort.shared.visits import CohortError, Exclusions, is_missing
 from umbrella.cohort.splits.division import read_split_file, split_subjects
 from umbrella.cohort.tables.column_kind import infer_kind, read_numbers
 from umbrella.files.data_format import SPLITS
+from umbrella.records.cohort import EXTERNAL, to_key
 
-EXTERNAL = "external"  # the held-out site, in a data folder of its own
 MOST_BINS = 4  # of numbers, with as many participants in each
 
 

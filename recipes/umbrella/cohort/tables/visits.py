@@ -10,10 +10,10 @@ from umbrella.cohort.shared.visits import (
     Visit,
     check_column,
     is_missing,
-    to_key,
 )
 from umbrella.cohort.tables.image_template import ImageTemplate, parse_template
 from umbrella.cohort.tables.table_rows import Table
+from umbrella.records.cohort import NO_ROW, to_key
 
 SESSION_COLUMN = "session_id"
 
@@ -105,7 +105,7 @@ def find_scans(
     for visit in (*exclusions.contradicting, *exclusions.not_chosen):
         owned |= {_find_scan(visit, template, root, id_column, listings)[0] for template in parsed.values()}
     for path in sorted(set().union(*(template.find_all(root) for template in parsed.values())) - owned):
-        exclusions.add("scan without a participant", path)
+        exclusions.add(NO_ROW, path)
     return complete
 
 

@@ -1,7 +1,8 @@
 """All evidence that an evaluation is asked for, each under its name in metrics.json.
 
 An entry of `metrics["evidence"]` is a dict with `sentences`, what it says in words, in the terminal and in the report.
-Where a thing cannot be known, the sentences say so and why.
+Where a thing cannot be known, the sentences say so and why. `limits`, where there are any, are those of the sentences
+that speak against the model, word for word: its card and the checklists carry them, see `umbrella.records.limits`.
 """
 
 from collections.abc import Callable

@@ -50,7 +50,9 @@ def tell_sites(evidence: Evidence) -> dict | None:
         why = "this model's encoder cannot be asked without the rest of it"
         return entry | {"sentences": [f"Whether {name} can be told from the encoder's features is not known: {why}."]}
     told = tell_groups(features, [groups[i] for i in kept], [subjects[i] for i in kept], evidence.asked.seed)
-    return entry | told | {"n": len(kept), "sentences": _say_told(name, entry | told, len(kept))}
+    sentences = _say_told(name, entry | told, len(kept))
+    limits = sentences[:1] if told["interval"][0] > told["chance"] else []
+    return entry | told | {"n": len(kept), "sentences": sentences, "limits": limits}
 
 
 def tell_groups(features: np.ndarray, groups: list[str], subjects: list[str], seed: int = 0) -> dict:

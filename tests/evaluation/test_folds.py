@@ -9,10 +9,10 @@ import pytest
 from datasets import Dataset
 from site_cohort import write_sites
 
+from umbrella.evaluation.folds.arguments import FoldArguments, leave_out
 from umbrella.evaluation.folds.data_folder import pool_splits, to_record, write_data
 from umbrella.evaluation.folds.division import LEFT_OUT, RANDOM, divide_rows
 from umbrella.options.arguments import DataArguments
-from umbrella.options.fold_arguments import FoldArguments, leave_out
 from umbrella.records.leakage import subjects_of
 from umbrella.records.run import fingerprint
 from umbrella_dataset import FEATURES, load_umbrella

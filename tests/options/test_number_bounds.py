@@ -6,8 +6,8 @@ from dataclasses import MISSING, fields
 
 import pytest
 
+from umbrella.evaluation.folds.arguments import FoldArguments
 from umbrella.options.arguments import DataArguments, EvalArguments
-from umbrella.options.fold_arguments import FoldArguments
 from umbrella.options.number_bounds import Bounds
 from umbrella.options.tool_arguments import (
     BenchmarkArguments,

@@ -10,7 +10,6 @@ __all__ = [
     "control_signs",
     "ending",
     "extras",
-    "fold_arguments",
     "input_spec",
     "keys",
     "list_flags",

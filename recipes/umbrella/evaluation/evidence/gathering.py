@@ -15,8 +15,8 @@ from umbrella.evaluation.evidence.precision import measure_precision
 from umbrella.evaluation.evidence.repeatability import gather_repeatability
 from umbrella.evaluation.evidence.robustness import gather_robustness
 from umbrella.evaluation.evidence.site_tell import tell_sites
-from umbrella.evaluation.evidence.uncertainty import gather_uncertainty
 from umbrella.evaluation.evidence.wording import gather_wording
+from umbrella.evaluation.uncertainty.uncertainty import gather_uncertainty
 
 GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
     "precision": lambda have: measure_precision(have.records, have.subjects, have.metrics["controls"]),

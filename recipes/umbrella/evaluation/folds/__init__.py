@@ -4,6 +4,7 @@ It trains and asks nothing itself: train.py and eval.py do. It knows no page.
 """
 
 __all__ = [
+    "arguments",
     "commands",
     "division",
     "plan",

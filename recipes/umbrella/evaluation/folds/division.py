@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from datasets import Dataset
 
+from umbrella.evaluation.folds.arguments import DEFAULT_FOLDS, FoldArguments
 from umbrella.evaluation.folds.people import People, divide_subjects, find_people
 from umbrella.evaluation.results import group_rows
-from umbrella.options.fold_arguments import DEFAULT_FOLDS, FoldArguments
 
 RANDOM, LEFT_OUT = "random", "left out"
 NOT_STATED = "not stated"

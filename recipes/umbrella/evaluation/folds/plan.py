@@ -5,12 +5,12 @@ from pathlib import Path
 
 from datasets import Dataset
 
+from umbrella.evaluation.folds.arguments import FoldArguments, FoldFlags, read_eval_flags, tell_folds
 from umbrella.evaluation.folds.data_folder import pool_splits
 from umbrella.evaluation.folds.division import Fold, divide_rows
 from umbrella.evaluation.folds.task import Task, find_task
 from umbrella.files.json_files import read_json, write_json
 from umbrella.options.arguments import DataArguments, ModelArguments
-from umbrella.options.fold_arguments import FoldArguments, FoldFlags, read_eval_flags, tell_folds
 from umbrella.options.training_flags import TrainFlags
 from umbrella.records.run import fingerprint
 

@@ -21,6 +21,7 @@ from umbrella.evaluation.statistics.precision import (
     least_discordant,
     subjects_for_width,
 )
+from umbrella.report.score_tables import show_detectable
 
 
 def draw_right(draw, n_subjects, rows_each, share, icc):
@@ -152,6 +153,10 @@ def test_the_entry_says_what_is_known_and_what_cannot_be():
     few = {"x": {"title": "blank", "paired": compare_paired(ACCURACY, [True] * 4, [True] * 4, range(4)).to_dict()}}
     entry = measure_precision(make_records([True] * 4), range(4), few)
     assert "Too few subjects to show any difference, however large, from: blank." in entry["sentences"]
+    shown = {"x": {"title": "blank", "paired": few["x"]["paired"] | {"p_holm": 0.035}}}
+    entry = measure_precision(make_records([True] * 4), range(4), shown)  # of donors that many rows share, say
+    assert "however large" not in str(entry)
+    assert show_detectable(shown["x"]["paired"], ACCURACY) == "not known"
     alone = measure_precision(make_records([True, False]), ["s", "s"], {})
     assert alone["interval"] is None and "a single subject tells nothing about others" in alone["sentences"][0]
     assert "nan" not in str((entry, alone)) and "there is nothing that an accuracy could be above" in str(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from umbrella.evaluation.statistics.measures import Measure
 from umbrella.evaluation.statistics.notation import format_p, percent
+from umbrella.evaluation.statistics.paired import is_shown
 from umbrella.evaluation.verdicts import say_rows
 
 Row = dict[str, str]
@@ -63,8 +64,10 @@ def list_groups(groups: dict[str, dict], measure: Measure) -> list[Row]:
 
 
 def show_detectable(test: dict, measure: Measure) -> str:
-    """The smallest difference that a test could have shown."""
-    return "none" if test["detectable"] is None else measure.show_size(test["detectable"])
+    """The smallest difference that a test could have shown; where one was shown all the same, it is not none."""
+    if test["detectable"] is None:
+        return "not known" if is_shown(test) else "none"
+    return measure.show_size(test["detectable"])
 
 
 def _show_p(test: dict) -> Row:

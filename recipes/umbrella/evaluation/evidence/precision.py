@@ -12,6 +12,7 @@ from umbrella.evaluation.results import score_records
 from umbrella.evaluation.statistics.intervals import LEVEL, POWER, effective_trials, least_number, wilson
 from umbrella.evaluation.statistics.measures import Measure, score_interval
 from umbrella.evaluation.statistics.notation import percent
+from umbrella.evaluation.statistics.paired import is_shown
 from umbrella.evaluation.statistics.precision import detectable_above, intra_subject_correlation, subjects_for_width
 from umbrella.evaluation.verdicts import say_interval, say_rows
 
@@ -141,5 +142,5 @@ def _say_smallest(comparisons: list[dict], measure: Measure) -> list[str]:
 
 
 def _say_none(comparisons: list[dict]) -> list[str]:
-    none = [one["title"] for one in comparisons if one["detectable"] is None]
+    none = [one["title"] for one in comparisons if one["detectable"] is None and not is_shown(one)]
     return [f"Too few subjects to show any difference, however large, from: {'; '.join(none)}."] if none else []

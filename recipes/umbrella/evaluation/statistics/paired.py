@@ -190,6 +190,11 @@ def decide(difference: float, interval: tuple[float, float] | None, p: float, ma
     return "equal" if lies_within(interval, margin) else "unclear"
 
 
+def is_shown(test: dict) -> bool:
+    """Whether a `Paired` as a dict found a difference, after correction."""
+    return test["p_holm"] < MOST_P
+
+
 def lies_within(interval: tuple[float, float], margin: float) -> bool:
     """Whether an interval of a difference lies within ± margin; a margin of 0 shows nothing."""
     return margin > 0 and -margin <= interval[0] and interval[1] <= margin

@@ -219,6 +219,20 @@ def test_a_site_that_was_held_out_is_told_from_the_trainings_own_data(copied, sp
 
 
 @pytest.mark.slow
+def test_where_the_model_was_trained_on_other_rows_the_sizes_of_the_splits_say_so(copied, splits):
+    """Of another cohort's folder: its train split is none that the model has seen."""
+    said = "the model was trained on other rows than the train split here, 99 (run.json)"
+    facts = build(copied, splits)["facts"]
+    assert not any("other rows" in word for name in ("split_sizes", "demographics") for word in facts[name]["words"])
+    (start,) = read(copied / "run/run.json")
+    write_json(copied / "run/run.json", [{**start, "data": {"train": {"rows": 99, "sha256": "0"}}}])
+    checklist = build(copied, splits)
+    assert said in checklist["facts"]["split_sizes"]["words"] and said in checklist["facts"]["demographics"]["words"]
+    page = describe_checklist(checklist, read(copied / "run/eval/metrics.json"), is_public=True)
+    assert page.shown["notes"] == [said]
+
+
+@pytest.mark.slow
 def test_a_card_that_is_none_names_no_licence_and_a_broken_record_is_named(copied, splits):
     for card in (b"no metadata", b"\xff\xfe", b"---\n: [\n---\n", b"---\n- a list\n---\n"):
         (copied / "run/README.md").write_bytes(card)

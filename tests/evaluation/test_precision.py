@@ -164,6 +164,15 @@ def test_the_entry_says_what_is_known_and_what_cannot_be():
     )
 
 
+def test_rows_that_do_not_state_their_subject_are_not_said_to_be_independent():
+    entry = measure_precision(make_records([True, True, False, True]), range(4), {}, n_nameless=3)
+    (said,) = entry["limits"]
+    assert said in entry["sentences"] and said.startswith("3 of 4 rows do not state whom they are about")
+    assert "independent" not in entry["sentences"][0]
+    named = measure_precision(make_records([True, True, False, True]), range(4), {})
+    assert "so rows are independent" in named["sentences"][0] and not named["limits"]
+
+
 def test_errors_take_four_times_the_subjects_for_half_the_width():
     draw = np.random.default_rng(0)
     truths = draw.uniform(20, 80, 50)

@@ -30,6 +30,12 @@ def test_a_bar_and_its_row_in_the_table_have_the_same_digits():
         assert svg.count(f"<!-- {shown} -->") == 2
 
 
+def test_signs_that_the_charts_font_lacks_are_left_to_the_browser(recwarn):
+    svg = draw_scores(["日本", "Zürich"], [0.5, 1.0], [None, None], ACCURACY)
+    assert ">日本</text>" in svg and not recwarn.list
+    assert "<text" not in draw_scores(["Zürich", "Genève"], [0.5, 1.0], [None, None], ACCURACY)
+
+
 @pytest.mark.slow
 def test_accuracy_balanced_accuracy_and_the_vote_have_one_kind_of_interval():
     """16 rows of 8 subjects, all right: Wilson's interval for 8 of 8; no resample of macro F1 or AUROC differs."""

@@ -34,6 +34,11 @@ def subjects_of_rows(rows: Dataset) -> list[str]:
     ]
 
 
+def count_nameless(rows: Dataset) -> int:
+    """How many rows count as subjects of their own, see `subjects_of_rows`."""
+    return sum(not entry["subject_id"] for entry in rows.with_format(None)["metadata"])
+
+
 def score_records(records: list[dict]) -> tuple[Measure, np.ndarray]:
     """How prediction records of labels, numbers or texts are scored, and (n,) scores: right or not, or the error."""
     if "parsed_label" in records[0]:

@@ -1,7 +1,9 @@
 """Charts as SVG text, drawn by matplotlib without a display."""
 
 import io
+import re
 import textwrap
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +32,7 @@ STYLE = {
     "grid.color": GRID,
     "axes.axisbelow": True,
 }
+MISSING_SIGN = r"Glyph .* missing from font"
 WIDTH = 5.0  # inches: on a phone the text is still readable
 LABEL_CHARACTERS = 26  # of a line beside a bar
 
@@ -46,8 +49,26 @@ def to_plain(label: str) -> str:
 
 
 def draw(height: float, paint: Callable[[Any], None], width: float = WIDTH) -> str:
-    """A figure of one set of axes, which `paint` fills, as SVG; sizes in inches."""
-    with rc_context(STYLE):
+    """A figure of one set of axes, which `paint` fills, as SVG; sizes in inches.
+
+    Signs are drawn as outlines; where the font lacks one, as 日, all are left as text, for the browser's fonts.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", message=MISSING_SIGN)
+        drawn = _draw(height, paint, width, "path")
+    missing = [warning for warning in caught if re.match(MISSING_SIGN, str(warning.message))]
+    for warning in caught:
+        if warning not in missing:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if not missing:
+        return drawn
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=MISSING_SIGN)
+        return _draw(height, paint, width, "none")
+
+
+def _draw(height: float, paint: Callable[[Any], None], width: float, kind: str) -> str:
+    with rc_context(STYLE | {"svg.fonttype": kind}):
         figure = Figure(figsize=(width, height), layout="constrained")
         paint(figure.subplots())
         file = io.StringIO()

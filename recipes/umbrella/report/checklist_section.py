@@ -22,6 +22,7 @@ def describe_checklist(checklist: dict, metrics: dict, is_public: bool) -> Secti
         "flow_text": "; ".join(", ".join([*main, *side]) for main, side in steps),
         "splits": list(facts["split_sizes"]["value"]),
         "subjects": [row for name, of in subjects.items() for row in _list_rows(name, of, is_public)],
+        "notes": facts["demographics"]["words"][1:] if "demographics" in facts else [],
         "no_subjects": checklist["unknown"].get("demographics"),
         "fewest": FEWEST if is_public else None,
         "facts": {name: fact["words"] for name, fact in facts.items()},

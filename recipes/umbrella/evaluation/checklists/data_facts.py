@@ -7,6 +7,8 @@ from umbrella.evaluation.checklists.participants import count_exclusions, count_
 from umbrella.evaluation.checklists.run_files import ANSWERS, CARD, RunFiles
 from umbrella.records.cohort import EXCLUSIONS, EXTERNAL, SPLITS_FILE
 from umbrella.records.evaluations import METRICS
+from umbrella.records.run import FILE_NAME as RUN_RECORD
+from umbrella.records.run import fingerprint
 
 ROWS, GIVEN = "the data's rows", "the names that were given"
 
@@ -34,7 +36,16 @@ def _read_plan(files: RunFiles) -> Known | str:
 
 def _read_sizes(files: RunFiles) -> Known:
     sizes = count_splits(files.splits)
-    return Known(sizes, [f"{name}: {n['rows']} rows of {n['subjects']} subjects" for name, n in sizes.items()])
+    words = [f"{name}: {n['rows']} rows of {n['subjects']} subjects" for name, n in sizes.items()]
+    return Known(sizes, words + say_other_training(files))
+
+
+def say_other_training(files: RunFiles) -> list[str]:
+    """That the train split of these data is not what the model was trained on, where run.json tells."""
+    trained = files.starts[-1].get("data", {}).get("train") if files.starts else None
+    if trained is None or "train" not in files.splits or trained["sha256"] == fingerprint(files.splits["train"]):
+        return []
+    return [f"the model was trained on other rows than the train split here, {trained['rows']} ({RUN_RECORD})"]
 
 
 def _read_disjoint(files: RunFiles) -> Known | str:
@@ -52,9 +63,9 @@ def _read_demographics(files: RunFiles) -> Known | str:
     asked = (*files.metrics.get("by", {}), *files.metrics.get("confounds", {}).get("names", []))
     value = describe_subjects(files.splits, tuple(name.removesuffix("_bin") for name in asked))
     names = ", ".join(name.replace("_", " ") for name in value)
-    return (
-        Known(value, [f"{names}, in the table of subjects"]) if value else "the rows state nothing of their subjects"
-    )
+    if not value:
+        return "the rows state nothing of their subjects"
+    return Known(value, [f"{names}, in the table of subjects", *say_other_training(files)])
 
 
 def _read_modalities(files: RunFiles) -> Known:

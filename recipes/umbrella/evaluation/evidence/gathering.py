@@ -16,10 +16,13 @@ from umbrella.evaluation.evidence.repeatability import gather_repeatability
 from umbrella.evaluation.evidence.robustness import gather_robustness
 from umbrella.evaluation.evidence.site_tell import tell_sites
 from umbrella.evaluation.evidence.wording import gather_wording
+from umbrella.evaluation.results import count_nameless
 from umbrella.evaluation.uncertainty.uncertainty import gather_uncertainty
 
 GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
-    "precision": lambda have: measure_precision(have.records, have.subjects, have.metrics["controls"]),
+    "precision": lambda have: measure_precision(
+        have.records, have.subjects, have.metrics["controls"], count_nameless(have.rows)
+    ),
     "robustness": lambda have: gather_robustness(have.asker, have.asked, have.rows, have.records),
     "wording": lambda have: gather_wording(have.asker, have.asked, have.rows, have.records, have.splits),
     "repeatability": lambda have: gather_repeatability(have.asker.question, have.asked, have.rows, have.records),

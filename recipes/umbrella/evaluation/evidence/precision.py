@@ -21,8 +21,10 @@ PARTS = (1 / 2, 1 / 4)  # the same for errors, of the interval's present width
 WITH_POWER = f"with {100 * POWER:.0f} % power"
 
 
-def measure_precision(records: list[dict], subjects: Sequence[str], controls: dict[str, dict]) -> dict:
-    """The entry of metrics.json.
+def measure_precision(
+    records: list[dict], subjects: Sequence[str], controls: dict[str, dict], n_nameless: int = 0
+) -> dict:
+    """The entry of metrics.json. `n_nameless`: of how many rows it is not stated whom they are about.
 
     value, interval, width    of the score, from end to end
     icc                       how alike rows of one subject are; None where it cannot be known
@@ -36,7 +38,7 @@ def measure_precision(records: list[dict], subjects: Sequence[str], controls: di
     measure, scores = score_records(records)
     several = len(set(subjects)) > 1
     interval = score_interval(measure, scores, subjects) if several else None
-    counted = {"n": len(scores), "n_subjects": len(set(subjects))}
+    counted = {"n": len(scores), "n_subjects": len(set(subjects)), "n_nameless": n_nameless}
     entry: dict[str, Any] = {
         **counted,
         "measure": measure.key,
@@ -50,7 +52,7 @@ def measure_precision(records: list[dict], subjects: Sequence[str], controls: di
     entry["reference"] = _find_reference(records, entry["independent_rows"]) if "parsed_label" in records[0] else None
     entry["comparisons"] = [_describe(control) for control in controls.values() if "paired" in control]
     sentences = _say(entry, measure)
-    limits = _say_none(entry["comparisons"]) if several else sentences
+    limits = [*_say_nameless(entry), *_say_none(entry["comparisons"])] if several else sentences
     return entry | {"sentences": sentences, "limits": [one for one in limits if one in sentences]}
 
 
@@ -95,6 +97,7 @@ def _say(entry: dict, measure: Measure) -> list[str]:
     if entry["n_subjects"] < 2:
         return [f"{start} over {say_rows(entry)}: a single subject tells nothing about others, at no precision."]
     sentences = [f"{start} ({say_interval(entry['interval'], measure)}) over {say_rows(entry)}. {_say_alike(entry)}"]
+    sentences += _say_nameless(entry)
     if entry["interval"] is None:
         sentences.append("All subjects agree, from which no spread can be seen, and no number of subjects be named.")
     wished = [one for one in entry["wished"] if one["subjects"] is not None]
@@ -111,6 +114,8 @@ def _say(entry: dict, measure: Measure) -> list[str]:
 
 def _say_alike(entry: dict) -> str:
     if entry["n"] == entry["n_subjects"]:
+        if entry["n_nameless"]:
+            return "Each row counts as a subject."
         return "Each subject has one row, so rows are independent."
     if entry["icc"] is None:
         return "How alike rows of one subject are cannot be told where all rows agree: each subject counts once."
@@ -118,6 +123,15 @@ def _say_alike(entry: dict) -> str:
     if entry["independent_rows"] is None:
         return f"{alike} (0: not at all, 1: they tell no more than one of them)."
     return f"{alike}, so that the rows count as {entry['independent_rows']:.0f} independent ones."
+
+
+def _say_nameless(entry: dict) -> list[str]:
+    if not entry["n_nameless"]:
+        return []
+    return [
+        f"{entry['n_nameless']} of {entry['n']} rows do not state whom they are about (metadata.subject_id): each counts "
+        "as a subject. Where they share subjects, all intervals are too narrow and all p too small."
+    ]
 
 
 def _say_reference(reference: dict) -> str:

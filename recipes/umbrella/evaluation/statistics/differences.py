@@ -15,6 +15,8 @@ import numpy as np
 from umbrella.evaluation.statistics.intervals import LEVEL, ROUNDING, number_subjects
 from umbrella.evaluation.statistics.measures import Measure, score_interval
 
+MADE_UP = 4  # subjects that keep n of them, each of whom scores the same on both sides, from claiming certainty
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -54,7 +56,9 @@ def subtract(first: Estimate, second: Estimate) -> tuple[float, float]:
     own, other = first.influence @ first.influence, second.influence @ second.influence
     alike = 0.0
     if min(own, other) > ROUNDING**2:
+        n_shared = int(((first.influence != 0) & (second.influence != 0)).sum())
         alike = float(first.influence @ second.influence / math.sqrt(own * other))
+        alike = min(alike, n_shared / (n_shared + MADE_UP))
     difference = first.mean - second.mean
     low = difference - _add_distances(first.below, second.above, alike)
     return low, difference + _add_distances(first.above, second.below, alike)

@@ -21,7 +21,6 @@ DESCRIBERS: dict[str, Callable[[dict, Measure | None], Section]] = {
     "group_gaps": describe_group_gaps,
     "net_benefit": describe_net_benefit,
     "failures": lambda entry, measure: Section("failures", "Where it fails", entry),
-    "repeatability": describe_repeatability,
 }
 
 

@@ -34,6 +34,7 @@ from umbrella.evaluation.controls import build_controls
 from umbrella.evaluation.evidence.calibration_rows import SPLIT, pick_calibration_rows
 from umbrella.evaluation.evidence.evidence import Evidence
 from umbrella.evaluation.evidence.gathering import gather_evidence
+from umbrella.evaluation.evidence.repeats import find_repeats
 from umbrella.evaluation.evidence.wording import choose_phrasings
 from umbrella.evaluation.history import record_evaluation
 from umbrella.evaluation.questions import find_question
@@ -80,6 +81,7 @@ def main() -> None:
     check_names(eval_args, rows, asked_for["task"], asked_for.get("labels", ()))
     if eval_args.phrasings:  # a file that does not fit is refused before the model is asked
         choose_phrasings(eval_args, rows, splits, question)
+    find_repeats(rows, eval_args.pairs)  # a table that does not fit the rows is refused before the long work
     leakage = guard_against_leakage(model_name, rows, split, eval_args.allow_subject_overlap)
     calibration = pick_calibration_rows(eval_args, splits, question, rows, model_name)
     parts = {split: rows, **calibration.by_split}

@@ -4,74 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from scipy.stats import hypergeom
 
 from umbrella.evaluation.evidence.failures import find_failures, gather_failures
 from umbrella.evaluation.evidence.scan_measures import HEAD_VOLUME, measure_scan, measure_scans
-from umbrella.evaluation.statistics import group_tests
-from umbrella.evaluation.statistics.group_tests import compare_with_rest, correct_by_holm
 from umbrella.scans.head import estimate_head_volume_ml
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import load_volume
 from umbrella_dataset import load_umbrella
-
-# ------------------------------------------------------------------------------------------------ the tests
-
-
-@pytest.fixture
-def few_permutations(monkeypatch):
-    monkeypatch.setattr(group_tests, "N_PERMUTATIONS", 499)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("rows_each", "kind"), [(1, "subjects"), (5, "subjects"), (20, "subjects"), (5, "rows")])
-def test_where_groups_are_alike_5_percent_of_tests_find_one(rows_each, kind, few_permutations):
-    """Of groups of whole subjects, and of groups in which subjects have some of their rows."""
-    draw, small = np.random.default_rng(0), 0
-    for seed in range(10 if kind == "subjects" else 4):
-        chance = draw.beta(3, 1, 40) if rows_each > 1 else np.full(40, 0.75)
-        wrong = (draw.random((40, rows_each)) > chance[:, None]).ravel().astype(float)
-        subjects = np.repeat(np.arange(40), rows_each)
-        shares = 0.3 if kind == "subjects" else draw.beta(0.5, 0.5, (100, 40))
-        inside = draw.random((100, 40)) < shares
-        members = np.repeat(inside, rows_each, axis=1)
-        if kind == "rows":
-            members ^= draw.random(members.shape) < 0.2
-        small += (compare_with_rest(wrong, members, subjects, seed) < 0.05).sum()
-    assert small / (1000 if kind == "subjects" else 400) == pytest.approx(0.05, abs=0.03)
-
-
-def test_of_one_row_a_subject_the_test_is_that_of_a_hypergeometric_number():
-    wrong = np.array([1.0] * 9 + [0.0] * 31)
-    members = np.zeros((2, 40), bool)
-    members[0, :4] = members[0, 20:26] = True  # 4 of 10 are wrong, where 2.25 are to be expected
-    members[1, [0, *range(20, 35)]] = True  # 1 of 16
-    found = compare_with_rest(wrong, members, range(40))
-    for p, n, hits in zip(found, (10, 16), (4, 1), strict=True):
-        numbers = np.arange(10)
-        differences = np.abs(numbers / n - (9 - numbers) / (40 - n))
-        chances, seen = hypergeom.pmf(numbers, 40, 9, n), differences[hits]
-        exact = chances[differences > seen + 1e-9].sum() + chances[np.isclose(differences, seen)].sum() / 2
-        assert p == pytest.approx(exact, abs=0.01)
-
-
-def test_rows_of_one_subject_count_once():
-    """Two subjects of ten are wrong in all of their twenty rows: by rows that would be beyond doubt."""
-    wrong, subjects = np.repeat([1.0, 1.0] + [0.0] * 8, 20), np.repeat(range(10), 20)
-    (p,) = compare_with_rest(wrong, np.array([np.repeat([True] * 5 + [False] * 5, 20)]), subjects)
-    assert 0.1 < p < 0.5
-
-
-@pytest.mark.slow
-def test_holms_correction_is_statsmodels():
-    from statsmodels.stats.multitest import multipletests
-
-    p_values = np.random.default_rng(0).random(30) ** 3
-    p_values[5] = p_values[6]
-    assert correct_by_holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
-
-
-# ------------------------------------------------------------------------------------------------ the groups
 
 
 @pytest.fixture(scope="module")

@@ -183,6 +183,13 @@ class EvalArguments:
     by: list[str] | None = field(
         default=None, metadata={"help": "accuracy by groups of these metadata, as sex,site,age_bin (bins of age)"}
     )
+    pairs: str | None = field(
+        default=None,
+        metadata={
+            "help": "table of repeats, .tsv or .csv: columns task_id_1,task_id_2 or subject_id,session_1,session_2 "
+            "(default: what the rows' metadata say of sessions)"
+        },
+    )
     positive_label: str | None = field(
         default=None,
         metadata={"help": "the label to act on, for the net benefit (default: of two labels both are shown)"},

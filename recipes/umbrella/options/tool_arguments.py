@@ -1,5 +1,6 @@
 """Options of the smaller recipes, each beside those of model and data."""
 
+import re
 from dataclasses import dataclass, field
 
 from umbrella.files.data_format import MODALITIES
@@ -87,6 +88,46 @@ class ExportArguments:
     def __post_init__(self) -> None:
         if self.output_dir is None:
             raise ValueError("expected --output_dir FOLDER")
+
+
+@dataclass
+class TaskExportArguments:
+    """What of a split becomes a task of another harness."""
+
+    output_dir: str | None = field(default=None, metadata={"help": "new or empty folder to write"})
+    split: str = field(default="test", metadata={"help": "which split"})
+    task_name: str | None = field(
+        default=None, metadata={"help": "of the task, letters, digits and _ (default: the data's name and the split)"}
+    )
+    task: str = field(
+        default="auto",
+        metadata={
+            "help": "kind of answer, as eval.py tells and takes it",
+            "choices": ["auto", "classification", "regression", "text"],
+        },
+    )
+    labels: list[str] | None = field(
+        default=None, metadata={"help": "labels to look for, as male,female (default: the split's)"}
+    )
+    unit: str | None = field(default=None, metadata={"help": "unit of the labels' numbers (default: metadata.unit)"})
+    decimal_sign: str | None = field(
+        default=None,
+        metadata={"help": "of numbers in answers (default: told from the answers)", "choices": [".", ","]},
+    )
+    max_new_tokens: int = field(default=64, metadata={"help": "most tokens of an answer"})
+    with_model: bool = field(
+        default=True, metadata={"help": "write the model beside its processor, as export.py does"}
+    )
+    allow_subject_overlap: bool = field(
+        default=False, metadata={"help": "export subjects of the training data too; the folder says so"}
+    )
+
+    def __post_init__(self) -> None:
+        if self.output_dir is None:
+            raise ValueError("expected --output_dir FOLDER")
+        if self.task_name is not None and not re.fullmatch(r"\w+", self.task_name, re.ASCII):
+            raise ValueError(f"--task_name: expected letters, digits and _, found {self.task_name!r}")
+        check_bounds(self, {"max_new_tokens": AT_LEAST_1})
 
 
 @dataclass

@@ -6,6 +6,7 @@ from umbrella.evaluation.statistics.measures import Measure
 from umbrella.report.group_gaps_section import describe_group_gaps
 from umbrella.report.net_benefit_section import describe_net_benefit
 from umbrella.report.precision_section import describe_precision
+from umbrella.report.repeatability_section import describe_repeatability
 from umbrella.report.robustness_section import describe_robustness, describe_wording
 from umbrella.report.section import Section
 from umbrella.report.uncertainty_section import describe_uncertainty
@@ -15,10 +16,12 @@ DESCRIBERS: dict[str, Callable[[dict, Measure | None], Section]] = {
     "precision": describe_precision,
     "robustness": describe_robustness,
     "wording": describe_wording,
+    "repeatability": describe_repeatability,
     "uncertainty": describe_uncertainty,
     "group_gaps": describe_group_gaps,
     "net_benefit": describe_net_benefit,
     "failures": lambda entry, measure: Section("failures", "Where it fails", entry),
+    "repeatability": describe_repeatability,
 }
 
 

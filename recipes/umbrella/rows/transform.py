@@ -205,7 +205,7 @@ class ConversationTransform:
             raise ScanError(f"{scan.name}: {error}") from error
 
     def _encode(self, row: dict, images: list[np.ndarray]) -> dict:
-        turns = _repeat_image_items(row["conversations"], self.n_images)
+        turns = repeat_image_items(row["conversations"], self.n_images)
         encoded = self.encoder.encode_within(
             turns, images, self.max_length, self.on_overflow, self.add_generation_prompt
         )
@@ -214,7 +214,7 @@ class ConversationTransform:
         return encoded
 
 
-def _repeat_image_items(turns: list[dict], n_images: int) -> list[dict]:
+def repeat_image_items(turns: list[dict], n_images: int) -> list[dict]:
     """Each image item as often as its view has images: a placeholder stands for one image."""
     if n_images == 1:
         return turns

@@ -7,6 +7,7 @@ __all__ = [
     "calibration_rows",
     "evidence",
     "gathering",
+    "repeats",
     "tempering",
     "wording",
 ]

@@ -14,9 +14,10 @@ from datasets import Dataset
 from umbrella.evaluation.evidence.failure_columns import Column, list_columns
 from umbrella.evaluation.evidence.scan_measures import measure_scans
 from umbrella.evaluation.results import score_records, subjects_of_rows
+from umbrella.evaluation.statistics.against_rest import compare_with_rest
 from umbrella.evaluation.statistics.differences import difference_interval
 from umbrella.evaluation.statistics.group_gaps import LEAST_SUBJECTS
-from umbrella.evaluation.statistics.group_tests import compare_with_rest, correct_by_holm
+from umbrella.evaluation.statistics.holm import correct_by_holm
 from umbrella.evaluation.statistics.intervals import number_subjects
 from umbrella.evaluation.statistics.measures import EXACT_MATCH, Measure, score_interval
 from umbrella.evaluation.statistics.paired import MOST_P
@@ -72,8 +73,9 @@ def find_failures(rows: Dataset, records: list[dict], seed: int) -> dict:
     groups, members, too_small = _divide(columns, errors, subjects)
     sentences = [f"{start} {_say_groups(groups)}"]
     if groups:
-        p_values = compare_with_rest(errors, np.array(members), subjects, seed)
-        tested = zip(groups, members, p_values.tolist(), correct_by_holm(p_values).tolist(), strict=True)
+        tests = [compare_with_rest(errors, subjects, of_group, seed=seed) for of_group in members]
+        p_values = [test.p for test in tests if test.p is not None]  # all: LEAST_SUBJECTS are on both sides
+        tested = zip(groups, members, p_values, correct_by_holm(p_values), strict=True)
         groups = [
             group | _compare(measure, errors, rows, subjects) | {"p": p, "p_holm": p_holm}
             for group, rows, p, p_holm in tested

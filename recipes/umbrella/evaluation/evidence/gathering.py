@@ -12,6 +12,7 @@ from umbrella.evaluation.evidence.failures import gather_failures
 from umbrella.evaluation.evidence.group_gaps import gather_group_gaps
 from umbrella.evaluation.evidence.net_benefit import gather_net_benefit
 from umbrella.evaluation.evidence.precision import measure_precision
+from umbrella.evaluation.evidence.repeatability import gather_repeatability
 from umbrella.evaluation.evidence.robustness import gather_robustness
 from umbrella.evaluation.evidence.uncertainty import gather_uncertainty
 from umbrella.evaluation.evidence.wording import gather_wording
@@ -20,6 +21,7 @@ GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
     "precision": lambda have: measure_precision(have.records, have.subjects, have.metrics["controls"]),
     "robustness": lambda have: gather_robustness(have.asker, have.asked, have.rows, have.records),
     "wording": lambda have: gather_wording(have.asker, have.asked, have.rows, have.records, have.splits),
+    "repeatability": lambda have: gather_repeatability(have.asker.question, have.asked, have.rows, have.records),
     "uncertainty": lambda have: gather_uncertainty(
         have.asker, have.asked, have.records, have.subjects, have.calibration
     ),

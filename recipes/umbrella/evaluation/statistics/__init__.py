@@ -5,10 +5,10 @@ It knows numbers and who they are of, no row and no model.
 
 __all__ = [
     "against_rest",
+    "agreement",
     "conformal",
     "differences",
     "group_gaps",
-    "group_tests",
     "holm",
     "intervals",
     "measures",

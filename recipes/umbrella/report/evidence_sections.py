@@ -20,8 +20,10 @@ DESCRIBERS: dict[str, Callable[[dict, Measure | None], Section]] = {
     "uncertainty": describe_uncertainty,
     "group_gaps": describe_group_gaps,
     "net_benefit": describe_net_benefit,
+    "site_tell": lambda entry, measure: Section(
+        "site_tell", f"Can {entry['name']} be told from the scans?", entry, template="site_tell.html.j2"
+    ),
     "failures": lambda entry, measure: Section("failures", "Where it fails", entry),
-    "repeatability": describe_repeatability,
 }
 
 

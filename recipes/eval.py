@@ -31,7 +31,6 @@ from umbrella.evaluation.checklists.checklist import FILE_NAME as CHECKLIST
 from umbrella.evaluation.checklists.checklist import build_checklist
 from umbrella.evaluation.checklists.run_files import read_run_files
 from umbrella.evaluation.controls import build_controls
-from umbrella.evaluation.evidence.calibration_rows import SPLIT, pick_calibration_rows
 from umbrella.evaluation.evidence.evidence import Evidence
 from umbrella.evaluation.evidence.gathering import gather_evidence
 from umbrella.evaluation.evidence.repeats import find_repeats
@@ -42,6 +41,7 @@ from umbrella.evaluation.results import subjects_of_rows
 from umbrella.evaluation.run_folder import Folder, describe_settings, name_folder
 from umbrella.evaluation.side_analyses import check_names, describe_model, put_in_context
 from umbrella.evaluation.summary import summarize_as_text
+from umbrella.evaluation.uncertainty.calibration_rows import SPLIT, pick_calibration_rows
 from umbrella.files.json_files import write_json
 from umbrella.models.cached_tower import attach_feature_cache
 from umbrella.models.feature_cache import FeatureCache, open_feature_cache

@@ -25,6 +25,7 @@ WRONG_VALUES = {
     "recipes/train.py": ["--json_dir", "data", "--output_dir", "run", "--batch_size", "0"],
     "recipes/estimate_memory.py": ["--num_gpus", "0"],
     "recipes/eval.py": ["--json_dir", "data", "--dataset_name", "me/data"],
+    "recipes/cross_validate.py": ["--json_dir", "data", "--output_dir", "out", "--folds", "1"],
     "recipes/compare.py": ["a", "b", "--bootstrap", "0"],
     "recipes/plan_test_set.py": ["--accuracy", "85", "--width", "0.05"],
     "sample_data/generate_sex_comparison_conversations.py": ["--subjects_per_split", "5"],

@@ -17,7 +17,7 @@ ROOMS = STREET
 INNER_ROOMS = {
     "cohort": "shared tables bids questions splits".split(),
     "models": ["volumes", "", "building"],
-    "evaluation": ["statistics", "", "evidence", "harness", "checklists"],
+    "evaluation": ["statistics", "", "uncertainty", "evidence", "harness", "checklists", "folds"],
 }
 # Modules of the library that stand in no room: the guide's API, and names that published code imports.
 ENTRANCES = {"collator", "dataloaders", "guide_batch", "modeling", "transform"}

@@ -13,16 +13,16 @@ from properties import examples
 from umbrella.answers.reading import LabelReading
 from umbrella.answers.scoring import to_probabilities
 from umbrella.evaluation.asking import Asker
-from umbrella.evaluation.evidence.calibration_rows import CalibrationRows, pick_calibration_rows
-from umbrella.evaluation.evidence.uncertainty import (
+from umbrella.evaluation.questions import Classification, FreeText
+from umbrella.evaluation.run_folder import Folder
+from umbrella.evaluation.uncertainty.calibration_rows import CalibrationRows, pick_calibration_rows
+from umbrella.evaluation.uncertainty.uncertainty import (
     Answered,
     describe_labels,
     describe_numbers,
     gather_uncertainty,
     list_limits,
 )
-from umbrella.evaluation.questions import Classification, FreeText
-from umbrella.evaluation.run_folder import Folder
 from umbrella.options.arguments import EvalArguments
 from umbrella.records.training_data import TrainingData
 from umbrella.report.uncertainty_section import describe_uncertainty, list_coverages, list_scores, list_sets

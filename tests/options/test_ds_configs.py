@@ -27,6 +27,7 @@ FOLDER = ROOT / "ds_configs"
 JSONS = sorted(FOLDER.glob("*.json"))
 YAMLS = sorted(FOLDER.glob("*.yaml"))
 SBATCH = FOLDER / "slurm_zero2.sbatch"
+ARRAY = FOLDER / "slurm_cross_validate.sbatch"
 # From the repository's folder, as everybody starts them: accelerate's files name ds_configs/zero2.json.
 TRAIN = ["recipes/train.py", "recipes/configs/quickstart.yaml", "--max_steps", "2", "--batch_size", "2"]
 FAST = ["--eval_strategy", "no", "--dataloader_num_workers", "0", "--report_to", "none"]
@@ -195,6 +196,26 @@ def test_slurm_job_gives_each_task_its_rank_and_requeues_where_it_was_told_to_en
     for rank, line in enumerate(ranks[:4]):
         assert line == f"RANK={rank} LOCAL_RANK={rank % 2} WORLD_SIZE=4 node7:11234 1 {flags}"
     assert ranks[4:] == (["scontrol requeue 41234"] if code in (75, 143) else [])
+
+
+@pytest.mark.parametrize("code", [0, 1, 75])
+def test_slurm_array_runs_the_fold_of_its_task_and_requeues_where_it_was_told_to_end(code, tmp_path):
+    python = '#!/bin/bash\necho "$OMP_NUM_THREADS $*" >> calls\nexit "$CODE"\n'
+    srun = '#!/bin/bash\nshift\nexec "$@"\n'
+    for name, text in {"srun": srun, "scontrol": SCONTROL, "python": python}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    environment = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3", "SLURM_CPUS_PER_TASK": "8", "CODE": str(code)}
+    environment["PATH"] = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    job = subprocess.run(["bash", ARRAY, "CONFIG.yaml", "--folds", "5"], cwd=tmp_path, env=os.environ | environment)
+    assert job.returncode == code
+    first, *rest = (tmp_path / "calls").read_text().splitlines()
+    assert first == "8 recipes/cross_validate.py CONFIG.yaml --fold 3 --folds 5"
+    assert rest == (["scontrol requeue 7"] if code == 75 else [])
+    options = dict(re.findall(r"^#SBATCH (--[\w-]+)(?:=(\S+))?$", ARRAY.read_text("utf-8"), re.MULTILINE))
+    assert {"--requeue", "--signal", "--open-mode"} <= options.keys() and options["--ntasks"] == "1"
+    without_config = subprocess.run(["bash", ARRAY], capture_output=True, text=True)
+    assert without_config.returncode and "usage: sbatch" in without_config.stderr
 
 
 def test_slurm_job_is_valid_bash_and_asks_for_what_its_comments_promise():

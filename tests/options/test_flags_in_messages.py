@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import umbrella.evaluation.folds.arguments
 import umbrella.options.arguments
 import umbrella.options.build_arguments
 import umbrella.options.push_arguments
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = (
     umbrella.options.arguments,
     umbrella.options.build_arguments,
+    umbrella.evaluation.folds.arguments,
     umbrella.options.training_arguments,
     umbrella.options.tool_arguments,
     umbrella.options.push_arguments,

@@ -6,6 +6,7 @@ from dataclasses import MISSING, fields
 
 import pytest
 
+from umbrella.evaluation.folds.arguments import FoldArguments
 from umbrella.options.arguments import DataArguments, EvalArguments
 from umbrella.options.number_bounds import Bounds
 from umbrella.options.tool_arguments import (
@@ -28,12 +29,13 @@ NEEDED = {
     BenchmarkArguments: {},
     EstimateArguments: {},
     PreviewArguments: {},
+    FoldArguments: {},
 }
 # Where zero says something: none of it, or the first.
 ZEROS = {
     "abstain_at", "adam_beta1", "adam_beta2", "data_seed", "dataloader_num_workers", "eval_answers", "eval_delay",
-    "label_smoothing_factor", "learning_rate", "lora_dropout", "max_grad_norm", "max_unreadable", "n",
-    "neftune_noise_alpha", "num_workers", "seed", "shard_index", "warmup_steps", "weight_decay",
+    "fold_seed", "folds", "label_smoothing_factor", "learning_rate", "lora_dropout", "max_grad_norm", "max_unreadable",
+    "n", "neftune_noise_alpha", "num_workers", "seed", "shard_index", "warmup_steps", "weight_decay",
 }  # fmt: skip
 NEGATIVES = {"max_steps"}  # -1: as many as the epochs have
 NOT_TYPED = {"local_rank"}  # a launcher's

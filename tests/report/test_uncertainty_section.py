@@ -7,8 +7,8 @@ import pytest
 from page_probe import needs_chromium, probe
 
 from umbrella.answers.scoring import to_probabilities
-from umbrella.evaluation.evidence.uncertainty import Answered, describe_labels, describe_numbers
 from umbrella.evaluation.statistics.measures import ACCURACY
+from umbrella.evaluation.uncertainty.uncertainty import Answered, describe_labels, describe_numbers
 from umbrella.options.arguments import EvalArguments
 from umbrella.report import page
 from umbrella.report.evidence_sections import list_sections

@@ -4,6 +4,7 @@ It knows no page.
 """
 
 __all__ = [
+    "answer_file",
     "asking",
     "comparison",
     "controls",

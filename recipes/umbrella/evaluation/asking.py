@@ -28,7 +28,7 @@ class Asker:
         folder: Folder,
         asked: EvalArguments,
     ) -> None:
-        self.make_transform, self.question, self.folder = make_transform, question, folder
+        self.model, self.make_transform, self.question, self.folder = model, make_transform, question, folder
         self._ahead = max(asked.num_workers, min(1, N_CORES - 1))  # workers that load scans while the model answers
         self.prompts, self.answers = make_transform(add_generation_prompt=True), make_transform()
         self._answerer = partial(

@@ -53,8 +53,9 @@ def put_in_context(
 
 
 def check_names(asked: EvalArguments, rows: Dataset, task: str, labels: Sequence[str] = ()) -> None:
-    """Raise ValueError, before the long work starts, for a name in --by or --confounds that no row's metadata has, for
-    either where the task has no use for it, and for a --positive_label that is none of the labels."""
+    """Raise ValueError, before the long work starts, for a name in --by, --confounds or --site_tell that no row's
+    metadata has, for either of the first two where the task has no use for it, and for a --positive_label that is none
+    of the labels."""
     if asked.positive_label is not None and asked.positive_label not in labels:
         found = f"the labels {', '.join(labels)}" if labels else f"{task}, which has no labels; leave it out"
         raise ValueError(
@@ -64,7 +65,7 @@ def check_names(asked: EvalArguments, rows: Dataset, task: str, labels: Sequence
         raise ValueError("--confounds: expected labels to tell from the confounds, found a task without; leave it out")
     if asked.by and task == "text":
         raise ValueError("--by: expected answers that are right or wrong or numbers, found free text; leave it out")
-    for name in asked.by or ():
+    for name in (*(asked.by or ()), *filter(None, [asked.site_tell])):
         group_rows(rows, name)
     for name in asked.confounds or ():
         if name != HEAD_VOLUME:

@@ -198,6 +198,10 @@ class EvalArguments:
         default=None,
         metadata={"help": "metadata that may explain the labels, as age,site; head_volume is taken from the scans"},
     )
+    site_tell: str | None = field(
+        default=None,
+        metadata={"help": "metadata, as site: how well it can be told from what the vision encoder makes of scans"},
+    )
     controls: bool = field(default=True, metadata={"help": "also evaluate with other, changed, blank and no scans"})
     controls_n: int = field(default=500, metadata={"help": "most rows of each control"})
     baselines: bool = field(default=True, metadata={"help": "also fit simple models on the training split"})

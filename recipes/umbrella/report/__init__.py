@@ -5,5 +5,6 @@ It computes no result.
 
 __all__ = [
     "evaluation_report",
+    "folds_report",
     "preview_report",
 ]

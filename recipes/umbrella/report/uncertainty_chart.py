@@ -14,7 +14,7 @@ ABOVE = {"frameon": False, "loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), 
 def draw_risk_by_coverage(order: dict, abstention: dict) -> str:
     """Share of wrong answers among the surest, from few of the rows to all; with the order at random, and at its best.
 
-    order, abstention  see `umbrella.evaluation.evidence.abstaining`; the threshold's dot is there where it was set
+    order, abstention  see `umbrella.evaluation.uncertainty.abstaining`; the threshold's dot is there where it was set
     """
 
     def paint(axes: Any) -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from umbrella.evaluation.evidence.tempering import TITLES
 from umbrella.evaluation.statistics.measures import ACCURACY, Measure
 from umbrella.evaluation.statistics.notation import number, percent
+from umbrella.evaluation.uncertainty.tempering import TITLES
 from umbrella.evaluation.verdicts import say_rows
 from umbrella.report.section import Section
 from umbrella.report.uncertainty_chart import draw_held, draw_reliability, draw_risk_by_coverage
@@ -14,7 +14,7 @@ Row = dict[str, str]
 
 
 def describe_uncertainty(entry: dict, measure: Measure | None) -> Section:
-    """The section of `umbrella.evaluation.evidence.uncertainty`'s entry."""
+    """The section of `umbrella.evaluation.uncertainty.uncertainty`'s entry."""
     if "validation" not in entry:
         return Section(NAME, TITLE, entry)
     shown: dict = dict.fromkeys(("risk", "reliability", "held"))

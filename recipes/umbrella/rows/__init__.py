@@ -9,6 +9,7 @@ __all__ = [
     "cache_filling",
     "changed_scans",
     "collator",
+    "division",
     "kept_views",
     "label_report",
     "length_check",

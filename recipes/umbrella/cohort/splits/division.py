@@ -1,7 +1,6 @@
 """Participants → train, validation, test: families together, strata in equal shares, the same by the seed."""
 
-import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from umbrella.files.data_format import SPLITS
 from umbrella.files.json_files import parse_json
 from umbrella.options.list_flags import split_list
 from umbrella.records.cohort import to_key
+from umbrella.rows.division import divide
 from umbrella.scans.not_a_scan import find_unfetched
 
 _TOLERANCE = 0.05  # how far the share of a split may be from what was asked for
@@ -45,59 +45,17 @@ def split_subjects(
     seed: int,
     given: frozenset[str] = frozenset(),
 ) -> dict[str, str]:
-    """Participant → split. `strata` and `groups` hold one value a participant; a group stays together.
+    """Participant → split. `strata` and `groups` hold one value a participant; see `umbrella.rows.division.divide`.
 
-    Systematic sampling: the participants stand in a row, families first and stratum by stratum, in an order drawn by
-    the seed within each, and the next one goes to the split that lacks most of its share of those so far. So the
-    splits have their shares to the participant, and each stratum nearly so, whatever its size: strata of fewer members
-    than splits are one, which comes first among the singles. Depends on nothing but the arguments, not on their order.
     Raises CohortError, whose advice names no flag that was `given`, for a group larger than every split and for shares
     that the cohort cannot be divided into.
     """
-    order = sorted(range(len(subjects)), key=lambda i: subjects[i])
-    random.Random(seed).shuffle(order)
-    members = defaultdict(list)
-    for i in order:
-        members[groups[i]].append(i)
     sizes = Counter(groups)
     _check_group_sizes(sizes, fractions, len(subjects))
-    families = [some for some in members.values() if len(some) > 1]
-    singles = [some for some in members.values() if len(some) == 1]
-    targets = {name: share * len(subjects) for name, share in fractions.items() if share}
-    counts = dict.fromkeys(targets, 0)
-    split_of = {}
-    for units in (families, singles):
-        for unit in _put_in_a_row(units, strata, len(targets)):
-            split = _pick_split(len(unit), counts, targets)
-            counts[split] += len(unit)
-            split_of |= {subjects[i]: split for i in unit}
-    _check_shares(split_of, fractions, len(families), given)
-    return {subjects[i]: split_of[subjects[i]] for i in sorted(order, key=lambda i: subjects[i])}
-
-
-def _put_in_a_row(units: list[list[int]], strata: Sequence[str], n_splits: int) -> list[list[int]]:
-    """The units by stratum: those too small to be divided first, as one, then the larger the earlier. A family's is
-    the one that most of its members are in."""
-    stratum_of = [
-        min(Counter(strata[i] for i in unit).items(), key=lambda item: (-item[1], item[0]))[0] for unit in units
-    ]
-    sizes = Counter(stratum_of)
-
-    def place(number: int) -> tuple:
-        stratum = stratum_of[number]
-        return (0,) if sizes[stratum] < n_splits else (1, -sizes[stratum], stratum)
-
-    return [units[number] for number in sorted(range(len(units)), key=place)]
-
-
-def _pick_split(size: int, counts: dict[str, int], targets: dict[str, float]) -> str:
-    """The split that lacks most of its share of those placed so far and of the unit to place. One that it would
-    overfill by more than half of the unit is not asked, unless all would be."""
-    n_placed, n = sum(counts.values()) + size, sum(targets.values())
-    roomy = [name for name in targets if counts[name] + size - targets[name] <= size / 2]
-    if not roomy:
-        roomy = [max(targets, key=lambda name: targets[name] - counts[name])]
-    return max(roomy, key=lambda name: round(n_placed * targets[name] / n - counts[name], 6))
+    split_of = divide(subjects, strata, groups, fractions, seed)
+    n_families = sum(size > 1 for size in sizes.values())
+    _check_shares(split_of, fractions, n_families, given)
+    return split_of
 
 
 def _check_group_sizes(sizes: Counter, fractions: dict[str, float], n_subjects: int) -> None:

@@ -4,10 +4,8 @@ It asks through the evaluation's `Asker`. It knows no page.
 """
 
 __all__ = [
-    "calibration_rows",
     "evidence",
     "gathering",
     "repeats",
-    "tempering",
     "wording",
 ]

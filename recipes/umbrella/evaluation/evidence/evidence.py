@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datasets import Dataset, DatasetDict
 
 from umbrella.evaluation.asking import Asker
-from umbrella.evaluation.evidence.calibration_rows import CalibrationRows
 from umbrella.evaluation.results import subjects_of_rows
+from umbrella.evaluation.uncertainty.calibration_rows import CalibrationRows
 from umbrella.options.arguments import EvalArguments
 
 

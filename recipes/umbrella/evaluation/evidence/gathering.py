@@ -14,8 +14,9 @@ from umbrella.evaluation.evidence.net_benefit import gather_net_benefit
 from umbrella.evaluation.evidence.precision import measure_precision
 from umbrella.evaluation.evidence.repeatability import gather_repeatability
 from umbrella.evaluation.evidence.robustness import gather_robustness
-from umbrella.evaluation.evidence.uncertainty import gather_uncertainty
+from umbrella.evaluation.evidence.site_tell import tell_sites
 from umbrella.evaluation.evidence.wording import gather_wording
+from umbrella.evaluation.uncertainty.uncertainty import gather_uncertainty
 
 GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
     "precision": lambda have: measure_precision(have.records, have.subjects, have.metrics["controls"]),
@@ -27,6 +28,7 @@ GATHERERS: dict[str, Callable[[Evidence], dict | None]] = {
     ),
     "group_gaps": lambda have: gather_group_gaps(have.asked.by, have.rows, have.records),
     "net_benefit": lambda have: gather_net_benefit(have.asker.question, have.asked, have.records, have.subjects),
+    "site_tell": tell_sites,
     "failures": lambda have: gather_failures(
         have.asker.folder.path, have.rows, have.records, have.asked.seed, have.asked.report
     ),

@@ -16,6 +16,7 @@ __all__ = [
     "notation",
     "paired",
     "precision",
+    "resampled",
     "selective",
     "temperature",
 ]

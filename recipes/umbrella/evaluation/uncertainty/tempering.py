@@ -3,7 +3,6 @@
 import numpy as np
 
 from umbrella.answers.metrics import calibration_bins, expected_calibration_error
-from umbrella.evaluation.evidence.label_answers import LabelAnswers
 from umbrella.evaluation.results import with_intervals
 from umbrella.evaluation.statistics.notation import number
 from umbrella.evaluation.statistics.temperature import (
@@ -12,6 +11,7 @@ from umbrella.evaluation.statistics.temperature import (
     squared_error,
     surprise,
 )
+from umbrella.evaluation.uncertainty.label_answers import LabelAnswers
 from umbrella.evaluation.verdicts import say_rows
 
 TITLES = {"nll": "negative log-likelihood", "brier": "Brier score", "ece": "expected calibration error"}

@@ -6,9 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from umbrella.evaluation.evidence.holding_sets import describe_held, say_held, say_too_few
 from umbrella.evaluation.statistics.conformal import quantile_over_subjects, spread_of_subjects
 from umbrella.evaluation.statistics.notation import number
+from umbrella.evaluation.uncertainty.holding_sets import describe_held, say_held, say_too_few
 
 LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))  # of the curve of what is held by what is promised
 LEAST_WITH_SPREAD = 0.5  # of the rows, for a spread to tell widths

@@ -6,14 +6,14 @@ What is fitted is fitted on the validation split, and judged on the evaluated ro
 from dataclasses import dataclass
 
 from umbrella.evaluation.asking import Asker
-from umbrella.evaluation.evidence.abstaining import describe_abstention, describe_order
-from umbrella.evaluation.evidence.calibration_rows import CalibrationRows
-from umbrella.evaluation.evidence.holding_sets import describe_sets
-from umbrella.evaluation.evidence.label_answers import LabelAnswers
-from umbrella.evaluation.evidence.number_intervals import NumberAnswers, describe_intervals
-from umbrella.evaluation.evidence.tempering import describe_temperature
 from umbrella.evaluation.questions import Classification, FreeText
 from umbrella.evaluation.results import subjects_of_rows
+from umbrella.evaluation.uncertainty.abstaining import describe_abstention, describe_order
+from umbrella.evaluation.uncertainty.calibration_rows import CalibrationRows
+from umbrella.evaluation.uncertainty.holding_sets import describe_sets
+from umbrella.evaluation.uncertainty.label_answers import LabelAnswers
+from umbrella.evaluation.uncertainty.number_intervals import NumberAnswers, describe_intervals
+from umbrella.evaluation.uncertainty.tempering import describe_temperature
 from umbrella.options.arguments import EvalArguments
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 from scipy.special import expit
 
-from umbrella.evaluation.evidence.label_answers import LabelAnswers, count_share
 from umbrella.evaluation.statistics.conformal import (
     least_subjects,
     luck_of_the_draw,
@@ -12,6 +11,7 @@ from umbrella.evaluation.statistics.conformal import (
 )
 from umbrella.evaluation.statistics.measures import ACCURACY
 from umbrella.evaluation.statistics.notation import number, percent
+from umbrella.evaluation.uncertainty.label_answers import LabelAnswers, count_share
 from umbrella.evaluation.verdicts import say_interval, say_rows
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 from scipy.special import expit
 
-from umbrella.evaluation.evidence.label_answers import LabelAnswers
 from umbrella.evaluation.results import with_intervals
 from umbrella.evaluation.statistics.measures import ACCURACY
 from umbrella.evaluation.statistics.notation import number, percent
 from umbrella.evaluation.statistics.selective import area_under_risk, choose_threshold, risk_by_coverage, surest
+from umbrella.evaluation.uncertainty.label_answers import LabelAnswers
 from umbrella.evaluation.verdicts import say_interval, say_rows
 
 COVERAGES = (0.8, 0.9)

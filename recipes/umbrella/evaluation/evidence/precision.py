@@ -129,8 +129,8 @@ def _say_nameless(entry: dict) -> list[str]:
     if not entry["n_nameless"]:
         return []
     return [
-        f"{entry['n_nameless']} of {entry['n']} rows do not state whom they are about (metadata.subject_id): each counts "
-        "as a subject. Where they share subjects, all intervals are too narrow and all p too small."
+        f"{entry['n_nameless']} of {entry['n']} rows do not state whom they are about (metadata.subject_id): each "
+        "counts as a subject. Where they share subjects, all intervals are too narrow and all p too small."
     ]
 
 
@@ -141,7 +141,7 @@ def _say_reference(reference: dict) -> str:
     if reference["detectable"] is None:
         return f"On these rows {always}; so few would not tell even an accuracy of 100 % from that {WITH_POWER}."
     told = f"an accuracy of {percent(reference['detectable'])} or more would be told from that {WITH_POWER}"
-    return f"On these rows {always}; {told}."
+    return f"On these rows {always}; {told}, taken as a fixed share and by this test alone."
 
 
 def _say_smallest(comparisons: list[dict], measure: Measure) -> list[str]:

@@ -33,7 +33,7 @@ def main() -> None:
     ends = result["interval"]
     interval = f"95 % interval {ends[0]:+z.4f} to {ends[1]:+z.4f}" if ends else "no interval"
     print(f"difference {result['difference']:+z.4f}, {interval}, p {format_p(result['p'])} ({result['test']})")
-    print(f"verdict    {result['sentence']}")
+    print(f"verdict    {result['sentence']}", *result["notes"], sep="\n           ")
     if "p_seeds" in result:
         print(f"seeds      Welch's t-test of their means: p {format_p(result['p_seeds'])}")
     print(f"changed    {len(result['changed'])} of {result['n']} rows")

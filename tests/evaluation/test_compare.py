@@ -138,3 +138,12 @@ def test_no_difference_has_no_minus(call, tmp_path):
     out = call(recipe, first, write_ages(tmp_path / "b", [42 + i for i in range(8)]), "--output", "out.json")
     assert "difference +0.0000" in out and "-0.0000 " not in out.split("95 %")[0]
     assert str(json.loads((tmp_path / "out.json").read_text())["difference"]) == "0.0"
+
+
+def test_rows_that_do_not_state_their_subject_are_told_of(call, tmp_path):
+    first, second = (write_evaluation(tmp_path / name, [True] * 8) for name in "ab")
+    assert "do not state" not in call(recipe, first, second)
+    for folder in (first, second):
+        file = folder / "eval/predictions.jsonl"
+        file.write_text(file.read_text().replace('"s0"', "null"))
+    assert "2 of 8 rows do not state whom they are about" in call(recipe, first, second)

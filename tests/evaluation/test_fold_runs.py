@@ -126,6 +126,9 @@ def test_a_site_that_is_left_out_stands_beside_the_same_rows_with_others_of_it_i
     assert [groups[name]["beside"]["accuracy"] for name in "ABC"] == [0.75, 0.75, 0.75]
     assert groups["A"]["beside"]["paired"]["difference"] == 0.25
     assert groups["C"]["beside"]["paired"]["difference"] == 0
+    tests = [groups[name]["beside"]["paired"] for name in "ABC"]  # one family: the strictest of Holm's steps is 3
+    assert [test["n_tests"] for test in tests] == [3] * 3
+    assert min(test["p_holm"] for test in tests) == 3 * min(test["p"] for test in tests) and "over 3 tests p" in out
     assert "Site 'C' left out: accuracy 75.0 % (95 % interval" in out
     assert "Difference in accuracy +25.0 points, 95 % interval" in out
     page = (tmp_path / "folds/report.html").read_text(encoding="utf-8")

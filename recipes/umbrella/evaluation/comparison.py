@@ -12,7 +12,7 @@ from umbrella.evaluation.results import score_records
 from umbrella.evaluation.run_folder import name_folder
 from umbrella.evaluation.statistics.intervals import number_subjects, tails
 from umbrella.evaluation.statistics.paired import compare_paired
-from umbrella.evaluation.verdicts import judge_two
+from umbrella.evaluation.verdicts import judge_two, say_nameless
 from umbrella.records.evaluations import METRICS, SETTINGS, read_metrics, read_settings
 
 NAMES = frozenset(("task_id", "subject_id", "prediction", "answer"))
@@ -94,6 +94,7 @@ def compare(first: list[Evaluated], second: list[Evaluated], n_resamples: int = 
         "p": paired.p,
         "test": paired.test,
         **judge_two(paired.to_dict(), measure, "rows" if paired.interval == by_rows.interval else "rows or seeds"),
+        "notes": say_nameless(sum(not first[0].records[i]["subject_id"] for i in task_ids), len(task_ids)),
         "changed": _find_changed(first, second, task_ids),
     }
     if min(len(first), len(second)) > 1 and max(means[0].std(), means[1].std()) > 0:

@@ -214,6 +214,16 @@ def say_rows(counted: dict) -> str:
     return f"{n} row{'s' if n != 1 else ''} of {n_subjects} subject{'s' if n_subjects != 1 else ''}"
 
 
+def say_nameless(n_nameless: int, n: int) -> list[str]:
+    """What it comes to that of some of n rows it is not stated whom they are about; nothing where it is of all."""
+    if not n_nameless:
+        return []
+    return [
+        f"{n_nameless} of {n} rows do not state whom they are about (metadata.subject_id): each counts as a subject. "
+        "Where they share subjects, all intervals are too narrow and all p too small."
+    ]
+
+
 def say_test(paired: dict) -> str:
     """The p of a test, corrected too where it is one of several, and which test it was."""
     n_tests, p = paired["n_tests"], f"p {format_p(paired['p'])}"

@@ -14,7 +14,7 @@ from umbrella.evaluation.statistics.measures import Measure, score_interval
 from umbrella.evaluation.statistics.notation import percent
 from umbrella.evaluation.statistics.paired import is_shown
 from umbrella.evaluation.statistics.precision import detectable_above, intra_subject_correlation, subjects_for_width
-from umbrella.evaluation.verdicts import say_interval, say_rows
+from umbrella.evaluation.verdicts import say_interval, say_nameless, say_rows
 
 WIDTHS = (0.20, 0.10, 0.05)  # of a share's interval, from end to end, for which subjects are counted
 PARTS = (1 / 2, 1 / 4)  # the same for errors, of the interval's present width
@@ -52,7 +52,7 @@ def measure_precision(
     entry["reference"] = _find_reference(records, entry["independent_rows"]) if "parsed_label" in records[0] else None
     entry["comparisons"] = [_describe(control) for control in controls.values() if "paired" in control]
     sentences = _say(entry, measure)
-    limits = [*_say_nameless(entry), *_say_none(entry["comparisons"])] if several else sentences
+    limits = [*say_nameless(n_nameless, len(scores)), *_say_none(entry["comparisons"])] if several else sentences
     return entry | {"sentences": sentences, "limits": [one for one in limits if one in sentences]}
 
 
@@ -97,7 +97,7 @@ def _say(entry: dict, measure: Measure) -> list[str]:
     if entry["n_subjects"] < 2:
         return [f"{start} over {say_rows(entry)}: a single subject tells nothing about others, at no precision."]
     sentences = [f"{start} ({say_interval(entry['interval'], measure)}) over {say_rows(entry)}. {_say_alike(entry)}"]
-    sentences += _say_nameless(entry)
+    sentences += say_nameless(entry["n_nameless"], entry["n"])
     if entry["interval"] is None:
         sentences.append("All subjects agree, from which no spread can be seen, and no number of subjects be named.")
     wished = [one for one in entry["wished"] if one["subjects"] is not None]
@@ -123,15 +123,6 @@ def _say_alike(entry: dict) -> str:
     if entry["independent_rows"] is None:
         return f"{alike} (0: not at all, 1: they tell no more than one of them)."
     return f"{alike}, so that the rows count as {entry['independent_rows']:.0f} independent ones."
-
-
-def _say_nameless(entry: dict) -> list[str]:
-    if not entry["n_nameless"]:
-        return []
-    return [
-        f"{entry['n_nameless']} of {entry['n']} rows do not state whom they are about (metadata.subject_id): each "
-        "counts as a subject. Where they share subjects, all intervals are too narrow and all p too small."
-    ]
 
 
 def _say_reference(reference: dict) -> str:

@@ -11,11 +11,12 @@ from umbrella.evaluation.answer_file import AnswerFile
 from umbrella.evaluation.folds.division import LEFT_OUT, RANDOM, Fold
 from umbrella.evaluation.folds.plan import Plan
 from umbrella.evaluation.folds.wording import say_group, say_pooled
-from umbrella.evaluation.results import score_records, subjects_of_rows, summarize_classification
+from umbrella.evaluation.results import count_nameless, score_records, subjects_of_rows, summarize_classification
 from umbrella.evaluation.statistics.intervals import share_interval
 from umbrella.evaluation.statistics.measures import Measure, score_interval
-from umbrella.evaluation.statistics.paired import compare_paired
+from umbrella.evaluation.statistics.paired import compare_paired, correct_entries
 from umbrella.evaluation.statistics.resampled import corrected_interval
+from umbrella.evaluation.verdicts import say_nameless
 from umbrella.files.json_files import write_json
 from umbrella.records.evaluations import METRICS, read_metrics
 
@@ -58,13 +59,13 @@ def pool(plan: Plan) -> dict:
     }
     metrics["folds"] = [_describe(one, measure, subjects) for one in answered]
     drawn = [one for one in answered if one.fold.kind == RANDOM]
-    sentences: list[str] = []
+    sentences = say_nameless(count_nameless(plan.rows), len(plan.rows))
     if drawn:
         metrics["pooled"] = _pool_random(drawn, measure, subjects, plan)
         sentences += say_pooled(metrics["pooled"], measure)
     if left_out := [one for one in answered if one.fold.kind == LEFT_OUT]:
         metrics["by"] = plan.asked.by
-        metrics["groups"] = [_compare_group(one, drawn, measure, subjects) for one in left_out]
+        metrics["groups"] = _compare_groups(left_out, drawn, measure, subjects)
         sentences += [say_group(plan.asked.by, group, measure) for group in metrics["groups"]]
     metrics["sentences"] = sentences
     evaluations = [plan.folder_of(fold) / "eval" for fold in plan.folds]
@@ -152,20 +153,32 @@ def _score_majority(drawn: list[Answered], labels: Sequence[str], of_rows: list[
     return {"accuracy": sum(hits) / len(hits), "interval": share_interval(hits, of_rows)}
 
 
-def _compare_group(one: Answered, drawn: list[Answered], measure: Measure, subjects: list[str]) -> dict:
-    """A group that was left out, beside the same rows where other subjects of the group were trained on: the mean of
-    all repeats."""
-    group = _describe(one, measure, subjects)
+def _compare_groups(
+    left_out: list[Answered], drawn: list[Answered], measure: Measure, subjects: list[str]
+) -> list[dict]:
+    """Each group that was left out, beside the same rows where other subjects of it were trained on: the mean of all
+    repeats. The tests of all groups are one family."""
     known: dict[int, list[float]] = {}
     for other in drawn:
         for row, score in zip(other.rows, other.scores, strict=True):
             known.setdefault(row, []).append(score)
+    n_tests = sum(not known.keys().isdisjoint(one.rows) for one in left_out)
+    groups = [_compare_group(one, known, measure, subjects, n_tests) for one in left_out]
+    tested = correct_entries({group["name"]: group["beside"] for group in groups if group["beside"]})
+    return [group | {"beside": tested.get(group["name"])} for group in groups]
+
+
+def _compare_group(
+    one: Answered, known: dict[int, list[float]], measure: Measure, subjects: list[str], n_tests: int
+) -> dict:
+    """`known`: row → its scores where other subjects of the group were trained on."""
+    group = _describe(one, measure, subjects)
     both = [i for i, row in enumerate(one.rows) if row in known]
     if not both:
         return group | {"beside": None}
     own = [subjects[one.rows[i]] for i in both]
     inside = np.array([np.mean(known[one.rows[i]]) for i in both])
-    paired = compare_paired(measure, one.scores[both], inside, own)
+    paired = compare_paired(measure, one.scores[both], inside, own, n_tests=n_tests)
     beside = {
         measure.key: float(inside.mean()),
         "interval": score_interval(measure, inside, own),

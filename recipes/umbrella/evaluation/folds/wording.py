@@ -2,7 +2,7 @@
 
 from umbrella.evaluation.statistics.measures import Measure
 from umbrella.evaluation.statistics.notation import percent
-from umbrella.evaluation.verdicts import say_difference, say_interval, say_needed, say_rows
+from umbrella.evaluation.verdicts import say_difference, say_interval, say_needed, say_rows, say_test
 
 
 def say_pooled(pooled: dict, measure: Measure) -> list[str]:
@@ -63,5 +63,5 @@ def say_group(by: str | None, group: dict, measure: Measure) -> str:
     }[paired["outcome"]]
     return (
         f"{said} With other subjects of it in training the same rows come to {measure.show(beside[measure.key])}. "
-        f"{say_difference(paired, measure)} {outcome}"
+        f"{say_difference(paired, measure)[:-1]} ({say_test(paired)}). {outcome}"
     )

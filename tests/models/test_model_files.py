@@ -122,3 +122,15 @@ def test_answers_under_an_older_fingerprint_are_not_said_to_be_another_models(tm
     assert "evaluated 2 times by this run folder. " in said
     said = record_evaluation(tmp_path, settings | {"model": "sha256:other"}, 8, {})["sentence"]
     assert "with at least 2 different checkpoints." in said
+
+
+def test_that_nothing_was_chosen_on_the_validation_split_is_said_only_where_it_is_known(tmp_path):
+    settings, state = {"data": "d", "model": "m"}, tmp_path / "trainer_state.json"
+
+    def say(split):
+        return record_evaluation(tmp_path, settings | {"split": split}, 8, {})["sentence"]
+
+    assert "Whether the weights were chosen by their results on it is not known." in say("validation")
+    for best, said in (("run/checkpoint-20", "checkpoint-20 was chosen by its results on it"), (None, "Nothing here")):
+        state.write_text(json.dumps({"best_model_checkpoint": best}))
+        assert said in say("validation") and "Nothing here was chosen on it" in say("test")

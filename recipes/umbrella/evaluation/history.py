@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from umbrella.evaluation.answer_file import AnswerFile
+from umbrella.files.json_files import read_json
 from umbrella.models.files import is_sampled
 
 FILE_NAME = "evaluations.jsonl"
+STATE = "trainer_state.json"  # of the Trainer, beside a model
+REMEDY = "Restore the file, or remove it: it is then not known whether the checkpoint was chosen on the split"
 
 
 def record_evaluation(folder: Path, settings: dict, answered: int, metrics: dict[str, dict]) -> dict:
@@ -34,6 +37,23 @@ def record_evaluation(folder: Path, settings: dict, answered: int, metrics: dict
         "count": len(same),
         "sentence": f"The {settings['split']} split was evaluated {times} by this run folder"
         + (f", with {at_least}{models} different checkpoints." if models > 1 else ".")
-        + " Nothing here was chosen on it: an answer's tokens are the likeliest one by one, no threshold is fitted to "
-        "it.",
+        + _say_choice(folder / STATE, settings["split"]),
     }
+
+
+def _say_choice(state: Path, split: str) -> str:
+    """What was chosen on the split. The Trainer chooses a checkpoint on the validation split."""
+    if split == "validation":
+        if not state.is_file():
+            return " Whether the weights were chosen by their results on it is not known."
+        if best := name_best_checkpoint(state):
+            return f" {best} was chosen by its results on it: they are a little better than on new subjects."
+    return " Nothing here was chosen on it: an answer's tokens are the likeliest one by one, no threshold is fitted to it."
+
+
+def name_best_checkpoint(state: Path) -> str | None:
+    """The checkpoint that was chosen by its results on the validation split; None where none was, or nothing tells."""
+    if not state.is_file():
+        return None
+    best = read_json(state, dict, ("best_model_checkpoint",), REMEDY)["best_model_checkpoint"]
+    return None if best is None else Path(best).name

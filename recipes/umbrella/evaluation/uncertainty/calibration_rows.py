@@ -7,16 +7,14 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict
 
 from umbrella.answers.selection import keep_answerable
+from umbrella.evaluation.history import STATE, name_best_checkpoint
 from umbrella.evaluation.questions import Classification, FreeText, Question
-from umbrella.files.json_files import read_json
 from umbrella.options.arguments import EvalArguments
 from umbrella.records.leakage import guard_against_leakage
 from umbrella.records.training_data import count_without_subject, subjects_of
 
 SPLIT = "validation"
 LEAVE_OUT = "leave --uncertainty out"
-STATE = "trainer_state.json"  # of the Trainer, beside a model
-REMEDY = "Restore the file, or remove it: it is then not known whether the checkpoint was chosen on the split"
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def pick_calibration_rows(
     notes.append(
         guard_against_leakage(model_name_or_path, kept, SPLIT, asked.allow_subject_overlap, SPLIT, _capital(LEAVE_OUT))
     )
-    best = _name_best_checkpoint(Path(model_name_or_path) / STATE)
+    best = name_best_checkpoint(Path(model_name_or_path) / STATE)
     if best is not None:
         notes.append(
             f"{best} was chosen by its results on the {SPLIT} split, on which a model then does a little better than "
@@ -112,14 +110,6 @@ def _check_subjects(kept: Dataset, rows: Dataset, allow_overlap: bool) -> list[s
     if nameless:
         return [f"{nameless} rows name no subject, so it is not known whether the {SPLIT} subjects are others."]
     return []
-
-
-def _name_best_checkpoint(state: Path) -> str | None:
-    """The checkpoint that was chosen by its results on the validation split; None where none was, or nothing tells."""
-    if not state.is_file():
-        return None
-    best = read_json(state, dict, ("best_model_checkpoint",), REMEDY)["best_model_checkpoint"]
-    return None if best is None else Path(best).name
 
 
 def _capital(text: str) -> str:

@@ -91,11 +91,25 @@ def test_of_a_model_that_noise_alone_disturbs_noise_alone_is_said_to_flip_answer
     assert entry["limits"] == [entry["sentences"][0], *flipping]
 
 
+@pytest.mark.slow
+def test_rows_without_scans_among_others_are_said_to_be_left_out(small_data):
+    rows = load_umbrella(str(small_data), split="test").with_format(None)
+    asker = PlantedAsker(rows, limit=1.15)
+    some = rows.remove_columns("modalities").add_column("modalities", [[], *rows["modalities"][1:]])
+    asked = SimpleNamespace(robustness=True, robustness_n=2, seed=0, num_workers=0)
+    sentences = gather_robustness(asker, asked, some, asker.records)["sentences"]
+    assert sentences[-1] == "Left out of robustness: 1 row without a scan."
+
+
 def test_rows_without_scans_cannot_be_told_of(small_data):
     rows = load_umbrella(str(small_data), split="test").with_format(None)
     bare = rows.remove_columns("modalities").add_column("modalities", [[] for _ in rows])
     entry = gather_robustness(None, SimpleNamespace(robustness=True, robustness_n=9, seed=0), bare, [{}] * 8)
-    assert entry["sentences"] == ["Robustness cannot be told: no row has a scan that could be changed."]
+    assert (
+        entry["sentences"]
+        == entry["limits"]
+        == ["Robustness cannot be told: no row has a scan that could be changed."]
+    )
     assert gather_robustness(None, SimpleNamespace(robustness=False), bare, []) is None
 
 
@@ -163,6 +177,7 @@ def test_eval_asks_a_model_of_volumes_and_a_second_run_asks_nothing(call, tmp_pa
     call(evaluation, *flags, "--report", "false")
     evidence = json.loads((tmp_path / "out/metrics.json").read_text())["evidence"]
     assert list(evidence["robustness"]["kinds"]) == list_kinds("volume")
+    assert evidence["robustness"]["sentences"][-1].startswith("Other slices: not asked, since a whole volume is shown")
     lines = [json.loads(line) for line in (tmp_path / "out/controls.jsonl").read_text().splitlines()]
     asked = Counter(line["task_id"].split(" · ")[1] for line in lines if line["control"] == "robustness")
     assert set(asked.values()) == {3} and len(asked) >= 18 and asked["rotation 5°"] == 3

@@ -12,6 +12,9 @@ from umbrella.models.files import is_sampled
 
 FILE_NAME = "evaluations.jsonl"
 STATE = "trainer_state.json"  # of the Trainer, beside a model
+NOTHING_CHOSEN = (
+    " Nothing here was chosen on it: an answer's tokens are the likeliest one by one, no threshold is fitted to it."
+)
 REMEDY = "Restore the file, or remove it: it is then not known whether the checkpoint was chosen on the split"
 
 
@@ -48,7 +51,7 @@ def _say_choice(state: Path, split: str) -> str:
             return " Whether the weights were chosen by their results on it is not known."
         if best := name_best_checkpoint(state):
             return f" {best} was chosen by its results on it: they are a little better than on new subjects."
-    return " Nothing here was chosen on it: an answer's tokens are the likeliest one by one, no threshold is fitted to it."
+    return NOTHING_CHOSEN
 
 
 def name_best_checkpoint(state: Path) -> str | None:

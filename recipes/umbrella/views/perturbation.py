@@ -235,12 +235,12 @@ def _scale(frames: Frames, factor: float, _: np.random.Generator) -> Frames:
     return replace(frames, slope=frames.slope * factor, inter=frames.inter * factor)
 
 
-STORAGE, INTENSITY = "storage", "intensity"
+SLICES, STORAGE, INTENSITY = "slices", "storage", "intensity"
 KINDS = {
     "noise": Kind("noise", (0.01, 0.03, 0.09), ("1 %", "3 %", "9 %"), _add_noise),
     "bias": Kind("bias field", (0.2, 0.4, 0.8), ("20 %", "40 %", "80 %"), _add_bias),
     "blur": Kind("blur", (1, 2, 4), ("1 mm", "2 mm", "4 mm"), _blur),
-    "slices": Kind("other slices", (1, 2, 3), ("±1 slice", "±2 slices", "±3 slices"), _move_slices),
+    SLICES: Kind("other slices", (1, 2, 3), ("±1 slice", "±2 slices", "±3 slices"), _move_slices),
     "shift": Kind("shift", (0.5, 1, 2), ("0.5 mm", "1 mm", "2 mm"), _shift),
     "rotation": Kind("rotation", (1, 2.5, 5), ("1°", "2.5°", "5°"), _rotate),
     "resolution": Kind("resolution halved", (1, 2, 3), ("1 axis", "2 axes", "3 axes"), _halve),
@@ -251,7 +251,7 @@ KINDS = {
 
 def list_kinds(view: str | None) -> list[str]:
     """The kinds that a view can be perturbed by: a whole volume has no slice that another could stand for."""
-    return [name for name in KINDS if view != VOLUME or name != "slices"]
+    return [name for name in KINDS if view != VOLUME or name != SLICES]
 
 
 def perturb(frames: Frames, kind: str, strength: int, seed: int) -> Frames:

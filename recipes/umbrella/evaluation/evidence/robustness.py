@@ -19,7 +19,7 @@ from umbrella.options.arguments import EvalArguments
 from umbrella.options.progress import show_progress
 from umbrella.rows.kept_views import CachingTransform
 from umbrella.rows.perturbed_scans import PerturbedScans
-from umbrella.views.perturbation import INTENSITY, KINDS, STORAGE, list_kinds
+from umbrella.views.perturbation import INTENSITY, KINDS, SLICES, STORAGE, list_kinds
 
 NAME = "robustness"
 Case = tuple[str, int]  # a kind and its strength
@@ -32,7 +32,8 @@ def gather_robustness(asker: Asker, asked: EvalArguments, rows: Dataset, records
         return None
     with_scans = [i for i, modalities in enumerate(rows.with_format(None)["modalities"]) if modalities]
     if not with_scans:
-        return {"sentences": ["Robustness cannot be told: no row has a scan that could be changed."], "kinds": {}}
+        unknown = ["Robustness cannot be told: no row has a scan that could be changed."]
+        return {"sentences": unknown, "limits": unknown, "kinds": {}}
     subjects = subjects_of_rows(rows)
     drawn = draw_rows([subjects[i] for i in with_scans], asked.robustness_n, asked.seed)
     indices = [with_scans[i] for i in drawn.indices]
@@ -46,7 +47,18 @@ def gather_robustness(asker: Asker, asked: EvalArguments, rows: Dataset, records
     if isinstance(asker.question, Regression):
         for case, got in answered.items():
             found[_name(case)] |= _measure_moves(asker.question, before, got, of_rows)
-    return _describe(found, cases, differences, drawn, before)
+    entry = _describe(found, cases, differences, drawn, before)
+    return entry | {"sentences": [*entry["sentences"], *_say_left_out(cases, len(rows) - len(with_scans))]}
+
+
+def _say_left_out(cases: list[Case], n_without: int) -> list[str]:
+    """What was not asked, and why."""
+    kinds, said = {kind for kind, _ in cases}, []
+    if SLICES not in kinds:
+        said.append("Other slices: not asked, since a whole volume is shown, which has no others.")
+    if n_without:
+        said.append(f"Left out of robustness: {n_without} row{'s' * (n_without > 1)} without a scan.")
+    return said
 
 
 def _answer(

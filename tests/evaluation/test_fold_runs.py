@@ -24,9 +24,9 @@ from sklearn.metrics import balanced_accuracy_score
 
 from umbrella.evaluation.folds.commands import choose_gpu
 from umbrella.evaluation.folds.plan import PLAN
-from umbrella.evaluation.folds.wording import say_pooled
+from umbrella.evaluation.folds.wording import say_group, say_pooled
 from umbrella.evaluation.statistics.intervals import wilson
-from umbrella.evaluation.statistics.measures import ACCURACY
+from umbrella.evaluation.statistics.measures import ACCURACY, measure_errors
 from umbrella.evaluation.statistics.resampled import corrected_interval
 
 # Stand in for train.py and eval.py where the claim is about starting, stopping and pooling them, not about models.
@@ -232,6 +232,15 @@ def test_no_interval_is_claimed_where_folds_agree_or_are_one():
     assert "no interval, since all folds came to the same" in "".join(say_pooled(AGREED, ACCURACY))
     assert corrected_interval([0.5, 0.5, 0.5], 0.5) is None
     assert corrected_interval([0.0, 1.0], 1.0, 1.0) == (0.0, 1.0)
+
+
+def test_answers_that_cannot_be_read_are_told_of_for_numbers_and_for_left_out_groups_too():
+    years, unread = measure_errors([20.0, 60.0]), {"unparseable": 3, "unread": 2, "beside": None, "group": "A"}
+    said = say_pooled(AGREED | unread | {"mae": 40.0}, years)
+    assert "3 of 40 answers could not be read: each counts as the true number farthest from its own." in said
+    group = AGREED | unread | {"interval": (0.9, 1.0)}
+    assert "2 of 40 answers could not be read: they count as wrong." in say_group("site", group, ACCURACY)
+    assert "could not be read" not in say_group("site", group | {"unread": 0}, ACCURACY)
 
 
 def test_over_new_training_sets_the_corrected_interval_covers_where_that_over_subjects_does_not():

@@ -188,4 +188,5 @@ def test_eval_asks_a_model_of_volumes_and_a_second_run_asks_nothing(call, tmp_pa
     assert [again[name] for name in ("robustness", "wording")] == [
         evidence[name] for name in ("robustness", "wording")
     ]
-    assert "Scans recorded otherwise" in (tmp_path / "out/report_public.html").read_text()
+    page = (tmp_path / "out/report_public.html").read_text()
+    assert "Scans recorded otherwise" in page and "Other slices: not asked" in page

@@ -105,7 +105,13 @@ def _describe(one: Answered, measure: Measure, subjects: list[str]) -> dict:
         "n_subjects": len(set(own)),
         "n_training_subjects": len({subjects[i] for i in one.fold.train}),
         "n_validation_subjects": len({subjects[i] for i in one.fold.validation}),
+        "unread": _count_unread(one.records),
     }
+
+
+def _count_unread(records: list[dict]) -> int:
+    """Of answers that are to be labels or numbers, how many are neither."""
+    return sum(record.get("parsed_label", record.get("parsed_number", "")) is None for record in records)
 
 
 def _pool_random(drawn: list[Answered], measure: Measure, subjects: list[str], plan: Plan) -> dict:
@@ -133,12 +139,13 @@ def _pool_random(drawn: list[Answered], measure: Measure, subjects: list[str], p
         ],
     }
     records = [record for one in drawn for record in one.records]
+    pooled["unparseable"] = _count_unread(records)
     if "probabilities" in records[0]:
         labels = list(records[0]["probabilities"])
         summary = summarize_classification(records, of_rows, labels, plan.n_resamples, plan.asked.fold_seed)
         kept = [*POOLED, *(f"{kind}_{label}" for kind in ("sensitivity", "specificity") for label in labels)]
         pooled["metrics"] = {name: summary["metrics"][name] for name in kept if name in summary["metrics"]}
-        pooled["confusion"], pooled["unparseable"] = summary["confusion"], summary["unparseable"]
+        pooled["confusion"] = summary["confusion"]
         pooled["majority"] = _score_majority(drawn, plan.task.strata, of_rows)
     return pooled
 

@@ -24,7 +24,7 @@ def say_pooled(pooled: dict, measure: Measure) -> list[str]:
     sentences.append(sentence)
     if pooled.get("unparseable"):
         n_answers = pooled["n"] * n_repeats
-        sentences.append(f"{pooled['unparseable']} of {n_answers} answers could not be read: they count as wrong.")
+        sentences.append(_say_unread(pooled["unparseable"], n_answers, measure))
     if "majority" in pooled:
         majority = pooled["majority"]
         low, high = (percent(end) for end in majority["interval"])
@@ -33,6 +33,11 @@ def say_pooled(pooled: dict, measure: Measure) -> list[str]:
             f"(95 % interval {low} to {high})."
         )
     return sentences
+
+
+def _say_unread(n_unread: int, n: int, measure: Measure) -> str:
+    counted = "they count as wrong" if measure.better > 0 else "each counts as the true number farthest from its own"
+    return f"{n_unread} of {n} answers could not be read: {counted}."
 
 
 def _say_corrected(interval: tuple[float, float] | None, measure: Measure) -> str:
@@ -48,6 +53,8 @@ def say_group(by: str | None, group: dict, measure: Measure) -> str:
         f"{name} left out: {measure.name} {measure.show(group[measure.key])} "
         f"({say_interval(group['interval'], measure)}; {say_rows(group)})."
     )
+    if group["unread"]:
+        said += f" {_say_unread(group['unread'], group['n'], measure)}"
     beside = group["beside"]
     if beside is None:
         return (

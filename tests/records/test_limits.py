@@ -34,3 +34,8 @@ def test_of_tests_that_took_rows_as_independent_nothing_is_told_and_an_unknown_o
     assert list_limits(old) == []
     unknown = "Among the 5 recorded: none; what it was trained on is not known, so an overlap cannot be excluded."
     assert list_limits({**old, "leakage": unknown}) == [unknown]
+
+
+def test_answers_that_could_not_be_read_are_a_limit():
+    assert list_limits({"n": 40, "unparseable": 38}) == ["38 of 40 answers could not be read: they count as wrong."]
+    assert list_limits({"n": 40, "unparseable": 0}) == []

@@ -7,12 +7,14 @@ WEAK = frozenset(("ignores", "text suffices", "stay", "worse", "as well", "canno
 def list_limits(metrics: dict) -> list[str]:
     """The sentences of a metrics.json that a user of the model must know.
 
-    Subjects that it was or may have been trained on, scans that it does not surely need, simple models and confounds
-    that it does not surely beat, and the `limits` of each evidence. Of an evaluation whose tests took rows as
-    independent the first alone.
+    Subjects that it was or may have been trained on, answers that say nothing, scans that it does not surely need,
+    simple models and confounds that it does not surely beat, and the `limits` of each evidence. Of an evaluation whose
+    tests took rows as independent the first two alone.
     """
     leakage = metrics.get("leakage") or ""
     limits = [leakage] if leakage.startswith(("WARNING", "Not known")) or "cannot be excluded" in leakage else []
+    if unread := metrics.get("unparseable"):
+        limits.append(f"{unread} of {metrics['n']} answers could not be read: they count as wrong.")
     if not takes_rows_as_independent(metrics):
         weak = WEAK | {"reacts"} if _has_scores(metrics) else WEAK
         limits += [entry["sentence"] for entry in _list_judged(metrics) if entry.get("verdict") in weak]

@@ -8,7 +8,8 @@ import eval as evaluation
 import generate_longitudinal_change_conversations as generator
 import pytest
 import train
-from launching import BIN, ROOT, find_free_port, launch
+from forking import launch_forked
+from launching import BIN, ROOT, find_free_port
 from sample_folder import write_sample_folder
 
 
@@ -87,7 +88,7 @@ def test_quickstart_on_two_processes_learns_sex_and_falls_to_chance_with_other_s
     accelerate = [BIN / "accelerate", "launch", "--config_file", "ds_configs/accelerate_zero2.yaml"]
     accelerate += ["--main_process_port", find_free_port()]
     train_quickstart = ["recipes/train.py", "recipes/configs/quickstart.yaml", *get_flags(data, tmp_path)]
-    out = launch([*accelerate, *train_quickstart], ROOT)
+    out = launch_forked([*accelerate, *train_quickstart], ROOT)
     assert out.count("world size: 2") == 2
     metrics = evaluate(call, data, tmp_path)
     assert metrics["n"] == 200

@@ -6,18 +6,15 @@ from pathlib import Path
 
 import eval as evaluation
 import generate_longitudinal_change_conversations as generator
+import numpy as np
 import pytest
+import sample_folder
 import train
 from forking import launch_forked
 from launching import BIN, ROOT, find_free_port
 from sample_folder import write_sample_folder
 
-from umbrella.answers.scoring import last_answer_mask
-from umbrella.conversations.encoder import IGNORE_INDEX
-from umbrella.models.loading import load_model, load_processor
-from umbrella.rows.collator import ConversationCollator
-from umbrella.rows.transform import ConversationTransform
-from umbrella_dataset import load_umbrella
+from umbrella.cohort.questions.writer import Phrasings
 
 
 def package_folder(name):
@@ -114,43 +111,44 @@ def write_longitudinal(folder, n_train, n_test):
     return folder
 
 
+def check_longitudinal(call, data, tmp_path, *flags):
+    """Train by the recipe and hold the model to the recipe's figures; returns metrics.json."""
+    call(train, ROOT / "recipes/configs/longitudinal.yaml", *get_flags(data, tmp_path), *flags)
+    metrics = evaluate(call, data, tmp_path)
+    assert metrics["accuracy"] >= 0.90
+    assert metrics["accuracy_reference_reversed"] <= 0.15
+    return metrics
+
+
 @pytest.mark.nightly
 @pytest.mark.slow
 def test_longitudinal_recipe_uses_the_first_scan(call, tmp_path):
     data = write_longitudinal(tmp_path / "data", 100, 30)
-    call(train, ROOT / "recipes/configs/longitudinal.yaml", *get_flags(data, tmp_path))
-    metrics = evaluate(call, data, tmp_path)
-    assert metrics["n"] == 60
-    assert metrics["accuracy"] >= 0.90
-    assert metrics["accuracy_reference_reversed"] <= 0.15
+    assert check_longitudinal(call, data, tmp_path)["n"] == 60
+
+
+def draw_ball(anatomy, acquisition, *_):
+    """A ball in a shell, the brighter the larger the head's ventricles, and a little noise: int16 (28, 32, 20)."""
+    x, y, z = np.ogrid[-1:1:28j, -1:1:32j, -1:1:20j]
+    radius = np.sqrt(x**2 + y**2 + z**2)
+    image = np.where(radius < 0.75, 8000 * anatomy.ventricle_size, np.where(radius < 0.95, 1000, 0))
+    return (image + np.random.default_rng(acquisition.noise_seed).integers(0, 60, image.shape)).astype(np.int16)
+
+
+def step_sizes(_, n_subjects):
+    """Five sizes, equally far from each other: who sees the second scan alone is right in five rows of six at most."""
+    first = np.resize([1 / 16, 2 / 16, 3 / 16], n_subjects)
+    return np.stack([first, first + 1 / 16, first - 1 / 16], axis=1)
 
 
 @pytest.mark.slow
-def test_longitudinal_recipe_trains_on_both_scans_and_is_evaluated_with_a_reversing_one(call, quick_scans, tmp_path):
-    """A few steps of the recipe as it stands, which is held to its figures by night. The loss of the last answer hangs
-    on the first scan as much as on the second."""
-    data = write_longitudinal(tmp_path / "data", 4, 10)
-    call(
-        train,
-        ROOT / "recipes/configs/longitudinal.yaml",
-        *get_flags(data, tmp_path),
-        "--max_steps",
-        8,
-        "--logging_steps",
-        1,
-    )
-    history = json.loads((tmp_path / "run/trainer_state.json").read_text())["log_history"]
-    losses = [entry["loss"] for entry in history if "loss" in entry]
-    assert losses[-1] < losses[0] - 0.5
-    metrics = evaluate(call, data, tmp_path)
-    assert metrics["n"] == 20
-    assert metrics["controls"]["reference_reversed"]["n"] >= 10
-
-    model, processor = load_model(tmp_path / "run"), load_processor(tmp_path / "run")
-    rows = load_umbrella(str(data), split="test").with_transform(ConversationTransform(processor))
-    batch = ConversationCollator(processor)(list(rows))
-    labels = batch["labels"].where(last_answer_mask(batch["labels"]), IGNORE_INDEX)
-    scans = batch["pixel_values"].requires_grad_()
-    model(**{**batch, "labels": labels}).loss.backward()
-    first, second = scans.grad.abs().amax(dim=(1, 2, 3)).view(20, 2).T
-    assert (first > 0.1 * second).all() and (second > 0.1 * first).all()
+def test_longitudinal_recipe_uses_the_first_of_two_plain_scans(call, tmp_path, monkeypatch):
+    """In all its epochs, of few rows: balls and one wording are learned in a tenth of the time that heads take."""
+    monkeypatch.setattr(sample_folder, "make_scan", draw_ball)
+    monkeypatch.setattr(generator, "draw_sizes", step_sizes)
+    wording = Phrasings(("First.",), ("Noted.",), ("Grown or shrunk?",), ("{subject_label}",))
+    monkeypatch.setattr(generator, "PHRASINGS", wording)
+    data = write_longitudinal(tmp_path / "data", 6, 12)
+    fewer = ("--per_device_train_batch_size", 4, "--dataloader_num_workers", 0)
+    metrics = check_longitudinal(call, data, tmp_path, *fewer)
+    assert (metrics["n"], metrics["controls"]["reference_reversed"]["n"]) == (24, 8)

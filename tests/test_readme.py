@@ -264,7 +264,7 @@ def test_commands_name_files_flags_targets_and_extras_that_exist(document):
             assert set(extras.split(",")) <= set(setup["options.extras_require"]), command
         for word in words:
             if word.startswith(("recipes/", "sample_data/", "ds_configs/", "tests/")) and not is_generated(word):
-                assert (ROOT / word).is_file(), command
+                assert (ROOT / word).exists(), command
         scripts = [word for word in words if word.endswith(".py") and "/" in word]
         if scripts:
             flags = {word.split("=")[0] for word in words[words.index(scripts[0]) :] if word.startswith("--")}

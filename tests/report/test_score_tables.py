@@ -104,5 +104,9 @@ def test_a_card_shows_errors_under_controls_and_repeats_no_verdict_of_rows_taken
 def test_groups_and_confounds_are_refused_where_the_task_has_no_use_for_them():
     for by, confounds, task in ((None, ["age"], "regression"), (None, ["age"], "text"), (["sex"], None, "text")):
         with pytest.raises(ValueError, match=r"^(--confounds: expected labels|--by: expected answers)"):
-            check_names(SimpleNamespace(by=by, confounds=confounds, positive_label=None), None, task)
-    check_names(SimpleNamespace(by=None, confounds=["head_volume"], positive_label=None), None, "classification")
+            check_names(SimpleNamespace(by=by, confounds=confounds, positive_label=None, site_tell=None), None, task)
+    check_names(
+        SimpleNamespace(by=None, confounds=["head_volume"], positive_label=None, site_tell=None),
+        None,
+        "classification",
+    )

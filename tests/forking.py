@@ -2,7 +2,8 @@
 
 A start of Python with torch, transformers and DeepSpeed costs ten seconds of a processor, a fork of a process that has
 them milliseconds. The server has trained nothing and set nothing: a fork is as fresh as a start, but for what imports
-read of the environment. Launchers (`torchrun`, `accelerate launch`, `deepspeed`) are started by `launching`.
+read of the environment. Launchers (`torchrun`, `accelerate launch`) run in forks too, the processes that they start do
+not. As a shell starts them: in test_readme, `deepspeed` in test_resuming.
 """
 
 import atexit
@@ -92,6 +93,17 @@ def run_ranks(command, cwd, n=2, **environment) -> str:
             rank.kill()
     assert [rank.returncode for rank in ranks] == [0] * n, "\n".join(text[-4000:] for text in printed)
     return "".join(printed)
+
+
+def launch_forked(command, cwd) -> str:
+    """Run a launcher, or a script, from the folder `cwd` to its end; returns what it printed, errors among it."""
+    program = Program(command, cwd)
+    try:
+        printed = program.communicate(timeout=600)[0]
+    finally:
+        program.kill()
+    assert program.returncode == 0, printed[-6000:]
+    return printed
 
 
 def _run(command, cwd, environment, output):

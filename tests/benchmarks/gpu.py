@@ -20,9 +20,9 @@ from pathlib import Path
 
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asking whether there is a GPU must not start CUDA before a fork
 
-from gpu_cases import CASES, Case, write_configs
-from gpu_measuring import measure
-from gpu_planning import estimate_case
+from on_gpu.cases import CASES, Case, write_configs
+from on_gpu.measuring import measure
+from on_gpu.planning import estimate_case
 
 FORK = get_context("fork")  # what is imported is imported once
 COLUMNS = {

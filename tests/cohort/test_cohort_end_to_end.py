@@ -76,12 +76,26 @@ def test_the_tree_is_accepted_by_the_bids_validator(bids):
     assert done.returncode == 0 and [issue for issue in issues if issue["severity"] == "error"] == []
 
 
+def read_losses(printed):
+    return [float(loss) for loss in re.findall(r"^step .* loss ([\d.]+)", printed["train.py"].out, re.MULTILINE)]
+
+
 def test_forty_subjects_end_in_a_model_that_answers_in_the_datas_words(take_five_steps, tmp_path):
-    metrics, rows, printed = take_five_steps("--target sex")
+    """In a third of the steps that it takes where nobody says how many: these are the next test's."""
+    metrics, rows, printed = take_five_steps("--target sex", more={"train.py": ["--max_steps", "100"]})
     assert 8 <= metrics["n"] <= 16 and metrics["unparseable"] == 0
     assert {row["parsed_label"] for row in rows} <= {"female", "male"}
     assert (tmp_path / "runs/mine/eval/report.html").stat().st_size > 10_000
-    losses = [float(loss) for loss in re.findall(r"^step .* loss ([\d.]+)", printed["train.py"].out, re.MULTILINE)]
+    assert read_losses(printed)[0] > 6
+    assert re.search(r"^loss 6\.\d+ → 0\.\d+ in 100 steps$", printed["train.py"].out, re.MULTILINE)
+
+
+@pytest.mark.nightly
+def test_forty_subjects_take_the_steps_that_a_model_needs_where_nobody_says_how_many(take_five_steps):
+    metrics, rows, printed = take_five_steps("--target sex")
+    assert metrics["unparseable"] == 0
+    assert {row["parsed_label"] for row in rows} <= {"female", "male"}
+    losses = read_losses(printed)
     assert 15 <= len(losses) <= 25 and losses[0] > 6 and losses[-1] < 0.3
     assert re.search(r"^loss 6\.\d+ → 0\.\d+ in 3\d\d steps$", printed["train.py"].out, re.MULTILINE)
 

@@ -245,8 +245,8 @@ def test_a_card_that_is_none_names_no_licence_and_a_broken_record_is_named(copie
 @pytest.mark.slow
 def test_evidence_fills_an_item_by_its_name_and_limits_are_the_ones_found(copied, splits):
     path = copied / "run/eval/metrics.json"
-    metrics = {**read(path), "evidence": {}}
-    write_json(path, metrics)
+    metrics = read(path)
+    write_json(path, {**metrics, "evidence": {}})
     before = {item["item"]: item for item in build(copied, splits)["checklists"][0]["items"]}
     assert (
         before["39"]["missing"].keys() == {"failures"} and "was not asked for" in before["39"]["missing"]["failures"]

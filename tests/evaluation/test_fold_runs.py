@@ -29,6 +29,8 @@ from umbrella.evaluation.statistics.intervals import wilson
 from umbrella.evaluation.statistics.measures import ACCURACY, measure_errors
 from umbrella.evaluation.statistics.resampled import corrected_interval
 
+pytestmark = pytest.mark.slow  # each fold is a process
+
 # Stand in for train.py and eval.py where the claim is about starting, stopping and pooling them, not about models.
 TRAINS = """
 import pathlib, sys, time

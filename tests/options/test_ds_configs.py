@@ -14,7 +14,8 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.utils import DeepSpeedPlugin, DistributedType, FullyShardedDataParallelPlugin, patch_environment
 from accelerate.utils.fsdp_utils import fsdp2_prepare_auto_wrap_policy
 from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
-from launching import BIN, ROOT, find_free_port, launch
+from forking import launch_forked
+from launching import BIN, ROOT, find_free_port
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
@@ -234,7 +235,7 @@ def test_slurm_job_is_valid_bash_and_asks_for_what_its_comments_promise():
 @pytest.mark.slow
 def test_accelerate_starts_the_quickstart_on_a_cpu(small_data, tmp_path):
     flags = [*TRAIN, "--json_dir", small_data, "--output_dir", tmp_path / "run", *FAST]
-    out = launch([BIN / "accelerate", "launch", "--config_file", FOLDER / "accelerate_cpu.yaml", *flags], ROOT)
+    out = launch_forked([BIN / "accelerate", "launch", "--config_file", FOLDER / "accelerate_cpu.yaml", *flags], ROOT)
     assert out.count("world size: 1") == 1
     assert (tmp_path / "run/model.safetensors").is_file()
 
@@ -244,7 +245,7 @@ def test_accelerate_trains_two_cpu_processes_together(small_data, tmp_path):
     """By DDP. By ZeRO-2 it trains the quickstart in test_main_job.py; `deepspeed` starts one in test_resuming.py."""
     flags = [*TRAIN, "--json_dir", small_data, "--output_dir", tmp_path / "run", *FAST, "--save_strategy", "epoch"]
     accelerate = [BIN / "accelerate", "launch", "--config_file", "ds_configs/accelerate_ddp.yaml"]
-    out = launch([*accelerate, "--main_process_port", find_free_port(), *flags], ROOT)
+    out = launch_forked([*accelerate, "--main_process_port", find_free_port(), *flags], ROOT)
     assert out.count("world size: 2") == 2
     checkpoint = tmp_path / "run/checkpoint-2"
     assert len(list(checkpoint.glob("rng_state_*.pth"))) == 2
@@ -285,7 +286,9 @@ def test_offload_and_zero3_train_two_cpu_processes_to_the_same_loss(small_data, 
     argv = [*TRAIN, "--json_dir", str(small_data), *FAST, "--train", "projector", "--save_strategy", "epoch"]
     (tmp_path / "one_by_one.py").write_text(f"TRAIN = {argv}\nFOLDER = {str(tmp_path)!r}\n{ONE_BY_ONE}")
     accelerate = [BIN / "accelerate", "launch", "--config_file", "ds_configs/accelerate_zero3.yaml"]
-    out = launch([*accelerate, "--main_process_port", find_free_port(), tmp_path / "one_by_one.py", *names], ROOT)
+    out = launch_forked(
+        [*accelerate, "--main_process_port", find_free_port(), tmp_path / "one_by_one.py", *names], ROOT
+    )
     assert out.count("world size: 2") == 2 * (len(names) + 2)
     for name in names:  # under ZeRO-3 each process has a part of the weights
         states = list(tmp_path.glob(f"{name}/checkpoint-2/global_step2/mp_rank_00_model_states.pt"))

@@ -234,25 +234,85 @@ SHAPES = {f"llava_1_5_7b_{name}": "llava_1_5_7b" for name in ("stage1", "stage2"
 }
 
 
-# Each of a kind that another one shows: adapters by DDP llava_1_5_7b_lora, frozen parts by DDP smolvlm_500m.
-NIGHTLY = dict.fromkeys(("qwen2_5_vl_3b_lora", "llava_1_5_7b_stage1"), pytest.mark.nightly)
+def read_header(recipe):
+    """What a recipe's first lines say: (GPUs, GB of each, GiB that it needs, strategy)."""
+    header = re.match(r"(#.*\n)+", (ROOT / "recipes" / "configs" / f"{recipe}.yaml").read_text("utf-8"))[0]
+    n, card = re.search(r"# Hardware: (\d) GPUs? of (\d+) GB", header).groups()
+    stated, strategy, of = re.search(r"Memory: ([\d.]+) GiB a GPU \((\S+), (\d) GPUs?,", header).groups()
+    assert of == n
+    return int(n), int(card), float(stated), strategy
+
+
+@pytest.fixture
+def print_estimate(call, monkeypatch):
+    """(recipe, model's folder) → the row of the strategy that the header names: (as a Memory, as it is printed)."""
+    made, to_table = [], estimate_memory.to_table
+    monkeypatch.setattr(estimate_memory, "to_table", lambda rows: made.append(rows) or to_table(rows))
+
+    def run(recipe, folder):
+        n, _, _, strategy = read_header(recipe)
+        path = ROOT / "recipes" / "configs" / f"{recipe}.yaml"
+        out = call(estimate_memory, path, "--model_name_or_path", folder, "--num_gpus", n)
+        printed = next(line for line in out.splitlines() if line.startswith(f"{strategy:<15}"))
+        return next(row for row in made.pop() if row.name == strategy), printed[15:]
+
+    return run
+
+
+def count_layers(config):
+    """Layers of (language model, vision tower), and the names of these settings."""
+    names = ("num_hidden_layers", "depth" if config.model_type == "qwen2_5_vl" else "num_hidden_layers")
+    return names, [
+        getattr(part, name) for part, name in zip((config.text_config, config.vision_config), names, strict=True)
+    ]
+
+
+def write_config(config, layers, folder):
+    """The model with fewer layers in its two parts."""
+    config, (names, _) = copy.deepcopy(config), count_layers(config)
+    for part, name, n in zip((config.text_config, config.vision_config), names, layers, strict=True):
+        setattr(part, name, n)
+    config.text_config.layer_types = None  # those of all layers: the config makes them anew
+    config.save_pretrained(folder)
+    return folder
+
+
+# Adapters by DDP are shown by llava_1_5_7b_lora too.
+NIGHTLY = {"qwen2_5_vl_3b_lora": pytest.mark.nightly}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [pytest.param(name, marks=NIGHTLY.get(name, ())) for name in SHAPES])
-def test_memory_in_a_recipes_header_is_what_the_command_prints(recipe, call):
-    path = ROOT / "recipes" / "configs" / f"{recipe}.yaml"
-    header = re.match(r"(#.*\n)+", path.read_text("utf-8"))[0]
-    n, card = re.search(r"# Hardware: (\d) GPUs? of (\d+) GB", header).groups()
-    stated, strategy, of = re.search(r"Memory: ([\d.]+) GiB a GPU \((\S+), (\d) GPUs?,", header).groups()
-    out = call(estimate_memory, path, "--model_name_or_path", CONFIGS / SHAPES[recipe], "--num_gpus", n)
-    row = next(line for line in out.splitlines() if line.startswith(f"{strategy:<15}"))
+def test_memory_in_a_recipes_header_is_that_of_its_layers(recipe, print_estimate, tmp_path):
+    """By the command, of models with two layers in each part and with one more in one part: each layer adds the same.
+    With all layers, whose number the time goes by: the nightly test."""
+    config = load_config(str(CONFIGS / SHAPES[recipe]))
+    few = [(2, 2), (3, 2), (2, 3)]
+    rows = [print_estimate(recipe, write_config(config, n, tmp_path / f"{n}"))[0] for n in few]
+
+    def sum_up(name):
+        start, *more = (getattr(row, name) for row in rows)
+        return start + sum((n - 2) * (one - start) for n, one in zip(count_layers(config)[1], more, strict=True))
+
+    _, card, stated, _ = read_header(recipe)
+    assert sum_up("total") / GIB == pytest.approx(stated, abs=0.06)
+    assert stated < 0.9 * card
+    assert sum_up("otherwise") > 2 * sum_up("activations")  # each recipe has activation checkpointing
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", SHAPES)
+def test_memory_in_a_recipes_header_is_what_the_command_prints(recipe, print_estimate):
+    _, card, stated, _ = read_header(recipe)
+    row, printed = print_estimate(recipe, CONFIGS / SHAPES[recipe])
     # weights, gradients, optimizer, buffers, activations, otherwise, loss, total, cpu, then the cards that it fits
-    figures = row[15:].split()
-    assert float(figures[7]) == pytest.approx(float(stated), abs=0.06)
-    assert (of, f" {card}" in row[15 + 9 * 12 :]) == (n, True)
+    figures = printed.split()
+    assert float(figures[7]) == pytest.approx(stated, abs=0.06)
+    assert f" {card}" in printed[9 * 12 :]
     assert float(figures[5]) > 2 * float(figures[4])  # each recipe has activation checkpointing
-    assert float(stated) < 0.9 * float(card)
+    assert float(figures[7]) == pytest.approx(row.total / GIB, abs=0.006)
+    assert stated < 0.9 * card
 
 
 # ------------------------------------------------------------------------------------------------ command

@@ -7,7 +7,7 @@ from transformers import AutoConfig, LlavaConfig
 
 from umbrella.models.volumes.tower import VolumeTowerConfig
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RECIPES, SHAPES = ROOT / "recipes" / "configs", ROOT / "tests" / "model_configs"
 BUILT = ("tiny", "tiny3d")
 VIT3D = "vit3d"

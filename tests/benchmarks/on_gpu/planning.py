@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from gpu_cases import Case
+from on_gpu.cases import Case
 from transformers import PreTrainedModel
 
 from umbrella.conversations.ignore_index import IGNORE_INDEX

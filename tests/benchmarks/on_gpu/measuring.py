@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import torch
-from gpu_cases import BUILT, Case
-from gpu_planning import GIB, make_batch, plan_case
+from on_gpu.cases import BUILT, Case
+from on_gpu.planning import GIB, make_batch, plan_case
 from transformers import AutoConfig, AutoModelForImageTextToText, TrainerCallback
 
 from umbrella.models.for_training import load_for_training

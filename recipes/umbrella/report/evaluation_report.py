@@ -95,11 +95,10 @@ def write_reports(
     write_page(folder / REPORT, "report.html.j2", **described, **private, sections=[*sections, full])
     write_failures(folder, evaluation.rows, evaluation.records, transform, described)
     # A folder's name, of itself, is what a push publishes a model by; where it lies is nobody's business.
-    hidden = {model_folder: Path(model_folder).name} if Path(model_folder).is_dir() else {}
-    model = described["model"]
-    described["model"] = model | {"facts": {name: hidden.get(text, text) for name, text in model["facts"].items()}}
+    folder_of_model = model_folder if Path(model_folder).is_dir() else None
     hidden_too = {"examples": [], **dict.fromkeys(("command", "run_json", "failures_page"))}
-    write_page(folder / PUBLIC_REPORT, "report.html.j2", **described, **hidden_too, sections=[*sections, public])
+    described |= {"hidden_folder": folder_of_model, "sections": [*sections, public]}
+    write_page(folder / PUBLIC_REPORT, "report.html.j2", **described, **hidden_too)
 
 
 def _read_run_json(folder: Path) -> str | None:

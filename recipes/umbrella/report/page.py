@@ -30,7 +30,13 @@ _ENVIRONMENT.filters |= {
 _NO_TEXT = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\ufffd") | {ord(sign): sign for sign in "\t\n\r"}
 
 
-def write_page(path: Path, template: str, **context: Any) -> None:
-    """Fill a template and write the page, its control characters as U+FFFD; half a page is never left behind."""
+def write_page(path: Path, template: str, hidden_folder: str | None = None, **context: Any) -> None:
+    """Fill a template and write the page, its control characters as U+FFFD; half a page is never left behind.
+
+    hidden_folder  a path of which the page shows the name alone, wherever a sentence has it
+    """
     html = _ENVIRONMENT.get_template(template).render(**context)
+    if hidden_folder is not None and Path(hidden_folder).name != hidden_folder:
+        escape = _ENVIRONMENT.filters["escape"]
+        html = html.replace(str(escape(hidden_folder)), str(escape(Path(hidden_folder).name)))
     write_whole(path, html.translate(_NO_TEXT))

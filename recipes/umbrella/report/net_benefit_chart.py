@@ -20,6 +20,6 @@ def draw_decision_curve(curve: dict) -> str:
         axes.axhline(0, color=INK, linewidth=1, linestyle="--", label="on nobody")
         # Far below 0 lies what nobody would do; the table has it.
         axes.set(xlabel="threshold probability, %", ylabel="net benefit", xlim=(0, 100), ylim=(-0.35 * top, 1.1 * top))
-        axes.legend(frameon=False, loc="upper right")
+        axes.legend(frameon=False, loc="lower left")
 
     return draw(3.2, paint)

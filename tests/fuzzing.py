@@ -1,4 +1,4 @@
-"""Seeded fuzzing for a stated time: 12 s a fuzzer among the tests, an hour by `make test-nightly`.
+"""Seeded fuzzing for a stated time: 4 s a fuzzer among the tests, an hour by `make test-nightly`.
 
 A case that fails is named with what repeats it alone: the seed and its number.
 """
@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable
 
-SECONDS = float(os.environ.get("UMBRELLA_FUZZ_SECONDS", "12"))
+SECONDS = float(os.environ.get("UMBRELLA_FUZZ_SECONDS", "4"))
 SEED = os.environ.get("UMBRELLA_FUZZ_SEED", "0")
 CASE = os.environ.get("UMBRELLA_FUZZ_CASE")
 

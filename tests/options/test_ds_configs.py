@@ -232,6 +232,7 @@ def test_slurm_job_is_valid_bash_and_asks_for_what_its_comments_promise():
 # ------------------------------------------------------------------------------------------------ launches
 
 
+@pytest.mark.nightly  # the README's commands start accelerate on a CPU in each run
 @pytest.mark.slow
 def test_accelerate_starts_the_quickstart_on_a_cpu(small_data, tmp_path):
     flags = [*TRAIN, "--json_dir", small_data, "--output_dir", tmp_path / "run", *FAST]

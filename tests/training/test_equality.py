@@ -88,7 +88,7 @@ def test_two_processes_of_ddp_are_one_process(alone, mixed_data, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", [2, 3])
+@pytest.mark.parametrize("stage", [2, pytest.param(3, marks=pytest.mark.nightly)])
 def test_two_processes_of_deepspeed_are_one_process(stage, alone, mixed_data, tmp_path):
     ranks = launch_two(mixed_data, tmp_path, TESTS.parent / f"ds_configs/zero{stage}.json", "tiny", "volumes")
     check_equal(ranks[0]["tiny"], alone)

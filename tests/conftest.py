@@ -56,6 +56,14 @@ def pytest_runtestloop():
     gc.enable()
 
 
+LONGEST = ("test_quickstart_on_two_processes", "test_two_processes_of_zero2_go_on", "test_offload_and_zero3_train")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest tests first: begun last, each would keep one of xdist's workers while the other has none left."""
+    items.sort(key=lambda item: not item.name.startswith(LONGEST))
+
+
 def pytest_make_parametrize_id(val, argname):
     """Bytes are numbered in a test's name: packed ones hold the second at which they were packed, and xdist's workers,
     which collect a moment apart, must find the same names."""

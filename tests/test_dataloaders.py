@@ -136,6 +136,7 @@ def test_only_train_is_shuffled_and_drops_its_last_batch(json_dir, processor):
     assert sum(len(batch["task_ids"]) for batch in loaders["validation"]) == 3
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_rows(dataset):
     alone = list(dataset.create_dataloader(batch_size=2, shuffle=False, drop_last=False))
     shared = list(dataset.create_dataloader(batch_size=2, shuffle=False, drop_last=False, num_workers=2))

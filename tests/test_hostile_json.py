@@ -45,6 +45,7 @@ def _with_text(task_id: str, **metadata) -> str:
     return json.dumps({**record, "metadata": {**record["metadata"], **metadata}})
 
 
+@pytest.mark.slow
 def test_a_number_that_float64_cannot_hold_is_refused_and_others_stay_json(tmp_path):
     text = _with_text("x", value="NUMBER")
     folder = _make_folder(tmp_path / "bad", x_json=text.replace('"NUMBER"', "-1e999"))

@@ -95,6 +95,7 @@ def test_a_part_is_refused_until_the_list_is_deleted(folder, spoil, capsys):
         assert validate(capsys, folder)[0]
 
 
+@pytest.mark.slow
 def test_what_the_user_adds_and_chooses_is_let_be(folder, capsys):
     """Own files, longer files, no samples, one split alone, filters, files by name, another program's list."""
     write_conversations([make_record("own", [])], folder / "train")

@@ -75,6 +75,7 @@ def workplace(small_data, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(datasets.__version__ >= "4", reason="loading scripts exist only in datasets<4")
 def test_python_of_a_page_runs(workplace, monkeypatch, capsys):
     assert [document for document in DOCUMENTS if read_blocks(document, "python")] == [DATA, GUIDE]

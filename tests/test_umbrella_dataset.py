@@ -245,6 +245,7 @@ def test_a_task_id_twice_in_a_split_is_an_error(data_dir, load, num_proc):
             load(data_dir, num_proc=num_proc)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_proc", [None, 2])
 def test_the_same_conversations_in_two_forms_are_said_once_with_count_and_remedy(tmp_path, load, num_proc):
     records = [_record(f"t{i:03d}") for i in range(70)]
@@ -523,6 +524,7 @@ def test_single_files_count_paths_from_the_folder_above_their_split(data_dir, lo
 script = pytest.mark.skipif(datasets.__version__ >= "4", reason="loading scripts exist only in datasets<4")
 
 
+@pytest.mark.slow
 @script
 @pytest.mark.parametrize("options", [{}, {"streaming": True}, {"num_proc": 2}])
 def test_the_loading_script_gives_the_rows_of_load_umbrella(data_dir, load, tmp_path, options):

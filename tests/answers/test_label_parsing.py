@@ -108,6 +108,7 @@ def test_a_label_in_a_range_is_one_of_several(text, labels):
     assert parse_label(text, labels) is None
 
 
+@pytest.mark.slow
 @examples(200)
 @given(
     st.sampled_from(["grade {}", "{}", "{} of 9", "CDR {}", "{}级", "ระดับ{}"]),
@@ -230,6 +231,7 @@ def spell(text, draw):
     return text.upper() if draw(st.booleans()) and fold(text.upper()) == fold(text) else text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scripts", "separator"), [(SPACED, " "), (UNSPACED, "")], ids=["spaced", "unspaced"])
 @examples(100)
 @given(data=st.data())

@@ -222,6 +222,7 @@ def write(number: float, decimals: int, decimal: str, thousands: str) -> str:
     return "".join({".": decimal, ",": thousands}.get(sign, sign) for sign in english)
 
 
+@pytest.mark.slow
 @examples(400)
 @given(
     st.integers(-(10**8), 10**8),

@@ -402,6 +402,7 @@ def test_a_comparison_over_time_takes_the_subjects_own_first_session(tmp_path):
     assert len(records) + sum(row["reason"] == "no change" for row in exclusions) == 80
 
 
+@pytest.mark.slow
 def test_scans_that_cannot_be_read_or_are_anothers_are_left_out(tmp_path):
     table = write_table(tmp_path, make_rows(24))
     for i in range(24):

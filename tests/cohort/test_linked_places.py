@@ -40,6 +40,7 @@ PLACES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_the_printed_command_finds_all_scans(scans, tmp_path, monkeypatch, capsys, place):
     (tmp_path / "store/some/where").mkdir(parents=True)

@@ -196,6 +196,7 @@ def test_no_single_damage_to_a_table_loses_a_participant(folder, table):
         assert len(read_table(write(folder, text, name)).rows) >= n_participants
 
 
+@pytest.mark.slow
 @examples(100)
 @given(st.lists(st.tuples(TEXTS, st.integers(), st.floats(allow_nan=False)), min_size=1, max_size=8))
 def test_what_pandas_writes_is_what_pandas_reads(folder, values):

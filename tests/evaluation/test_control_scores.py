@@ -28,6 +28,7 @@ def sizes_of(rows):
     return sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("looks_at", "reference"),
     [("both", "uses"), ("the last", "ignores")],

@@ -181,6 +181,7 @@ def test_a_modality_that_the_checkpoint_was_not_trained_on_is_refused(refusal, d
     assert "expected scans of fMRI" in sentence and "found sMRI" in sentence
 
 
+@pytest.mark.slow
 def test_bad_input_ends_with_one_sentence(refusal, tiny_model, data, tmp_path):
     model = ("--model_name_or_path", tiny_model, "--json_dir", data)
     assert (

@@ -84,6 +84,7 @@ def read_yaml(task):
     return yaml.load((task / "heads.yaml").read_text(encoding="utf-8"), Loader)
 
 
+@pytest.mark.slow
 def test_the_yaml_names_files_and_functions_that_are_there(task, docs):
     config = read_yaml(task)
     assert config["task"] == "heads" and config["output_type"] == "generate_until"
@@ -249,6 +250,7 @@ def test_labels_are_read_as_the_evaluation_reads_them(reading, tmp_path):
         assert found["unreadable"] == float(own is None)
 
 
+@pytest.mark.slow
 def test_numbers_are_read_as_the_evaluation_reads_them_and_texts_compared(tmp_path):
     reading = NumberReading("years", NumberFormat(",", "."))
     (tmp_path / "numbers").mkdir()

@@ -13,6 +13,7 @@ from umbrella.evaluation.statistics.measures import ACCURACY
 from umbrella.evaluation.statistics.paired import compare_paired, correct_entries
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_corrected_p_values_are_those_of_statsmodels(p_values):
     assert correct_by_holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1].tolist())

@@ -30,6 +30,7 @@ def coverage(interval_of, n_draws=1000, **shape):
     return hits / n_draws
 
 
+@pytest.mark.slow
 def test_intervals_cover_95_percent_of_1000_draws():
     assert coverage(share_interval) == pytest.approx(0.95, abs=0.02)
 

@@ -34,6 +34,7 @@ def test_a_planted_site_is_told_and_the_number_is_scikit_learns():
     assert told["recall"]["B"] > 0.7 and told["interval"][0] > told["chance"] == pytest.approx(1 / 3)
 
 
+@pytest.mark.slow
 def test_scans_of_one_subject_do_not_tell_its_site_to_one_another():
     """Ten scans of a subject are nearly the same, its site is drawn: by scans it would be told, by subjects it is not.
     Of ten such cohorts the interval holds chance in nearly all."""

@@ -191,6 +191,7 @@ def test_a_write_that_fails_ends_in_a_sentence_and_leaves_nothing_half(start, di
         check_fails(start, disk, tmp_path, name, number, draw.choice(REASONS), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_disk_that_fills_while_a_file_is_written_ends_in_a_sentence(start, disk, tmp_path, name):
     """Whoever writes: Python, Arrow, safetensors, torch."""

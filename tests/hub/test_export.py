@@ -60,6 +60,7 @@ def test_a_checkpoint_has_the_names_in_memory_whoever_saves_it(tmp_path, family)
     assert load_file(tmp_path / "stock again" / WEIGHTS).keys() == load_file(tmp_path / "stock" / WEIGHTS).keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", MODELS)
 def test_export_has_the_weights_and_the_names_of_a_stock_save(call, tmp_path, family):
     model = save_stock(tmp_path / "stock", family)

@@ -83,6 +83,7 @@ def read_tables(hub, repo_id="tester/brains"):
 # Datasets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scans", ["files", "embed", "none"])
 def test_pushed_dataset_gives_the_same_tensors_as_the_folder(hub, call, folder, scans, tmp_path):
     push(call, folder, "--scans", scans)
@@ -110,6 +111,7 @@ def test_pushed_dataset_gives_the_same_tensors_as_the_folder(hub, call, folder, 
                 assert torch.equal(ours["pixel_values"], theirs["pixel_values"])
 
 
+@pytest.mark.slow
 def test_load_dataset_alone_reads_it_and_streams_it(hub, call, folder):
     push(call, folder, "--scans", "embed")
     rows = datasets.load_dataset("tester/brains", split="train")
@@ -193,6 +195,7 @@ def test_card_says_what_is_in_it(hub, call, folder):
     assert hub.count("POST", "/api/validate-yaml") > 0
 
 
+@pytest.mark.slow
 def test_pushing_again_uploads_nothing(hub, call, folder):
     push(call, folder, "--scans", "files")
     repo = hub.repos["dataset", "tester/brains"]
@@ -201,6 +204,7 @@ def test_pushing_again_uploads_nothing(hub, call, folder):
     assert (hub.count("PUT", "^/lfs/"), len(repo.commits)) == (uploads, commits)
 
 
+@pytest.mark.slow
 def test_files_that_are_no_longer_in_the_data_leave_the_repo(hub, call, folder):
     push(call, folder, "--scans", "files")
     (folder / "train" / "train_1.json").unlink()
@@ -361,6 +365,7 @@ def test_after_scrubbing_no_planted_item_is_in_any_byte(hub, call, tmp_path, sca
     assert example["pixel_values"][0].shape == (1, 3, 64, 64)
 
 
+@pytest.mark.slow
 def test_scrubbing_again_gives_the_same_bytes(hub, call, folder):
     push(call, folder, "--scans", "files", "--scrub")
     first = hub.files("dataset", "tester/brains")
@@ -372,6 +377,7 @@ def test_scrubbing_again_gives_the_same_bytes(hub, call, folder):
     assert set(names.values()) == {path for path in first if path.startswith("scans/")}
 
 
+@pytest.mark.slow
 def test_face_stops_the_push_also_when_scrubbed(hub, call, folder):
     volume, spacing_mm = make_head(3, nose=True)
     image = nibabel.Nifti1Image((volume * 1000).astype(np.int16), np.diag([*spacing_mm, 1.0]))
@@ -531,6 +537,7 @@ def push_model(call, folder, *flags):
     return call(push_to_hub, "model", "--model", folder, "--repo_id", "tester/model", *work_dir, *flags)
 
 
+@pytest.mark.slow
 def test_pushed_model_loads_and_gives_the_same_logits(hub, call, trained):
     push_model(call, trained)
     files = hub.files("model", "tester/model")
@@ -846,6 +853,7 @@ def test_sizes():
     assert (parse_size("500MB"), parse_size("1.5 GB")) == (500_000_000, 1_500_000_000)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_finds_its_base_at_the_commit_that_it_was_trained_on(hub, tmp_path):
     for name, seed in (("base", 3), ("other", 4)):
         load_model("tiny", seed=seed).save_pretrained(tmp_path / name)

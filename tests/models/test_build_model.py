@@ -200,6 +200,7 @@ def test_what_was_settled_is_said_and_stored(built):
     assert read_training_data(str(built.model)).unknown == [str(built.language)]
 
 
+@pytest.mark.slow
 def test_new_weights_are_drawn_from_the_seed_alone(call, tmp_path):
     save_language_model(tmp_path / "lm", LANGUAGE_MODELS["llama"])
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -245,6 +246,7 @@ def test_a_template_that_loses_a_turn_is_refused_and_the_remedy_works(call, tmp_
     call(build_model, "--language_model", "lm", *VIT3D, "--output_dir", "built")
 
 
+@pytest.mark.slow
 def test_the_tower_of_another_model_is_inflated(call, tmp_path):
     save_language_model(tmp_path / "lm", LANGUAGE_MODELS["llama"])
     build_flat("dinov2").save_pretrained(tmp_path / "dino")

@@ -133,6 +133,7 @@ def test_weights_that_monai_saved_give_its_own_features_also_after_a_reload(name
         torch.testing.assert_close(net.fc(found.mean(dim=0)), net(axes.from_ras(volume)[None])[0], atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoder", "options"),
     [

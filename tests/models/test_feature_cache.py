@@ -117,6 +117,7 @@ def test_generated_answers_are_the_same_and_nothing_of_it_is_saved(name, rows, t
     assert torch.equal(plain.model(**batch).logits, cached.model(**batch).logits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["default", "full"])
 @pytest.mark.parametrize("layer", [-2, [0, -1]])
 def test_what_the_projector_eats_is_what_the_model_selects(layer, strategy, rows, tmp_path):
@@ -222,6 +223,7 @@ def test_blank_and_changed_scans_and_blank_rows_neither_come_from_the_cache_nor_
     assert count_entries(tmp_path) == 6
 
 
+@pytest.mark.slow
 def test_scans_of_dropped_turns_go_with_them(rows, tmp_path):
     case, plain = Case(folder=tmp_path, max_length=110), Case(max_length=110)
     assert len(plain.transform.encode_row(rows[3])["pixel_values"]) == 2  # of 3 scans with 2 slices each

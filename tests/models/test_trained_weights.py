@@ -162,6 +162,7 @@ def test_merged_adapters_are_a_whole_model_for_any_reader(run, small_data, tmp_p
         run("other", "--train", "projector", "--merge_lora", "true")
 
 
+@pytest.mark.slow
 def test_four_bits_name_the_extra_that_they_need(run, monkeypatch):
     monkeypatch.setattr("umbrella.options.extras.find_spec", lambda package: None)
     with pytest.raises(SystemExit, match="--load_in_4bit: expected --train lora, found --train projector,lora"):

@@ -89,6 +89,7 @@ def test_what_the_message_asks_for_can_be_done():
     check_fits(model, processor, image_size=None)
 
 
+@pytest.mark.slow
 def test_a_size_that_is_asked_for_is_taken_where_the_tower_takes_it(tmp_path):
     size = 60
     for name, (*_, takes_any) in TOWERS.items():

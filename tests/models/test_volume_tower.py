@@ -135,6 +135,7 @@ def test_a_frozen_tower_has_no_gradient_and_the_projector_the_same(model):
         torch.testing.assert_close(value, expected[name], atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_by_the_auto_classes_it_is_the_same(model, tmp_path):
     model.save_pretrained(tmp_path)
     build_volumes().save_pretrained(tmp_path)

@@ -35,6 +35,7 @@ def tell_and_wait(path, seconds=0.3):
     time.sleep(seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", [share, build, wait_alone], ids=lambda work: work.__name__)
 def test_ctrl_c_ends_a_command_and_its_processes_in_one_word(work, tmp_path):
     write_shards([make_record(f"t{number}", []) for number in range(200)], tmp_path / "data/train", 100)

@@ -107,6 +107,7 @@ def test_the_recipe_measures_and_writes_everything(tmp_path, call, flags):
     assert list(tmp_path.glob("cache/*")) == []  # its own entries went with it
 
 
+@pytest.mark.slow
 def test_volumes_and_frames_are_measured(tmp_path, call):
     json_dir = write_folder(tmp_path / "data", {"train": [1, 1]})
     options = ("--seconds", 0.01, "--num_workers", 0, "--batch_size", 2, "--epochs", 1)

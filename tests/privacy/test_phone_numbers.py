@@ -46,6 +46,7 @@ def share_found(texts):
     return 1 - len(missed) / len(texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", WRITTEN)
 def test_every_number_of_people_is_found_with_its_country_code(form):
     texts = list(map(WRITTEN[form], list_examples(*OF_PEOPLE)))

@@ -179,6 +179,7 @@ def test_sample_data_is_clean(small_data):
         assert find_in_scan(path, path.name, "sMRI") == []
 
 
+@pytest.mark.slow
 def test_all_places_of_a_scan_are_read(tmp_path):
     folder = write_planted_folder(tmp_path / "data", draw_items(3, n_a_kind=10))
     fields = {field for path in folder.glob("scan_*") for field, _ in read_scan_text(path)}

@@ -142,6 +142,7 @@ STEP = st.tuples(
 )
 
 
+@pytest.mark.slow
 @examples(30)
 @given(st.lists(STEP, min_size=1, max_size=7))
 def test_in_every_way_that_weights_take_all_they_saw_is_recorded_or_said_to_be_unknown(steps):

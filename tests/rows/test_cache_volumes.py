@@ -104,6 +104,7 @@ def test_scans_in_a_published_table_are_cached_by_their_bytes(json_dir, tmp_path
     assert len(contents(tmp_path / "cache")) == 7  # two more, of another size
 
 
+@pytest.mark.slow
 def test_unreadable_scans_are_named_at_the_end_and_the_rest_is_cached(json_dir, tmp_path, call, capsys):
     (json_dir / "train_0_1.nii").write_bytes(b"")
     (json_dir / "test_1_0.nii").unlink()
@@ -117,6 +118,7 @@ def test_unreadable_scans_are_named_at_the_end_and_the_rest_is_cached(json_dir, 
     assert len(contents(tmp_path / "cache")) == 6
 
 
+@pytest.mark.slow
 def test_a_bound_that_is_too_low_for_all_scans_is_told_with_the_right_one(json_dir, call):
     out = call(cache_volumes, "--json_dir", json_dir, "--volume_cache", "cache", "--volume_cache_gb", 5e-5)
     assert "warning: --volume_cache_gb 5e-05 is too little: set it above 0.000131" in out

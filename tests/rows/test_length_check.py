@@ -13,6 +13,7 @@ from umbrella.rows.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_overflow", ["drop_turns", "raise"])
 def test_the_number_in_the_message_fits_every_row_and_one_less_does_not(small_data, on_overflow):
     rows, processor = load_umbrella(str(small_data), split="train"), load_processor("tiny")

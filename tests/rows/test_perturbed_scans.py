@@ -59,6 +59,7 @@ def test_a_scan_that_is_written_anew_has_the_same_view(settings, scans):
                 np.testing.assert_allclose(perturbed.load(scan, kind, strength), shown, rtol=0, atol=atol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [PLANES[1], VOLUMES[0], VOLUMES[1]], ids=describe)
 def test_each_scan_is_decoded_once_for_all_that_is_made_of_it(settings, scans, monkeypatch):
     decoded, read = [], umbrella.rows.perturbed_scans.read_shown_series

@@ -70,6 +70,7 @@ def test_every_record_is_valid_and_loads(task, folders):
     assert {split: len(rows[split]) for split in rows} == dict.fromkeys(SPLITS, N_ROWS[task])
 
 
+@pytest.mark.slow
 def test_the_validator_passes(task, folders, capsys):
     """Also with --check_images: every scan is readable, no two subjects and no two splits share voxels."""
     assert validate_json_format.main([str(folders[task]), "--check_images"]) == 0

@@ -48,6 +48,7 @@ def read_series(folder, path):
 # ------------------------------------------------------------------------------------------------ lesion
 
 
+@pytest.mark.slow
 def test_half_have_a_lesion_and_a_fourth_of_these_in_each_quarter(lesions):
     """All are asked whether there is one, those who have one also where; each wording is met."""
     records, scans = lesions
@@ -131,6 +132,7 @@ def test_a_lesion_stays_clear_of_the_midline_and_within_the_brain(lesions):
         assert (np.sum((surface / axes) ** 2, axis=1) < 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generator", [lesion, activation])
 def test_heads_and_acquisitions_do_not_depend_on_the_labels(generator, request):
     """Other labels: the same heads, acquisitions, files and noise. So nothing of these can tell of a label."""

@@ -99,6 +99,7 @@ def test_training_is_the_same_bit_for_bit_with_and_without_answers(call, small_d
     assert (tmp_path / "0/model.safetensors").read_bytes() == (tmp_path / "3/model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_call_leaves_modes_and_random_states_as_they_were(small_data):
     check, model = build_check(small_data, n_rows=2), load_model("tiny", seed=0).train()
     model.model.vision_tower.eval()  # a frozen part

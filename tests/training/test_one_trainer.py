@@ -33,6 +33,7 @@ def test_there_is_one_trainer_in_the_library():
     assert ConversationTrainer.__bases__ == (Trainer,)
 
 
+@pytest.mark.slow
 def test_a_second_trainer_would_be_found():
     second = type("Second", (ConversationTrainer,), {"__module__": "umbrella.training.second"})
     assert list(filter(is_of_library, find_subclasses(Trainer))) == [ConversationTrainer, second]

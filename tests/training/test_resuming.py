@@ -371,6 +371,7 @@ def test_auto_starts_where_there_is_no_checkpoint_and_true_does_not(run):
     assert Path("run/model.safetensors").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags, message",
     [

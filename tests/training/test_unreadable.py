@@ -92,6 +92,7 @@ def test_more_than_allowed_are_an_error_that_lists_the_first_ten(tmp_path):
         leave_out(folder, most=13)
 
 
+@pytest.mark.slow
 def test_a_cache_of_views_is_filled_on_the_way(folder, tmp_path, monkeypatch):
     leave_out(folder, 2, cache=VolumeCache(tmp_path / "cache"))
     assert len(list((tmp_path / "cache").glob("*/*/*.view"))) == 5  # of 7 scans

@@ -71,6 +71,7 @@ def heads(tmp_path_factory):
             for name, only in (("head", False), ("brain", True))]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_intensity_stands_in_place_of_percentiles_and_z_score(heads):
     plain = load_view(heads[1], normalize=False, standardize=False, **SHOWN)
     found = load_view(heads[1], intensity="zscore nonzero", **SHOWN)

@@ -376,6 +376,7 @@ def test_a_folder_that_cannot_be_made_is_told_once_and_everything_goes_on(scan, 
     assert capsys.readouterr().err == f"{said}what is not in it is decoded each time\n"
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_once_by_all_workers_leaves_nothing_half_and_is_still_read(cache, scan, capfd):
     cache.load(load_view, scan, **(OPTIONS | {"image_size": 8}))
     load, limits = CountingLoad(), resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -3,3 +3,12 @@ known region.
 
 It draws no picture and knows no interval.
 """
+
+__all__ = [
+    "chosen_rows",
+    "gradients",
+    "maps",
+    "occlusion",
+    "regions",
+    "scan_in_row",
+]

@@ -25,6 +25,7 @@ from umbrella.evaluation.explained_rows import Explained, Explainer
 from umbrella.evaluation.run_folder import name_folder
 from umbrella.files.json_files import write_json
 from umbrella.models.loading import check_fits, load_model, load_processor
+from umbrella.models.volumes.agreement import follow_spacing
 from umbrella.planning.volume_checks import check_volumes
 from umbrella.records.evaluations import METRICS
 from umbrella.records.recipe import resolve_recipe
@@ -67,6 +68,7 @@ def main() -> None:
         for is_prompt in (True, False)
     )
     model = load_model(name, base_model=model_args.base_model).to(PartialState(cpu=asked.use_cpu).device)
+    follow_spacing(model, data_args.volume_spacing)  # another than a trained model's was refused above
     check_fits(model, processor, recipe.image_size, data_args.max_length)
 
     # ------------------------------------------------------------------------------------------------ maps

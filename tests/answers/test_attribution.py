@@ -5,6 +5,7 @@ import json
 import nibabel
 import numpy as np
 import pytest
+from datasets import Dataset
 from families import FAMILIES, image_shape
 from nibabel.affines import apply_affine
 from planted_look import ANSWER, SHAPE, SPACING_MM, Looker, make_row, write_head
@@ -208,12 +209,12 @@ def test_regions_are_read_from_metadata(tmp_path):
     row = make_row(
         "scan.nii", lesion_mask="mask.nii.gz", ball_center_mm=[1, 2, 3], ball_radius_mm=4, empty_mask="none.nii.gz"
     )
-    assert name_regions(row) == ["lesion", "ball", "empty"]
+    assert name_regions(row["metadata"]) == ["lesion", "ball", "empty"]
     np.testing.assert_array_equal(find_region(row, "lesion", tmp_path).points_mm, [[2, 6, 12]])
     assert find_region(row, "empty", tmp_path) is None and find_region(row, "other") is None
     ball = find_region(row, "ball").points_mm
     assert np.linalg.norm(ball - [1, 2, 3], axis=1).max() <= 4 and len(ball) > 200
-    rows = [row, make_row("scan.nii")]
+    rows = Dataset.from_list([row, make_row("scan.nii")])
     find, said = choose_region(rows, None, str(tmp_path))
     assert said.startswith("Region: lesion, of 1 rows") and len(choose_rows(rows, 5, 0, find)) == 1
     find, said = choose_region(rows, str(tmp_path / "mask.nii.gz"), None)

@@ -28,7 +28,7 @@ def choose_region(rows: Dataset, asked: str | None, folder: str | None) -> tuple
         if mask is None:
             raise ValueError(f"--region {asked}: expected a mask with voxels that are not 0, found none")
         return (lambda row: mask), f"Region: the mask {asked}, for all scans"
-    names = Counter(name for row in rows for name in name_regions(row))
+    names = Counter(name for metadata in rows["metadata"] for name in name_regions(metadata))
     if asked is None and not names:
         return None, "No region: the rows' metadata name none (see --region), so there are maps and no pointing number"
     name = asked or names.most_common(1)[0][0]
@@ -48,12 +48,12 @@ def choose_rows(rows: Dataset, n: int, seed: int, find: FindRegion | None) -> li
 
     Raises ValueError where there is none.
     """
-    order = list(range(len(rows)))
+    order, metadata = list(range(len(rows))), list(rows["metadata"])
     random.Random(seed).shuffle(order)
     rank: Counter = Counter()
     by_turn = []  # one row of each subject comes before the second of any
     for place, index in enumerate(order):
-        subject = rows[index]["metadata"]["subject_id"] or index
+        subject = metadata[index]["subject_id"] or index
         by_turn.append((rank[subject], place, index))
         rank[subject] += 1
     chosen: dict[int, Region | None] = {}

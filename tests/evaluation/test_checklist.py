@@ -24,11 +24,12 @@ from umbrella.evaluation.checklists.checklist import (
     build_checklist,
     load_checklists,
 )
-from umbrella.evaluation.checklists.participants import FEWEST, describe_subjects, hide_small_cells
+from umbrella.evaluation.checklists.participants import describe_subjects
 from umbrella.evaluation.checklists.run_files import read_run_files
 from umbrella.evaluation.evidence.gathering import GATHERERS
 from umbrella.files.json_files import write_json
 from umbrella.records.run import describe_process
+from umbrella.records.small_groups import FEWEST, hide_small_cells, withhold_small_groups
 from umbrella.report.checklist_section import WITHHELD, describe_checklist
 from umbrella.report.flow_chart import list_steps
 from umbrella_dataset import load_umbrella
@@ -266,7 +267,8 @@ def test_the_public_page_withholds_small_groups_and_names_nobody(run, splits):
     texts = [path.read_text(encoding="utf-8") for path in (public, page)]
     assert all("doi:10.1148/ryai.240300: of 44 items" in text and "44 participants found" in text for text in texts)
     assert "sub-0" not in texts[0] and str(run) not in texts[0] and "participants.tsv" not in texts[0]
-    checklist, metrics = read(run / "run/eval/checklist.json"), read(run / "run/eval/metrics.json")
+    checklist = read(run / "run/eval/checklist.json")
+    metrics = withhold_small_groups(read(run / "run/eval/metrics.json"))
     rows = {
         is_public: {
             row["title"]: row["cells"] for row in describe_checklist(checklist, metrics, is_public).shown["subjects"]

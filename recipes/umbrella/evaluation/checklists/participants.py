@@ -18,7 +18,6 @@ SAID_OF_SUBJECTS = frozenset(
     "handedness education diagnosis group bmi".split()
 )
 MOST_CATEGORIES = 12
-FEWEST = 5  # subjects of a cell that is published
 
 
 def count_splits(splits: DatasetDict) -> dict[str, dict[str, int]]:
@@ -100,18 +99,3 @@ def _describe_numbers(values: list) -> dict:
 def _describe_categories(values: list) -> dict:
     counts = Counter(str(value) for value in values if value is not None)
     return {"n": len(values), "missing": len(values) - counts.total(), "counts": dict(sorted(counts.items()))}
-
-
-def hide_small_cells(cells: dict[str, int]) -> dict[str, int | None]:
-    """Counts of one split's subjects for a page that everybody can read: None for 1 to 4, and for as many of the next
-    larger ones as it takes that no hidden count follows from the shown ones and the sum. Of fewer than 5 subjects
-    nothing is shown, zeros neither.
-    """
-    total = sum(cells.values())
-    if total < FEWEST:
-        return dict.fromkeys(cells)
-    hidden = {name for name, n in cells.items() if 0 < n < FEWEST}
-    larger = sorted((name for name, n in cells.items() if n >= FEWEST), key=lambda name: cells[name])
-    while hidden and larger and (len(hidden) < 2 or sum(cells[name] for name in hidden) < FEWEST):
-        hidden.add(larger.pop(0))
-    return {name: None if name in hidden else n for name, n in cells.items()}

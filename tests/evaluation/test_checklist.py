@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
+from types import SimpleNamespace
 
 import eval as evaluation
 import pandas as pd
@@ -24,6 +25,7 @@ from umbrella.evaluation.checklists.checklist import (
     build_checklist,
     load_checklists,
 )
+from umbrella.evaluation.checklists.data_facts import DATA_FACTS
 from umbrella.evaluation.checklists.participants import describe_subjects
 from umbrella.evaluation.checklists.run_files import read_run_files
 from umbrella.evaluation.evidence.gathering import GATHERERS
@@ -318,4 +320,20 @@ def test_a_subject_counts_once_by_the_first_of_its_rows_that_states_it():
     assert described["subject_label"]["test"]["counts"] == {"x": 10}
     age = described["age"]["test"]
     assert (age["n"], age["missing"], age["range"]) == (10, 1, [30.0, 60.0])
+    assert age["several"] == 1 and described["subject_label"]["test"]["several"] == 0
+    files = SimpleNamespace(splits=DatasetDict(test=Dataset.from_list(rows)), metrics={}, starts=[])
+    known = DATA_FACTS["demographics"].read(files)
+    assert known.words[1:] == ["rows of one subject differ in age: a subject counts by the first of its rows"]
+    fact = {"title": "", "source": "", "value": known.value, "words": known.words}
+    sizes, left_out = {"test": {"rows": 13, "subjects": 10}}, {"found": 1, "used": 1, "excluded": {}}
+    facts = {"demographics": fact} | {
+        name: {"title": "", "source": "", "words": [], "value": value}
+        for name, value in (("split_sizes", sizes), ("left_out_rows", left_out))
+    }
+    for is_public, shown in ((False, "1"), (True, WITHHELD)):
+        section = describe_checklist(
+            {"facts": facts, "unknown": {}, "checklists": []}, {"split": "test", "n_subjects": 10}, is_public
+        )
+        (cells,) = [row["cells"] for row in section.shown["subjects"] if "several" in row["title"]]
+        assert cells == [shown] and section.shown["notes"] == known.words[1:]
     assert "note" in describe_subjects(DatasetDict(test=Dataset.from_list(rows)), ("note", "not there"))

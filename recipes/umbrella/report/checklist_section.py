@@ -70,6 +70,9 @@ def _list_rows(name: str, of_splits: dict[str, dict], is_public: bool) -> list[d
     rows = [*first, *((f"{title}: {group}", _show_counts(cells, totals, group)) for group in groups)]
     if any(of["missing"] for of in columns):
         rows.append((f"{title}: not stated", _show_counts(cells, totals, "missing")))
+    if any(of["several"] for of in columns):
+        several = [WITHHELD if is_public and 0 < of["several"] < FEWEST else str(of["several"]) for of in columns]
+        rows.append((f"{title}: subjects of whom rows state several", several))
     return [{"title": row, "cells": shown} for row, shown in rows]
 
 

@@ -49,7 +49,8 @@ def count_exclusions(exclusions: list[Exclusion], splits: dict[str, list[str]] |
 
 
 def describe_subjects(splits: DatasetDict, asked: tuple[str, ...] = ()) -> dict[str, dict[str, dict]]:
-    """Name of the metadata → split → what is stated of its subjects, by the first of their rows that states it.
+    """Name of the metadata → split → what is stated of its subjects, by the first of their rows that states it;
+    `several`: of how many of them other rows state something else.
 
     Numbers: `n`, `missing`, `mean`, `sd` (None of one), `quartiles`, `range`; else `n`, `missing`, `counts`.
     The labels, what names as age, sex or site tell, and the names `asked` for.
@@ -64,7 +65,10 @@ def describe_subjects(splits: DatasetDict, asked: tuple[str, ...] = ()) -> dict[
             continue
         is_number = read_numbers(stated)[1] is None and len(set(map(str, stated))) > MOST_CATEGORIES // 2
         describe = _describe_numbers if is_number else _describe_categories
-        described[name] = {split: describe(of_split) for split, of_split in values.items()}
+        described[name] = {
+            split: {**describe(of_split), "several": _count_several(subjects[split], entries[split], name)}
+            for split, of_split in values.items()
+        }
     return described
 
 
@@ -81,6 +85,14 @@ def _first_values(subjects: list[str], entries: list[dict], name: str) -> list:
         if values.get(subject) is None:
             values[subject] = entry.get(name)
     return list(values.values())
+
+
+def _count_several(subjects: list[str], entries: list[dict], name: str) -> int:
+    stated: dict[str, set[str]] = {}
+    for subject, entry in zip(subjects, entries, strict=True):
+        if entry.get(name) is not None:
+            stated.setdefault(subject, set()).add(str(entry[name]))
+    return sum(len(values) > 1 for values in stated.values())
 
 
 def _describe_numbers(values: list) -> dict:

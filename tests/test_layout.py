@@ -242,18 +242,26 @@ def test_what_stands_alone_imports_no_sibling_but_what_states_a_constant(module)
         assert find_imports(MODULES[constant]) == set()
 
 
+@cache
+def find_own_first_imports(path):
+    """The modules that a file itself imports as soon as it is imported, packages of ours among them."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys() | {node.module}
+    return frozenset(names)
+
+
 def find_first_imports(path):
     """Packages that a file imports as soon as it is imported itself, also through other modules of ours."""
     found, todo, seen = set(), [path], set()
     while todo:
         seen.add(current := todo.pop())
-        for node in ast.parse(current.read_text(encoding="utf-8")).body:
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom):
-                inner = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys()
-                names = [*inner, node.module]
-            found |= packages(names)
-            todo += [path for path in filter(None, map(find_path, names)) if path not in seen]
+        names = find_own_first_imports(current)
+        found |= packages(names)
+        todo += [path for path in filter(None, map(find_path, names)) if path not in seen]
     return found
 
 

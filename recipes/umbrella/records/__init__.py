@@ -10,5 +10,6 @@ __all__ = [
     "limits",
     "recipe",
     "run",
+    "trained_questions",
     "training_data",
 ]

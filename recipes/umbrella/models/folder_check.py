@@ -35,12 +35,6 @@ OTHERS = (
     "umbrella_questions.json",
     "training_data.json",
 )
-    "tokenizer.model",
-    "base_model.json",
-    "umbrella_recipe.json",
-    "umbrella_questions.json",
-    "training_data.json",
-)
 WEIGHTS = "*.safetensors"
 INDEX = "*.safetensors.index.json"
 MOST_HEADER_BYTES = 100 * 10**6  # safetensors' own bound

@@ -62,8 +62,8 @@ def _to_list(counts: dict[str, int]) -> list[dict]:
 
 
 def _build(record: dict) -> TrainedQuestions:
-    stated = {name: value for name, value in record.items() if name not in ("version", *COUNTS)}
-    counts = {name: {one["text"]: one["rows"] for one in record[name]} for name in COUNTS}
+    stated: dict[str, Any] = {name: value for name, value in record.items() if name not in ("version", *COUNTS)}
+    counts: dict[str, Any] = {name: {one["text"]: one["rows"] for one in record[name]} for name in COUNTS}
     if record["version"] != VERSION or not all(type(n) is int for some in counts.values() for n in some.values()):
         raise ValueError(f"expected version {VERSION} and numbers of rows")
     found = TrainedQuestions(**stated, **counts)

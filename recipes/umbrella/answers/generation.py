@@ -40,8 +40,6 @@ class Answerer:
         answers: one without it, for the rows with each candidate as their answer; the same otherwise.
         batch_size: rows at once in each process. Neither it nor the number of processes changes an answer.
         candidates: whole answers whose likelihood is wanted.
-        keep_refused: a scan that cannot be read, or that the recipe refuses, is an answer with its reason; else it
-            ends all with its error. Not for weights that are spread over processes, which all must be called.
     """
 
     def __init__(
@@ -53,11 +51,10 @@ class Answerer:
         max_new_tokens: int,
         num_workers: int = 0,
         candidates: Sequence[str] = (),
-        keep_refused: bool = False,
     ) -> None:
         self.model, self.prompts, self.answers = model.eval(), prompts, answers
         self.batch_size, self.num_workers = batch_size, num_workers
-        self.candidates, self.keep_refused = candidates, keep_refused
+        self.candidates = candidates
         self.pad_left = ConversationCollator(prompts.processor, padding_side="left", keep_metadata=True)
         self.pad_right = ConversationCollator(answers.processor)
         self.tokenizer = tokenizer = prompts.processor.tokenizer
@@ -69,16 +66,20 @@ class Answerer:
             "pad_token_id": tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
         }
 
-    def answer(self, rows: Dataset, title: str | None, score: bool = False) -> Iterator[list[Answer]]:
+    def answer(
+        self, rows: Dataset, title: str | None, score: bool = False, keep_refused: bool = False
+    ) -> Iterator[list[Answer]]:
         """Answers in the rows' order, a list for every round of batches; on every process the same.
 
         Each round takes the next `batch_size` rows for each process: several processes make the same batches as one.
-        `title` stands before the progress bar; None for no bar.
+        `title` stands before the progress bar; None for no bar. `keep_refused`: a scan that cannot be read, or that
+        the recipe refuses, is an answer with its reason; else it ends all with its error. Not for weights that are
+        spread over processes, where all must call the model.
         """
         state = PartialState()
         batches = [list(range(i, min(i + self.batch_size, len(rows)))) for i in range(0, len(rows), self.batch_size)]
         mine = batches[state.process_index :: state.num_processes]
-        questions = _Questions(rows, self, self.candidates if score else ())
+        questions = _Questions(rows, self, self.candidates if score else (), keep_refused)
         loader = iter(DataLoader(questions, batch_sampler=mine, collate_fn=list, num_workers=self.num_workers))
         rounds = -(-len(batches) // state.num_processes)
         silent = title is None or not state.is_main_process
@@ -129,8 +130,8 @@ class Answerer:
 class _Questions(torch.utils.data.Dataset):
     """Row → [its prompt, then the row with each candidate as its answer], encoded; or the answer of one refused."""
 
-    def __init__(self, rows: Dataset, answerer: Answerer, candidates: Sequence[str]) -> None:
-        self.rows, self.keep_refused, self.candidates = rows.with_format(None), answerer.keep_refused, candidates
+    def __init__(self, rows: Dataset, answerer: Answerer, candidates: Sequence[str], keep_refused: bool) -> None:
+        self.rows, self.candidates, self.keep_refused = rows.with_format(None), candidates, keep_refused
         self.prompts, self.answers = answerer.prompts, answerer.answers
 
     def __len__(self) -> int:

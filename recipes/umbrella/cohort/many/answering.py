@@ -13,9 +13,9 @@ from umbrella.answers.prediction import make_question_rows, word_reference
 from umbrella.answers.scoring import to_probabilities
 from umbrella.cohort.many.arguments import ManyArguments
 from umbrella.cohort.many.kept import KeptAnswers, describe_state
+from umbrella.cohort.many.reading import AnswerReading
 from umbrella.cohort.many.scans import AskedScan, FoundScans
 from umbrella.cohort.shared.visits import to_text
-from umbrella.evaluation.questions import Classification, Question, Regression
 from umbrella.files.file_hashes import hash_file
 from umbrella.files.written_files import replacing
 from umbrella.models.files import fingerprint_model
@@ -33,7 +33,7 @@ class ManyScans:
 
     asked: ManyArguments
     found: FoundScans
-    question: Question
+    reading: AnswerReading
     settings: dict[str, Any]
 
     def answer(self, make_answerer: Callable[..., Answerer]) -> "Outcome":
@@ -69,12 +69,11 @@ class ManyScans:
         answerer = make_answerer(
             batch_size=self.asked.batch_size,
             num_workers=self.asked.num_workers,
-            candidates=self.question.candidates(),
-            keep_refused=True,
+            candidates=self.reading.candidates,
         )
         if self.asked.reference is not None:  # one that cannot be read is no fault of the scans
             answerer.prompts.load_images(rows[0], 0)
-        yield from answerer.answer(rows, "answering", score=True)
+        yield from answerer.answer(rows, "answering", score=True, keep_refused=True)
 
     def _to_record(self, answer: Answer) -> dict:
         return {
@@ -85,7 +84,7 @@ class ManyScans:
         }
 
 
-def describe_settings(asked: ManyArguments, model: str, shown: dict, question: Question) -> dict[str, Any]:
+def describe_settings(asked: ManyArguments, model: str, shown: dict, reading: AnswerReading) -> dict[str, Any]:
     """What the answers depend on. A reference stands for its content and for what is said of it."""
     reference = None
     if asked.reference is not None:
@@ -98,7 +97,7 @@ def describe_settings(asked: ManyArguments, model: str, shown: dict, question: Q
         "shown": shown,
         "max_length": asked.max_length,
         "max_new_tokens": asked.max_new_tokens,
-        "answers": question.to_dict(),
+        "answers": reading.to_dict(),
     }
 
 
@@ -124,8 +123,7 @@ class Outcome:
     def write(self, path: Path) -> None:
         """Write the table: a row a scan, with tabs where its name ends in .tsv; of a scan without an answer the reason
         in the column error."""
-        labels = self.many.question.labels if isinstance(self.many.question, Classification) else []
-        names = [*COLUMNS, *(f"probability_{label}" for label in labels), "error"]
+        names = [*COLUMNS, *(f"probability_{label}" for label in self.many.reading.labels), "error"]
         with replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, names, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
             writer.writeheader()
@@ -139,12 +137,11 @@ class Outcome:
         lines = [f"{n - without} of {n} rows answered{kept}; they are in {self.many.asked.output}"]
         if without:
             lines.append(f"{without} rows have no answer; the column error says why")
-        if isinstance(self.many.question, Classification | Regression):
-            read = self.many.question.reading.read
-            unread = sum(read(record["answer"]) is None for record in self.records.values())
-            if unread:
-                kind = "label" if isinstance(self.many.question, Classification) else "number"
-                lines.append(f"{unread} of {len(self.records)} answers state no {kind}: that column is empty there")
+        reading = self.many.reading.reading
+        unread = 0 if reading is None else sum(reading.read(one["answer"]) is None for one in self.records.values())
+        if unread:
+            kind = "label" if self.many.reading.labels else "number"
+            lines.append(f"{unread} of {len(self.records)} answers state no {kind}: that column is empty there")
         return "\n".join(lines)
 
     def _find_error(self, row: AskedScan) -> str:
@@ -155,13 +152,11 @@ class Outcome:
         cells = {"participant_id": row.participant_id, "session": row.session, "image": row.image}
         if error := self._find_error(row):
             return cells | {"error": error}
-        record, question = self.records[row.image], self.many.question
-        cells["answer"] = record["answer"]
-        if isinstance(question, Classification):
-            by_label = zip(question.labels, to_probabilities(record["log_likelihoods"]), strict=True)
+        record, reading = self.records[row.image], self.many.reading
+        found = None if reading.reading is None else reading.reading.read(record["answer"])
+        if reading.labels:
+            by_label = zip(reading.labels, to_probabilities(record["log_likelihoods"]), strict=True)
             cells |= {f"probability_{label}": f"{value:.6f}" for label, value in by_label}
-            cells["label"] = question.reading.read(record["answer"]) or ""
-        elif isinstance(question, Regression):
-            number = question.reading.read(record["answer"])
-            cells["number"] = "" if number is None else f"{number:.10g}"
-        return cells
+        if found is not None:
+            cells |= {"number": f"{found:.10g}"} if isinstance(found, float) else {"label": found}
+        return cells | {"answer": record["answer"]}

@@ -33,7 +33,7 @@ class ManyArguments(PredictArguments):
     participants: str | None = field(
         default=None,
         metadata={
-            "help": "of a BIDS tree: only the participants of this table (default: every sub-*); without a tree, as --table"
+            "help": "of a BIDS tree: only the participants of this table (default: every sub-*); without one, --table"
         },
     )
     image_column: str | None = field(

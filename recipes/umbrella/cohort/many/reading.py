@@ -1,5 +1,6 @@
 """How the answers to many scans are read: as flags say, as the model's training recorded it, or as its evaluation."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,6 @@ from umbrella.answers.numbers import OF_DECIMAL, NumberFormat
 from umbrella.answers.own_answers import check_labels_apart
 from umbrella.answers.reading import OTHER_SIGNS, LabelReading, NumberReading
 from umbrella.cohort.many.arguments import ManyArguments
-from umbrella.evaluation.questions import Classification, FreeText, Question, Regression
 from umbrella.records.evaluations import find_evaluations, read_settings
 from umbrella.records.trained_questions import FILE_NAME, TrainedQuestions
 
@@ -16,7 +16,33 @@ EMPTY = "the columns label, number and probability stay empty"
 REMEDY = "--labels male,female looks for these"
 
 
-def choose_reading(asked: ManyArguments, trained: TrainedQuestions | None, model: str) -> tuple[Question, list[str]]:
+@dataclass(frozen=True)
+class AnswerReading:
+    """How answers are read: as one of several labels, each of which is also scored as the answer that `template` makes
+    of it; as a number; or not at all."""
+
+    reading: LabelReading | NumberReading | None = None
+    template: str = PLACE
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """None where answers are no labels."""
+        return self.reading.labels if isinstance(self.reading, LabelReading) else ()
+
+    @property
+    def candidates(self) -> list[str]:
+        """The answers whose likelihood is wanted."""
+        return [self.template.replace(PLACE, label) for label in self.labels]
+
+    def to_dict(self) -> dict[str, Any] | None:
+        """As JSON has it."""
+        template = {"answer_template": self.template} if self.labels else {}
+        return None if self.reading is None else {**self.reading.to_dict(), **template}
+
+
+def choose_reading(
+    asked: ManyArguments, trained: TrainedQuestions | None, model: str
+) -> tuple[AnswerReading, list[str]]:
     """How answers are read, and what that was told from. Raises ValueError for labels that cannot be told apart."""
     found, origin = _find_recorded(trained, model)
     if asked.labels is not None:
@@ -24,17 +50,19 @@ def choose_reading(asked: ManyArguments, trained: TrainedQuestions | None, model
     if asked.answer_template is not None and (found or {}).get("task") != "classification":
         raise ValueError("--answer_template: expected --labels too, as no labels are recorded, found none")
     if found is None or found["task"] == "text":
-        return FreeText(), [f"answers: {origin}: {EMPTY}; {REMEDY}"]
+        return AnswerReading(), [f"answers: {origin}: {EMPTY}; {REMEDY}"]
     if found["task"] == "regression":
         reading = NumberReading(found["unit"], NumberFormat(found["decimal"], found["thousands"]))
-        return Regression(reading), [f"answers: a number{f' of {reading.unit}' if reading.unit else ''}, by {origin}"]
+        return AnswerReading(reading), [
+            f"answers: a number{f' of {reading.unit}' if reading.unit else ''}, by {origin}"
+        ]
     labels = LabelReading(tuple(found["labels"]), tuple(found["forms"]))
     template = asked.answer_template or found["answer_template"]
     told = f"answers: {' or '.join(labels.labels)}, probabilities of {template!r}, by {origin}"
-    return Classification(labels, template), [told]
+    return AnswerReading(labels, template), [told]
 
 
-def _of_flags(asked: ManyArguments, found: dict[str, Any] | None) -> tuple[Question, list[str]]:
+def _of_flags(asked: ManyArguments, found: dict[str, Any] | None) -> tuple[AnswerReading, list[str]]:
     reading = LabelReading(tuple(asked.labels))
     if len(set(reading.labels)) < 2:
         raise ValueError(f"--labels: expected at least two labels, found {', '.join(asked.labels) or 'none'}")
@@ -44,7 +72,7 @@ def _of_flags(asked: ManyArguments, found: dict[str, Any] | None) -> tuple[Quest
     told = [f"answers: {' or '.join(reading.labels)}, by --labels; probabilities of {template!r}"]
     if not (asked.answer_template or recorded):
         told.append(f"WARNING: the model may never have answered {PLACE} alone: --answer_template 'It is {PLACE}.'")
-    return Classification(reading, template), told
+    return AnswerReading(reading, template), told
 
 
 def _find_recorded(trained: TrainedQuestions | None, model: str) -> tuple[dict[str, Any] | None, str]:

@@ -50,7 +50,8 @@ class ManyScans:
         records, n_changed = on_main_process(kept.read, images)
         todo = [image for image in images if image not in records]
         if n_changed:
-            on_main_process(print, f"{n_changed} scans are other files than when they were answered: asked anew")
+            are = "1 scan is another file" if n_changed == 1 else f"{n_changed} scans are other files"
+            on_main_process(print, f"{are} than when first answered: asked anew")
         n_kept, refused = len(records), {}
         for answers in self._ask(todo, make_answerer):
             new = [self._to_record(answer) for answer in answers if answer.refused is None]
@@ -136,7 +137,9 @@ class Outcome:
         kept = f", {self.n_kept} of them before" if self.n_kept else ""
         lines = [f"{n - without} of {n} rows answered{kept}; they are in {self.many.asked.output}"]
         if without:
-            lines.append(f"{without} rows have no answer; the column error says why")
+            lines.append(
+                f"{without} {'row has' if without == 1 else 'rows have'} no answer; the column error says why"
+            )
         reading = self.many.reading.reading
         unread = 0 if reading is None else sum(reading.read(one["answer"]) is None for one in self.records.values())
         if unread:

@@ -22,7 +22,7 @@ def write_notebook(path: Path) -> str:
 def _write_outputs(outputs: list[dict]) -> Iterator[str]:
     text = "".join("".join(output["text"]) for output in outputs if output["output_type"] == "stream")
     if text.strip():
-        yield f"```text\n{text.strip()}\n```"
+        yield "```text\n" + text.strip("\n") + "\n```"
     for output in outputs:
         picture = output.get("data", {}).get("image/png")
         if picture is not None:

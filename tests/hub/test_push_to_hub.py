@@ -542,6 +542,7 @@ def test_pushed_model_loads_and_gives_the_same_logits(hub, call, trained):
     push_model(call, trained)
     files = hub.files("model", "tester/model")
     assert set(files) >= {"model.safetensors", "umbrella_recipe.json", "run.json", "eval/metrics.json", "README.md"}
+    assert files["umbrella_questions.json"] == (trained / "umbrella_questions.json").read_bytes()
     assert not [name for name in files if name.endswith((".bin", ".pt", ".jsonl")) or "checkpoint" in name]
     assert str(trained.parent).encode() not in b"".join(files.values())
     assert hub.repos["model", "tester/model"].is_private

@@ -52,6 +52,8 @@ def test_wordings_that_subjects_share_are_stored_and_others_are_counted(tmp_path
         (lambda i: f"{i}.5", lambda i: f"{i}.5 years", {"task": "regression", "unit": "years"}),
         (lambda i: "ab"[i % 2], lambda i: f"Nothing of note {i}.", {"task": "text"}),
         (lambda i: f"group{i}", lambda i: f"group{i}", None),
+        (lambda i: "ab"[i < 2], lambda i: f"It is {'ab'[i < 2]}.", None),
+        (lambda i: "ab"[i < 3], lambda i: f"It is {'ab'[i < 3]}.", {"labels": ["a", "b"]}),
     ],
 )
 def test_how_answers_are_read_is_stored_where_it_can_be(label, answer, expected, tmp_path):

@@ -1,7 +1,8 @@
 """The questions of training rows as a record beside the model may hold them: wordings, never a subject's own text.
 
-A question may name whom it is about. Stored is a wording that rows of at least three subjects share and in which the
-search for personal data finds nothing; how many rows have others, and why those are left out, is stored in its place.
+A question may name whom it is about. Stored are wordings, and labels, that at least three subjects share and in which
+the search for personal data finds nothing; how many rows have others, and why these are left out, is stored in their
+place.
 """
 
 from collections import Counter, defaultdict
@@ -67,7 +68,7 @@ def describe_answers(rows: Dataset) -> tuple[dict[str, Any] | None, str]:
         if isinstance(reading, LabelReading):
             check_labels_apart(reading, template, labelled)
     except AnswerError as error:
-        return None, f"metadata.subject_label cannot be read in answers: {error.field}, expected {error.expected}"
+        return None, f"{error.field} cannot be read in answers; eval.py says why"  # the error may name a row
     own = compare_own_answers(reading, labelled)
     told = f"{own.n_stated} of {own.n} training rows' answers state their subject_label"
     if not own.do_most_state:
@@ -78,9 +79,20 @@ def describe_answers(rows: Dataset) -> tuple[dict[str, Any] | None, str]:
         return {"task": reading.task, "unit": reading.unit, **vars(reading.answers)}, told
     if len(reading.labels) > MOST_LABELS:
         return None, f"the rows have {len(reading.labels)} labels, at most {MOST_LABELS} are stored"
+    if rare := sum(n < FEWEST_SUBJECTS for n in _count_subjects(rows, reading).values()):
+        return None, f"{rare} of {len(reading.labels)} labels are {TOO_FEW}"
     if _find_any([*reading.labels, *reading.forms, template]):
         return None, f"a label or the wording of the answers {PERSONAL}"
     return {**reading.to_dict(), "answer_template": template}, told
+
+
+def _count_subjects(rows: Dataset, reading: LabelReading) -> dict[str | None, int]:
+    """Label → how many subjects have it; a row that names none counts as one."""
+    owners = defaultdict(set)
+    for number, entry in enumerate(rows.with_format(None)["metadata"]):
+        if entry["subject_label"] is not None:
+            owners[reading.read_truth(entry["subject_label"])].add(entry["subject_id"] or number)
+    return {label: len(subjects) for label, subjects in owners.items()}
 
 
 def _find_any(texts: Iterable[str]) -> bool:

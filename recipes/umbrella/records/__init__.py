@@ -10,6 +10,7 @@ __all__ = [
     "limits",
     "recipe",
     "run",
+    "small_groups",
     "trained_questions",
     "training_data",
 ]

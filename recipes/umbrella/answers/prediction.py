@@ -1,4 +1,4 @@
-"""One question about one scan, as a row like those that a model was trained on.
+"""One question about a scan, or about each of many, as rows like those that a model was trained on.
 
 With a reference the turns are those of the sample conversations (umbrella.cohort.questions.writer):
 
@@ -7,6 +7,7 @@ With a reference the turns are those of the sample conversations (umbrella.cohor
     user       the scan, then the question
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from datasets import Dataset
@@ -22,20 +23,27 @@ UNLABELLED_TEXT = "This is the reference scan."
 UNLABELLED_REPLY = "I will compare the next scan with this reference."
 
 
-def make_question_rows(arguments: PredictArguments) -> Dataset:
-    """A table of one row with the question; the turn of the answer is empty.
+def make_question_rows(arguments: PredictArguments, images: Sequence[str] | None = None) -> Dataset:
+    """A table of one row with the question, or of a row for each of `images`, whose path is its task_id; the turn of
+    the answer is empty.
 
-    Raises ValueError where a scan is not there.
+    Raises ValueError where a scan of the flags is not there; whether `images` are is told when they are read.
     """
-    turns = [_turn("user", _scan(arguments, "image"), _text(arguments.question)), _turn("assistant", _text(""))]
-    paths = [arguments.image]
+    if images is None:
+        return Dataset.from_list([_make_row(arguments, "question", _check(arguments, "image"))], features=FEATURES)
+    return Dataset.from_list([_make_row(arguments, image, image) for image in images], features=FEATURES)
+
+
+def _make_row(arguments: PredictArguments, task_id: str, image: str) -> dict:
+    turns = [_turn("user", _scan(arguments, image), _text(arguments.question)), _turn("assistant", _text(""))]
+    paths = [image]
     if arguments.reference is not None:
         said, replied = word_reference(arguments)
-        shown = _turn("user", _text(said), _scan(arguments, "reference"))
+        shown = _turn("user", _text(said), _scan(arguments, _check(arguments, "reference")))
         turns = [shown, _turn("assistant", _text(replied)), *turns]
-        paths = [arguments.reference, arguments.image]
-    row = {
-        "task_id": "question",
+        paths = [arguments.reference, image]
+    return {
+        "task_id": task_id,
         "task_type": "question",
         "subject_ids": [],
         "modalities": [arguments.modality] * len(paths),
@@ -45,7 +53,6 @@ def make_question_rows(arguments: PredictArguments) -> Dataset:
         "source": "the question",
         "length": 0,
     }
-    return Dataset.from_list([row], features=FEATURES)
 
 
 def word_reference(arguments: PredictArguments) -> tuple[str, str]:
@@ -57,10 +64,14 @@ def word_reference(arguments: PredictArguments) -> tuple[str, str]:
     return said.replace("{reference_label}", label or ""), replied.replace("{reference_label}", label or "")
 
 
-def _scan(arguments: PredictArguments, flag: str) -> dict:
+def _check(arguments: PredictArguments, flag: str) -> str:
     path = getattr(arguments, flag)
     if not Path(path).is_file():
         raise ValueError(f"--{flag} {path}: expected a scan, found {find_broken_link(path) or 'no such file'}")
+    return path
+
+
+def _scan(arguments: PredictArguments, path: str) -> dict:
     return {"type": "image", "text": None, "modality": arguments.modality, "image_path": path}
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "numbers",
     "own_answers",
     "prediction",
+    "question_turns",
     "readability",
     "reading",
     "scoring",

@@ -1,25 +1,10 @@
-"""One question about one scan, as a row like those that a model was trained on.
-
-With a reference the turns are those of the sample conversations (umbrella.cohort.questions.writer):
-
-    user       text, then the reference scan
-    assistant  acknowledgement
-    user       the scan, then the question
-"""
-
-from pathlib import Path
+"""One question about one scan, as a row like those that a model was trained on."""
 
 from datasets import Dataset
 
+from umbrella.answers.question_turns import make_question_turns
 from umbrella.options.tool_arguments import PredictArguments
-from umbrella.scans.not_a_scan import find_broken_link
 from umbrella_dataset import FEATURES, IMAGE_TOKEN, METADATA_FIELDS
-
-# Of the wordings that the sample conversations draw from; without a label, of those that any comparison has.
-REFERENCE_TEXT = "The reference subject is {reference_label}. Their scan:"
-REFERENCE_REPLY = "Understood. The reference subject is {reference_label}."
-UNLABELLED_TEXT = "This is the reference scan."
-UNLABELLED_REPLY = "I will compare the next scan with this reference."
 
 
 def make_question_rows(arguments: PredictArguments) -> Dataset:
@@ -27,13 +12,7 @@ def make_question_rows(arguments: PredictArguments) -> Dataset:
 
     Raises ValueError where a scan is not there.
     """
-    turns = [_turn("user", _scan(arguments, "image"), _text(arguments.question)), _turn("assistant", _text(""))]
-    paths = [arguments.image]
-    if arguments.reference is not None:
-        said, replied = word_reference(arguments)
-        shown = _turn("user", _text(said), _scan(arguments, "reference"))
-        turns = [shown, _turn("assistant", _text(replied)), *turns]
-        paths = [arguments.reference, arguments.image]
+    turns, paths = make_question_turns(arguments)
     row = {
         "task_id": "question",
         "task_type": "question",
@@ -46,27 +25,3 @@ def make_question_rows(arguments: PredictArguments) -> Dataset:
         "length": 0,
     }
     return Dataset.from_list([row], features=FEATURES)
-
-
-def word_reference(arguments: PredictArguments) -> tuple[str, str]:
-    """What is said in front of the reference, and what the model has answered."""
-    label = arguments.reference_label
-    defaults = (UNLABELLED_TEXT, UNLABELLED_REPLY) if label is None else (REFERENCE_TEXT, REFERENCE_REPLY)
-    wordings = zip((arguments.reference_text, arguments.reference_reply), defaults, strict=True)
-    said, replied = (default if own is None else own for own, default in wordings)
-    return said.replace("{reference_label}", label or ""), replied.replace("{reference_label}", label or "")
-
-
-def _scan(arguments: PredictArguments, flag: str) -> dict:
-    path = getattr(arguments, flag)
-    if not Path(path).is_file():
-        raise ValueError(f"--{flag} {path}: expected a scan, found {find_broken_link(path) or 'no such file'}")
-    return {"type": "image", "text": None, "modality": arguments.modality, "image_path": path}
-
-
-def _text(text: str) -> dict:
-    return {"type": "text", "text": text, "modality": None, "image_path": None}
-
-
-def _turn(role: str, *items: dict) -> dict:
-    return {"role": role, "content": list(items)}

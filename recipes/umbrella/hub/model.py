@@ -38,8 +38,8 @@ from umbrella.records.evaluations import (
     find_evaluations,
     read_published_metrics,
 )
-from umbrella.records.recipe import FILE_NAME as RECIPE_FILE
 from umbrella.records.recipe import load_recipe
+from umbrella.records.recipe_file import FILE_NAME as RECIPE_FILE
 from umbrella.records.run import read_run_record
 from umbrella.records.training_data import FILE_NAME as TRAINING_DATA
 from umbrella.records.training_data import describe_copy

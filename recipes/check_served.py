@@ -21,6 +21,7 @@ from datasets import disable_progress_bars
 from umbrella.answers.generation import Answerer
 from umbrella.answers.serving.client import Client
 from umbrella.answers.serving.comparison import compare_rows, sum_up
+from umbrella.answers.serving.servable import check_servable
 from umbrella.models.loading import check_fits, load_model, load_processor
 from umbrella.options.control_signs import print_exactly
 from umbrella.records.recipe import resolve_recipe
@@ -41,6 +42,7 @@ def main() -> None:
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(name)
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, name)
+    check_servable(recipe, name)
     client = Client(
         check_args.url, recipe, check_args.served_name, check_args.max_new_tokens, timeout_s=check_args.timeout
     )

@@ -10,6 +10,7 @@ device.
 
 import os
 import socket
+import sys
 from pathlib import Path
 
 from umbrella.options.arguments import ModelArguments
@@ -34,7 +35,8 @@ def main() -> None:
         check_extra(package, "serve.py", "serve")
 
     # ------------------------------------------------------------------------------------------------ model
-    check_folder(name)
+    for warning in check_folder(name):
+        print(warning, file=sys.stderr)
     check_port(host, port)
 
     # ------------------------------------------------------------------------------------------------ serve

@@ -22,7 +22,10 @@ UNLABELLED_REPLY = "I will compare the next scan with this reference."
 
 
 def make_question_turns(arguments: PredictArguments) -> tuple[list[dict], list[str]]:
-    """The turns, that of the answer empty, and the scans in their order. Raises ValueError where a scan is not there."""
+    """The turns, that of the answer empty, and the scans in their order.
+
+    Raises ValueError where a scan is not there.
+    """
     turns = [_turn("user", _scan(arguments, "image"), _text(arguments.question)), _turn("assistant", _text(""))]
     paths = [arguments.image]
     if arguments.reference is not None:

@@ -57,8 +57,9 @@ def export_model(
     there too.
     """
     if recipe is not None:
-        taught = ConversationEncoder(processor).end_token_id
-        model.generation_config.eos_token_id = list_end_tokens(model.generation_config, taught)
+        config, taught = model.generation_config, ConversationEncoder(processor).end_token_id
+        if config.eos_token_id != taught:
+            config.eos_token_id = list_end_tokens(config, taught)
     if dtype is not None:
         model.to(getattr(torch, dtype))
     anew = _build_anew(model)

@@ -49,11 +49,12 @@ def settle_settings(asked: ViewSettings, processor: Any, model_name_or_path: str
     size = asked.image_size
     if size not in (None, state_image_size(processor)) and model_name_or_path not in (*BUILT, ""):
         state_size(processor, size, model_name_or_path)
-    settled = replace(DEFAULTS, **asked.stated() | {"image_size": resolve_image_size(processor, size)})
+    taken = resolve_image_size(processor, size)
+    settled = replace(DEFAULTS, **asked.stated() | {"image_size": taken})
     if asked.intensity != ENCODER:
         return settled
     check_encoder_intensity(asked.view, asked.normalize, asked.standardize)
-    state_kept_size(processor, settled.image_size)
+    state_kept_size(processor, taken)
     return replace(settled, normalize=True, standardize=False)
 
 

@@ -1,8 +1,8 @@
 """Row by row: a server's answers beside those that the model gives here."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from datasets import Dataset
 
@@ -74,7 +74,7 @@ def find_difference(here: str, n_tokens: int, reply: Reply) -> tuple[str, str] |
     if reply.prompt_tokens not in (None, n_tokens):
         return PROMPT, f"{n_tokens} tokens here, {reply.prompt_tokens} at the server"
     if reply.text != here:
-        place = len(os.path.commonprefix([here, reply.text]))
+        place = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(here, reply.text, strict=False)))
         ours, theirs = (text[place : place + MOST_SHOWN] for text in (here, reply.text))
         return TEXT, f"from character {place + 1} on: {ours!r} here, {theirs!r} at the server"
     return None

@@ -84,7 +84,7 @@ def _read_detail(response: httpx.Response) -> str:
         text = said.get("message", said) if isinstance(said, dict) else said
     except (ValueError, AttributeError):
         text = response.text
-    return " ".join(str(text).split())[:MOST_SHOWN] or "no word of why"
+    return " ".join(str(text).split())[:MOST_SHOWN].rstrip(".") or "no word of why"
 
 
 def _find_remedy(status: int) -> str:

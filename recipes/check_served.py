@@ -7,6 +7,9 @@ The scans of a split go to the server as `umbrella.client` sends them, and to th
 it. Exit code 0 where all answers are equal, else 1. The server may be any OpenAI-compatible one.
 """
 
+import contextlib
+import sys
+
 from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
@@ -39,22 +42,23 @@ def main() -> None:
     rows = pick_split(load_splits(data_args), check_args.split)
     rows = rows.select(range(min(check_args.n or len(rows), len(rows))))
 
-    # ------------------------------------------------------------------------------------------------ model
-    processor = load_processor(name)
-    recipe = resolve_recipe(ViewSettings.of(data_args), processor, name)
-    check_servable(recipe, name)
-    client = Client(
-        check_args.url, recipe, check_args.served_name, check_args.max_new_tokens, timeout_s=check_args.timeout
-    )
-    options = recipe.settings.stated() | {"max_length": data_args.max_length, "on_overflow": "raise"}
-    cache = open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb)
-    prompts = CachingTransform(processor, ViewCache(), add_generation_prompt=True, volume_cache=cache, **options)
-    model = load_model(name, base_model=model_args.base_model).to(PartialState(cpu=check_args.use_cpu).device)
-    check_fits(model, processor, recipe.image_size, data_args.max_length)
+    with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints
+        # -------------------------------------------------------------------------------------------- model
+        processor = load_processor(name)
+        recipe = resolve_recipe(ViewSettings.of(data_args), processor, name)
+        check_servable(recipe, name)
+        client = Client(
+            check_args.url, recipe, check_args.served_name, check_args.max_new_tokens, timeout_s=check_args.timeout
+        )
+        options = recipe.settings.stated() | {"max_length": data_args.max_length, "on_overflow": "raise"}
+        cache = open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb)
+        prompts = CachingTransform(processor, ViewCache(), add_generation_prompt=True, volume_cache=cache, **options)
+        model = load_model(name, base_model=model_args.base_model).to(PartialState(cpu=check_args.use_cpu).device)
+        check_fits(model, processor, recipe.image_size, data_args.max_length)
 
-    # ------------------------------------------------------------------------------------------------ compare
-    answerer = Answerer(model, prompts, prompts, batch_size=1, max_new_tokens=check_args.max_new_tokens)
-    compared = list(compare_rows(rows, answerer, client, prompts))
+        # -------------------------------------------------------------------------------------------- compare
+        answerer = Answerer(model, prompts, prompts, batch_size=1, max_new_tokens=check_args.max_new_tokens)
+        compared = list(compare_rows(rows, answerer, client, prompts))
     print_exactly("\n".join(sum_up(compared)))
     if any(row.difference is not None for row in compared):
         raise SystemExit(1)

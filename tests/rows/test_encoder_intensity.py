@@ -112,6 +112,7 @@ def test_a_view_is_the_percentiles_range_in_256_levels_that_a_png_keeps(scans):
     )
 
 
+@pytest.mark.slow  # MONAI's import
 def test_caches_and_augmentation_show_levels_too(scans, tmp_path):
     transform = ConversationTransform(
         build_tiny_processor(),

@@ -65,8 +65,8 @@ def check_prompt(processor: Any, recipe: Recipe, name: str) -> list[str]:
     if compare_with_stock(processor, picture, PROBE)[0]:
         return []
     return [
-        f"WARNING: {name}: its chat template ends no earlier answer of a conversation, where training put a token that "
-        "does. A question after a reference or other turns gets another prompt from a server than from predict.py; "
+        f"WARNING: {name}: its chat template ends no earlier answer of a conversation, as training does with a "
+        "token. A question after a reference or other turns gets another prompt from a server than from predict.py; "
         "a question alone gets the same"
     ]
 

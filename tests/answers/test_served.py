@@ -85,12 +85,13 @@ def served(folder):
             process.wait(30)
 
 
-# Asks without torch, transformers and datasets, which a workstation need not have.
+# Asks without what a workstation need not have, see docs/serving.md.
 WORKSTATION = """
 import json, sys
 class Block:
     def find_spec(self, name, *_):
-        if name.split(".")[0] in ("torch", "transformers", "datasets", "huggingface_hub", "accelerate"):
+        missing = "torch transformers datasets huggingface_hub accelerate yaml xxhash zlib_ng jinja2 scipy tqdm".split()
+        if name.split(".")[0] in missing:
             raise ImportError(name)
 sys.meta_path.insert(0, Block())
 from umbrella.client import Client

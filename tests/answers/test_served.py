@@ -90,8 +90,8 @@ WORKSTATION = """
 import json, sys
 class Block:
     def find_spec(self, name, *_):
-        missing = "torch transformers datasets huggingface_hub accelerate yaml xxhash zlib_ng jinja2 scipy tqdm".split()
-        if name.split(".")[0] in missing:
+        missing = "torch transformers datasets huggingface_hub accelerate yaml xxhash zlib_ng jinja2 scipy tqdm"
+        if name.split(".")[0] in missing.split():
             raise ImportError(name)
 sys.meta_path.insert(0, Block())
 from umbrella.client import Client

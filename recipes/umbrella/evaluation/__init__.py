@@ -8,6 +8,7 @@ __all__ = [
     "asking",
     "comparison",
     "controls",
+    "group_tests",
     "history",
     "questions",
     "results",

@@ -11,5 +11,6 @@ __all__ = [
     "recipe",
     "recipe_file",
     "run",
+    "small_groups",
     "training_data",
 ]

@@ -6,6 +6,7 @@ It knows no rows but those it is given. What `umbrella.client` needs of it impor
 __all__ = [
     "client",
     "comparison",
+    "servable",
     "server",
     "stock",
 ]

@@ -237,7 +237,7 @@ def test_names_that_are_no_exported_folder_are_refused_with_the_way_out(call, ex
         call(serve, "--model_name_or_path", "mine@2")
     with pytest.raises(ValueError, match=r"expected a model's folder with umbrella_recipe\.json.*Copy"):
         Client("http://127.0.0.1:8000", tmp_path)
-    with pytest.raises(ValueError, match="--port: expected 1 to 65535, found 0"):
+    with pytest.raises(ValueError, match="--port: expected at least 1 and at most 65535, found 0"):
         ServeArguments(port=0)
 
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 from umbrella.options.cuda import by_cuda, settle_by_cuda
-from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, check_bounds
+from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, Bounds, check_bounds
 
 HOST, PORT = "127.0.0.1", 8000
-MOST_PORT = 65535
+PORTS = Bounds(1, 65535)
 
 
 @dataclass
@@ -20,8 +20,7 @@ class ServeArguments:
     use_cpu: bool | None = by_cuda("answer on the CPU (default: where no CUDA device is)")
 
     def __post_init__(self) -> None:
-        if not 1 <= self.port <= MOST_PORT:
-            raise ValueError(f"--port: expected 1 to {MOST_PORT}, found {self.port}")
+        check_bounds(self, {"port": PORTS})
         settle_by_cuda(self)
 
 

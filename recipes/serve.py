@@ -23,6 +23,7 @@ if __name__ == "__main__":  # a wrong flag, or --help, is answered before the sl
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 
+from umbrella.answers.serving.server import is_loopback
 from umbrella.answers.serving.stock import check_folder
 from umbrella.options.extras import check_extra
 
@@ -38,6 +39,8 @@ def main() -> None:
     for warning in check_folder(name):
         print(warning, file=sys.stderr)
     check_port(host, port)
+    if not is_loopback(host):
+        print(f"WARNING: --host {host}: whoever reaches this address may ask, without a password", file=sys.stderr)
 
     # ------------------------------------------------------------------------------------------------ serve
     folder = Path(name).expanduser().absolute()

@@ -10,6 +10,7 @@ from umbrella.cohort.many.arguments import ManyArguments
 from umbrella.evaluation.folds.arguments import FoldArguments
 from umbrella.options.arguments import DataArguments, EvalArguments
 from umbrella.options.number_bounds import Bounds
+from umbrella.options.serve_arguments import CheckServedArguments, ServeArguments
 from umbrella.options.tool_arguments import (
     BenchmarkArguments,
     CacheArguments,
@@ -32,6 +33,8 @@ NEEDED = {
     EstimateArguments: {},
     PreviewArguments: {},
     FoldArguments: {},
+    ServeArguments: {},
+    CheckServedArguments: {},
 }
 # Where zero says something: none of it, or the first.
 ZEROS = {

@@ -19,6 +19,7 @@ __all__ = [
     "plan_flags",
     "progress",
     "push_arguments",
+    "serve_arguments",
     "tool_arguments",
     "training_arguments",
     "training_fields",

@@ -20,6 +20,7 @@ __all__ = [
     "plan_flags",
     "progress",
     "push_arguments",
+    "serve_arguments",
     "tool_arguments",
     "training_arguments",
     "training_fields",

@@ -9,7 +9,7 @@ import numpy as np
 import xxhash
 from datasets import Dataset
 
-from umbrella.rows.changed_scans import CHANGES
+from umbrella.rows.changed_scans import CHANGES, find_background
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.scan_files import find_source
 from umbrella.views.volume_cache import identify_scan
@@ -83,7 +83,9 @@ class CachingTransform(ConversationTransform):
             how = row["perturbation"], row["strength"]
             return self._keep(f"{hash_scan(scan)} {how}", partial(self.perturb, scan, *how))
         images = self._keep(hash_scan(scan), partial(super().load_images, row, number))
-        return self.change(images, f"{self.seed} {row['task_id']} {number}") if self.change else images
+        if self.change is None:
+            return images
+        return self.change(images, f"{self.seed} {row['task_id']} {number}", find_background(images, self.settings))
 
     def _keep(self, key: str, load: Callable[[], np.ndarray]) -> np.ndarray:
         images = self.cache.get(key)

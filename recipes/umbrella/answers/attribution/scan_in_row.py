@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from umbrella.answers.scoring import answer_log_likelihoods, replace_answer
+from umbrella.rows.changed_scans import find_background
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.scan_files import find_source
 from umbrella.views.places import Places, locate_view
-from umbrella.views.settings import ViewSettings
 
 
 class ScanInRow:
@@ -27,7 +27,7 @@ class ScanInRow:
 
     Attributes:
         view: (n_images, 3, H, W) or (T, X, Y, Z).
-        background: what stands in the view where nothing is: see `find_background`.
+        background: what stands in the view where nothing is: see `umbrella.rows.changed_scans.find_background`.
         places: where the view lies in the scan.
 
     Raises ScanError, ConversationError as the transform does, ValueError for a transform that leaves the answer out.
@@ -84,9 +84,3 @@ class ScanInRow:
         while batch := list(islice(queue, batch_size)):
             inputs, labels = self.to_inputs([self.encode(view) for view in batch])
             yield answer_log_likelihoods(self.model(**inputs).logits, labels).tolist()
-
-
-def find_background(view: np.ndarray, settings: ViewSettings) -> float:
-    """The value of a view where nothing is: its least one, as a scan's percentiles clip the air to it. Under the
-    intensity "zscore nonzero", which leaves a stripped scan's surroundings at 0, that."""
-    return 0.0 if "nonzero" in (settings.intensity or "") else float(view.min())

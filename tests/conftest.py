@@ -56,11 +56,10 @@ def pytest_runtestloop():
     gc.enable()
 
 
-LONGEST = ("test_quickstart_on_two_processes", "test_two_processes_of_zero2_go_on", "test_offload_and_zero3_train")
-
-
 def pytest_collection_modifyitems(items):
     """The longest tests first: begun last, each would keep one of xdist's workers while the other has none left."""
+    from longest_tests import LONGEST
+
     items.sort(key=lambda item: not item.name.startswith(LONGEST))
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import LONGEST
+from longest_tests import LONGEST
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +51,7 @@ def test_the_tests_that_are_begun_first_are_there():
         name for path in TESTS.rglob("test_*.py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)
     ]
     gone = [name for name in LONGEST if not any(test.startswith(name) for test in there)]
-    assert not gone, f"tests/conftest.py, LONGEST: expected the beginnings of tests' names, found {gone}"
+    assert not gone, f"tests/longest_tests.py: expected the beginnings of tests' names, found {gone}"
 
 
 def test_torch_comes_from_the_usual_index_unless_another_is_asked_for():

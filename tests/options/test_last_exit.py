@@ -101,7 +101,7 @@ def test_a_recipe_for_several_processes_registers_its_end_ahead_of_any_librarys(
     imports = list_imports(recipe)
     before = imports[: imports.index("umbrella.options.ending")]
     ours = set().union(*(find_first_imports(MODULES[name]) for name in before if name.startswith("umbrella")))
-    # filelock leaves nothing to do at the end.
+    # filelock has only locks of readers and writers to take apart at the end, which nothing here takes.
     assert packages(set(before) | ours) <= sys.stdlib_module_names | {"umbrella", "filelock"}
     assert list_imports("umbrella/options/ending.py")[0] == "umbrella.options.last_exit"
     assert list_imports("umbrella/options/last_exit.py") == ["atexit", "os", "signal", "sys"]

@@ -27,33 +27,37 @@ def make_question_rows(arguments: PredictArguments) -> Dataset:
 
     Raises ValueError where a scan is not there.
     """
-    turns = [_turn("user", _scan(arguments, "image"), _text(arguments.question)), _turn("assistant", _text(""))]
-    paths = [arguments.image]
+    turns = [make_turn("user", _scan(arguments, "image"), make_text(arguments.question))]
     if arguments.reference is not None:
-        said, replied = word_reference(arguments)
-        shown = _turn("user", _text(said), _scan(arguments, "reference"))
-        turns = [shown, _turn("assistant", _text(replied)), *turns]
-        paths = [arguments.reference, arguments.image]
-    row = {
+        said, replied = word_reference(arguments.reference_label, arguments.reference_text, arguments.reference_reply)
+        shown = make_turn("user", make_text(said), _scan(arguments, "reference"))
+        turns = [shown, make_turn("assistant", make_text(replied)), *turns]
+    return Dataset.from_list([make_row(turns)], features=FEATURES)
+
+
+def make_row(turns: list[dict]) -> dict:
+    """The row that asks for the next turn after these; the turn of the answer is empty."""
+    scans = [item for turn in turns for item in turn["content"] if item["type"] == "image"]
+    return {
         "task_id": "question",
         "task_type": "question",
         "subject_ids": [],
-        "modalities": [arguments.modality] * len(paths),
-        "images": [{"path": path, "token": IMAGE_TOKEN, "modality": arguments.modality} for path in paths],
-        "conversations": turns,
+        "modalities": [scan["modality"] for scan in scans],
+        "images": [
+            {"path": scan["image_path"], "token": IMAGE_TOKEN, "modality": scan["modality"]} for scan in scans
+        ],
+        "conversations": [*turns, make_turn("assistant", make_text(""))],
         "metadata": dict.fromkeys((*METADATA_FIELDS, "extra")),
         "source": "the question",
         "length": 0,
     }
-    return Dataset.from_list([row], features=FEATURES)
 
 
-def word_reference(arguments: PredictArguments) -> tuple[str, str]:
-    """What is said in front of the reference, and what the model has answered."""
-    label = arguments.reference_label
+def word_reference(label: str | None, text: str | None = None, reply: str | None = None) -> tuple[str, str]:
+    """What is said in front of a reference, and what the model has answered, in the `text` and `reply` given or in
+    the wordings above; `label`: what is known of the reference."""
     defaults = (UNLABELLED_TEXT, UNLABELLED_REPLY) if label is None else (REFERENCE_TEXT, REFERENCE_REPLY)
-    wordings = zip((arguments.reference_text, arguments.reference_reply), defaults, strict=True)
-    said, replied = (default if own is None else own for own, default in wordings)
+    said, replied = (default if own is None else own for own, default in zip((text, reply), defaults, strict=True))
     return said.replace("{reference_label}", label or ""), replied.replace("{reference_label}", label or "")
 
 
@@ -61,12 +65,19 @@ def _scan(arguments: PredictArguments, flag: str) -> dict:
     path = getattr(arguments, flag)
     if not Path(path).is_file():
         raise ValueError(f"--{flag} {path}: expected a scan, found {find_broken_link(path) or 'no such file'}")
-    return {"type": "image", "text": None, "modality": arguments.modality, "image_path": path}
+    return make_scan(path, arguments.modality)
 
 
-def _text(text: str) -> dict:
+def make_scan(path: str, modality: str) -> dict:
+    """An item of a turn that is a scan."""
+    return {"type": "image", "text": None, "modality": modality, "image_path": path}
+
+
+def make_text(text: str) -> dict:
+    """An item of a turn that is text."""
     return {"type": "text", "text": text, "modality": None, "image_path": None}
 
 
-def _turn(role: str, *items: dict) -> dict:
+def make_turn(role: str, *items: dict) -> dict:
+    """A turn of these items, in their order."""
     return {"role": role, "content": list(items)}

@@ -1,0 +1,64 @@
+"""A model and what it takes to ask it, loaded once: its processor, and its scans shown as its recipe says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from accelerate import PartialState
+
+from umbrella.answers.generation import Answerer
+from umbrella.models.cached_tower import attach_feature_cache
+from umbrella.models.feature_cache import open_feature_cache
+from umbrella.models.loading import BUILT, check_fits, load_model, load_processor
+from umbrella.options.arguments import ModelArguments
+from umbrella.options.tool_arguments import DemoArguments, PredictArguments
+from umbrella.records.recipe import load_recipe, resolve_recipe
+from umbrella.rows.kept_views import CachingTransform, ViewCache
+from umbrella.views.settings import ViewSettings
+
+MOST_BYTES = 256 * 1024**2  # of views that are kept: those of a conversation's scans
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model by its name, what asks it, and how it is shown its scans."""
+
+    name: str
+    answerer: Answerer
+    settings: ViewSettings
+
+
+def open_model(
+    model_args: ModelArguments, asked: PredictArguments | DemoArguments, candidates: Sequence[str] = ()
+) -> OpenedModel:
+    """Load the model for single questions.
+
+    candidates: whole answers whose likelihood is wanted, see `Answerer`.
+
+    Raises as `load_model`, `resolve_recipe` and `check_fits` do.
+    """
+    name = model_args.model_name_or_path
+    processor = load_processor(name)
+    recipe = resolve_recipe(ViewSettings(expects=asked.expects), processor, name)
+    if name in BUILT or load_recipe(name) is None:
+        shown = recipe.settings.describe()
+        print(f"note: {name} has no umbrella_recipe.json: the scan is shown by default, as {shown}")
+    # A scan that does not fit is an error: left out, it would change the answer unseen.
+    options = recipe.settings.stated() | {"max_length": asked.max_length, "on_overflow": "raise"}
+    features = open_feature_cache(asked.feature_cache)
+    make_transform = partial(
+        CachingTransform, processor, ViewCache(MOST_BYTES), feature_cache=features, **options
+    )
+    model = load_model(name, base_model=model_args.base_model).to(PartialState(cpu=asked.use_cpu).device)
+    check_fits(model, processor, recipe.image_size, asked.max_length)
+    if features is not None:
+        attach_feature_cache(model.requires_grad_(False), processor, features, model.device)
+    answerer = Answerer(
+        model,
+        prompts=make_transform(add_generation_prompt=True),
+        answers=make_transform(),
+        batch_size=1,
+        max_new_tokens=asked.max_new_tokens,
+        candidates=candidates,
+    )
+    return OpenedModel(name, answerer, recipe.settings)

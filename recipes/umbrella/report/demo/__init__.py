@@ -1,0 +1,11 @@
+"""A page where a colleague sees a scan, asks a model about it, and sees what the model saw.
+
+It knows no metric.
+"""
+
+__all__ = [
+    "handlers",
+    "known_labels",
+    "page",
+    "serving",
+]

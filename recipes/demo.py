@@ -16,8 +16,6 @@ if __name__ == "__main__":  # a wrong flag, or --help, is answered before the sl
     run(lambda: parse_arguments((ModelArguments, DemoArguments)))
     run(lambda: check_extra("gradio", "demo.py", "demo"))
 
-from dataclasses import replace
-
 from datasets import disable_progress_bars
 
 from umbrella.answers.talking.opening import open_model
@@ -43,13 +41,14 @@ def main() -> None:
 
     # ------------------------------------------------------------------------------------------------ models
     talks = []
-    for name in filter(None, (model_args.model_name_or_path, asked.compare)):
-        labels = find_labels(name, splits, asked.split)
-        opened = open_model(replace(model_args, model_name_or_path=name), asked, labels.candidates)
+    named = [model_args] if asked.compare is None else [model_args, ModelArguments(asked.compare)]
+    for one in named:
+        labels = find_labels(one.model_name_or_path, splits, asked.split)
+        opened = open_model(one, asked, labels.candidates)
         talks.append(Talk(Talker(opened), labels))
 
     # ------------------------------------------------------------------------------------------------ page
-    serve(Page(Handlers(talks, rows)).build(), asked)
+    serve(Page(Handlers(talks, rows), asked.max_upload_mb).build(), asked)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
+from umbrella.report.demo.known_labels import KnownLabels
+
 NOT_A_DEVICE = "Research software, not a medical device: do not base a diagnosis on its answers."
 
 
@@ -21,23 +23,25 @@ def show_status(sentence: str, is_error: bool = False) -> str:
     return f'<p class="{kind}" role="{role}">{escape(sentence)}</p>' if sentence else ""
 
 
-def show_probabilities(labels: Sequence[str], probabilities: Sequence[float], told: str, template: str) -> str:
-    """A bar for each label, the most probable first, and what they are the probabilities of."""
+def show_probabilities(known: KnownLabels, probabilities: Sequence[float]) -> str:
+    """A bar for each label, the most probable first, and what they are the probabilities of; without probabilities why
+    there are none."""
     if not probabilities:
-        return f'<p class="told">{escape(told)}</p>'
-    best_first = sorted(zip(labels, probabilities, strict=True), key=lambda pair: -pair[1])
+        told = "" if known.labels else known.told
+        return f'<p class="told">{escape(told)}</p>' if told else ""
+    best_first = sorted(zip(known.labels, probabilities, strict=True), key=lambda pair: -pair[1])
     bars = "".join(
         f'<li><span class="label">{escape(label)}</span>'
         f'<span class="bar"><span style="width:{100 * share:.1f}%"></span></span>'
         f'<span class="share">{_percent(share)}</span></li>'
         for label, share in best_first
     )
-    scored = f"Each label is scored as the answer “{escape(template)}” to the last question. "
-    return f'<ol class="bars">{bars}</ol><p class="told">{scored}{escape(told)}</p>'
+    scored = f"Each label is scored as the answer “{escape(known.answer_template)}” to the last question. "
+    return f'<ol class="bars">{bars}</ol><p class="told">{scored}{escape(known.told)}</p>'
 
 
 def _percent(share: float) -> str:
-    return "over 99.9 %" if 0.999 < share else "under 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
+    return "over 99.9 %" if share > 0.999 else "under 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
 
 
 def show_truth(label: str | None, answer: str) -> str:

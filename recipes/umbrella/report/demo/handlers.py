@@ -41,17 +41,20 @@ class Handlers:
         self.talks, self.rows = talks, None if rows is None else rows.with_format(None)
         self.sessions = Sessions(len(talks))
 
-    def choose_upload(self, session: Session, path: str, name: str, modality: str) -> dict:
-        """Take a file that was sent as the next question's scan; returns the scan."""
-        session.uploads.append(Path(path))
-        session.names[path] = name
+    def choose_upload(self, session: Session, path: str, name: str, modality: str) -> None:
+        """Take a file that was sent as the next question's scan."""
         if session.row is not None:  # a row's conversation is about its own subjects
-            session.conversations = [Conversation() for _ in self.talks]
-            session.row = None
+            session.begin()
+        session.take_upload(path, name)
         question = Question.about("", path, modality)
+        session.next_question = None
         self._check(session, question)
         session.next_question = question
-        return question.scans[0]
+
+    def drop_upload(self, session: Session) -> None:
+        """The next question is no longer about the file that was sent."""
+        if session.row is None:
+            session.next_question = None
 
     def choose_row(self, session: Session, number: int) -> Question:
         """Begin a row's own conversation; returns its last question, which is not asked yet."""
@@ -80,7 +83,7 @@ class Handlers:
         session.next_question = None
 
     def ask(self, session: Session, text: str) -> Iterator[list[Reply | None]]:
-        """Each model's answer to the next question, as they are written; at the end they are part of the conversations.
+        """Each model's answer to the next question, as it is written; at the end it is part of the conversation.
 
         Where a model cannot answer, or was stopped before it said anything, the conversations stay as they were.
         """
@@ -88,6 +91,8 @@ class Handlers:
             raise Refusal("Write a question first.")
         if not session.scans:
             raise Refusal("Choose a scan first: send one, or take a row of the data.")
+        if session.asked is not None:
+            raise Refusal("An answer is being written: wait for its end, or stop it.")
         question = (session.next_question or Question.about("")).reword(text.strip())
         session.stop, session.asked = Event(), question
         stop, conversations, replies = session.stop, session.conversations, []

@@ -1,5 +1,5 @@
-"""Which labels a model may answer with, where that is known: told from the rows of the data, or from an evaluation that
-lies beside the model."""
+"""Which labels a model may answer with: told from the rows of the data, else from an evaluation that lies beside the
+model."""
 
 from dataclasses import dataclass
 from pathlib import Path

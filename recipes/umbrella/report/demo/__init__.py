@@ -1,0 +1,4 @@
+"""A page where a colleague sees a scan, asks a model about it, and sees what the model saw.
+
+It knows no metric.
+"""

@@ -1,12 +1,15 @@
 """A conversation with a loaded model says what predict.py says, as it is written, to one asker after the other."""
 
+from itertools import pairwise
 from threading import Event, Thread
 
 import predict
 import pytest
 import torch
 from conversation_folder import write_scan
+from transformers import TextIteratorStreamer
 
+import umbrella.answers.talking.talker as talking
 from umbrella.answers.scoring import to_probabilities
 from umbrella.answers.talking.conversation import Conversation, Question
 from umbrella.answers.talking.opening import open_model
@@ -78,7 +81,7 @@ def test_an_answer_grows_and_ends_with_the_probabilities_of_the_labels(place, ta
     replies = say(talker, row)
     written = [reply.text for reply in replies if reply.state == WRITING]
     assert len(set(written)) > 2
-    assert all(late.startswith(early) for early, late in zip(written, written[1:], strict=False))
+    assert all(late.startswith(early) for early, late in pairwise(written))
     answerer, last = talker.opened.answerer, replies[-1]
     assert last.state in (WHOLE, CUT)
     assert last.text == answerer.answer_row(row).text
@@ -112,13 +115,24 @@ def test_a_row_s_own_question_is_asked_as_it_stands_or_with_other_words(place):
     assert [item["type"] for item in changed.items] == ["text", "image"] and changed.text == "Three?"
 
 
-def test_an_answer_ends_where_it_is_stopped_or_left(place, talker):
+def test_an_answer_ends_where_it_is_stopped_or_left(place, talker, monkeypatch):
     row = Conversation().ask(about(place, 0))
     whole = say(talker, row)[-1].text
-    stop, last = Event(), None
+    stop, seen, last = Event(), Event(), None
+
+    class Slow(TextIteratorStreamer):
+        """Writes no word before the first one was seen."""
+
+        def on_finalized_text(self, text, stream_end=False):
+            super().on_finalized_text(text, stream_end)
+            assert not text.strip() or seen.wait(60)
+
+    monkeypatch.setattr(talking, "TextIteratorStreamer", Slow)
     for last in talker.answer(row, stop):
         if last.state == WRITING:
             stop.set()
+            seen.set()
+    monkeypatch.undo()
     assert last.state == STOPPED and last.is_answer and last.probabilities == ()
     assert whole.startswith(last.text) and len(last.text) < len(whole)
     left = talker.answer(row, Event())

@@ -43,9 +43,7 @@ def make_row(turns: list[dict]) -> dict:
         "task_type": "question",
         "subject_ids": [],
         "modalities": [scan["modality"] for scan in scans],
-        "images": [
-            {"path": scan["image_path"], "token": IMAGE_TOKEN, "modality": scan["modality"]} for scan in scans
-        ],
+        "images": [{"path": scan["image_path"], "token": IMAGE_TOKEN, "modality": scan["modality"]} for scan in scans],
         "conversations": [*turns, make_turn("assistant", make_text(""))],
         "metadata": dict.fromkeys((*METADATA_FIELDS, "extra")),
         "source": "the question",

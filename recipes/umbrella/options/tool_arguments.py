@@ -79,7 +79,9 @@ class DemoArguments:
     port: int | None = field(default=None, metadata={"help": "of the page (default: the first free one from 7860)"})
     max_upload_mb: int = field(default=1000, metadata={"help": "most megabytes of a scan that is sent to the page"})
     expects: str | None = field(default=None, metadata={"help": EXPECTS})
-    max_length: int = field(default=2048, metadata={"help": "most tokens of a conversation, its scans' tokens counted"})
+    max_length: int = field(
+        default=2048, metadata={"help": "most tokens of a conversation, its scans' tokens counted"}
+    )
     max_new_tokens: int = field(default=64, metadata={"help": "most tokens of an answer"})
     feature_cache: str | None = field(default=None, metadata={"help": FEATURE_CACHE})
     use_cpu: bool | None = by_cuda("answer on the CPU (default: where no CUDA device is)")

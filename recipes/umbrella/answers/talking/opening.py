@@ -46,9 +46,7 @@ def open_model(
     # A scan that does not fit is an error: left out, it would change the answer unseen.
     options = recipe.settings.stated() | {"max_length": asked.max_length, "on_overflow": "raise"}
     features = open_feature_cache(asked.feature_cache)
-    make_transform = partial(
-        CachingTransform, processor, ViewCache(MOST_BYTES), feature_cache=features, **options
-    )
+    make_transform = partial(CachingTransform, processor, ViewCache(MOST_BYTES), feature_cache=features, **options)
     model = load_model(name, base_model=model_args.base_model).to(PartialState(cpu=asked.use_cpu).device)
     check_fits(model, processor, recipe.image_size, asked.max_length)
     if features is not None:

@@ -61,7 +61,9 @@ class Talker:
         scan that cannot be shown.
         """
         answerer = self.opened.answerer
-        streamer = TextIteratorStreamer(answerer.tokenizer, skip_prompt=True, timeout=SECONDS, skip_special_tokens=True)
+        streamer = TextIteratorStreamer(
+            answerer.tokenizer, skip_prompt=True, timeout=SECONDS, skip_special_tokens=True
+        )
         watch = _Watch(stop)
         n_before = self._n_asked
         future = self.do_in_turn(self._write, row, streamer, watch)
@@ -91,9 +93,7 @@ class Talker:
     def _write(self, row: dict, streamer: TextIteratorStreamer, watch: "_Watch") -> Answer | None:
         if watch.stop.is_set():  # gone while others were answered
             return None
-        return self.opened.answerer.answer_row(
-            row, streamer=streamer, stopping_criteria=StoppingCriteriaList([watch])
-        )
+        return self.opened.answerer.answer_row(row, streamer=streamer, stopping_criteria=StoppingCriteriaList([watch]))
 
     def close(self) -> None:
         """Answer no more; who waits is not answered."""

@@ -87,7 +87,10 @@ def test_default_wordings_are_those_of_the_sample_conversations(tmp_path):
     own = PredictArguments(
         image=scan, question=QUESTION, reference=scan, reference_label="41", reference_text="{reference_label} years:"
     )
-    assert word_reference(own.reference_label, own.reference_text) == ("41 years:", "Understood. The reference subject is 41.")
+    assert word_reference(own.reference_label, own.reference_text) == (
+        "41 years:",
+        "Understood. The reference subject is 41.",
+    )
 
 
 def test_only_the_answer_is_on_stdout_and_a_missing_recipe_is_told(monkeypatch, capsys, tmp_path):

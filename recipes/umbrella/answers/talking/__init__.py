@@ -2,3 +2,10 @@
 
 It knows no page.
 """
+
+__all__ = [
+    "conversation",
+    "opening",
+    "talker",
+    "together",
+]

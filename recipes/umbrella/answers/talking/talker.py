@@ -32,6 +32,11 @@ class Reply:
     n_before: int = 0
     probabilities: tuple[float, ...] = ()
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether it is what the model says, and no longer grows. A stopped one is, once it has a word."""
+        return self.state in (WHOLE, CUT) or (self.state == STOPPED and bool(self.text))
+
 
 class Talker:
     """Answers questions to one model. Whoever asks first is answered first; nothing of two answers is mixed."""
@@ -88,10 +93,10 @@ class Talker:
             scores = self.do_in_turn(answerer.score_row, row).result()
             yield Reply(answer.text, state, probabilities=tuple(to_probabilities(scores)))
         finally:
-            stop.set()
+            watch.is_left = True
 
     def _write(self, row: dict, streamer: TextIteratorStreamer, watch: "_Watch") -> Answer | None:
-        if watch.stop.is_set():  # gone while others were answered
+        if watch.is_over:  # gone while others were answered
             return None
         return self.opened.answerer.answer_row(row, streamer=streamer, stopping_criteria=StoppingCriteriaList([watch]))
 
@@ -104,11 +109,15 @@ class _Watch(StoppingCriteria):
     """Ends an answer once nobody waits for it, and sees its last token."""
 
     def __init__(self, stop: Event) -> None:
-        self.stop, self.last, self.was_stopped = stop, -1, False
+        self.stop, self.last, self.is_left, self.was_stopped = stop, -1, False, False
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_left or self.stop.is_set()
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         self.last = int(input_ids[0, -1])
-        self.was_stopped = self.stop.is_set()
+        self.was_stopped = self.is_over
         return torch.full((len(input_ids),), self.was_stopped, device=input_ids.device)
 
 

@@ -2,3 +2,10 @@
 
 It knows no metric.
 """
+
+__all__ = [
+    "handlers",
+    "known_labels",
+    "page",
+    "serving",
+]

@@ -5,6 +5,7 @@ from another host.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,14 +18,14 @@ from umbrella.options.extras import describe_missing
 from umbrella.report.demo.shown_files import find_folder, keep_file, write_nifti
 from umbrella.scans.intensity import HIGH_PERCENT, LOW_PERCENT
 from umbrella.scans.scan_files import ScanHeader, open_scan
-from umbrella.scans.series import Series, read_series
-from umbrella.scans.survey import states_orientation
+from umbrella.scans.series import read_series
 
 MOST_SHOWN_BYTES = 1024**3  # of one scan: a browser holds 2 GiB in one piece, and the scan more than once
 MOST_SIDE = 2048  # voxels along an axis, which every WebGL2 has in a texture
 MOST_VALUES = 1_000_000  # of which percentiles are taken
 PAGE_FILES = Path(__file__).parent / "page_files"
 EMPTY = "No scan yet."
+SIDES_UNKNOWN = "The header states no orientation: left and right are not known."
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,11 @@ def find_module() -> Path:
 
 
 def show_scan(
-    path: str | Path, modality: str | None = None, name: str | None = None, overlays: tuple[Overlay, ...] = ()
+    source: str | Path | bytes, modality: str | None = None, name: str | None = None, overlays: Sequence[Overlay] = ()
 ) -> dict[str, Any]:
     """What a viewer shows of a scan, as its value.
 
-    path      any file that the loader of scans reads
+    source    any file that the loader of scans reads, or its bytes
     modality  of the row; None: whatever the header says
     name      for the reader; None: the file's own
     overlays  maps over it
@@ -97,19 +98,54 @@ def show_scan(
     1st and 99th percentile), `least`, `most`, `sides_known`, `note` (what is shown otherwise than it is stored, "" for
     nothing) and `overlays`, dicts of the like. Raises ScanError for what the loader refuses.
     """
-    with open_scan(str(path)) as (header, _):
+    source = source if isinstance(source, bytes) else str(source)
+    with open_scan(source) as (header, _):
         chosen = _choose_frames(header)
-    is_series = header.n_volumes > 1
-    # Plain: a scan of which most is empty is shown too.
-    series = read_series(str(path), modality or ("fMRI" if is_series else "sMRI"), lambda _: chosen, False, False)
-    step = _find_step(series.stored)
-    return {
-        **_publish(series, step),
-        "name": os.path.basename(str(path)) if name is None else name,
-        "n_frames": len(series.stored),
-        "sides_known": states_orientation(str(path)),
-        "note": _note(header, len(series.stored), step),
+    as_stored = modality or ("fMRI" if header.n_volumes > 1 else "sMRI")
+    # Without percentiles: a scan of which most is empty is shown too.
+    series = read_series(source, as_stored, lambda _: chosen, normalize=False, standardize=False)
+    notes = []
+    if len(chosen) < header.n_volumes:
+        notes.append(
+            f"Of {header.n_volumes} volumes {len(chosen)}, evenly spread, are shown: a browser holds no more."
+        )
+    if header.affine is None:
+        notes.append(SIDES_UNKNOWN)
+    shown = show_frames(series.stored, series.affine, header.affine is not None, series.slope, series.inter)
+    return shown | {
+        "name": os.path.basename(header.name) if name is None else name,
+        "note": " ".join([*notes, shown["note"]]).strip(),
         "overlays": [_show_overlay(overlay) for overlay in overlays],
+    }
+
+
+def show_frames(
+    frames: np.ndarray, affine: np.ndarray, sides_known: bool, slope: float = 1.0, inter: float = 0.0, name: str = ""
+) -> dict[str, Any]:
+    """The value of a viewer for volumes in memory, (T, X, Y, Z), RAS+, whose scaled values are slope * number + inter.
+
+    affine  (4, 4), voxel indices to mm
+    """
+    step = _find_step(frames)
+    thin = frames[:, ::step, ::step, ::step]
+    note = f"Every voxel in {step} along each axis is shown: a browser holds no more." if step > 1 else ""
+    placed = affine @ np.diag([step, step, step, 1])
+    path = keep_file(lambda path: write_nifti(path, thin, placed, slope, inter))
+    ends = [slope * float(end) + inter for end in (frames.min(), frames.max())]
+    few = thin.ravel(order="K")[:: -(-thin.size // MOST_VALUES)]
+    percentiles = [slope * end + inter for end in np.percentile(few, [LOW_PERCENT, HIGH_PERCENT]).tolist()]
+    low, high = sorted(percentiles if percentiles[0] != percentiles[1] else ends)
+    return {
+        "url": path.as_posix(),
+        "name": name,
+        "n_frames": len(frames),
+        "low": low,
+        "high": high,
+        "least": min(ends),
+        "most": max(ends),
+        "sides_known": sides_known,
+        "note": note,
+        "overlays": [],
     }
 
 
@@ -128,35 +164,9 @@ def _find_step(frames: np.ndarray) -> int:
     return step
 
 
-def _note(header: ScanHeader, n_frames: int, step: int) -> str:
-    notes = []
-    if n_frames < header.n_volumes:
-        notes.append(f"Of {header.n_volumes} volumes {n_frames}, evenly spread, are shown: a browser holds no more.")
-    if step > 1:
-        notes.append(f"Every voxel in {step} along each axis is shown: a browser holds no more.")
-    if header.affine is None:
-        notes.append("The header states no orientation: left and right are not known.")
-    return " ".join(notes)
-
-
-def _publish(series: Series, step: int) -> dict[str, Any]:
-    """Write the voxels where the page finds them; returns the path and the range of the scaled values."""
-    frames = series.stored[:, ::step, ::step, ::step]
-    affine = series.affine @ np.diag([step, step, step, 1])
-    path = keep_file(lambda path: write_nifti(path, frames, affine, series.slope, series.inter))
-    ends = [float(end) for end in (frames.min(), frames.max())]
-    thin = -(-frames.size // MOST_VALUES)
-    percentiles = np.percentile(frames.ravel(order="K")[::thin], [LOW_PERCENT, HIGH_PERCENT]).tolist()
-    least, most = sorted(series.slope * end + series.inter for end in ends)
-    low, high = sorted(series.slope * end + series.inter for end in percentiles)
-    if low == high:
-        low, high = least, most
-    return {"url": path.as_posix(), "low": low, "high": high, "least": least, "most": most}
-
-
 def _show_overlay(overlay: Overlay) -> dict[str, Any]:
-    series = read_series(str(overlay.path), "sMRI", None, False, False)
-    shown = _publish(series, _find_step(series.stored))
+    series = read_series(str(overlay.path), "sMRI", None, normalize=False, standardize=False)
+    shown = show_frames(series.stored, series.affine, True, series.slope, series.inter)
     largest = max(shown["most"], -shown["least"]) if overlay.colormap_negative else shown["most"]
     return {
         **shown,

@@ -116,6 +116,18 @@ def test_a_row_is_shown_asked_and_its_truth_told(page, splits):
     assert other[VIEWER]["name"] == "test_1_0.nii" and other[-1] == ""
 
 
+def test_what_the_model_saw_is_the_pixels_that_it_was_given(page, splits):
+    page.on_row(1, ALICE)
+    page.on_which_scan(0, ALICE)
+    seen, viewer, said = page.on_seen(ALICE)
+    assert seen.count("<img") == 1 and "64 × 64 pixels" in seen
+    assert viewer["value"] is None and viewer["visible"] is False and said == ""
+    page.on_which_scan(1, ALICE)
+    assert page.on_seen(ALICE)[0] != seen
+    page.on_new(ALICE)
+    assert page.on_seen(ALICE)[0] == "" and "Choose a scan first" in page.on_seen(ALICE)[2]
+
+
 def test_scans_of_one_s_own_reference_and_later_turns(page, upload):
     assert "scan.nii is chosen" in page.on_upload(upload(1), "sMRI", ALICE)[STATUS]
     assert "reference is shown" in page.on_reference("male", ALICE)[STATUS]
@@ -193,9 +205,9 @@ def test_what_is_wrong_is_said_in_one_sentence(case, page, upload, tmp_path):
 
 def test_a_full_conversation_says_so_and_keeps_the_question(page, monkeypatch):
     page.on_row(0, ALICE)
-    monkeypatch.setattr(page.handlers.talks[0].talker.opened.answerer.prompts, "max_length", 30)
+    monkeypatch.setattr(page.handlers.talks[0].talker.opened.answerer.prompts, "max_length", 9)
     chat, _, question, ask_button, stop_button, _, status = ask(page, "And now?")
-    assert re.search(r"This conversation is full: expected at most max_length=30 tokens, found \d+", status)
+    assert re.search(r"This conversation is full: expected at most max_length=9 tokens, found \d+", status)
     assert "Begin a new one, or start demo.py with a higher --max_length." in status
     assert chat == [] and question == "And now?"
     assert ask_button["interactive"] and not stop_button["interactive"]

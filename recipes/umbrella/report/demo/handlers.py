@@ -14,11 +14,13 @@ from umbrella.answers.talking.talker import CUT, STOPPED, WAITING, WRITING, Repl
 from umbrella.answers.talking.together import answer_together
 from umbrella.conversations.turns import ConversationTooLongError
 from umbrella.report.demo.known_labels import KnownLabels
+from umbrella.report.demo.seen import Seen, picture_what_was_seen
 from umbrella.report.demo.session import Session, Sessions
 from umbrella.report.demo.viewer import show_scan
 
 # What a person can mend: a scan that is refused, a text that is, a full disk; and what a machine has too little of.
 EXPECTED = (ValueError, OSError, MemoryError, torch.OutOfMemoryError)
+NO_SCAN = "Choose a scan first: send one, or take a row of the data."
 EMPTY = "(no text)"  # what stands for an answer of no words
 FULL = "This conversation is full: {found} Begin a new one, or start demo.py with a higher --max_length."
 
@@ -89,7 +91,7 @@ class Handlers:
         if not text.strip():
             raise Refusal("Write a question first.")
         if not session.scans:
-            raise Refusal("Choose a scan first: send one, or take a row of the data.")
+            raise Refusal(NO_SCAN)
         if session.asked is not None:
             raise Refusal("An answer is being written: wait for its end, or stop it.")
         question = (session.next_question or Question.about("")).reword(text.strip())
@@ -123,6 +125,19 @@ class Handlers:
         scan = session.scans[number]
         try:
             return show_scan(scan["image_path"], scan["modality"], session.name(scan))
+        except EXPECTED as error:
+            raise Refusal(self._word(session, error)) from error
+
+    def picture_seen(self, session: Session) -> list[Seen]:
+        """What each model saw of the scan that is looked at, or would see."""
+        if not session.scans:
+            raise Refusal(NO_SCAN)
+        row = session.conversations[0].ask(session.next_question or Question.about(""))
+        try:
+            return [
+                picture_what_was_seen(talk.talker.opened.answerer.prompts, row, session.looked_at)
+                for talk in self.talks
+            ]
         except EXPECTED as error:
             raise Refusal(self._word(session, error)) from error
 

@@ -51,6 +51,8 @@ class Page:
         parts.stop.click(self.on_stop, None, None, queue=False, **quick)
         parts.new.click(self.on_new, None, [*shown, parts.upload], **quick)
         parts.show_truth.click(self.on_truth, None, [parts.truth, parts.status], **quick)
+        seen = [*parts.seen, *parts.seen_viewers, parts.status]
+        parts.seen_part.expand(self.on_seen, None, seen, **quick | {"show_progress": "minimal"})
         blocks.unload(self.on_leave)
 
     # ------------------------------------------------------------------------------------------------ doings
@@ -122,6 +124,16 @@ class Page:
             return [show_truth(*self.handlers.find_truth(self._find(request))), ""]
         except Refusal as refusal:
             return ["", show_status(str(refusal), is_error=True)]
+
+    def on_seen(self, request: gradio.Request) -> list[Any]:
+        """What the models saw of the scan that is looked at: pictures, or volumes in viewers."""
+        try:
+            seen = self.handlers.picture_seen(self._find(request))
+        except Refusal as refusal:
+            nothing = [gradio.update(value=None, visible=False)] * self.n
+            return [*[""] * self.n, *nothing, show_status(str(refusal), is_error=True)]
+        viewers = [gradio.update(value=one.volume, visible=one.volume is not None) for one in seen]
+        return [*(one.html for one in seen), *viewers, ""]
 
     def on_leave(self, request: gradio.Request) -> None:
         """The tab was closed."""

@@ -18,7 +18,7 @@ import gradio
 from datasets import Dataset
 
 from umbrella.files.data_format import MODALITIES
-from umbrella.report.demo.fragments import show_header, show_status
+from umbrella.report.demo.fragments import show_header, show_status, show_title
 from umbrella.report.demo.viewer import make_viewer
 
 MOST_ROWS = 1000  # that are listed
@@ -110,8 +110,14 @@ class Parts:
         self.truth = gradio.HTML(elem_id="truth")
 
     def _lay_out_evidence(self) -> None:
-        with gradio.Accordion("What the model saw", open=False, elem_id="seen_part") as self.seen_part:
-            self.seen = gradio.HTML(elem_id="seen")
-            self.seen_viewer = make_viewer("seen_viewer", empty_text="", visible=False)
+        self.seen, self.seen_viewers = [], []
+        with gradio.Accordion("What the model saw", open=False, elem_id="seen_part") as self.seen_part, gradio.Row():
+            for number, name in enumerate(self.names):
+                with gradio.Column(min_width=280):
+                    if len(self.names) > 1:
+                        gradio.HTML(show_title(name))
+                    self.seen.append(gradio.HTML(elem_id=f"seen_{number}"))
+                    viewer = make_viewer(f"seen_viewer_{number}", empty_text="", visible=False)
+                    self.seen_viewers.append(viewer)
         with gradio.Accordion("Where it looked", open=False, elem_id="looked_part") as self.looked_part:
             self.looked = gradio.HTML(elem_id="looked")

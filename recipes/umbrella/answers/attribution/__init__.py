@@ -1,0 +1,5 @@
+"""Where in a scan a model's answer comes from: maps by hiding boxes and by gradients, and whether they point at a known
+region.
+
+It draws no picture and knows no interval.
+"""

@@ -3,3 +3,9 @@ region.
 
 It draws no picture and knows no interval.
 """
+
+__all__ = [
+    "maps",
+    "occlusion",
+    "scan_in_row",
+]

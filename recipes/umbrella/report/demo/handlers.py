@@ -144,7 +144,7 @@ class Handlers:
             raise Refusal(self._word(session, error)) from error
 
     def look(self, session: Session) -> Iterator[list[Looked | None]]:
-        """Where each model looked when it gave its last answer, one model after the other, in the scan that is shown."""
+        """Where each model looked when it gave its last answer, one model after the other, in the scan shown."""
         found: list[Looked | None] = [None] * len(self.talks)
         answered = [one.last_answered for one in session.conversations]
         if any(one is None for one in answered):

@@ -147,8 +147,8 @@ class ConversationTransform:
         return encoded | {"metadata": row["metadata"], "task_id": row["task_id"]}
 
     def encode_views(self, row: dict, views: list[np.ndarray]) -> dict:
-        """`encode_row` with other views of the row's scans than its own, in the shapes of `load_images`; what is kept of
-        their features is not used."""
+        """`encode_row` with other views of the row's scans than its own, in the shapes of `load_images`; what is kept
+        of their features is not used."""
         try:
             encoded = self._encode(row, views)
         except ConversationError as error:

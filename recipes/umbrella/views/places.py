@@ -28,8 +28,8 @@ class Places:
 
     affine       (4, 4), voxel indices to mm of the scan's world (RAS+)
     shape        voxels along X, Y, Z
-    voxels       on which voxel the middle of each element of the view lies, NOWHERE on none; of a shape that broadcasts
-                 to the view's: (n_images, 1 or 3, rows, columns), or (1, X, Y, Z)
+    voxels       on which voxel the middle of each element of the view lies, NOWHERE on none; of a shape that
+                 broadcasts to the view's: (n_images, 1 or 3, rows, columns), or (1, X, Y, Z)
     shown        (n,), the voxels that the view shows; where two of its slices cross, twice
     elements     (n,), the element of the view nearest to each of them, a number in C order of the shape of `voxels`
     orientation  (3, 2), nibabel's of the file's axes, in whose order images are written; None: as they are
@@ -141,8 +141,8 @@ def _locate_pixels(
 
 
 def _locate_slice(plane: np.ndarray, spacing_mm: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of a slice of voxels' numbers, (columns, rows), drawn as `umbrella.views.planes.draw_slice` does: the voxel under
-    each pixel's middle, (side, side), and the number of the pixel nearest to each voxel, (columns, rows)."""
+    """Of a slice of voxels' numbers, (columns, rows), drawn as `umbrella.views.planes.draw_slice` does: the voxel
+    under each pixel's middle, (side, side), and the number of the pixel nearest to each voxel, (columns, rows)."""
     side_mm = max(plane.shape * spacing_mm)
     under, nearest = [], []
     for n, spacing in zip(plane.shape, spacing_mm, strict=True):

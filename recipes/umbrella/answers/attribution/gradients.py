@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from umbrella.answers.attribution.boxes import BoxedView
-from umbrella.answers.attribution.maps import GRADIENT, AttributionMap
+from umbrella.answers.attribution.maps import GRADIENT, AttributionMap, spread_over_cells
 from umbrella.answers.attribution.occlusion import BOX_MM
 from umbrella.answers.attribution.scan_in_row import ScanInRow
 from umbrella.answers.scoring import answer_log_likelihoods
@@ -36,14 +36,16 @@ def map_gradient(scan: ScanInRow, box_mm: float = BOX_MM) -> AttributionMap:
     is_ours = numbers >= 0
     of_view = np.bincount(numbers[is_ours], product[is_ours], scan.view.size).reshape(scan.view.shape)
     boxed = BoxedView.of_view(scan.view, scan.background, scan.places, box_mm)
-    alike = tuple(axis for axis, n in enumerate(boxed.boxes.shape) if n == 1)
+    alike = tuple(axis for axis, n in enumerate(boxed.cells.shape) if n == 1)
     of_elements = of_view.sum(axis=alike, keepdims=True)
-    sums = boxed.add_up(of_elements)
-    drops = np.where(boxed.add_up(np.ones(boxed.boxes.shape)) > 0, sums, np.nan)
+    of_cells = boxed.add_up(of_elements)
+    boxes = boxed.list_boxes(0)
+    drops = np.array([of_cells[list(box.cells)].sum() for box in boxes])
+    by_cell = spread_over_cells(boxed, boxes, drops)
+    by_cell = np.where(np.isnan(by_cell) & (boxed.shown > 0), 0.0, by_cell)
     volume = scan.places.lay(of_elements.ravel()[scan.places.elements])
-    return AttributionMap(
-        GRADIENT, float(found.item()), float(of_view.sum()), boxed, drops, boxed.candidates, volume, 1
-    )
+    whole = float(of_view.sum())
+    return AttributionMap(GRADIENT, float(found.item()), whole, boxed, boxes, drops, by_cell, volume, 1)
 
 
 def _differentiate(found: torch.Tensor, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -51,14 +53,15 @@ def _differentiate(found: torch.Tensor, pixels: torch.Tensor) -> tuple[torch.Ten
         return torch.autograd.grad(found.sum(), [pixels])
     except (RuntimeError, NotImplementedError) as error:
         raise ValueError(
-            f"gradient: expected a model whose answer has a gradient in the pixels, found none ({error}). Take occlusion"
+            f"gradient: expected a model whose answer has a gradient in the pixels, found none ({error}). "
+            "Take occlusion"
         ) from error
 
 
 def _number_elements(scan: ScanInRow) -> np.ndarray:
     """Which element of the scan's view each of the processor's `pixel_values` is, as the processor orders them: (n,),
     -1 for those of other scans and of padding."""
-    plain = copy(scan.transform)
+    plain = copy(scan.transform)  # a processor that normalises would change the numbers
     kwargs = scan.transform.encoder.images_kwargs | {"do_normalize": False}
     plain.encoder = ConversationEncoder(scan.transform.processor, **kwargs)
     order = np.arange(scan.view.size).reshape(scan.view.shape)
@@ -74,7 +77,7 @@ def _number_elements(scan: ScanInRow) -> np.ndarray:
     shown = rearrange(scan.view)
     if not np.array_equal(shown[is_ours], scan.view.ravel()[numbers[is_ours] % scan.view.size]):
         raise ValueError(
-            "gradient: expected a processor that leaves the pixels of a view as they are, found one that resizes them. "
-            "Take occlusion"
+            "gradient: expected a processor that leaves the pixels of a view as they are, found one that resizes "
+            "them. Take occlusion"
         )
     return np.where(is_ours, numbers, -1)

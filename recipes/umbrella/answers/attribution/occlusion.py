@@ -6,16 +6,16 @@ instead, a box would shift the scan's percentiles, its mean and deviation, and p
 the answer loses would not be the box's alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from umbrella.answers.attribution.boxes import BoxedView
-from umbrella.answers.attribution.maps import OCCLUSION, AttributionMap
+from umbrella.answers.attribution.boxes import Box, BoxedView, count_levels
+from umbrella.answers.attribution.maps import OCCLUSION, AttributionMap, spread_over_cells
 from umbrella.answers.attribution.scan_in_row import ScanInRow
 
-BOX_MM = 24.0
-LEAST_SPLIT, SPLIT_SHARE = 8, 0.25  # boxes of a level that are looked at closer: the highest quarter, 8 at least
+BOX_MM = 32.0
+N_SPLIT = 8  # boxes of a size that are looked at closer, the highest ones
 
 Progress = Callable[[int, int], None]  # views that the model has seen, and of how many so far known
 
@@ -25,47 +25,40 @@ def map_occlusion(
     box_mm: float = BOX_MM,
     batch_size: int = 8,
     progress: Progress | None = None,
-    split_share: float = SPLIT_SHARE,
+    n_split: int | None = N_SPLIT,
 ) -> AttributionMap:
-    """Hide box by box, large ones first; the highest of them are then cut into 2 × 2 × 2, down to `box_mm`.
+    """Hide box by box, the largest first; within the highest of them then those of half the size, down to `box_mm`.
 
-    box_mm       side of the smallest boxes
-    batch_size   views at once; it changes nothing
-    split_share  of a level's boxes that are cut further, the highest ones; 1: all of them
+    box_mm      side of the smallest boxes
+    batch_size  views at once; it changes nothing
+    n_split     how many boxes of a size are looked at closer; None: all
+
+    Where no smaller box was hidden, the map has the larger ones' drop, divided by how many times more they hide.
     """
     boxed = BoxedView.of_view(scan.view, scan.background, scan.places, box_mm)
     tally = _Tally(scan, batch_size, progress)
-    as_it_is, blank = tally.score(iter([scan.view, np.full_like(scan.view, scan.background)]), 2)
-    drops = np.where(_is_shown(boxed), 0.0, np.nan)
-    tried, open_ = np.zeros(len(drops), bool), boxed.candidates
-    for level in reversed(range(boxed.tiling.n_levels)):
-        members = np.flatnonzero(open_)
-        parents = boxed.tiling.find_parents(members, level)
-        numbers, of_member = np.unique(parents, return_inverse=True)
-        found = as_it_is - tally.score(_hide(scan, boxed, numbers, level), len(numbers))
-        shares = boxed.changed[members] / np.bincount(of_member, boxed.changed[members])[of_member]
-        drops[members] = found[of_member] * shares
-        tried[members] = level == 0
-        n_split = max(LEAST_SPLIT, int(np.ceil(split_share * len(numbers))))
-        kept = np.argsort(-found, kind="stable")[:n_split]
-        open_ = np.zeros_like(tried)
-        open_[members[np.isin(of_member, kept)]] = True
-    shown = boxed.tiling.find_boxes(scan.places.shown)
-    volume = scan.places.lay(drops[shown])
-    return AttributionMap(
-        OCCLUSION, float(as_it_is), float(as_it_is - blank), boxed, drops, tried, volume, tally.n_done
-    )
+    blank_view = np.full_like(scan.view, scan.background)
+    as_it_is, blank = tally.score([scan.view, blank_view], 2)
+    by_cell = np.where(boxed.shown > 0, 0.0, np.nan)  # what is background is hidden already
+    typical = _count_hidden(boxed, boxed.list_boxes(0))
+    levels = range(count_levels(box_mm) - 1, -1, -1)
+    boxes: list[Box] = []
+    drops = np.zeros(0)
+    for level in levels:
+        kept = [boxes[i] for i in np.argsort(-drops, kind="stable")[:n_split]]
+        boxes = boxed.list_boxes(level, None if level == levels[0] else kept)
+        hidden = (boxed.hide(scan.view, scan.background, box) for box in boxes)
+        drops = as_it_is - tally.score(hidden, len(boxes))
+        found = spread_over_cells(boxed, boxes, drops * typical / max(_count_hidden(boxed, boxes), typical))
+        by_cell = np.where(np.isnan(found), by_cell, found)
+    volume = scan.places.lay(by_cell[boxed.find_cells(scan.places.shown)])
+    whole = float(as_it_is - blank)
+    return AttributionMap(OCCLUSION, float(as_it_is), whole, boxed, boxes, drops, by_cell, volume, tally.n_done)
 
 
-def _is_shown(boxed: BoxedView) -> np.ndarray:
-    return boxed.add_up(np.ones(boxed.boxes.shape)) > 0
-
-
-def _hide(scan: ScanInRow, boxed: BoxedView, numbers: np.ndarray, level: int) -> Iterator[np.ndarray]:
-    """The view with each of these boxes of a level hidden."""
-    boxes = boxed.tiling.find_parents(boxed.boxes, level)
-    for number in numbers:
-        yield np.where(boxes == number, scan.view.dtype.type(scan.background), scan.view)
+def _count_hidden(boxed: BoxedView, boxes: list[Box]) -> float:
+    """Elements of the view that a box hides, by the median."""
+    return float(np.median([boxed.changed[list(box.cells)].sum() for box in boxes])) if boxes else 1.0
 
 
 class _Tally:
@@ -75,7 +68,7 @@ class _Tally:
         self.scan, self.batch_size, self.progress = scan, batch_size, progress
         self.n_done = self.n_known = 0
 
-    def score(self, views: Iterator[np.ndarray], n: int) -> np.ndarray:
+    def score(self, views: Iterable[np.ndarray], n: int) -> np.ndarray:
         """(n,) log-likelihoods."""
         self.n_known += n
         found: list[float] = []

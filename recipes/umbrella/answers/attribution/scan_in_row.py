@@ -47,11 +47,29 @@ class ScanInRow:
         scan = row["images"][self.number]
         self.places: Places = locate_view(find_source(scan), scan["modality"], transform.settings)
         self._collate = ConversationCollator(transform.processor)
+        self._example = transform.encode_views(self.row, self.views)
+        self._text_stays = self._try_images_alone()
 
-    def encode(self, view: np.ndarray, transform: ConversationTransform | None = None) -> dict:
+    def encode(self, view: np.ndarray) -> dict:
         """The row's example with this view of the scan."""
         views = [view if number == self.number else other for number, other in enumerate(self.views)]
-        return (transform or self.transform).encode_views(self.row, views)
+        if self._text_stays:
+            return self._example | self._encode_images(views)
+        return self.transform.encode_views(self.row, views)
+
+    def _encode_images(self, views: list[np.ndarray]) -> dict:
+        images = views if self.transform.is_volume else [image for view in views for image in view]
+        return self.transform.encoder.encode_images(images)
+
+    def _try_images_alone(self) -> bool:
+        """Whether the image processor alone makes of the views what the whole processor does, and all of its keys that
+        are no tokens: the text, which is the same for all views, need then be encoded once."""
+        try:
+            alone = self._encode_images(self.views)
+        except (TypeError, ValueError):  # a processor that needs what only the whole one hands it
+            return False
+        whole = {key: value for key, value in self._example.items() if isinstance(value, torch.Tensor)}
+        return whole.keys() == alone.keys() and all(torch.equal(whole[key], alone[key]) for key in whole)
 
     def to_inputs(self, examples: list[dict]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """What the model takes, and the labels."""

@@ -6,5 +6,6 @@ It computes no result.
 __all__ = [
     "evaluation_report",
     "folds_report",
+    "pictures",
     "preview_report",
 ]

@@ -17,6 +17,11 @@ def show_header(models: Sequence[str], shown: str) -> str:
     )
 
 
+def show_title(text: str) -> str:
+    """A heading within a part of the page."""
+    return f"<h3>{escape(text)}</h3>"
+
+
 def show_status(sentence: str, is_error: bool = False) -> str:
     """What happens, or what went wrong, in one sentence."""
     kind, role = ("error", "alert") if is_error else ("note", "status")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -15,10 +14,14 @@ from umbrella.answers.talking.talker import CUT, STOPPED, WAITING, WRITING, Repl
 from umbrella.answers.talking.together import answer_together
 from umbrella.conversations.turns import ConversationTooLongError
 from umbrella.report.demo.known_labels import KnownLabels
+from umbrella.report.demo.seen import Seen, picture_what_was_seen
 from umbrella.report.demo.session import Session, Sessions
+from umbrella.report.demo.viewer import show_scan
 
 # What a person can mend: a scan that is refused, a text that is, a full disk; and what a machine has too little of.
 EXPECTED = (ValueError, OSError, MemoryError, torch.OutOfMemoryError)
+NO_SCAN = "Choose a scan first: send one, or take a row of the data."
+EMPTY = "(no text)"  # what stands for an answer of no words
 FULL = "This conversation is full: {found} Begin a new one, or start demo.py with a higher --max_length."
 
 
@@ -65,8 +68,6 @@ class Handlers:
         conversation, question = Conversation.of_row(session.row)
         session.conversations = [conversation for _ in self.talks]
         session.next_question = question
-        for scan in session.scans:
-            session.names[scan["image_path"]] = Path(scan["image_path"]).name
         self._check(session, question)
         return question
 
@@ -90,7 +91,7 @@ class Handlers:
         if not text.strip():
             raise Refusal("Write a question first.")
         if not session.scans:
-            raise Refusal("Choose a scan first: send one, or take a row of the data.")
+            raise Refusal(NO_SCAN)
         if session.asked is not None:
             raise Refusal("An answer is being written: wait for its end, or stop it.")
         question = (session.next_question or Question.about("")).reword(text.strip())
@@ -112,6 +113,34 @@ class Handlers:
                 ]
                 session.next_question = None
 
+    def name_scans(self, session: Session) -> list[str]:
+        """The conversation's scans, by the names that people know."""
+        return [session.name(scan) for scan in session.scans]
+
+    def view_scan(self, session: Session, number: int) -> dict[str, Any] | None:
+        """What the viewer shows of one of the conversation's scans, which is then looked at; None without scans."""
+        session.looked_at = number
+        if not session.scans:
+            return None
+        scan = session.scans[number]
+        try:
+            return show_scan(scan["image_path"], scan["modality"], session.name(scan))
+        except EXPECTED as error:
+            raise Refusal(self._word(session, error)) from error
+
+    def picture_seen(self, session: Session) -> list[Seen]:
+        """What each model saw of the scan that is looked at, or would see."""
+        if not session.scans:
+            raise Refusal(NO_SCAN)
+        row = session.conversations[0].ask(session.next_question or Question.about(""))
+        try:
+            return [
+                picture_what_was_seen(talk.talker.opened.answerer.prompts, row, session.looked_at)
+                for talk in self.talks
+            ]
+        except EXPECTED as error:
+            raise Refusal(self._word(session, error)) from error
+
     def find_truth(self, session: Session) -> tuple[str | None, str]:
         """(label, own answer) of the row that is talked about."""
         if session.row is None:
@@ -123,11 +152,7 @@ class Handlers:
         turns = [(turn["role"], turn["content"]) for turn in session.conversations[number].turns]
         if session.asked is not None:
             turns.append(("user", list(session.asked.items)))
-        messages = [
-            {"role": role, "content": _show_scan(session, item) if item["type"] == "image" else item["text"] or EMPTY}
-            for role, items in turns
-            for item in items
-        ]
+        messages = [{"role": role, "content": _word_item(session, item)} for role, items in turns for item in items]
         if reply is not None:
             messages.append({"role": "assistant", "content": _show_reply(reply)})
         return messages
@@ -145,7 +170,8 @@ class Handlers:
     def _word(self, session: Session, error: BaseException) -> str:
         """An error as one sentence, scans by the names that people know."""
         said = " ".join(str(error).split()).removeprefix("the question: ")
-        for path, name in session.names.items():
+        shown = {scan["image_path"]: session.name(scan) for scan in session.scans}
+        for path, name in (session.names | shown).items():
             said = said.replace(path, name)
         if isinstance(error, ConversationTooLongError):
             return FULL.format(found=f"{said.split('. ')[0]}.")
@@ -154,12 +180,10 @@ class Handlers:
         return said
 
 
-EMPTY = "(no text)"
-
-
-def _show_scan(session: Session, item: dict) -> str:
-    path = item["image_path"]
-    return f"Scan: {session.names.get(path, Path(path).name)} ({item['modality']})"
+def _word_item(session: Session, item: dict) -> str:
+    if item["type"] == "image":
+        return f"Scan: {session.name(item)} ({item['modality']})"
+    return item["text"] or EMPTY
 
 
 def _show_reply(reply: Reply) -> str:

@@ -41,6 +41,7 @@ class Session:
     row            the row of the data that is talked about; None: a scan of one's own
     stop           ends the answers that are being written
     uploads        where files that were sent to the page lie
+    looked_at      the number of the scan that the viewer shows
     sent           those of this tab's conversation
     names          path of a scan → its name for the reader
     """
@@ -50,6 +51,7 @@ class Session:
     next_question: Question | None = None
     asked: Question | None = None
     row: dict | None = None
+    looked_at: int = 0
     stop: Event = field(default_factory=Event)
     sent: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
@@ -59,6 +61,11 @@ class Session:
         """All that were chosen, in their order."""
         coming = [] if self.next_question is None else self.next_question.scans
         return [*self.conversations[0].scans, *coming]
+
+    def name(self, scan: dict) -> str:
+        """The name that people know a scan by."""
+        path = scan["image_path"]
+        return self.names.get(path, Path(path).name)
 
     def begin(self) -> None:
         """A new conversation; what is being written ends, and the files of the one before go."""

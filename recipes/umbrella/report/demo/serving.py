@@ -15,6 +15,7 @@ import gradio
 from umbrella.options.tool_arguments import DemoArguments
 
 HOST = "127.0.0.1"
+IN_SPACE = "SPACE_ID" in os.environ  # set by the Hub in a Space, whose page is reached through its own proxy
 STYLE = Path(__file__).parent / "page_files" / "page.css"
 MOST_SESSIONS = 64  # of which Gradio keeps the state
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
@@ -60,7 +61,7 @@ def serve(blocks: gradio.Blocks, asked: DemoArguments, is_waiting: bool = True) 
     check_port(asked.port)
     blocks.queue(default_concurrency_limit=None, api_open=False, max_size=64)
     _, address, _ = blocks.launch(
-        server_name=HOST,
+        server_name="0.0.0.0" if IN_SPACE else HOST,
         server_port=asked.port,
         share=False,
         quiet=True,

@@ -23,7 +23,7 @@ from umbrella.answers.talking.talker import Talker
 from umbrella.report.demo.handlers import Handlers, Talk
 from umbrella.report.demo.known_labels import find_labels
 from umbrella.report.demo.page import Page
-from umbrella.report.demo.serving import check_port, serve
+from umbrella.report.demo.serving import check_port, serve, use_own_folder
 from umbrella.rows.loading import load_splits, pick_split
 
 
@@ -48,6 +48,7 @@ def main() -> None:
         talks.append(Talk(Talker(opened), labels))
 
     # ------------------------------------------------------------------------------------------------ page
+    use_own_folder()
     serve(Page(Handlers(talks, rows), asked.max_upload_mb).build(), asked)
 
 

@@ -128,6 +128,26 @@ def test_what_the_model_saw_is_the_pixels_that_it_was_given(page, splits):
     assert page.on_seen(ALICE)[0] == "" and "Choose a scan first" in page.on_seen(ALICE)[2]
 
 
+def test_where_it_looked_is_a_map_over_the_scan_that_says_how_far_it_is(page, upload):
+    page.on_upload(upload(8), "sMRI", ALICE)
+    page.on_reference("male", ALICE)
+    assert "Ask a question first" in list(page.on_look(ALICE))[-1][-1]  # the reply to a reference is no answer
+    page.on_upload(upload(9, "other.nii"), "sMRI", ALICE)
+    ask(page, "Male or female?")
+    *steps, last = page.on_look(ALICE)
+    assert len(steps) > 2 and re.search(r"\d+ of \d+ views so far", steps[0][-1])
+    text, viewer, stop, status = last
+    assert viewer["visible"] and viewer["value"]["name"] == "other.nii" and len(viewer["value"]["overlays"]) == 1
+    assert "log-likelihood" in text and status == "" and not stop["interactive"]
+    answers = page.on_look(ALICE)
+    next(answers)
+    page.on_stop(ALICE)
+    assert [shown for *_, shown in answers][-1] == ""
+    ask(page, "Sure?")
+    page.on_upload(upload(10, "third.nii"), "sMRI", ALICE)
+    assert "not about this scan" in list(page.on_look(ALICE))[-1][-1]
+
+
 def test_scans_of_one_s_own_reference_and_later_turns(page, upload):
     assert "scan.nii is chosen" in page.on_upload(upload(1), "sMRI", ALICE)[STATUS]
     assert "reference is shown" in page.on_reference("male", ALICE)[STATUS]

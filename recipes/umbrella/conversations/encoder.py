@@ -100,6 +100,10 @@ class ConversationEncoder:
             tokens["labels"] = [IGNORE_INDEX] * len(tokens["input_ids"])
         return tokens | image_keys
 
+    def encode_images(self, images: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+        """The image keys that `encode` gives for a conversation of these images, by the image processor alone."""
+        return dict(self.processor.image_processor([list(images)], return_tensors="pt", **self.images_kwargs))
+
     def render_prompt(self, turns: list[dict]) -> str:
         """The prompt for the last assistant turn as text, each scan one image token."""
         return self._render(to_messages(turns[:-1]), add_generation_prompt=True)[0]

@@ -8,6 +8,7 @@ __all__ = [
     "asking",
     "comparison",
     "controls",
+    "explained_rows",
     "history",
     "questions",
     "results",

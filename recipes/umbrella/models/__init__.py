@@ -18,6 +18,7 @@ __all__ = [
     "hub_errors",
     "hub_names",
     "loading",
+    "random_weights",
     "tiny3d",
     "tiny_llava",
     "trained_weights",

@@ -9,6 +9,7 @@ __all__ = [
     "compare_flags",
     "control_signs",
     "ending",
+    "explain_arguments",
     "extras",
     "input_spec",
     "keys",

@@ -5,6 +5,7 @@ It computes no result.
 
 __all__ = [
     "evaluation_report",
+    "explain_report",
     "folds_report",
     "pictures",
     "preview_report",

@@ -53,7 +53,7 @@ def draw_scan(views: np.ndarray, view: str, sides_known: bool) -> list[Picture]:
         drawn = [(f"{i + 1} of {len(views)}" if len(views) > 1 else "", plane, views[i, 0]) for i in kept]
     side = MOST_PIXELS if len(drawn) == 1 else MOST_PIXELS // 2
     return [
-        Picture(draw_image(image, side, find_ends(image)), name, *_name_sides(plane, sides_known))
+        Picture(draw_image(image, side, find_ends(image)), name, *name_sides(plane, sides_known))
         for name, plane, image in drawn
     ]
 
@@ -76,7 +76,7 @@ def draw_volume(volumes: np.ndarray, sides_known: bool, voxel: tuple[int, int, i
     for name, plane, frame in drawn:
         axis = PLANE_AXES[plane]
         image = cut_slice(volumes[frame], axis, through[axis]).T[::-1]  # rows from the front, or the top, down
-        pictures.append(Picture(draw_image(image, side, ends), name, *_name_sides(plane, sides_known)))
+        pictures.append(Picture(draw_image(image, side, ends), name, *name_sides(plane, sides_known)))
     return pictures
 
 
@@ -85,7 +85,8 @@ def find_ends(image: np.ndarray) -> tuple[float, float]:
     return float(image.min()), float(image.max())
 
 
-def _name_sides(plane: str, sides_known: bool) -> tuple[str, str]:
+def name_sides(plane: str, sides_known: bool) -> tuple[str, str]:
+    """The letters that stand left and right of a plane's picture."""
     return PLANE_SIDES[plane] if sides_known else ("?", "?")
 
 
@@ -97,6 +98,11 @@ def draw_image(image: np.ndarray, side: int, ends: tuple[float, float]) -> str:
     picture = Image.fromarray((scaled * 255).round().astype(np.uint8))
     if picture.height > side:
         picture = picture.resize((round(picture.width * side / picture.height), side), Image.Resampling.LANCZOS)
+    return encode_image(picture)
+
+
+def encode_image(picture: Image.Image) -> str:
+    """A picture as the address of a PNG."""
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
     return to_data_uri(file.getvalue(), "image/png")

@@ -139,12 +139,20 @@ class ConversationTransform:
                 self.load_images(row, number) if scan.kept is None else make_stand_in(scan.kept.view_shape)
                 for number, scan in enumerate(scans)
             ]
-            images = views if self.is_volume else [image for view in views for image in view]
-            encoded = self._encode(row, images)
+            encoded = self._encode(row, views)
         except (ScanError, ConversationError) as error:
             raise type(error)(f"{row['source']}: {error}") from error
         if self.feature_cache is not None:
             encoded = put_features(encoded, scans, self.n_images, row["conversations"])
+        return encoded | {"metadata": row["metadata"], "task_id": row["task_id"]}
+
+    def encode_views(self, row: dict, views: list[np.ndarray]) -> dict:
+        """`encode_row` with other views of the row's scans than its own, in the shapes of `load_images`; what is kept
+        of their features is not used."""
+        try:
+            encoded = self._encode(row, views)
+        except ConversationError as error:
+            raise type(error)(f"{row['source']}: {error}") from error
         return encoded | {"metadata": row["metadata"], "task_id": row["task_id"]}
 
     def blank_example(self) -> dict:
@@ -204,7 +212,8 @@ class ConversationTransform:
         except ValueError as error:
             raise ScanError(f"{scan.name}: {error}") from error
 
-    def _encode(self, row: dict, images: list[np.ndarray]) -> dict:
+    def _encode(self, row: dict, views: list[np.ndarray]) -> dict:
+        images = views if self.is_volume else [image for view in views for image in view]
         turns = repeat_image_items(row["conversations"], self.n_images)
         encoded = self.encoder.encode_within(
             turns, images, self.max_length, self.on_overflow, self.add_generation_prompt

@@ -32,6 +32,13 @@ class Grid:
     spacing_mm: float
     centre_mm: np.ndarray
 
+    @property
+    def affine(self) -> np.ndarray:
+        """(4, 4), voxel indices to mm of the world."""
+        affine = np.diag([*[self.spacing_mm] * 3, 1.0])
+        affine[:3, 3] = self.centre_mm - (np.array(self.size) - 1) / 2 * self.spacing_mm
+        return affine
+
     def find_voxel(self, point_mm: np.ndarray) -> tuple[int, int, int] | None:
         """The voxel in which a point of the world lies, (3,) mm; None beyond the grid."""
         index = np.floor((np.asarray(point_mm) - self.centre_mm) / self.spacing_mm + np.array(self.size) / 2)

@@ -175,7 +175,7 @@ def resize_weights(n: int, spacing_mm: float, size: int, side_mm: float) -> tupl
     """
     pixel = side_mm / size / spacing_mm  # a pixel's size in voxels
     before = (side_mm / spacing_mm - n) / 2  # the padding on either side in voxels
-    centres = (np.arange(size) + 0.5) * pixel - before - 0.5
+    centres = pixel_centres(n, spacing_mm, size, side_mm)
     reach = max(1.0, pixel)
     voxels = np.ceil(centres - reach).astype(int)[:, None] + np.arange(int(2 * reach) + 1)
     shares = np.maximum(0, 1 - np.abs(centres[:, None] - voxels) / reach)
@@ -186,3 +186,9 @@ def resize_weights(n: int, spacing_mm: float, size: int, side_mm: float) -> tupl
     voxels, shares = voxels.clip(0, n - 1), shares.astype(np.float32)
     voxels.flags.writeable = shares.flags.writeable = False
     return voxels, shares
+
+
+def pixel_centres(n: int, spacing_mm: float, size: int, side_mm: float) -> np.ndarray:
+    """Where the middles of the pixels lie that `resize_weights` makes, (size,), in voxels: the first voxel's is 0."""
+    before = (side_mm / spacing_mm - n) / 2
+    return (np.arange(size) + 0.5) * (side_mm / size / spacing_mm) - before - 0.5

@@ -39,9 +39,13 @@ class Question:
 @dataclass(frozen=True)
 class Conversation:
     """Turns, each with its items, the last of them the assistant's; empty at the start. What is added makes a new
-    one, so that an answer which is not taken changes nothing."""
+    one, so that an answer which is not taken changes nothing.
+
+    is_answered  whether the last turn is what the model said, and no wording of ours or of the data
+    """
 
     turns: list[dict] = field(default_factory=list)
+    is_answered: bool = False
 
     @classmethod
     def of_row(cls, row: dict) -> "tuple[Conversation, Question]":
@@ -52,16 +56,24 @@ class Conversation:
     def show_reference(self, path: str, modality: str, label: str | None) -> "Conversation":
         """With a scan to compare the next one with, worded as predict.py does; `label`: what is known of it."""
         said, replied = word_reference(label)
-        return self.add(Question((make_text(said), make_scan(path, modality))), replied)
+        shown = self.add(Question((make_text(said), make_scan(path, modality))), replied)
+        return replace(shown, is_answered=False)
 
     def add(self, question: Question, answer: str) -> "Conversation":
         """With the question and the model's answer to it."""
         turns = [make_turn("user", *question.items), make_turn("assistant", make_text(answer))]
-        return replace(self, turns=[*self.turns, *turns])
+        return Conversation([*self.turns, *turns], is_answered=True)
 
     def ask(self, question: Question) -> dict:
         """The row whose last answer the model is to give."""
         return make_row([*self.turns, make_turn("user", *question.items)])
+
+    @property
+    def last_answered(self) -> tuple[dict, str] | None:
+        """The row of the last question, and what the model said to it; None where it has said nothing."""
+        if not self.is_answered or not self.turns[-1]["content"][0]["text"]:
+            return None
+        return make_row(self.turns[:-1]), self.turns[-1]["content"][0]["text"]
 
     @property
     def scans(self) -> list[dict]:

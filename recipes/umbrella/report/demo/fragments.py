@@ -22,6 +22,11 @@ def show_title(text: str) -> str:
     return f"<h3>{escape(text)}</h3>"
 
 
+def show_text(text: str) -> str:
+    """A paragraph."""
+    return f"<p>{escape(text)}</p>" if text else ""
+
+
 def show_status(sentence: str, is_error: bool = False) -> str:
     """What happens, or what went wrong, in one sentence."""
     kind, role = ("error", "alert") if is_error else ("note", "status")

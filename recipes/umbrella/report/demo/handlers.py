@@ -14,6 +14,7 @@ from umbrella.answers.talking.talker import CUT, STOPPED, WAITING, WRITING, Repl
 from umbrella.answers.talking.together import answer_together
 from umbrella.conversations.turns import ConversationTooLongError
 from umbrella.report.demo.known_labels import KnownLabels
+from umbrella.report.demo.looking import Looked, find_where_it_looked
 from umbrella.report.demo.seen import Seen, picture_what_was_seen
 from umbrella.report.demo.session import Session, Sessions
 from umbrella.report.demo.viewer import show_scan
@@ -21,6 +22,7 @@ from umbrella.report.demo.viewer import show_scan
 # What a person can mend: a scan that is refused, a text that is, a full disk; and what a machine has too little of.
 EXPECTED = (ValueError, OSError, MemoryError, torch.OutOfMemoryError)
 NO_SCAN = "Choose a scan first: send one, or take a row of the data."
+BUSY = "An answer is being written: wait for its end, or stop it."
 EMPTY = "(no text)"  # what stands for an answer of no words
 FULL = "This conversation is full: {found} Begin a new one, or start demo.py with a higher --max_length."
 
@@ -93,7 +95,7 @@ class Handlers:
         if not session.scans:
             raise Refusal(NO_SCAN)
         if session.asked is not None:
-            raise Refusal("An answer is being written: wait for its end, or stop it.")
+            raise Refusal(BUSY)
         question = (session.next_question or Question.about("")).reword(text.strip())
         session.stop, session.asked = Event(), question
         stop, conversations, replies = session.stop, session.conversations, []
@@ -138,6 +140,26 @@ class Handlers:
                 picture_what_was_seen(talk.talker.opened.answerer.prompts, row, session.looked_at)
                 for talk in self.talks
             ]
+        except EXPECTED as error:
+            raise Refusal(self._word(session, error)) from error
+
+    def look(self, session: Session) -> Iterator[list[Looked | None]]:
+        """Where each model looked when it gave its last answer, one model after the other, in the scan shown."""
+        found: list[Looked | None] = [None] * len(self.talks)
+        answered = [one.last_answered for one in session.conversations]
+        if any(one is None for one in answered):
+            raise Refusal("Ask a question first: it is looked where its answer comes from.")
+        if session.asked is not None:
+            raise Refusal(BUSY)
+        if session.looked_at >= len(session.conversations[0].scans):
+            raise Refusal("The answer is not about this scan: choose one of those that it is about.")
+        session.stop = Event()
+        name = session.name(session.scans[session.looked_at])
+        try:
+            for number, (talk, one) in enumerate(zip(self.talks, answered, strict=True)):
+                for looked in find_where_it_looked(talk.talker, one, session.looked_at, name, session.stop):
+                    found[number] = looked
+                    yield list(found)
         except EXPECTED as error:
             raise Refusal(self._word(session, error)) from error
 

@@ -8,8 +8,9 @@ from typing import Any
 import gradio
 
 from umbrella.answers.talking.talker import Reply
-from umbrella.report.demo.fragments import show_probabilities, show_status, show_truth
+from umbrella.report.demo.fragments import show_probabilities, show_status, show_text, show_truth
 from umbrella.report.demo.handlers import Handlers, Refusal
+from umbrella.report.demo.looking import Looked
 from umbrella.report.demo.parts import PLACEHOLDER, Parts
 from umbrella.report.demo.session import Session
 
@@ -54,6 +55,8 @@ class Page:
         parts.show_truth.click(self.on_truth, None, [parts.truth, parts.status], **quick)
         seen = [*parts.seen, *parts.seen_viewers, parts.status]
         parts.seen_part.expand(self.on_seen, None, seen, **quick | {"show_progress": "minimal"})
+        looked = [*parts.looked, *parts.looked_viewers, parts.stop, parts.status]
+        parts.show_looked.click(self.on_look, None, looked, **quick)
         blocks.unload(self.on_leave)
 
     # ------------------------------------------------------------------------------------------------ doings
@@ -135,6 +138,28 @@ class Page:
             return [*[""] * self.n, *nothing, show_status(str(refusal), is_error=True)]
         viewers = [gradio.update(value=one.volume, visible=one.volume is not None) for one in seen]
         return [*(one.html for one in seen), *viewers, ""]
+
+    def on_look(self, request: gradio.Request) -> Iterator[list[Any]]:
+        """Where the models looked: how far it is, and at last maps over the scan."""
+        session = self._find(request)
+        found: list[Looked | None] = [None] * self.n
+        said = ""
+        try:
+            for found in self.handlers.look(session):
+                done, known = (sum(getattr(one, n) for one in found if one) for n in ("n_done", "n_known"))
+                said = f"{done} of {known} views so far …"
+                yield self._show_looked(found, show_status(said), is_looking=True)
+            yield self._show_looked(found, "", is_looking=False)
+        except Refusal as refusal:
+            yield self._show_looked(found, show_status(str(refusal), is_error=True), is_looking=False)
+
+    def _show_looked(self, found: list[Looked | None], status: str, is_looking: bool) -> list[Any]:
+        viewers = [
+            gradio.update(value=one.viewer, visible=True) if one and one.viewer else gradio.update(visible=False)
+            for one in found
+        ]
+        texts = [show_text(one.told) if one else "" for one in found]
+        return [*texts, *viewers, gradio.update(interactive=is_looking), status]
 
     def on_leave(self, request: gradio.Request) -> None:
         """The tab was closed."""

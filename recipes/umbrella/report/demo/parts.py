@@ -110,14 +110,22 @@ class Parts:
         self.truth = gradio.HTML(elem_id="truth")
 
     def _lay_out_evidence(self) -> None:
-        self.seen, self.seen_viewers = [], []
-        with gradio.Accordion("What the model saw", open=False, elem_id="seen_part") as self.seen_part, gradio.Row():
+        with gradio.Accordion("What the model saw", open=False, elem_id="seen_part") as self.seen_part:
+            self.seen, self.seen_viewers = self._lay_out_viewers("seen")
+        with gradio.Accordion("Where it looked", open=False, elem_id="looked_part") as self.looked_part:
+            self.show_looked = gradio.Button(
+                "Hide box by box, and see what the last answer loses", elem_id="show_looked", min_width=160
+            )
+            self.looked, self.looked_viewers = self._lay_out_viewers("looked")
+
+    def _lay_out_viewers(self, kind: str) -> tuple[list[gradio.HTML], list[gradio.HTML]]:
+        """For each model a text and a viewer below it, which is not there before it shows something."""
+        texts, viewers = [], []
+        with gradio.Row():
             for number, name in enumerate(self.names):
                 with gradio.Column(min_width=280):
                     if len(self.names) > 1:
                         gradio.HTML(show_title(name))
-                    self.seen.append(gradio.HTML(elem_id=f"seen_{number}"))
-                    viewer = make_viewer(f"seen_viewer_{number}", empty_text="", visible=False)
-                    self.seen_viewers.append(viewer)
-        with gradio.Accordion("Where it looked", open=False, elem_id="looked_part") as self.looked_part:
-            self.looked = gradio.HTML(elem_id="looked")
+                    texts.append(gradio.HTML(elem_id=f"{kind}_{number}"))
+                    viewers.append(make_viewer(f"{kind}_viewer_{number}", empty_text="", visible=False))
+        return texts, viewers

@@ -1,7 +1,11 @@
 """The page is served: on this machine alone, with nothing from elsewhere."""
 
+import atexit
 import os
+import shutil
+import signal
 import socket
+import tempfile
 from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
@@ -30,6 +34,14 @@ def check_port(port: int | None) -> None:
                 f"--port {port}: expected a free port, found one that cannot be taken ({error.strerror}). Choose "
                 "another, or leave the flag out: the first free one from 7860 is taken"
             ) from None
+
+
+def use_own_folder() -> None:
+    """What is sent to the page goes to a folder of this process, which is removed at its end. To be called before the
+    page is built."""
+    folder = tempfile.mkdtemp(prefix="umbrella-sent-", dir=os.environ.get("GRADIO_TEMP_DIR"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["GRADIO_TEMP_DIR"] = folder
 
 
 def make_theme() -> gradio.themes.Base:
@@ -62,12 +74,13 @@ def serve(blocks: gradio.Blocks, asked: DemoArguments, is_waiting: bool = True) 
         pwa=False,
         mcp_server=False,
         num_workers=0,
-        max_file_size=asked.max_upload_mb * 10**6,
+        max_file_size=asked.max_upload_mb * 1024**2,
         state_session_capacity=MOST_SESSIONS,
         theme=make_theme(),
         css_paths=STYLE,
     )
     print(f"The page is at {address} for this machine alone. Ctrl-C ends it.", flush=True)
     if is_waiting:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, its files removed
         blocks.block_thread()
     return address

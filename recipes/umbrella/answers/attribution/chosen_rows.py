@@ -1,0 +1,71 @@
+"""Which rows are explained, and the region that each one's answer should come from."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from datasets import Dataset
+
+from umbrella.answers.attribution.regions import Region, find_region, name_regions, read_mask
+
+NO_REGION = "none"
+FindRegion = Callable[[dict], Region | None]
+
+
+def choose_region(rows: Dataset, asked: str | None, folder: str | None) -> tuple[FindRegion | None, str]:
+    """What finds a row's region, None where there is none to find; and the sentence that says which and why.
+
+    asked   --region: a name, a mask's file, "none", or None for the first name that the metadata tell of
+    folder  of the data, that masks are relative to
+
+    Raises ValueError for a name that no row tells of.
+    """
+    if asked == NO_REGION:
+        return None, "no region: --region none"
+    if asked is not None and Path(asked).is_file():
+        mask = read_mask(asked, Path(asked).name)
+        if mask is None:
+            raise ValueError(f"--region {asked}: expected a mask with voxels that are not 0, found none")
+        return (lambda row: mask), f"region: the mask {asked}, for all scans"
+    names = Counter(name for row in rows for name in name_regions(row))
+    if asked is None and not names:
+        return None, "no region: the rows' metadata name none (see --region), so there are maps and no pointing number"
+    name = asked or names.most_common(1)[0][0]
+    if name not in names:
+        found = ", ".join(names) or "none"
+        raise ValueError(
+            f"--region {asked}: expected a mask's file, or a name of which metadata.{asked}_mask, {asked}_box_mm or "
+            f"{asked}_centre_mm tells, found only {found}"
+        )
+    why = "asked for" if asked else "the metadata name it; --region takes another, or none"
+    return (lambda row: find_region(row, name, folder)), f"region: {name}, of {names[name]} rows ({why})"
+
+
+def choose_rows(rows: Dataset, n: int, seed: int, find: FindRegion | None) -> list[tuple[dict, Region | None]]:
+    """At most `n` rows with scans, in their order, each with its region: drawn by the seed, of as many subjects as
+    there are, and only of those that have a region where one is to be found.
+
+    Raises ValueError where there is none.
+    """
+    order = list(range(len(rows)))
+    random.Random(seed).shuffle(order)
+    rank: Counter = Counter()
+    by_turn = []  # one row of each subject comes before the second of any
+    for place, index in enumerate(order):
+        subject = rows[index]["metadata"]["subject_id"] or index
+        by_turn.append((rank[subject], place, index))
+        rank[subject] += 1
+    chosen: dict[int, Region | None] = {}
+    for _, _, index in sorted(by_turn):
+        if len(chosen) == n:
+            break
+        row = rows[index]
+        region = None if find is None or not row["images"] else find(row)
+        if row["images"] and (find is None or region is not None):
+            chosen[index] = region
+    if not chosen:
+        raise ValueError(
+            "expected rows with scans, and with the region, found none: choose another --split or --region"
+        )
+    return [(rows[index], chosen[index]) for index in sorted(chosen)]

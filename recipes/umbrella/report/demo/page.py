@@ -37,6 +37,7 @@ class Page:
     def _connect(self, parts: Parts, blocks: gradio.Blocks) -> None:
         quick: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
         slow = quick | {"show_progress": "minimal", "show_progress_on": [parts.viewer], "concurrency_limit": 2}
+        slow["trigger_mode"] = "always_last"  # what is chosen while another scan is read is not forgotten
         of_scan = [parts.viewer, parts.which_scan, parts.seen_part, parts.looked_part]
         shown = [*of_scan, *parts.chats, *parts.labels, parts.question, parts.truth, parts.status]
         if self.handlers.rows is not None:
@@ -59,11 +60,11 @@ class Page:
         blocks.unload(self.on_leave)
 
     # ------------------------------------------------------------------------------------------------ doings
-    def on_upload(self, file: str | None, modality: str, request: gradio.Request) -> list[Any]:
+    def on_upload(self, file: str | None, modality: str, request: gradio.Request) -> Any:
         """A scan was sent, or is of another modality."""
         session = self._find(request)
-        if file is None:
-            return self._show(session)
+        if file is None:  # a modality was chosen first; what it returned late would hide the scan that is sent next
+            return gradio.skip()
         name = Path(file).name
         try:
             self.handlers.choose_upload(session, file, name, modality)

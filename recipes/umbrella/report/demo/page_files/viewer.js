@@ -60,7 +60,7 @@ async function start() {
     opts: {
       sliceType: 3, multiplanarShowRender: 0, multiplanarLayout: GRID, multiplanarEqualSize: false, tileMargin: 4, logLevel: "error",
       isRadiologicalConvention: false, isOrientationTextVisible: true, showAllOrientationMarkers: true, colorbarHeight: 0.03,
-      crosshairColor: [0.3, 0.75, 1, 0.8], crosshairWidth: 0.6, crosshairWidthUnit: "px", fontColor: [0.95, 0.95, 0.95, 1],
+      crosshairColor: [0.3, 0.75, 1, 0.8], crosshairWidth: 0.5, crosshairWidthUnit: "percent", fontColor: [0.95, 0.95, 0.95, 1],
       dragMode: 2, dragAndDropEnabled: false, scrollRequiresFocus: true, loadingText: "", viewModeHotKey: "",
       clipPlaneHotKey: "", cycleClipPlaneHotKey: "",
     },
@@ -101,7 +101,7 @@ function showPlace({mm, vox, values}) {
     : `voxel ${vox.slice(0, 3).join(", ")}`;
   const lines = values.map((one, number) => `${number ? drawn.overlays[number - 1].name : "Value"} ${asNumber(one.value)}`);
   part("place").textContent = [where, ...lines].join("\n");
-  part("viewer").dataset.value = values[0].value;
+  Object.assign(part("viewer").dataset, {value: values[0].value, voxel: vox.slice(0, 3).join(" ")});
 }
 
 function showFrame(frame) {

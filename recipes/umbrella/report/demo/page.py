@@ -134,10 +134,8 @@ class Page:
         try:
             seen = self.handlers.picture_seen(self._find(request))
         except Refusal as refusal:
-            nothing = [gradio.update(value=None, visible=False)] * self.n
-            return [*[""] * self.n, *nothing, show_status(str(refusal), is_error=True)]
-        viewers = [gradio.update(value=one.volume, visible=one.volume is not None) for one in seen]
-        return [*(one.html for one in seen), *viewers, ""]
+            return [*[""] * self.n, *[None] * self.n, show_status(str(refusal), is_error=True)]
+        return [*(one.html for one in seen), *(one.volume for one in seen), ""]
 
     def on_look(self, request: gradio.Request) -> Iterator[list[Any]]:
         """Where the models looked: how far it is, and at last maps over the scan."""
@@ -154,10 +152,7 @@ class Page:
             yield self._show_looked(found, show_status(str(refusal), is_error=True), is_looking=False)
 
     def _show_looked(self, found: list[Looked | None], status: str, is_looking: bool) -> list[Any]:
-        viewers = [
-            gradio.update(value=one.viewer, visible=True) if one and one.viewer else gradio.update(visible=False)
-            for one in found
-        ]
+        viewers = [one.viewer if one else None for one in found]
         texts = [show_text(one.told) if one else "" for one in found]
         return [*texts, *viewers, gradio.update(interactive=is_looking), status]
 

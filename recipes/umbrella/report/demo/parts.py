@@ -119,7 +119,7 @@ class Parts:
             self.looked, self.looked_viewers = self._lay_out_viewers("looked")
 
     def _lay_out_viewers(self, kind: str) -> tuple[list[gradio.HTML], list[gradio.HTML]]:
-        """For each model a text and a viewer below it, which is not there before it shows something."""
+        """For each model a text and a viewer below it, which the style hides while it is empty."""
         texts, viewers = [], []
         with gradio.Row():
             for number, name in enumerate(self.names):
@@ -127,5 +127,5 @@ class Parts:
                     if len(self.names) > 1:
                         gradio.HTML(show_title(name))
                     texts.append(gradio.HTML(elem_id=f"{kind}_{number}"))
-                    viewers.append(make_viewer(f"{kind}_viewer_{number}", empty_text="", visible=False))
+                    viewers.append(make_viewer(f"{kind}_viewer_{number}", empty_text=""))
         return texts, viewers

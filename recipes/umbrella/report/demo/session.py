@@ -46,7 +46,8 @@ class Session:
     looked_at      the number of the scan that the viewer shows
     sent           those of this tab's conversation
     names          path of a scan → its name for the reader
-    shown          what viewers were given, whose files go with the conversation
+    shown          what viewers were given in this conversation
+    shown_before   the same of the one before: a browser may still be loading it
     """
 
     conversations: list[Conversation]
@@ -59,6 +60,7 @@ class Session:
     sent: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     shown: list[dict[str, Any]] = field(default_factory=list)
+    shown_before: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def scans(self) -> list[dict]:
@@ -78,9 +80,14 @@ class Session:
         self.next_question = self.asked = self.row = None
         for path in self.sent:
             self.uploads.give_back(path)
-        for value in self.shown:
+        for value in self.shown_before:
             drop_files(value)
-        self.sent, self.names, self.shown = [], {}, []
+        self.sent, self.names, self.shown, self.shown_before = [], {}, [], self.shown
+
+    def end(self) -> None:
+        """Nobody looks at it any more."""
+        self.begin()
+        self.begin()  # and the conversation before it
 
     def show(self, value: dict[str, Any]) -> dict[str, Any]:
         """A viewer is given this."""
@@ -111,7 +118,7 @@ class Sessions:
             found = self._open[name]
             gone = [self._open.popitem(last=False)[1] for _ in range(len(self._open) - MOST_SESSIONS)]
         for session in gone:
-            session.begin()
+            session.end()
         return found
 
     def close(self, name: str) -> None:
@@ -119,4 +126,4 @@ class Sessions:
         with self._lock:
             session = self._open.pop(name, None)
         if session is not None:
-            session.begin()
+            session.end()

@@ -22,6 +22,7 @@ from umbrella.report.demo.handlers import Handlers, Talk
 from umbrella.report.demo.known_labels import KnownLabels
 from umbrella.report.demo.page import Page
 from umbrella.report.demo.serving import serve
+from umbrella.report.demo.shown_files import find_folder
 from umbrella.views.settings import ViewSettings
 from umbrella_dataset import load_umbrella
 
@@ -188,6 +189,28 @@ def test_a_scan_is_sent_looked_at_asked_about_and_left_for_a_row(open_page, plac
     assert page.locator("#question textarea").input_value() == "Is this scan of a male or a female?"
     page.locator("#ask").click()
     sync_api.expect(page.locator("#chat_0 .bot.message")).to_have_count(2)
+    page.locator("#labels_0 li").first.wait_for()
+
+    # ---------------------------------------------------------------------------------------------- where it looked
+    page.locator("#looked_part > button").click()
+    page.locator("#show_looked").click()
+    viewer = wait_for_scan(page, "test_1_1.nii", "looked_viewer_0")
+    assert "Speaks for the answer" in viewer.locator("[data-part=place]").inner_text()
+    opacity, canvas = viewer.locator("[data-part=opacity-1]"), viewer.locator("canvas")
+    opacity.press("End")
+    whole = canvas.screenshot()
+    opacity.press("Home")
+    assert canvas.screenshot() != whole
+
+    # ---------------------------------------------------------------------------------------------- what is left
+    kept = list(find_folder().glob("*.nii"))
+    page.goto("about:blank")
+    sync_api.expect(page).to_have_url("about:blank")
+    for _ in range(100):
+        if kept and not any(path.exists() for path in kept):
+            break
+        page.wait_for_timeout(100)
+    assert kept and not any(path.exists() for path in kept)
 
 
 def test_left_is_left_and_marked(open_page, place):

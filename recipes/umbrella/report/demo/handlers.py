@@ -127,7 +127,7 @@ class Handlers:
             return None
         scan = session.scans[number]
         try:
-            return show_scan(scan["image_path"], scan["modality"], session.name(scan))
+            return session.show(show_scan(scan["image_path"], scan["modality"], session.name(scan)))
         except EXPECTED as error:
             raise Refusal(self._word(session, error)) from error
 
@@ -137,12 +137,16 @@ class Handlers:
             raise Refusal(NO_SCAN)
         row = session.conversations[0].ask(session.next_question or Question.about(""))
         try:
-            return [
+            seen = [
                 picture_what_was_seen(talk.talker.opened.answerer.prompts, row, session.looked_at)
                 for talk in self.talks
             ]
         except EXPECTED as error:
             raise Refusal(self._word(session, error)) from error
+        for one in seen:
+            if one.volume is not None:
+                session.show(one.volume)
+        return seen
 
     def look(self, session: Session) -> Iterator[list[Looked | None]]:
         """Where each model looked when it gave its last answer, one model after the other, in the scan shown."""
@@ -160,6 +164,8 @@ class Handlers:
             for number, (talk, one) in enumerate(zip(self.talks, answered, strict=True)):
                 for looked in find_where_it_looked(talk.talker, one, session.looked_at, name, session.stop):
                     found[number] = looked
+                    if looked.viewer is not None:
+                        session.show(looked.viewer)
                     yield list(found)
         except EXPECTED as error:
             raise Refusal(self._word(session, error)) from error

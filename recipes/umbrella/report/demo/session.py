@@ -4,8 +4,10 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
+from typing import Any
 
 from umbrella.answers.talking.conversation import Conversation, Question
+from umbrella.report.demo.shown_files import drop_files
 
 MOST_SESSIONS = 32  # that are kept; the oldest go first
 
@@ -44,6 +46,8 @@ class Session:
     looked_at      the number of the scan that the viewer shows
     sent           those of this tab's conversation
     names          path of a scan → its name for the reader
+    shown          what viewers were given in this conversation
+    shown_before   the same of the one before: a browser may still be loading it
     """
 
     conversations: list[Conversation]
@@ -55,6 +59,8 @@ class Session:
     stop: Event = field(default_factory=Event)
     sent: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
+    shown: list[dict[str, Any]] = field(default_factory=list)
+    shown_before: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def scans(self) -> list[dict]:
@@ -74,7 +80,19 @@ class Session:
         self.next_question = self.asked = self.row = None
         for path in self.sent:
             self.uploads.give_back(path)
-        self.sent, self.names = [], {}
+        for value in self.shown_before:
+            drop_files(value)
+        self.sent, self.names, self.shown, self.shown_before = [], {}, [], self.shown
+
+    def end(self) -> None:
+        """Nobody looks at it any more."""
+        self.begin()
+        self.begin()  # and the conversation before it
+
+    def show(self, value: dict[str, Any]) -> dict[str, Any]:
+        """A viewer is given this."""
+        self.shown.append(value)
+        return value
 
     def take_upload(self, path: str, name: str) -> None:
         """A file was sent, under this name."""
@@ -100,7 +118,7 @@ class Sessions:
             found = self._open[name]
             gone = [self._open.popitem(last=False)[1] for _ in range(len(self._open) - MOST_SESSIONS)]
         for session in gone:
-            session.begin()
+            session.end()
         return found
 
     def close(self, name: str) -> None:
@@ -108,4 +126,4 @@ class Sessions:
         with self._lock:
             session = self._open.pop(name, None)
         if session is not None:
-            session.begin()
+            session.end()

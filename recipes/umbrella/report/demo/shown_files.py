@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -40,6 +41,12 @@ def keep_file(write: Callable[[Path], None]) -> Path:
         raise
     _drop_old(path)
     return path
+
+
+def drop_files(value: dict[str, Any]) -> None:
+    """Remove the files of what a viewer showed, see `umbrella.report.demo.viewer.show_scan`."""
+    for shown in (value, *value["overlays"]):
+        Path(shown["url"]).unlink(missing_ok=True)
 
 
 def _drop_old(kept: Path) -> None:

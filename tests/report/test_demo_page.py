@@ -17,7 +17,7 @@ import torch
 from conversation_folder import write_folder, write_scan
 
 from umbrella.answers.talking.opening import open_model
-from umbrella.answers.talking.talker import STOPPED, Reply, Talker
+from umbrella.answers.talking.talker import Talker
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.arguments import ModelArguments
 from umbrella.options.tool_arguments import DemoArguments
@@ -249,7 +249,18 @@ def test_stopping_keeps_what_was_said_and_a_closed_tab_ends_its_answer(page):
     page.on_leave(BOB)
     assert stop.is_set()
     answers.close()
-    assert not Reply("", STOPPED).is_answer
+
+
+def test_a_scan_that_is_sent_while_an_answer_is_written_is_the_next_question_s(page, upload):
+    page.on_upload(upload(11, "first.nii"), "sMRI", ALICE)
+    answers = page.on_ask("One?", ALICE)
+    next(answers)
+    assert "being written" in page.on_reference("male", ALICE)[STATUS]
+    assert "being written" in ask(page, "Two?")[-1]
+    page.on_upload(upload(12, "second.nii"), "sMRI", ALICE)
+    list(answers)
+    texts = list_texts(ask(page, "Three?")[0])
+    assert texts[:2] == ["Scan: first.nii (sMRI)", "One?"] and texts[3:5] == ["Scan: second.nii (sMRI)", "Three?"]
 
 
 def test_two_models_stand_side_by_side(talk, splits):

@@ -6,11 +6,14 @@ What a browser shows of it is tested where there is one.
 import html
 import json
 import re
+import runpy
 import socket
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+import demo
 import gradio
 import pytest
 import torch
@@ -308,6 +311,30 @@ def test_a_port_in_use_is_said(tmp_path):
         taken.listen()
         with pytest.raises(ValueError, match=r"--port \d+: expected a free port, found one that cannot be taken"):
             check_port(taken.getsockname()[1])
+
+
+WRONG_STARTS = {
+    ("--model_name_or_path", "/nowhere"): r"found no folder '/nowhere'",
+    ("--port", "70000"): r"--port: expected at most 65535, found 70000",
+    ("--image_root", "scans"): r"--image_root scans: expected --json_dir FOLDER too",
+    ("--json_dir", "nowhere"): r"nowhere",
+    ("--compare", "/nowhere"): r"found no folder '/nowhere'",
+}
+
+
+@pytest.mark.parametrize("flags", WRONG_STARTS, ids=lambda flags: flags[0])
+def test_a_wrong_start_is_said_in_one_sentence(flags, call, capsys):
+    with pytest.raises(SystemExit) as end:
+        call(demo, *flags)
+    message = end.value.code if isinstance(end.value.code, str) else capsys.readouterr().err
+    assert re.search(WRONG_STARTS[flags], message) and "Traceback" not in message
+
+
+def test_without_its_extra_the_command_that_installs_it_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.setattr(sys, "argv", ["demo.py"])
+    with pytest.raises(SystemExit, match=r"demo.py: expected the package gradio, found none.*pip install .*\[demo\]"):
+        runpy.run_path(str(Path(demo.__file__)), run_name="__main__")
 
 
 def post(address, name, n_bytes):

@@ -25,6 +25,7 @@ from umbrella.evaluation.explained_rows import Explained, Explainer
 from umbrella.evaluation.run_folder import name_folder
 from umbrella.files.json_files import write_json
 from umbrella.models.loading import check_fits, load_model, load_processor
+from umbrella.models.volumes.agreement import follow_spacing
 from umbrella.planning.volume_checks import check_volumes
 from umbrella.records.evaluations import METRICS
 from umbrella.records.recipe import resolve_recipe
@@ -43,6 +44,11 @@ def main() -> None:
     # ------------------------------------------------------------------------------------------------ arguments
     model_args, data_args, asked = parse_arguments((ModelArguments, DataArguments, ExplainArguments))
     name = model_args.model_name_or_path
+    state = PartialState(cpu=asked.use_cpu)
+    if state.num_processes > 1:
+        raise ValueError(
+            f"expected one process, found {state.num_processes}: start it with python, not with a launcher"
+        )
     folder = Path(asked.output_dir) if asked.output_dir else name_explanations(name, asked.split)
 
     # ------------------------------------------------------------------------------------------------ data
@@ -66,7 +72,8 @@ def main() -> None:
         CachingTransform(processor, views, add_generation_prompt=is_prompt, volume_cache=cache, **options)
         for is_prompt in (True, False)
     )
-    model = load_model(name, base_model=model_args.base_model).to(PartialState(cpu=asked.use_cpu).device)
+    model = load_model(name, base_model=model_args.base_model).to(state.device)
+    follow_spacing(model, data_args.volume_spacing)  # another than a trained model's was refused above
     check_fits(model, processor, recipe.image_size, data_args.max_length)
 
     # ------------------------------------------------------------------------------------------------ maps

@@ -37,13 +37,13 @@ from umbrella.records.leakage import describe_training_data
 from umbrella.records.recipe import resolve_recipe
 from umbrella.records.run import read_run_record
 from umbrella.rows.collator import ConversationCollator
+from umbrella.rows.cpu_threads import leave_cores_to_workers
 from umbrella.rows.length_check import check_lengths
 from umbrella.rows.loading import load_splits, pick_training_splits
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.answer_check import AnswerCheck, check_answers, settle_best_metric
 from umbrella.training.augmentation_epoch import SetEpoch
 from umbrella.training.batch_check import check_batch
-from umbrella.training.cpu_threads import leave_cores_to_workers
 from umbrella.training.main_process import main_process_first, on_main_process
 from umbrella.training.out_of_memory import explain_out_of_memory
 from umbrella.training.preflight import (
@@ -100,7 +100,8 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     check_rows(used, transform, training_args, checkpoint)
     on_main_process(check_volumes, used, transform.settings)
     training_args, chosen = settle_run(training_args, name, len(used["train"]))
-    chosen += filter(None, [leave_cores_to_workers(training_args)])
+    threads = leave_cores_to_workers(training_args.dataloader_num_workers, training_args.device)
+    chosen += filter(None, [threads])
     augmentation = Augmentation(training_args.seed, training_args.augment_strength) if training_args.augment else None
     windows = WindowDraw(training_args.seed) if is_window(recipe.settings.frames) else None
     shown = ConversationTransform(processor, **options, augment=augmentation, draw_window=windows)

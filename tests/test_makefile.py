@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import LONGEST
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
+TESTS = ROOT / "tests"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
@@ -41,6 +43,15 @@ def test_what_make_test_leaves_out_is_tried_at_night():
     assert "UMBRELLA_FUZZ_SECONDS=3600" in commands["test-nightly"] and "-m fuzz" in commands["test-nightly"]
     for target in ("test", "test-fast"):
         assert "--durations 20" in commands[target]
+
+
+def test_the_tests_that_are_begun_first_are_there():
+    """By their names, of which one that is no test's any more would begin nothing."""
+    there = [
+        name for path in TESTS.rglob("test_*.py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)
+    ]
+    gone = [name for name in LONGEST if not any(test.startswith(name) for test in there)]
+    assert not gone, f"tests/conftest.py, LONGEST: expected the beginnings of tests' names, found {gone}"
 
 
 def test_torch_comes_from_the_usual_index_unless_another_is_asked_for():

@@ -18,6 +18,8 @@ from umbrella.answers.metrics import (
     regression_metrics,
 )
 from umbrella.answers.text_metrics import TextMetrics
+from umbrella.evaluation.results import summarize_regression
+from umbrella.evaluation.summary import summarize_as_text
 
 LABELS = ["a", "b", "c"]
 
@@ -91,6 +93,27 @@ def test_regression_equals_scikit_learn_and_scipy_on_random_numbers(seed):
 
 def test_an_unparseable_number_has_the_largest_error_in_range():
     assert regression_metrics([20.0, None, 60.0], [20.0, 30.0, 60.0])["mae"] == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    ("answered", "expected", "reason"),
+    [
+        ([None, None, None], [20.0, 30.0, 60.0], "no answer could be read as a number"),
+        ([50.0, None, 50.0], [20.0, 30.0, 60.0], "all answers that could be read are one and the same number"),
+        ([20.0, 31.0, 50.0], [30.0, 30.0, 30.0], "all true numbers are one and the same"),
+    ],
+)
+def test_numbers_that_stand_in_for_unread_answers_alone_have_no_correlation(answered, expected, reason):
+    """They are chosen by the truth: with it they would correlate at -0.97."""
+    records = [
+        {"parsed_number": a, "expected_number": e, "prediction": ""} for a, e in zip(answered, expected, strict=True)
+    ]
+    found = summarize_regression(records, ["a", "b", "c"], 50, 0)
+    assert found["metrics"]["pearson_r"] == {"value": None, "interval": None} and found["metrics"]["mae"]["value"] > 0
+    assert found["undefined"]["pearson_r"] == reason and ("r2" in found["undefined"]) == ("true" in reason)
+    assert "pearson_r                        not known" in summarize_as_text(found | {"controls": {}, "verdicts": {}})
+    one_read = regression_metrics([None, 31.0, 50.0], [20.0, 30.0, 60.0])
+    assert one_read["pearson_r"] == pytest.approx(pearsonr([20, 30, 60], [60, 31, 50]).statistic)
 
 
 def test_free_text_equals_sacrebleu_and_exact_match():

@@ -119,7 +119,7 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait(60)
-        left = len(list((folder / "sent").iterdir()))
+        left = len([path for path in (folder / "sent").rglob("*") if path.is_file()])
     half = found[len(found) // 2 :] or found
     grown = half[-1]["mb"] - half[0]["mb"]
     result = {"after": found, "grown_mb_in_the_second_half": grown, "files_left_after_the_end": left}

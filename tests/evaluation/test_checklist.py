@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
+from types import SimpleNamespace
 
 import eval as evaluation
 import pandas as pd
@@ -24,11 +25,13 @@ from umbrella.evaluation.checklists.checklist import (
     build_checklist,
     load_checklists,
 )
-from umbrella.evaluation.checklists.participants import FEWEST, describe_subjects, hide_small_cells
+from umbrella.evaluation.checklists.data_facts import DATA_FACTS
+from umbrella.evaluation.checklists.participants import describe_subjects
 from umbrella.evaluation.checklists.run_files import read_run_files
 from umbrella.evaluation.evidence.gathering import GATHERERS
 from umbrella.files.json_files import write_json
 from umbrella.records.run import describe_process
+from umbrella.records.small_groups import FEWEST, hide_small_cells, withhold_small_groups
 from umbrella.report.checklist_section import WITHHELD, describe_checklist
 from umbrella.report.flow_chart import list_steps
 from umbrella_dataset import load_umbrella
@@ -266,7 +269,8 @@ def test_the_public_page_withholds_small_groups_and_names_nobody(run, splits):
     texts = [path.read_text(encoding="utf-8") for path in (public, page)]
     assert all("doi:10.1148/ryai.240300: of 44 items" in text and "44 participants found" in text for text in texts)
     assert "sub-0" not in texts[0] and str(run) not in texts[0] and "participants.tsv" not in texts[0]
-    checklist, metrics = read(run / "run/eval/checklist.json"), read(run / "run/eval/metrics.json")
+    checklist = read(run / "run/eval/checklist.json")
+    metrics = withhold_small_groups(read(run / "run/eval/metrics.json"))
     rows = {
         is_public: {
             row["title"]: row["cells"] for row in describe_checklist(checklist, metrics, is_public).shown["subjects"]
@@ -316,4 +320,20 @@ def test_a_subject_counts_once_by_the_first_of_its_rows_that_states_it():
     assert described["subject_label"]["test"]["counts"] == {"x": 10}
     age = described["age"]["test"]
     assert (age["n"], age["missing"], age["range"]) == (10, 1, [30.0, 60.0])
+    assert age["several"] == 1 and described["subject_label"]["test"]["several"] == 0
+    files = SimpleNamespace(splits=DatasetDict(test=Dataset.from_list(rows)), metrics={}, starts=[])
+    known = DATA_FACTS["demographics"].read(files)
+    assert known.words[1:] == ["rows of one subject differ in age: a subject counts by the first of its rows"]
+    fact = {"title": "", "source": "", "value": known.value, "words": known.words}
+    sizes, left_out = {"test": {"rows": 13, "subjects": 10}}, {"found": 1, "used": 1, "excluded": {}}
+    facts = {"demographics": fact} | {
+        name: {"title": "", "source": "", "words": [], "value": value}
+        for name, value in (("split_sizes", sizes), ("left_out_rows", left_out))
+    }
+    for is_public, shown in ((False, "1"), (True, WITHHELD)):
+        section = describe_checklist(
+            {"facts": facts, "unknown": {}, "checklists": []}, {"split": "test", "n_subjects": 10}, is_public
+        )
+        (cells,) = [row["cells"] for row in section.shown["subjects"] if "several" in row["title"]]
+        assert cells == [shown] and section.shown["notes"] == known.words[1:]
     assert "note" in describe_subjects(DatasetDict(test=Dataset.from_list(rows)), ("note", "not there"))

@@ -11,6 +11,7 @@ from umbrella.evaluation.statistics.differences import difference_interval
 from umbrella.evaluation.statistics.group_gaps import find_gap
 from umbrella.evaluation.statistics.measures import ACCURACY, measure_errors
 from umbrella.evaluation.statistics.paired import compare_paired
+from umbrella.report.group_gaps_section import list_gaps
 
 
 def draw_groups(draw, chances, subjects_each=20, rows_each=1):
@@ -128,7 +129,7 @@ def test_a_group_of_three_subjects_and_rows_without_a_group_are_named_and_not_ra
         "the accuracy is best of Bergen (100.0 %, 20 rows of 20 subjects) and worst of Basel (75.0 %, 20 rows of 20 "
         "subjects): a gap of 25.0 points, 95 % interval"
     )
-    assert "Kyoto (6 rows of 3 subjects), not stated (10 rows of 10 subjects)" in sentence
+    assert "Kyoto (6 rows of 3 subjects), not stated (10 rows of 10 subjects)" in found["sentences"][1]
 
 
 def test_one_group_and_equal_groups_are_said():
@@ -138,6 +139,14 @@ def test_one_group_and_equal_groups_are_said():
     equal = gaps_of([1] * 40, ["Basel"] * 20 + ["Bergen"] * 20)
     assert "all 2 groups have the accuracy 100.0 %: a gap of 0.0 points, 95 % interval 0.0 to" in equal["sentences"][0]
     assert "Too few rows to tell whether any two groups differ" in equal["sentences"][0]
+    # Of rows that all agree nothing is known of what chance would show, a gap of 0 least of all.
+    assert equal["gaps"][0]["gap"]["by_chance"] is None and "by chance" not in equal["sentences"][0]
+    assert (
+        "All rows have the same score, which tells nothing of the gap that chance would make" in equal["sentences"][0]
+    )
+    assert {row["chance"] for row in list_gaps({"by": {"site": equal}}, ACCURACY) if row["of"] == "accuracy"} == {
+        "not known"
+    }
     assert equal["gaps"][0]["gap"]["interval"][1] > 0.1  # all right is not certainty
     of_one_label = gaps_of([1, 0] * 20, ["Basel"] * 20 + ["Bergen"] * 20, truths=["ad"] * 20 + ["cn"] * 20)
     assert of_one_label["equalised_odds"] is None

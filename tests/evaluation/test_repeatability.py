@@ -101,6 +101,20 @@ def test_what_is_no_repeat_is_left_out_and_counted():
     assert found.left_out == counts
 
 
+def test_rows_that_show_no_scan_are_said_to_show_none():
+    """And a row that shows one is no repeat of one that shows none."""
+    rows = make_sessions("1", "2")
+    for row in rows[:3]:
+        row["images"] = []
+        row["conversations"][0]["content"] = row["conversations"][0]["content"][1:]
+    schema = Dataset.from_list(make_sessions("1")).features
+    found = find_repeats(Dataset.from_list(rows, features=schema), None)
+    assert found.sets == [(4, 5)] and found.left_out == {kinds.NO_SCANS: 4}
+    none = find_repeats(Dataset.from_list(rows[:2], features=schema), None)
+    said = summarize_repeats(none, [label("male")] * 2, ["a", "a"], SEX, 200)["sentences"]
+    assert "2 rows that show no scan" in said[1] and "the same scan" not in " ".join(said)
+
+
 def test_one_scan_under_two_names_is_no_repeat(tmp_path):
     (tmp_path / "scan.nii").write_bytes(b"")
     (tmp_path / "link.nii").symlink_to("scan.nii")

@@ -35,6 +35,7 @@ from umbrella.models.loading import load_model, load_processor
 from umbrella.models.trained_weights import collect_trained, save_trained
 from umbrella.options.arguments import DataArguments
 from umbrella.records.recipe import resolve_recipe
+from umbrella.records.small_groups import NOT_PUBLISHED
 from umbrella.records.training_data import SeenRows, TrainingData, hash_subject, read_training_data, subjects_of
 from umbrella.rows.loading import load_splits
 from umbrella.rows.published import load_published, resolve_inside
@@ -695,6 +696,32 @@ def test_what_is_published_of_a_report_is_its_public_page(hub, call, trained):
     assert [name for name in files if name.endswith(".html")] == ["eval/report.html"]
     public = (trained / "eval" / "report_public.html").read_text()
     assert files["eval/report.html"].decode() == public.replace(f"{trained}/x", "x") != public
+
+
+def test_groups_of_few_subjects_are_published_nowhere(hub, call, trained, tmp_path):
+    """Nor by a page of an earlier version, which shows them."""
+    run = shutil.copytree(trained, tmp_path / "run")
+    metrics = json.loads((run / "eval" / "metrics.json").read_text())
+    sites = {
+        name: {"accuracy": 0.5, "n": n, "n_subjects": n} for name, n in (("Bergen", 3), ("Oslo", 2), ("Rome", 15))
+    }
+    metrics |= {"by": {"site": sites}, "by_sentences": ["By site: Bergen cannot be judged.", "By site: Rome differs."]}
+    repeats = {"n": 2, "n_subjects": 2, "found_by": "metadata.session", "sentences": ["Twice 77.7."]}
+    metrics["evidence"] = {"repeatability": repeats | {"limits": repeats["sentences"]}}
+    metrics["metrics"]["pearson_r"] = {"value": None, "interval": None}
+    metrics["undefined"] = {"pearson_r": "no answer could be read as a number"}
+    (run / "eval" / "metrics.json").write_text(json.dumps(metrics))
+    out = push_model(call, run)
+    assert "report_public.html is left out: it shows groups of few subjects" in out
+    files = hub.files("model", "tester/model")
+    assert "eval/report.html" not in files
+    published = files["eval/metrics.json"] + files["README.md"]
+    assert b"| pearson r | not known |" in published
+    assert b"Rome" in published and b"withheld: what is of fewer than 5 subjects" in published
+    assert b"Bergen" not in published and b"Oslo" not in published and b"77.7" not in published
+    (run / "eval" / "report_public.html").write_text("By site: " + NOT_PUBLISHED)
+    push_model(call, run)
+    assert "eval/report.html" in hub.files("model", "tester/model")
 
 
 def test_model_with_weights_in_a_pickle_is_refused(hub, call, trained, tmp_path):

@@ -53,6 +53,11 @@ def test_the_public_report_is_the_same_without_single_rows(report):
     assert not [row for row in rows if row["task_id"] in public or row["answer"] in public]
     sections = [re.findall(r"<section>.*?</section>", text, re.DOTALL) for text in (page, public)]
     kept = [section for section in sections[0] if 'class="examples"' not in section]
+    (of_groups,) = [section for section in kept if "<h2>By group" in section]
+    (withheld,) = [section for section in sections[1] if "<h2>By group" in section]
+    assert "<table>" in of_groups and "same" in of_groups and "<table>" not in withheld  # of four subjects in all
+    assert "By comparison type: all groups are withheld: what is of fewer than 5 subjects" in withheld
+    kept[kept.index(of_groups)] = withheld
     assert kept[:-1] == sections[1][:-1]
     command = "".join(re.findall(r"<pre>.*?</pre>", kept[-1], re.DOTALL))
     assert "--confounds head_volume" in command and kept[-1].replace(command, "") == sections[1][-1]

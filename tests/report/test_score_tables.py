@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from datasets import Dataset
 
 from umbrella.evaluation.results import summarize_classification, summarize_regression
 from umbrella.evaluation.side_analyses import check_names
@@ -116,3 +117,18 @@ def test_groups_and_confounds_are_refused_where_the_task_has_no_use_for_them():
         None,
         "classification",
     )
+
+
+def test_ages_as_they_are_are_no_groups_and_numbers_that_name_sites_are():
+    """30 ages of a subject each give sentences and tables of 30 lines; 30 sites of 5 subjects are asked for."""
+    rows = [
+        {"task_id": str(i), "metadata": {"subject_id": f"s{i}", "extra": json.dumps({"age": i // 5, "site": i % 30})}}
+        for i in range(150)
+    ]
+    asked = SimpleNamespace(by=["site"], confounds=None, positive_label=None, site_tell=None)
+    check_names(asked, Dataset.from_list(rows), "classification")
+    few = Dataset.from_list(rows[::4])
+    for flag, more in (("by", {"by": ["age"]}), ("site_tell", {"by": None, "site_tell": "age"})):
+        with pytest.raises(ValueError, match=f"--{flag} age: expected groups, found 30 .* --{flag} age_bin"):
+            check_names(SimpleNamespace(**vars(asked) | more), few, "classification")
+    check_names(SimpleNamespace(**vars(asked) | {"by": ["age_bin"]}), few, "classification")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import train
-from forking import start_ranks
+from forking import run_ranks, start_ranks
 from test_train import SHORT
 from transformers import TrainingArguments
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled, unset_hf_deepspeed_config
@@ -38,6 +38,38 @@ def test_numbers_of_the_guides_config_that_do_not_multiply_are_shown_once(small_
     (sentence,) = [line for line in printed.splitlines() if line.startswith("error: ")]
     assert "train_batch_size=16 against train_batch_size (calculated)=32" in sentence
     assert "2 rows a device × 4 accumulated × 4 processes are 32 rows a step" in sentence
+
+
+SLOW_TO_MEET = """
+import os, time
+import torch.distributed as dist
+from umbrella.options.ending import run
+
+def main():
+    real = dist.distributed_c10d.ProcessGroupGloo
+
+    def make_slowly(*args, **more):
+        group = real(*args, **more)
+        time.sleep(0.5)
+        open("met", "w").close()
+        return group
+
+    if os.environ["RANK"] == "1":
+        dist.distributed_c10d.ProcessGroupGloo = make_slowly
+    dist.init_process_group("gloo")
+    if not os.path.exists("met"):
+        raise ValueError("left while another was still on its way")
+
+run(main)
+"""
+
+
+@pytest.mark.slow
+def test_none_ends_while_another_is_still_on_its_way_to_meet_it(tmp_path):
+    """The last would not find the first, hang or show where, and the error that the first has said would drown."""
+    program = tmp_path / "program.py"
+    program.write_text(SLOW_TO_MEET)
+    assert run_ranks([program], tmp_path, 3) == ""
 
 
 def test_values_that_contradict_the_flags_are_shown_both(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from umbrella.answers.scoring import answer_log_likelihoods, replace_answer
 from umbrella.options.progress import show_progress
 from umbrella.rows.collator import ConversationCollator, without_names
+from umbrella.rows.cpu_threads import cores_left_to_workers
 from umbrella.rows.transform import ConversationTransform
 
 
@@ -74,7 +75,8 @@ class Answerer:
         loader = iter(DataLoader(questions, batch_sampler=mine, collate_fn=list, num_workers=self.num_workers))
         rounds = -(-len(batches) // state.num_processes)
         silent = title is None or not state.is_main_process
-        with show_progress(total=len(rows), unit="row", desc=title, disable=silent) as progress:
+        shared = cores_left_to_workers(self.num_workers, self.model.device)
+        with shared, show_progress(total=len(rows), unit="row", desc=title, disable=silent) as progress:
             for _ in range(rounds):
                 answers = gather_object([answer for batch in _take_one(loader) for answer in self._ask(batch)])
                 progress.update(len(answers))

@@ -162,22 +162,40 @@ def absolute_errors(
     return np.abs(fill_unread(predicted, expected, among) - np.asarray(expected, float))
 
 
-def regression_metrics(predicted: Sequence[float | None], expected: Sequence[float]) -> dict[str, float]:
-    """mae, rmse, r2 and pearson_r (absent where all numbers of a side are equal).
+def regression_metrics(
+    predicted: Sequence[float | None],
+    expected: Sequence[float] | np.ndarray,
+    among: Sequence[float] | np.ndarray | None = None,
+) -> dict[str, float | None]:
+    """mae, rmse, r2 and pearson_r; r2 is None where all true numbers are equal, and pearson_r there and where no two
+    different numbers could be read, see `explain_unknown`.
 
-    An unparseable answer counts as `fill_unread` says.
+    An unparseable answer counts as `fill_unread` says; `among` is the true numbers whose range it goes by, else these.
     """
     expected = np.asarray(expected, float)
-    low, high = expected.min(), expected.max()
-    predicted = fill_unread(predicted, expected, expected)
-    metrics = {
+    unknown = explain_unknown(predicted, expected)
+    predicted = fill_unread(predicted, expected, expected if among is None else among)
+    metrics: dict[str, float | None] = {
         "mae": float(mean_absolute_error(expected, predicted)),
         "rmse": float(root_mean_squared_error(expected, predicted)),
     }
-    if low < high:
-        metrics["r2"] = float(r2_score(expected, predicted))
-        if predicted.min() < predicted.max():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # nearly constant input: the number stands beside its interval
-                metrics["pearson_r"] = float(pearsonr(expected, predicted).statistic)
+    metrics["r2"] = None if "r2" in unknown else float(r2_score(expected, predicted))
+    metrics["pearson_r"] = None
+    if "pearson_r" not in unknown:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nearly constant input: the number stands beside its interval
+            metrics["pearson_r"] = float(pearsonr(expected, predicted).statistic)
     return metrics
+
+
+def explain_unknown(predicted: Sequence[float | None], expected: Sequence[float] | np.ndarray) -> dict[str, str]:
+    """Why metrics of numbers are not known: {name: reason}. Numbers that stand in for unread answers correlate with
+    the truth by the way they are chosen, so at least two that were read must differ."""
+    if min(expected) == max(expected):
+        reason = "all true numbers are one and the same"
+        return {"r2": reason, "pearson_r": reason}
+    read = {value for value in predicted if value is not None}
+    if len(read) > 1:
+        return {}
+    found = "no answer could be read as a number"
+    return {"pearson_r": found if not read else "all answers that could be read are one and the same number"}

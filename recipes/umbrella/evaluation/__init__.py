@@ -9,6 +9,7 @@ __all__ = [
     "comparison",
     "controls",
     "explained_rows",
+    "group_tests",
     "history",
     "questions",
     "results",

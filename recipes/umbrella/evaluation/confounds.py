@@ -18,6 +18,7 @@ from umbrella.evaluation.statistics.notation import percent
 from umbrella.evaluation.statistics.paired import compare_paired, correct_entries
 from umbrella.evaluation.verdicts import judge_beside
 from umbrella.options.progress import show_progress
+from umbrella.records.small_groups import MATCHED
 from umbrella.scans.head import estimate_head_volume_ml
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import load_volume
@@ -75,7 +76,7 @@ def evaluate_confounds(
         model = _entry("the model, rows matched on the confounds", right[matched], of_subjects) | compared["matched"]
         entries += [model, _entry("confounds alone, the same matched rows", alone[matched], of_subjects)]
         apart = judge_beside(model["paired"], "the confounds alone", ACCURACY)
-        sentence += f" Of the rows matched on them: {apart['sentence']}"
+        sentence += f"{MATCHED}{apart['sentence']}"
     elif matched is not None:
         sentence += (
             " No two rows of different labels are alike in the confounds, so there are none on which the model "

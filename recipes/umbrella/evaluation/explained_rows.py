@@ -16,6 +16,7 @@ from umbrella.answers.attribution.regions import Pointing, Region, point_at
 from umbrella.answers.attribution.scan_in_row import ScanInRow
 from umbrella.answers.generation import Answerer
 from umbrella.answers.scoring import last_text
+from umbrella.conversations.encoder import ConversationError
 from umbrella.evaluation.pointing import Pointed, correlate_maps, summarize_likeness, summarize_pointing
 from umbrella.models.random_weights import draw_random_model
 from umbrella.options.explain_arguments import ExplainArguments
@@ -94,6 +95,7 @@ class Explainer:
         self.random = draw_random_model(model, asked.seed) if asked.random_model else None
         self.seconds: list[float] = []
         self.n_views: list[int] = []
+        self.unexplained: list[str] = []
         self.box_mm = ""
 
     def explain(self, rows: Dataset, chosen: list[tuple[dict, Region | None]]) -> list[Explained]:
@@ -105,8 +107,21 @@ class Explainer:
             )
             for found in answerer.answer(rows, "answering"):
                 texts |= {answer.task_id: answer.text for answer in found}
-        numbered = enumerate(show_progress(chosen, desc="explaining", unit="row"))
-        return [self._explain_row(i, row, region, texts[row["task_id"]]) for i, (row, region) in numbered]
+        for old in (self.folder / "maps").glob("[0-9][0-9][0-9]_*_*.nii.gz"):
+            old.unlink()
+        explained = []
+        for i, (row, region) in enumerate(show_progress(chosen, desc="explaining", unit="row")):
+            try:
+                explained.append(self._explain_row(i, row, region, texts[row["task_id"]]))
+            except ConversationError as error:  # an answer of its own can be empty, or hold a control token
+                if self.asked.answer != "own":
+                    raise
+                self.unexplained.append(f"{row['task_id']}, {texts[row['task_id']]!r}: {error}")
+        if not explained:
+            raise ValueError(
+                f"expected answers that can be explained, found none. {self.unexplained[0]}. Take --answer true"
+            )
+        return explained
 
     def _explain_row(self, place: int, row: dict, region: Region | None, text: str) -> Explained:
         scan = ScanInRow(self.model, self.answers, row, answer=text)
@@ -157,6 +172,11 @@ class Explainer:
         n_flat = sum(one.found.highest is None for one in explained)
         if n_flat:
             warnings.append(f"In {n_flat} of {len(explained)} rows hiding any box changes nothing: the map is flat.")
+        if self.unexplained:
+            n = len(self.unexplained)
+            warnings.append(
+                f"{n} of {n + len(explained)} answers cannot be explained. The first: {self.unexplained[0]}."
+            )
         return {
             "split": self.asked.split,
             "method": self.asked.method,

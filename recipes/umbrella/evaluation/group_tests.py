@@ -13,6 +13,7 @@ from umbrella.evaluation.statistics.measures import Measure
 from umbrella.evaluation.statistics.notation import format_p
 from umbrella.evaluation.statistics.paired import MOST_P
 
+MOST_NAMED = 5  # groups in a sentence
 Groups = dict[str, dict]  # group → its entry in metrics.json
 
 
@@ -59,30 +60,48 @@ def _compare_groups(
 
 
 def say_groups(by: dict[str, Groups], measure: Measure) -> list[str]:
-    """A sentence for each name: which groups score otherwise than all other rows, as far as that is shown."""
-    return [_say_name(name.replace("_", " "), groups, measure) for name, groups in by.items()]
+    """Sentences for each name: which groups score otherwise than all other rows, as far as that is shown, and which
+    cannot be judged. Each begins with its name; what is said of one group stands apart, so that it can be withheld
+    (`umbrella.records.small_groups`)."""
+    said = ((f"By {name.replace('_', ' ')}", _say_name(groups, measure)) for name, groups in by.items())
+    return [f"{start}: {sentence}" for start, sentences in said for sentence in sentences]
 
 
-def _say_name(name: str, groups: Groups, measure: Measure) -> str:
+def _say_name(groups: Groups, measure: Measure) -> list[str]:
     tests = {group: entry["against_rest"] for group, entry in groups.items()}
     tested = {group: test for group, test in tests.items() if test["p"] is not None}
+    by_note: dict[str, list[str]] = {}
+    for group in tests.keys() - tested.keys():
+        by_note.setdefault(tests[group]["note"], []).append(group)
+    untested = [f"{name_some(sorted(of))} cannot be judged: {note}." for note, of in sorted(by_note.items())]
     if not tested:
-        reasons = "; ".join(f"{group}: {test['note']}" for group, test in tests.items())
-        return f"By {name}: whether groups score otherwise than all other rows cannot be told ({reasons})."
+        return ["whether groups score otherwise than all other rows cannot be told.", *untested]
     told = {group: test for group, test in tested.items() if test["p_holm"] < MOST_P}
-    untested = "".join(f" {group} cannot be judged: {tests[group]['note']}." for group in tests.keys() - tested.keys())
     if not told:
         least = min(test["p_holm"] for test in tested.values())
         largest = max((test["detectable"] or 0.0) for test in tested.values())
         power = f" Differences of {measure.show_size(largest)} would have shown in each of them, with 80 % power."
-        start = f"By {name}: no group is shown to score otherwise than all other rows (smallest p {format_p(least)}"
-        return f"{start}, corrected over {_count(tested)}).{power if largest else ''}{untested}"
+        start = f"no group is shown to score otherwise than all other rows (smallest p {format_p(least)}"
+        return [f"{start}, corrected over {_count(tested)}).{power if largest else ''}", *untested]
+    surest = sorted(told, key=lambda group: told[group]["p"])
     said = [
-        f"{group} by {measure.show_difference(test['difference'])}{measure.unit_of_difference} "
-        f"(p {format_p(test['p'])}, corrected over {_count(tested)} p {format_p(test['p_holm'])}, {test['test']})"
-        for group, test in told.items()
+        f"the {measure.name} differs from that of all other rows in {_say_told(g, told[g], measure)}." for g in surest
     ]
-    return f"By {name}: the {measure.name} differs from that of all other rows in {'; '.join(said)}.{untested}"
+    more = len(said) - MOST_NAMED
+    others = [f"so it does in {more} other group{'s' * (more > 1)}, with larger p."] if more > 0 else []
+    return [*said[:MOST_NAMED], *others, *untested]
+
+
+def _say_told(group: str, test: dict, measure: Measure) -> str:
+    difference = f"{measure.show_difference(test['difference'])}{measure.unit_of_difference}"
+    corrected = f"corrected over {_count({group: test})} p {format_p(test['p_holm'])}"
+    return f"{group} by {difference} (p {format_p(test['p'])}, {corrected}, {test['test']})"
+
+
+def name_some(names: Sequence[str]) -> str:
+    """The first MOST_NAMED of these, and how many others there are."""
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} other{'s' * (more > 1)}" if more > 0 else "")
 
 
 def _count(tested: Groups) -> str:

@@ -12,6 +12,7 @@ from umbrella.answers.metrics import (
     confusion,
     encode,
     explain_undefined,
+    explain_unknown,
     fill_unread,
     majority_vote,
     regression_metrics,
@@ -111,14 +112,17 @@ def _summarize_vote(vote: tuple[list, list] | None) -> dict:
 
 
 def summarize_regression(records: list[dict], subjects: list[str], n_resamples: int, seed: int) -> dict:
-    """n, unparseable and `metrics` of the numbers in the answers."""
+    """n, unparseable and `metrics` of the numbers in the answers; the value of one that is not known is None, and
+    `undefined` says why."""
     answered = [record["parsed_number"] for record in records]
     expected = np.array([record["expected_number"] for record in records], float)
-    predicted = fill_unread(answered, expected, among=expected)  # once, for resamples too
+    predicted = fill_unread(answered, expected, among=expected)
 
     def measure(rows: np.ndarray) -> dict[str, float]:
-        return regression_metrics(predicted[rows], expected[rows])
+        found = regression_metrics([answered[i] for i in rows], expected[rows], among=expected)
+        return {name: value for name, value in found.items() if value is not None}
 
+    unknown = explain_unknown(answered, expected)
     metrics = with_intervals(measure, subjects, n_resamples, seed)
     metrics["mae"]["interval"] = mean_interval(np.abs(predicted - expected), subjects)
     squared = mean_interval((predicted - expected) ** 2, subjects)
@@ -127,7 +131,8 @@ def summarize_regression(records: list[dict], subjects: list[str], n_resamples: 
         "n": len(records),
         "n_subjects": len(set(subjects)),
         "unparseable": answered.count(None),
-        "metrics": metrics,
+        "metrics": metrics | {name: {"value": None, "interval": None} for name in unknown},
+        "undefined": unknown,
     }
 
 

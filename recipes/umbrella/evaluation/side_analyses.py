@@ -1,5 +1,6 @@
 """What a result must be read beside: groups of rows, simple models, confounds, and facts about the model."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,13 +11,24 @@ from umbrella.evaluation.baselines import evaluate_baselines
 from umbrella.evaluation.confounds import HEAD_VOLUME, evaluate_confounds
 from umbrella.evaluation.group_tests import add_group_tests, say_groups
 from umbrella.evaluation.questions import FreeText, Question
-from umbrella.evaluation.results import group_rows, read_metadata, score_by_group, score_records, subjects_of_rows
+from umbrella.evaluation.results import (
+    NOT_STATED,
+    group_rows,
+    read_metadata,
+    read_numbers,
+    score_by_group,
+    score_records,
+    subjects_of_rows,
+)
 from umbrella.options.arguments import EvalArguments
 from umbrella.records.leakage import describe_training_data
 from umbrella.records.recipe import Recipe
+from umbrella.records.small_groups import FEWEST
 from umbrella.records.training_data import read_training_data
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.volumes import ScanError
+
+MOST_NUMBERS = 20  # different ones in the metadata that are taken for names of groups, whatever their size
 
 
 def put_in_context(
@@ -54,8 +66,9 @@ def put_in_context(
 
 def check_names(asked: EvalArguments, rows: Dataset, task: str, labels: Sequence[str] = ()) -> None:
     """Raise ValueError, before the long work starts, for a name in --by, --confounds or --site_tell that no row's
-    metadata has, for either of the first two where the task has no use for it, and for a --positive_label that is none
-    of the labels."""
+    metadata has, or whose numbers are no groups, for either of the first two where the task has no use for it, and
+    for a --positive_label that is none of the labels.
+    """
     if asked.positive_label is not None and asked.positive_label not in labels:
         found = f"the labels {', '.join(labels)}" if labels else f"{task}, which has no labels; leave it out"
         raise ValueError(
@@ -65,11 +78,26 @@ def check_names(asked: EvalArguments, rows: Dataset, task: str, labels: Sequence
         raise ValueError("--confounds: expected labels to tell from the confounds, found a task without; leave it out")
     if asked.by and task == "text":
         raise ValueError("--by: expected answers that are right or wrong or numbers, found free text; leave it out")
-    for name in (*(asked.by or ()), *filter(None, [asked.site_tell])):
-        group_rows(rows, name)
+    for flag, names in (("by", asked.by or ()), ("site_tell", filter(None, [asked.site_tell]))):
+        for name in names:
+            _check_groups(flag, name, rows)
     for name in asked.confounds or ():
         if name != HEAD_VOLUME:
             read_metadata(rows, name)
+
+
+def _check_groups(flag: str, name: str, rows: Dataset) -> None:
+    """Raise ValueError for many different numbers, as ages: groups of a subject or two, of which nothing is known."""
+    groups, subjects = group_rows(rows, name), subjects_of_rows(rows)
+    _, other = read_numbers([None if group == NOT_STATED else group for group in groups])
+    if other is not None or len(set(groups)) <= MOST_NUMBERS:
+        return
+    sizes = Counter(group for group, _ in set(zip(groups, subjects, strict=True)))
+    if 2 * sum(n < FEWEST for n in sizes.values()) > len(sizes):
+        raise ValueError(
+            f"--{flag} {name}: expected groups, found {len(sizes)} different numbers, most of them of fewer than "
+            f"{FEWEST} subjects. Put them into ranges: --{flag} {name}_bin"
+        )
 
 
 def describe_model(model: Any, recipe: Recipe, model_name_or_path: str) -> dict[str, str]:

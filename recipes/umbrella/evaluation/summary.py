@@ -31,6 +31,8 @@ def summarize_as_text(metrics: dict) -> str:
     return "\n".join(lines)
 
 
-def _line(name: str, value: float, interval: tuple[float, float] | None) -> str:
+def _line(name: str, value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None:
+        return f"{name:<32} not known"
     ends = f"95 % interval {interval[0]:.3f} to {interval[1]:.3f}" if interval else "no interval"
     return f"{name:<32} {value:.3f}  ({ends})"

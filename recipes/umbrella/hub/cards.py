@@ -173,9 +173,11 @@ def _list_limits(evaluations: dict[str, dict]) -> list[str]:
 def _describe_evaluation(metrics: dict) -> dict:
     """The table of one metrics.json: metrics and controls with their 95 % intervals, and what speaks for the model of
     what it says; what speaks against it stands with the limits."""
-    rows = [(name.replace("_", " "), value, interval) for name, value, interval in list_values(metrics)]
+    rows = [(name.replace("_", " "), f"{value:.3f}", interval) for name, value, interval in list_values(metrics)]
+    unknown = [name for name in metrics.get("undefined", {}) if name in metrics.get("metrics", {})]
+    rows += [(name.replace("_", " "), "not known", None) for name in unknown]
     rows += [
-        (f"{title}, {entry['title']}", entry[key], entry[f"{key}_interval"])
+        (f"{title}, {entry['title']}", f"{entry[key]:.3f}", entry[f"{key}_interval"])
         for entry in metrics.get("controls", {}).values()
         for key, title in (("accuracy", "accuracy"), ("mae", "mean absolute error"))
         if key in entry
@@ -186,7 +188,7 @@ def _describe_evaluation(metrics: dict) -> dict:
         "split": metrics["split"],
         "n": metrics.get("n"),
         "n_subjects": metrics.get("n_subjects"),
-        "rows": [(to_markdown(name), f"{value:.3f}", _show_interval(interval)) for name, value, interval in rows],
+        "rows": [(to_markdown(name), shown, _show_interval(interval)) for name, shown, interval in rows],
         "sentences": [to_markdown(sentence) for sentence in said if sentence not in limits],
     }
 

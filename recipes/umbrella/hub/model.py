@@ -36,11 +36,13 @@ from umbrella.records.evaluations import (
     PUBLIC_REPORT,
     REPORT,
     find_evaluations,
+    read_metrics,
     read_published_metrics,
 )
 from umbrella.records.recipe import FILE_NAME as RECIPE_FILE
 from umbrella.records.recipe import load_recipe
 from umbrella.records.run import read_run_record
+from umbrella.records.small_groups import shows_no_small_groups
 from umbrella.records.training_data import FILE_NAME as TRAINING_DATA
 from umbrella.records.training_data import describe_copy
 
@@ -172,8 +174,14 @@ def find_report(evaluation: Path, report_scans: bool) -> Path | None:
     report, public = evaluation / REPORT, evaluation / PUBLIC_REPORT
     if report_scans or not report.is_file():
         return report if report.is_file() else None
-    if public.is_file():
+    if public.is_file() and shows_no_small_groups(public.read_text(encoding="utf-8"), read_metrics(evaluation)):
         return public
+    if public.is_file():
+        print(
+            f"{public} is left out: it shows groups of few subjects, which earlier versions did not withhold. Run "
+            "recipes/eval.py again as before (it keeps the answers)"
+        )
+        return None
     print(
         f"{report} is left out: it shows single rows, and {PUBLIC_REPORT}, which does not, is not beside it; earlier "
         "versions wrote none. Run recipes/eval.py again as before (it keeps the answers), or publish the page as it "

@@ -45,6 +45,7 @@ def run(main: Callable[[], object]) -> None:
     settle_bars()
     write_any_text()
     guard_terminal()
+    meet_to_the_last()
     try:
         _run_and_flush(main)
         _end_with_the_others(0)
@@ -99,6 +100,12 @@ def start_with_utf8_names() -> None:
     if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
         modes = {"PYTHONUTF8": "1", "PYTHONIOENCODING": f"{sys.stdout.encoding}:backslashreplace"}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | modes)
+
+
+def meet_to_the_last() -> None:
+    """Of several processes none goes on before all have met: the first, which can end at once for a problem of its
+    start, would take away the place where the others still look for one another. They would hang, or show where."""
+    os.environ.setdefault("TORCH_DIST_INIT_BARRIER", "1")  # torch/distributed/distributed_c10d.py
 
 
 def write_any_text() -> None:

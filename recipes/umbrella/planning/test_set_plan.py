@@ -16,6 +16,7 @@ from umbrella.evaluation.statistics.precision import (
 )
 from umbrella.options.plan_flags import ICC
 
+FEWEST = 2  # subjects that have a spread
 WITH_POWER = f"{100 * POWER:.0f} % power"
 
 
@@ -37,7 +38,7 @@ class Expected:
 def plan_test_set(asked: argparse.Namespace) -> list[str]:
     """The lines that plan_test_set.py prints. `asked`: its flags.
 
-    Raises ValueError where the wished interval takes more subjects than can be named.
+    Raises ValueError where the wished interval takes more subjects than can be named, or any give a narrower one.
     """
     if asked.accuracy is not None:
         value = asked.accuracy
@@ -55,10 +56,22 @@ def plan_test_set(asked: argparse.Namespace) -> list[str]:
 
 
 def _count(expected: Expected, design: Design, width: float) -> int:
-    found = subjects_for_width(lambda n: expected.interval(design, n), width)
+    low, high = expected.interval(design, FEWEST)
+    if high - low < width:
+        size = expected.measure.show_size(high - low)
+        raise ValueError(
+            f"--width {width:g}: expected a narrower one, since already {FEWEST} subjects, the fewest that give an "
+            f"interval, give one of {size}. Wish for less, or ask how sure so many are: --subjects {FEWEST}"
+        )
+    found = _find_count(expected, design, width)
     if found is None:
         raise ValueError(f"--width {width:g}: expected one that {MOST_SUBJECTS:,} subjects give, found more needed")
     return found
+
+
+def _find_count(expected: Expected, design: Design, width: float) -> int | None:
+    found = subjects_for_width(lambda n: expected.interval(design, n), width)
+    return None if found is None or found > MOST_SUBJECTS else found
 
 
 def _say_interval(expected: Expected, design: Design, n_subjects: int, wished: float | None) -> str:
@@ -69,7 +82,8 @@ def _say_interval(expected: Expected, design: Design, n_subjects: int, wished: f
     ends = (
         f"{measure.show(low)} to {measure.show(high)} for {article} {measure.name} of {measure.show(expected.value)}"
     )
-    width = f"{measure.show_size(high - low if wished is None else wished)} from end to end"
+    most = "" if wished is None else "at most "
+    width = f"{most}{measure.show_size(high - low if wished is None else wished)} from end to end"
     return f"{people} {'give' if wished is None else 'are needed for'} a 95 % interval of {width}: {ends}."
 
 
@@ -80,7 +94,8 @@ def _say_icc(asked: argparse.Namespace, expected: Expected, design: Design) -> s
     def result(icc: float) -> str:
         other = replace(design, icc=icc)
         if asked.width is not None:
-            return f"{_count(expected, other, asked.width):,} subjects"
+            found = _find_count(expected, other, asked.width)
+            return f"more than {MOST_SUBJECTS:,} subjects" if found is None else f"{found:,} subjects"
         low, high = expected.interval(other, asked.subjects)
         return f"{expected.measure.show_size(high - low)} wide"
 
@@ -104,13 +119,15 @@ def _say_differences(asked: argparse.Namespace, expected: Expected, design: Desi
         told = "no accuracy, however high," if above is None else f"an accuracy of {percent(above)} or more"
         always = f"{percent(asked.chance)}, what one and the same answer gets (--chance)"
         lines.append(f"With {WITH_POWER} they tell {told} from {always}.")
-    variance = 2 * expected.sd**2 * design.effect / design.rows_per_subject  # of a subject's mean difference
+    unit = 1.0 if asked.accuracy is not None else expected.sd  # so that it does not matter in which unit errors are
+    variance = 2 * (expected.sd / unit) ** 2 * design.effect / design.rows_per_subject  # of a subject's difference
     one_row = design.rows_per_subject == 1
     paired = PairedDesign(variance, asked.accuracy is not None, one_row).detectable(n_subjects)
     if paired is None:
         return [*lines, "Between two models on the same rows so few show no difference, however large."]
+    shown = measure.show_size(unit * paired)
     return [
         *lines,
-        f"Between two models on the same rows they show a difference of {measure.show_size(paired)} or more with "
+        f"Between two models on the same rows they show a difference of {shown} or more with "
         f"{WITH_POWER}, if one errs independently of the other; of models that err on the same rows a smaller one.",
     ]

@@ -10,5 +10,6 @@ __all__ = [
     "limits",
     "recipe",
     "run",
+    "small_groups",
     "training_data",
 ]

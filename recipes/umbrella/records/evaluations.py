@@ -5,6 +5,7 @@ from pathlib import Path
 
 from umbrella.files.json_files import read_json
 from umbrella.models.files import fingerprint_model
+from umbrella.records.small_groups import withhold_small_groups
 
 SETTINGS, METRICS = "settings.json", "metrics.json"
 REPORT = "report.html"  # shows single rows: their scans, and what was answered
@@ -41,5 +42,6 @@ def find_evaluations(model: Path, run_folder: Path, say: Callable[[str], object]
 
 
 def read_published_metrics(folder: Path) -> dict:
-    """An evaluation's metrics.json with its split, which older ones have in the settings alone."""
-    return {"split": read_settings(folder, ("split",))["split"], **read_metrics(folder)}
+    """An evaluation's metrics.json with its split, which older ones have in the settings alone, and without what is of
+    few subjects."""
+    return {"split": read_settings(folder, ("split",))["split"], **withhold_small_groups(read_metrics(folder))}

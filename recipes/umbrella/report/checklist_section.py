@@ -4,8 +4,10 @@ On the page that everybody can read small groups of subjects are withheld, see `
 """
 
 from umbrella.evaluation.checklists.checklist import FILLED, OPEN, PARTLY
-from umbrella.evaluation.checklists.participants import FEWEST, LABEL, MOST_CATEGORIES, hide_small_cells
+from umbrella.evaluation.checklists.participants import LABEL, MOST_CATEGORIES
 from umbrella.evaluation.statistics.notation import number, percent
+from umbrella.records.limits import list_limits
+from umbrella.records.small_groups import FEWEST, hide_small_cells
 from umbrella.report.flow_chart import draw_flow, list_steps
 from umbrella.report.section import Section
 
@@ -13,8 +15,13 @@ WITHHELD = "withheld"
 
 
 def describe_checklist(checklist: dict, metrics: dict, is_public: bool) -> Section:
-    """The section of a checklist.json, for the public page or for its author's."""
-    facts = checklist["facts"]
+    """The section of a checklist.json, for the public page or for its author's.
+
+    metrics  as in metrics.json; for the public page as `withhold_small_groups` leaves them
+    """
+    facts = dict(checklist["facts"])
+    if is_public and "limits" in facts:
+        facts["limits"] = {**facts["limits"], "words": list_limits(metrics)}
     steps = list_steps(facts, metrics)
     subjects = facts["demographics"]["value"] if "demographics" in facts else {}
     shown = {
@@ -63,6 +70,9 @@ def _list_rows(name: str, of_splits: dict[str, dict], is_public: bool) -> list[d
     rows = [*first, *((f"{title}: {group}", _show_counts(cells, totals, group)) for group in groups)]
     if any(of["missing"] for of in columns):
         rows.append((f"{title}: not stated", _show_counts(cells, totals, "missing")))
+    if any(of["several"] for of in columns):
+        several = [WITHHELD if is_public and 0 < of["several"] < FEWEST else str(of["several"]) for of in columns]
+        rows.append((f"{title}: subjects of whom rows state several", several))
     return [{"title": row, "cells": shown} for row, shown in rows]
 
 

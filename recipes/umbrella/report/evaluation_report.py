@@ -1,8 +1,8 @@
 """report.html: what an evaluation found, with the charts, and with the cases to look at; report_public.html: the same
-without the cases, without a command or a path."""
+without the cases, without groups of few subjects, without a command or a path."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasets import Dataset
@@ -21,6 +21,7 @@ from umbrella.files.json_files import read_json
 from umbrella.records.evaluations import FAILURES_PAGE, PUBLIC_REPORT, REPORT
 from umbrella.records.run import FILE_NAME as RUN_RECORD
 from umbrella.records.run import read_run_record
+from umbrella.records.small_groups import withhold_small_groups
 from umbrella.report import charts
 from umbrella.report.checklist_section import describe_checklist
 from umbrella.report.evidence_sections import list_sections
@@ -89,14 +90,17 @@ def write_reports(
     command, run_json = evaluation.process["command"], _read_run_json(Path(model_folder))
     private = {"examples": examples, "command": command, "run_json": run_json, "failures_page": FAILURES_PAGE}
     sections = described.pop("sections")
-    full, public = (
-        describe_checklist(evaluation.checklist, evaluation.metrics, is_public) for is_public in (False, True)
-    )
+    full = describe_checklist(evaluation.checklist, evaluation.metrics, is_public=False)
     write_page(folder / REPORT, "report.html.j2", **described, **private, sections=[*sections, full])
     write_failures(folder, evaluation.rows, evaluation.records, transform, described)
     # A folder's name, of itself, is what a push publishes a model by; where it lies is nobody's business.
     folder_of_model = model_folder if Path(model_folder).is_dir() else None
     hidden_too = {"examples": [], **dict.fromkeys(("command", "run_json", "failures_page"))}
+    published = withhold_small_groups(evaluation.metrics)
+    if published != evaluation.metrics:
+        described = _describe(replace(evaluation, metrics=published), Path(model_folder), facts)
+        sections = described.pop("sections")
+    public = describe_checklist(evaluation.checklist, published, is_public=True)
     described |= {"hidden_folder": folder_of_model, "sections": [*sections, public]}
     write_page(folder / PUBLIC_REPORT, "report.html.j2", **described, **hidden_too)
 
@@ -150,7 +154,8 @@ def _list_metrics(metrics: dict) -> list[dict]:
         ends = entry["interval"]
         interval = f"{_show(name, ends[0])} to {_show(name, ends[1])}" if ends else "none"
         title = TITLES.get(name, name.replace("_", " "))
-        listed.append({"title": title, "value": _show(name, entry["value"]), "interval": interval})
+        value = "not known" if entry["value"] is None else _show(name, entry["value"])
+        listed.append({"title": title, "value": value, "interval": interval})
     vote = metrics.get("majority_vote", {})
     if "accuracy" in vote:
         low, high = vote["interval"]
@@ -161,9 +166,8 @@ def _list_metrics(metrics: dict) -> list[dict]:
 
 
 def _make_headline(metrics: dict) -> list[dict]:
-    chosen = [
-        name for name in ("accuracy", "mae", "bleu", "auroc", "pearson_r", "rouge_l") if name in metrics["metrics"]
-    ]
+    known = {name for name, entry in metrics["metrics"].items() if entry["value"] is not None}
+    chosen = [name for name in ("accuracy", "mae", "bleu", "auroc", "pearson_r", "rouge_l") if name in known]
     items = []
     for name in chosen[:2]:
         entry = metrics["metrics"][name]
@@ -209,7 +213,7 @@ def _draw_charts(
             drawn["scatter"] = charts.draw_scatter(*zip(*pairs, strict=True))
     if any("loss" in entry for entry in history):
         drawn["training"] = charts.draw_training(history)
-    drawn["groups"] = [_draw_group(name, groups, measure) for name, groups in metrics.get("by", {}).items()]
+    drawn["groups"] = [_draw_group(name, groups, measure) for name, groups in metrics.get("by", {}).items() if groups]
     return drawn
 
 

@@ -23,7 +23,7 @@ def list_gaps(entry: dict, measure: Measure) -> list[Row]:
             if gap is None:
                 continue
             of = measure.name if part["of"] is None else f"right, of those with the true label {part['of']}"
-            chance = _show(gap["by_chance"], measure)
+            chance = "not known" if gap["by_chance"] is None else _show(gap["by_chance"], measure)
             best, worst = (
                 f"{gap[end]}: {_fix(measure.show(groups[gap[end]][measure.key]))}" for end in ("best", "worst")
             )

@@ -9,6 +9,7 @@ __all__ = [
     "cache_filling",
     "changed_scans",
     "collator",
+    "cpu_threads",
     "division",
     "kept_views",
     "label_report",

@@ -8,7 +8,6 @@ __all__ = [
     "augmentation_epoch",
     "batch_check",
     "checkpoints",
-    "cpu_threads",
     "main_process",
     "out_of_memory",
     "preflight",

@@ -85,12 +85,13 @@ class BoxedView:
         """The boxes of a level that hide anything; `within`: those that lie in one of these boxes of the level
         above."""
         step, side = 1 << level, 2 << level
+        ends = [max(0, math.ceil((n - side) / step)) * step for n in self.counts]
         if within is None:
-            ends = [max(0, math.ceil((n - side) / step)) * step for n in self.counts]
             firsts: Iterable = itertools.product(*(range(0, end + 1, step) for end in ends))
         else:
             moves = list(itertools.product((0, step, 2 * step), repeat=3))
-            firsts = sorted({tuple(np.add(box.first, move).tolist()) for box in within for move in moves})
+            places = {tuple(np.minimum(np.add(box.first, move), ends).tolist()) for box in within for move in moves}
+            firsts = sorted(places)
         shown = self.shown.reshape(self.counts)
         numbers = np.arange(shown.size).reshape(self.counts)
         found: dict[tuple[int, ...], Box] = {}

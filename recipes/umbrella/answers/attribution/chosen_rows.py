@@ -22,15 +22,15 @@ def choose_region(rows: Dataset, asked: str | None, folder: str | None) -> tuple
     Raises ValueError for a name that no row tells of.
     """
     if asked == NO_REGION:
-        return None, "no region: --region none"
+        return None, "No region: --region none"
     if asked is not None and Path(asked).is_file():
         mask = read_mask(asked, Path(asked).name)
         if mask is None:
             raise ValueError(f"--region {asked}: expected a mask with voxels that are not 0, found none")
-        return (lambda row: mask), f"region: the mask {asked}, for all scans"
-    names = Counter(name for row in rows for name in name_regions(row))
+        return (lambda row: mask), f"Region: the mask {asked}, for all scans"
+    names = Counter(name for metadata in rows["metadata"] for name in name_regions(metadata))
     if asked is None and not names:
-        return None, "no region: the rows' metadata name none (see --region), so there are maps and no pointing number"
+        return None, "No region: the rows' metadata name none (see --region), so there are maps and no pointing number"
     name = asked or names.most_common(1)[0][0]
     if name not in names:
         found = ", ".join(names) or "none"
@@ -39,7 +39,7 @@ def choose_region(rows: Dataset, asked: str | None, folder: str | None) -> tuple
             f"{asked}_centre_mm tells, found only {found}"
         )
     why = "asked for" if asked else "the metadata name it; --region takes another, or none"
-    return (lambda row: find_region(row, name, folder)), f"region: {name}, of {names[name]} rows ({why})"
+    return (lambda row: find_region(row, name, folder)), f"Region: {name}, of {names[name]} rows ({why})"
 
 
 def choose_rows(rows: Dataset, n: int, seed: int, find: FindRegion | None) -> list[tuple[dict, Region | None]]:
@@ -48,12 +48,12 @@ def choose_rows(rows: Dataset, n: int, seed: int, find: FindRegion | None) -> li
 
     Raises ValueError where there is none.
     """
-    order = list(range(len(rows)))
+    order, metadata = list(range(len(rows))), list(rows["metadata"])
     random.Random(seed).shuffle(order)
     rank: Counter = Counter()
     by_turn = []  # one row of each subject comes before the second of any
     for place, index in enumerate(order):
-        subject = rows[index]["metadata"]["subject_id"] or index
+        subject = metadata[index]["subject_id"] or index
         by_turn.append((rank[subject], place, index))
         rank[subject] += 1
     chosen: dict[int, Region | None] = {}

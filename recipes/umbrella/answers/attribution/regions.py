@@ -43,9 +43,9 @@ class Pointing:
     chance: float
 
 
-def name_regions(row: dict) -> list[str]:
+def name_regions(metadata: dict) -> list[str]:
     """The names of the regions that a row's metadata tell of, "lesion"."""
-    matches = [_FIELD.fullmatch(key) for key in _read_extra(row)]
+    matches = [_FIELD.fullmatch(key) for key in _read_extra(metadata)]
     return list(dict.fromkeys(match["name"] for match in matches if match and match["name"]))
 
 
@@ -56,7 +56,7 @@ def find_region(row: dict, name: str, folder: str | Path | None = None) -> Regio
 
     Raises ValueError for a value that is none of the above, FileNotFoundError for a mask that is not there.
     """
-    extra = _read_extra(row)
+    extra = _read_extra(row["metadata"])
     for key, value in extra.items():
         match = _FIELD.fullmatch(key)
         if match is None or match["name"] != name or value is None:
@@ -106,8 +106,8 @@ def point_at(found: AttributionMap, region: Region) -> Pointing | None:
     return Pointing(hit, float(np.mean([not over_region.isdisjoint(box.cells) for box in in_head])))
 
 
-def _read_extra(row: dict) -> dict:
-    return json.loads(row["metadata"].get("extra") or "{}")
+def _read_extra(metadata: dict) -> dict:
+    return json.loads(metadata.get("extra") or "{}")
 
 
 def _fill(low: np.ndarray, high: np.ndarray) -> np.ndarray:

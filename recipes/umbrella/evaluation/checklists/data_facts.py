@@ -65,7 +65,10 @@ def _read_demographics(files: RunFiles) -> Known | str:
     names = ", ".join(name.replace("_", " ") for name in value)
     if not value:
         return "the rows state nothing of their subjects"
-    return Known(value, [f"{names}, in the table of subjects", *say_other_training(files)])
+    several = [name.replace("_", " ") for name, of in value.items() if any(split["several"] for split in of.values())]
+    counted = f"rows of one subject differ in {', '.join(several)}: a subject counts by the first of its rows"
+    words = [f"{names}, in the table of subjects", *([counted] if several else []), *say_other_training(files)]
+    return Known(value, words)
 
 
 def _read_modalities(files: RunFiles) -> Known:

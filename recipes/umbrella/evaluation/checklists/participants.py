@@ -18,7 +18,6 @@ SAID_OF_SUBJECTS = frozenset(
     "handedness education diagnosis group bmi".split()
 )
 MOST_CATEGORIES = 12
-FEWEST = 5  # subjects of a cell that is published
 
 
 def count_splits(splits: DatasetDict) -> dict[str, dict[str, int]]:
@@ -50,7 +49,8 @@ def count_exclusions(exclusions: list[Exclusion], splits: dict[str, list[str]] |
 
 
 def describe_subjects(splits: DatasetDict, asked: tuple[str, ...] = ()) -> dict[str, dict[str, dict]]:
-    """Name of the metadata → split → what is stated of its subjects, by the first of their rows that states it.
+    """Name of the metadata → split → what is stated of its subjects, by the first of their rows that states it;
+    `several`: of how many of them other rows state something else.
 
     Numbers: `n`, `missing`, `mean`, `sd` (None of one), `quartiles`, `range`; else `n`, `missing`, `counts`.
     The labels, what names as age, sex or site tell, and the names `asked` for.
@@ -65,7 +65,10 @@ def describe_subjects(splits: DatasetDict, asked: tuple[str, ...] = ()) -> dict[
             continue
         is_number = read_numbers(stated)[1] is None and len(set(map(str, stated))) > MOST_CATEGORIES // 2
         describe = _describe_numbers if is_number else _describe_categories
-        described[name] = {split: describe(of_split) for split, of_split in values.items()}
+        described[name] = {
+            split: {**describe(of_split), "several": _count_several(subjects[split], entries[split], name)}
+            for split, of_split in values.items()
+        }
     return described
 
 
@@ -84,6 +87,14 @@ def _first_values(subjects: list[str], entries: list[dict], name: str) -> list:
     return list(values.values())
 
 
+def _count_several(subjects: list[str], entries: list[dict], name: str) -> int:
+    stated: dict[str, set[str]] = {}
+    for subject, entry in zip(subjects, entries, strict=True):
+        if entry.get(name) is not None:
+            stated.setdefault(subject, set()).add(str(entry[name]))
+    return sum(len(values) > 1 for values in stated.values())
+
+
 def _describe_numbers(values: list) -> dict:
     numbers, _ = read_numbers([value for value in values if value is not None])
     n = len(numbers)
@@ -100,18 +111,3 @@ def _describe_numbers(values: list) -> dict:
 def _describe_categories(values: list) -> dict:
     counts = Counter(str(value) for value in values if value is not None)
     return {"n": len(values), "missing": len(values) - counts.total(), "counts": dict(sorted(counts.items()))}
-
-
-def hide_small_cells(cells: dict[str, int]) -> dict[str, int | None]:
-    """Counts of one split's subjects for a page that everybody can read: None for 1 to 4, and for as many of the next
-    larger ones as it takes that no hidden count follows from the shown ones and the sum. Of fewer than 5 subjects
-    nothing is shown, zeros neither.
-    """
-    total = sum(cells.values())
-    if total < FEWEST:
-        return dict.fromkeys(cells)
-    hidden = {name for name, n in cells.items() if 0 < n < FEWEST}
-    larger = sorted((name for name, n in cells.items() if n >= FEWEST), key=lambda name: cells[name])
-    while hidden and larger and (len(hidden) < 2 or sum(cells[name] for name in hidden) < FEWEST):
-        hidden.add(larger.pop(0))
-    return {name: None if name in hidden else n for name, n in cells.items()}

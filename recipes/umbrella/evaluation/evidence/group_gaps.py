@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from datasets import Dataset
 
+from umbrella.evaluation.group_tests import name_some
 from umbrella.evaluation.results import NOT_STATED, group_rows, score_records, subjects_of_rows
 from umbrella.evaluation.statistics.group_gaps import LEAST_SUBJECTS, Gap, find_gap
 from umbrella.evaluation.statistics.intervals import LEVEL
 from umbrella.evaluation.statistics.measures import ACCURACY, Measure
 from umbrella.evaluation.verdicts import say_rows
-
-MOST_NAMED = 5  # groups in a sentence
 
 
 def gather_group_gaps(names: Sequence[str] | None, rows: Dataset, records: list[dict]) -> dict | None:
@@ -52,7 +51,7 @@ def measure_gaps(
         if label is not None:  # both intervals hold together, so that the larger gap's does
             joint.append(_compare(measure, scores, groups, subjects, asked, (1 + LEVEL) / 2)["gap"])
     odds = _join_odds(joint)
-    sentences = [_say(gaps[0], measure)]
+    sentences = [_say(gaps[0], measure), *_say_left_out(gaps[0]["left_out"])]
     if odds is not None:
         sentences.append(
             f"the equalised odds difference, the larger gap of both labels' rows, is {_say_gap(odds, ACCURACY)}."
@@ -101,10 +100,9 @@ def _join_odds(gaps: Sequence[dict | None]) -> dict | None:
 
 
 def _say(found: dict, measure: Measure) -> str:
-    left_out = _say_left_out(found["left_out"])
     if found["gap"] is None:
         known = ", ".join(found["groups"]) or "none"
-        return f"there is no gap to measure, which takes two groups; ranked: {known}.{left_out}"
+        return f"there is no gap to measure, which takes two groups; ranked: {known}."
     gap, groups = Gap(**found["gap"]), found["groups"]
     if gap.best == gap.worst:
         scores = f"all {gap.n_groups} groups have the {measure.name} {measure.show(groups[gap.best][measure.key])}"
@@ -114,8 +112,14 @@ def _say(found: dict, measure: Measure) -> str:
             for name in (gap.best, gap.worst)
         )
         scores = f"the {measure.name} is best of {best} and worst of {worst}"
-    chance = f"Of {gap.n_groups} groups that are alike about {_show(gap.by_chance, measure)} would be seen by chance."
-    return f"{scores}: a gap of {_say_gap(found['gap'], measure)}. {chance} {_say_verdict(gap, measure)}{left_out}"
+    seen = f"{scores}: a gap of {_say_gap(found['gap'], measure)}."
+    return f"{seen} {_say_chance(gap, measure)} {_say_verdict(gap, measure)}"
+
+
+def _say_chance(gap: Gap, measure: Measure) -> str:
+    if gap.by_chance is None:
+        return "All rows have the same score, which tells nothing of the gap that chance would make between groups."
+    return f"Of {gap.n_groups} groups that are alike about {_show(gap.by_chance, measure)} would be seen by chance."
 
 
 def _show(size: float, measure: Measure) -> str:
@@ -140,11 +144,7 @@ def _say_verdict(gap: Gap, measure: Measure) -> str:
     return "Too few rows to tell whether any two groups differ."
 
 
-def _say_left_out(left_out: dict[str, dict]) -> str:
-    if not left_out:
-        return ""
+def _say_left_out(left_out: dict[str, dict]) -> list[str]:
+    """A sentence of its own, which can be withheld."""
     named = [f"{name} ({say_rows(entry)})" for name, entry in left_out.items()]
-    more = f" and {len(named) - MOST_NAMED} others" if len(named) > MOST_NAMED else ""
-    return (
-        f" Not ranked, of fewer than {LEAST_SUBJECTS} subjects or not stated: {', '.join(named[:MOST_NAMED])}{more}."
-    )
+    return [f"not ranked, of fewer than {LEAST_SUBJECTS} subjects or not stated: {name_some(named)}."] if named else []

@@ -20,6 +20,7 @@ UNMATCHED = "whose question is not asked at every session that is compared"
 LATER = "of further sessions, which not all subjects have"
 CHANGE = "that ask what changed since an earlier scan, which is no repeat"
 SAME_SCANS = "that show the same scan as their repeat"
+NO_SCANS = "that show no scan, or whose repeat shows none"
 NO_SESSION = "that do not state their session"
 NOT_NAMED = "that the table of repeats does not name"
 
@@ -206,14 +207,16 @@ def _match(first: list[_Row], other: list[_Row]) -> list[_Row | None]:
 
 
 def _sort_out(rows: Dataset, sets: list[tuple[_Row, ...]], found_by: str, left_out: Counter) -> Repeats:
-    """Without the sets that show one scan twice, of which a repeated answer tells nothing."""
+    """Without the sets that show one scan twice, or of which a row shows none: a repeated answer tells nothing."""
     images = rows.with_format(None).select_columns(["images"])
 
     def name_scans(row: _Row) -> tuple[str, ...]:
         return tuple(map(_name_scan, images[row.index]["images"][-row.n_shown :]))
 
-    kept = [found for found in sets if len(set(map(name_scans, found))) == len(found)]
-    left_out[SAME_SCANS] = sum(map(len, sets)) - sum(map(len, kept))
+    shown = [found for found in sets if all(map(name_scans, found))]
+    kept = [found for found in shown if len(set(map(name_scans, found))) == len(found)]
+    left_out[NO_SCANS] = sum(map(len, sets)) - sum(map(len, shown))
+    left_out[SAME_SCANS] = sum(map(len, shown)) - sum(map(len, kept))
     is_reworded = [len({row.asked for row in found}) > 1 for found in kept]
     indices = [tuple(row.index for row in found) for found in kept]
     return Repeats(indices, found_by, {reason: n for reason, n in left_out.items() if n}, is_reworded)

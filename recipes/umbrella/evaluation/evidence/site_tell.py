@@ -37,8 +37,9 @@ def tell_sites(evidence: Evidence) -> dict | None:
     left_out = {group: n for group, n in sorted(sizes.items()) if group not in used}
     entry = {"name": name, "groups": {group: sizes[group] for group in used}, "left_out": left_out, "value": None}
     if len(used) < 2:
-        why = f"it takes two with {LEAST_SUBJECTS} subjects or more, and there are {_say(sizes) or 'none'}"
-        return entry | {"sentences": [f"Whether {name} can be told from the encoder's features is not known: {why}."]}
+        why = f"it takes two with {LEAST_SUBJECTS} subjects or more"
+        sentences = [f"Whether {name} can be told from the encoder's features is not known: {why}."]
+        return entry | {"sentences": [*sentences, f"There are {_say(sizes) or 'none'}."]}
     kept = [i for i, group in enumerate(groups) if group in used]
     if len(kept) > MOST_SCANS:
         draw = np.random.default_rng(evidence.asked.seed)

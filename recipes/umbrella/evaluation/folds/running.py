@@ -14,6 +14,7 @@ import torch
 
 from umbrella.evaluation.folds.commands import FoldRun, choose_gpu, without_launcher
 from umbrella.records.evaluations import read_metrics
+from umbrella.rows.cpu_threads import share_cores
 from umbrella.training.sigterm import PREEMPTED_EXIT_CODE
 
 LOCK = ".lock"
@@ -26,7 +27,7 @@ class FoldRunner:
     """Runs folds, at most `jobs` at once. After a failure, or SIGTERM, none is started."""
 
     def __init__(self, jobs: int) -> None:
-        self.free, self.running = list(range(jobs)), {}
+        self.jobs, self.free, self.running = jobs, list(range(jobs)), {}
         self.told_to_end, self.failed = False, []
 
     def run(self, runs: list[FoldRun]) -> list[FoldRun]:
@@ -72,14 +73,16 @@ class FoldRunner:
             return True
         command = one.prepare(step)
         log = one.folder / f"{step}.log"
-        gpu = choose_gpu(slot, os.environ, torch.cuda.device_count(), one.plan.asked.launcher)
+        n_gpus = torch.cuda.device_count()
+        gpu = choose_gpu(slot, os.environ, n_gpus, one.plan.asked.launcher)
+        threads = share_cores(self.jobs, os.environ, n_gpus > 0)
         with log.open("ab") as words:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=words,
                 stderr=subprocess.STDOUT,
-                env=without_launcher(os.environ) | gpu,
+                env=without_launcher(os.environ) | gpu | threads,
                 pass_fds=(lock,),  # whoever kills this process alone leaves the fold to the one that still runs
             )
         print(f"{one.fold.says()}: {step}.py, see {log}", flush=True)

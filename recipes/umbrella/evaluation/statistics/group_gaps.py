@@ -30,14 +30,15 @@ class Gap:
     difference  of their mean scores, 0 or more
     interval    of the largest difference between any two groups; None where all subjects of a group
                 have the same error
-    by_chance   about the difference that groups of these sizes would show on average if they were alike
+    by_chance   about the difference that groups of these sizes would show on average if they were alike; None where
+                all rows have the same score, by which no spread is known
     """
 
     best: str
     worst: str
     difference: float
     interval: tuple[float, float] | None
-    by_chance: float
+    by_chance: float | None
     n_groups: int
 
     def to_dict(self) -> dict:
@@ -70,7 +71,7 @@ def find_gap(
         worst,
         abs(means[best] - means[worst]),
         _join_pairs([known for known in found if known is not None]) if None not in found else None,
-        _expect_by_chance(scores, np.array(list(inside.values())), codes),
+        _expect_by_chance(scores, np.array(list(inside.values())), codes) if np.ptp(scores) > 0 else None,
         len(names),
     )
 

@@ -10,9 +10,10 @@ from scipy.stats import t
 
 from umbrella.evaluation.statistics.holm import ALPHA, correct_by_holm, z_of_strictest
 from umbrella.evaluation.statistics.intervals import LEVEL, ROUNDING, Z_POWER, least_number, number_subjects
+from umbrella.evaluation.statistics.lent_scans import measure_dependence
 from umbrella.evaluation.statistics.measures import Measure
 from umbrella.evaluation.statistics.precision import PairedDesign, least_discordant
-from umbrella.evaluation.statistics.sign_flips import NAME, dependence, flip_signs
+from umbrella.evaluation.statistics.sign_flips import NAME, flip_signs
 
 MOST_P = round(ALPHA, 10)  # after correction over the tests of a family
 
@@ -131,7 +132,7 @@ def compare_paired(
     codes = number_subjects(subjects)
     n_subjects = int(codes.max()) + 1
     p = flip_signs(by_row, subjects, donors, seed)
-    spread = _measure_spread(measure, by_row, codes, dependence(by_row, subjects, donors))
+    spread = _measure_spread(measure, by_row, codes, measure_dependence(by_row, subjects, donors))
     interval = None
     if n_subjects > 1:
         most = 1.0 if measure.better > 0 else math.inf

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from umbrella.evaluation.statistics.intervals import number_subjects
+from umbrella.evaluation.statistics.lent_scans import SharedPeople
 
 NAME = "sign flips by subject, mid-p"
 MOST_ENUMERATED = 14  # subjects whose sums are no whole numbers: 16,384 sign patterns
@@ -29,25 +30,42 @@ def flip_signs(
 
     By all flips for whole numbers (such as right minus right) and for few subjects; else by random flips, the observed
     one among them.
-    donors  whose scan a row was shown in place of its own: rows that share a person are not independent, and the sum
-            is made smaller by what that adds to its spread, see `dependence`.
+    donors  whose scan a row was shown in place of its own: rows that share a person are not independent, and each sum
+            is compared in units of the spread that they give it, see `umbrella.evaluation.statistics.lent_scans`.
     """
     differences = np.asarray(differences, float)
     sums = np.bincount(number_subjects(subjects), differences)
     rounding = ROUNDING * np.abs(sums).max()
-    sizes = np.abs(sums)[np.abs(sums) > rounding]
-    observed = abs(sums.sum()) / np.sqrt(dependence(differences, subjects, donors))
+    differ = np.abs(sums) > rounding
+    sizes = np.abs(sums)[differ]
     if not len(sizes):
         return 1.0
+    shared = None if donors is None else SharedPeople(differences, subjects, donors)
+    if shared is not None and shared.are_any:
+        signs = _draw_signs(len(sums), seed) if len(sums) > MOST_ENUMERATED else _list_signs(len(sums))
+        sizes_in_spreads = shared.standardize(signs)
+        return _count_half(sizes_in_spreads, np.full(len(signs), 1 / len(signs)), sizes_in_spreads[0], ROUNDING)
     if np.array_equal(sizes, np.rint(sizes)) and sizes.sum() <= MOST_SUM:
         flipped, chances = _add_up(sizes.astype(int))
-    elif len(sizes) <= MOST_ENUMERATED:
-        patterns = np.arange(2 ** len(sizes))[:, None] >> np.arange(len(sizes)) & 1
-        flipped, chances = (2 * patterns - 1) @ sizes, np.full(len(patterns), 1 / len(patterns))
     else:
-        signs = np.random.default_rng(seed).choice([-1.0, 1.0], (N_FLIPS, len(sizes)))
-        flipped, chances = np.append(signs @ sizes, observed), np.full(N_FLIPS + 1, 1 / (N_FLIPS + 1))
-    larger, as_large = np.abs(flipped) > observed + rounding, np.abs(np.abs(flipped) - observed) <= rounding
+        signs = _list_signs(len(sizes)) if len(sizes) <= MOST_ENUMERATED else _draw_signs(len(sizes), seed)
+        flipped, chances = signs @ sums[differ], np.full(len(signs), 1 / len(signs))
+    return _count_half(np.abs(flipped), chances, abs(sums.sum()), rounding)
+
+
+def _list_signs(n: int) -> np.ndarray:
+    """(2**n, n): all patterns, as they were observed first."""
+    return 1.0 - 2.0 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
+
+
+def _draw_signs(n: int, seed: int) -> np.ndarray:
+    """(N_FLIPS + 1, n): random patterns, as they were observed first."""
+    drawn = np.random.default_rng(seed).choice([-1.0, 1.0], (N_FLIPS, n))
+    return np.concatenate([np.ones((1, n)), drawn])
+
+
+def _count_half(flipped: np.ndarray, chances: np.ndarray, observed: float, rounding: float) -> float:
+    larger, as_large = flipped > observed + rounding, np.abs(flipped - observed) <= rounding
     return float(min(1.0, chances[larger].sum() + chances[as_large].sum() / 2))
 
 
@@ -59,28 +77,3 @@ def _add_up(sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         chances = (np.concatenate([chances, pad]) + np.concatenate([pad, chances])) / 2
     total = sizes.sum()
     return np.arange(-total, total + 1), chances
-
-
-def dependence(
-    differences: Sequence[float] | np.ndarray, subjects: Sequence[Hashable], donors: Sequence[Hashable] | None = None
-) -> float:
-    """By what factor (1 or more) rows that share a donor raise the variance of the sum over that of its subjects.
-
-    A scan that the model takes for a woman's is wrong in each row that it was lent to, and a donor is chosen by its
-    label: without this, a model that reads scans and knows nothing is "worse" under exchange in 17 to 25 % of tests.
-    The variance is that of pairs of rows which share a person (Fafchamps and Gubert 2007, Journal of Development
-    Economics 83:326), about 0, as it is where there is no difference.
-    """
-    if donors is None:
-        return 1.0
-    differences = np.asarray(differences, float)
-    people = number_subjects([*subjects, *donors]).reshape(2, -1)
-    own, lent = people
-    apart = own != lent
-    by_subject = np.bincount(own, differences, people.max() + 1)
-    touched = by_subject + np.bincount(lent[apart], differences[apart], people.max() + 1)
-    couples = np.sort(people[:, apart], axis=0).T
-    couple = np.unique(couples, axis=0, return_inverse=True)[1].ravel() if len(couples) else np.zeros(0, int)
-    twice = np.bincount(couple, differences[apart])  # rows that share both persons are in two of the sums above
-    within = by_subject @ by_subject
-    return max(1.0, float((touched @ touched - twice @ twice) / within)) if within > 0 else 1.0

@@ -107,11 +107,12 @@ class Handlers:
             raise Refusal(self._word(session, error)) from error
         finally:
             is_same = session.conversations is conversations
+            said = [reply.text for reply in replies if reply is not None and reply.is_answer]
             if is_same:
                 session.asked = None
-            if is_same and replies and all(reply and reply.is_answer for reply in replies):
+            if is_same and len(said) == len(conversations):
                 session.conversations = [
-                    one.add(question, reply.text) for one, reply in zip(conversations, replies, strict=True)
+                    one.add(question, text) for one, text in zip(conversations, said, strict=True)
                 ]
                 session.next_question = None
 
@@ -150,8 +151,8 @@ class Handlers:
     def look(self, session: Session) -> Iterator[list[Looked | None]]:
         """Where each model looked when it gave its last answer, one model after the other, in the scan shown."""
         found: list[Looked | None] = [None] * len(self.talks)
-        answered = [one.last_answered for one in session.conversations]
-        if any(one is None for one in answered):
+        answered = [one.last_answered for one in session.conversations if one.last_answered is not None]
+        if len(answered) < len(self.talks):
             raise Refusal("Ask a question first: it is looked where its answer comes from.")
         if session.asked is not None:
             raise Refusal(BUSY)

@@ -78,14 +78,14 @@ def _show(found: AttributionMap, scan: dict, name: str) -> Looked:
         found.save(Path(path))
         overlay = Overlay(path, "Speaks for the answer", colormap=FAVOURS, colormap_negative=SPEAKS_AGAINST)
         viewer = show_scan(scan["path"], scan["modality"], name, (overlay,))
-    where = "no box more than another"
+    where = "It rests on no box more than on another"
     if found.highest is not None:
         x, y, z = found.boxed.centre_mm(found.highest)
-        where = f"most the box around x {x:.0f}, y {y:.0f}, z {z:.0f} mm (RAS+)"
+        where = f"It rests most on the box around x {x:.0f}, y {y:.0f}, z {z:.0f} mm (RAS+)"
     told = (
-        f"Boxes of {BOX_MM:g} mm and more were hidden one by one, {found.n_views} views in all. The answer's "
-        f"log-likelihood, {found.log_likelihood:.2f} nats, rests on {where}; with the whole scan hidden it loses "
-        f"{found.whole:.2f}. Warm colours speak for the answer, cold ones against it. A model that has learned "
-        "nothing may have a map like it: recipes/explain.py compares."
+        f"{found.n_views} views with boxes of {BOX_MM:g} mm and more hidden. The answer's log-likelihood is "
+        f"{found.log_likelihood:.2f} nats; with the whole scan hidden it loses {found.whole:.2f}. {where}. Warm "
+        "colours speak for the answer, cold ones against it. A model that has learned nothing may have as "
+        "sharp a map: recipes/explain.py compares."
     )
     return Looked(found.n_views, found.n_views, viewer, told)

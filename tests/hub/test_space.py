@@ -12,6 +12,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import huggingface_hub
+import psutil
 import push_to_hub
 import pytest
 import yaml
@@ -139,6 +140,8 @@ def test_the_space_starts_from_its_snapshot_alone(served, call, tmp_path, monkey
         app = subprocess.Popen([sys.executable, "app.py"], cwd=snapshot, env=environment, stdout=said, stderr=said)
     try:
         page = wait_for_page(app, port, tmp_path / "said")
+        listening = psutil.Process(app.pid).net_connections("tcp4")
+        assert ("0.0.0.0", port) in [one.laddr for one in listening]  # the Hub's proxy is another machine
     finally:
         app.terminate()
         app.wait()

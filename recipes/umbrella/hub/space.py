@@ -30,6 +30,7 @@ from umbrella.options.push_arguments import PushDemoArguments
 from umbrella.privacy.search import Finding
 
 DISTRIBUTION = "umbrella-vlm"
+LIBRARY = Path(__file__).parents[1]
 APP, NEEDED, CARD = "app.py", "requirements.txt", "README.md"
 OWN = (APP, NEEDED, CARD)  # written for this Space, and searched; the others are the library's
 # What setup.cfg takes along beside modules.
@@ -120,9 +121,8 @@ def stage_space(folder: Path, model: ServedModel, demo: Path) -> None:
     (folder / NEEDED).write_text("".join(f"{line}\n" for line in pin_packages(model.extras)), encoding="utf-8")
     shutil.copyfile(demo, folder / "demo.py")
     shutil.copyfile(umbrella_dataset.__file__, folder / "umbrella_dataset.py")
-    library = Path(__file__).parents[1]
-    for path in sorted(library.rglob("*")):
-        name = f"umbrella/{path.relative_to(library).as_posix()}"
+    for path in sorted(LIBRARY.rglob("*")):
+        name = f"umbrella/{path.relative_to(LIBRARY).as_posix()}"
         if is_of_library(name) and path.is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / name)
@@ -150,7 +150,7 @@ def list_requirements(extras: tuple[str, ...]) -> list[tuple[str, str]]:
     """(extra, requirement) of what the library needs, those without an extra as the first one's: as the checkout says,
     whose installation may be older, else as the installed package does."""
     stated = ConfigParser()
-    if stated.read(Path(__file__).parents[3] / "setup.cfg"):
+    if stated.read(LIBRARY.parents[1] / "setup.cfg"):
         lines = {extra: stated["options.extras_require"][extra].strip().splitlines() for extra in extras}
         always = stated["options"]["install_requires"].strip().splitlines()
         return [(extras[0], line) for line in always] + [(extra, line) for extra in extras for line in lines[extra]]

@@ -79,7 +79,8 @@ def serve(blocks: gradio.Blocks, asked: DemoArguments, is_waiting: bool = True) 
         theme=make_theme(),
         css_paths=STYLE,
     )
-    print(f"The page is at {address} for this machine alone. Ctrl-C ends it.", flush=True)
+    whom = "who may open this Space" if IN_SPACE else "this machine alone"
+    print(f"The page is at {address} for {whom}. Ctrl-C ends it.", flush=True)
     if is_waiting:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, its files removed
         blocks.block_thread()

@@ -13,6 +13,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from notebooks import write_notebook
 from rooms import BUILDER, ROOT, Room, draw_rooms, find_undocumented, name_module, read_rooms
 
 # File of the repository → page of the site.
@@ -22,6 +23,7 @@ ELSEWHERE = {
     "ds_configs/README.md": "launch.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "docs/tour.ipynb": "tour.md",
 }
 FIGURE = "<!-- figure of the rooms -->"
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)\s#]+)((?:#[^)\s]*)?\))")
@@ -51,7 +53,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     if missing:
         raise PluginError(f"public names without a docstring, write one for each: {', '.join(missing)}")
     for source, page in ELSEWHERE.items():
-        content = (ROOT / source).read_text(encoding="utf-8")
+        path = ROOT / source
+        content = write_notebook(path) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
         alone = "---\nhide: [navigation]\n---\n" if page == "index.md" else ""
         files.append(File.generated(config, page, content=alone + content))
     for room in rooms:

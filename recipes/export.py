@@ -22,6 +22,7 @@ from umbrella.files.written_files import filling
 from umbrella.hub.exporting import check_export_dir, export_model, read_base_names
 from umbrella.models.loading import BUILT, load_model, load_processor
 from umbrella.records.recipe import load_recipe
+from umbrella.records.trained_questions import load_trained_questions
 from umbrella.records.training_data import describe_copy
 
 
@@ -37,6 +38,7 @@ def main() -> None:
     recipe = None if name in BUILT else load_recipe(name)
     if recipe is None:
         print(f"note: {name} has no umbrella_recipe.json: the export has none either", file=sys.stderr)
+    questions = load_trained_questions(name)
     # What was trained in 32 bits, and adapters as they are merged, keep them where they are asked for.
     dtype = {} if export_args.dtype is None else {"dtype": getattr(torch, export_args.dtype)}
     model = load_model(name, base_model=model_args.base_model, **dtype)
@@ -44,6 +46,8 @@ def main() -> None:
     # ------------------------------------------------------------------------------------------------ save
     with filling(output_dir) as folder:
         describe_copy(name).save(folder)
+        if questions is not None:
+            questions.save(folder)
         export_model(model, processor, recipe, folder, export_args.dtype, base_names)
     print(f"{type(model).__name__}, {model.num_parameters():,} parameters, {model.dtype}: exported to {output_dir}")
 

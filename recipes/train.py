@@ -33,6 +33,7 @@ from umbrella.models.for_training import describe_trained, find_autocast, load_f
 from umbrella.models.loading import check_fits, load_processor
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.planning.volume_checks import check_volumes
+from umbrella.privacy.shared_questions import record_questions
 from umbrella.records.leakage import describe_training_data
 from umbrella.records.recipe import resolve_recipe
 from umbrella.records.run import read_run_record
@@ -134,7 +135,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         processing_class=processor,
         callbacks=choose_callbacks(training_args, augmentation, windows),
         blank=transform.blank_example(),
-        provenance=Provenance(recipe, base, first_step),
+        provenance=Provenance(recipe, base, first_step, on_main_process(record_questions, used["train"])),
         answer_check=answer_check,
         publisher=GuardedPush(training_args) if training_args.push_to_hub else None,
     )

@@ -183,10 +183,10 @@ def test_five_steps_lead_from_a_bids_tree_to_an_evaluated_model(workplace, monke
             assert not (workplace / "runs" / "check").exists()
         if "predict" in command:
             assert printed.count("\n") == 1
-    assert (workplace / "exported" / "umbrella_recipe.json").is_file()
+    assert all((workplace / "exported" / f"umbrella_{name}.json").is_file() for name in ("recipe", "questions"))
     quickstart = read_section(README, "Quickstart")
     table = re.findall(r"`(?:runs/quickstart/)?([\w/]+\.(?:json|jsonl|html|safetensors))`", quickstart)
-    assert len(table) == 11
+    assert len(table) == 12
     for name in table:
         assert (workplace / "runs" / "mine" / name).is_file(), name
     page, public = (

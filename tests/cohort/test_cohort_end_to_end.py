@@ -80,6 +80,7 @@ def read_losses(printed):
     return [float(loss) for loss in re.findall(r"^step .* loss ([\d.]+)", printed["train.py"].out, re.MULTILINE)]
 
 
+@pytest.mark.nightly  # the tour ends in such a model too
 def test_forty_subjects_end_in_a_model_that_answers_in_the_datas_words(take_five_steps, tmp_path):
     """In a third of the steps that it takes where nobody says how many: these are the next test's."""
     more = {"train.py": ["--max_steps", "100"], "eval.py": ["--bootstrap", "20"]}

@@ -747,6 +747,7 @@ def test_trainers_own_flags_pass_the_same_guard(hub, call, small_data, tmp_path)
     assert repo.is_private
     names = {name for files in repo.commits.values() for name in files}
     assert names >= {"model.safetensors", "processor_config.json", "umbrella_recipe.json", "run.json", "README.md"}
+    assert "umbrella_questions.json" in names
     assert read_training_data("tester/trained") == read_training_data(tmp_path / "run")
     assert len(read_training_data("tester/trained").find_overlap(subjects_of(load_umbrella(small_data)["train"]))) == 4
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".jsonl"))]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import umbrella.cohort.many.arguments
 import umbrella.evaluation.folds.arguments
 import umbrella.options.arguments
 import umbrella.options.build_arguments
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = (
     umbrella.options.arguments,
     umbrella.options.build_arguments,
+    umbrella.cohort.many.arguments,
     umbrella.evaluation.folds.arguments,
     umbrella.options.training_arguments,
     umbrella.options.tool_arguments,

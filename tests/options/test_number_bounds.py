@@ -6,6 +6,7 @@ from dataclasses import MISSING, fields
 
 import pytest
 
+from umbrella.cohort.many.arguments import ManyArguments
 from umbrella.evaluation.folds.arguments import FoldArguments
 from umbrella.options.arguments import DataArguments, EvalArguments
 from umbrella.options.explain_arguments import ExplainArguments
@@ -26,6 +27,7 @@ NEEDED = {
     EvalArguments: {},
     InspectArguments: {},
     PredictArguments: {"image": "a.nii", "question": "b"},
+    ManyArguments: {"folder": "scans", "output": "a.csv", "question": "b"},
     CacheArguments: {},
     BenchmarkArguments: {},
     EstimateArguments: {},

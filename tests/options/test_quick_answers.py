@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
+from umbrella.cohort.many.arguments import ManyArguments
 from umbrella.options import single_files, training_flags
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
 from umbrella.options.parsing import _Parser, parse_arguments
@@ -139,6 +140,7 @@ def test_what_depends_on_cuda_is_settled_when_flags_are_read(has_cuda, monkeypat
     needed = {
         EvalArguments: [],
         PredictArguments: ["--image", "a.nii", "--question", "?"],
+        ManyArguments: ["--folder", "scans", "--output", "a.csv"],
     }
     for kind, flags in needed.items():
         for given, use_cpu in (

@@ -21,10 +21,12 @@ from conversation_folder import write_folder, write_scan
 
 from umbrella.answers.talking.opening import open_model
 from umbrella.answers.talking.talker import Talker
+from umbrella.models.files import fingerprint_model
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.arguments import ModelArguments
 from umbrella.options.tool_arguments import DemoArguments
 from umbrella.records.recipe import resolve_recipe
+from umbrella.records.trained_questions import TrainedQuestions
 from umbrella.report.demo.fragments import NOT_A_DEVICE, show_header, show_probabilities, show_status, show_truth
 from umbrella.report.demo.handlers import Handlers, Refusal, Talk
 from umbrella.report.demo.known_labels import KnownLabels, find_labels
@@ -278,7 +280,7 @@ def test_two_models_stand_side_by_side(talk, splits):
     )  # of two named alike
 
 
-def test_labels_are_known_from_rows_or_an_evaluation_and_else_it_is_said(place, splits, tmp_path):
+def test_labels_are_known_from_rows_or_from_beside_the_model_and_else_it_is_said(place, splits):
     known = find_labels(str(place / "run"), splits, "test")
     assert known.labels == ("female", "male") and known.candidates[0] == "The subject is female."
     unknown = find_labels(str(place / "run"), None, "test")
@@ -286,13 +288,15 @@ def test_labels_are_known_from_rows_or_an_evaluation_and_else_it_is_said(place, 
     assert "not known" in show_probabilities(unknown, ())
     folder = place / "run" / "eval"
     folder.mkdir()
-    from umbrella.models.files import fingerprint_model
-
     settings = {"model": fingerprint_model(str(place / "run")), "task": "classification", "labels": ["a", "b"]}
     (folder / "settings.json").write_text(json.dumps(settings | {"answer_template": "It is {label}."}))
     (folder / "metrics.json").write_text("{}")
     told = find_labels(str(place / "run"), None, "test")
     assert told.candidates == ["It is a.", "It is b."] and "eval/settings.json" in told.told
+    answers = {"task": "classification", "labels": ["c", "d"], "forms": [], "answer_template": "{label}!"}
+    TrainedQuestions(8, answers=answers).save(place / "run")
+    told = find_labels(str(place / "run"), None, "test")
+    assert told.candidates == ["c!", "d!"] and "umbrella_questions.json" in told.told
 
 
 def test_nothing_of_a_name_is_read_as_html():

@@ -11,6 +11,7 @@ __all__ = [
     "number_parsing",
     "numbers",
     "own_answers",
+    "own_question",
     "prediction",
     "readability",
     "reading",

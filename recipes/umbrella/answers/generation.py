@@ -17,15 +17,20 @@ from umbrella.options.progress import show_progress
 from umbrella.rows.collator import ConversationCollator, without_names
 from umbrella.rows.cpu_threads import cores_left_to_workers
 from umbrella.rows.transform import ConversationTransform
+from umbrella.scans.volumes import ScanError
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says to a row: its text, and the log-likelihood of each candidate (empty without candidates)."""
+    """What the model says to a row: its text, and the log-likelihood of each candidate (empty without candidates).
+
+    refused  why the row could not be shown, where such rows are kept; the text is then empty
+    """
 
     task_id: str
     text: str
     log_likelihoods: list[float]
+    refused: str | None = None
 
 
 class Answerer:
@@ -62,16 +67,20 @@ class Answerer:
             "pad_token_id": tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
         }
 
-    def answer(self, rows: Dataset, title: str | None, score: bool = False) -> Iterator[list[Answer]]:
+    def answer(
+        self, rows: Dataset, title: str | None, score: bool = False, keep_refused: bool = False
+    ) -> Iterator[list[Answer]]:
         """Answers in the rows' order, a list for every round of batches; on every process the same.
 
         Each round takes the next `batch_size` rows for each process: several processes make the same batches as one.
-        `title` stands before the progress bar; None for no bar.
+        `title` stands before the progress bar; None for no bar. `keep_refused`: a scan that cannot be read, or that
+        the recipe refuses, is an answer with its reason; else it ends all with its error. Not for weights that are
+        spread over processes, where all must call the model.
         """
         state = PartialState()
         batches = [list(range(i, min(i + self.batch_size, len(rows)))) for i in range(0, len(rows), self.batch_size)]
         mine = batches[state.process_index :: state.num_processes]
-        questions = _Questions(rows, self.prompts, self.answers, self.candidates if score else ())
+        questions = _Questions(rows, self, self.candidates if score else (), keep_refused)
         loader = iter(DataLoader(questions, batch_sampler=mine, collate_fn=list, num_workers=self.num_workers))
         rounds = -(-len(batches) // state.num_processes)
         silent = title is None or not state.is_main_process
@@ -87,7 +96,7 @@ class Answerer:
 
         following  what `generate` takes to follow an answer or to end it: `streamer`, `stopping_criteria`
         """
-        return self._ask([[self.prompts.encode_row(row)]], **following)[0]
+        return self._ask_shown([[self.prompts.encode_row(row)]], **following)[0]
 
     @torch.no_grad()
     def score_row(self, row: dict) -> list[float]:
@@ -95,7 +104,12 @@ class Answerer:
         return [self._score([self.answers.encode_row(replace_answer(row, text))])[0] for text in self.candidates]
 
     @torch.no_grad()  # not inference_mode: a buffer that a model makes in it would stop the training that goes on
-    def _ask(self, questions: list[list[dict]], **following: Any) -> list[Answer]:
+    def _ask(self, examples: list[list[dict] | Answer]) -> list[Answer]:
+        questions = [example for example in examples if not isinstance(example, Answer)]
+        answered = iter(self._ask_shown(questions) if questions else ())
+        return [example if isinstance(example, Answer) else next(answered) for example in examples]
+
+    def _ask_shown(self, questions: list[list[dict]], **following: Any) -> list[Answer]:
         prompts = self.pad_left(self._with_scan([prompt for prompt, *_ in questions]))
         inputs = self._to_device(prompts)
         del inputs["labels"]
@@ -128,18 +142,25 @@ class Answerer:
 
 
 class _Questions(torch.utils.data.Dataset):
-    """Row → [its prompt, then the row with each candidate as its answer], encoded."""
+    """Row → [its prompt, then the row with each candidate as its answer], encoded; or the answer of one refused."""
 
-    def __init__(
-        self, rows: Dataset, prompts: ConversationTransform, answers: ConversationTransform, candidates: Sequence[str]
-    ) -> None:
-        self.rows, self.prompts, self.answers, self.candidates = rows.with_format(None), prompts, answers, candidates
+    def __init__(self, rows: Dataset, answerer: Answerer, candidates: Sequence[str], keep_refused: bool) -> None:
+        self.rows, self.candidates, self.keep_refused = rows.with_format(None), candidates, keep_refused
+        self.prompts, self.answers = answerer.prompts, answerer.answers
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> list[dict]:
+    def __getitem__(self, index: int) -> list[dict] | Answer:
         row = self.rows[index]
+        try:
+            return self._encode(row)
+        except ScanError as error:
+            if not self.keep_refused:
+                raise
+            return Answer(row["task_id"], "", [], str(error).removeprefix(f"{row['source']}: "))
+
+    def _encode(self, row: dict) -> list[dict]:
         candidates = [self.answers.encode_row(replace_answer(row, text)) for text in self.candidates]
         return [self.prompts.encode_row(row), *candidates]
 

@@ -1,4 +1,4 @@
-"""One question about one scan, as a row like those that a model was trained on.
+"""One question about a scan, or about each of many, as rows like those that a model was trained on.
 
 With a reference the turns are those of the sample conversations (umbrella.cohort.questions.writer):
 
@@ -7,6 +7,7 @@ With a reference the turns are those of the sample conversations (umbrella.cohor
     user       the scan, then the question
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from datasets import Dataset
@@ -22,17 +23,27 @@ UNLABELLED_TEXT = "This is the reference scan."
 UNLABELLED_REPLY = "I will compare the next scan with this reference."
 
 
-def make_question_rows(arguments: PredictArguments) -> Dataset:
-    """A table of one row with the question; the turn of the answer is empty.
+def make_question_rows(arguments: PredictArguments, images: Sequence[str] | None = None) -> Dataset:
+    """A table of one row with the question, or of a row for each of `images`, whose path is its task_id; the turn of
+    the answer is empty.
 
-    Raises ValueError where a scan is not there.
+    Raises ValueError where a scan of the flags is not there; whether `images` are is told when they are read.
     """
-    turns = [make_turn("user", _scan(arguments, "image"), make_text(arguments.question))]
+    if images is None:
+        return Dataset.from_list([_ask_about(arguments, _check(arguments, "image"))], features=FEATURES)
+    return Dataset.from_list(
+        [_ask_about(arguments, image) | {"task_id": image} for image in images], features=FEATURES
+    )
+
+
+def _ask_about(arguments: PredictArguments, image: str) -> dict:
+    turns = [make_turn("user", make_scan(image, arguments.modality), make_text(arguments.question))]
     if arguments.reference is not None:
         said, replied = word_reference(arguments.reference_label, arguments.reference_text, arguments.reference_reply)
-        shown = make_turn("user", make_text(said), _scan(arguments, "reference"))
+        reference = make_scan(_check(arguments, "reference"), arguments.modality)
+        shown = make_turn("user", make_text(said), reference)
         turns = [shown, make_turn("assistant", make_text(replied)), *turns]
-    return Dataset.from_list([make_row(turns)], features=FEATURES)
+    return make_row(turns)
 
 
 def make_row(turns: list[dict]) -> dict:
@@ -59,11 +70,11 @@ def word_reference(label: str | None, text: str | None = None, reply: str | None
     return said.replace("{reference_label}", label or ""), replied.replace("{reference_label}", label or "")
 
 
-def _scan(arguments: PredictArguments, flag: str) -> dict:
+def _check(arguments: PredictArguments, flag: str) -> str:
     path = getattr(arguments, flag)
     if not Path(path).is_file():
         raise ValueError(f"--{flag} {path}: expected a scan, found {find_broken_link(path) or 'no such file'}")
-    return make_scan(path, arguments.modality)
+    return path
 
 
 def make_scan(path: str, modality: str) -> dict:

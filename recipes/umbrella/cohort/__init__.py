@@ -1,6 +1,6 @@
 """A BIDS tree or a participants table becomes a folder of conversations with honest splits.
 
-It knows no model.
+It knows no model, but for `many`, where one is asked about each scan.
 """
 
 __all__ = [

@@ -15,9 +15,9 @@ class AnswerFile:
     Raises ValueError, with file and line, for a line that is no JSON object.
     """
 
-    def __init__(self, path: Path, names: frozenset[str] = frozenset(("task_id",))) -> None:
-        """`names`: the keys that every record has."""
-        self.path, self.names = path, names
+    def __init__(self, path: Path, names: frozenset[str] = frozenset(("task_id",)), remedy: str = REMEDY) -> None:
+        """`names`: the keys that every record has. `remedy`: what to do where it cannot be written."""
+        self.path, self.names, self.remedy = path, names, remedy
 
     def read(self) -> list[dict]:
         """The records so far, in order."""
@@ -44,13 +44,13 @@ class AnswerFile:
         if self.path.exists():
             text = self.path.read_bytes()
             if not text.endswith(b"\n"):
-                with writing(self.path, REMEDY), open(self.path, "r+b") as file:
+                with writing(self.path, self.remedy), open(self.path, "r+b") as file:
                     file.truncate(text.rfind(b"\n") + 1)
 
     def append(self, records: list[dict]) -> None:
         """Add records."""
         lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        with writing(self.path, REMEDY), open(self.path, "ab") as file:
+        with writing(self.path, self.remedy), open(self.path, "ab") as file:
             file.write(lines.encode())
             file.flush()
             os.fsync(file.fileno())

@@ -43,6 +43,7 @@ from umbrella.records.recipe import FILE_NAME as RECIPE_FILE
 from umbrella.records.recipe import load_recipe
 from umbrella.records.run import read_run_record
 from umbrella.records.small_groups import shows_no_small_groups
+from umbrella.records.trained_questions import FILE_NAME as QUESTIONS_FILE
 from umbrella.records.training_data import FILE_NAME as TRAINING_DATA
 from umbrella.records.training_data import describe_copy
 
@@ -111,13 +112,14 @@ def publish_model(
 
 def is_read(name: str) -> bool:
     """Whether a file of a repo is read as a part of its model."""
-    return _is_one_of(name, (*MODEL_FILES, *ALSO_READ, RECIPE_FILE, CODE_FILES))
+    return _is_one_of(name, (*MODEL_FILES, *ALSO_READ, RECIPE_FILE, QUESTIONS_FILE, CODE_FILES))
 
 
 def is_written(name: str) -> bool:
     """Whether a push of a model writes files of this name."""
     results = (*RESULT_FILES, f"eval*/{METRICS}", f"eval*/{REPORT}")
-    return _is_one_of(name, (*MODEL_FILES, RECIPE_FILE, TRAINING_DATA, "README.md", CODE_FILES, *results))
+    records = (RECIPE_FILE, QUESTIONS_FILE, TRAINING_DATA)
+    return _is_one_of(name, (*MODEL_FILES, *records, "README.md", CODE_FILES, *results))
 
 
 def _is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
@@ -144,9 +146,8 @@ def stage_model(model: Path, folder: Path, key: bytes, report_scans: bool, run_f
             target = folder / path.relative_to(model)
             target.parent.mkdir(exist_ok=True)
             target.symlink_to(path.resolve())
-    recipe = run_folder / RECIPE_FILE
-    if recipe.is_file():
-        (folder / RECIPE_FILE).symlink_to(recipe.resolve())
+    for record in filter(Path.is_file, [run_folder / name for name in (RECIPE_FILE, QUESTIONS_FILE)]):
+        (folder / record.name).symlink_to(record.resolve())
     for path in filter(Path.is_file, [run_folder / name for name in RESULT_FILES]):
         _write_cleaned(folder / path.name, read_json(path))
     for evaluation in find_evaluations(model, run_folder):

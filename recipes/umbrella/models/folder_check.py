@@ -28,7 +28,13 @@ OBJECTS = {
     "chat_template.json": (),
 }
 TEXTS = ("chat_template.jinja", "merges.txt", "vocab.txt")
-OTHERS = ("tokenizer.model", "base_model.json", "umbrella_recipe.json", "training_data.json")
+OTHERS = (
+    "tokenizer.model",
+    "base_model.json",
+    "umbrella_recipe.json",
+    "umbrella_questions.json",
+    "training_data.json",
+)
 WEIGHTS = "*.safetensors"
 INDEX = "*.safetensors.index.json"
 MOST_HEADER_BYTES = 100 * 10**6  # safetensors' own bound

@@ -25,7 +25,9 @@ class PredictArguments:
     """What is asked about a scan."""
 
     image: str | None = field(default=None, metadata={"help": "the scan: NIfTI or FreeSurfer"})
-    question: str | None = field(default=None, metadata={"help": "what is asked about it"})
+    question: str | None = field(
+        default=None, metadata={"help": "what is asked about it (default: the most frequent question of training)"}
+    )
     modality: str = field(default="sMRI", metadata={"help": "of the scans", "choices": list(MODALITIES)})
     reference: str | None = field(default=None, metadata={"help": "a scan that is shown first, to compare with"})
     reference_label: str | None = field(default=None, metadata={"help": "what is known of the reference, as male"})
@@ -50,8 +52,12 @@ class PredictArguments:
     use_cpu: bool | None = by_cuda("answer on the CPU (default: where no CUDA device is)")
 
     def __post_init__(self) -> None:
-        if self.image is None or self.question is None:
-            raise ValueError('expected --image SCAN and --question "TEXT"')
+        if self.image is None:
+            raise ValueError('expected --image SCAN, and --question "TEXT" for another than the model\'s own')
+        self.check_question()
+
+    def check_question(self) -> None:
+        """Raises ValueError for flags of the question that do not fit one another."""
         for name in ("reference_label", "reference_text", "reference_reply"):
             value = getattr(self, name)
             if value is not None and self.reference is None:

@@ -8,4 +8,5 @@ __all__ = [
     "presidio_names",
     "scrub",
     "search",
+    "shared_questions",
 ]

@@ -11,5 +11,6 @@ __all__ = [
     "recipe",
     "run",
     "small_groups",
+    "trained_questions",
     "training_data",
 ]

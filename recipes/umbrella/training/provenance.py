@@ -5,6 +5,7 @@ from pathlib import Path
 
 from umbrella.models.base import BaseModel
 from umbrella.records.recipe import Recipe
+from umbrella.records.trained_questions import TrainedQuestions
 from umbrella.training.run_start import FirstStep, save_before_weights
 
 
@@ -15,11 +16,13 @@ class Provenance:
     recipe      how scans and conversations are shown to the model
     base        of a model that is saved without its frozen weights; None for one that is saved whole
     first_step  writes the run's records, and knows what the weights have seen; None: nothing is recorded
+    questions   what the rows ask; None: nothing is stored of it
     """
 
     recipe: Recipe
     base: BaseModel | None = None
     first_step: FirstStep | None = None
+    questions: TrainedQuestions | None = None
 
     def announce(self, folder: str | Path) -> None:
         """Before weights are written into a folder."""
@@ -30,6 +33,8 @@ class Provenance:
         """Once they are there."""
         if self.first_step is not None and self.first_step.began:  # else no weight has changed, nor its record
             self.first_step.training_data.save(folder)
+            if self.questions is not None:
+                self.questions.save(folder)
         self.recipe.save(folder)
         if self.base is not None:
             self.base.save(folder)

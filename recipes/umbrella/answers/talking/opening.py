@@ -35,28 +35,33 @@ def open_model(
 
     candidates: whole answers whose likelihood is wanted, see `Answerer`.
 
+    Raises as `prepare_answerer` does.
+    """
+    make_answerer, settings = prepare_answerer(model_args, asked)
+    return OpenedModel(model_args.model_name_or_path, make_answerer(batch_size=1, candidates=candidates), settings)
+
+
+def prepare_answerer(
+    model_args: ModelArguments, asked: PredictArguments | DemoArguments
+) -> tuple[partial[Answerer], ViewSettings]:
+    """What makes an Answerer of the model, given `batch_size`, and how scans are shown.
+
     Raises as `load_model`, `resolve_recipe` and `check_fits` do.
     """
-    name = model_args.model_name_or_path
+    name, state = model_args.model_name_or_path, PartialState(cpu=asked.use_cpu)
     processor = load_processor(name)
     recipe = resolve_recipe(ViewSettings(expects=asked.expects), processor, name)
-    if name in BUILT or load_recipe(name) is None:
+    if state.is_main_process and (name in BUILT or load_recipe(name) is None):
         shown = recipe.settings.describe()
         print(f"note: {name} has no umbrella_recipe.json: the scan is shown by default, as {shown}")
     # A scan that does not fit is an error: left out, it would change the answer unseen.
     options = recipe.settings.stated() | {"max_length": asked.max_length, "on_overflow": "raise"}
     features = open_feature_cache(asked.feature_cache)
     make_transform = partial(CachingTransform, processor, ViewCache(MOST_BYTES), feature_cache=features, **options)
-    model = load_model(name, base_model=model_args.base_model).to(PartialState(cpu=asked.use_cpu).device)
+    model = load_model(name, base_model=model_args.base_model).to(state.device)
     check_fits(model, processor, recipe.image_size, asked.max_length)
     if features is not None:
         attach_feature_cache(model.requires_grad_(False), processor, features, model.device)
-    answerer = Answerer(
-        model,
-        prompts=make_transform(add_generation_prompt=True),
-        answers=make_transform(),
-        batch_size=1,
-        max_new_tokens=asked.max_new_tokens,
-        candidates=candidates,
-    )
-    return OpenedModel(name, answerer, recipe.settings)
+    prompts = make_transform(add_generation_prompt=True)
+    answerer = partial(Answerer, model, prompts, make_transform(), max_new_tokens=asked.max_new_tokens)
+    return answerer, recipe.settings

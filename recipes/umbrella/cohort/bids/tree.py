@@ -62,7 +62,7 @@ def read_bids(
         raise refuse_strangers(bids_dir, table, said.id_column, list(by_key), folders, exclusions)
     visits, sessions_matched = [], Counter()
     for key, of_subject in by_key.items():
-        sessions = _list_sessions(folders[key]) if key in folders else []
+        sessions = list_sessions(folders[key]) if key in folders else []
         by_session = {visit.session: visit for visit in of_subject}
         path = bids_dir / f"sub-{key}" / f"sub-{key}_sessions.tsv"
         session_values = _read_sessions(path, f"sub-{key}", said.session_column, exclusions)
@@ -91,7 +91,7 @@ def read_bids(
         exclusions.add(NO_ROW, f"{folders[key]}: no row in {table}", f"sub-{key}")
     exclusions.notes += _describe_matches(labels, sessions_matched)
     if not visits:
-        there = dict.fromkeys(session for key in by_key if key in folders for session in _list_sessions(folders[key]))
+        there = dict.fromkeys(session for key in by_key if key in folders for session in list_sessions(folders[key]))
         raise refuse_sessions(table, said.session_column or SESSION_COLUMN, participants, list(there), exclusions)
     return visits
 
@@ -161,7 +161,8 @@ def list_subjects(root: Path) -> dict[str, str]:
     return {to_key(name): os.path.join(root, name) for name in names}
 
 
-def _list_sessions(folder: str) -> list[str]:
+def list_sessions(folder: str) -> list[str]:
+    """The sessions of a participant's folder, without "ses-"."""
     with os.scandir(folder) as entries:
         return sorted(entry.name[4:] for entry in entries if entry.name.startswith("ses-") and is_folder(entry))
 

@@ -1,0 +1,94 @@
+"""Which question a model is asked where it was trained on some: its own, or another one, which is compared with them.
+
+Likeness of two questions, 0 to 1: twice the words that stand in both in the same order, over the words of both
+(`difflib.SequenceMatcher.ratio`); case, signs of punctuation and white space do not count.
+"""
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from umbrella.answers.text_folding import fold
+from umbrella.records.trained_questions import FILE_NAME, TrainedQuestions
+
+LEAST_LIKENESS = 0.75
+RULE = "words in common and in the same order, of all words of both"
+SINGLE, COMPARED = "image text", "text image | text | image text"  # what predict.py asks, without and with a reference
+
+
+@dataclass(frozen=True)
+class ChosenQuestion:
+    """What is asked, and sentences on what that was told from; a warning begins with WARNING."""
+
+    text: str
+    told: tuple[str, ...]
+
+
+def choose_question(
+    asked: str | None, trained: TrainedQuestions | None, has_reference: bool, model: str
+) -> ChosenQuestion:
+    """The question that is asked for, else the most frequent one of training.
+
+    Raises ValueError where there is neither, and where all rows of training had a reference and there is none.
+    """
+    if asked is not None and not asked.strip():
+        raise ValueError("--question: expected a text, found an empty one")
+    if trained is None and asked is None:
+        raise ValueError(
+            f'expected --question "TEXT", found none, and no {FILE_NAME} beside {model} that names its own'
+        )
+    if trained is None:
+        told = f"question: by --question; {model} has no {FILE_NAME}: whether it was trained on its like is not known"
+        return ChosenQuestion(asked, (told,))
+    layout = _compare_layouts(trained, has_reference, model)
+    if asked is not None:
+        return ChosenQuestion(asked, (_compare_questions(asked, trained), *layout))
+    if not trained.questions:
+        reasons = ", ".join(f"{n} rows {reason}" for reason, n in trained.left_out.items()) or "no row asked anything"
+        raise ValueError(
+            f'expected --question "TEXT", found none, and {FILE_NAME} beside {model} stores no question ({reasons})'
+        )
+    text, n = next(iter(trained.questions.items()))
+    told = f"question: {text!r}, the most frequent in training ({n} of {trained.rows} rows); --question for another"
+    return ChosenQuestion(text, (told, *layout))
+
+
+def measure_likeness(question: str, other: str) -> float:
+    """See the rule of this module."""
+    words = [re.findall(r"\w+", fold(text)) for text in (question, other)]
+    if words[0] == words[1]:
+        return 1.0
+    return difflib.SequenceMatcher(a=words[0], b=words[1], autojunk=False).ratio()
+
+
+def _compare_questions(asked: str, trained: TrainedQuestions) -> str:
+    n_stored = sum(trained.questions.values())
+    if not trained.questions:
+        return f"question: by --question; {FILE_NAME} stores none to compare it with"
+    nearest = max(trained.questions, key=lambda text: measure_likeness(asked, text))
+    likeness = measure_likeness(asked, nearest)
+    found = (
+        f"likeness {likeness:.2f} to {nearest!r}, the nearest of {len(trained.questions)} wordings of {n_stored} of "
+        f"{trained.rows} training rows ({RULE})"
+    )
+    if likeness >= LEAST_LIKENESS:
+        return f"question: by --question; {found}"
+    return f"WARNING: question: below {LEAST_LIKENESS:g}, {found}: the model may answer another question than this one"
+
+
+def _compare_layouts(trained: TrainedQuestions, has_reference: bool, model: str) -> tuple[str, ...]:
+    """Raises ValueError where all rows of training showed a scan before the question's turn and none is given."""
+    ours = COMPARED if has_reference else SINGLE
+    n_ours, n_known = trained.layouts.get(ours, 0), sum(trained.layouts.values())
+    if n_ours or not n_known:
+        return ()
+    common, n = max(trained.layouts.items(), key=lambda pair: pair[1])
+    if not has_reference and all("image" in layout.rpartition("|")[0] for layout in trained.layouts):
+        raise ValueError(
+            f"expected --reference SCAN, and --reference_label where its label was said, found none: all {n_known} "
+            f"rows that {model} was trained on show another scan before the one that is asked about"
+        )
+    return (
+        f"WARNING: turns: no row of training is laid out as this is asked ({ours}); the most frequent is {common} "
+        f"({n} of {trained.rows} rows), so the answer may be of little worth",
+    )

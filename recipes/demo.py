@@ -10,7 +10,7 @@ from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.extras import check_extra
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.tool_arguments import DemoArguments
+from umbrella.report.demo.arguments import DemoArguments
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_arguments((ModelArguments, DemoArguments)))

@@ -38,7 +38,7 @@ from umbrella.rows.kept_views import CachingTransform, ViewCache
 from umbrella.rows.length_check import check_lengths
 from umbrella.rows.loading import load_splits
 from umbrella.training.preflight import check_scans
-from umbrella.views.settings import ViewSettings
+from umbrella.views.settings import ENCODER, ViewSettings
 from umbrella.views.volume_cache import open_volume_cache
 
 
@@ -76,7 +76,8 @@ def main() -> None:
         docs = write_task(folder, rows, transform, question, scale)
         write_model(folder / "model", model_args, transform, scale, task_args.with_model)
         agreement = compare_with_folder(folder, rows, docs, transform)
-        most_error = describe_error(processor, scale, recipe.standardize)
+        is_whole = recipe.intensity == ENCODER  # levels already: nothing is rounded
+        most_error = 0.0 if is_whole else describe_error(processor, scale, recipe.standardize)
         warnings = [*agreement.list_warnings(most_error), *find_end_warnings(transform)]
         if leakage.startswith("WARNING"):
             warnings.append(leakage.replace(model_name, Path(model_name).name))

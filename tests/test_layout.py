@@ -15,14 +15,14 @@ LIBRARY, RECIPES, SAMPLE_DATA = ROOT / "recipes" / "umbrella", ROOT / "recipes",
 ROOMS = STREET
 # Rooms within a room, and where its other modules stand among them (""): at the end where it is not said.
 INNER_ROOMS = {
-    "answers": ["", "attribution", "talking"],
+    "answers": ["", "attribution", "talking", "serving"],
     "report": ["", "demo"],
     "cohort": [*"shared tables bids questions splits".split(), "", "many"],
     "models": ["volumes", "", "building"],
     "evaluation": ["statistics", "", "uncertainty", "evidence", "harness", "checklists", "folds", "pointing"],
 }
 # Modules of the library that stand in no room: the guide's API, and names that published code imports.
-ENTRANCES = {"collator", "dataloaders", "guide_batch", "modeling", "transform"}
+ENTRANCES = {"client", "collator", "dataloaders", "guide_batch", "modeling", "transform"}
 
 
 def to_module(path):

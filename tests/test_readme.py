@@ -40,7 +40,8 @@ LAUNCHER_FLAGS = {
     "--quiet",
     "--config_file",
     "--index",
-}  # the last one is pip's --index-url
+    "--no",
+}  # the last two are pip's --index-url and --no-deps
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
 
 

@@ -165,12 +165,15 @@ def near_border(mask):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["llava_1_5", "qwen2_5_vl", "idefics3"])
-def test_every_pixel_is_found_again_in_what_a_processor_makes(family, tmp_path):
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [("llava_1_5", {}), ("qwen2_5_vl", {}), ("idefics3", {}), ("qwen2_5_vl", {"intensity": "encoder"})],
+)
+def test_every_pixel_is_found_again_in_what_a_processor_makes(family, options, tmp_path):
     """Patches, tiles, padding: whatever the order, each pixel of the scan is known by its number, and the other scan's
     are none of it."""
     write_head(tmp_path / "one.nii")
-    transform = ConversationTransform(FAMILIES[family](), image_size=image_shape(family)[-1])
+    transform = ConversationTransform(FAMILIES[family](), image_size=image_shape(family)[-1], **options)
     scan = ScanInRow(Looker(np.zeros(1), 9), transform, make_row(tmp_path / "one.nii"))
     numbers = _number_elements(scan)
     assert set(numbers.tolist()) - {-1} == set(range(scan.view.size))

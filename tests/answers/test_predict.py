@@ -10,7 +10,8 @@ import torch
 from conversation_folder import write_folder, write_scan
 from generate_sex_comparison_conversations import PHRASINGS
 
-from umbrella.answers.prediction import make_question_rows, word_reference
+from umbrella.answers.prediction import make_question_rows
+from umbrella.answers.question_turns import word_reference
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.tool_arguments import PredictArguments
 from umbrella.records.recipe import resolve_recipe

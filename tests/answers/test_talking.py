@@ -18,8 +18,8 @@ from umbrella.answers.talking.together import answer_together
 from umbrella.conversations.turns import ConversationTooLongError
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.arguments import ModelArguments
-from umbrella.options.tool_arguments import DemoArguments
 from umbrella.records.recipe import resolve_recipe
+from umbrella.report.demo.arguments import DemoArguments
 from umbrella.views.settings import ViewSettings
 
 QUESTION = "Is this subject male or female?"

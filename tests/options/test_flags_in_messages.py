@@ -13,6 +13,7 @@ import umbrella.evaluation.folds.arguments
 import umbrella.options.arguments
 import umbrella.options.build_arguments
 import umbrella.options.push_arguments
+import umbrella.options.serve_arguments
 import umbrella.options.tool_arguments
 import umbrella.options.training_arguments
 from umbrella.answers.labelled_answer import LabelledAnswer
@@ -24,6 +25,7 @@ ARGUMENTS = (
     umbrella.options.arguments,
     umbrella.options.build_arguments,
     umbrella.cohort.many.arguments,
+    umbrella.options.serve_arguments,
     umbrella.evaluation.folds.arguments,
     umbrella.options.training_arguments,
     umbrella.options.tool_arguments,

@@ -11,6 +11,7 @@ from umbrella.evaluation.folds.arguments import FoldArguments
 from umbrella.options.arguments import DataArguments, EvalArguments
 from umbrella.options.explain_arguments import ExplainArguments
 from umbrella.options.number_bounds import Bounds
+from umbrella.options.serve_arguments import CheckServedArguments, ServeArguments
 from umbrella.options.tool_arguments import (
     BenchmarkArguments,
     CacheArguments,
@@ -34,6 +35,8 @@ NEEDED = {
     PreviewArguments: {},
     ExplainArguments: {},
     FoldArguments: {},
+    ServeArguments: {},
+    CheckServedArguments: {},
 }
 # Where zero says something: none of it, or the first.
 ZEROS = {

@@ -16,8 +16,8 @@ from umbrella.answers.talking.opening import open_model
 from umbrella.answers.talking.talker import Talker
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.arguments import ModelArguments
-from umbrella.options.tool_arguments import DemoArguments
 from umbrella.records.recipe import resolve_recipe
+from umbrella.report.demo.arguments import DemoArguments
 from umbrella.report.demo.handlers import Handlers, Talk
 from umbrella.report.demo.known_labels import KnownLabels
 from umbrella.report.demo.page import Page

@@ -24,9 +24,9 @@ from umbrella.answers.talking.talker import Talker
 from umbrella.models.files import fingerprint_model
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.arguments import ModelArguments
-from umbrella.options.tool_arguments import DemoArguments
 from umbrella.records.recipe import resolve_recipe
 from umbrella.records.trained_questions import TrainedQuestions
+from umbrella.report.demo.arguments import DemoArguments
 from umbrella.report.demo.fragments import NOT_A_DEVICE, show_header, show_probabilities, show_status, show_truth
 from umbrella.report.demo.handlers import Handlers, Refusal, Talk
 from umbrella.report.demo.known_labels import KnownLabels, find_labels

@@ -10,7 +10,7 @@ import pytest
 from umbrella.answers.attribution.regions import Pointing
 from umbrella.evaluation.pointing.share import Pointed, summarize_likeness, summarize_pointing
 
-FLAGS = ("--box_mm", 60, "--volume_size", "24x32x24", "--volume_spacing", 8, "--max_new_tokens", 4, "--n", 3)
+FLAGS = ("--box_mm", 96, "--volume_size", "24x32x24", "--volume_spacing", 8, "--max_new_tokens", 4, "--n", 3)
 
 
 @pytest.mark.slow

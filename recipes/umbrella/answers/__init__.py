@@ -13,6 +13,7 @@ __all__ = [
     "own_answers",
     "own_question",
     "prediction",
+    "question_turns",
     "readability",
     "reading",
     "scoring",

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from umbrella.answers.scoring import answer_log_likelihoods, replace_answer
+from umbrella.models.end_tokens import list_end_tokens
 from umbrella.options.progress import show_progress
 from umbrella.rows.collator import ConversationCollator, without_names
 from umbrella.rows.cpu_threads import cores_left_to_workers
@@ -63,7 +64,7 @@ class Answerer:
             "do_sample": False,
             "num_beams": 1,
             "max_new_tokens": max_new_tokens,
-            "eos_token_id": _end_tokens(model, prompts),
+            "eos_token_id": list_end_tokens(model.generation_config, prompts.encoder.end_token_id),
             "pad_token_id": tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
         }
 
@@ -168,10 +169,3 @@ class _Questions(torch.utils.data.Dataset):
 def _take_one(batches: Iterator) -> list:
     """The next batch in a list; an empty one where this process has none left while others have."""
     return [batch] if (batch := next(batches, None)) is not None else []
-
-
-def _end_tokens(model: Any, transform: ConversationTransform) -> list[int]:
-    """What ends an answer: the model's own end tokens, and the one that the labels taught."""
-    own = model.generation_config.eos_token_id
-    own = own if isinstance(own, list) else [own]
-    return sorted({transform.encoder.end_token_id, *(token for token in own if token is not None)})

@@ -52,6 +52,21 @@ def text_item(text: str) -> dict:
     return {"type": "text", "text": text}
 
 
+def repeat_image_items(turns: list[dict], n_images: int) -> list[dict]:
+    """Each image item as often as its view has images: a placeholder stands for one image."""
+    if n_images == 1:
+        return turns
+    return [
+        turn
+        if isinstance(turn["content"], str)
+        else {
+            **turn,
+            "content": [item for item in turn["content"] for _ in range(n_images if item["type"] == "image" else 1)],
+        }
+        for turn in turns
+    ]
+
+
 def count_images(turns: list[dict]) -> int:
     """Number of image items in the turns."""
     return sum(

@@ -18,8 +18,8 @@ from umbrella.options.push_arguments import PushDatasetArguments, PushModelArgum
 from umbrella.privacy.search import Finding, to_findings
 from umbrella.records.leakage import describe_training_data
 from umbrella.records.limits import list_limits, takes_rows_as_independent
-from umbrella.records.recipe import FILE_NAME as RECIPE_FILE
 from umbrella.records.recipe import load_recipe
+from umbrella.records.recipe_file import FILE_NAME as RECIPE_FILE
 from umbrella.records.run import read_run_record
 from umbrella.records.training_data import read_training_data, subjects_of
 

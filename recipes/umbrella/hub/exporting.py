@@ -17,9 +17,11 @@ from transformers.core_model_loading import PrefixChange, apply_renamings, rever
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
 
+from umbrella.conversations.encoder import ConversationEncoder
 from umbrella.files.json_files import read_json
 from umbrella.files.written_files import PARTIAL
 from umbrella.models.base import FILE_NAME as BASE_FILE
+from umbrella.models.end_tokens import list_end_tokens
 from umbrella.models.folder_check import REMEDY, read_header
 from umbrella.models.loading import load_model
 from umbrella.records.recipe import Recipe
@@ -50,7 +52,14 @@ def export_model(
         model: one from `load_model`; it is changed, to `dtype` among others.
         dtype: "bfloat16", "float16" or "float32"; None leaves the weights as they are.
         names: those of a published checkpoint's weights, which are taken where they differ from transformers' own.
+
+    Where there is a recipe, the generation config is told the token that ends an answer in training: other tools stop
+    there too.
     """
+    if recipe is not None:
+        config, taught = model.generation_config, ConversationEncoder(processor).end_token_id
+        if config.eos_token_id != taught:
+            config.eos_token_id = list_end_tokens(config, taught)
     if dtype is not None:
         model.to(getattr(torch, dtype))
     anew = _build_anew(model)

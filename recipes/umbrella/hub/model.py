@@ -39,8 +39,8 @@ from umbrella.records.evaluations import (
     read_metrics,
     read_published_metrics,
 )
-from umbrella.records.recipe import FILE_NAME as RECIPE_FILE
 from umbrella.records.recipe import load_recipe
+from umbrella.records.recipe_file import FILE_NAME as RECIPE_FILE
 from umbrella.records.run import read_run_record
 from umbrella.records.small_groups import shows_no_small_groups
 from umbrella.records.trained_questions import FILE_NAME as QUESTIONS_FILE

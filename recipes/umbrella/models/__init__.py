@@ -8,6 +8,7 @@ __all__ = [
     "base",
     "cached_tower",
     "chat_templates",
+    "end_tokens",
     "feature_cache",
     "files",
     "folder_check",

@@ -46,3 +46,18 @@ def resolve_image_size(processor: Any, image_size: int | None) -> int:
                 f"{image_size}. Set it to {right}."
             )
     return image_size
+
+
+def state_kept_size(processor: Any, size: int) -> None:
+    """Let a processor that would enlarge or reduce images of `size` × `size` pixels, though its encoder takes them,
+    state that it leaves them as they are, also where it is saved: a server shows images by what it states.
+
+    Qwen-VL's bounds of the number of pixels are widened to hold `size`²; Idefics3's longest edge becomes that of its
+    tiles, so that an image is one tile. Others state the size that their encoder takes.
+    """
+    images = processor.image_processor
+    if hasattr(images, "merge_size"):
+        least, most = images.size["shortest_edge"], images.size["longest_edge"]
+        images.size = {"shortest_edge": min(least, size**2), "longest_edge": max(most, size**2)}
+    elif getattr(images, "max_image_size", None) is not None:
+        images.size = {"longest_edge": size}

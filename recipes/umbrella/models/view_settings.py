@@ -3,11 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from umbrella.models.image_size import resolve_image_size, state_image_size
+from umbrella.models.image_size import resolve_image_size, state_image_size, state_kept_size
 from umbrella.models.vision_towers import state_size
 from umbrella.models.volumes.processor import VolumeProcessor
 from umbrella.options.arguments import BUILT
-from umbrella.views.settings import VOLUME, ViewSettings
+from umbrella.options.volume_flags import check_encoder_intensity
+from umbrella.views.settings import ENCODER, VOLUME, ViewSettings
 
 DEFAULTS = ViewSettings(view="axial", normalize=True, standardize=True)
 
@@ -22,6 +23,11 @@ def settle_settings(asked: ViewSettings, processor: Any, model_name_or_path: str
     """
     name = f"{model_name_or_path}: " if model_name_or_path else ""
     if isinstance(processor, VolumeProcessor):
+        if asked.intensity == ENCODER:
+            raise ValueError(
+                f"{name}expected the steps of a volume's intensities, found --intensity {ENCODER}, which is of "
+                "pictures: no PNG holds a volume. Leave it out, or take a model for pictures"
+            )
         if asked.view not in (None, VOLUME) or asked.image_size is not None:
             found = f"--view {asked.view}" if asked.view not in (None, VOLUME) else f"--image_size {asked.image_size}"
             raise ValueError(
@@ -32,7 +38,7 @@ def settle_settings(asked: ViewSettings, processor: Any, model_name_or_path: str
     of_volumes = [
         name
         for name in ("volume_size", "volume_spacing", "frames", "intensity", "expects")
-        if getattr(asked, name) is not None
+        if getattr(asked, name) not in (None, ENCODER)
     ]
     if asked.view == VOLUME or of_volumes:
         found = "--view volume" if asked.view == VOLUME else f"--{of_volumes[0]}"
@@ -43,7 +49,13 @@ def settle_settings(asked: ViewSettings, processor: Any, model_name_or_path: str
     size = asked.image_size
     if size not in (None, state_image_size(processor)) and model_name_or_path not in (*BUILT, ""):
         state_size(processor, size, model_name_or_path)
-    return replace(DEFAULTS, **asked.stated() | {"image_size": resolve_image_size(processor, size)})
+    taken = resolve_image_size(processor, size)
+    settled = replace(DEFAULTS, **asked.stated() | {"image_size": taken})
+    if asked.intensity != ENCODER:
+        return settled
+    check_encoder_intensity(asked.view, asked.normalize, asked.standardize)
+    state_kept_size(processor, taken)
+    return replace(settled, normalize=True, standardize=False)
 
 
 def check_states(processor: Any, trained: ViewSettings, where: str) -> None:

@@ -14,7 +14,7 @@ from umbrella.options.number_bounds import (
     SEED,
     check_bounds,
 )
-from umbrella.options.volume_flags import check_volume_flags
+from umbrella.options.volume_flags import ENCODER, check_encoder_intensity, check_volume_flags
 
 TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
 TINY3D = "tiny3d"  # the same for volumes
@@ -96,8 +96,9 @@ class DataArguments:
     intensity: str | None = field(
         default=None,
         metadata={
-            "help": "--view volume: in place of --normalize and --standardize steps as 'window -1000 1000', "
-            "'percentile 0.5 99.5', 'zscore nonzero', joined by + (default: none, or the model's own)"
+            "help": "in place of --normalize and --standardize. Pictures: encoder, 8 bits by the 1st and 99th "
+            "percentile, then the processor's mean and std, as a server shows a PNG. --view volume: steps as 'window "
+            "-1000 1000', 'percentile 0.5 99.5', 'zscore nonzero', joined by + (default: none, or the model's own)"
         },
     )
     expects: str | None = field(default=None, metadata={"help": EXPECTS})
@@ -134,6 +135,8 @@ class DataArguments:
         check_bounds(self, {"image_size": AT_LEAST_1, "max_length": AT_LEAST_1, "volume_cache_gb": POSITIVE})
         check_bounds(self, {"volume_spacing": POSITIVE})
         check_volume_flags(self.view, self.image_size, self.volume_size, self.volume_spacing, self.frames)
+        if self.intensity == ENCODER:
+            check_encoder_intensity(self.view, self.normalize, self.standardize)
 
 
 @dataclass

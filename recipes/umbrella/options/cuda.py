@@ -13,6 +13,8 @@ def by_cuda(words: str) -> Any:
 
 def settle_by_cuda(arguments: object) -> None:
     """Give those of `BY_CUDA` that nobody has given their values on this machine."""
+    if not any(getattr(arguments, name, True) is None for name in BY_CUDA):
+        return
     import torch
 
     has_cuda = torch.cuda.is_available()

@@ -3,6 +3,7 @@
 VOLUME = "volume"  # the view of a model that takes whole volumes; the others are of those that take pictures
 VOLUME_SIZE, VOLUME_SPACING = "96x112x96", 2.0  # voxels along X, Y, Z; mm
 EVEN, WINDOW, B0 = "even", "window", "b0"
+ENCODER = "encoder"  # --intensity of pictures: levels of 8 bits, and the mean and deviation of the model's processor
 
 
 def parse_volume_size(text: str) -> tuple[int, int, int]:
@@ -63,4 +64,16 @@ def check_volume_flags(
         raise ValueError(
             f"{of_pictures[0]}: expected flags of pictures alone, or of volumes alone, found {other} beside it. Leave "
             "one of the two out"
+        )
+
+
+def check_encoder_intensity(view: str | None, normalize: bool | None, standardize: bool | None) -> None:
+    """Raise ValueError for settings that contradict `--intensity encoder`."""
+    found = f"--view {VOLUME}" if view == VOLUME else ""
+    found = found or ("--normalize false" if normalize is False else "")
+    found = found or ("--standardize true" if standardize else "")
+    if found:
+        raise ValueError(
+            f"--intensity {ENCODER}: expected a view of pictures, whose intensities are scaled to 8 bits and then go "
+            f"by the mean and deviation of the model's processor, found {found} beside it. Leave one of the two out"
         )

@@ -9,6 +9,7 @@ __all__ = [
     "leakage",
     "limits",
     "recipe",
+    "recipe_file",
     "run",
     "small_groups",
     "trained_questions",

@@ -1,50 +1,16 @@
-"""The settings a model was trained with, which evaluation and data loaders must repeat: they travel with the
-checkpoint."""
+"""What a model was trained with, beside what is asked for: which of the two stands."""
 
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
-from typing import Any, get_args
+from dataclasses import replace
+from typing import Any
 
-from umbrella.files.json_files import read_json, show_json, write_json
+from umbrella.files.json_files import read_json
 from umbrella.models.chat_templates import explain_template, hash_template
 from umbrella.models.files import find_model_file
 from umbrella.models.tiny3d import VOLUME_SIZE, VOLUME_SPACING
 from umbrella.models.view_settings import check_states, settle_settings
 from umbrella.options.arguments import BUILT, TINY3D
+from umbrella.records.recipe_file import FILE_NAME, LABEL_RULE, Recipe, read_recipe
 from umbrella.views.settings import ViewSettings
-
-FILE_NAME = "umbrella_recipe.json"
-LABEL_RULE = "assistant text and end of turn, v1"
-REMEDY = "Copy it from another checkpoint of the run, which has the same"
-# None where they mean nothing to the view.
-OPTIONAL = ("image_size", "volume_size", "volume_spacing", "frames", "intensity", "expects")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How scans are shown and text is labelled; see `umbrella.rows.transform.ConversationTransform`."""
-
-    view: str
-    image_size: int | None
-    normalize: bool
-    standardize: bool
-    label_rule: str
-    prompt_template: str  # sha256 of the chat template that saves with the processor, or "chatml"
-    volume_size: str | None = None
-    volume_spacing: float | None = None
-    frames: str | None = None
-    intensity: str | None = None
-    expects: str | None = None
-
-    def save(self, folder: str | Path) -> None:
-        """Write the recipe beside a checkpoint."""
-        record = {name: value for name, value in asdict(self).items() if value is not None}
-        write_json(Path(folder) / FILE_NAME, record, indent=2)
-
-    @property
-    def settings(self) -> ViewSettings:
-        """How scans are shown."""
-        return ViewSettings.of(self)
 
 
 def load_recipe(model_name_or_path: str) -> Recipe | None:
@@ -53,17 +19,7 @@ def load_recipe(model_name_or_path: str) -> Recipe | None:
     Raises ValueError for a file that is no recipe.
     """
     path = find_model_file(model_name_or_path, FILE_NAME)
-    if path is None:
-        return None
-    expected = {field.name: (get_args(field.type) or (field.type,))[0] for field in fields(Recipe)}
-    record = read_json(path, dict, tuple(name for name in expected if name not in OPTIONAL), REMEDY)
-    found = {name: value for name, value in record.items() if type(value) is not expected.get(name)}
-    if found:
-        raise ValueError(
-            f"{path}: expected {', '.join(f'{name}: {kind.__name__}' for name, kind in expected.items())}, found "
-            f"{show_json(found)}. {REMEDY}"
-        )
-    return Recipe(**dict.fromkeys(OPTIONAL) | record)
+    return None if path is None else read_recipe(path)
 
 
 def find_settings(asked: ViewSettings, model_name_or_path: str) -> ViewSettings:

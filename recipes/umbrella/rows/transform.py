@@ -9,15 +9,17 @@ import numpy as np
 
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
 from umbrella.conversations.ignore_index import IGNORE_INDEX
+from umbrella.conversations.turns import repeat_image_items
 from umbrella.models.feature_cache import FeatureCache
 from umbrella.models.view_settings import settle_settings
 from umbrella.rows.cached_scans import CachedScan, make_stand_in, put_features
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError, read_scan
 from umbrella.views.augmentation import Augmentation, load_augmented_grid
+from umbrella.views.intensity_steps import round_to_levels, to_levels
 from umbrella.views.loading import load_grid, load_view
 from umbrella.views.planes import make_view, n_images
-from umbrella.views.settings import VOLUME, ViewSettings, count_frames, parse_volume_size
+from umbrella.views.settings import ENCODER, VOLUME, ViewSettings, count_frames, parse_volume_size
 from umbrella.views.volume_cache import VolumeCache
 
 ON_OVERFLOW = ("drop_turns", "raise")
@@ -31,8 +33,10 @@ class ConversationTransform:
         view: how a volume becomes images, see `umbrella.views.planes`. None takes "axial", or "volume" of a model for
             volumes.
         image_size: side in pixels; None takes the processor's own.
-        volume_size, volume_spacing, frames, intensity, expects: of the view "volume", see
+        volume_size, volume_spacing, frames, expects: of the view "volume", see
             `umbrella.views.loading.load_grid`; None takes the processor's own.
+        intensity: in place of normalize and standardize, see `umbrella.views.intensity_steps`. With "encoder" the
+            processor is given what a PNG of the view holds, and does with it what it does with any PNG.
         normalize, standardize: see `umbrella.scans.volumes.load_volume`. With `standardize` the volume's own z-score
             stands; without it the processor's mean and std are applied. None takes true, or what the processor of a
             model for volumes states.
@@ -93,7 +97,8 @@ class ConversationTransform:
             processor,
             "",
         )
-        if augment is not None and self.settings.intensity is not None:
+        self.shows_levels = self.settings.intensity == ENCODER
+        if augment is not None and self.settings.intensity is not None and not self.shows_levels:
             raise ValueError(
                 "augment: expected a model without intensities of its own, as those of a scan are changed between its "
                 f"percentiles, found intensity={self.settings.intensity!r}. Leave augmentation out"
@@ -103,13 +108,9 @@ class ConversationTransform:
         self.add_generation_prompt, self.augment, self.draw_window = add_generation_prompt, augment, draw_window
         self.volume_cache = VolumeCache(volume_cache) if isinstance(volume_cache, str | Path) else volume_cache
         # The view is already what the encoder eats: the processor must neither resize nor rescale it.
-        self.encoder = ConversationEncoder(
-            processor,
-            do_resize=False,
-            do_rescale=False,
-            do_normalize=not self.settings.standardize,
-            input_data_format="channels_first",
-        )
+        as_it_is = {"do_resize": False, "do_rescale": False, "do_normalize": not self.settings.standardize}
+        options = {} if self.shows_levels else as_it_is
+        self.encoder = ConversationEncoder(processor, **options, input_data_format="channels_first")
 
     @property
     def is_volume(self) -> bool:
@@ -162,7 +163,7 @@ class ConversationTransform:
         shape = self.view_shape("sMRI")
         blank = np.ones((1, *shape) if self.is_volume else (1, *shape[1:]), np.float32)  # Idefics3: zeros are padding
         turns: list[dict] = [question, {"role": "assistant", "content": "b"}]
-        encoded = self.encoder.encode(turns, blank)
+        encoded = self.encoder.encode(turns, to_levels(blank) if self.shows_levels else blank)
         if self.feature_cache is not None:
             encoded = put_features(encoded, [CachedScan()], 1, turns)
         return encoded | {"labels": [IGNORE_INDEX] * len(encoded["labels"]), "metadata": None, "task_id": None}
@@ -208,31 +209,19 @@ class ConversationTransform:
         if self.settings.standardize:  # after, not before: mean and variance are then those of every other scan
             volume = ((volume - volume.mean(dtype=np.float64)) / volume.std(dtype=np.float64)).astype(np.float32)
         try:
-            return make_view(volume, self.settings.view, self.settings.image_size, scan.spacing_mm)
+            view = make_view(volume, self.settings.view, self.settings.image_size, scan.spacing_mm)
         except ValueError as error:
             raise ScanError(f"{scan.name}: {error}") from error
+        return round_to_levels(view) if self.shows_levels else view
 
     def _encode(self, row: dict, views: list[np.ndarray]) -> dict:
         images = views if self.is_volume else [image for view in views for image in view]
         turns = repeat_image_items(row["conversations"], self.n_images)
+        if self.shows_levels:
+            images = [to_levels(image) for image in images]
         encoded = self.encoder.encode_within(
             turns, images, self.max_length, self.on_overflow, self.add_generation_prompt
         )
         if not self.add_generation_prompt and all(label == IGNORE_INDEX for label in encoded["labels"]):
             raise ConversationError("expected at least one supervised token, found none: no assistant turn has text")
         return encoded
-
-
-def repeat_image_items(turns: list[dict], n_images: int) -> list[dict]:
-    """Each image item as often as its view has images: a placeholder stands for one image."""
-    if n_images == 1:
-        return turns
-    return [
-        turn
-        if isinstance(turn["content"], str)
-        else {
-            **turn,
-            "content": [item for item in turn["content"] for _ in range(n_images if item["type"] == "image" else 1)],
-        }
-        for turn in turns
-    ]

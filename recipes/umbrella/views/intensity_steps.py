@@ -5,6 +5,9 @@
 "minmax"                                       0 to 1
 "zscore", "zscore nonzero"                     mean 0, deviation 1; of what is not 0, which stays 0
 "mean 182x218x182"                             divided by the mean of a volume of so many voxels, 0 beyond the grid
+
+Pictures have "encoder" alone: scaled to [0, 1] by the scan's 1st and 99th percentile and rounded to levels of 8 bits,
+which a PNG holds; the model's own processor takes its mean and deviation.
 """
 
 import math
@@ -13,6 +16,8 @@ from collections.abc import Callable
 import numpy as np
 
 from umbrella.views.settings import parse_volume_size
+
+LEVELS = 255
 
 Step = Callable[[np.ndarray], np.ndarray]
 
@@ -97,3 +102,13 @@ def apply_intensity(grid: np.ndarray, text: str) -> np.ndarray:
     for step in parse_intensity(text):
         grid = step(grid)
     return grid.astype(np.float32, copy=False)
+
+
+def to_levels(views: np.ndarray) -> np.ndarray:
+    """Pictures in [0, 1] to 8 bits, each value to the nearest level; of two as near to the even one."""
+    return np.rint(views.astype(np.float64).clip(0, 1) * LEVELS).astype(np.uint8)
+
+
+def round_to_levels(views: np.ndarray) -> np.ndarray:
+    """Pictures in [0, 1], float32, whose every value is a level of `to_levels`."""
+    return to_levels(views).astype(np.float32) / np.float32(LEVELS)

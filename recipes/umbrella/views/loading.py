@@ -13,10 +13,11 @@ from umbrella.scans.volumes import ScanError, Scratch, name_short_memory, read_s
 from umbrella.views.expectations import check_expected, check_skull
 from umbrella.views.frames import choose_frames
 from umbrella.views.grid import Cut, Grid, Head, measure_beyond, place_grid, sample_grid
-from umbrella.views.intensity_steps import apply_intensity
+from umbrella.views.intensity_steps import apply_intensity, round_to_levels
 from umbrella.views.planes import compose_view, cut_slice, view_planes
 from umbrella.views.settings import (
     DEFAULT_IMAGE_SIZE,
+    ENCODER,
     VOLUME,
     VOLUME_SIZE,
     VOLUME_SPACING,
@@ -34,21 +35,27 @@ def load_view(
     image_size: int = DEFAULT_IMAGE_SIZE,
     normalize: bool = True,
     standardize: bool = True,
-    **volume_options: Any,
+    **further_options: Any,
 ) -> np.ndarray:
     """From a scan's file (or its bytes) to what the vision encoder eats.
 
-    view, image_size        see `umbrella.views.planes.make_view`; for the view "volume" `volume_options` are those of
-                            the settings of `load_grid`
+    view, image_size        see `umbrella.views.planes.make_view`; for the view "volume" `further_options` are those
+                            of the settings of `load_grid`
     normalize, standardize  see `umbrella.scans.volumes.load_volume`
+    intensity               among `further_options`; in place of these two, see `umbrella.views.intensity_steps`
 
     Equals `make_view(load_image(...))`, but normalises only the slices that the view shows. Returns
     (n_images, 3, image_size, image_size), float32, or for "volume" (T, X, Y, Z). Raises ScanError, also where the view
     needs more slices than the scan has.
     """
     if view == VOLUME:
-        settings = ViewSettings(view, None, normalize, standardize, **volume_options)
+        settings = ViewSettings(view, None, normalize, standardize, **further_options)
         return load_grid(path, modality, settings)
+    intensity = further_options.get("intensity")
+    if intensity is not None:
+        if intensity != ENCODER:
+            raise ValueError(f"intensity: expected {ENCODER}, the one of pictures, found {intensity!r}")
+        normalize, standardize = True, False
     scan = read_scan(path, modality, normalize, standardize, _SCRATCH)
     shape = scan.stored.shape
     try:
@@ -57,7 +64,8 @@ def load_view(
         raise ScanError(f"{scan.name}: {error}") from error
     with name_short_memory(scan.name, shape):
         slices = [scan.intensity.apply(cut_slice(scan.stored, axis, index)) for axis, index in planes]
-        return compose_view(slices, shape, view, image_size, scan.spacing_mm, fill=scan.intensity.low)
+        shown = compose_view(slices, shape, view, image_size, scan.spacing_mm, fill=scan.intensity.low)
+    return shown if intensity is None else round_to_levels(shown)
 
 
 def load_grid(

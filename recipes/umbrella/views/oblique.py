@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch.nn.functional import grid_sample
 
 from umbrella.scans.intensity import IntensityMap
 
@@ -38,6 +36,9 @@ def sample_oblique(volumes: np.ndarray, points: Points, intensity: IntensityMap,
     volumes  (T, X, Y, Z), stored numbers
     out      (T, x, y, z), which is filled; the map's least value stands beyond the field of view
     """
+    import torch  # here, so that who shows pictures alone (umbrella.client) needs none
+    from torch.nn.functional import grid_sample
+
     out[:] = intensity.low
     # In the order of the memory: what a point lies between is then mostly in the processor's cache.
     order = sorted(range(3), key=lambda axis: -abs(volumes.strides[1 + axis]))
@@ -60,7 +61,11 @@ def sample_oblique(volumes: np.ndarray, points: Points, intensity: IntensityMap,
         for ranges in _walk(low, high, points.n):
             places, is_inside = _find_places(first - begin, points.step, ranges, end - begin, -begin, shape - begin)
             sampled = grid_sample(
-                torch.from_numpy(mapped)[None], places, mode="bilinear", padding_mode="border", align_corners=False
+                torch.from_numpy(mapped)[None],
+                torch.from_numpy(places)[None],
+                mode="bilinear",
+                padding_mode="border",
+                align_corners=False,
             )[0].numpy()
             if is_inside is not None:
                 sampled *= is_inside
@@ -86,8 +91,8 @@ def _walk(low: np.ndarray, high: np.ndarray, n: np.ndarray) -> Iterator[list[np.
 
 def _find_places(
     first: np.ndarray, step: np.ndarray, ranges: list[np.ndarray], shape: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> tuple[torch.Tensor, np.ndarray | None]:
-    """Where points lie among voxels, (1, x, y, z, 3), as `grid_sample` counts: the last axis first, from -1 to 1 over
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Where points lie among voxels, (x, y, z, 3), as `grid_sample` counts: the last axis first, from -1 to 1 over
     all voxels; and which of them lie in the voxels from `low` to `high`, None where all of them do."""
     places = np.empty((*map(len, ranges), 3), np.float32)
     is_inside = None
@@ -101,7 +106,7 @@ def _find_places(
             place = along_x[:, None, None] + plane
             is_between = (place >= low[axis] - 0.5) & (place <= high[axis] - 0.5)
             is_inside = is_between if is_inside is None else is_inside & is_between
-    return torch.from_numpy(places)[None], is_inside
+    return places, is_inside
 
 
 def _add_up(sampled: np.ndarray, ranges: list[np.ndarray], n: np.ndarray, out: np.ndarray) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from umbrella.options.volume_flags import (
     B0,
+    ENCODER,
     EVEN,
     VOLUME,
     VOLUME_SIZE,
@@ -17,6 +18,7 @@ from umbrella.options.volume_flags import (
 
 __all__ = [
     "B0",
+    "ENCODER",
     "EVEN",
     "VOLUME",
     "VOLUME_SIZE",
@@ -62,7 +64,8 @@ class ViewSettings:
     def describe(self) -> str:
         """For a page: "axial, 336 pixels", "volume, 96x112x96 voxels of 2 mm, frames 8"."""
         if self.view != VOLUME:
-            return f"{self.view}, {self.image_size} pixels"
+            levels = " of 8 bits, intensities as its encoder has them" if self.intensity == ENCODER else ""
+            return f"{self.view}, {self.image_size} pixels{levels}"
         frames = f", frames {self.frames}" if self.frames else ""
         return f"{self.view}, {self.volume_size} voxels of {self.volume_spacing:g} mm{frames}"
 

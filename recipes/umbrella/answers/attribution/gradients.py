@@ -4,8 +4,6 @@ It is the first-order guess of what occlusion measures, equal to it for a linear
 not against 0, which in a standardised scan is a middle grey (Ancona et al. 2018, ICLR).
 """
 
-from copy import copy
-
 import numpy as np
 import torch
 
@@ -15,6 +13,7 @@ from umbrella.answers.attribution.occlusion import BOX_MM
 from umbrella.answers.attribution.scan_in_row import ScanInRow
 from umbrella.answers.scoring import answer_log_likelihoods
 from umbrella.conversations.encoder import ConversationEncoder
+from umbrella.rows.transform import repeat_image_items
 
 DIGIT = 1 << 12  # elements are numbered by two digits, each of which float32 holds
 
@@ -61,21 +60,25 @@ def _differentiate(found: torch.Tensor, pixels: torch.Tensor) -> tuple[torch.Ten
 def _number_elements(scan: ScanInRow) -> np.ndarray:
     """Which element of the scan's view each of the processor's `pixel_values` is, as the processor orders them: (n,),
     -1 for those of other scans and of padding."""
-    plain = copy(scan.transform)  # a processor that normalises would change the numbers
-    kwargs = scan.transform.encoder.images_kwargs | {"do_normalize": False}
-    plain.encoder = ConversationEncoder(scan.transform.processor, **kwargs)
+    transform = scan.transform  # one that rescales or normalises would change the numbers
+    as_they_are = dict.fromkeys(("do_resize", "do_rescale", "do_normalize"), False)
+    encoder = ConversationEncoder(transform.processor, **transform.encoder.images_kwargs | as_they_are)
+    turns = repeat_image_items(scan.row["conversations"], transform.n_images)
     order = np.arange(scan.view.size).reshape(scan.view.shape)
     others = [np.zeros_like(view) for view in scan.views]
 
     def rearrange(view: np.ndarray) -> np.ndarray:
         views = [view if i == scan.number else other for i, other in enumerate(others)]
-        return plain.encode_views(scan.row, views)["pixel_values"].float().numpy().ravel()
+        images = views if transform.is_volume else [image for of_scan in views for image in of_scan]
+        return encoder.encode(turns, images)["pixel_values"].float().numpy().ravel()
 
     high, low = (rearrange(digit.astype(np.float32)) for digit in (order // DIGIT + 1, order % DIGIT))
     numbers = (high.astype(int) - 1) * DIGIT + low.astype(int)
     is_ours = high > 0
     shown = rearrange(scan.view)
-    if not np.array_equal(shown[is_ours], scan.view.ravel()[numbers[is_ours] % scan.view.size]):
+    n_values = scan.encode(scan.view)["pixel_values"].numel()
+    found = scan.view.ravel()[numbers[is_ours] % scan.view.size]
+    if n_values != len(shown) or not np.array_equal(shown[is_ours], found):
         raise ValueError(
             "gradient: expected a processor that leaves the pixels of a view as they are, found one that resizes "
             "them. Take occlusion"

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from umbrella.answers.prediction import make_row, make_scan, make_text, make_turn, word_reference
+from umbrella.answers.prediction import make_row
+from umbrella.answers.question_turns import make_scan, make_text, make_turn, word_reference
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,14 @@ class Conversation:
 
     def ask(self, question: Question) -> dict:
         """The row whose last answer the model is to give."""
-        return make_row([*self.turns, make_turn("user", *question.items)])
+        return make_row([*self.turns, make_turn("user", *question.items), make_turn("assistant", make_text(""))])
 
     @property
     def last_answered(self) -> tuple[dict, str] | None:
         """The row of the last question, and what the model said to it; None where it has said nothing."""
         if not self.is_answered or not self.turns[-1]["content"][0]["text"]:
             return None
-        return make_row(self.turns[:-1]), self.turns[-1]["content"][0]["text"]
+        return make_row(self.turns), self.turns[-1]["content"][0]["text"]
 
     @property
     def scans(self) -> list[dict]:

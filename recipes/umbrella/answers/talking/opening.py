@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from accelerate import PartialState
 
@@ -11,12 +12,21 @@ from umbrella.models.cached_tower import attach_feature_cache
 from umbrella.models.feature_cache import open_feature_cache
 from umbrella.models.loading import BUILT, check_fits, load_model, load_processor
 from umbrella.options.arguments import ModelArguments
-from umbrella.options.tool_arguments import DemoArguments, PredictArguments
 from umbrella.records.recipe import load_recipe, resolve_recipe
 from umbrella.rows.kept_views import CachingTransform, ViewCache
 from umbrella.views.settings import ViewSettings
 
 MOST_BYTES = 256 * 1024**2  # of views that are kept: those of a conversation's scans
+
+
+class Asked(Protocol):
+    """What the flags of a recipe say of how a model is asked."""
+
+    expects: str | None
+    max_length: int
+    max_new_tokens: int
+    feature_cache: str | None
+    use_cpu: bool | None
 
 
 @dataclass(frozen=True)
@@ -28,9 +38,7 @@ class OpenedModel:
     settings: ViewSettings
 
 
-def open_model(
-    model_args: ModelArguments, asked: PredictArguments | DemoArguments, candidates: Sequence[str] = ()
-) -> OpenedModel:
+def open_model(model_args: ModelArguments, asked: Asked, candidates: Sequence[str] = ()) -> OpenedModel:
     """Load the model for single questions.
 
     candidates: whole answers whose likelihood is wanted, see `Answerer`.
@@ -41,9 +49,7 @@ def open_model(
     return OpenedModel(model_args.model_name_or_path, make_answerer(batch_size=1, candidates=candidates), settings)
 
 
-def prepare_answerer(
-    model_args: ModelArguments, asked: PredictArguments | DemoArguments
-) -> tuple[partial[Answerer], ViewSettings]:
+def prepare_answerer(model_args: ModelArguments, asked: Asked) -> tuple[partial[Answerer], ViewSettings]:
     """What makes an Answerer of the model, given `batch_size`, and how scans are shown.
 
     Raises as `load_model`, `resolve_recipe` and `check_fits` do.

@@ -9,7 +9,8 @@ from typing import Any
 from accelerate import PartialState
 
 from umbrella.answers.generation import Answer, Answerer
-from umbrella.answers.prediction import make_question_rows, word_reference
+from umbrella.answers.prediction import make_question_rows
+from umbrella.answers.question_turns import word_reference
 from umbrella.answers.scoring import to_probabilities
 from umbrella.cohort.many.arguments import ManyArguments
 from umbrella.cohort.many.kept import KeptAnswers, describe_state

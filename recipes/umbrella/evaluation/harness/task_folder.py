@@ -16,7 +16,7 @@ from PIL import Image
 
 from umbrella.answers.metrics import fill_unread
 from umbrella.answers.scoring import last_text
-from umbrella.conversations.turns import to_messages
+from umbrella.conversations.turns import repeat_image_items, to_messages
 from umbrella.evaluation.harness import task_functions
 from umbrella.evaluation.harness.pictures import UNIT, Scale
 from umbrella.evaluation.harness.reading_copy import copy_rules, describe_reading
@@ -25,7 +25,7 @@ from umbrella.evaluation.results import subjects_of_rows
 from umbrella.evaluation.statistics.intervals import number_subjects
 from umbrella.files.json_files import write_json
 from umbrella.options.arguments import DataArguments
-from umbrella.rows.transform import ConversationTransform, repeat_image_items
+from umbrella.rows.transform import ConversationTransform
 
 METRICS = {"classification": "accuracy", "regression": "mae", "text": "exact_match"}
 

@@ -4,6 +4,7 @@ It knows no metric.
 """
 
 __all__ = [
+    "arguments",
     "handlers",
     "known_labels",
     "page",

@@ -12,7 +12,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
 
 import gradio
 
-from umbrella.options.tool_arguments import DemoArguments
+from umbrella.report.demo.arguments import DemoArguments
 
 HOST = "127.0.0.1"
 IN_SPACE = "SPACE_ID" in os.environ  # set by the Hub in a Space, whose page is reached through its own proxy

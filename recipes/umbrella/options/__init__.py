@@ -10,7 +10,6 @@ __all__ = [
     "control_signs",
     "cuda",
     "ending",
-    "explain_arguments",
     "extras",
     "input_spec",
     "keys",

@@ -6,18 +6,21 @@ What a browser shows of it is tested where there is one.
 import html
 import json
 import re
+import runpy
 import socket
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+import demo
 import gradio
 import pytest
 import torch
 from conversation_folder import write_folder, write_scan
 
 from umbrella.answers.talking.opening import open_model
-from umbrella.answers.talking.talker import STOPPED, Reply, Talker
+from umbrella.answers.talking.talker import Talker
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.arguments import ModelArguments
 from umbrella.options.tool_arguments import DemoArguments
@@ -249,7 +252,18 @@ def test_stopping_keeps_what_was_said_and_a_closed_tab_ends_its_answer(page):
     page.on_leave(BOB)
     assert stop.is_set()
     answers.close()
-    assert not Reply("", STOPPED).is_answer
+
+
+def test_a_scan_that_is_sent_while_an_answer_is_written_is_the_next_question_s(page, upload):
+    page.on_upload(upload(11, "first.nii"), "sMRI", ALICE)
+    answers = page.on_ask("One?", ALICE)
+    next(answers)
+    assert "being written" in page.on_reference("male", ALICE)[STATUS]
+    assert "being written" in ask(page, "Two?")[-1]
+    page.on_upload(upload(12, "second.nii"), "sMRI", ALICE)
+    list(answers)
+    texts = list_texts(ask(page, "Three?")[0])
+    assert texts[:2] == ["Scan: first.nii (sMRI)", "One?"] and texts[3:5] == ["Scan: second.nii (sMRI)", "Three?"]
 
 
 def test_two_models_stand_side_by_side(talk, splits):
@@ -297,6 +311,30 @@ def test_a_port_in_use_is_said(tmp_path):
         taken.listen()
         with pytest.raises(ValueError, match=r"--port \d+: expected a free port, found one that cannot be taken"):
             check_port(taken.getsockname()[1])
+
+
+WRONG_STARTS = {
+    ("--model_name_or_path", "/nowhere"): r"found no folder '/nowhere'",
+    ("--port", "70000"): r"--port: expected at most 65535, found 70000",
+    ("--image_root", "scans"): r"--image_root scans: expected --json_dir FOLDER too",
+    ("--json_dir", "nowhere"): r"nowhere",
+    ("--compare", "/nowhere"): r"found no folder '/nowhere'",
+}
+
+
+@pytest.mark.parametrize("flags", WRONG_STARTS, ids=lambda flags: flags[0])
+def test_a_wrong_start_is_said_in_one_sentence(flags, call, capsys):
+    with pytest.raises(SystemExit) as end:
+        call(demo, *flags)
+    message = end.value.code if isinstance(end.value.code, str) else capsys.readouterr().err
+    assert re.search(WRONG_STARTS[flags], message) and "Traceback" not in message
+
+
+def test_without_its_extra_the_command_that_installs_it_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.setattr(sys, "argv", ["demo.py"])
+    with pytest.raises(SystemExit, match=r"demo.py: expected the package gradio, found none.*pip install .*\[demo\]"):
+        runpy.run_path(str(Path(demo.__file__)), run_name="__main__")
 
 
 def post(address, name, n_bytes):

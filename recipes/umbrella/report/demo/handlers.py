@@ -78,6 +78,8 @@ class Handlers:
         question = session.next_question
         if question is None or session.row is not None:
             raise Refusal("Send a scan first, which is then shown as the reference.")
+        if session.asked is not None:
+            raise Refusal(BUSY)
         scan = question.scans[0]
         session.conversations = [
             one.show_reference(scan["image_path"], scan["modality"], label.strip() or None)
@@ -96,7 +98,8 @@ class Handlers:
             raise Refusal(NO_SCAN)
         if session.asked is not None:
             raise Refusal(BUSY)
-        question = (session.next_question or Question.about("")).reword(text.strip())
+        coming = session.next_question
+        question = (coming or Question.about("")).reword(text.strip())
         session.stop, session.asked = Event(), question
         stop, conversations, replies = session.stop, session.conversations, []
         try:
@@ -114,7 +117,8 @@ class Handlers:
                 session.conversations = [
                     one.add(question, text) for one, text in zip(conversations, said, strict=True)
                 ]
-                session.next_question = None
+                if session.next_question is coming:  # else a scan was sent meanwhile
+                    session.next_question = None
 
     def name_scans(self, session: Session) -> list[str]:
         """The conversation's scans, by the names that people know."""

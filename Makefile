@@ -36,11 +36,12 @@ quickstart: $(READY)
 	@echo "metrics      $(RUN)/eval/metrics.json"
 	@echo "report       $(RUN)/eval/report.html"
 
+# pytest compiles every test anew where Python may not keep what it has compiled: 5 seconds of each worker.
 test: $(VENV)/.test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m "not nightly"
+	HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PYTEST) -m "not nightly"
 
 test-fast: $(VENV)/.test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST) -m "not slow and not fuzz and not nightly"
+	HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PYTEST) -m "not slow and not fuzz and not nightly"
 
 # The long loops, benchmarks, many examples of each property; then an hour of each fuzzer, with a seed of the day.
 test-nightly: $(VENV)/.test

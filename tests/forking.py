@@ -2,8 +2,9 @@
 
 A start of Python with torch, transformers and DeepSpeed costs ten seconds of a processor, a fork of a process that has
 them milliseconds. The server has trained nothing and set nothing: a fork is as fresh as a start, but for what imports
-read of the environment. Launchers (`torchrun`, `accelerate launch`) run in forks too, the processes that they start do
-not. As a shell starts them: in test_readme, `deepspeed` in test_resuming.
+read of the environment. Launchers (`torchrun`, `accelerate launch`) run in forks too, and fork the processes that they
+start: both are torch's launcher, which has flags for it. As a shell starts them: in test_readme, `deepspeed` in
+test_resuming.
 """
 
 import atexit
@@ -24,6 +25,7 @@ from launching import find_free_port
 IMPORTED = ["equality_program", "eval", "train", "pytest"]  # and with them torch, transformers, deepspeed
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(IMPORTED)
+WORKERS_FORK = {"PET_RUN_PATH": "1", "PET_START_METHOD": "fork"}  # torchrun's flags --run-path and --start-method
 
 
 class Program:
@@ -97,7 +99,7 @@ def run_ranks(command, cwd, n=2, **environment) -> str:
 
 def launch_forked(command, cwd) -> str:
     """Run a launcher, or a script, from the folder `cwd` to its end; returns what it printed, errors among it."""
-    program = Program(command, cwd)
+    program = Program(command, cwd, **WORKERS_FORK)
     try:
         printed = program.communicate(timeout=600)[0]
     finally:

@@ -91,14 +91,15 @@ def find_back_imports(module, imported):
     return {other for other in imported & MODULES.keys() if find_place(other) > find_place(module)}
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_a_room_imports_from_those_before_it_and_only_what_they_export(module):
-    imported = find_imports(MODULES[module])
-    back = find_back_imports(module, imported)
-    assert not back, f"{module}: expected imports of earlier rooms only ({' '.join(ROOMS)}), found {sorted(back)}"
-    for other in sorted(imported & MODULES.keys()):
-        if room_of(other) != room_of(module) and room_of(other):
-            assert_is_exported(other, module)
+def test_a_room_imports_from_those_before_it_and_only_what_they_export():
+    imported = {module: find_imports(path) for module, path in MODULES.items()}
+    back = {module: sorted(find_back_imports(module, of_module)) for module, of_module in imported.items()}
+    back = {module: found for module, found in back.items() if found}
+    assert not back, f"expected imports of earlier rooms only ({' '.join(ROOMS)}), found {back}"
+    for module, of_module in imported.items():
+        for other in sorted(of_module & MODULES.keys()):
+            if room_of(other) != room_of(module) and room_of(other):
+                assert_is_exported(other, module)
 
 
 def assert_is_exported(other, importer):
@@ -127,12 +128,12 @@ def test_recipes_and_scripts_import_what_rooms_export_and_never_one_another():
     )
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_the_library_imports_no_recipe_and_nothing_of_the_sample_data(module):
+def test_the_library_imports_no_recipe_and_nothing_of_the_sample_data():
     outside = {
         path.stem for folder in (RECIPES, SAMPLE_DATA, ROOT / "docs", ROOT / "tests") for path in folder.glob("*.py")
     }
-    assert packages(find_imports(MODULES[module])) & outside == set()
+    found = {module: packages(find_imports(path)) & outside for module, path in MODULES.items()}
+    assert {module: names for module, names in found.items() if names} == {}
 
 
 def test_no_module_of_ours_is_imported_by_a_text_that_hides_it():
@@ -243,18 +244,26 @@ def test_what_stands_alone_imports_no_sibling_but_what_states_a_constant(module)
         assert find_imports(MODULES[constant]) == set()
 
 
+@cache
+def find_own_first_imports(path):
+    """The modules that a file itself imports as soon as it is imported, packages of ours among them."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys() | {node.module}
+    return frozenset(names)
+
+
 def find_first_imports(path):
     """Packages that a file imports as soon as it is imported itself, also through other modules of ours."""
     found, todo, seen = set(), [path], set()
     while todo:
         seen.add(current := todo.pop())
-        for node in ast.parse(current.read_text(encoding="utf-8")).body:
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom):
-                inner = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys()
-                names = [*inner, node.module]
-            found |= packages(names)
-            todo += [path for path in filter(None, map(find_path, names)) if path not in seen]
+        names = find_own_first_imports(current)
+        found |= packages(names)
+        todo += [path for path in filter(None, map(find_path, names)) if path not in seen]
     return found
 
 

@@ -82,7 +82,8 @@ def read_losses(printed):
 
 def test_forty_subjects_end_in_a_model_that_answers_in_the_datas_words(take_five_steps, tmp_path):
     """In a third of the steps that it takes where nobody says how many: these are the next test's."""
-    metrics, rows, printed = take_five_steps("--target sex", more={"train.py": ["--max_steps", "100"]})
+    more = {"train.py": ["--max_steps", "100"], "eval.py": ["--bootstrap", "20"]}
+    metrics, rows, printed = take_five_steps("--target sex", more=more)
     assert 8 <= metrics["n"] <= 16 and metrics["unparseable"] == 0
     assert {row["parsed_label"] for row in rows} <= {"female", "male"}
     assert (tmp_path / "runs/mine/eval/report.html").stat().st_size > 10_000

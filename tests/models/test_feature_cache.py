@@ -298,8 +298,9 @@ SHORT = ("--max_length", 256, "--report_to", "none", "--learning_rate", "1e-3", 
 
 @pytest.mark.slow
 def test_a_run_and_its_evaluation_come_to_the_same(call, small_data, tmp_path):
-    """With answers asked as it trains; alone, as two processes on one folder, and in mixed precision."""
+    """With three rows answered as it trains; alone, as two processes on one folder, and in mixed precision."""
     flags = ("--json_dir", small_data, "--train", "projector,language_model", "--eval_strategy", "epoch", *SHORT)
+    flags += ("--eval_answers", 3)
     kept, in_16_bits = ("--feature_cache", "cache"), ("--bf16", "true")
     for name, more in {"plain": (), "kept": kept, "16": in_16_bits, "kept_16": (*in_16_bits, *kept)}.items():
         call(train, *flags, "--batch_size", 4, "--output_dir", name, *more)

@@ -22,7 +22,9 @@ ORDERS = {
 FORKING = """
 import json, os, sys
 sys.path.insert(0, {recipes!r})
-import torch, numpy, nibabel  # large, and of no consequence: imported once, before the process is copied
+# Large, and of no consequence: imported once, before the process is copied.
+import accelerate, huggingface_hub, nibabel, numpy, safetensors, scipy.ndimage, tokenizers, torch, torchvision
+assert not {{"transformers", "umbrella"}} & set(sys.modules)
 said = {{}}
 for name, code in {orders!r}.items():
     read, write = os.pipe()

@@ -1,5 +1,6 @@
 """Percentiles and moments are exact for every number type: numpy in float64 is the oracle."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -10,6 +11,7 @@ from umbrella.scans.voxel_statistics import make_statistics, voxel_statistics
 TYPES = ["u1", "i1", "u2", "i2", "i4", "u4", "i8", "f4", "f8"]
 
 
+@functools.cache
 def draw(kind: str, n: int) -> np.ndarray:
     rng = np.random.default_rng(n)
     if kind == "mostly background":

@@ -24,14 +24,28 @@ GUIDE_CONFIG = {
     },
     "zero_optimization": {"stage": 2},
 }
+# train.py, whose processes wait 4 seconds for the first instead of 10.
+LESS_PATIENT = f"""
+import runpy, sys
+from umbrella.options import ending
+ending.SECONDS_FOR_RANK_0 = 4
+sys.argv = [{train.__file__!r}, *sys.argv[1:]]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 GUIDE_FLAGS = ("--batch_size", 2, "--gradient_accumulation_steps", 4, "--weight_decay", 0.01)
+
+
+def write_program(folder):
+    path = folder / "less_patient.py"
+    path.write_text(LESS_PATIENT)
+    return path
 
 
 @pytest.mark.slow
 def test_numbers_of_the_guides_config_that_do_not_multiply_are_shown_once(small_data, tmp_path):
     (tmp_path / "ds_config.json").write_text(json.dumps(GUIDE_CONFIG))
     flags = ["--json_dir", small_data, "--output_dir", "run", *GUIDE_FLAGS, "--deepspeed", "ds_config.json"]
-    ranks = start_ranks([train.__file__, *flags], tmp_path, 4)
+    ranks = start_ranks([write_program(tmp_path), *flags], tmp_path, 4)
     printed = "".join(rank.communicate(timeout=300)[0] for rank in ranks)
     assert [rank.returncode for rank in ranks] == [1] * 4
     assert "Traceback" not in printed
@@ -120,7 +134,7 @@ def test_half_precision_on_a_cpu_is_refused(call, small_data, capsys):
 def test_where_no_launcher_ends_them_the_others_are_silent(data, tmp_path):
     """As under srun: the first finds a missing scan, the second finds the first gone."""
     sorted((data / "images/train").iterdir())[0].unlink()
-    ranks = start_ranks([train.__file__, "--json_dir", data, "--output_dir", "run", *SHORT], tmp_path)
+    ranks = start_ranks([write_program(tmp_path), "--json_dir", data, "--output_dir", "run", *SHORT], tmp_path)
     first, second = [rank.communicate(timeout=300)[0] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [1, 1]
     assert "error: 1 of 4 scans cannot be read" in first

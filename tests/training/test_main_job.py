@@ -64,7 +64,7 @@ def test_real_scans_are_built_trained_on_and_evaluated(call, tmp_path):
     call(train, "--json_dir", "data", "--output_dir", "run", *flags)
     history = json.loads((tmp_path / "run/trainer_state.json").read_text())["log_history"]
     assert history[-1]["step"] == 2
-    call(evaluation, "--model_name_or_path", "run", "--json_dir", "data", "--split", "test")
+    call(evaluation, "--model_name_or_path", "run", "--json_dir", "data", "--split", "test", "--bootstrap", 20)
     predictions = [json.loads(line) for line in (tmp_path / "run/eval/predictions.jsonl").read_text().splitlines()]
     assert [line["task_id"] for line in predictions] == [
         f"test-{name}" for name in ("mni152", "anatomical", "functional", "both")

@@ -2,17 +2,12 @@
 on the CPU, started by torchrun where one fails."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from forking import run_ranks
+from forking import WORKERS_FORK, Program, run_ranks
+from launching import BIN
 
 from umbrella.training.main_process import main_process_first, on_main_process
-
-ROOT = Path(__file__).parents[2]
 
 # The world's own timeout is short, as `--ddp_timeout` makes it where it is heard (with --use_cpu it is not). It is set
 # only once all have started, which on a busy machine takes longer.
@@ -79,13 +74,12 @@ def test_with_one_process_there_is_nobody_to_wait_for():
 @pytest.mark.slow
 def test_failure_of_the_main_process_ends_the_job(tmp_path):
     """Within seconds, on a machine that is not busy; otherwise it would be days."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'recipes'}"}
-    command.append(str(write(FAIL, tmp_path)))
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    torchrun = [BIN / "torchrun", "--standalone", "--nproc_per_node", "2", write(FAIL, tmp_path)]
+    job = Program(torchrun, tmp_path, **WORKERS_FORK)
+    printed = job.communicate(timeout=300)[0]
     assert all((tmp_path / f"started_{rank}").exists() for rank in (0, 1))
-    assert done.returncode != 0
-    assert "error: no such data" in done.stderr
+    assert job.returncode != 0
+    assert "error: no such data" in printed
 
 
 @pytest.mark.slow

@@ -296,8 +296,8 @@ def evaluations(folder):
     "told_in, strategy, steps", [(4, "steps", [2, 4, 6]), (6, "steps", [2, 4, 6]), (6, "epoch", [4, 6])]
 )
 def test_an_evaluation_that_sigterm_cut_off_is_made_up(told_in, strategy, steps, run, begin, tmp_path, monkeypatch):
-    """Of 6 steps, with 4 an epoch."""
-    flags = ("--max_steps", 6, "--eval_strategy", strategy, "--eval_steps", 2)
+    """Of 6 steps, with 4 an epoch; one row is answered at each."""
+    flags = ("--max_steps", 6, "--eval_strategy", strategy, "--eval_steps", 2, "--eval_answers", 1)
     flags += ("--save_strategy", strategy, "--save_steps", 2, "--load_best_model_at_end", "true")
     flags += ("--metric_for_best_model", "loss")
     begin("whole", *flags)

@@ -21,7 +21,7 @@ from datasets import disable_progress_bars
 
 from umbrella.answers.attribution.chosen_rows import choose_region, choose_rows
 from umbrella.answers.attribution.scan_in_row import ScanInRow
-from umbrella.evaluation.explained_rows import Explained, Explainer
+from umbrella.evaluation.pointing.explained_rows import Explained, Explainer
 from umbrella.evaluation.run_folder import name_folder
 from umbrella.files.json_files import write_json
 from umbrella.models.loading import check_fits, load_model, load_processor

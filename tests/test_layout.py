@@ -19,7 +19,7 @@ INNER_ROOMS = {
     "report": ["", "demo"],
     "cohort": "shared tables bids questions splits".split(),
     "models": ["volumes", "", "building"],
-    "evaluation": ["statistics", "", "uncertainty", "evidence", "harness", "checklists", "folds"],
+    "evaluation": ["statistics", "", "uncertainty", "evidence", "harness", "checklists", "folds", "pointing"],
 }
 # Modules of the library that stand in no room: the guide's API, and names that published code imports.
 ENTRANCES = {"collator", "dataloaders", "guide_batch", "modeling", "transform"}

@@ -8,6 +8,7 @@ import pytest
 
 from umbrella.evaluation.folds.arguments import FoldArguments
 from umbrella.options.arguments import DataArguments, EvalArguments
+from umbrella.options.explain_arguments import ExplainArguments
 from umbrella.options.number_bounds import Bounds
 from umbrella.options.tool_arguments import (
     BenchmarkArguments,
@@ -29,6 +30,7 @@ NEEDED = {
     BenchmarkArguments: {},
     EstimateArguments: {},
     PreviewArguments: {},
+    ExplainArguments: {},
     FoldArguments: {},
 }
 # Where zero says something: none of it, or the first.

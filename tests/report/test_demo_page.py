@@ -271,8 +271,11 @@ def test_two_models_stand_side_by_side(talk, splits):
     page.on_row(0, ALICE)
     left, right, *_ = ask(page, "Male?")
     assert left == right and len(left) == 3
-    ids = {component.elem_id for component in page.build().blocks.values()}
-    assert {"chat_0", "chat_1", "labels_0", "labels_1"} <= ids
+    blocks = page.build().blocks.values()
+    assert {"chat_0", "chat_1", "labels_0", "labels_1"} <= {one.elem_id for one in blocks}
+    assert (
+        next(one for one in blocks if one.elem_id == "chat_0").label == talk.talker.opened.name
+    )  # of two named alike
 
 
 def test_labels_are_known_from_rows_or_an_evaluation_and_else_it_is_said(place, splits, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from umbrella.answers.attribution.regions import Pointing
-from umbrella.evaluation.pointing import Pointed, summarize_likeness, summarize_pointing
+from umbrella.evaluation.pointing.share import Pointed, summarize_likeness, summarize_pointing
 
 FLAGS = ("--box_mm", 60, "--volume_size", "24x32x24", "--volume_spacing", 8, "--max_new_tokens", 4, "--n", 3)
 

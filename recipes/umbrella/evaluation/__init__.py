@@ -8,7 +8,6 @@ __all__ = [
     "asking",
     "comparison",
     "controls",
-    "explained_rows",
     "group_tests",
     "history",
     "questions",

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from umbrella.answers.attribution.scan_in_row import ScanInRow
-from umbrella.evaluation.explained_rows import Explained
+from umbrella.evaluation.pointing.explained_rows import Explained
 from umbrella.report.overlay import draw_map
 from umbrella.report.page import write_page
 from umbrella.report.pictures import Picture

@@ -77,7 +77,9 @@ def _blend(parts: list[np.ndarray], ends: tuple[float, float], most: float, side
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:
-    """The outermost pixels of a mask."""
-    padded = np.pad(mask, 1)
-    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    """The outermost pixels of a mask: two, so that a page that shows the picture smaller does not lose the line."""
+    inner = mask
+    for _ in range(2):
+        padded = np.pad(inner, 1)
+        inner = inner & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return mask & ~inner

@@ -43,7 +43,7 @@ def show_probabilities(known: KnownLabels, probabilities: Sequence[float]) -> st
     bars = "".join(
         f'<li><span class="label">{escape(label)}</span>'
         f'<span class="bar"><span style="width:{100 * share:.1f}%"></span></span>'
-        f'<span class="share">{_percent(share)}</span></li>'
+        f'<span class="share">{escape(_percent(share))}</span></li>'
         for label, share in best_first
     )
     scored = f"Each label is scored as the answer “{escape(known.answer_template)}” to the last question. "

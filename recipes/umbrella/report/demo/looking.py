@@ -84,7 +84,7 @@ def _show(found: AttributionMap, scan: dict, name: str) -> Looked:
         where = f"It rests most on the box around x {x:.0f}, y {y:.0f}, z {z:.0f} mm (RAS+)"
     told = (
         f"{found.n_views} views with boxes of {BOX_MM:g} mm and more hidden. The answer's log-likelihood is "
-        f"{found.log_likelihood:.2f} nats; with the whole scan hidden it loses {found.whole:.2f}. {where}. Warm "
+        f"{found.log_likelihood:.3g} nats; with the whole scan hidden it loses {found.whole:.3g}. {where}. Warm "
         "colours speak for the answer, cold ones against it. A model that has learned nothing may have as "
         "sharp a map: recipes/explain.py compares."
     )

@@ -30,6 +30,8 @@ class Page:
         opened = [talk.talker.opened for talk in self.handlers.talks]
         shown = " and ".join(dict.fromkeys(one.settings.describe() for one in opened))
         names = [Path(one.name).name for one in opened]
+        if len(set(names)) < len(names):  # checkpoints of two runs, as checkpoint-100
+            names = [one.name for one in opened]
         with gradio.Blocks(title="Umbrella", analytics_enabled=False, fill_width=True) as blocks:
             self._connect(Parts(names, shown, self.handlers.rows, self.most_upload_mb), blocks)
         return blocks

@@ -6,9 +6,9 @@ Writes maps/*.nii.gz (any viewer lays them over the scans), report.html and metr
 the model's folder, explain/). The report shows scans. Research software, not a medical device.
 """
 
+from umbrella.evaluation.pointing.arguments import ExplainArguments
 from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
-from umbrella.options.explain_arguments import ExplainArguments
 from umbrella.options.parsing import parse_arguments
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports

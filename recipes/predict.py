@@ -25,26 +25,19 @@ if __name__ == "__main__":  # a wrong flag, or --help, is answered before the sl
     run(lambda: parse_arguments((ModelArguments, ManyArguments)))
 
 from dataclasses import replace
-from functools import partial
 
 from accelerate import PartialState
 from datasets import disable_progress_bars
 
-from umbrella.answers.generation import Answerer
 from umbrella.answers.own_question import choose_question
 from umbrella.answers.prediction import make_question_rows
+from umbrella.answers.talking.opening import open_model, prepare_answerer
 from umbrella.cohort.many.answering import ManyScans, Outcome, describe_settings
 from umbrella.cohort.many.reading import choose_reading
 from umbrella.cohort.many.scans import find_asked_scans
-from umbrella.models.cached_tower import attach_feature_cache
-from umbrella.models.feature_cache import open_feature_cache
-from umbrella.models.loading import BUILT, check_fits, load_model, load_processor
 from umbrella.options.control_signs import print_exactly
-from umbrella.records.recipe import load_recipe, resolve_recipe
 from umbrella.records.trained_questions import TrainedQuestions, load_trained_questions
-from umbrella.rows.kept_views import CachingTransform, ViewCache
 from umbrella.training.main_process import on_main_process
-from umbrella.views.settings import ViewSettings
 
 SOME_WITHOUT = 3
 
@@ -64,7 +57,7 @@ def main() -> None:
         asked = replace(asked, question=question.text)
         if not asked.asks_many:
             rows = make_question_rows(asked)
-            ((found,),) = prepare(model_args, asked)[0](batch_size=1).answer(rows, "answering")
+            ((found,),) = open_model(model_args, asked).answerer.answer(rows, "answering")
         else:
             outcome = answer_many(model_args, asked, trained)
 
@@ -82,30 +75,9 @@ def answer_many(model_args: ModelArguments, asked: ManyArguments, trained: Train
     scans = on_main_process(find_asked_scans, asked)
     reading, told = choose_reading(asked, trained, model_args.model_name_or_path)
     on_main_process(say, scans.describe(), *told)
-    make_answerer, shown = prepare(model_args, asked)
-    settings = describe_settings(asked, model_args.model_name_or_path, shown, reading)
+    make_answerer, shown = prepare_answerer(model_args, asked)
+    settings = describe_settings(asked, model_args.model_name_or_path, shown.stated(), reading)
     return ManyScans(asked, scans, reading, settings).answer(make_answerer)
-
-
-def prepare(model_args: ModelArguments, asked: ManyArguments) -> tuple[partial[Answerer], dict]:
-    """What makes an Answerer of the model, and how scans are shown."""
-    name = model_args.model_name_or_path
-    processor = load_processor(name)
-    recipe = resolve_recipe(ViewSettings(expects=asked.expects), processor, name)
-    if name in BUILT or load_recipe(name) is None:
-        shown = recipe.settings.describe()
-        on_main_process(say, f"note: {name} has no umbrella_recipe.json: the scan is shown by default, as {shown}")
-    # A reference that does not fit is an error: left out, it would change the answer unseen.
-    options = recipe.settings.stated() | {"max_length": asked.max_length, "on_overflow": "raise"}
-    features = open_feature_cache(asked.feature_cache)
-    transform = partial(CachingTransform, processor, ViewCache(), feature_cache=features, **options)
-    model = load_model(name, base_model=model_args.base_model).to(PartialState().device)
-    check_fits(model, processor, recipe.image_size, asked.max_length)
-    if features is not None:
-        attach_feature_cache(model.requires_grad_(False), processor, features, model.device)
-    prompts = transform(add_generation_prompt=True)
-    answerer = partial(Answerer, model, prompts, transform(), max_new_tokens=asked.max_new_tokens)
-    return answerer, recipe.settings.stated()
 
 
 def say(*sentences: str) -> None:

@@ -1,7 +1,8 @@
-"""Publish a data folder or a trained model on the Hub, after a search for personal data.
+"""Publish a data folder, a trained model, or the page to talk to it, on the Hub, after a search for personal data.
 
     python recipes/push_to_hub.py dataset --json_dir my_data --repo_id me/my_data --scans files --scrub true
     python recipes/push_to_hub.py model --model runs/mine --repo_id me/my_model
+    python recipes/push_to_hub.py demo --model me/my_model --repo_id me/my_page
 
 Private unless --public. Any finding of personal data stops the push; --scrub publishes clean copies. A push that was
 stopped continues with the same command. Log in with `hf auth login`, or set HF_TOKEN.
@@ -10,7 +11,12 @@ stopped continues with the same command. Log in with `hf auth login`, or set HF_
 from pathlib import Path
 
 from umbrella.options.ending import run
-from umbrella.options.push_arguments import PushDatasetArguments, PushModelArguments, parse_push_arguments
+from umbrella.options.push_arguments import (
+    PushDatasetArguments,
+    PushDemoArguments,
+    PushModelArguments,
+    parse_push_arguments,
+)
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_push_arguments(__doc__))
@@ -28,6 +34,7 @@ from umbrella.hub.dataset import Publication, check_scans_exist, parse_size
 from umbrella.hub.guard import check_findings
 from umbrella.hub.model import publish_model
 from umbrella.hub.repo import HubRepo
+from umbrella.hub.space import publish_space
 from umbrella.models.hub_errors import explain_errors
 from umbrella.privacy.presidio_names import build_name_finder
 from umbrella.privacy.scrub import Scrubber, load_key
@@ -77,10 +84,16 @@ def push_model(options: PushModelArguments) -> None:
     print(f"published: {publish_model(options, HfApi())}")
 
 
+def push_demo(options: PushDemoArguments) -> None:
+    print(f"published: {publish_space(options, Path(__file__).parent / 'demo.py', HfApi())}")
+
+
 def main() -> None:
     options = parse_push_arguments(__doc__)
     if isinstance(options, PushModelArguments):
         push_model(options)
+    elif isinstance(options, PushDemoArguments):
+        push_demo(options)
     else:
         push_dataset(options)
 

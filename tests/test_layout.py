@@ -15,7 +15,8 @@ LIBRARY, RECIPES, SAMPLE_DATA = ROOT / "recipes" / "umbrella", ROOT / "recipes",
 ROOMS = STREET
 # Rooms within a room, and where its other modules stand among them (""): at the end where it is not said.
 INNER_ROOMS = {
-    "answers": ["", "attribution", "serving"],
+    "answers": ["", "attribution", "talking", "serving"],
+    "report": ["", "demo"],
     "cohort": [*"shared tables bids questions splits".split(), "", "many"],
     "models": ["volumes", "", "building"],
     "evaluation": ["statistics", "", "uncertainty", "evidence", "harness", "checklists", "folds", "pointing"],

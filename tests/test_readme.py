@@ -234,7 +234,7 @@ def run_script(argv: list[str]) -> int | str | None:
     return 0
 
 
-SUBCOMMANDS = {"recipes/push_to_hub.py": [["dataset"], ["model"]]}
+SUBCOMMANDS = {"recipes/push_to_hub.py": [["dataset"], ["model"], ["demo"]]}
 
 
 @functools.cache

@@ -74,7 +74,7 @@ def test_default_wordings_are_those_of_the_sample_conversations(tmp_path):
         {wording.format(reference_label="male") for wording in wordings}
         for wordings in (PHRASINGS.introduction, PHRASINGS.acknowledgement)
     )
-    said, replied = word_reference(labelled)
+    said, replied = word_reference(labelled.reference_label)
     assert said in introductions and replied in replies
     turns = make_question_rows(labelled)[0]["conversations"]
     assert [[item["type"] for item in turn["content"]] for turn in turns] == [
@@ -84,11 +84,14 @@ def test_default_wordings_are_those_of_the_sample_conversations(tmp_path):
         ["text"],
     ]
     plain = PredictArguments(image=scan, question=QUESTION, reference=scan)
-    assert not any("{" in wording or "label" in wording for wording in word_reference(plain))
+    assert not any("{" in wording or "label" in wording for wording in word_reference(plain.reference_label))
     own = PredictArguments(
         image=scan, question=QUESTION, reference=scan, reference_label="41", reference_text="{reference_label} years:"
     )
-    assert word_reference(own) == ("41 years:", "Understood. The reference subject is 41.")
+    assert word_reference(own.reference_label, own.reference_text) == (
+        "41 years:",
+        "Understood. The reference subject is 41.",
+    )
 
 
 def test_only_the_answer_is_on_stdout_and_a_missing_recipe_is_told(monkeypatch, capsys, tmp_path):

@@ -5,7 +5,7 @@ from hub_server import DROP, DROP_ANSWER, LATE, File
 from huggingface_hub import HfApi
 from transformers.utils import hub as hub_files
 
-from umbrella.hub import model
+from umbrella.hub import model, space
 from umbrella.hub.cards import TEMPLATES
 from umbrella.hub.client import check_other_files, open_repo, upload
 from umbrella.hub.other_files import CARD_LINES
@@ -158,6 +158,7 @@ def test_a_file_of_others_that_would_be_read_with_ours_is_refused(hub, push, sta
 
 OF_DATASET = ("README.md", "data/train-00000-of-00001.parquet", "scans/a.nii", "umbrella_dataset.py")
 OF_MODEL = ("README.md", "config.json", "model.safetensors", "run.json", "training_data.json", "eval/metrics.json")
+OF_SPACE = ("README.md", "app.py", "requirements.txt", "umbrella/options/ending.py")
 
 
 @pytest.mark.parametrize(
@@ -205,9 +206,9 @@ def test_before_training_all_is_refused_that_a_push_might_replace(hub, push, nam
 def test_what_an_older_version_published_without_a_list_is_replaced_and_what_it_has_no_more_goes(
     hub, push, capsys, line
 ):
-    rules, names = [(published_data, OF_DATASET), (model, OF_MODEL)][CARD_LINES.index(line)]
+    rules, names = [(published_data, OF_DATASET), (model, OF_MODEL), (space, OF_SPACE)][CARD_LINES.index(line)]
     open_repo(HfApi(endpoint=hub.url), REPO, "dataset", public=False)
-    stale = "data/test-00000-of-00001.parquet" if rules is published_data else "adapter_config.json"
+    stale = ["data/test-00000-of-00001.parquet", "adapter_config.json", "umbrella/gone.py"][CARD_LINES.index(line)]
     add_files(hub, *names, stale, "notes.md")
     add_files(hub, "README.md", content=f"---\nlicense: mit\n---\n# x\n\n{line} from x.\n".encode())
     check_other_files(HfApi(endpoint=hub.url), REPO, "dataset", rules.is_read, rules.is_written)

@@ -8,8 +8,8 @@ import pytest
 
 from umbrella.cohort.many.arguments import ManyArguments
 from umbrella.evaluation.folds.arguments import FoldArguments
+from umbrella.evaluation.pointing.arguments import ExplainArguments
 from umbrella.options.arguments import DataArguments, EvalArguments
-from umbrella.options.explain_arguments import ExplainArguments
 from umbrella.options.number_bounds import Bounds
 from umbrella.options.serve_arguments import CheckServedArguments, ServeArguments
 from umbrella.options.tool_arguments import (

@@ -92,19 +92,31 @@ class Answerer:
                 progress.update(len(answers))
                 yield answers
 
+    def answer_row(self, row: dict, **following: Any) -> Answer:
+        """The answer to one row on this process, the same as `answer` gives, without likelihoods.
+
+        following  what `generate` takes to follow an answer or to end it: `streamer`, `stopping_criteria`
+        """
+        return self._ask_shown([[self.prompts.encode_row(row)]], **following)[0]
+
+    @torch.no_grad()
+    def score_row(self, row: dict) -> list[float]:
+        """The log-likelihood of each candidate as a row's last answer, on this process."""
+        return [self._score([self.answers.encode_row(replace_answer(row, text))])[0] for text in self.candidates]
+
     @torch.no_grad()  # not inference_mode: a buffer that a model makes in it would stop the training that goes on
     def _ask(self, examples: list[list[dict] | Answer]) -> list[Answer]:
         questions = [example for example in examples if not isinstance(example, Answer)]
         answered = iter(self._ask_shown(questions) if questions else ())
         return [example if isinstance(example, Answer) else next(answered) for example in examples]
 
-    def _ask_shown(self, questions: list[list[dict]]) -> list[Answer]:
+    def _ask_shown(self, questions: list[list[dict]], **following: Any) -> list[Answer]:
         prompts = self.pad_left(self._with_scan([prompt for prompt, *_ in questions]))
         inputs = self._to_device(prompts)
         del inputs["labels"]
         # FSDP2 by accelerate, which generate does not know: a process whose answers are done must stay for the others.
         synced = {"synced_gpus": True} if isinstance(self.model, FSDPModule) else {}
-        tokens = self.model.generate(**inputs, **synced, **self.generation)[: len(questions)]
+        tokens = self.model.generate(**inputs, **synced, **following, **self.generation)[: len(questions)]
         texts = self.tokenizer.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         scores = [self._score(list(candidate)) for candidate in list(zip(*questions, strict=True))[1:]]
         by_row = zip(*scores, strict=True) if scores else [()] * len(texts)

@@ -16,18 +16,20 @@ def make_question_rows(arguments: PredictArguments, images: Sequence[str] | None
     Raises ValueError where a scan of the flags is not there; whether `images` are is told when they are read.
     """
     if images is None:
-        return Dataset.from_list([_make_row(arguments, "question", None)], features=FEATURES)
-    return Dataset.from_list([_make_row(arguments, image, image) for image in images], features=FEATURES)
+        return Dataset.from_list([make_row(make_question_turns(arguments)[0])], features=FEATURES)
+    rows = [make_row(make_question_turns(arguments, image)[0]) | {"task_id": image} for image in images]
+    return Dataset.from_list(rows, features=FEATURES)
 
 
-def _make_row(arguments: PredictArguments, task_id: str, image: str | None) -> dict:
-    turns, paths = make_question_turns(arguments, image)
+def make_row(turns: list[dict]) -> dict:
+    """The row whose last turn, which is empty here, the model is to say."""
+    scans = [item for turn in turns for item in turn["content"] if item["type"] == "image"]
     return {
-        "task_id": task_id,
+        "task_id": "question",
         "task_type": "question",
         "subject_ids": [],
-        "modalities": [arguments.modality] * len(paths),
-        "images": [{"path": path, "token": IMAGE_TOKEN, "modality": arguments.modality} for path in paths],
+        "modalities": [scan["modality"] for scan in scans],
+        "images": [{"path": scan["image_path"], "token": IMAGE_TOKEN, "modality": scan["modality"]} for scan in scans],
         "conversations": turns,
         "metadata": dict.fromkeys((*METADATA_FIELDS, "extra")),
         "source": "the question",

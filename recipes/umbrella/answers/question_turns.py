@@ -29,22 +29,24 @@ def make_question_turns(arguments: PredictArguments, image: str | None = None) -
     Raises ValueError where a scan of the flags is not there.
     """
     image = _check(arguments, "image") if image is None else image
-    turns = [_turn("user", _scan(arguments, image), _text(arguments.question)), _turn("assistant", _text(""))]
+    turns = [
+        make_turn("user", make_scan(image, arguments.modality), make_text(arguments.question)),
+        make_turn("assistant", make_text("")),
+    ]
     paths = [image]
     if arguments.reference is not None:
-        said, replied = word_reference(arguments)
-        shown = _turn("user", _text(said), _scan(arguments, _check(arguments, "reference")))
-        turns = [shown, _turn("assistant", _text(replied)), *turns]
+        said, replied = word_reference(arguments.reference_label, arguments.reference_text, arguments.reference_reply)
+        shown = make_turn("user", make_text(said), make_scan(_check(arguments, "reference"), arguments.modality))
+        turns = [shown, make_turn("assistant", make_text(replied)), *turns]
         paths = [arguments.reference, image]
     return turns, paths
 
 
-def word_reference(arguments: PredictArguments) -> tuple[str, str]:
-    """What is said in front of the reference, and what the model has answered."""
-    label = arguments.reference_label
+def word_reference(label: str | None, text: str | None = None, reply: str | None = None) -> tuple[str, str]:
+    """What is said in front of a reference, and what the model has answered, in the `text` and `reply` given or in
+    the wordings above; `label`: what is known of the reference."""
     defaults = (UNLABELLED_TEXT, UNLABELLED_REPLY) if label is None else (REFERENCE_TEXT, REFERENCE_REPLY)
-    wordings = zip((arguments.reference_text, arguments.reference_reply), defaults, strict=True)
-    said, replied = (default if own is None else own for own, default in wordings)
+    said, replied = (default if own is None else own for own, default in zip((text, reply), defaults, strict=True))
     return said.replace("{reference_label}", label or ""), replied.replace("{reference_label}", label or "")
 
 
@@ -55,13 +57,16 @@ def _check(arguments: PredictArguments, flag: str) -> str:
     return path
 
 
-def _scan(arguments: PredictArguments, path: str) -> dict:
-    return {"type": "image", "text": None, "modality": arguments.modality, "image_path": path}
+def make_scan(path: str, modality: str) -> dict:
+    """An item of a turn that is a scan."""
+    return {"type": "image", "text": None, "modality": modality, "image_path": path}
 
 
-def _text(text: str) -> dict:
+def make_text(text: str) -> dict:
+    """An item of a turn that is text."""
     return {"type": "text", "text": text, "modality": None, "image_path": None}
 
 
-def _turn(role: str, *items: dict) -> dict:
+def make_turn(role: str, *items: dict) -> dict:
+    """A turn of these items, in their order."""
     return {"role": role, "content": list(items)}

@@ -19,6 +19,7 @@ from umbrella.conversations.control_tokens import ControlTokens
 from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.conversations.turns import (
     ConversationError,
+    ConversationTooLongError,
     count_images,
     drop_exchanges,
     format_conversation,
@@ -122,7 +123,7 @@ class ConversationEncoder:
         if len(encoded["input_ids"]) <= max_length:
             return encoded
         if on_overflow != "drop_turns":
-            raise ConversationError(self._describe_overflow(encoded, turns, max_length, "the conversation"))
+            raise ConversationTooLongError(self._describe_overflow(encoded, turns, max_length, "the conversation"))
         queue = iter(images)
         exchanges = split_exchanges([{**turn, "images": list(islice(queue, count_images([turn])))} for turn in turns])
 
@@ -143,7 +144,7 @@ class ConversationEncoder:
                 return encode_without(numbers[bisect_left(numbers, True, key=fits)])
         last = len(exchanges) - 1
         turns = drop_exchanges(exchanges, last)
-        raise ConversationError(
+        raise ConversationTooLongError(
             self._describe_overflow(encode_without(last), turns, max_length, "the last exchange alone")
         )
 

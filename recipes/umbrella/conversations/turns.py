@@ -9,6 +9,10 @@ class ConversationError(ValueError):
     """A conversation, chat template or tokenizer that cannot be turned into correct labels."""
 
 
+class ConversationTooLongError(ConversationError):
+    """A conversation of more tokens than it may have."""
+
+
 def format_conversation(
     conversations: list[dict], add_generation_prompt: bool = False, image_token: str = IMAGE_TOKEN
 ) -> str:

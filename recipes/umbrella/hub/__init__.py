@@ -12,4 +12,5 @@ __all__ = [
     "guarded_push",
     "model",
     "repo",
+    "space",
 ]

@@ -25,17 +25,19 @@ FILES_A_BATCH = 50
 def open_repo(api: HfApi, repo_id: str, repo_type: str, public: bool, gated: str | None = None) -> str:
     """Create the repo, private unless `public`, where there is none. Returns its full name.
 
-    Raises PushError where a repo of the other type has this name, or where the repo is public and `public` is not set.
+    Raises PushError where a model is to have a dataset's name, or a dataset a model's, or where the repo is public and
+    `public` is not set.
     """
     with explain_errors(repo_id):
         user = api.whoami()["name"]
         repo_id = repo_id if "/" in repo_id else f"{user}/{repo_id}"
-        other = {"dataset": "model", "model": "dataset"}[repo_type]
-        if not _exists(api, repo_id, repo_type) and _exists(api, repo_id, other):
+        other = {"dataset": "model", "model": "dataset"}.get(repo_type)
+        if other and not _exists(api, repo_id, repo_type) and _exists(api, repo_id, other):
             raise PushError(
                 f"{repo_id}: expected a {repo_type}, found a {other} of that name. Choose another --repo_id"
             )
-        api.create_repo(repo_id, repo_type=repo_type, private=not public, exist_ok=True)
+        sdk = "gradio" if repo_type == "space" else None
+        api.create_repo(repo_id, repo_type=repo_type, private=not public, exist_ok=True, space_sdk=sdk)
         if not api.repo_info(repo_id, repo_type=repo_type).private and not public:
             raise PushError(
                 f"{repo_id}: expected a private repo, found a public one. Make it private on the Hub, choose another "

@@ -16,6 +16,7 @@ CARD = "README.md"
 CARD_LINES = (
     "Conversations about brain scans, for training and evaluating vision-language models.",
     "A vision-language model that answers questions about brain scans, trained with Umbrella",
+    "A page to look at brain scans and to talk about them with the vision-language model",
 )
 KEPT = (".gitattributes",)
 MOST_NAMED = 10

@@ -13,7 +13,7 @@ class HubRepo:
 
     api        asks the Hub
     repo_id    user/name
-    repo_type  "dataset" or "model"
+    repo_type  "dataset", "model" or "space"
     """
 
     api: HfApi

@@ -116,18 +116,33 @@ class PushModelArguments(_PushArguments):
         super().__post_init__()
 
 
-COMMANDS = {"dataset": PushDatasetArguments, "model": PushModelArguments}
+@dataclass
+class PushDemoArguments(_PushArguments):
+    """Which model a Space serves."""
+
+    model: str | None = field(default=None, metadata={"help": "the model's name on the Hub: user/name"})
+    title: str | None = field(default=None, metadata={"help": "of the page (default: Ask NAME)"})
+
+    def __post_init__(self) -> None:
+        if self.model is None or self.repo_id is None:
+            raise ValueError("expected --model USER/NAME and --repo_id USER/NAME")
+        if self.gated is not None:
+            raise ValueError(f"--gated {self.gated}: a Space cannot be gated, only private. Leave the flag out")
 
 
-def parse_push_arguments(description: str) -> PushDatasetArguments | PushModelArguments:
-    """The options of `push_to_hub.py dataset ...` or `push_to_hub.py model ...`."""
+COMMANDS = {"dataset": PushDatasetArguments, "model": PushModelArguments, "demo": PushDemoArguments}
+
+
+def parse_push_arguments(description: str) -> PushDatasetArguments | PushModelArguments | PushDemoArguments:
+    """The options of `push_to_hub.py dataset ...`, `push_to_hub.py model ...` or `push_to_hub.py demo ...`."""
     command = sys.argv[1] if len(sys.argv) > 1 else None
     if command in ("--help", "-h"):
-        print(f"{description}\nAll flags: push_to_hub.py dataset --help, push_to_hub.py model --help")
+        print(f"{description}\nAll flags: " + ", ".join(f"push_to_hub.py {name} --help" for name in COMMANDS))
         raise SystemExit(0)
     if command not in COMMANDS:
         raise SystemExit(
-            "error: expected `push_to_hub.py dataset ...` or `push_to_hub.py model ...` (--help after it)"
+            "error: expected `push_to_hub.py dataset ...`, `push_to_hub.py model ...` or `push_to_hub.py demo ...` "
+            "(--help after it)"
         )
     (options,) = parse_arguments((COMMANDS[command],), sys.argv[2:])
     return options

@@ -7,5 +7,6 @@ __all__ = [
     "evaluation_report",
     "explain_report",
     "folds_report",
+    "pictures",
     "preview_report",
 ]

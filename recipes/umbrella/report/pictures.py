@@ -53,7 +53,7 @@ def draw_scan(views: np.ndarray, view: str, sides_known: bool) -> list[Picture]:
         drawn = [(f"{i + 1} of {len(views)}" if len(views) > 1 else "", plane, views[i, 0]) for i in kept]
     side = MOST_PIXELS if len(drawn) == 1 else MOST_PIXELS // 2
     return [
-        Picture(_draw_image(image, side, find_ends(image)), name, *name_sides(plane, sides_known))
+        Picture(draw_image(image, side, find_ends(image)), name, *name_sides(plane, sides_known))
         for name, plane, image in drawn
     ]
 
@@ -76,7 +76,7 @@ def draw_volume(volumes: np.ndarray, sides_known: bool, voxel: tuple[int, int, i
     for name, plane, frame in drawn:
         axis = PLANE_AXES[plane]
         image = cut_slice(volumes[frame], axis, through[axis]).T[::-1]  # rows from the front, or the top, down
-        pictures.append(Picture(_draw_image(image, side, ends), name, *name_sides(plane, sides_known)))
+        pictures.append(Picture(draw_image(image, side, ends), name, *name_sides(plane, sides_known)))
     return pictures
 
 
@@ -90,7 +90,9 @@ def name_sides(plane: str, sides_known: bool) -> tuple[str, str]:
     return PLANE_SIDES[plane] if sides_known else ("?", "?")
 
 
-def _draw_image(image: np.ndarray, side: int, ends: tuple[float, float]) -> str:
+def draw_image(image: np.ndarray, side: int, ends: tuple[float, float]) -> str:
+    """An image (H, W) as a PNG's data address, black at the lower of the ends, white at the higher; at most `side`
+    pixels high."""
     low, high = ends
     scaled = (image - low) / (high - low) if high > low else np.zeros_like(image)
     picture = Image.fromarray((scaled * 255).round().astype(np.uint8))

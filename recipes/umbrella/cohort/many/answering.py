@@ -90,7 +90,10 @@ def describe_settings(asked: ManyArguments, model: str, shown: dict, reading: An
     """What the answers depend on. A reference stands for its content and for what is said of it."""
     reference = None
     if asked.reference is not None:
-        reference = {"sha256": hash_file(asked.reference), "said": list(word_reference(asked))}
+        reference = {
+            "sha256": hash_file(asked.reference),
+            "said": list(word_reference(asked.reference_label, asked.reference_text, asked.reference_reply)),
+        }
     return {
         "model": fingerprint_model(model),
         "question": asked.question,

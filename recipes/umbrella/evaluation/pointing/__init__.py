@@ -4,5 +4,6 @@ It draws no page.
 """
 
 __all__ = [
+    "arguments",
     "explained_rows",
 ]

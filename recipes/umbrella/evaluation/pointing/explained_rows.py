@@ -17,9 +17,9 @@ from umbrella.answers.attribution.scan_in_row import ScanInRow
 from umbrella.answers.generation import Answerer
 from umbrella.answers.scoring import last_text
 from umbrella.conversations.encoder import ConversationError
+from umbrella.evaluation.pointing.arguments import ExplainArguments
 from umbrella.evaluation.pointing.share import Pointed, correlate_maps, summarize_likeness, summarize_pointing
 from umbrella.models.random_weights import draw_random_model
-from umbrella.options.explain_arguments import ExplainArguments
 from umbrella.options.progress import show_progress
 from umbrella.rows.transform import ConversationTransform
 

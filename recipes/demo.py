@@ -1,0 +1,56 @@
+"""Talk to a trained model about scans, on a page of this machine: the scan, the conversation, what the model saw.
+
+    python recipes/demo.py --model_name_or_path runs/mine --json_dir my_data
+    python recipes/demo.py --model_name_or_path runs/mine --compare runs/other
+
+The page is for 127.0.0.1 alone and loads nothing from elsewhere. Research software, not a medical device.
+"""
+
+from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.ending import run
+from umbrella.options.extras import check_extra
+from umbrella.options.parsing import parse_arguments
+from umbrella.report.demo.arguments import DemoArguments
+
+if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
+    run(lambda: parse_arguments((ModelArguments, DemoArguments)))
+    run(lambda: check_extra("gradio", "demo.py", "demo"))
+
+from datasets import disable_progress_bars
+
+from umbrella.answers.talking.opening import open_model
+from umbrella.answers.talking.talker import Talker
+from umbrella.report.demo.handlers import Handlers, Talk
+from umbrella.report.demo.known_labels import find_labels
+from umbrella.report.demo.page import Page
+from umbrella.report.demo.serving import check_port, serve, use_own_folder
+from umbrella.rows.loading import load_splits, pick_split
+
+
+def main() -> None:
+    # ------------------------------------------------------------------------------------------------ arguments
+    model_args, asked = parse_arguments((ModelArguments, DemoArguments))
+    check_port(asked.port)
+
+    # ------------------------------------------------------------------------------------------------ data
+    splits = rows = None
+    if asked.json_dir is not None:
+        splits = load_splits(DataArguments(json_dir=asked.json_dir, image_root=asked.image_root))
+        rows = pick_split(splits, asked.split)
+    disable_progress_bars()
+
+    # ------------------------------------------------------------------------------------------------ models
+    talks = []
+    named = [model_args] if asked.compare is None else [model_args, ModelArguments(asked.compare)]
+    for one in named:
+        labels = find_labels(one.model_name_or_path, splits, asked.split)
+        opened = open_model(one, asked, labels.candidates)
+        talks.append(Talk(Talker(opened), labels))
+
+    # ------------------------------------------------------------------------------------------------ page
+    use_own_folder()
+    serve(Page(Handlers(talks, rows), asked.max_upload_mb).build(), asked)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,60 @@
+"""Pieces of the page as HTML. Whatever comes from a file, a model or a person is escaped here."""
+
+from collections.abc import Sequence
+from html import escape
+
+from umbrella.report.demo.known_labels import KnownLabels
+
+NOT_A_DEVICE = "Research software, not a medical device: do not base a diagnosis on its answers."
+
+
+def show_header(models: Sequence[str], shown: str) -> str:
+    """The head of the page: which models, and how they are shown a scan."""
+    names = " and ".join(f"<b>{escape(name)}</b>" for name in models)
+    return (
+        f"<header><h1>Umbrella</h1><p>You talk to {names}. A scan is shown to it as {escape(shown)}.</p>"
+        f'<p class="warning" role="note">{NOT_A_DEVICE}</p></header>'
+    )
+
+
+def show_title(text: str) -> str:
+    """A heading within a part of the page."""
+    return f"<h3>{escape(text)}</h3>"
+
+
+def show_text(text: str) -> str:
+    """A paragraph."""
+    return f"<p>{escape(text)}</p>" if text else ""
+
+
+def show_status(sentence: str, is_error: bool = False) -> str:
+    """What happens, or what went wrong, in one sentence."""
+    kind, role = ("error", "alert") if is_error else ("note", "status")
+    return f'<p class="{kind}" role="{role}">{escape(sentence)}</p>' if sentence else ""
+
+
+def show_probabilities(known: KnownLabels, probabilities: Sequence[float]) -> str:
+    """A bar for each label, the most probable first, and what they are the probabilities of; without probabilities why
+    there are none."""
+    if not probabilities:
+        told = "" if known.labels else known.told
+        return f'<p class="told">{escape(told)}</p>' if told else ""
+    best_first = sorted(zip(known.labels, probabilities, strict=True), key=lambda pair: -pair[1])
+    bars = "".join(
+        f'<li><span class="label">{escape(label)}</span>'
+        f'<span class="bar"><span style="width:{100 * share:.1f}%"></span></span>'
+        f'<span class="share">{escape(_percent(share))}</span></li>'
+        for label, share in best_first
+    )
+    scored = f"Each label is scored as the answer “{escape(known.answer_template)}” to the last question. "
+    return f'<ol class="bars">{bars}</ol><p class="told">{scored}{escape(known.told)}</p>'
+
+
+def _percent(share: float) -> str:
+    return "over 99.9 %" if share > 0.999 else "under 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
+
+
+def show_truth(label: str | None, answer: str) -> str:
+    """The true answer of a row of the data."""
+    known = "The row has no label." if label is None else f"Label: <b>{escape(label)}</b>."
+    return f'<p class="truth">{known} Its own answer: “{escape(answer)}”</p>'

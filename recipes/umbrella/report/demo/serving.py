@@ -1,0 +1,87 @@
+"""The page is served: on this machine alone, with nothing from elsewhere."""
+
+import atexit
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
+
+import gradio
+
+from umbrella.report.demo.arguments import DemoArguments
+
+HOST = "127.0.0.1"
+IN_SPACE = "SPACE_ID" in os.environ  # set by the Hub in a Space, whose page is reached through its own proxy
+STYLE = Path(__file__).parent / "page_files" / "page.css"
+MOST_SESSIONS = 64  # of which Gradio keeps the state
+FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+
+
+def check_port(port: int | None) -> None:
+    """Raise ValueError where the port is in use."""
+    if port is None:
+        return
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((HOST, port))
+        except OSError as error:
+            raise ValueError(
+                f"--port {port}: expected a free port, found one that cannot be taken ({error.strerror}). Choose "
+                "another, or leave the flag out: the first free one from 7860 is taken"
+            ) from None
+
+
+def use_own_folder() -> None:
+    """What is sent to the page goes to a folder of this process, which is removed at its end. To be called before the
+    page is built."""
+    folder = tempfile.mkdtemp(prefix="umbrella-sent-", dir=os.environ.get("GRADIO_TEMP_DIR"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["GRADIO_TEMP_DIR"] = folder
+
+
+def make_theme() -> gradio.themes.Base:
+    """Quiet colours and the fonts of the reader's own system."""
+    fonts = [gradio.themes.Font(name) for name in FONTS]
+    mono = [gradio.themes.Font(name) for name in ("ui-monospace", "Consolas", "monospace")]
+    return gradio.themes.Soft(
+        primary_hue="slate", secondary_hue="slate", neutral_hue="slate", font=fonts, font_mono=mono
+    )
+
+
+def serve(blocks: gradio.Blocks, asked: DemoArguments, is_waiting: bool = True) -> str:
+    """Serve the page until Ctrl-C, or, where it is not waited for, until the process ends; returns its address.
+
+    Raises ValueError for a port that is in use.
+    """
+    check_port(asked.port)
+    blocks.queue(default_concurrency_limit=None, api_open=False, max_size=64)
+    _, address, _ = blocks.launch(
+        server_name="0.0.0.0" if IN_SPACE else HOST,
+        server_port=asked.port,
+        share=False,
+        quiet=True,
+        prevent_thread_lock=True,
+        show_error=False,
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        num_workers=0,
+        max_file_size=asked.max_upload_mb * 1024**2,
+        state_session_capacity=MOST_SESSIONS,
+        theme=make_theme(),
+        css_paths=STYLE,
+    )
+    whom = "who may open this Space" if IN_SPACE else "this machine alone"
+    print(f"The page is at {address} for {whom}. Ctrl-C ends it.", flush=True)
+    if is_waiting:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, its files removed
+        blocks.block_thread()
+    return address

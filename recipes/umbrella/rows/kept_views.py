@@ -66,7 +66,7 @@ class CachingTransform(ConversationTransform):
         **options: Any,
     ) -> None:
         super().__init__(processor, **options)
-        self.cache, self.change, self.seed = cache, change and CHANGES[change], seed
+        self.cache, self.change, self.seed = cache, None if change is None else CHANGES[change], seed
         self.variants_of, self.perturb = variants_of and variants_of.with_format(None), perturb
 
     @property

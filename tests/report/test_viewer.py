@@ -128,11 +128,15 @@ def test_the_installed_package_holds_a_widget_of_one_file():
 # ------------------------------------------------------------------------------------------------ what the model saw
 
 
-@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "volumes"])
-def test_the_pictures_are_the_numbers_that_the_processor_hands_its_model(scans, family):
+@pytest.mark.parametrize(
+    "family, shown",
+    [(name, {"standardize": False}) for name in FAMILIES if name != "volumes"]
+    + [(name, {"intensity": "encoder"}) for name in ("llava_1_5", "qwen2_5_vl")],
+)
+def test_the_pictures_are_the_numbers_that_the_processor_hands_its_model(scans, family, shown):
     processor = FAMILIES[family]()
     row = make_row(scans["plain.nii"], scans["free.mgz"])
-    transform = ConversationTransform(processor, "triplanar", standardize=False)
+    transform = ConversationTransform(processor, "triplanar", **shown)
     given = np.asarray(transform.encode_row(row)["pixel_values"])
     pixels = [find_pixels(transform, row, number) for number in range(2)]
     np.testing.assert_array_equal(np.unique(np.concatenate(pixels)), np.unique(given))

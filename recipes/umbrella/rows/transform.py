@@ -147,6 +147,12 @@ class ConversationTransform:
             encoded = put_features(encoded, scans, self.n_images, row["conversations"])
         return encoded | {"metadata": row["metadata"], "task_id": row["task_id"]}
 
+    def to_images(self, views: list[np.ndarray]) -> list[np.ndarray]:
+        """What the processor is given of the views of a row's scans, in the shapes of `load_images`: volumes, or
+        pictures (3, H, W), in levels where it is to do with them what it does with a PNG."""
+        images = views if self.is_volume else [image for view in views for image in view]
+        return [to_levels(image) for image in images] if self.shows_levels else images
+
     def encode_views(self, row: dict, views: list[np.ndarray]) -> dict:
         """`encode_row` with other views of the row's scans than its own, in the shapes of `load_images`; what is kept
         of their features is not used."""
@@ -215,12 +221,9 @@ class ConversationTransform:
         return round_to_levels(view) if self.shows_levels else view
 
     def _encode(self, row: dict, views: list[np.ndarray]) -> dict:
-        images = views if self.is_volume else [image for view in views for image in view]
         turns = repeat_image_items(row["conversations"], self.n_images)
-        if self.shows_levels:
-            images = [to_levels(image) for image in images]
         encoded = self.encoder.encode_within(
-            turns, images, self.max_length, self.on_overflow, self.add_generation_prompt
+            turns, self.to_images(views), self.max_length, self.on_overflow, self.add_generation_prompt
         )
         if not self.add_generation_prompt and all(label == IGNORE_INDEX for label in encoded["labels"]):
             raise ConversationError("expected at least one supervised token, found none: no assistant turn has text")

@@ -13,7 +13,7 @@ from umbrella.answers.attribution.occlusion import BOX_MM
 from umbrella.answers.attribution.scan_in_row import ScanInRow
 from umbrella.answers.scoring import answer_log_likelihoods
 from umbrella.conversations.encoder import ConversationEncoder
-from umbrella.rows.transform import repeat_image_items
+from umbrella.conversations.turns import repeat_image_items
 
 DIGIT = 1 << 12  # elements are numbered by two digits, each of which float32 holds
 

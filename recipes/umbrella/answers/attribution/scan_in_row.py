@@ -58,8 +58,7 @@ class ScanInRow:
         return self.transform.encode_views(self.row, views)
 
     def _encode_images(self, views: list[np.ndarray]) -> dict:
-        images = views if self.transform.is_volume else [image for view in views for image in view]
-        return self.transform.encoder.encode_images(images)
+        return self.transform.encoder.encode_images(self.transform.to_images(views))
 
     def _try_images_alone(self) -> bool:
         """Whether the image processor alone makes of the views what the whole processor does, and all of its keys that

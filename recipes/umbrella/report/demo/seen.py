@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from umbrella.conversations.turns import repeat_image_items
 from umbrella.report.demo.viewer import SIDES_UNKNOWN, show_frames
 from umbrella.report.pictures import draw_image, find_ends
-from umbrella.rows.transform import ConversationTransform, repeat_image_items
+from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.survey import states_orientation
 from umbrella.views.loading import locate_grid
@@ -62,7 +63,7 @@ def find_pixels(transform: ConversationTransform, row: dict, number: int) -> np.
     them, as Qwen-VL's do, has them put together again.
     """
     n_scans = len(row["images"])
-    images = [image for each in range(n_scans) for image in transform.load_images(row, each)]
+    images = transform.to_images([transform.load_images(row, each) for each in range(n_scans)])
     turns = repeat_image_items(row["conversations"], transform.n_images)
     encoded = transform.encoder.encode(turns, images, transform.add_generation_prompt)
     pixels = np.asarray(encoded["pixel_values"])

@@ -20,17 +20,20 @@ from datasets import disable_progress_bars
 
 from umbrella.answers.talking.opening import open_model
 from umbrella.answers.talking.talker import Talker
+from umbrella.options.free_port import check_port
+from umbrella.options.serve_arguments import HOST
 from umbrella.report.demo.handlers import Handlers, Talk
 from umbrella.report.demo.known_labels import find_labels
 from umbrella.report.demo.page import Page
-from umbrella.report.demo.serving import check_port, serve, use_own_folder
+from umbrella.report.demo.serving import serve, use_own_folder
 from umbrella.rows.loading import load_splits, pick_split
 
 
 def main() -> None:
     # ------------------------------------------------------------------------------------------------ arguments
     model_args, asked = parse_arguments((ModelArguments, DemoArguments))
-    check_port(asked.port)
+    if asked.port is not None:
+        check_port(HOST, asked.port)
 
     # ------------------------------------------------------------------------------------------------ data
     splits = rows = None

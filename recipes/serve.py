@@ -9,7 +9,6 @@ device.
 """
 
 import os
-import socket
 import sys
 from pathlib import Path
 
@@ -26,6 +25,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 from umbrella.answers.serving.server import is_loopback
 from umbrella.answers.serving.stock import check_folder
 from umbrella.options.extras import check_extra
+from umbrella.options.free_port import check_port
 
 
 def main() -> None:
@@ -56,20 +56,6 @@ def main() -> None:
 
     os.chdir(folder.parent)  # so that the folder's own name, and no path of this machine, is the model's
     Serve(folder.name, host=host, port=port, device="cpu" if serve_args.use_cpu else "auto")
-
-
-def check_port(host: str, port: int) -> None:
-    """Raise ValueError where nothing can listen at a port, before the model is loaded."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind(address)
-    except OSError as error:
-        raise ValueError(
-            f"--host {host} --port {port}: expected an address to listen at, found {error.strerror or error}. "
-            "Choose another --port"
-        ) from error
 
 
 if __name__ == "__main__":

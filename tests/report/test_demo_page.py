@@ -24,6 +24,7 @@ from umbrella.answers.talking.talker import Talker
 from umbrella.models.files import fingerprint_model
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.arguments import ModelArguments
+from umbrella.options.free_port import check_port
 from umbrella.records.recipe import resolve_recipe
 from umbrella.records.trained_questions import TrainedQuestions
 from umbrella.report.demo.arguments import DemoArguments
@@ -31,7 +32,7 @@ from umbrella.report.demo.fragments import NOT_A_DEVICE, show_header, show_proba
 from umbrella.report.demo.handlers import Handlers, Refusal, Talk
 from umbrella.report.demo.known_labels import KnownLabels, find_labels
 from umbrella.report.demo.page import Page
-from umbrella.report.demo.serving import check_port, serve
+from umbrella.report.demo.serving import serve
 from umbrella.report.demo.session import MOST_SESSIONS, Sessions
 from umbrella.views.settings import ViewSettings
 from umbrella_dataset import load_umbrella
@@ -289,7 +290,9 @@ def test_labels_are_known_from_rows_or_from_beside_the_model_and_else_it_is_said
     folder = place / "run" / "eval"
     folder.mkdir()
     settings = {"model": fingerprint_model(str(place / "run")), "task": "classification", "labels": ["a", "b"]}
-    (folder / "settings.json").write_text(json.dumps(settings | {"answer_template": "It is {label}."}))
+    (folder / "settings.json").write_text(
+        json.dumps(settings | {"forms": ["a", "b"], "answer_template": "It is {label}."})
+    )
     (folder / "metrics.json").write_text("{}")
     told = find_labels(str(place / "run"), None, "test")
     assert told.candidates == ["It is a.", "It is b."] and "eval/settings.json" in told.told
@@ -317,12 +320,12 @@ def test_a_port_in_use_is_said(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(ValueError, match=r"--port \d+: expected a free port, found one that cannot be taken"):
-            check_port(taken.getsockname()[1])
+            check_port(*taken.getsockname())
 
 
 WRONG_STARTS = {
     ("--model_name_or_path", "/nowhere"): r"found no folder '/nowhere'",
-    ("--port", "70000"): r"--port: expected at most 65535, found 70000",
+    ("--port", "70000"): r"--port: expected at least 1 and at most 65535, found 70000",
     ("--image_root", "scans"): r"--image_root scans: expected --json_dir FOLDER too",
     ("--json_dir", "nowhere"): r"nowhere",
     ("--compare", "/nowhere"): r"found no folder '/nowhere'",

@@ -1,5 +1,6 @@
 """What the page's viewer is given: the scan's own values in their places; and what the model saw of it."""
 
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from families import FAMILIES
 from volume_rows import write_series
 
 from umbrella.report.demo import shown_files, viewer
+from umbrella.report.demo.own_folders import make_own_folder
 from umbrella.report.demo.seen import find_pixels, picture_what_was_seen
 from umbrella.report.demo.viewer import Overlay, make_viewer, show_scan
 from umbrella.rows.transform import ConversationTransform
@@ -116,6 +118,21 @@ def test_shown_files_are_private_and_the_oldest_go(scans, monkeypatch):
     with pytest.raises(RuntimeError):
         shown_files.keep_file(lambda path: (_ for _ in ()).throw(RuntimeError))
     assert len(list(shown_files.find_folder().iterdir())) == 2
+
+
+def test_folders_of_killed_processes_go_and_those_of_others_stay(tmp_path, monkeypatch):
+    ours = make_own_folder("shown", str(tmp_path))
+    dead = tmp_path / ours.name.replace(f"-{os.getpid()}-", "-4194305-")  # above any process's number
+    monkeypatch.setattr("platform.node", lambda: "elsewhere")
+    far = make_own_folder("shown", str(tmp_path))
+    elsewhere = far.rename(tmp_path / far.name.replace(f"-{os.getpid()}-", "-4194305-"))
+    monkeypatch.undo()
+    dead.mkdir()
+    other = make_own_folder("sent", str(tmp_path))
+    assert dead.exists() and ours.exists()
+    again = make_own_folder("shown", str(tmp_path))
+    assert set(tmp_path.iterdir()) == {ours, elsewhere, other, again}
+    assert again.stat().st_mode & 0o077 == 0
 
 
 def test_the_installed_package_holds_a_widget_of_one_file():

@@ -16,6 +16,7 @@ __all__ = [
     "question_turns",
     "readability",
     "reading",
+    "recorded_answers",
     "scoring",
     "selection",
     "text_folding",

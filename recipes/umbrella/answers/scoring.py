@@ -6,11 +6,12 @@ import numpy as np
 import torch
 
 from umbrella.conversations.ignore_index import IGNORE_INDEX
+from umbrella.conversations.turns import join_texts
 
 
 def last_text(row: dict) -> str:
     """The text of a row's last turn, its items joined by line breaks."""
-    return "\n".join(item["text"] for item in row["conversations"][-1]["content"] if item["type"] == "text")
+    return join_texts(row["conversations"][-1]["content"])
 
 
 def replace_answer(row: dict, answer: str) -> dict:

@@ -35,6 +35,11 @@ def _join_items(content: str | list[dict], image_token: str) -> str:
     return "\n".join(image_token if item["type"] == "image" else item["text"] for item in content)
 
 
+def join_texts(items: list[dict]) -> str:
+    """The texts among the items of a turn, joined by line breaks."""
+    return "\n".join(item["text"] for item in items if item["type"] == "text")
+
+
 def to_messages(conversations: list[dict]) -> list[dict]:
     """The turns of a row as chat templates take them: items hold `type`, and `text` where they are text."""
     messages = []

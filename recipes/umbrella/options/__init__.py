@@ -11,6 +11,7 @@ __all__ = [
     "cuda",
     "ending",
     "extras",
+    "free_port",
     "input_spec",
     "keys",
     "list_flags",

@@ -15,6 +15,7 @@ from umbrella.answers.labelled_answer import AnswerError, split_kinds
 from umbrella.answers.own_answers import check_labels_apart, compare_own_answers, find_wording
 from umbrella.answers.reading import LabelReading, find_reading
 from umbrella.answers.selection import read_labelled
+from umbrella.conversations.turns import join_texts
 from umbrella.privacy.search import find_in_text
 from umbrella.records.trained_questions import TrainedQuestions
 
@@ -31,7 +32,7 @@ def record_questions(rows: Dataset) -> TrainedQuestions:
     counts, subjects, layouts = Counter(), defaultdict(set), Counter()
     for row in rows.with_format(None).select_columns(["conversations", "metadata", "images"]):
         asked = row["conversations"][:-1]
-        question = _join_texts(asked[-1]) if asked else ""
+        question = join_texts(asked[-1]["content"]) if asked else ""
         counts[question] += 1
         subjects[question].add(row["metadata"]["subject_id"] or tuple(scan["path"] for scan in row["images"]))
         layouts[" | ".join(" ".join(item["type"] for item in turn["content"]) for turn in asked)] += 1
@@ -48,10 +49,6 @@ def record_questions(rows: Dataset) -> TrainedQuestions:
     shared = {layout: n for layout, n in layouts.most_common(MOST_WORDINGS) if n >= FEWEST_SUBJECTS}
     answers, told = describe_answers(rows)
     return TrainedQuestions(len(rows), questions, shared, dict(left_out), answers, told)
-
-
-def _join_texts(turn: dict) -> str:
-    return "\n".join(item["text"] for item in turn["content"] if item["type"] == "text")
 
 
 def describe_answers(rows: Dataset) -> tuple[dict[str, Any] | None, str]:

@@ -7,7 +7,7 @@ from PIL import Image
 from umbrella.answers.attribution.maps import AttributionMap
 from umbrella.report.pictures import MOST_PIXELS, Picture, encode_image, name_sides
 from umbrella.views.places import NOWHERE
-from umbrella.views.planes import PLANE_AXES, cut_slice, parse_view
+from umbrella.views.planes import PLANE_AXES, channel_planes, cut_slice
 from umbrella.views.settings import VOLUME
 
 FOR, AGAINST, BOX, REGION = (255, 110, 20), (50, 130, 255), (255, 255, 255), (60, 230, 110)  # RGB
@@ -32,12 +32,11 @@ def draw_map(found: AttributionMap, view: np.ndarray, view_name: str, region: np
             for plane, axis in PLANE_AXES.items()
         ]
     else:
-        kind, _ = parse_view(view_name)
         image = int(np.argmax(box.sum(axis=(1, 2, 3))))
-        planes = list(PLANE_AXES) if kind == "triplanar" else [kind if kind in PLANE_AXES else "axial"]
+        planes = channel_planes(view_name)
         name = f"{image + 1} of {len(view)}" if len(view) > 1 else ""
         shown = [
-            (plane if kind == "triplanar" else name, plane, [layer[image, channel] for layer in layers])
+            (plane if len(planes) > 1 else name, plane, [layer[image, channel] for layer in layers])
             for channel, plane in enumerate(planes)
         ]
     most = float(np.nanmax(np.abs(layers[1]), initial=0.0)) or 1.0

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from umbrella.views.planes import PLANE_AXES, PLANE_SIDES, cut_slice, parse_view
+from umbrella.views.planes import PLANE_AXES, PLANE_SIDES, channel_planes, cut_slice
 from umbrella.views.settings import VOLUME
 
 MOST_PIXELS = 256  # side of a picture in the page
@@ -44,11 +44,11 @@ def draw_scan(views: np.ndarray, view: str, sides_known: bool) -> list[Picture]:
     """
     if view == VOLUME:
         return draw_volume(views, sides_known)
-    kind, _ = parse_view(view)
-    if kind == "triplanar":
-        drawn = [(name, name, channel) for name, channel in zip(PLANE_AXES, views[0], strict=True)]
+    planes = channel_planes(view)
+    if len(planes) > 1:
+        drawn = [(name, name, channel) for name, channel in zip(planes, views[0], strict=True)]
     else:
-        plane = kind if kind in PLANE_AXES else "axial"  # slices and mosaics are axial
+        (plane,) = planes
         kept = np.linspace(0, len(views) - 1, min(len(views), MOST_PICTURES)).astype(int)
         drawn = [(f"{i + 1} of {len(views)}" if len(views) > 1 else "", plane, views[i, 0]) for i in kept]
     side = MOST_PIXELS if len(drawn) == 1 else MOST_PIXELS // 2

@@ -37,6 +37,13 @@ def n_images(view: str) -> int:
     return number if kind == "slices" else 1
 
 
+def channel_planes(view: str) -> list[str]:
+    """The planes that the channels of a view's images show: three of "triplanar", else one, which all of them show.
+    Slices and mosaics are axial."""
+    kind, _ = parse_view(view)
+    return list(PLANE_AXES) if kind == "triplanar" else [kind if kind in PLANE_AXES else "axial"]
+
+
 def view_planes(view: str, shape: tuple[int, int, int]) -> list[tuple[int, int]]:
     """The slices that a view of a volume of this `shape` shows, in their order, each as (axis, index).
 

@@ -11,7 +11,6 @@ from umbrella.files.written_files import replacing
 from umbrella.views.places import Places
 
 OCCLUSION, GRADIENT = "occlusion", "gradient"
-METHODS = (OCCLUSION, GRADIENT)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from umbrella.answers.prediction import make_row
 from umbrella.answers.question_turns import make_scan, make_text, make_turn, word_reference
+from umbrella.conversations.turns import join_texts
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Question:
     @property
     def text(self) -> str:
         """Its texts, joined by line breaks."""
-        return "\n".join(item["text"] for item in self.items if item["type"] == "text")
+        return join_texts(list(self.items))
 
     @property
     def scans(self) -> list[dict]:

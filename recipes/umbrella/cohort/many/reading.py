@@ -1,16 +1,15 @@
 """How the answers to many scans are read: as flags say, as the model's training recorded it, or as its evaluation."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from umbrella.answers.label_parsing import PLACE
-from umbrella.answers.numbers import OF_DECIMAL, NumberFormat
+from umbrella.answers.numbers import NumberFormat
 from umbrella.answers.own_answers import check_labels_apart
-from umbrella.answers.reading import OTHER_SIGNS, LabelReading, NumberReading
+from umbrella.answers.reading import LabelReading, NumberReading
+from umbrella.answers.recorded_answers import find_recorded_answers
 from umbrella.cohort.many.arguments import ManyArguments
-from umbrella.records.evaluations import find_evaluations, read_settings
-from umbrella.records.trained_questions import FILE_NAME, TrainedQuestions
+from umbrella.records.trained_questions import TrainedQuestions
 
 EMPTY = "the columns label, number and probability stay empty"
 REMEDY = "--labels male,female looks for these"
@@ -44,7 +43,7 @@ def choose_reading(
     asked: ManyArguments, trained: TrainedQuestions | None, model: str
 ) -> tuple[AnswerReading, list[str]]:
     """How answers are read, and what that was told from. Raises ValueError for labels that cannot be told apart."""
-    found, origin = _find_recorded(trained, model)
+    found, origin = find_recorded_answers(trained, model)
     if asked.labels is not None:
         return _of_flags(asked, found)
     if asked.answer_template is not None and (found or {}).get("task") != "classification":
@@ -73,22 +72,3 @@ def _of_flags(asked: ManyArguments, found: dict[str, Any] | None) -> tuple[Answe
     if not (asked.answer_template or recorded):
         told.append(f"WARNING: the model may never have answered {PLACE} alone: --answer_template 'It is {PLACE}.'")
     return AnswerReading(reading, template), told
-
-
-def _find_recorded(trained: TrainedQuestions | None, model: str) -> tuple[dict[str, Any] | None, str]:
-    """(what is recorded, where), or (None, why nothing is known)."""
-    if trained is not None and trained.answers is not None:
-        return trained.answers, f"{FILE_NAME} ({trained.answers_told})"
-    why = f"{FILE_NAME}: {trained.answers_told}" if trained is not None else f"there is no {FILE_NAME} beside {model}"
-    if not Path(model).is_dir():
-        return None, why
-    for folder in find_evaluations(Path(model), Path(model), say=lambda _: None):
-        settings = read_settings(folder)
-        if settings.get("task") == "classification" and {"labels", "forms", "answer_template"} <= settings.keys():
-            return settings, f"{folder.name}/settings.json, as it was evaluated ({why})"
-        if settings.get("task") == "regression":
-            signs = {str(signs): vars(signs) for signs in (*OTHER_SIGNS, *OF_DECIMAL.values())}
-            if settings.get("signs_of_answers") in signs:
-                found = {"task": "regression", "unit": settings.get("unit"), **signs[settings["signs_of_answers"]]}
-                return found, f"{folder.name}/settings.json, as it was evaluated ({why})"
-    return None, f"how they are read is not known ({why}; no evaluation of these weights beside it says so)"

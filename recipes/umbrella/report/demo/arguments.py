@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from umbrella.options.arguments import EXPECTS, FEATURE_CACHE
 from umbrella.options.cuda import by_cuda, settle_by_cuda
 from umbrella.options.number_bounds import AT_LEAST_1, check_bounds
+from umbrella.options.serve_arguments import PORTS
 
 
 @dataclass
@@ -28,7 +29,6 @@ class DemoArguments:
     def __post_init__(self) -> None:
         if self.json_dir is None and self.image_root is not None:
             raise ValueError(f"--image_root {self.image_root}: expected --json_dir FOLDER too, found none")
-        check_bounds(self, dict.fromkeys(("port", "max_upload_mb", "max_length", "max_new_tokens"), AT_LEAST_1))
-        if self.port is not None and self.port > 65535:
-            raise ValueError(f"--port: expected at most 65535, found {self.port}")
+        check_bounds(self, dict.fromkeys(("max_upload_mb", "max_length", "max_new_tokens"), AT_LEAST_1))
+        check_bounds(self, {"port": PORTS})
         settle_by_cuda(self)

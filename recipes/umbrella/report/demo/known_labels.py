@@ -2,16 +2,14 @@
 of its training or an evaluation."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
 from umbrella.answers.label_parsing import PLACE
+from umbrella.answers.recorded_answers import find_recorded_answers
 from umbrella.answers.selection import keep_answerable
 from umbrella.evaluation.questions import Classification, find_question
 from umbrella.options.arguments import EvalArguments
-from umbrella.records.evaluations import SETTINGS, find_evaluations, read_settings
-from umbrella.records.trained_questions import FILE_NAME as QUESTIONS
 from umbrella.records.trained_questions import load_trained_questions
 
 
@@ -33,25 +31,18 @@ class KnownLabels:
 
 
 def find_labels(model: str, splits: DatasetDict | None, split: str) -> KnownLabels:
-    """The labels of the rows of a split, else those that the model was trained on, by the umbrella_questions.json
-    beside it, else those of an evaluation of these weights in MODEL/eval*/."""
+    """The labels of the rows of a split, else those that are recorded beside the model."""
     why_not = "no --json_dir was given"
     if splits is not None:
         try:
             return _tell_from_rows(splits, split)
         except ValueError as error:
             why_not = str(error)
-    trained = load_trained_questions(model)
-    if trained is not None and trained.answers is not None and trained.answers["task"] == "classification":
-        told = f"Labels and wording as in training, by {QUESTIONS} beside the model."
-        return KnownLabels(tuple(trained.answers["labels"]), trained.answers["answer_template"], told)
-    for folder in find_evaluations(Path(model), Path(model)) if Path(model).is_dir() else []:
-        settings = read_settings(folder)
-        if settings.get("task") == "classification":
-            told = f"Labels and wording as in the model's own {folder.name}/{SETTINGS}."
-            return KnownLabels(tuple(settings["labels"]), settings["answer_template"], told)
-    told = f"The model's labels are not known ({why_not}, and neither {QUESTIONS} nor an evaluation tells them)."
-    return KnownLabels((), "", told)
+    found, origin = find_recorded_answers(load_trained_questions(model), model)
+    if found is not None and found["task"] == "classification":
+        return KnownLabels(tuple(found["labels"]), found["answer_template"], f"Labels and wording by {origin}.")
+    reason = origin if found is None else f"its answers are no labels, by {origin}"
+    return KnownLabels((), "", f"The model's labels are not known ({why_not}; {reason}).")
 
 
 def _tell_from_rows(splits: DatasetDict, split: str) -> KnownLabels:

@@ -8,12 +8,12 @@ import numpy as np
 
 from umbrella.conversations.turns import repeat_image_items
 from umbrella.report.demo.viewer import SIDES_UNKNOWN, show_frames
-from umbrella.report.pictures import draw_image, find_ends
+from umbrella.report.pictures import draw_image, find_ends, name_sides
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.survey import states_orientation
 from umbrella.views.loading import locate_grid
-from umbrella.views.planes import PLANE_AXES, PLANE_SIDES, parse_view
+from umbrella.views.planes import channel_planes
 
 LIST = "display:flex;flex-wrap:wrap;gap:12px;margin:8px 0"
 PICTURE = "image-rendering:pixelated;background:#000;max-width:100%;width:{width}px;height:auto"
@@ -95,24 +95,17 @@ def _join_patches(patches: np.ndarray, grids: np.ndarray, processor: Any) -> np.
 
 def _name_pictures(transform: ConversationTransform, pixels: np.ndarray) -> list[tuple[str, str, np.ndarray]]:
     """(name, plane, image (H, W)) of each picture. The three channels are the planes of a triplanar view; of others
-    they show the same."""
-    kind, _ = parse_view(str(transform.settings.view))
-    is_one = len(pixels) == 1
-    if kind == "triplanar":
-        return [
-            (plane if is_one else f"{plane}, {i + 1} of {len(pixels)}", plane, channel)
-            for i, picture in enumerate(pixels)
-            for plane, channel in zip(PLANE_AXES, picture, strict=True)
-        ]
-    plane = kind if kind in PLANE_AXES else "axial"
+    all show the same."""
+    planes = channel_planes(str(transform.settings.view))
     return [
-        (plane if is_one else f"{plane}, {i + 1} of {len(pixels)}", plane, picture[0])
+        (plane if len(pixels) == 1 else f"{plane}, {i + 1} of {len(pixels)}", plane, picture[channel])
         for i, picture in enumerate(pixels)
+        for channel, plane in enumerate(planes)
     ]
 
 
 def _draw(name: str, plane: str, image: np.ndarray, ends: tuple[float, float], sides_known: bool, width: int) -> str:
-    left, right = PLANE_SIDES[plane] if sides_known else ("?", "?")
+    left, right = name_sides(plane, sides_known)
     address = draw_image(image, image.shape[0], ends)
     style = PICTURE.format(width=width)
     return (

@@ -1,47 +1,28 @@
 """The page is served: on this machine alone, with nothing from elsewhere."""
 
-import atexit
 import os
-import shutil
 import signal
-import socket
-import tempfile
 from pathlib import Path
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when a page is built
 
 import gradio
 
+from umbrella.options.free_port import check_port
+from umbrella.options.serve_arguments import HOST
 from umbrella.report.demo.arguments import DemoArguments
+from umbrella.report.demo.own_folders import make_own_folder
 
-HOST = "127.0.0.1"
 IN_SPACE = "SPACE_ID" in os.environ  # set by the Hub in a Space, whose page is reached through its own proxy
 STYLE = Path(__file__).parent / "page_files" / "page.css"
 MOST_SESSIONS = 64  # of which Gradio keeps the state
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 
 
-def check_port(port: int | None) -> None:
-    """Raise ValueError where the port is in use."""
-    if port is None:
-        return
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((HOST, port))
-        except OSError as error:
-            raise ValueError(
-                f"--port {port}: expected a free port, found one that cannot be taken ({error.strerror}). Choose "
-                "another, or leave the flag out: the first free one from 7860 is taken"
-            ) from None
-
-
 def use_own_folder() -> None:
     """What is sent to the page goes to a folder of this process, which is removed at its end. To be called before the
     page is built."""
-    folder = tempfile.mkdtemp(prefix="umbrella-sent-", dir=os.environ.get("GRADIO_TEMP_DIR"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ["GRADIO_TEMP_DIR"] = folder
+    os.environ["GRADIO_TEMP_DIR"] = str(make_own_folder("sent", os.environ.get("GRADIO_TEMP_DIR")))
 
 
 def make_theme() -> gradio.themes.Base:
@@ -58,7 +39,8 @@ def serve(blocks: gradio.Blocks, asked: DemoArguments, is_waiting: bool = True) 
 
     Raises ValueError for a port that is in use.
     """
-    check_port(asked.port)
+    if asked.port is not None:
+        check_port(HOST, asked.port)
     blocks.queue(default_concurrency_limit=None, api_open=False, max_size=64)
     _, address, _ = blocks.launch(
         server_name="0.0.0.0" if IN_SPACE else HOST,

@@ -1,8 +1,5 @@
 """Scans as the viewer loads them: NIfTI files, not compressed, in a folder that goes when the process ends."""
 
-import atexit
-import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from functools import lru_cache
@@ -10,24 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from nibabel import Nifti1Header
 
-PREFIX = "umbrella-shown-"
+from umbrella.report.demo.own_folders import make_own_folder
+
 MOST_FILES, MOST_BYTES = 64, 8 * 1024**3  # that are kept; the oldest go first
 KEPT_TYPES = ("u1", "i1", "u2", "i2", "i4", "f4")  # that browsers have arrays of; others are written as float32
 
 
 @lru_cache(maxsize=1)
 def find_folder() -> Path:
-    """The folder of this process, which nobody else may read. Those of processes that were killed go now."""
-    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        number = left.name.removeprefix(PREFIX).partition("-")[0]
-        if number.isdigit() and not psutil.pid_exists(int(number)):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")).resolve()
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    """The folder of this process."""
+    return make_own_folder("shown")
 
 
 def keep_file(write: Callable[[Path], None]) -> Path:

@@ -2,35 +2,23 @@
 
 import ast
 import dataclasses
+import importlib
 import re
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-import umbrella.cohort.many.arguments
-import umbrella.evaluation.folds.arguments
-import umbrella.options.arguments
-import umbrella.options.build_arguments
-import umbrella.options.push_arguments
-import umbrella.options.serve_arguments
-import umbrella.options.tool_arguments
-import umbrella.options.training_arguments
 from umbrella.answers.labelled_answer import LabelledAnswer
 from umbrella.options.flag_names import GUIDE_SPELLINGS
 from umbrella.training.answer_check import find_task_of_answers
 
 ROOT = Path(__file__).resolve().parents[2]
-ARGUMENTS = (
-    umbrella.options.arguments,
-    umbrella.options.build_arguments,
-    umbrella.cohort.many.arguments,
-    umbrella.options.serve_arguments,
-    umbrella.evaluation.folds.arguments,
-    umbrella.options.training_arguments,
-    umbrella.options.tool_arguments,
-    umbrella.options.push_arguments,
-)
+LIBRARY = ROOT / "recipes/umbrella"
+ARGUMENTS = [  # whatever room they stand in
+    importlib.import_module(".".join(("umbrella", *path.relative_to(LIBRARY).with_suffix("").parts)))
+    for path in sorted(LIBRARY.rglob("*arguments.py"))
+]
 # Of accelerate launch, git lfs, the deepspeed launcher, hf.
 OTHERS = {"--num_processes", "--use_deepspeed", "--quiet", "--include", "--local_rank"}
 # Command → where its flags are written, if not in itself.
@@ -79,7 +67,7 @@ def test_every_flag_that_a_message_names_is_a_flag_of_its_command():
     known = set().union(*flags_of().values()) | OTHERS
     for path in SOURCES:
         for message in read_messages(path):
-            for command, flag in re.findall(r"(?<![\w-])(?:(\w+\.py)(?: \w+)? )?(--[a-z]\w+)", message):
+            for command, flag in re.findall(r"(?<![\w-])(?:(\w+\.py)(?: \w+)? )?(--[a-z]\w+)(?![\w-])", message):
                 flags = flags_of().get(command, known)
                 assert flag in flags, f"{path.name}: {message!r} names {command} {flag}, which is no flag of it"
 

@@ -7,7 +7,6 @@ import html
 import json
 import re
 import runpy
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -24,7 +23,6 @@ from umbrella.answers.talking.talker import Talker
 from umbrella.models.files import fingerprint_model
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.arguments import ModelArguments
-from umbrella.options.free_port import check_port
 from umbrella.records.recipe import resolve_recipe
 from umbrella.records.trained_questions import TrainedQuestions
 from umbrella.report.demo.arguments import DemoArguments
@@ -313,14 +311,6 @@ def test_nothing_of_a_name_is_read_as_html():
     assert not any("<img" in piece for piece in shown)
     assert all("&lt;img" in piece for piece in shown)
     assert NOT_A_DEVICE in shown[0]
-
-
-def test_a_port_in_use_is_said(tmp_path):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        with pytest.raises(ValueError, match=r"--port \d+: expected a free port, found one that cannot be taken"):
-            check_port(*taken.getsockname())
 
 
 WRONG_STARTS = {

@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image
 
 from umbrella.answers.attribution.maps import AttributionMap
-from umbrella.report.pictures import MOST_PIXELS, Picture, encode_image, name_sides
+from umbrella.report.pictures import MOST_PIXELS, Picture, encode_image, name_sides, shrink, to_grey
 from umbrella.views.places import NOWHERE
 from umbrella.views.planes import PLANE_AXES, channel_planes, cut_slice
 from umbrella.views.settings import VOLUME
@@ -62,17 +62,14 @@ def _make_layers(found: AttributionMap, view: np.ndarray, region: np.ndarray | N
 def _blend(parts: list[np.ndarray], ends: tuple[float, float], most: float, side: int) -> Image.Image:
     factor = -(-side // max(parts[0].shape))
     scan, values, box, region = (part.repeat(factor, axis=0).repeat(factor, axis=1) for part in parts)
-    low, high = ends
-    grey = ((scan - low) / (high - low) if high > low else np.zeros_like(scan)) * 255
+    grey = to_grey(scan, ends)
     colour = np.where(values[..., None] > 0, FOR, AGAINST)
     cover = MOST_COVER * np.clip(np.abs(values) / most, 0, 1)[..., None]
     pixels = grey[..., None] * (1 - cover) + colour * cover
     for mask, line in ((region, REGION), (box, BOX)):
         pixels[_outline(mask)] = line
     picture = Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
-    if picture.height > 2 * side:
-        picture = picture.resize((round(picture.width * side / picture.height), side), Image.Resampling.LANCZOS)
-    return picture
+    return shrink(picture, side) if picture.height > 2 * side else picture
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:

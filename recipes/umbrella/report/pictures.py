@@ -93,12 +93,19 @@ def name_sides(plane: str, sides_known: bool) -> tuple[str, str]:
 def draw_image(image: np.ndarray, side: int, ends: tuple[float, float]) -> str:
     """An image (H, W) as a PNG's data address, black at the lower of the ends, white at the higher; at most `side`
     pixels high."""
+    picture = Image.fromarray(to_grey(image, ends).round().astype(np.uint8))
+    return encode_image(shrink(picture, side) if picture.height > side else picture)
+
+
+def to_grey(image: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+    """Values → 0 at the lower of the ends to 255 at the higher, of the same shape; all 0 where the ends are one."""
     low, high = ends
-    scaled = (image - low) / (high - low) if high > low else np.zeros_like(image)
-    picture = Image.fromarray((scaled * 255).round().astype(np.uint8))
-    if picture.height > side:
-        picture = picture.resize((round(picture.width * side / picture.height), side), Image.Resampling.LANCZOS)
-    return encode_image(picture)
+    return (image - low) / (high - low) * 255 if high > low else np.zeros_like(image)
+
+
+def shrink(picture: Image.Image, side: int) -> Image.Image:
+    """A picture as one of `side` pixels' height."""
+    return picture.resize((round(picture.width * side / picture.height), side), Image.Resampling.LANCZOS)
 
 
 def encode_image(picture: Image.Image) -> str:

@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from html import escape
 
 from umbrella.report.demo.known_labels import KnownLabels
+from umbrella.report.pictures import Picture
 
 NOT_A_DEVICE = "Research software, not a medical device: do not base a diagnosis on its answers."
+# In the elements themselves, where no rule of Gradio's for pictures wins over them.
+LIST = "display:flex;flex-wrap:wrap;gap:12px;margin:8px 0"
+PICTURE = "display:inline-block;image-rendering:pixelated;background:#000;max-width:100%;width:{width}px;height:auto"
 
 
 def show_header(models: Sequence[str], shown: str) -> str:
@@ -25,6 +29,16 @@ def show_title(text: str) -> str:
 def show_text(text: str) -> str:
     """A paragraph."""
     return f"<p>{escape(text)}</p>" if text else ""
+
+
+def show_pictures(pictures: Sequence[Picture], width: int) -> str:
+    """Pictures of what the model saw side by side, each `width` pixels of the page wide, its own pixels as squares."""
+    shown = "".join(
+        f'<figure style="margin:0"><figcaption>{escape(one.name)}</figcaption>{one.left} <img src="{one.address}" '
+        f'alt="What the model saw, {escape(one.name)}" style="{PICTURE.format(width=width)}"> {one.right}</figure>'
+        for one in pictures
+    )
+    return f'<div style="{LIST}">{shown}</div>'
 
 
 def show_status(sentence: str, is_error: bool = False) -> str:

@@ -1,22 +1,20 @@
 """What the model saw of a scan: the very pixels that its processor hands it, or the volume on the model's grid."""
 
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 
 from umbrella.conversations.turns import repeat_image_items
+from umbrella.report.demo.fragments import show_pictures, show_text
 from umbrella.report.demo.viewer import SIDES_UNKNOWN, show_frames
-from umbrella.report.pictures import draw_image, find_ends, name_sides
+from umbrella.report.pictures import Picture, draw_image, find_ends, name_sides
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.survey import states_orientation
 from umbrella.views.loading import locate_grid
 from umbrella.views.planes import channel_planes
 
-LIST = "display:flex;flex-wrap:wrap;gap:12px;margin:8px 0"
-PICTURE = "image-rendering:pixelated;background:#000;max-width:100%;width:{width}px;height:auto"
 LEAST_WIDTH, MOST_WIDTH = 160, 336  # pixels of the page: of one among many, and of one alone
 
 
@@ -47,13 +45,16 @@ def picture_what_was_seen(transform: ConversationTransform, row: dict, number: i
     low, high = find_ends(pixels)
     shown = _name_pictures(transform, pixels)
     width = MOST_WIDTH if len(shown) == 1 else LEAST_WIDTH
-    pictures = "".join(_draw(name, plane, image, (low, high), sides_known, width) for name, plane, image in shown)
+    drawn = [
+        Picture(draw_image(image, image.shape[0], (low, high)), name, *name_sides(plane, sides_known))
+        for name, plane, image in shown
+    ]
     count = "One picture" if len(pixels) == 1 else f"{len(pixels)} pictures"
     sentence = (
         f"{count} of {pixels.shape[-1]} × {pixels.shape[-2]} pixels. Black is {low:.3g}, white {high:.3g}, of the "
         f"numbers that the model is given.{'' if sides_known else ' ' + SIDES_UNKNOWN}"
     )
-    return Seen(f'<p>{escape(sentence)}</p><div style="{LIST}">{pictures}</div>', None, pixels)
+    return Seen(show_text(sentence) + show_pictures(drawn, width), None, pixels)
 
 
 def find_pixels(transform: ConversationTransform, row: dict, number: int) -> np.ndarray:
@@ -104,17 +105,6 @@ def _name_pictures(transform: ConversationTransform, pixels: np.ndarray) -> list
     ]
 
 
-def _draw(name: str, plane: str, image: np.ndarray, ends: tuple[float, float], sides_known: bool, width: int) -> str:
-    left, right = name_sides(plane, sides_known)
-    address = draw_image(image, image.shape[0], ends)
-    style = PICTURE.format(width=width)
-    return (
-        f'<figure style="margin:0"><figcaption>{escape(name)}</figcaption>{left} '
-        f'<img src="{address}" alt="What the model saw, {escape(name)}" style="display:inline-block;{style}"> {right}'
-        "</figure>"
-    )
-
-
 def _show_volume(transform: ConversationTransform, scan: dict, volumes: np.ndarray, sides_known: bool) -> Seen:
     grid, cut = locate_grid(find_source(scan), scan["modality"], transform.settings)
     size, spacing = np.array(grid.size), grid.spacing_mm
@@ -129,4 +119,4 @@ def _show_volume(transform: ConversationTransform, scan: dict, volumes: np.ndarr
     )
     shown = show_frames(volumes, affine, sides_known)
     note = "" if sides_known else SIDES_UNKNOWN
-    return Seen(f"<p>{escape(sentence)}</p>", shown | {"note": note}, volumes)
+    return Seen(show_text(sentence), shown | {"note": note}, volumes)

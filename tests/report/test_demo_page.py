@@ -365,6 +365,9 @@ def test_the_page_is_served_to_this_machine_alone_and_loads_nothing_from_elsewhe
         assert "googleapis" not in text + style and "@import" not in style
         with pytest.raises(ValueError, match="expected a free port"):
             serve(page.build(), DemoArguments(port=blocks.server_port), is_waiting=False)
+        elsewhere = urllib.request.Request(address, headers={"Host": "attacker.example"})
+        with pytest.raises(urllib.error.HTTPError, match="400"):  # a name that leads here
+            urllib.request.urlopen(elsewhere)
         assert post(address, "small.nii", 10**5)[0] == 200
         assert post(address, "large.nii", 2 * 10**6) == (413, None)
         assert post(address, "small2.nii", 10**5)[0] == 200  # the server goes on

@@ -7,6 +7,8 @@ from pathlib import Path
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when a page is built
 
 import gradio
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from umbrella.options.free_port import check_port
 from umbrella.options.serve_arguments import HOST
@@ -15,6 +17,8 @@ from umbrella.report.demo.own_folders import make_own_folder
 
 IN_SPACE = "SPACE_ID" in os.environ  # set by the Hub in a Space, whose page is reached through its own proxy
 STYLE = Path(__file__).parent / "page_files" / "page.css"
+# A page of another host, whose name an attacker points at this machine, would else read what this one shows.
+ONLY_HERE = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
 MOST_SESSIONS = 64  # of which Gradio keeps the state
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 
@@ -58,6 +62,7 @@ def serve(blocks: gradio.Blocks, asked: DemoArguments, is_waiting: bool = True) 
         num_workers=0,
         max_file_size=asked.max_upload_mb * 1024**2,
         state_session_capacity=MOST_SESSIONS,
+        app_kwargs={} if IN_SPACE else {"middleware": [ONLY_HERE]},
         theme=make_theme(),
         css_paths=STYLE,
     )

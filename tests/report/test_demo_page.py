@@ -350,6 +350,21 @@ def post(address, name, n_bytes):
         return error.code, None
 
 
+def send_path(blocks, address, path):
+    """Name a file of this machine as one that was sent; returns what the server says until it has ended."""
+    (number,) = [key for key, one in blocks.fns.items() if one.name == "on_upload"]
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    body = {"data": [file, "sMRI"], "fn_index": number, "session_hash": "mallory"}
+    request = urllib.request.Request(f"{address}gradio_api/queue/join", json.dumps(body).encode(), method="POST")
+    request.add_header("Content-Type", "application/json")
+    try:
+        urllib.request.urlopen(request).read()
+    except urllib.error.HTTPError as error:
+        return error.read().decode()
+    with urllib.request.urlopen(f"{address}gradio_api/queue/data?session_hash=mallory", timeout=30) as said:
+        return "".join(line.decode() for line in said)
+
+
 @pytest.mark.slow
 def test_the_page_is_served_to_this_machine_alone_and_loads_nothing_from_elsewhere(page, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
@@ -372,6 +387,10 @@ def test_the_page_is_served_to_this_machine_alone_and_loads_nothing_from_elsewhe
         assert post(address, "large.nii", 2 * 10**6) == (413, None)
         assert post(address, "small2.nii", 10**5)[0] == 200  # the server goes on
         assert not list(tmp_path.rglob("*large*"))
+        shown = page.on_row(0, ALICE)[VIEWER]["url"]
+        assert urllib.request.urlopen(f"{address}gradio_api/file={shown}").read() == Path(shown).read_bytes()
+        assert '"success":false' in send_path(blocks, address, shown)  # what a page is given is no upload
+        assert Path(shown).exists() and not page.handlers.sessions.get("mallory").sent
     finally:
         blocks.close()
 

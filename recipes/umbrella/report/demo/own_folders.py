@@ -6,6 +6,7 @@ import platform
 import shutil
 import tempfile
 from pathlib import Path
+from zlib import crc32
 
 import psutil
 
@@ -17,7 +18,9 @@ def make_own_folder(kind: str, within: str | None = None) -> Path:
     within  where it is made; None: where temporary files are
     """
     parent = Path(within or tempfile.gettempdir())
-    ours = f"umbrella-{kind}-{platform.node()}-"  # several machines may share the place, whose numbers are not ours
+    # Several machines may share the place, whose numbers are not ours; the page's addresses tell nobody their names.
+    machine = crc32(platform.node().encode())
+    ours = f"umbrella-{kind}-{machine:08x}-"
     for left in parent.iterdir() if parent.is_dir() else ():
         number = left.name.removeprefix(ours).partition("-")[0]
         if left.name.startswith(ours) and number.isdigit() and not psutil.pid_exists(int(number)):

@@ -14,6 +14,7 @@ from umbrella.options.free_port import check_port
 from umbrella.options.serve_arguments import HOST
 from umbrella.report.demo.arguments import DemoArguments
 from umbrella.report.demo.own_folders import make_own_folder
+from umbrella.report.demo.viewer import list_served
 
 IN_SPACE = "SPACE_ID" in os.environ  # set by the Hub in a Space, whose page is reached through its own proxy
 STYLE = Path(__file__).parent / "page_files" / "page.css"
@@ -60,6 +61,7 @@ def serve(blocks: gradio.Blocks, asked: DemoArguments, is_waiting: bool = True) 
         pwa=False,
         mcp_server=False,
         num_workers=0,
+        allowed_paths=list_served(),
         max_file_size=asked.max_upload_mb * 1024**2,
         state_session_capacity=MOST_SESSIONS,
         app_kwargs={} if IN_SPACE else {"middleware": [ONLY_HERE]},

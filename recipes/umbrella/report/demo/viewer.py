@@ -58,10 +58,10 @@ def make_viewer(elem_id: str, empty_text: str = EMPTY, most_height: int = 560, *
     options     others of gradio.HTML
 
     In the page the element with `data-part="viewer"` in it says in `data-state` how it stands: "empty", "loading",
-    "ready" or "failed". Raises ImportError where ipyniivue is missing.
+    "ready" or "failed". Whoever launches the page allows it the files of `list_served`. Raises ImportError where
+    ipyniivue is missing.
     """
     module = find_module()
-    gradio.set_static_paths([str(module), str(find_folder())])
     read = {kind: (PAGE_FILES / f"viewer.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")}
     return gradio.HTML(
         value=None,
@@ -74,6 +74,12 @@ def make_viewer(elem_id: str, empty_text: str = EMPTY, most_height: int = 560, *
         empty_text=empty_text,
         **options,
     )
+
+
+def list_served() -> list[str]:
+    """What a page with viewers gives to the browser: the module that draws, and the folder of shown scans. To be read
+    alone: what Gradio calls static would be taken for files that were sent, too."""
+    return [str(find_module()), str(find_folder())]
 
 
 def find_module() -> Path:

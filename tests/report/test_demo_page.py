@@ -89,11 +89,11 @@ def upload(tmp_path):
 
 ALICE, BOB = gradio.Request(session_hash="alice"), gradio.Request(session_hash="bob")
 # What `_show` returns, for one model.
-VIEWER, WHICH, SEEN_PART, LOOKED_PART, CHAT, BARS, QUESTION, TRUTH, STATUS = range(9)
+VIEWER, WHICH, SEEN_PART, LOOKED_PART, MAP, MAP_VIEWER, CHAT, BARS, QUESTION, TRUTH, STATUS = range(11)
 
 
 def ask(page, text, who=ALICE):
-    """The last of what the page shows while it answers: chat, labels, question, ask, stop, truth, status."""
+    """The last of what the page shows while it answers: chat, labels, question, ask, stop, truth, no map, status."""
     *_, last = page.on_ask(text, who)
     return last
 
@@ -231,9 +231,11 @@ def test_what_is_wrong_is_said_in_one_sentence(case, page, upload, tmp_path):
 def test_a_full_conversation_says_so_and_keeps_the_question(page, monkeypatch):
     page.on_row(0, ALICE)
     monkeypatch.setattr(page.handlers.talks[0].talker.opened.answerer.prompts, "max_length", 9)
-    chat, _, question, ask_button, stop_button, _, status = ask(page, "And now?")
+    chat, _, question, ask_button, stop_button, *_, status = ask(page, "And now?")
     assert re.search(r"This conversation is full: expected at most max_length=9 tokens, found \d+", status)
-    assert "Begin a new one, or start demo.py with a higher --max_length." in status
+    assert (
+        "Begin a new one, or ask in fewer words, or start demo.py with a higher --max_length (4096 at most)." in status
+    )
     assert chat == [] and question == "And now?"
     assert ask_button["interactive"] and not stop_button["interactive"]
 
@@ -301,7 +303,7 @@ def test_labels_are_known_from_rows_or_from_beside_the_model_and_else_it_is_said
 
 def test_nothing_of_a_name_is_read_as_html():
     shown = [
-        show_header([HOSTILE], HOSTILE),
+        show_header([HOSTILE], [HOSTILE]),
         show_status(HOSTILE),
         show_truth(HOSTILE, HOSTILE),
         show_probabilities(KnownLabels((HOSTILE, "b"), HOSTILE, HOSTILE), (0.5, 0.5)),

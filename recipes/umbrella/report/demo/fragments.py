@@ -8,11 +8,18 @@ from umbrella.report.demo.known_labels import KnownLabels
 NOT_A_DEVICE = "Research software, not a medical device: do not base a diagnosis on its answers."
 
 
-def show_header(models: Sequence[str], shown: str) -> str:
-    """The head of the page: which models, and how they are shown a scan."""
+def show_header(models: Sequence[str], shown: Sequence[str]) -> str:
+    """The head of the page: which models, and how each is shown a scan."""
     names = " and ".join(f"<b>{escape(name)}</b>" for name in models)
+    if len(set(shown)) == 1:
+        how = f"A scan is shown to {'it' if len(models) == 1 else 'both'} as {escape(shown[0])}."
+    else:
+        how = " ".join(
+            f"To <b>{escape(name)}</b> a scan is shown as {escape(one)}."
+            for name, one in zip(models, shown, strict=True)
+        )
     return (
-        f"<header><h1>Umbrella</h1><p>You talk to {names}. A scan is shown to it as {escape(shown)}.</p>"
+        f"<header><h1>Umbrella</h1><p>You talk to {names}. {how}</p>"
         f'<p class="warning" role="note">{NOT_A_DEVICE}</p></header>'
     )
 
@@ -31,6 +38,11 @@ def show_status(sentence: str, is_error: bool = False) -> str:
     """What happens, or what went wrong, in one sentence."""
     kind, role = ("error", "alert") if is_error else ("note", "status")
     return f'<p class="{kind}" role="{role}">{escape(sentence)}</p>' if sentence else ""
+
+
+def show_warnings(warnings: Sequence[str]) -> str:
+    """What is to be said of a question."""
+    return "".join(f'<p class="warned" role="note">{escape(warning)}</p>' for warning in warnings)
 
 
 def show_probabilities(known: KnownLabels, probabilities: Sequence[float]) -> str:

@@ -146,7 +146,7 @@ function addOverlayRow(overlay, number) {
 }
 
 function reset() {
-  viewer.change("scene", {crosshairPos: [0.5, 0.5, 0.5], pan2Dxyzmm: [0, 0, 0, 1]});
+  viewer.change("scene", {crosshairPos: drawn.start, pan2Dxyzmm: [0, 0, 0, 1]});
   showWindow(drawn.low, drawn.high);
   showFrame(Math.min(part("time").value, drawn.n_frames - 1));
 }

@@ -11,6 +11,7 @@ import socket
 import sys
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import demo
@@ -385,3 +386,86 @@ def test_the_page_is_served_to_this_machine_alone_and_loads_nothing_from_elsewhe
 def test_a_refusal_is_no_bug(page):
     with pytest.raises(Refusal):
         page.handlers.choose_row(page.handlers.sessions.get("carol"), -1)
+
+
+def test_a_map_does_not_stand_beside_another_answer(page, upload):
+    page.on_upload(upload(13), "sMRI", ALICE)
+    answer = list_texts(ask(page, "Male or female?")[0])[-1]
+    *_, (text, viewer, *_) = page.on_look(ALICE)
+    assert f"The log-likelihood of “{answer}” is" in text
+    assert viewer["start"][2] == 0.5  # on the slice that the view shows
+    assert all(shown[-3:-1] == ["", None] for shown in page.on_ask("Sure?", ALICE))
+    assert page.on_row(0, ALICE)[MAP : MAP_VIEWER + 1] == ["", None] == page.on_new(ALICE)[MAP : MAP_VIEWER + 1]
+
+
+def test_a_map_of_a_scan_that_is_left_is_not_shown(talk, splits):
+    page = Page(Handlers([talk, talk], splits["test"]), 1000)
+    page.on_row(1, ALICE)
+    ask(page, "Male or female?")
+    maps = page.on_look(ALICE)
+    next(maps)
+    page.on_which_scan(0, ALICE)
+    assert not any(viewer for shown in maps for viewer in shown[2:4])
+
+
+def test_a_file_that_is_taken_away_is_no_longer_shown(page, upload):
+    page.on_upload(upload(14), "sMRI", ALICE)
+    shown = page.on_drop(ALICE)
+    assert shown[VIEWER] is None and "is taken away" in shown[STATUS]
+    page.on_row(0, ALICE)
+    assert not isinstance(page.on_drop(ALICE), list)
+
+
+def test_a_row_that_is_chosen_twice_is_read_once(page):
+    assert page.on_other_row(0, ALICE)[VIEWER]["name"]
+    assert not isinstance(page.on_other_row(0, ALICE), list)
+    ask(page, "Male?")
+    assert page.on_other_row(0, ALICE)[CHAT] == []  # begins anew
+
+
+@pytest.mark.parametrize("broken", ["answerer.answer_row", "answerer.score_row", "answerer.prompts.load_images"])
+def test_what_nobody_expected_is_said_and_the_page_goes_on(broken, page, monkeypatch, capsys):
+    page.on_row(0, ALICE)
+
+    def fail(*_, **__):
+        raise KeyError("hidden_size")
+
+    *path, name = broken.split(".")
+    thing = page.handlers.talks[0].talker.opened
+    for part in path:
+        thing = getattr(thing, part)
+    with monkeypatch.context() as patch:
+        patch.setattr(thing, name, fail)
+        if name == "load_images":
+            assert "KeyError" in page.on_seen(ALICE)[-1]
+            return
+        chat, _, question, ask_button, stop_button, *_, status = ask(page, "Male?")
+    assert "does not know (KeyError: &#x27;hidden_size&#x27;)" in status and "Traceback" in capsys.readouterr().err
+    assert ask_button["interactive"] and not stop_button["interactive"] and question == "Male?" and chat == []
+    assert len(ask(page, "And now?")[0]) == 3
+
+
+def test_a_question_unlike_those_of_training_is_warned_of(talk, splits):
+    trained = TrainedQuestions(4, {"Is this scan of a male or a female?": 4}, {"image text": 4})
+    page = Page(Handlers([replace(talk, trained=trained)], splits["test"]), 1000)
+    page.on_row(0, ALICE)
+    assert "unlike" not in ask(page, "Is this scan of a male or a female?")[1]
+    again = ask(page, "How old?")[1]
+    assert "The question is unlike those of training (likeness 0.00" in again
+    assert "goes otherwise (image text | text | text)" in again and again.endswith("</p>")
+    page = Page(Handlers([talk], splits["test"]), 1000)
+    page.on_row(0, BOB)
+    assert "is not known: it has no umbrella_questions.json" in ask(page, "How old?", BOB)[1]
+
+
+def test_two_models_that_are_shown_a_scan_otherwise_are_told_apart():
+    alike = show_header(["a", "b"], ["axial", "axial"])
+    assert "A scan is shown to both as axial." in alike
+    assert "To <b>b</b> a scan is shown as coronal." in show_header(["a", "b"], ["axial", "coronal"])
+    assert "A scan is shown to it as axial." in show_header(["a"], ["axial"])
+
+
+def test_no_more_tokens_are_offered_than_the_model_takes(page, monkeypatch):
+    prompts = page.handlers.talks[0].talker.opened.answerer.prompts
+    monkeypatch.setattr(prompts, "max_length", 4096)
+    assert page.handlers._offer_more_tokens() == ""

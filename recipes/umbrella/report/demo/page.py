@@ -191,7 +191,7 @@ class Page:
         return [*of_scan, *self._list_chats(session), *[""] * self.n, kept, "", status]
 
     def _show_scan(self, session: Session, number: int) -> list[Any]:
-        """The viewer, the choice among the scans, both parts about the model's sight closed, no map, what went wrong."""
+        """The viewer, the choice among the scans, both parts about the model's sight shut, no map, what went wrong."""
         names = self.handlers.name_scans(session)
         choices = [(f"{place + 1}: {name}", place) for place, name in enumerate(names)]
         which = gradio.update(choices=choices, value=number if names else None, visible=len(names) > 1)

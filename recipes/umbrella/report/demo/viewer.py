@@ -102,7 +102,8 @@ def show_scan(
 
     Returns `url` (the path under which the page is given the voxels), `name`, `n_frames`, `low` and `high` (the scan's
     1st and 99th percentile), `least`, `most`, `sides_known`, `note` (what is shown otherwise than it is stored, "" for
-    nothing), `start` (of the crosshair, three shares of the axes) and `overlays`, dicts of the like. Raises ScanError for what the loader refuses.
+    nothing), `start` (of the crosshair, three shares of the axes) and `overlays`, dicts of the like. Raises ScanError for
+    what the loader refuses.
     """
     source = source if isinstance(source, bytes) else str(source)
     with open_scan(source) as (header, _):

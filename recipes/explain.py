@@ -59,9 +59,8 @@ def main() -> None:
     print(said)
     chosen = choose_rows(rows, asked.n, asked.seed, find)
     if len(chosen) < asked.n:
-        print(
-            f"{len(chosen)} rows, fewer than --n {asked.n}: the split has no more with scans{' and the region' * bool(find)}"
-        )
+        kind = "with scans" if find is None else "with scans and the region"
+        print(f"{len(chosen)} rows, fewer than --n {asked.n}: the split has no more {kind}")
     kept = {row["task_id"] for row, _ in chosen}
     shown = rows.select([i for i, task_id in enumerate(rows["task_id"]) if task_id in kept])
     check_scans(shown)

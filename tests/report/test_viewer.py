@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conversation_folder import make_record, write_scan
 from families import FAMILIES
+from nibabel.affines import apply_affine
 from volume_rows import write_series
 
 from umbrella.report.demo import shown_files, viewer
@@ -59,6 +60,13 @@ def test_the_browser_is_given_the_values_and_the_places_that_nibabel_reads(scans
     assert (shown["name"], shown["sides_known"], shown["note"]) == (name, True, "")
     np.testing.assert_allclose([shown["least"], shown["most"]], [values.min(), values.max()], rtol=1e-6)
     np.testing.assert_allclose([shown["low"], shown["high"]], np.percentile(values, [1, 99]), rtol=1e-5)
+
+
+def test_the_crosshair_starts_where_it_is_asked_to(scans):
+    shown = show_scan(scans["scaled.nii.gz"], start_mm=apply_affine(reorient(scans["scaled.nii.gz"])[1], [1, 5, 3]))
+    given = nibabel.load(shown["url"])
+    np.testing.assert_allclose(np.multiply(shown["start"], given.shape) - 0.5, [1, 5, 3], atol=1e-4)
+    assert show_scan(scans["plain.nii"])["start"] == [0.5, 0.5, 0.5]
 
 
 def test_a_scan_without_an_orientation_says_so(scans, tmp_path):

@@ -89,8 +89,9 @@ class Handlers:
 
     def has_just_begun(self, session: Session, number: int) -> bool:
         """Whether a row was chosen already, and nothing has been asked since."""
-        row, is_next = session.row, session.next_question is not None and session.asked is None
-        return row is not None and is_next and row["task_id"] == self.rows[number]["task_id"]
+        if self.rows is None or session.row is None or session.next_question is None or session.asked is not None:
+            return False
+        return session.row["task_id"] == self.rows[number]["task_id"]
 
     def show_reference(self, session: Session, label: str) -> None:
         """Show the chosen scan as the reference that the next one is compared with."""

@@ -215,7 +215,7 @@ class Page:
             show_warnings(warnings) + show_probabilities(talk.labels, reply.probabilities)
             if reply and reply.is_answer
             else ""
-            for talk, reply, warnings in zip(self.handlers.talks, said, session.warnings or said, strict=True)
+            for talk, reply, warnings in zip(self.handlers.talks, said, session.warnings or [[]] * self.n, strict=True)
         ]
         buttons = [gradio.update(interactive=True), gradio.update(interactive=False)]
         shown = [*self._list_chats(session), *labels, text, *buttons, "", *self._no_maps()]

@@ -4,6 +4,7 @@ The pictures are drawn in the browser by NiiVue, which the installed package ipy
 from another host.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,16 +64,15 @@ def make_viewer(elem_id: str, empty_text: str = EMPTY, most_height: int = 560, *
     """
     module = find_module()
     gradio.set_static_paths([str(module), str(find_folder())])
+    # No properties of the component: Gradio forgets those of one that it updates before its part was ever opened.
     read = {kind: (PAGE_FILES / f"viewer.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")}
     return gradio.HTML(
         value=None,
         elem_id=elem_id,
         html_template=read["html"],
         css_template=f"--most-height: {most_height}px;\n{read['css']}",
-        js_on_load=read["js"],
+        js_on_load=f"const MODULE = {json.dumps(module.as_posix())}, EMPTY = {json.dumps(empty_text)};\n{read['js']}",
         apply_default_css=False,
-        module=module.as_posix(),
-        empty_text=empty_text,
         **options,
     )
 
@@ -102,7 +102,7 @@ def show_scan(
 
     Returns `url` (the path under which the page is given the voxels), `name`, `n_frames`, `low` and `high` (the scan's
     1st and 99th percentile), `least`, `most`, `sides_known`, `note` (what is shown otherwise than it is stored, "" for
-    nothing), `start` (of the crosshair, three shares of the axes) and `overlays`, dicts of the like. Raises ScanError for
+    nothing), `start` (of the crosshair, shares of the axes) and `overlays`, dicts of the like. Raises ScanError for
     what the loader refuses.
     """
     source = source if isinstance(source, bytes) else str(source)

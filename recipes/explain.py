@@ -50,6 +50,7 @@ def main() -> None:
         raise ValueError(
             f"expected one process, found {state.num_processes}: start it with python, not with a launcher"
         )
+    process = describe_process(1)
     folder = Path(asked.output_dir) if asked.output_dir else name_explanations(name, asked.split)
 
     # ------------------------------------------------------------------------------------------------ data
@@ -92,7 +93,7 @@ def main() -> None:
     explainer = Explainer(model, prompts, answers, asked, folder, look)
     explained = explainer.explain(shown, chosen)
     metrics = explainer.summarize(explained)
-    metrics |= {"model": name, "view": recipe.settings.describe(), "region": said, "process": describe_process(1)}
+    metrics |= {"model": name, "view": recipe.settings.describe(), "region": said, "process": process}
     write_json(folder / METRICS, metrics, indent=2)
     write_explanations(folder / REPORT, metrics, pictures)
     for sentence in (*metrics["sentences"], *(f"warning: {warning}" for warning in metrics["warnings"])):

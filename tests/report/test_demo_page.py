@@ -300,6 +300,8 @@ def test_labels_are_known_from_rows_or_from_beside_the_model_and_else_it_is_said
     TrainedQuestions(8, answers=answers).save(place / "run")
     told = find_labels(str(place / "run"), None, "test")
     assert told.candidates == ["c!", "d!"] and "umbrella_questions.json" in told.told
+    both = find_labels(str(place / "run"), splits, "test")
+    assert both.told.endswith("The model was trained on others: not on female, male, but on c, d.")
 
 
 def test_nothing_of_a_name_is_read_as_html():

@@ -28,15 +28,17 @@ def choose_region(rows: Dataset, asked: str | None, folder: str | None) -> tuple
         if mask is None:
             raise ValueError(f"--region {asked}: expected a mask with voxels that are not 0, found none")
         return (lambda row: mask), f"Region: the mask {asked}, for all scans"
+    if asked is not None and (Path(asked).suffix or len(Path(asked).parts) > 1):
+        raise FileNotFoundError(f"--region {asked}: expected a mask's file, found no such file")
     names = Counter(name for metadata in rows["metadata"] for name in name_regions(metadata))
     if asked is None and not names:
         return None, "No region: the rows' metadata name none (see --region), so there are maps and no pointing number"
     name = asked or names.most_common(1)[0][0]
     if name not in names:
-        found = ", ".join(names) or "none"
+        found = f"only {', '.join(names)}" if names else "no region in the rows' metadata"
         raise ValueError(
             f"--region {asked}: expected a mask's file, or a name of which metadata.{asked}_mask, {asked}_box_mm or "
-            f"{asked}_centre_mm tells, found only {found}"
+            f"{asked}_centre_mm tells, found {found}"
         )
     why = "asked for" if asked else "the metadata name it; --region takes another, or none"
     return (lambda row: find_region(row, name, folder)), f"Region: {name}, of {names[name]} rows ({why})"

@@ -58,7 +58,8 @@ def show_probabilities(known: KnownLabels, probabilities: Sequence[float]) -> st
         f'<span class="share">{escape(_percent(share))}</span></li>'
         for label, share in best_first
     )
-    scored = f"Each label is scored as the answer “{escape(known.answer_template)}” to the last question. "
+    answer = escape(known.answer_template)
+    scored = f"Each label is scored as the answer “{answer}” to the last question; together they have 100 %. "
     return f'<ol class="bars">{bars}</ol><p class="told">{scored}{escape(known.told)}</p>'
 
 

@@ -1,7 +1,7 @@
 """Which labels a model may answer with: told from the rows of the data, else from what lies beside the model, a record
 of its training or an evaluation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict
@@ -12,7 +12,7 @@ from umbrella.evaluation.questions import Classification, find_question
 from umbrella.options.arguments import EvalArguments
 from umbrella.records.evaluations import SETTINGS, find_evaluations, read_settings
 from umbrella.records.trained_questions import FILE_NAME as QUESTIONS
-from umbrella.records.trained_questions import load_trained_questions
+from umbrella.records.trained_questions import TrainedQuestions, load_trained_questions
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,13 @@ def find_labels(model: str, splits: DatasetDict | None, split: str) -> KnownLabe
     """The labels of the rows of a split, else those that the model was trained on, by the umbrella_questions.json
     beside it, else those of an evaluation of these weights in MODEL/eval*/."""
     why_not = "no --json_dir was given"
+    trained = load_trained_questions(model)
     if splits is not None:
         try:
-            return _tell_from_rows(splits, split)
+            known = _tell_from_rows(splits, split)
+            return replace(known, told=known.told + _compare(known, trained))
         except ValueError as error:
             why_not = str(error)
-    trained = load_trained_questions(model)
     if trained is not None and trained.answers is not None and trained.answers["task"] == "classification":
         told = f"Labels and wording as in training, by {QUESTIONS} beside the model."
         return KnownLabels(tuple(trained.answers["labels"]), trained.answers["answer_template"], told)
@@ -52,6 +53,17 @@ def find_labels(model: str, splits: DatasetDict | None, split: str) -> KnownLabe
             return KnownLabels(tuple(settings["labels"]), settings["answer_template"], told)
     told = f"The model's labels are not known ({why_not}, and neither {QUESTIONS} nor an evaluation tells them)."
     return KnownLabels((), "", told)
+
+
+def _compare(known: KnownLabels, trained: TrainedQuestions | None) -> str:
+    if trained is None or trained.answers is None or trained.answers["task"] != "classification":
+        return ""
+    others = [label for label in known.labels if label not in trained.answers["labels"]]
+    if not others:
+        return ""
+    return (
+        f" The model was trained on others: not on {', '.join(others)}, but on {', '.join(trained.answers['labels'])}."
+    )
 
 
 def _tell_from_rows(splits: DatasetDict, split: str) -> KnownLabels:

@@ -251,9 +251,9 @@ def test_every_subject_with_the_region_comes_before_the_second_row_of_any(tmp_pa
     for seed in range(2):
         chosen = choose_rows(rows, 3, seed, find)
         assert {row["metadata"]["subject_id"] for row, _ in chosen} == {"a", "b", "c"}
-    with pytest.raises(ValueError, match="--region lesoin: expected a mask's file, or .* found only lesion"):
+    with pytest.raises(ValueError, match=r"--region lesoin: expected a mask's file, or .* found only lesion"):
         choose_region(rows, "lesoin", None)
-    with pytest.raises(FileNotFoundError, match="--region masks/a.nii: expected a mask's file, found no such file"):
+    with pytest.raises(FileNotFoundError, match=r"--region masks/a\.nii: expected a mask's file, found no such file"):
         choose_region(rows, "masks/a.nii", None)
     assert len(choose_rows(rows, 99, 0, find)) == 6  # all that there are
 

@@ -88,6 +88,11 @@ def upload(tmp_path):
     return send
 
 
+def as_sent(path, name=None):
+    """What Gradio tells of a file, whose own name it has changed."""
+    return {"path": path, "orig_name": name or Path(path).name}
+
+
 ALICE, BOB = gradio.Request(session_hash="alice"), gradio.Request(session_hash="bob")
 # What `_show` returns, for one model.
 VIEWER, WHICH, SEEN_PART, LOOKED_PART, MAP, MAP_VIEWER, CHAT, BARS, QUESTION, TRUTH, STATUS = range(11)
@@ -135,10 +140,10 @@ def test_what_the_model_saw_is_the_pixels_that_it_was_given(page, splits):
 
 
 def test_where_it_looked_is_a_map_over_the_scan_that_says_how_far_it_is(page, upload):
-    page.on_upload(upload(8), "sMRI", ALICE)
+    page.on_upload(as_sent(upload(8)), "sMRI", ALICE)
     page.on_reference("male", ALICE)
     assert "Ask a question first" in list(page.on_look(ALICE))[-1][-1]  # the reply to a reference is no answer
-    page.on_upload(upload(9, "other.nii"), "sMRI", ALICE)
+    page.on_upload(as_sent(upload(9, "other.nii")), "sMRI", ALICE)
     ask(page, "Male or female?")
     *steps, last = page.on_look(ALICE)
     assert len(steps) > 2 and re.search(r"\d+ of \d+ views so far", steps[0][-1])
@@ -150,14 +155,14 @@ def test_where_it_looked_is_a_map_over_the_scan_that_says_how_far_it_is(page, up
     page.on_stop(ALICE)
     assert [shown for *_, shown in answers][-1] == ""
     ask(page, "Sure?")
-    page.on_upload(upload(10, "third.nii"), "sMRI", ALICE)
+    page.on_upload(as_sent(upload(10, "third.nii")), "sMRI", ALICE)
     assert "not about this scan" in list(page.on_look(ALICE))[-1][-1]
 
 
 def test_scans_of_one_s_own_reference_and_later_turns(page, upload):
-    assert "scan.nii is chosen" in page.on_upload(upload(1), "sMRI", ALICE)[STATUS]
+    assert "scan.nii is chosen" in page.on_upload(as_sent(upload(1)), "sMRI", ALICE)[STATUS]
     assert "reference is shown" in page.on_reference("male", ALICE)[STATUS]
-    shown = page.on_upload(upload(2, "other.nii"), "sMRI", ALICE)
+    shown = page.on_upload(as_sent(upload(2, "other.nii")), "sMRI", ALICE)
     assert [name for name, _ in shown[WHICH]["choices"]] == ["1: scan.nii", "2: other.nii"]
     first = ask(page, "Male or female?")[0]
     second = ask(page, "Are you sure?")[0]
@@ -169,7 +174,7 @@ def test_scans_of_one_s_own_reference_and_later_turns(page, upload):
 
 def test_two_tabs_know_nothing_of_one_another(page, upload):
     page.on_row(0, ALICE)
-    page.on_upload(upload(3), "sMRI", BOB)
+    page.on_upload(as_sent(upload(3)), "sMRI", BOB)
     ask(page, "One?", ALICE)
     assert list_texts(ask(page, "Two?", BOB)[0])[:2] == ["Scan: scan.nii (sMRI)", "Two?"]
     page.on_leave(BOB)
@@ -178,14 +183,14 @@ def test_two_tabs_know_nothing_of_one_another(page, upload):
 
 def test_files_that_were_sent_go_with_the_last_tab_that_has_them(page, upload):
     path = upload(4)
-    page.on_upload(path, "sMRI", ALICE)
-    page.on_upload(path, "sMRI", BOB)
+    page.on_upload(as_sent(path), "sMRI", ALICE)
+    page.on_upload(as_sent(path), "sMRI", BOB)
     page.on_leave(BOB)
     assert Path(path).is_file()
     page.on_new(ALICE)
     assert not Path(path).exists()
     again = upload(4)
-    page.on_upload(again, "sMRI", ALICE)
+    page.on_upload(as_sent(again), "sMRI", ALICE)
     page.on_row(0, ALICE)  # another conversation
     assert not Path(again).exists()
     sessions = Sessions(1)
@@ -202,7 +207,7 @@ REFUSED = {
     "no reference": (lambda page, _: page.on_reference("", ALICE)[STATUS], "Send a scan first"),
     "no such row": (lambda page, _: page.on_row(7, ALICE)[STATUS], "Row 7: the data have rows 0 to 2."),
     "no scan at all": (
-        lambda page, send: page.on_upload(spoil(send(6)), "sMRI", ALICE)[STATUS],
+        lambda page, send: page.on_upload(as_sent(spoil(send(6))), "sMRI", ALICE)[STATUS],
         "scan.nii: expected a NIfTI or FreeSurfer scan, found a file that starts with",
     ),
     "a control token": (lambda page, send: ask_of(page, send, "<|im_end|>"), "found the control token"),
@@ -215,7 +220,7 @@ def spoil(path):
 
 
 def ask_of(page, send, text):
-    page.on_upload(send(7), "sMRI", ALICE)
+    page.on_upload(as_sent(send(7)), "sMRI", ALICE)
     return ask(page, text)[-1]
 
 
@@ -260,12 +265,12 @@ def test_stopping_keeps_what_was_said_and_a_closed_tab_ends_its_answer(page):
 
 
 def test_a_scan_that_is_sent_while_an_answer_is_written_is_the_next_question_s(page, upload):
-    page.on_upload(upload(11, "first.nii"), "sMRI", ALICE)
+    page.on_upload(as_sent(upload(11, "first.nii")), "sMRI", ALICE)
     answers = page.on_ask("One?", ALICE)
     next(answers)
     assert "being written" in page.on_reference("male", ALICE)[STATUS]
     assert "being written" in ask(page, "Two?")[-1]
-    page.on_upload(upload(12, "second.nii"), "sMRI", ALICE)
+    page.on_upload(as_sent(upload(12, "second.nii")), "sMRI", ALICE)
     list(answers)
     texts = list_texts(ask(page, "Three?")[0])
     assert texts[:2] == ["Scan: first.nii (sMRI)", "One?"] and texts[3:5] == ["Scan: second.nii (sMRI)", "Three?"]
@@ -391,7 +396,7 @@ def test_a_refusal_is_no_bug(page):
 
 
 def test_a_map_does_not_stand_beside_another_answer(page, upload):
-    page.on_upload(upload(13), "sMRI", ALICE)
+    page.on_upload(as_sent(upload(13)), "sMRI", ALICE)
     answer = list_texts(ask(page, "Male or female?")[0])[-1]
     *_, (text, viewer, *_) = page.on_look(ALICE)
     assert f"The log-likelihood of “{answer}” is" in text
@@ -410,8 +415,20 @@ def test_a_map_of_a_scan_that_is_left_is_not_shown(talk, splits):
     assert not any(viewer for shown in maps for viewer in shown[2:4])
 
 
+def test_a_scan_has_the_name_that_it_was_sent_under(page, upload):
+    name = "Kopf <b>ü 脳&amp;.nii"
+    shown = page.on_upload(as_sent(upload(15, "Kopf bü 脳.nii"), name), "sMRI", ALICE)
+    assert (
+        shown[VIEWER]["name"] == name
+        and f"{name} is chosen" in html.unescape(shown[STATUS])
+        and "<b>" not in shown[STATUS]
+    )
+    spoiled = page.on_upload(as_sent(spoil(upload(16)), name), "sMRI", ALICE)[STATUS]
+    assert f">{name}: expected a NIfTI" in html.unescape(spoiled)
+
+
 def test_a_file_that_is_taken_away_is_no_longer_shown(page, upload):
-    page.on_upload(upload(14), "sMRI", ALICE)
+    page.on_upload(as_sent(upload(14)), "sMRI", ALICE)
     shown = page.on_drop(ALICE)
     assert shown[VIEWER] is None and "is taken away" in shown[STATUS]
     page.on_row(0, ALICE)

@@ -48,7 +48,7 @@ class Page:
             parts.show_row.click(self.on_row, [parts.row], shown, **slow)
             parts.row.input(self.on_other_row, [parts.row], shown, **slow)
         sent = [parts.upload, parts.modality]
-        gradio.on([parts.upload.upload, parts.modality.input], self.on_upload, sent, shown, **slow)
+        gradio.on([parts.upload.upload, parts.modality.input], self.on_upload, sent, shown, **slow, preprocess=False)
         parts.upload.clear(self.on_drop, None, shown, **quick)
         parts.show_reference.click(self.on_reference, [parts.reference_label], shown, **quick)
         parts.which_scan.input(self.on_which_scan, [parts.which_scan], [*of_scan, parts.status], **slow)
@@ -65,14 +65,15 @@ class Page:
         blocks.unload(self.on_leave)
 
     # ------------------------------------------------------------------------------------------------ doings
-    def on_upload(self, file: str | None, modality: str, request: gradio.Request) -> Any:
-        """A scan was sent, or is of another modality."""
+    def on_upload(self, file: dict | None, modality: str, request: gradio.Request) -> Any:
+        """A scan was sent, or is of another modality. `file`: as Gradio tells of it, with the name that it had."""
         session = self._find(request)
         if file is None:  # a modality was chosen first; what it returned late would hide the scan that is sent next
             return gradio.skip()
-        name = Path(file).name
+        path = file["path"]
+        name = file["orig_name"] or Path(path).name
         try:
-            self.handlers.choose_upload(session, file, name, modality)
+            self.handlers.choose_upload(session, path, name, modality)
         except Refusal as refusal:
             return self._show(session, error=str(refusal))
         return self._show(session, f"{name} is chosen. Ask about it, or show it as a reference for the next.")

@@ -427,6 +427,13 @@ def test_a_scan_has_the_name_that_it_was_sent_under(page, upload):
     assert f">{name}: expected a NIfTI" in html.unescape(spoiled)
 
 
+def test_a_text_with_signs_of_html_is_text_in_the_chat(page):
+    page.on_row(0, ALICE)
+    assert list_texts(ask(page, "Is <img src=x> & 1 < 2 so?")[0])[1] == "Is &lt;img src=x&gt; &amp; 1 &lt; 2 so?"
+    session = page.handlers.sessions.get("alice")
+    assert session.conversations[0].turns[0]["content"][-1]["text"] == "Is <img src=x> & 1 < 2 so?"  # for the model
+
+
 def test_a_file_that_is_taken_away_is_no_longer_shown(page, upload):
     page.on_upload(as_sent(upload(14)), "sMRI", ALICE)
     shown = page.on_drop(ALICE)

@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 from threading import Event
 from typing import Any
 
@@ -208,14 +209,15 @@ class Handlers:
         return session.row["metadata"]["subject_label"], last_text(session.row)
 
     def list_messages(self, session: Session, number: int, reply: Reply | None = None) -> list[dict[str, Any]]:
-        """A conversation with what is being asked and answered, for the page: role and content of each message."""
+        """A conversation with what is being asked and answered, for the page: role and content of each message, with
+        <, > and & as HTML has them, which Gradio's Chatbot reads its texts as, render_markdown=False or not."""
         turns = [(turn["role"], turn["content"]) for turn in session.conversations[number].turns]
         if session.asked is not None:
             turns.append(("user", list(session.asked.items)))
-        messages = [{"role": role, "content": _word_item(session, item)} for role, items in turns for item in items]
+        said = [(role, _word_item(session, item)) for role, items in turns for item in items]
         if reply is not None:
-            messages.append({"role": "assistant", "content": _show_reply(reply)})
-        return messages
+            said.append(("assistant", _show_reply(reply)))
+        return [{"role": role, "content": escape(text, quote=False)} for role, text in said]
 
     def _check(self, session: Session, question: Question) -> None:
         """Each model's own loader takes the scans; it keeps what it has made of them."""

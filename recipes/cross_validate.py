@@ -35,6 +35,7 @@ def main() -> None:
     plan = make_plan(model_args, data_args, train_flags, asked)
     if asked.fold is not None and asked.fold > len(plan.folds):
         raise ValueError(f"--fold: expected 1 to {len(plan.folds)}, the folds that there are, found {asked.fold}")
+    process = describe_process(1)
     keep_plan(plan)
     print(*plan.task.told, *plan.notes, f"{len(plan.folds)} folds in {plan.folder}", sep="\n", flush=True)
 
@@ -51,7 +52,7 @@ def main() -> None:
 
     # ------------------------------------------------------------------------------------------------ pool
     metrics = pool(plan)
-    write_folds_report(plan, metrics, describe_process(1))
+    write_folds_report(plan, metrics, process)
     print(*metrics["sentences"], sep="\n")
     print(f"predictions.jsonl, metrics.json and report.html are in {plan.folder}")
 

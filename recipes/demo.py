@@ -22,6 +22,7 @@ from umbrella.answers.talking.opening import open_model
 from umbrella.answers.talking.talker import Talker
 from umbrella.options.free_port import check_port
 from umbrella.options.serve_arguments import HOST
+from umbrella.records.trained_questions import load_trained_questions
 from umbrella.report.demo.handlers import Handlers, Talk
 from umbrella.report.demo.known_labels import find_labels
 from umbrella.report.demo.page import Page
@@ -48,7 +49,7 @@ def main() -> None:
     for one in named:
         labels = find_labels(one.model_name_or_path, splits, asked.split)
         opened = open_model(one, asked, labels.candidates)
-        talks.append(Talk(Talker(opened), labels))
+        talks.append(Talk(Talker(opened), labels, load_trained_questions(one.model_name_or_path)))
 
     # ------------------------------------------------------------------------------------------------ page
     use_own_folder()

@@ -37,6 +37,7 @@ from umbrella.training.preflight import check_scans
 from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import open_volume_cache
 
+REPORT = "report.html"
 MOST_SHOWN = 24  # rows with pictures in the report
 
 
@@ -49,6 +50,7 @@ def main() -> None:
         raise ValueError(
             f"expected one process, found {state.num_processes}: start it with python, not with a launcher"
         )
+    process = describe_process(1)
     folder = Path(asked.output_dir) if asked.output_dir else name_explanations(name, asked.split)
 
     # ------------------------------------------------------------------------------------------------ data
@@ -57,6 +59,9 @@ def main() -> None:
     find, said = choose_region(rows, asked.region, data_args.json_dir)
     print(said)
     chosen = choose_rows(rows, asked.n, asked.seed, find)
+    if len(chosen) < asked.n:
+        kind = "with scans" if find is None else "with scans and the region"
+        print(f"{len(chosen)} rows, fewer than --n {asked.n}: the split has no more {kind}")
     kept = {row["task_id"] for row, _ in chosen}
     shown = rows.select([i for i, task_id in enumerate(rows["task_id"]) if task_id in kept])
     check_scans(shown)
@@ -83,15 +88,17 @@ def main() -> None:
         if len(pictures) < MOST_SHOWN:
             pictures.append(show_row(explained, scan, recipe.settings.view))
 
+    for old in (folder / METRICS, folder / REPORT):  # they would tell of maps that are gone
+        old.unlink(missing_ok=True)
     explainer = Explainer(model, prompts, answers, asked, folder, look)
     explained = explainer.explain(shown, chosen)
     metrics = explainer.summarize(explained)
-    metrics |= {"model": name, "view": recipe.settings.describe(), "region": said, "process": describe_process(1)}
+    metrics |= {"model": name, "view": recipe.settings.describe(), "region": said, "process": process}
     write_json(folder / METRICS, metrics, indent=2)
-    write_explanations(folder / "report.html", metrics, pictures)
+    write_explanations(folder / REPORT, metrics, pictures)
     for sentence in (*metrics["sentences"], *(f"warning: {warning}" for warning in metrics["warnings"])):
         print(sentence)
-    print(f"maps/, {METRICS} and report.html are in {folder}")
+    print(f"maps/, {METRICS} and {REPORT} are in {folder}")
 
 
 def name_explanations(name: str, split: str) -> Path:

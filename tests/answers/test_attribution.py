@@ -10,7 +10,7 @@ from families import FAMILIES, image_shape
 from nibabel.affines import apply_affine
 from planted_look import ANSWER, SHAPE, SPACING_MM, Looker, make_row, write_head
 
-from umbrella.answers.attribution.boxes import find_inside
+from umbrella.answers.attribution.boxes import BoxedView, find_inside
 from umbrella.answers.attribution.chosen_rows import choose_region, choose_rows
 from umbrella.answers.attribution.gradients import _number_elements, map_gradient
 from umbrella.answers.attribution.occlusion import map_occlusion
@@ -234,3 +234,43 @@ def test_an_answer_is_needed(processors):
     prompts = ConversationTransform(processors["tiny"], add_generation_prompt=True)
     with pytest.raises(ValueError, match="add_generation_prompt=True"):
         ScanInRow(None, prompts, make_row("scan.nii"), answer=ANSWER)
+
+
+def test_every_subject_with_the_region_comes_before_the_second_row_of_any(tmp_path):
+    """A subject whose first row has no region is not passed over for another's second."""
+    rows = []
+    for number in range(4):
+        for subject in ("a", "b", "c"):
+            row = make_row(
+                tmp_path / "scan.nii", lesion_box_mm=[[0, 0, 0], [1, 1, 1]] if number == 3 or subject == "a" else None
+            )
+            row["metadata"]["subject_id"] = subject
+            rows.append(row | {"task_id": f"{subject}{number}"})
+    rows = Dataset.from_list(rows)
+    find, _ = choose_region(rows, "lesion", None)
+    for seed in range(2):
+        chosen = choose_rows(rows, 3, seed, find)
+        assert {row["metadata"]["subject_id"] for row, _ in chosen} == {"a", "b", "c"}
+    with pytest.raises(ValueError, match=r"--region lesoin: expected a mask's file, or .* found only lesion"):
+        choose_region(rows, "lesoin", None)
+    with pytest.raises(FileNotFoundError, match=r"--region masks/a\.nii: expected a mask's file, found no such file"):
+        choose_region(rows, "masks/a.nii", None)
+    assert len(choose_rows(rows, 99, 0, find)) == 6  # all that there are
+
+
+@pytest.mark.parametrize("view", ["axial", "slices:4"])
+def test_the_middle_of_a_box_is_of_what_the_view_shows(view, processors, tmp_path):
+    scan, _ = look_at(view, processors, tmp_path)
+    boxed = BoxedView.of_view(scan.view, scan.background, scan.places, 48)
+    shown_mm = apply_affine(boxed.places.affine, np.stack(np.unravel_index(scan.places.shown, boxed.places.shape), -1))
+    for box in boxed.list_boxes(0):
+        assert np.linalg.norm(shown_mm - boxed.shown_mm(box), axis=1).min() < 1e-6
+        if view == "axial":  # of one slice
+            assert np.linalg.norm(shown_mm - boxed.centre_mm(box), axis=1).min() < SPACING_MM[0]
+
+
+def test_a_box_that_holds_all_is_the_highest(processors, tmp_path):
+    scan, _ = look_at("axial", processors, tmp_path)
+    found = map_occlusion(scan, 500, 4)
+    assert len(found.boxes) == 1 and found.highest == found.boxes[0]
+    assert found.drops[0] == pytest.approx(found.whole)

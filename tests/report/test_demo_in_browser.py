@@ -121,7 +121,7 @@ def send(page, path, modality):
     page.locator("#modality input").click()
     page.get_by_role("option", name=modality).click()
     page.locator("#upload input[type=file]").set_input_files(path)
-    return wait_for_scan(page, path.name.replace("<", "").replace(">", ""))  # Gradio takes these out of names
+    return wait_for_scan(page, path.name)
 
 
 def ask(page, question, n_answers):
@@ -165,11 +165,11 @@ def test_a_scan_is_sent_looked_at_asked_about_and_left_for_a_row(open_page, plac
     assert page.locator("#viewer [data-part=time-text]").inner_text() == "4 of 4"
 
     # ---------------------------------------------------------------------------------------------- questions
-    first, again = "Is this scan of a male or a female?", "Are you sure?"
+    first, again = "Is this scan of a male or a female?", "Are you <img src=http://example.org/x> & 1 < 2 sure?"
     assert ask(page, first, 1) == predict_answer(call, place, first, place / HOSTILE, "fMRI")
     assert ask(page, again, 2)
     said = page.locator("#chat_0").inner_text()
-    assert 0 <= said.index("Scan: img") < said.index(first) < said.index(again)
+    assert 0 <= said.index("Scan: <img") < said.index(first) < said.index(again)
 
     # ---------------------------------------------------------------------------------------------- what it saw
     page.locator("#seen_part > button").click()

@@ -10,6 +10,7 @@ import runpy
 import sys
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import demo
@@ -86,13 +87,18 @@ def upload(tmp_path):
     return send
 
 
+def as_sent(path, name=None):
+    """What Gradio tells of a file, whose own name it has changed."""
+    return {"path": path, "orig_name": name or Path(path).name}
+
+
 ALICE, BOB = gradio.Request(session_hash="alice"), gradio.Request(session_hash="bob")
 # What `_show` returns, for one model.
-VIEWER, WHICH, SEEN_PART, LOOKED_PART, CHAT, BARS, QUESTION, TRUTH, STATUS = range(9)
+VIEWER, WHICH, SEEN_PART, LOOKED_PART, MAP, MAP_VIEWER, CHAT, BARS, QUESTION, TRUTH, STATUS = range(11)
 
 
 def ask(page, text, who=ALICE):
-    """The last of what the page shows while it answers: chat, labels, question, ask, stop, truth, status."""
+    """The last of what the page shows while it answers: chat, labels, question, ask, stop, truth, no map, status."""
     *_, last = page.on_ask(text, who)
     return last
 
@@ -133,10 +139,10 @@ def test_what_the_model_saw_is_the_pixels_that_it_was_given(page, splits):
 
 
 def test_where_it_looked_is_a_map_over_the_scan_that_says_how_far_it_is(page, upload):
-    page.on_upload(upload(8), "sMRI", ALICE)
+    page.on_upload(as_sent(upload(8)), "sMRI", ALICE)
     page.on_reference("male", ALICE)
     assert "Ask a question first" in list(page.on_look(ALICE))[-1][-1]  # the reply to a reference is no answer
-    page.on_upload(upload(9, "other.nii"), "sMRI", ALICE)
+    page.on_upload(as_sent(upload(9, "other.nii")), "sMRI", ALICE)
     ask(page, "Male or female?")
     *steps, last = page.on_look(ALICE)
     assert len(steps) > 2 and re.search(r"\d+ of \d+ views so far", steps[0][-1])
@@ -148,14 +154,14 @@ def test_where_it_looked_is_a_map_over_the_scan_that_says_how_far_it_is(page, up
     page.on_stop(ALICE)
     assert [shown for *_, shown in answers][-1] == ""
     ask(page, "Sure?")
-    page.on_upload(upload(10, "third.nii"), "sMRI", ALICE)
+    page.on_upload(as_sent(upload(10, "third.nii")), "sMRI", ALICE)
     assert "not about this scan" in list(page.on_look(ALICE))[-1][-1]
 
 
 def test_scans_of_one_s_own_reference_and_later_turns(page, upload):
-    assert "scan.nii is chosen" in page.on_upload(upload(1), "sMRI", ALICE)[STATUS]
+    assert "scan.nii is chosen" in page.on_upload(as_sent(upload(1)), "sMRI", ALICE)[STATUS]
     assert "reference is shown" in page.on_reference("male", ALICE)[STATUS]
-    shown = page.on_upload(upload(2, "other.nii"), "sMRI", ALICE)
+    shown = page.on_upload(as_sent(upload(2, "other.nii")), "sMRI", ALICE)
     assert [name for name, _ in shown[WHICH]["choices"]] == ["1: scan.nii", "2: other.nii"]
     first = ask(page, "Male or female?")[0]
     second = ask(page, "Are you sure?")[0]
@@ -167,7 +173,7 @@ def test_scans_of_one_s_own_reference_and_later_turns(page, upload):
 
 def test_two_tabs_know_nothing_of_one_another(page, upload):
     page.on_row(0, ALICE)
-    page.on_upload(upload(3), "sMRI", BOB)
+    page.on_upload(as_sent(upload(3)), "sMRI", BOB)
     ask(page, "One?", ALICE)
     assert list_texts(ask(page, "Two?", BOB)[0])[:2] == ["Scan: scan.nii (sMRI)", "Two?"]
     page.on_leave(BOB)
@@ -176,14 +182,14 @@ def test_two_tabs_know_nothing_of_one_another(page, upload):
 
 def test_files_that_were_sent_go_with_the_last_tab_that_has_them(page, upload):
     path = upload(4)
-    page.on_upload(path, "sMRI", ALICE)
-    page.on_upload(path, "sMRI", BOB)
+    page.on_upload(as_sent(path), "sMRI", ALICE)
+    page.on_upload(as_sent(path), "sMRI", BOB)
     page.on_leave(BOB)
     assert Path(path).is_file()
     page.on_new(ALICE)
     assert not Path(path).exists()
     again = upload(4)
-    page.on_upload(again, "sMRI", ALICE)
+    page.on_upload(as_sent(again), "sMRI", ALICE)
     page.on_row(0, ALICE)  # another conversation
     assert not Path(again).exists()
     sessions = Sessions(1)
@@ -200,7 +206,7 @@ REFUSED = {
     "no reference": (lambda page, _: page.on_reference("", ALICE)[STATUS], "Send a scan first"),
     "no such row": (lambda page, _: page.on_row(7, ALICE)[STATUS], "Row 7: the data have rows 0 to 2."),
     "no scan at all": (
-        lambda page, send: page.on_upload(spoil(send(6)), "sMRI", ALICE)[STATUS],
+        lambda page, send: page.on_upload(as_sent(spoil(send(6))), "sMRI", ALICE)[STATUS],
         "scan.nii: expected a NIfTI or FreeSurfer scan, found a file that starts with",
     ),
     "a control token": (lambda page, send: ask_of(page, send, "<|im_end|>"), "found the control token"),
@@ -213,7 +219,7 @@ def spoil(path):
 
 
 def ask_of(page, send, text):
-    page.on_upload(send(7), "sMRI", ALICE)
+    page.on_upload(as_sent(send(7)), "sMRI", ALICE)
     return ask(page, text)[-1]
 
 
@@ -230,9 +236,11 @@ def test_what_is_wrong_is_said_in_one_sentence(case, page, upload, tmp_path):
 def test_a_full_conversation_says_so_and_keeps_the_question(page, monkeypatch):
     page.on_row(0, ALICE)
     monkeypatch.setattr(page.handlers.talks[0].talker.opened.answerer.prompts, "max_length", 9)
-    chat, _, question, ask_button, stop_button, _, status = ask(page, "And now?")
+    chat, _, question, ask_button, stop_button, *_, status = ask(page, "And now?")
     assert re.search(r"This conversation is full: expected at most max_length=9 tokens, found \d+", status)
-    assert "Begin a new one, or start demo.py with a higher --max_length." in status
+    assert (
+        "Begin a new one, or ask in fewer words, or start demo.py with a higher --max_length (4096 at most)." in status
+    )
     assert chat == [] and question == "And now?"
     assert ask_button["interactive"] and not stop_button["interactive"]
 
@@ -256,12 +264,12 @@ def test_stopping_keeps_what_was_said_and_a_closed_tab_ends_its_answer(page):
 
 
 def test_a_scan_that_is_sent_while_an_answer_is_written_is_the_next_question_s(page, upload):
-    page.on_upload(upload(11, "first.nii"), "sMRI", ALICE)
+    page.on_upload(as_sent(upload(11, "first.nii")), "sMRI", ALICE)
     answers = page.on_ask("One?", ALICE)
     next(answers)
     assert "being written" in page.on_reference("male", ALICE)[STATUS]
     assert "being written" in ask(page, "Two?")[-1]
-    page.on_upload(upload(12, "second.nii"), "sMRI", ALICE)
+    page.on_upload(as_sent(upload(12, "second.nii")), "sMRI", ALICE)
     list(answers)
     texts = list_texts(ask(page, "Three?")[0])
     assert texts[:2] == ["Scan: first.nii (sMRI)", "One?"] and texts[3:5] == ["Scan: second.nii (sMRI)", "Three?"]
@@ -298,11 +306,13 @@ def test_labels_are_known_from_rows_or_from_beside_the_model_and_else_it_is_said
     TrainedQuestions(8, answers=answers).save(place / "run")
     told = find_labels(str(place / "run"), None, "test")
     assert told.candidates == ["c!", "d!"] and "umbrella_questions.json" in told.told
+    both = find_labels(str(place / "run"), splits, "test")
+    assert both.told.endswith("The model was trained on others: not on female, male, but on c, d.")
 
 
 def test_nothing_of_a_name_is_read_as_html():
     shown = [
-        show_header([HOSTILE], HOSTILE),
+        show_header([HOSTILE], [HOSTILE]),
         show_status(HOSTILE),
         show_truth(HOSTILE, HOSTILE),
         show_probabilities(KnownLabels((HOSTILE, "b"), HOSTILE, HOSTILE), (0.5, 0.5)),
@@ -398,3 +408,105 @@ def test_the_page_is_served_to_this_machine_alone_and_loads_nothing_from_elsewhe
 def test_a_refusal_is_no_bug(page):
     with pytest.raises(Refusal):
         page.handlers.choose_row(page.handlers.sessions.get("carol"), -1)
+
+
+def test_a_map_does_not_stand_beside_another_answer(page, upload):
+    page.on_upload(as_sent(upload(13)), "sMRI", ALICE)
+    answer = list_texts(ask(page, "Male or female?")[0])[-1]
+    *_, (text, viewer, *_) = page.on_look(ALICE)
+    assert f"The log-likelihood of “{answer}” is" in text
+    assert viewer["start"][2] == 0.5  # on the slice that the view shows
+    assert all(shown[-3:-1] == ["", None] for shown in page.on_ask("Sure?", ALICE))
+    assert page.on_row(0, ALICE)[MAP : MAP_VIEWER + 1] == ["", None] == page.on_new(ALICE)[MAP : MAP_VIEWER + 1]
+
+
+def test_a_map_of_a_scan_that_is_left_is_not_shown(talk, splits):
+    page = Page(Handlers([talk, talk], splits["test"]), 1000)
+    page.on_row(1, ALICE)
+    ask(page, "Male or female?")
+    maps = page.on_look(ALICE)
+    next(maps)
+    page.on_which_scan(0, ALICE)
+    assert not any(viewer for shown in maps for viewer in shown[2:4])
+
+
+def test_a_scan_has_the_name_that_it_was_sent_under(page, upload):
+    name = "Kopf <b>ü 脳&amp;.nii"
+    shown = page.on_upload(as_sent(upload(15, "Kopf bü 脳.nii"), name), "sMRI", ALICE)
+    assert (
+        shown[VIEWER]["name"] == name
+        and f"{name} is chosen" in html.unescape(shown[STATUS])
+        and "<b>" not in shown[STATUS]
+    )
+    spoiled = page.on_upload(as_sent(spoil(upload(16)), name), "sMRI", ALICE)[STATUS]
+    assert f">{name}: expected a NIfTI" in html.unescape(spoiled)
+
+
+def test_a_text_with_signs_of_html_is_text_in_the_chat(page):
+    page.on_row(0, ALICE)
+    assert list_texts(ask(page, "Is <img src=x> & 1 < 2 so?")[0])[1] == "Is &lt;img src=x&gt; &amp; 1 &lt; 2 so?"
+    session = page.handlers.sessions.get("alice")
+    assert session.conversations[0].turns[0]["content"][-1]["text"] == "Is <img src=x> & 1 < 2 so?"  # for the model
+
+
+def test_a_file_that_is_taken_away_is_no_longer_shown(page, upload):
+    page.on_upload(as_sent(upload(14)), "sMRI", ALICE)
+    shown = page.on_drop(ALICE)
+    assert shown[VIEWER] is None and "is taken away" in shown[STATUS]
+    page.on_row(0, ALICE)
+    assert not isinstance(page.on_drop(ALICE), list)
+
+
+def test_a_row_that_is_chosen_twice_is_read_once(page):
+    assert page.on_other_row(0, ALICE)[VIEWER]["name"]
+    assert not isinstance(page.on_other_row(0, ALICE), list)
+    ask(page, "Male?")
+    assert page.on_other_row(0, ALICE)[CHAT] == []  # begins anew
+
+
+@pytest.mark.parametrize("broken", ["answerer.answer_row", "answerer.score_row", "answerer.prompts.load_images"])
+def test_what_nobody_expected_is_said_and_the_page_goes_on(broken, page, monkeypatch, capsys):
+    page.on_row(0, ALICE)
+
+    def fail(*_, **__):
+        raise KeyError("hidden_size")
+
+    *path, name = broken.split(".")
+    thing = page.handlers.talks[0].talker.opened
+    for part in path:
+        thing = getattr(thing, part)
+    with monkeypatch.context() as patch:
+        patch.setattr(thing, name, fail)
+        if name == "load_images":
+            assert "KeyError" in page.on_seen(ALICE)[-1]
+            return
+        chat, _, question, ask_button, stop_button, *_, status = ask(page, "Male?")
+    assert "does not know (KeyError: &#x27;hidden_size&#x27;)" in status and "Traceback" in capsys.readouterr().err
+    assert ask_button["interactive"] and not stop_button["interactive"] and question == "Male?" and chat == []
+    assert len(ask(page, "And now?")[0]) == 3
+
+
+def test_a_question_unlike_those_of_training_is_warned_of(talk, splits):
+    trained = TrainedQuestions(4, {"Is this scan of a male or a female?": 4}, {"image text": 4})
+    page = Page(Handlers([replace(talk, trained=trained)], splits["test"]), 1000)
+    page.on_row(0, ALICE)
+    assert "unlike" not in ask(page, "Is this scan of a male or a female?")[1]
+    again = ask(page, "How old?")[1]
+    assert "The question is unlike those of training (likeness 0.00" in again
+    assert "goes otherwise (image text | text | text)" in again and again.endswith("</p>")
+    page = Page(Handlers([talk], splits["test"]), 1000)
+    page.on_row(0, BOB)
+    assert "is not known: it has no umbrella_questions.json" in ask(page, "How old?", BOB)[1]
+
+
+def test_two_models_that_are_shown_a_scan_otherwise_are_told_apart():
+    alike = show_header(["a", "b"], ["axial", "axial"])
+    assert "A scan is shown to both as axial." in alike
+    assert "To <b>b</b> a scan is shown as coronal." in show_header(["a", "b"], ["axial", "coronal"])
+    assert "A scan is shown to it as axial." in show_header(["a"], ["axial"])
+
+
+def test_no_more_tokens_are_offered_than_the_model_takes(page, monkeypatch):
+    prompts = page.handlers.talks[0].talker.opened.answerer.prompts
+    monkeypatch.setattr(prompts, "max_length", 4096)
+    assert page.handlers._offer_more_tokens() == ""

@@ -92,3 +92,5 @@ def test_maps_like_those_of_random_weights_are_warned_of():
     assert "much like those of random weights" in alike["warnings"][0]
     assert not summarize_likeness([0.1, -0.1, 0.2, 0.0, 0.1, 0.1], subjects)["warnings"]
     assert summarize_likeness([None], ["sub-1"])["warnings"]
+    assert "0.00 on average" in summarize_likeness([-0.004, -0.003], ["sub-1", "sub-2"])["sentences"][0]
+    assert "-0.00" not in summarize_likeness([-0.004, -0.003], ["sub-1", "sub-2"])["sentences"][0]

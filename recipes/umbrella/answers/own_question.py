@@ -61,12 +61,41 @@ def measure_likeness(question: str, other: str) -> float:
     return difflib.SequenceMatcher(a=words[0], b=words[1], autojunk=False).ratio()
 
 
+def warn_of(asked: str, layout: str, trained: TrainedQuestions | None) -> list[str]:
+    """What is to be said of a question of a conversation, in sentences: that it is unlike those of training, that its
+    turns are, or that this is not known.
+
+    layout  as `TrainedQuestions.layouts` words it, of all turns up to the question
+    """
+    if trained is None:
+        return [f"Whether the model was trained on the like of this question is not known: it has no {FILE_NAME}."]
+    warnings = []
+    if trained.questions:
+        nearest, likeness = _find_nearest(asked, trained)
+        if likeness < LEAST_LIKENESS:
+            warnings.append(
+                f"The question is unlike those of training (likeness {likeness:.2f} to “{nearest}”, the nearest of "
+                f"{len(trained.questions)} known wordings): the model may answer another question than this one."
+            )
+    if trained.layouts and layout not in trained.layouts:
+        common, n = max(trained.layouts.items(), key=lambda pair: pair[1])
+        warnings.append(
+            f"The conversation goes otherwise ({layout}) than those of training that are known (most often {common}, "
+            f"{n} of {trained.rows} rows), so the answer may be of little worth."
+        )
+    return warnings
+
+
+def _find_nearest(asked: str, trained: TrainedQuestions) -> tuple[str, float]:
+    likenesses = {text: measure_likeness(asked, text) for text in trained.questions}
+    return max(likenesses.items(), key=lambda pair: pair[1])
+
+
 def _compare_questions(asked: str, trained: TrainedQuestions) -> str:
     n_stored = sum(trained.questions.values())
     if not trained.questions:
         return f"question: by --question; {FILE_NAME} stores none to compare it with"
-    nearest = max(trained.questions, key=lambda text: measure_likeness(asked, text))
-    likeness = measure_likeness(asked, nearest)
+    nearest, likeness = _find_nearest(asked, trained)
     found = (
         f"likeness {likeness:.2f} to {nearest!r}, the nearest of {len(trained.questions)} wordings of {n_stored} of "
         f"{trained.rows} training rows ({RULE})"

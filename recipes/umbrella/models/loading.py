@@ -230,9 +230,14 @@ def check_fits(
     )
 
 
+def find_most_tokens(model: PreTrainedModel) -> int | None:
+    """How many tokens the language model takes at once; None where its config names no bound."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
 def check_context(model: PreTrainedModel, max_length: int | None) -> None:
     """Raise ValueError where rows may be longer than the language model has positions for."""
-    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    most = find_most_tokens(model)
     if most is not None and max_length is not None and max_length > most:
         raise ValueError(
             f"--max_length: expected at most {most}, the tokens that the language model takes at once "

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from nibabel.affines import voxel_sizes
+from nibabel.affines import apply_affine, voxel_sizes
 
 from umbrella.views.head_box import find_bright
 from umbrella.views.places import NOWHERE, Places
@@ -116,11 +116,19 @@ class BoxedView:
 
     def centre_mm(self, box: Box) -> np.ndarray:
         """The middle of what the view shows of a box: (3,) mm of the scan's world."""
-        cells = np.stack(np.unravel_index(list(box.cells), self.counts), axis=1)
-        shape = np.array(self.places.shape)
-        middles = (cells * self.steps + np.minimum((cells + 1) * self.steps, shape) - 1) / 2
-        middle = (middles.min(axis=0) + middles.max(axis=0)) / 2
-        return self.places.affine[:3, :3] @ middle + self.places.affine[:3, 3]
+        voxels = self._list_voxels(box)
+        return apply_affine(self.places.affine, (voxels.min(axis=0) + voxels.max(axis=0)) / 2)
+
+    def shown_mm(self, box: Box) -> np.ndarray:
+        """The voxel nearest to that middle of those that the view shows: (3,) mm."""
+        voxels = apply_affine(self.places.affine, self._list_voxels(box))
+        return voxels[np.argmin(np.linalg.norm(voxels - self.centre_mm(box), axis=1))]
+
+    def _list_voxels(self, box: Box) -> np.ndarray:
+        """(n, 3), the indices of the voxels of a box that the view shows."""
+        shown = self.places.shown
+        inside = shown[np.isin(self.find_cells(shown), box.cells)]
+        return np.stack(np.unravel_index(inside, self.places.shape), axis=1)
 
 
 def _find_cells(

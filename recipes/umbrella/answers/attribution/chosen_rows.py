@@ -1,7 +1,7 @@
 """Which rows are explained, and the region that each one's answer should come from."""
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,15 +28,17 @@ def choose_region(rows: Dataset, asked: str | None, folder: str | None) -> tuple
         if mask is None:
             raise ValueError(f"--region {asked}: expected a mask with voxels that are not 0, found none")
         return (lambda row: mask), f"Region: the mask {asked}, for all scans"
+    if asked is not None and (Path(asked).suffix or len(Path(asked).parts) > 1):
+        raise FileNotFoundError(f"--region {asked}: expected a mask's file, found no such file")
     names = Counter(name for metadata in rows["metadata"] for name in name_regions(metadata))
     if asked is None and not names:
         return None, "No region: the rows' metadata name none (see --region), so there are maps and no pointing number"
     name = asked or names.most_common(1)[0][0]
     if name not in names:
-        found = ", ".join(names) or "none"
+        found = f"only {', '.join(names)}" if names else "no region in the rows' metadata"
         raise ValueError(
             f"--region {asked}: expected a mask's file, or a name of which metadata.{asked}_mask, {asked}_box_mm or "
-            f"{asked}_centre_mm tells, found only {found}"
+            f"{asked}_centre_mm tells, found {found}"
         )
     why = "asked for" if asked else "the metadata name it; --region takes another, or none"
     return (lambda row: find_region(row, name, folder)), f"Region: {name}, of {names[name]} rows ({why})"
@@ -50,22 +52,31 @@ def choose_rows(rows: Dataset, n: int, seed: int, find: FindRegion | None) -> li
     """
     order, metadata = list(range(len(rows))), list(rows["metadata"])
     random.Random(seed).shuffle(order)
-    rank: Counter = Counter()
-    by_turn = []  # one row of each subject comes before the second of any
-    for place, index in enumerate(order):
-        subject = metadata[index]["subject_id"] or index
-        by_turn.append((rank[subject], place, index))
-        rank[subject] += 1
+    by_subject: defaultdict[str | int, deque[int]] = defaultdict(deque)
+    for index in order:
+        by_subject[metadata[index]["subject_id"] or index].append(index)
     chosen: dict[int, Region | None] = {}
-    for _, _, index in sorted(by_turn):
-        if len(chosen) == n:
-            break
-        row = rows[index]
-        region = None if find is None or not row["images"] else find(row)
-        if row["images"] and (find is None or region is not None):
-            chosen[index] = region
+    while by_subject and len(chosen) < n:  # a row of each subject comes before the second of any
+        for subject, left in list(by_subject.items()):
+            if len(chosen) == n:
+                break
+            if (found := _take_next(rows, left, find)) is None:
+                del by_subject[subject]
+            else:
+                chosen[found[0]] = found[1]
     if not chosen:
         raise ValueError(
             "expected rows with scans, and with the region, found none: choose another --split or --region"
         )
     return [(rows[index], chosen[index]) for index in sorted(chosen)]
+
+
+def _take_next(rows: Dataset, left: deque[int], find: FindRegion | None) -> tuple[int, Region | None] | None:
+    """The first of these rows that has scans, and the region where one is to be found; None without one."""
+    while left:
+        index = left.popleft()
+        row = rows[index]
+        region = None if find is None or not row["images"] else find(row)
+        if row["images"] and (find is None or region is not None):
+            return index, region
+    return None

@@ -45,8 +45,8 @@ class AttributionMap:
 
     @property
     def highest(self) -> Box | None:
-        """The smallest box that the answer rests on most; None where it rests on all alike, as on none."""
-        if not len(self.drops) or np.ptp(self.drops) == 0:
+        """The smallest box that the answer rests on most; None where it rests on none, or on all alike."""
+        if not self.drops.any() or (len(self.drops) > 1 and np.ptp(self.drops) == 0):
             return None
         return self.boxes[int(np.argmax(self.drops))]
 

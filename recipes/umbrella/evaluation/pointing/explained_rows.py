@@ -55,10 +55,12 @@ class Explained:
             "scan": self.number,
             "answer": self.answer,
             "log_likelihood": found.log_likelihood,
-            "drop_without_the_scan": found.whole,
+            "drop_without_the_scan" if found.method == OCCLUSION else "sum_over_the_scan": found.whole,
             "map": self.file,
             "highest_box_mm": highest and [round(float(x), 2) for x in found.boxed.centre_mm(highest)],
-            "highest_drop": float(found.drops.max()) if len(found.drops) else None,
+            "highest_drop" if found.method == OCCLUSION else "highest_sum": (
+                float(found.drops.max()) if len(found.drops) else None
+            ),
         }
         for name, pointing in (("", self.pointing), ("random_", self.random_pointing)):
             if pointing is not None:
@@ -171,7 +173,7 @@ class Explainer:
             warnings.append(f"The view shows nothing of the {region} in any row: there is no pointing number.")
         n_flat = sum(one.found.highest is None for one in explained)
         if n_flat:
-            warnings.append(f"In {n_flat} of {len(explained)} rows hiding any box changes nothing: the map is flat.")
+            warnings.append(f"In {n_flat} of {len(explained)} rows no box matters more than another: the map is flat.")
         if self.unexplained:
             n = len(self.unexplained)
             warnings.append(

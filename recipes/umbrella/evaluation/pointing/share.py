@@ -92,8 +92,8 @@ def summarize_likeness(correlations: Sequence[float | None], subjects: Sequence[
     values = np.array([value for value, _ in kept])
     mean = float(values.mean())
     ends = bootstrap(lambda rows: {"mean": float(values[rows].mean())}, [subject for _, subject in kept]).get("mean")
-    told = f", 95 % interval {ends[0]:.2f} to {ends[1]:.2f}" if ends else ""
-    sentence = f"Rank correlation of the maps with those of random weights: {mean:.2f} on average{told}."
+    told = f", 95 % interval {_round(ends[0])} to {_round(ends[1])}" if ends else ""
+    sentence = f"Rank correlation of the maps with those of random weights: {_round(mean)} on average{told}."
     warning = (
         f"The maps are much like those of random weights (rank correlation {mean:.2f}, {ALIKE:g} or more): they show "
         "the scan and the architecture, not what was learned."
@@ -105,6 +105,10 @@ def summarize_likeness(correlations: Sequence[float | None], subjects: Sequence[
         "sentences": [sentence],
         "warnings": [warning] if mean >= ALIKE else [],
     }
+
+
+def _round(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}"  # no -0.00
 
 
 def _subtract(first: np.ndarray, second: np.ndarray, subjects: Sequence[str]) -> tuple[float, float] | None:

@@ -12,11 +12,18 @@ LIST = "display:flex;flex-wrap:wrap;gap:12px;margin:8px 0"
 PICTURE = "display:inline-block;image-rendering:pixelated;background:#000;max-width:100%;width:{width}px;height:auto"
 
 
-def show_header(models: Sequence[str], shown: str) -> str:
-    """The head of the page: which models, and how they are shown a scan."""
+def show_header(models: Sequence[str], shown: Sequence[str]) -> str:
+    """The head of the page: which models, and how each is shown a scan."""
     names = " and ".join(f"<b>{escape(name)}</b>" for name in models)
+    if len(set(shown)) == 1:
+        how = f"A scan is shown to {'it' if len(models) == 1 else 'both'} as {escape(shown[0])}."
+    else:
+        how = " ".join(
+            f"To <b>{escape(name)}</b> a scan is shown as {escape(one)}."
+            for name, one in zip(models, shown, strict=True)
+        )
     return (
-        f"<header><h1>Umbrella</h1><p>You talk to {names}. A scan is shown to it as {escape(shown)}.</p>"
+        f"<header><h1>Umbrella</h1><p>You talk to {names}. {how}</p>"
         f'<p class="warning" role="note">{NOT_A_DEVICE}</p></header>'
     )
 
@@ -47,6 +54,11 @@ def show_status(sentence: str, is_error: bool = False) -> str:
     return f'<p class="{kind}" role="{role}">{escape(sentence)}</p>' if sentence else ""
 
 
+def show_warnings(warnings: Sequence[str]) -> str:
+    """What is to be said of a question."""
+    return "".join(f'<p class="warned" role="note">{escape(warning)}</p>' for warning in warnings)
+
+
 def show_probabilities(known: KnownLabels, probabilities: Sequence[float]) -> str:
     """A bar for each label, the most probable first, and what they are the probabilities of; without probabilities why
     there are none."""
@@ -60,7 +72,8 @@ def show_probabilities(known: KnownLabels, probabilities: Sequence[float]) -> st
         f'<span class="share">{escape(_percent(share))}</span></li>'
         for label, share in best_first
     )
-    scored = f"Each label is scored as the answer “{escape(known.answer_template)}” to the last question. "
+    answer = escape(known.answer_template)
+    scored = f"Each label is scored as the answer “{answer}” to the last question; together they have 100 %. "
     return f'<ol class="bars">{bars}</ol><p class="told">{scored}{escape(known.told)}</p>'
 
 

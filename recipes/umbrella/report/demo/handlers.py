@@ -1,18 +1,23 @@
 """What the page does when something is chosen, sent or asked; knows the models, and of the page only values."""
 
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 from threading import Event
 from typing import Any
 
 import torch
 from datasets import Dataset
 
+from umbrella.answers.own_question import warn_of
 from umbrella.answers.scoring import last_text
 from umbrella.answers.talking.conversation import Conversation, Question
 from umbrella.answers.talking.talker import CUT, STOPPED, WAITING, WRITING, Reply, Talker
 from umbrella.answers.talking.together import answer_together
 from umbrella.conversations.turns import ConversationTooLongError
+from umbrella.models.loading import find_most_tokens
+from umbrella.records.trained_questions import TrainedQuestions
 from umbrella.report.demo.known_labels import KnownLabels
 from umbrella.report.demo.looking import Looked, find_where_it_looked
 from umbrella.report.demo.seen import Seen, picture_what_was_seen
@@ -24,7 +29,8 @@ EXPECTED = (ValueError, OSError, MemoryError, torch.OutOfMemoryError)
 NO_SCAN = "Choose a scan first: send one, or take a row of the data."
 BUSY = "An answer is being written: wait for its end, or stop it."
 EMPTY = "(no text)"  # what stands for an answer of no words
-FULL = "This conversation is full: {found} Begin a new one, or start demo.py with a higher --max_length."
+FULL = "This conversation is full: {found} Begin a new one, or ask in fewer words{other}."
+UNEXPECTED = "Something went wrong that this page does not know ({found}); where it was started it says more."
 
 
 class Refusal(Exception):
@@ -33,10 +39,17 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Talk:
-    """A model on the page, and its labels."""
+    """A model on the page, its labels, and what is known of the questions of its training."""
 
     talker: Talker
     labels: KnownLabels
+    trained: TrainedQuestions | None = None
+
+    def warn_of(self, row: dict) -> list[str]:
+        """What is to be said of a row's last question, see `umbrella.answers.own_question.warn_of`."""
+        asked = row["conversations"][:-1]
+        layout = " | ".join(" ".join(item["type"] for item in turn["content"]) for turn in asked)
+        return warn_of(Question(tuple(asked[-1]["content"])).text, layout, self.trained)
 
 
 class Handlers:
@@ -56,10 +69,12 @@ class Handlers:
         self._check(session, question)
         session.next_question = question
 
-    def drop_upload(self, session: Session) -> None:
-        """The next question is no longer about the file that was sent."""
-        if session.row is None:
-            session.next_question = None
+    def drop_upload(self, session: Session) -> bool:
+        """The next question is no longer about the file that was sent; returns whether it was."""
+        if session.row is not None or session.next_question is None:
+            return False
+        session.next_question = None
+        return True
 
     def choose_row(self, session: Session, number: int) -> Question:
         """Begin a row's own conversation; returns its last question, which is not asked yet."""
@@ -72,6 +87,12 @@ class Handlers:
         session.next_question = question
         self._check(session, question)
         return question
+
+    def has_just_begun(self, session: Session, number: int) -> bool:
+        """Whether a row was chosen already, and nothing has been asked since."""
+        if self.rows is None or session.row is None or session.next_question is None or session.asked is not None:
+            return False
+        return session.row["task_id"] == self.rows[number]["task_id"]
 
     def show_reference(self, session: Session, label: str) -> None:
         """Show the chosen scan as the reference that the next one is compared with."""
@@ -101,12 +122,14 @@ class Handlers:
         coming = session.next_question
         question = (coming or Question.about("")).reword(text.strip())
         session.stop, session.asked = Event(), question
+        rows = [one.ask(question) for one in session.conversations]
+        session.warnings = [talk.warn_of(row) for talk, row in zip(self.talks, rows, strict=True)]
         stop, conversations, replies = session.stop, session.conversations, []
         try:
             talkers = [talk.talker for talk in self.talks]
-            for replies in answer_together(talkers, [one.ask(question) for one in conversations], stop):
+            for replies in answer_together(talkers, rows, stop):
                 yield replies
-        except EXPECTED as error:
+        except Exception as error:  # whatever it is, the page says it and goes on
             raise Refusal(self._word(session, error)) from error
         finally:
             is_same = session.conversations is conversations
@@ -132,7 +155,7 @@ class Handlers:
         scan = session.scans[number]
         try:
             return session.show(show_scan(scan["image_path"], scan["modality"], session.name(scan)))
-        except EXPECTED as error:
+        except Exception as error:  # whatever it is, the page says it and goes on
             raise Refusal(self._word(session, error)) from error
 
     def picture_seen(self, session: Session) -> list[Seen]:
@@ -145,7 +168,7 @@ class Handlers:
                 picture_what_was_seen(talk.talker.opened.answerer.prompts, row, session.looked_at)
                 for talk in self.talks
             ]
-        except EXPECTED as error:
+        except Exception as error:  # whatever it is, the page says it and goes on
             raise Refusal(self._word(session, error)) from error
         for one in seen:
             if one.volume is not None:
@@ -162,16 +185,21 @@ class Handlers:
             raise Refusal(BUSY)
         if session.looked_at >= len(session.conversations[0].scans):
             raise Refusal("The answer is not about this scan: choose one of those that it is about.")
-        session.stop = Event()
-        name = session.name(session.scans[session.looked_at])
+        session.stop = stop = Event()
+        place, conversations = session.looked_at, session.conversations  # another may be chosen meanwhile
+        name = session.name(session.scans[place])
         try:
             for number, (talk, one) in enumerate(zip(self.talks, answered, strict=True)):
-                for looked in find_where_it_looked(talk.talker, one, session.looked_at, name, session.stop):
-                    found[number] = looked
+                for looked in find_where_it_looked(talk.talker, one, place, name, stop):
                     if looked.viewer is not None:
                         session.show(looked.viewer)
+                    if stop.is_set() or session.conversations is not conversations or session.looked_at != place:
+                        stop.set()
+                        yield [None] * len(found) if session.conversations is not conversations else list(found)
+                        return
+                    found[number] = looked
                     yield list(found)
-        except EXPECTED as error:
+        except Exception as error:  # whatever it is, the page says it and goes on
             raise Refusal(self._word(session, error)) from error
 
     def find_truth(self, session: Session) -> tuple[str | None, str]:
@@ -181,14 +209,15 @@ class Handlers:
         return session.row["metadata"]["subject_label"], last_text(session.row)
 
     def list_messages(self, session: Session, number: int, reply: Reply | None = None) -> list[dict[str, Any]]:
-        """A conversation with what is being asked and answered, for the page: role and content of each message."""
+        """A conversation with what is being asked and answered, for the page: role and content of each message, with
+        <, > and & as HTML has them, which Gradio's Chatbot reads its texts as, render_markdown=False or not."""
         turns = [(turn["role"], turn["content"]) for turn in session.conversations[number].turns]
         if session.asked is not None:
             turns.append(("user", list(session.asked.items)))
-        messages = [{"role": role, "content": _word_item(session, item)} for role, items in turns for item in items]
+        said = [(role, _word_item(session, item)) for role, items in turns for item in items]
         if reply is not None:
-            messages.append({"role": "assistant", "content": _show_reply(reply)})
-        return messages
+            said.append(("assistant", _show_reply(reply)))
+        return [{"role": role, "content": escape(text, quote=False)} for role, text in said]
 
     def _check(self, session: Session, question: Question) -> None:
         """Each model's own loader takes the scans; it keeps what it has made of them."""
@@ -197,17 +226,30 @@ class Handlers:
                 row = conversation.ask(question)
                 for number in range(len(row["images"])):
                     talk.talker.opened.answerer.prompts.load_images(row, number)
-        except EXPECTED as error:
+        except Exception as error:  # whatever it is, the page says it and goes on
             raise Refusal(self._word(session, error)) from error
+
+    def _offer_more_tokens(self) -> str:
+        """Where the models take more tokens than they are given at most, how to give them more."""
+        answerers = [talk.talker.opened.answerer for talk in self.talks]
+        most = [find_most_tokens(answerer.model) for answerer in answerers]
+        known = min([n for n in most if n is not None], default=None)
+        if known is None:
+            return ", or start demo.py with a higher --max_length"
+        has_room = any(answerer.prompts.max_length < known for answerer in answerers)
+        return f", or start demo.py with a higher --max_length ({known} at most)" if has_room else ""
 
     def _word(self, session: Session, error: BaseException) -> str:
         """An error as one sentence, scans by the names that people know."""
         said = " ".join(str(error).split()).removeprefix("the question: ")
+        if not isinstance(error, EXPECTED):
+            traceback.print_exception(error)
+            said = UNEXPECTED.format(found=f"{type(error).__name__}: {said}")
         shown = {scan["image_path"]: session.name(scan) for scan in session.scans}
         for path, name in (session.names | shown).items():
             said = said.replace(path, name)
         if isinstance(error, ConversationTooLongError):
-            return FULL.format(found=f"{said.split('. ')[0]}.")
+            return FULL.format(found=f"{said.split('. ')[0]}.", other=self._offer_more_tokens())
         if isinstance(error, MemoryError | torch.OutOfMemoryError):
             return f"The machine's memory is too small for this question: {said}"
         return said

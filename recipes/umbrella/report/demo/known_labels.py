@@ -1,7 +1,7 @@
 """Which labels a model may answer with: told from the rows of the data, else from what lies beside the model, a record
 of its training or an evaluation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from datasets import Dataset, DatasetDict
 
@@ -10,7 +10,7 @@ from umbrella.answers.recorded_answers import find_recorded_answers
 from umbrella.answers.selection import keep_answerable
 from umbrella.evaluation.questions import Classification, find_question
 from umbrella.options.arguments import EvalArguments
-from umbrella.records.trained_questions import load_trained_questions
+from umbrella.records.trained_questions import TrainedQuestions, load_trained_questions
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,29 @@ class KnownLabels:
 def find_labels(model: str, splits: DatasetDict | None, split: str) -> KnownLabels:
     """The labels of the rows of a split, else those that are recorded beside the model."""
     why_not = "no --json_dir was given"
+    trained = load_trained_questions(model)
     if splits is not None:
         try:
-            return _tell_from_rows(splits, split)
+            known = _tell_from_rows(splits, split)
+            return replace(known, told=known.told + _compare(known, trained))
         except ValueError as error:
             why_not = str(error)
-    found, origin = find_recorded_answers(load_trained_questions(model), model)
+    found, origin = find_recorded_answers(trained, model)
     if found is not None and found["task"] == "classification":
         return KnownLabels(tuple(found["labels"]), found["answer_template"], f"Labels and wording by {origin}.")
     reason = origin if found is None else f"its answers are no labels, by {origin}"
     return KnownLabels((), "", f"The model's labels are not known ({why_not}; {reason}).")
+
+
+def _compare(known: KnownLabels, trained: TrainedQuestions | None) -> str:
+    if trained is None or trained.answers is None or trained.answers["task"] != "classification":
+        return ""
+    others = [label for label in known.labels if label not in trained.answers["labels"]]
+    if not others:
+        return ""
+    return (
+        f" The model was trained on others: not on {', '.join(others)}, but on {', '.join(trained.answers['labels'])}."
+    )
 
 
 def _tell_from_rows(splits: DatasetDict, split: str) -> KnownLabels:

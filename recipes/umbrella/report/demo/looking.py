@@ -61,7 +61,7 @@ def find_where_it_looked(
         return
     finally:
         gone.set()
-    yield _show(found, row["images"][number], name)
+    yield _show(found, row["images"][number], name, answer)
 
 
 def _follow(steps: SimpleQueue, future: Future) -> Iterator[tuple[int, int]]:
@@ -72,18 +72,19 @@ def _follow(steps: SimpleQueue, future: Future) -> Iterator[tuple[int, int]]:
             continue
 
 
-def _show(found: AttributionMap, scan: dict, name: str) -> Looked:
+def _show(found: AttributionMap, scan: dict, name: str, answer: str) -> Looked:
     with TemporaryDirectory(prefix="umbrella-map-") as folder:
         path = f"{folder}/map.nii.gz"
         found.save(Path(path))
         overlay = Overlay(path, "Speaks for the answer", colormap=FAVOURS, colormap_negative=SPEAKS_AGAINST)
-        viewer = show_scan(scan["path"], scan["modality"], name, (overlay,))
+        start = None if found.highest is None else found.boxed.shown_mm(found.highest)
+        viewer = show_scan(scan["path"], scan["modality"], name, (overlay,), start)
     where = "It rests on no box more than on another"
     if found.highest is not None:
         x, y, z = found.boxed.centre_mm(found.highest)
         where = f"It rests most on the box around x {x:.0f}, y {y:.0f}, z {z:.0f} mm (RAS+)"
     told = (
-        f"{found.n_views} views with boxes of {BOX_MM:g} mm and more hidden. The answer's log-likelihood is "
+        f"{found.n_views} views with boxes of {BOX_MM:g} mm and more hidden. The log-likelihood of “{answer}” is "
         f"{found.log_likelihood:.3g} nats; with the whole scan hidden it loses {found.whole:.3g}. {where}. Warm "
         "colours speak for the answer, cold ones against it. A model that has learned nothing may have as "
         "sharp a map: recipes/explain.py compares."

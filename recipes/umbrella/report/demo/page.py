@@ -8,13 +8,14 @@ from typing import Any
 import gradio
 
 from umbrella.answers.talking.talker import Reply
-from umbrella.report.demo.fragments import show_probabilities, show_status, show_text, show_truth
+from umbrella.report.demo.fragments import show_probabilities, show_status, show_text, show_truth, show_warnings
 from umbrella.report.demo.handlers import Handlers, Refusal
 from umbrella.report.demo.looking import Looked
 from umbrella.report.demo.parts import PLACEHOLDER, Parts
 from umbrella.report.demo.session import Session
 
 ASKING = "Answering …"
+DROPPED = "The scan that was sent is taken away."
 ROW_SHOWN = "The row's own question is in the box: ask it, or change it."
 
 
@@ -28,7 +29,7 @@ class Page:
     def build(self) -> gradio.Blocks:
         """The page, not yet served."""
         opened = [talk.talker.opened for talk in self.handlers.talks]
-        shown = " and ".join(dict.fromkeys(one.settings.describe() for one in opened))
+        shown = [one.settings.describe() for one in opened]
         names = [Path(one.name).name for one in opened]
         if len(set(names)) < len(names):  # checkpoints of two runs, as checkpoint-100
             names = [one.name for one in opened]
@@ -40,43 +41,49 @@ class Page:
         quick: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
         slow = quick | {"show_progress": "minimal", "show_progress_on": [parts.viewer], "concurrency_limit": 2}
         slow["trigger_mode"] = "always_last"  # what is chosen while another scan is read is not forgotten
-        of_scan = [parts.viewer, parts.which_scan, parts.seen_part, parts.looked_part]
+        maps = [*parts.looked, *parts.looked_viewers]
+        of_scan = [parts.viewer, parts.which_scan, parts.seen_part, parts.looked_part, *maps]
         shown = [*of_scan, *parts.chats, *parts.labels, parts.question, parts.truth, parts.status]
         if self.handlers.rows is not None:
-            gradio.on([parts.show_row.click, parts.row.input], self.on_row, [parts.row], shown, **slow)
+            parts.show_row.click(self.on_row, [parts.row], shown, **slow)
+            parts.row.input(self.on_other_row, [parts.row], shown, **slow)
         sent = [parts.upload, parts.modality]
-        gradio.on([parts.upload.upload, parts.modality.input], self.on_upload, sent, shown, **slow)
-        parts.upload.clear(self.on_drop, None, None, **quick)
+        gradio.on([parts.upload.upload, parts.modality.input], self.on_upload, sent, shown, **slow, preprocess=False)
+        parts.upload.clear(self.on_drop, None, shown, **quick)
         parts.show_reference.click(self.on_reference, [parts.reference_label], shown, **quick)
         parts.which_scan.input(self.on_which_scan, [parts.which_scan], [*of_scan, parts.status], **slow)
         buttons = [parts.question, parts.ask, parts.stop]
-        asked = [*parts.chats, *parts.labels, *buttons, parts.truth, parts.status]
+        asked = [*parts.chats, *parts.labels, *buttons, parts.truth, *maps, parts.status]
         gradio.on([parts.ask.click, parts.question.submit], self.on_ask, [parts.question], asked, **quick)
         parts.stop.click(self.on_stop, None, None, queue=False, **quick)
         parts.new.click(self.on_new, None, [*shown, parts.upload], **quick)
         parts.show_truth.click(self.on_truth, None, [parts.truth, parts.status], **quick)
         seen = [*parts.seen, *parts.seen_viewers, parts.status]
         parts.seen_part.expand(self.on_seen, None, seen, **quick | {"show_progress": "minimal"})
-        looked = [*parts.looked, *parts.looked_viewers, parts.stop, parts.status]
+        looked = [*maps, parts.stop, parts.status]
         parts.show_looked.click(self.on_look, None, looked, **quick)
         blocks.unload(self.on_leave)
 
     # ------------------------------------------------------------------------------------------------ doings
-    def on_upload(self, file: str | None, modality: str, request: gradio.Request) -> Any:
-        """A scan was sent, or is of another modality."""
+    def on_upload(self, file: dict | None, modality: str, request: gradio.Request) -> Any:
+        """A scan was sent, or is of another modality. `file`: as Gradio tells of it, with the name that it had."""
         session = self._find(request)
         if file is None:  # a modality was chosen first; what it returned late would hide the scan that is sent next
             return gradio.skip()
-        name = Path(file).name
+        path = file["path"]
+        name = file["orig_name"] or Path(path).name
         try:
-            self.handlers.choose_upload(session, file, name, modality)
+            self.handlers.choose_upload(session, path, name, modality)
         except Refusal as refusal:
             return self._show(session, error=str(refusal))
         return self._show(session, f"{name} is chosen. Ask about it, or show it as a reference for the next.")
 
-    def on_drop(self, request: gradio.Request) -> None:
+    def on_drop(self, request: gradio.Request) -> Any:
         """The file that was sent is taken away."""
-        self.handlers.drop_upload(self._find(request))
+        session = self._find(request)
+        if not self.handlers.drop_upload(session):
+            return gradio.skip()
+        return self._show(session, DROPPED)
 
     def on_row(self, number: int, request: gradio.Request) -> list[Any]:
         """A row of the data was chosen."""
@@ -86,6 +93,12 @@ class Page:
         except Refusal as refusal:
             return self._show(session, error=str(refusal))
         return self._show(session, ROW_SHOWN, question.text)
+
+    def on_other_row(self, number: int, request: gradio.Request) -> Any:
+        """A row was taken from the list, of which Gradio tells twice."""
+        if self.handlers.has_just_begun(self._find(request), number):
+            return gradio.skip()
+        return self.on_row(number, request)
 
     def on_reference(self, label: str, request: gradio.Request) -> list[Any]:
         """The scan that was sent becomes the reference."""
@@ -179,11 +192,11 @@ class Page:
         return [*of_scan, *self._list_chats(session), *[""] * self.n, kept, "", status]
 
     def _show_scan(self, session: Session, number: int) -> list[Any]:
-        """The viewer, the choice among the scans, both parts about the model's sight closed, and what went wrong."""
+        """The viewer, the choice among the scans, both parts about the model's sight shut, no map, what went wrong."""
         names = self.handlers.name_scans(session)
         choices = [(f"{place + 1}: {name}", place) for place, name in enumerate(names)]
         which = gradio.update(choices=choices, value=number if names else None, visible=len(names) > 1)
-        shut = [gradio.update(open=False)] * 2
+        shut = [*[gradio.update(open=False)] * 2, *self._no_maps()]
         try:
             return [self.handlers.view_scan(session, number), which, *shut, ""]
         except Refusal as refusal:
@@ -193,14 +206,22 @@ class Page:
         """While answers are written: conversations, no question, and the button that stops them."""
         buttons = [gradio.update(interactive=False), gradio.update(interactive=True)]
         chats = self._list_chats(session, replies)
-        return [*chats, *[""] * self.n, "", *buttons, "", show_status(ASKING)]
+        warned = [show_warnings(warnings) for warnings in session.warnings]
+        return [*chats, *warned, "", *buttons, "", *self._no_maps(), show_status(ASKING)]
 
     def _show_end(self, session: Session, replies: list[Reply | None], text: str, error: str = "") -> list[Any]:
         """The same once they have ended, with the probabilities of labels."""
         said = replies or [None] * self.n
         labels = [
-            show_probabilities(talk.labels, reply.probabilities) if reply and reply.is_answer else ""
-            for talk, reply in zip(self.handlers.talks, said, strict=True)
+            show_warnings(warnings) + show_probabilities(talk.labels, reply.probabilities)
+            if reply and reply.is_answer
+            else ""
+            for talk, reply, warnings in zip(self.handlers.talks, said, session.warnings or [[]] * self.n, strict=True)
         ]
         buttons = [gradio.update(interactive=True), gradio.update(interactive=False)]
-        return [*self._list_chats(session), *labels, text, *buttons, "", show_status(error, is_error=True)]
+        shown = [*self._list_chats(session), *labels, text, *buttons, "", *self._no_maps()]
+        return [*shown, show_status(error, is_error=True)]
+
+    def _no_maps(self) -> list[Any]:
+        """A map is of one answer: none stands beside another."""
+        return [*[""] * self.n, *[None] * self.n]

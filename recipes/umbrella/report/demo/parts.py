@@ -31,12 +31,12 @@ class Parts:
 
     Args:
         names: of the models.
-        shown: how a scan is shown to them, in words.
+        shown: how a scan is shown to each, in words.
         rows: of the data; None without data.
         most_upload_mb: the most megabytes of a file that is sent, which stands beside its field.
     """
 
-    def __init__(self, names: Sequence[str], shown: str, rows: Dataset | None, most_upload_mb: int) -> None:
+    def __init__(self, names: Sequence[str], shown: Sequence[str], rows: Dataset | None, most_upload_mb: int) -> None:
         self.names, self.rows, self.most_upload_mb = names, rows, most_upload_mb
         gradio.HTML(show_header(names, shown), elem_id="header")
         self.status = gradio.HTML(show_status(PLACEHOLDER), elem_id="status")

@@ -40,6 +40,7 @@ class Session:
     next_question  the scans that the next question is about, with the text of a row's own question; None: about those
                    that were shown before
     asked          the question that is being answered
+    warnings       for each model what is to be said of the last question
     row            the row of the data that is talked about; None: a scan of one's own
     stop           ends the answers that are being written
     uploads        where files that were sent to the page lie
@@ -54,6 +55,7 @@ class Session:
     uploads: Uploads = field(default_factory=Uploads)
     next_question: Question | None = None
     asked: Question | None = None
+    warnings: list[list[str]] = field(default_factory=list)
     row: dict | None = None
     looked_at: int = 0
     stop: Event = field(default_factory=Event)

@@ -4,6 +4,7 @@ The pictures are drawn in the browser by NiiVue, which the installed package ipy
 from another host.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 import gradio
 import numpy as np
+from nibabel.affines import apply_affine
 
 from umbrella.options.extras import describe_missing
 from umbrella.report.demo.shown_files import find_folder, keep_file, write_nifti
@@ -62,16 +64,15 @@ def make_viewer(elem_id: str, empty_text: str = EMPTY, most_height: int = 560, *
     ipyniivue is missing.
     """
     module = find_module()
+    # No properties of the component: Gradio forgets those of one that it updates before its part was ever opened.
     read = {kind: (PAGE_FILES / f"viewer.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")}
     return gradio.HTML(
         value=None,
         elem_id=elem_id,
         html_template=read["html"],
         css_template=f"--most-height: {most_height}px;\n{read['css']}",
-        js_on_load=read["js"],
+        js_on_load=f"const MODULE = {json.dumps(module.as_posix())}, EMPTY = {json.dumps(empty_text)};\n{read['js']}",
         apply_default_css=False,
-        module=module.as_posix(),
-        empty_text=empty_text,
         **options,
     )
 
@@ -91,7 +92,11 @@ def find_module() -> Path:
 
 
 def show_scan(
-    source: str | Path | bytes, modality: str | None = None, name: str | None = None, overlays: Sequence[Overlay] = ()
+    source: str | Path | bytes,
+    modality: str | None = None,
+    name: str | None = None,
+    overlays: Sequence[Overlay] = (),
+    start_mm: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """What a viewer shows of a scan, as its value.
 
@@ -99,10 +104,12 @@ def show_scan(
     modality  of the row; None: whatever the header says
     name      for the reader; None: the file's own
     overlays  maps over it
+    start_mm  (3,), where the crosshair is at first; None: in the middle
 
     Returns `url` (the path under which the page is given the voxels), `name`, `n_frames`, `low` and `high` (the scan's
     1st and 99th percentile), `least`, `most`, `sides_known`, `note` (what is shown otherwise than it is stored, "" for
-    nothing) and `overlays`, dicts of the like. Raises ScanError for what the loader refuses.
+    nothing), `start` (of the crosshair, shares of the axes) and `overlays`, dicts of the like. Raises ScanError for
+    what the loader refuses.
     """
     source = source if isinstance(source, bytes) else str(source)
     with open_scan(source) as (header, _):
@@ -118,7 +125,10 @@ def show_scan(
     if header.affine is None:
         notes.append(SIDES_UNKNOWN)
     shown = show_frames(series.stored, series.affine, header.affine is not None, series.slope, series.inter)
+    shape = np.array(series.stored.shape[1:])
+    voxel = (shape - 1) / 2 if start_mm is None else apply_affine(np.linalg.inv(series.affine), start_mm)
     return shown | {
+        "start": np.clip((voxel + 0.5) / shape, 0, 1).tolist(),
         "name": os.path.basename(header.name) if name is None else name,
         "note": " ".join([*notes, shown["note"]]).strip(),
         "overlays": [_show_overlay(overlay) for overlay in overlays],
@@ -151,6 +161,7 @@ def show_frames(
         "most": max(ends),
         "sides_known": sides_known,
         "note": note,
+        "start": [0.5, 0.5, 0.5],
         "overlays": [],
     }
 

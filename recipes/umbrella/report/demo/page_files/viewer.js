@@ -1,3 +1,4 @@
+// MODULE (the path of the widget) and EMPTY (what stands there without a scan) are constants that come before this.
 // Shows props.value, {url, name, n_frames, ...} of umbrella.report.demo.viewer.show_scan, with the NiiVue that the
 // installed package ipyniivue brings along. Its widget talks to a "model" as anywidget defines it (get, set, on, off,
 // send, save_changes); here that is an object of this page instead of one in a notebook. The widget's module holds one
@@ -53,7 +54,7 @@ function setState(state, message = "") {
 async function start() {
   if (!document.createElement("canvas").getContext("webgl2"))
     throw new Error("This browser does not draw 3-D scans: it has no WebGL2. The model can be asked all the same.");
-  const {default: widget} = await import(`${toAddress(props.module)}?viewer=${encodeURIComponent(element.id || Math.random())}`);
+  const {default: widget} = await import(`${toAddress(MODULE)}?viewer=${encodeURIComponent(element.id || Math.random())}`);
   viewer = makeModel({
     volumes: [], meshes: [], draw_opacity: 0, draw_fill_overwrites: true, background_masks_overlays: 0,
     overlay_outline_width: 0, overlay_alpha_shader: 1,
@@ -146,7 +147,7 @@ function addOverlayRow(overlay, number) {
 }
 
 function reset() {
-  viewer.change("scene", {crosshairPos: [0.5, 0.5, 0.5], pan2Dxyzmm: [0, 0, 0, 1]});
+  viewer.change("scene", {crosshairPos: drawn.start, pan2Dxyzmm: [0, 0, 0, 1]});
   showWindow(drawn.low, drawn.high);
   showFrame(Math.min(part("time").value, drawn.n_frames - 1));
 }
@@ -183,7 +184,7 @@ async function show(value) {
   part("place").textContent = "";
   part("note").textContent = value?.note ?? "";
   part("note").hidden = !value?.note;
-  if (!value) return setState("empty", props.empty_text);
+  if (!value) return setState("empty", EMPTY);
   setState("loading", "Loading …");
   try {
     const buffers = await Promise.all([value, ...value.overlays].map(shown => fetchScan(shown.url)));

@@ -36,7 +36,7 @@ def made(tmp_path_factory):
     model.save_pretrained(folder / "run")
     processor.save_pretrained(folder / "run")
     resolve_recipe(ViewSettings(view="coronal"), processor, "").save(folder / "run")
-    TrainedQuestions(9, {QUESTION: 9}, {SINGLE: 8, COMPARED: 1}, {}, ANSWERS, "by hand").save(folder / "run")
+    TrainedQuestions(9, {QUESTION: 9}, {SINGLE: 8, COMPARED: 1}, {}, {}, ANSWERS, "by hand").save(folder / "run")
     (folder / "scans").mkdir()
     for seed in range(5):
         write_scan(folder / "scans" / f"{seed}.nii", seed)

@@ -73,7 +73,7 @@ def _build(record: dict) -> TrainedQuestions:
     stated: dict[str, Any] = {
         name: value for name, value in record.items() if name not in ("version", "by_layout", *COUNTS)
     }
-    counts = {name: _to_counts(record[name]) for name in COUNTS}
+    counts: dict[str, Any] = {name: _to_counts(record[name]) for name in COUNTS}
     by_layout = {one["text"]: _to_counts(one["questions"]) for one in record.get("by_layout", [])}
     all_counts = (*counts.values(), *by_layout.values())
     if record["version"] != VERSION or not all(type(n) is int for some in all_counts for n in some.values()):

@@ -48,7 +48,7 @@ def test_likeness_is_of_words_alone(one, other):
     [
         (None, False, r'expected --question "TEXT", found none, and no umbrella_questions.json beside m'),
         (
-            TrainedQuestions(3, {}, {SINGLE: 3}, {"may name somebody": 3}),
+            TrainedQuestions(3, {}, {SINGLE: 3}, left_out={"may name somebody": 3}),
             False,
             r"stores no question \(3 rows may name",
         ),
@@ -58,6 +58,26 @@ def test_likeness_is_of_words_alone(one, other):
 def test_what_cannot_be_asked_is_refused(trained, has_reference, expected):
     with pytest.raises(ValueError, match=expected):
         choose_question(None, trained, has_reference, "m")
+
+
+def test_a_question_that_is_given_needs_no_reference_though_all_rows_had_one():
+    compared = TrainedQuestions(3, QUESTIONS, {COMPARED: 3})
+    chosen = choose_question("Male or female?", compared, False, "m")
+    assert chosen.text == "Male or female?"
+    assert chosen.told[1].startswith("WARNING: turns: no row of training is laid out as this is asked")
+
+
+def test_the_question_of_rows_with_a_reference_is_not_asked_of_a_scan_alone():
+    alone, second = "Male or female?", "Has it grown since the first scan?"
+    layouts, by_layout = {COMPARED: 6, SINGLE: 4}, {COMPARED: {second: 6}, SINGLE: {alone: 4}}
+    trained = TrainedQuestions(10, {second: 6, alone: 4}, layouts, by_layout)
+    assert choose_question(None, trained, True, "m").text == second
+    chosen = choose_question(None, trained, False, "m")
+    assert chosen.text == alone
+    assert chosen.told == (
+        f"question: {alone!r}, the most frequent in training (4 of 4 rows laid out as this is asked); --question for "
+        "another",
+    )
 
 
 def test_turns_that_training_had_not_are_warned_of():

@@ -27,8 +27,9 @@ from launching import ROOT, find_free_port
 from PIL import Image
 
 from umbrella.answers.serving.comparison import CAUSES, PROMPT, TEXT, find_difference
-from umbrella.answers.serving.stock import check_folder
+from umbrella.answers.serving.stock import PROBE, check_folder
 from umbrella.client import Client, Reply, ServerError
+from umbrella.conversations.encoder import ConversationEncoder
 from umbrella.hub.exporting import export_model
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.serve_arguments import ServeArguments
@@ -248,6 +249,17 @@ def test_a_template_that_ends_no_earlier_answer_is_warned_of(tmp_path):
     export(tmp_path / "exported", build_model("llava_1_5", processor), processor)
     (warning,) = check_folder(str(tmp_path / "exported"))
     assert warning.startswith("WARNING:") and "a question alone gets the same" in warning
+
+    # The way out that it names.
+    said, ended = "{{ c['text'] + ' ' }}", "{{ c['text'] }}{{ eos_token if m['role'] == 'assistant' }}{{ ' ' }}"
+    pictures = [np.zeros((3, 336, 336), np.uint8)] * 2
+    tokens = ConversationEncoder(processor, input_data_format="channels_first").encode(PROBE, pictures)["input_ids"]
+    assert said in processor.chat_template
+    processor.chat_template = processor.chat_template.replace(said, ended)
+    again = ConversationEncoder(processor, input_data_format="channels_first").encode(PROBE, pictures)["input_ids"]
+    assert again == tokens
+    export(tmp_path / "ended", build_model("llava_1_5", processor), processor)
+    assert check_folder(str(tmp_path / "ended")) == []
 
 
 def test_a_port_in_use_is_said_before_the_model_is_loaded(call, exported):

@@ -13,6 +13,7 @@ import torch
 from conversation_folder import write_scan
 from launching import BIN, ROOT, find_free_port, launch
 
+import umbrella.cohort.many.kept as kept
 from umbrella.answers.own_question import COMPARED, SINGLE
 from umbrella.models.loading import load_model, load_processor
 from umbrella.records.recipe import resolve_recipe
@@ -36,7 +37,7 @@ def made(tmp_path_factory):
     model.save_pretrained(folder / "run")
     processor.save_pretrained(folder / "run")
     resolve_recipe(ViewSettings(view="coronal"), processor, "").save(folder / "run")
-    TrainedQuestions(9, {QUESTION: 9}, {SINGLE: 8, COMPARED: 1}, {}, ANSWERS, "by hand").save(folder / "run")
+    TrainedQuestions(9, {QUESTION: 9}, {SINGLE: 8, COMPARED: 1}, {}, {}, ANSWERS, "by hand").save(folder / "run")
     (folder / "scans").mkdir()
     for seed in range(5):
         write_scan(folder / "scans" / f"{seed}.nii", seed)
@@ -126,6 +127,21 @@ def test_what_is_not_known_stays_empty_and_is_said(call, place, capsys):
     assert (rows[0]["label"], rows[0]["number"], rows[0]["error"]) == ("", "", "")
     assert rows[1]["error"].startswith("no scan: sMRI: ")
     assert json.loads((place / "answers.asked.json").read_text())["answers"] is None
+
+
+def test_two_runs_do_not_write_the_same_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "PATIENCE_S", 0.1)
+    first, second = (kept.KeptAnswers(tmp_path / "new" / "answers.csv") for _ in range(2))
+    first.open({"question": "a"}, False)
+    first.file.append([{"image": "x", "state": None, "answer": "y"}])
+    for overwrite in (False, True):
+        with pytest.raises(FileExistsError, match=r"answers\.csv: expected no other process that writes these"):
+            second.open({"question": "a"}, overwrite)
+    assert len(first.file.read()) == 1
+    first.close()
+    second.close()
+    second.open({"question": "b"}, True)
+    assert second.file.read() == []
 
 
 @pytest.mark.nightly

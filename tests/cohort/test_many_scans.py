@@ -80,6 +80,16 @@ def test_a_table_of_paths_alone_needs_no_ids(tmp_path):
     assert name_rows(found, tmp_path) == [("sub-1.nii", "", "sub-1.nii")]
 
 
+def test_a_scan_of_two_rows_is_told_by_the_flag_that_was_given(tmp_path):
+    write_scan(tmp_path / "one.nii", 0)
+    (tmp_path / "t.csv").write_text("scan\none.nii\n./one.nii\n")
+    with pytest.raises(CohortError, match=r"^--image_column scan: expected .* Correct or remove one of the rows$"):
+        find(table=tmp_path / "t.csv", image_column="scan")
+    (tmp_path / "t.csv").write_text("scan\ntwo.nii\n")
+    with pytest.raises(CohortError, match=r"^--image_column: expected scans of the 1 rows, found none"):
+        find(table=tmp_path / "t.csv", image_column="scan")
+
+
 def test_a_folder_is_looked_through_and_a_pair_is_one_scan(tmp_path):
     (tmp_path / "b" / ".hidden").mkdir(parents=True)
     for name in ("b/x.nii.gz", "a.mgz", "b/pair.hdr", "b/pair.img", "b/.hidden/y.nii", "b/.z.nii", "b/notes.txt"):
@@ -120,6 +130,10 @@ BAD_FLAGS = [
     ({"table": "t.csv", "image_column": "p", "delimiter": "x"}, r"--delimiter: expected tab, comma"),
     ({"folder": "a", "answer_template": "male"}, r"--answer_template: expected \{label\} in it"),
     ({"folder": "a", "reference_label": "male"}, r"--reference_label male: expected --reference SCAN too"),
+    (
+        {"table": "./answers.csv", "image_column": "p", "overwrite": True},
+        r"--output: expected another file than --table, found answers.csv for both",
+    ),
     ({"folder": "a", "batch_size": 0}, r"--batch_size: expected at least 1, found 0"),
 ]
 

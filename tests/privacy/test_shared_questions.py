@@ -10,11 +10,11 @@ from umbrella.records.trained_questions import FILE_NAME, TrainedQuestions, load
 from umbrella_dataset import load_umbrella
 
 
-def write_rows(folder, rows):
+def write_rows(folder, rows, **fields):
     """(subject, question, label, answer) → the rows of a data folder of no scans."""
     (folder / "train").mkdir(parents=True)
     for number, (subject, question, label, answer) in enumerate(rows):
-        record = make_record(f"row_{number}", [])
+        record = make_record(f"row_{number}", []) | fields
         record["conversations"][0]["content"][-1]["text"] = question
         record["conversations"][1]["content"][0]["text"] = answer
         record["metadata"] = {"subject_id": subject, "subject_label": label}
@@ -63,6 +63,25 @@ def test_how_answers_are_read_is_stored_where_it_can_be(label, answer, expected,
     assert found.answers_told
     found.save(tmp_path)
     assert load_trained_questions(str(tmp_path)) == found
+
+
+def test_a_subject_that_the_rows_name_by_its_scans_alone_is_one(tmp_path):
+    rows = [(None, "Has the patient of bed nine changed?", "ab"[i % 2], f"It is {'ab'[i % 2]}.") for i in range(6)]
+    found = record_questions(write_rows(tmp_path, rows, subject_ids=["sub-reference", "sub-1"]))
+    assert (found.questions, found.left_out) == ({}, {TOO_FEW: 6})
+    assert found.answers is None and "2 of 2 labels are shared by fewer" in found.answers_told
+
+
+def test_wordings_are_told_apart_by_what_stands_before_the_answer(tmp_path):
+    rows = [(f"s{i}", "What?", None, "That.") for i in range(4)]
+    found = record_questions(write_rows(tmp_path, rows))
+    assert list(found.by_layout.values()) == [{"What?": 4}] and found.by_layout.keys() == found.layouts.keys()
+    found.save(tmp_path)
+    assert load_trained_questions(str(tmp_path)) == found
+    record = json.loads((tmp_path / FILE_NAME).read_text())
+    del record["by_layout"]  # as an older run has it
+    (tmp_path / FILE_NAME).write_text(json.dumps(record))
+    assert load_trained_questions(str(tmp_path)).by_layout == {}
 
 
 def test_rows_without_labels_are_told(tmp_path):

@@ -27,9 +27,11 @@ class ChosenQuestion:
 def choose_question(
     asked: str | None, trained: TrainedQuestions | None, has_reference: bool, model: str
 ) -> ChosenQuestion:
-    """The question that is asked for, else the most frequent one of training.
+    """The question that is asked for, else the most frequent one of the training rows that are laid out as this is
+    asked, else of all.
 
-    Raises ValueError where there is neither, and where all rows of training had a reference and there is none.
+    Raises ValueError where there is neither, and where all rows of training had a reference, there is none, and the
+    question is to be theirs.
     """
     if asked is not None and not asked.strip():
         raise ValueError("--question: expected a text, found an empty one")
@@ -40,16 +42,25 @@ def choose_question(
     if trained is None:
         told = f"question: by --question; {model} has no {FILE_NAME}: whether it was trained on its like is not known"
         return ChosenQuestion(asked, (told,))
-    layout = _compare_layouts(trained, has_reference, model)
+    layout = _compare_layouts(trained, has_reference)
     if asked is not None:
         return ChosenQuestion(asked, (_compare_questions(asked, trained), *layout))
+    if layout and not has_reference and all("image" in one.rpartition("|")[0] for one in trained.layouts):
+        raise ValueError(
+            "expected --reference SCAN, and --reference_label where its label was said, found none: all "
+            f"{sum(trained.layouts.values())} rows that {model} was trained on show another scan before the one that "
+            'is asked about. To ask without one: --question "TEXT"'
+        )
     if not trained.questions:
         reasons = ", ".join(f"{n} rows {reason}" for reason, n in trained.left_out.items()) or "no row asked anything"
         raise ValueError(
             f'expected --question "TEXT", found none, and {FILE_NAME} beside {model} stores no question ({reasons})'
         )
-    text, n = next(iter(trained.questions.items()))
-    told = f"question: {text!r}, the most frequent in training ({n} of {trained.rows} rows); --question for another"
+    ours = COMPARED if has_reference else SINGLE
+    alike = trained.by_layout.get(ours, {})
+    text, n = next(iter((alike or trained.questions).items()))
+    of_rows = f"{trained.layouts[ours]} rows laid out as this is asked" if alike else f"{trained.rows} rows"
+    told = f"question: {text!r}, the most frequent in training ({n} of {of_rows}); --question for another"
     return ChosenQuestion(text, (told, *layout))
 
 
@@ -105,18 +116,13 @@ def _compare_questions(asked: str, trained: TrainedQuestions) -> str:
     return f"WARNING: question: below {LEAST_LIKENESS:g}, {found}: the model may answer another question than this one"
 
 
-def _compare_layouts(trained: TrainedQuestions, has_reference: bool, model: str) -> tuple[str, ...]:
-    """Raises ValueError where all rows of training showed a scan before the question's turn and none is given."""
+def _compare_layouts(trained: TrainedQuestions, has_reference: bool) -> tuple[str, ...]:
+    """A warning where training is known and had no row laid out as this is asked; else nothing."""
     ours = COMPARED if has_reference else SINGLE
     n_ours, n_known = trained.layouts.get(ours, 0), sum(trained.layouts.values())
     if n_ours or not n_known:
         return ()
     common, n = max(trained.layouts.items(), key=lambda pair: pair[1])
-    if not has_reference and all("image" in layout.rpartition("|")[0] for layout in trained.layouts):
-        raise ValueError(
-            f"expected --reference SCAN, and --reference_label where its label was said, found none: all {n_known} "
-            f"rows that {model} was trained on show another scan before the one that is asked about"
-        )
     return (
         f"WARNING: turns: no row of training is laid out as this is asked ({ours}); the most frequent is {common} "
         f"({n} of {trained.rows} rows), so the answer may be of little worth",

@@ -29,13 +29,15 @@ RARER = f"rarer than the {MOST_WORDINGS} most frequent"
 
 def record_questions(rows: Dataset) -> TrainedQuestions:
     """The record of the rows that a model is trained on."""
-    counts, subjects, layouts = Counter(), defaultdict(set), Counter()
-    for row in rows.with_format(None).select_columns(["conversations", "metadata", "images"]):
+    counts, subjects, layouts, pairs = Counter(), defaultdict(set), Counter(), Counter()
+    for row in rows.with_format(None).select_columns(["conversations", "metadata", "images", "subject_ids"]):
         asked = row["conversations"][:-1]
         question = join_texts(asked[-1]["content"]) if asked else ""
         counts[question] += 1
-        subjects[question].add(row["metadata"]["subject_id"] or tuple(scan["path"] for scan in row["images"]))
-        layouts[" | ".join(" ".join(item["type"] for item in turn["content"]) for turn in asked)] += 1
+        layout = " | ".join(" ".join(item["type"] for item in turn["content"]) for turn in asked)
+        subjects[question].add(_name_subject(row) or tuple(scan["path"] for scan in row["images"]))
+        layouts[layout] += 1
+        pairs[layout, question] += 1
     questions, left_out = {}, Counter()
     for question, n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
         if len(subjects[question]) < FEWEST_SUBJECTS:
@@ -47,8 +49,21 @@ def record_questions(rows: Dataset) -> TrainedQuestions:
         else:
             questions[question] = n
     shared = {layout: n for layout, n in layouts.most_common(MOST_WORDINGS) if n >= FEWEST_SUBJECTS}
+    by_layout = {layout: _count_wordings(layout, pairs, questions) for layout in shared}
     answers, told = describe_answers(rows)
-    return TrainedQuestions(len(rows), questions, shared, dict(left_out), answers, told)
+    return TrainedQuestions(len(rows), questions, shared, by_layout, dict(left_out), answers, told)
+
+
+def _count_wordings(layout: str, pairs: Counter, stored: Iterable[str]) -> dict[str, int]:
+    """Stored wording → rows of a layout, the most frequent first; not those of fewer rows than may be stored."""
+    found = {question: n for question in stored if (n := pairs[layout, question]) >= FEWEST_SUBJECTS}
+    return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+
+
+def _name_subject(row: dict) -> str | None:
+    """Whom a row is about; None where nothing says so. Without metadata.subject_id it is the owner of the last scan,
+    which is the one that is asked about."""
+    return row["metadata"]["subject_id"] or next(reversed(row["subject_ids"]), None)
 
 
 def describe_answers(rows: Dataset) -> tuple[dict[str, Any] | None, str]:
@@ -86,9 +101,9 @@ def describe_answers(rows: Dataset) -> tuple[dict[str, Any] | None, str]:
 def _count_subjects(rows: Dataset, reading: LabelReading) -> dict[str | None, int]:
     """Label → how many subjects have it; a row that names none counts as one."""
     owners = defaultdict(set)
-    for number, entry in enumerate(rows.with_format(None)["metadata"]):
-        if entry["subject_label"] is not None:
-            owners[reading.read_truth(entry["subject_label"])].add(entry["subject_id"] or number)
+    for number, row in enumerate(rows.with_format(None).select_columns(["metadata", "subject_ids"])):
+        if (label := row["metadata"]["subject_label"]) is not None:
+            owners[reading.read_truth(label)].add(_name_subject(row) or number)
     return {label: len(subjects) for label, subjects in owners.items()}
 
 

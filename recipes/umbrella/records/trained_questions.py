@@ -25,6 +25,7 @@ class TrainedQuestions:
     questions  wording of the last question → rows, the most frequent first
     layouts    what stands in a row's turns before the answer → rows: "image text" is a scan and then the question,
                "text image | text | image text" a reference before it
+    by_layout  of these layouts → wording → rows, the most frequent first; none in records of older runs
     left_out   why a wording is not stored → rows
     answers    how answers are read: {"task": "classification", "labels", "forms", "answer_template"} or {"task":
                "regression", "unit", "decimal", "thousands"} or {"task": "text"}; None where that is not stored, and
@@ -34,13 +35,16 @@ class TrainedQuestions:
     rows: int
     questions: dict[str, int] = field(default_factory=dict)
     layouts: dict[str, int] = field(default_factory=dict)
+    by_layout: dict[str, dict[str, int]] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     answers: dict[str, Any] | None = None
     answers_told: str = ""
 
     def save(self, folder: str | Path) -> None:
         """Write the record beside a model."""
-        counts = {name: _to_list(getattr(self, name)) for name in COUNTS}
+        counts: dict[str, Any] = {name: _to_list(getattr(self, name)) for name in COUNTS}
+        by_layout = [{"text": layout, "questions": _to_list(some)} for layout, some in self.by_layout.items()]
+        counts |= {"by_layout": by_layout}
         write_json(Path(folder) / FILE_NAME, {"version": VERSION, **asdict(self), **counts}, indent=2)
 
 
@@ -61,12 +65,20 @@ def _to_list(counts: dict[str, int]) -> list[dict]:
     return [{"text": text, "rows": n} for text, n in counts.items()]
 
 
+def _to_counts(entries: list[dict]) -> dict[str, int]:
+    return {one["text"]: one["rows"] for one in entries}
+
+
 def _build(record: dict) -> TrainedQuestions:
-    stated: dict[str, Any] = {name: value for name, value in record.items() if name not in ("version", *COUNTS)}
-    counts: dict[str, Any] = {name: {one["text"]: one["rows"] for one in record[name]} for name in COUNTS}
-    if record["version"] != VERSION or not all(type(n) is int for some in counts.values() for n in some.values()):
+    stated: dict[str, Any] = {
+        name: value for name, value in record.items() if name not in ("version", "by_layout", *COUNTS)
+    }
+    counts: dict[str, Any] = {name: _to_counts(record[name]) for name in COUNTS}
+    by_layout = {one["text"]: _to_counts(one["questions"]) for one in record.get("by_layout", [])}
+    all_counts = (*counts.values(), *by_layout.values())
+    if record["version"] != VERSION or not all(type(n) is int for some in all_counts for n in some.values()):
         raise ValueError(f"expected version {VERSION} and numbers of rows")
-    found = TrainedQuestions(**stated, **counts)
+    found = TrainedQuestions(**stated, **counts, by_layout=by_layout)
     needed = {"classification": {"labels", "forms", "answer_template"}, "regression": {"unit", "decimal", "thousands"}}
     if found.answers is not None and not found.answers.keys() >= needed.get(found.answers["task"], set()):
         raise ValueError(f"expected answers with {', '.join(sorted(needed[found.answers['task']]))}")

@@ -67,7 +67,8 @@ def check_prompt(processor: Any, recipe: Recipe, name: str) -> list[str]:
     return [
         f"WARNING: {name}: its chat template ends no earlier answer of a conversation, as training does with a "
         "token. A question after a reference or other turns gets another prompt from a server than from predict.py; "
-        "a question alone gets the same"
+        "a question alone gets the same. To serve both, let the template of the model that training starts from write "
+        "{{ eos_token }} right after an assistant's text, and train with it"
     ]
 
 

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,13 @@ class ManyScans:
         """Ask about the scans that have no answer yet, and write the table. On several processes the same on each.
 
         make_answerer  options of Answerer → one
-        Raises ValueError where the files beside the table are of something else, ScanError for the reference.
+        Raises ValueError where the files beside the table are of something else, FileExistsError where another run
+        writes them, ScanError for the reference.
         """
-        kept = KeptAnswers(Path(self.asked.output).expanduser())
+        with closing(KeptAnswers(Path(self.asked.output).expanduser())) as kept:
+            return self._answer(kept, make_answerer)
+
+    def _answer(self, kept: KeptAnswers, make_answerer: Callable[..., Answerer]) -> "Outcome":
         on_main_process(kept.open, self.settings, self.asked.overwrite)
         if said := on_main_process(kept.write_notes, self.found.notes):
             on_main_process(print, said)

@@ -1,6 +1,7 @@
 """The flags of predict.py: one scan, or many from a BIDS tree, a table or a folder, by the generator's names."""
 
 from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
 
 from umbrella.cohort.tables.delimiter import DELIMITERS
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, check_bounds
@@ -103,6 +104,9 @@ class ManyArguments(PredictArguments):
             raise ValueError(f"--table: expected --image_column COLUMN or --image_template PATH, found {found}")
         if self.output is None or not self.output.lower().endswith(ENDINGS):
             raise ValueError(f"expected --output answers.csv (or .tsv), found {self.output or 'none'}")
+        for name in ("table", "participants", "reference"):
+            if (read := getattr(self, name)) is not None and _is_same(read, self.output):
+                raise ValueError(f"--output: expected another file than --{name}, found {self.output} for both")
         if self.delimiter is not None and self.delimiter not in DELIMITERS:
             raise ValueError(f"--delimiter: expected {', '.join(DELIMITERS)}, found {self.delimiter}")
         if self.answer_template is not None and "{label}" not in self.answer_template:
@@ -123,3 +127,8 @@ class ManyArguments(PredictArguments):
                 raise ValueError(
                     f"--{one.name}: expected {expected}, found {found}. Add it, or leave --{one.name} out"
                 )
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Whether two names are of one file."""
+    return Path(one).expanduser().resolve() == Path(other).expanduser().resolve()

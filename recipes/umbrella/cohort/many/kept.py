@@ -3,14 +3,19 @@
 answers.csv         the table, written at the end, whole or not at all
 answers.asked.json  what the answers depend on: model, question, reference, how scans are shown
 answers.notes.txt   how the scans were found, where there is something to say; it may name participants
-answers.kept.jsonl  each answer as it came, by its scan and the state of the scan's file
+answers.kept.jsonl  each answer as it came, by its scan and the state of the scan's file; a run that goes on holds its
+                    lock, so that no other writes the same answers
 """
 
+import fcntl
 import os
+import time
 from pathlib import Path
+from typing import BinaryIO
 
 from umbrella.cohort.shared.visits import to_text
 from umbrella.evaluation.answer_file import AnswerFile
+from umbrella.files.claimed_folder import PATIENCE_S
 from umbrella.files.json_files import read_json, write_json
 from umbrella.files.written_files import write_whole, writing
 from umbrella.views.volume_cache import identify_scan
@@ -27,25 +32,38 @@ class KeptAnswers:
         self.output = output
         self.settings_path = output.with_suffix(".asked.json")
         self.file = AnswerFile(output.with_suffix(".kept.jsonl"), NAMES, REMEDY)
+        self.held: BinaryIO | None = None  # the same file, locked until `close`
 
     def open(self, settings: dict, overwrite: bool) -> None:
         """Start, or go on where the settings are the same.
 
-        Raises ValueError, naming what differs, where there are answers to something else, or a table of another's.
+        Raises ValueError, naming what differs, where there are answers to something else, or a table of another's;
+        FileExistsError where another process writes them.
         """
+        if self.file.path.is_file():
+            self._hold()
         if overwrite:
-            for path in (self.output, self.file.path, self.settings_path):
+            for path in (self.output, self.settings_path):
                 path.unlink(missing_ok=True)
+            if self.held is not None:
+                self.held.truncate(0)
         if self.settings_path.exists():
             self._refuse_others(read_json(self.settings_path, dict, ("question",), ANEW), settings)
-        elif there := [path for path in (self.output, self.file.path) if os.path.lexists(path)]:
+        elif there := [path for path in (self.output, self.file.path) if os.path.lexists(path) and not overwrite]:
             raise ValueError(
                 f"{there[0]}: expected {self.settings_path.name} beside it, which tells what was asked; found none. "
                 f"{ANEW}"
             )
+        if self.held is None:
+            self._hold()
         with writing(self.settings_path, REMEDY):
             write_json(self.settings_path, settings, indent=2)
         self.file.repair()
+
+    def close(self) -> None:
+        """Let others write."""
+        if self.held is not None:
+            self.held.close()
 
     def write_notes(self, notes: list[str]) -> str:
         """A sentence that says where the notes are; "" without any. They are not printed: they may name people."""
@@ -62,6 +80,24 @@ class KeptAnswers:
         known = {image: kept[image] for image in images if image in kept}
         same = {image: record for image, record in known.items() if record["state"] == describe_state(image)}
         return same, len(known) - len(same)
+
+    def _hold(self) -> None:
+        """Lock the file of answers, which is made where there is none."""
+        with writing(self.file.path, REMEDY):
+            self.file.path.parent.mkdir(parents=True, exist_ok=True)
+            self.held = self.file.path.open("ab")
+        for _ in range(max(1, int(10 * PATIENCE_S))):
+            try:
+                fcntl.flock(self.held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(0.1)
+            except OSError:  # a file system without locks
+                return
+        raise FileExistsError(
+            f"{self.output}: expected no other process that writes these answers, found one. Wait until it has ended, "
+            "or choose another --output"
+        )
 
     def _refuse_others(self, found: dict, settings: dict) -> None:
         for name in dict.fromkeys((*settings, *found)):

@@ -129,7 +129,9 @@ def _read_table(asked: ManyArguments, exclusions: Exclusions) -> tuple[list[Visi
     visits = [visit for visit in visits if not chosen or visit.session in chosen]
     template = asked.image_template or "{" + asked.image_column + "}"
     root = str(Path(asked.image_root).expanduser().resolve() if asked.image_root else path.parent.resolve())
-    return visits, find_scans(list(visits), {asked.modality: template}, root, id_column, exclusions)
+    return visits, find_scans(
+        list(visits), {asked.modality: template}, root, id_column, exclusions, asked.image_column
+    )
 
 
 def _to_table_options(asked: ManyArguments) -> TableOptions:

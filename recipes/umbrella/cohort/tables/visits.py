@@ -62,21 +62,32 @@ def _compared(row: dict[str, str], id_column: str) -> list[str]:
     return [value for column, value in row.items() if column != id_column]
 
 
+REPEATED = "Correct or remove one of the rows"
+REPEATED_BY_TEMPLATE = "Add the {column} that tells them apart"
+
+
 def find_scans(
-    visits: list[Visit], templates: dict[str, str], root: str, id_column: str, exclusions: Exclusions
+    visits: list[Visit],
+    templates: dict[str, str],
+    root: str,
+    id_column: str,
+    exclusions: Exclusions,
+    column: str | None = None,
 ) -> list[Visit]:
     """The visits that have a scan of every modality of `templates` (modality → path with `{column}` fields).
 
     Relative paths count from `root`. An id is tried as written, then with the other form of its `sub-` prefix. Folders
     are listed once each; no scan is opened. Scans that fit a template and belong to no row are counted too.
+    `column`: that --image_column names, where the template is that alone; what is wrong is then said of it.
     Raises CohortError for a template that does not fit the table (see `parse_template`), one that gives two rows the
     same scan, and where no row has a scan.
     """
     if not visits:
         reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(4))
         raise NoScansError(f"expected rows to look for scans of, found none; left out: {reasons or 'nothing'}")
+    flag = "--image_column" if column else "--image_template"
     parsed = {
-        modality: parse_template(os.path.expanduser(text), visits[0].values, f"--image_template ({modality})")
+        modality: parse_template(os.path.expanduser(text), visits[0].values, f"{flag} ({modality})")
         for modality, text in templates.items()
     }
     listings: dict[str, frozenset[str]] = {}
@@ -90,7 +101,8 @@ def find_scans(
                 missing = missing or (f"{modality}: {reason}")
             else:
                 visit.scans[modality] = path
-                _check_owner(path, visit, owners, modality, template)
+                given = f"--image_column {column}" if column else f"--image_template ({modality}) {template.text!r}"
+                _check_owner(path, visit, owners, given, REPEATED if column else REPEATED_BY_TEMPLATE)
         if missing is None:
             complete.append(visit)
         else:
@@ -98,7 +110,7 @@ def find_scans(
     complete = drop_unfetched(complete, exclusions)
     if not complete:
         raise NoScansError(
-            f"--image_template: expected scans of the {len(visits)} rows, found none; the first looked for is "
+            f"{flag}: expected scans of the {len(visits)} rows, found none; the first looked for is "
             f"{exclusions.rows[-len(visits)].detail}. Relative paths count from {root}"
         )
     owned = {*owners}
@@ -109,14 +121,14 @@ def find_scans(
     return complete
 
 
-def _check_owner(path: str, visit: Visit, owners: dict[str, Visit], modality: str, template: ImageTemplate) -> None:
+def _check_owner(path: str, visit: Visit, owners: dict[str, Visit], given: str, remedy: str) -> None:
     """Raises CohortError where another row has the scan already: one of them would be asked about another's head."""
     owner = owners.setdefault(path, visit)
     if owner is not visit:
         rows = [f"{other.participant_id}{other.session and f' session {other.session}'}" for other in (owner, visit)]
         raise CohortError(
-            f"--image_template ({modality}) {template.text!r}: expected a scan of its own for every row, found {path} "
-            f"for {rows[0]} and for {rows[1]}. Add the {{column}} that tells them apart"
+            f"{given}: expected a scan of its own for every row, found {path} for {rows[0]} and for "
+            f"{rows[1]}. {remedy}"
         )
 
 

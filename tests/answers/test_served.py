@@ -263,7 +263,7 @@ def test_a_template_that_ends_no_earlier_answer_is_warned_of(tmp_path):
 
 
 def test_a_port_in_use_is_said_before_the_model_is_loaded(call, exported):
-    with other_server({}) as (url, _), pytest.raises(SystemExit, match=r"--port \d+: expected an address.*in use"):
+    with other_server({}) as (url, _), pytest.raises(SystemExit, match=r"--port \d+: expected a free port.*in use"):
         call(serve, "--model_name_or_path", exported, "--port", url.rsplit(":", 1)[1])
 
 

@@ -393,6 +393,8 @@ def test_the_page_is_served_to_this_machine_alone_and_loads_nothing_from_elsewhe
         elsewhere = urllib.request.Request(address, headers={"Host": "attacker.example"})
         with pytest.raises(urllib.error.HTTPError, match="400"):  # a name that leads here
             urllib.request.urlopen(elsewhere)
+        with pytest.raises(urllib.error.HTTPError, match="404"):  # 403 of Gradio, once it has asked
+            urllib.request.urlopen(f"{address}gradio_api/file=https://elsewhere.example/a.png")
         assert post(address, "small.nii", 10**5)[0] == 200
         assert post(address, "large.nii", 2 * 10**6) == (413, None)
         assert post(address, "small2.nii", 10**5)[0] == 200  # the server goes on

@@ -9,6 +9,8 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when a page is built
 import gradio
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from umbrella.options.free_port import check_port
 from umbrella.options.serve_arguments import HOST
@@ -22,6 +24,18 @@ STYLE = Path(__file__).parent / "page_files" / "page.css"
 ONLY_HERE = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
 MOST_SESSIONS = 64  # of which Gradio keeps the state
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+
+
+class NothingFromElsewhere:
+    """Gradio hands out a file of another host to whoever names its address behind `file=`; this page does not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = scope["type"] == "http" and "file=http" in scope["path"].lower()
+        answering = PlainTextResponse("Not found", 404) if refused else self.app
+        await answering(scope, receive, send)
 
 
 def use_own_folder() -> None:
@@ -64,7 +78,7 @@ def serve(blocks: gradio.Blocks, asked: DemoArguments, is_waiting: bool = True) 
         allowed_paths=list_served(),
         max_file_size=asked.max_upload_mb * 1024**2,
         state_session_capacity=MOST_SESSIONS,
-        app_kwargs={} if IN_SPACE else {"middleware": [ONLY_HERE]},
+        app_kwargs={"middleware": [Middleware(NothingFromElsewhere), *([] if IN_SPACE else [ONLY_HERE])]},
         theme=make_theme(),
         css_paths=STYLE,
     )

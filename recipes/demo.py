@@ -6,15 +6,20 @@
 The page is for 127.0.0.1 alone and loads nothing from elsewhere. Research software, not a medical device.
 """
 
+import os
+
 from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.extras import check_extra
 from umbrella.options.parsing import parse_arguments
 from umbrella.report.demo.arguments import DemoArguments
+from umbrella.report.demo.own_folders import make_own_folder
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_arguments((ModelArguments, DemoArguments)))
     run(lambda: check_extra("gradio", "demo.py", "demo"))
+    # Read when Gradio is imported; its own would be one for all who use this machine, which the first of them owns.
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(make_own_folder("page")))
 
 from datasets import disable_progress_bars
 

@@ -5,8 +5,10 @@ What a browser shows of it is tested where there is one.
 
 import html
 import json
+import os
 import re
 import runpy
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -512,3 +514,16 @@ def test_no_more_tokens_are_offered_than_the_model_takes(page, monkeypatch):
     prompts = page.handlers.talks[0].talker.opened.answerer.prompts
     monkeypatch.setattr(prompts, "max_length", 4096)
     assert page.handlers._offer_more_tokens() == ""
+
+
+@pytest.mark.nightly
+def test_the_page_starts_where_the_folder_that_gradio_shares_is_anothers_and_leaves_nothing(place, tmp_path):
+    (tmp_path / "gradio").write_text("another's")
+    environment = {name: value for name, value in os.environ.items() if name != "GRADIO_TEMP_DIR"}
+    command = [sys.executable, "-u", demo.__file__, "--model_name_or_path", place / "run", "--use_cpu", "true"]
+    page = subprocess.Popen(command, env=environment | {"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, text=True)
+    assert any(line.startswith("The page is at") for line in page.stdout)
+    assert len(list(tmp_path.glob("umbrella-*"))) >= 2
+    page.terminate()
+    page.wait(60)
+    assert [left.name for left in tmp_path.iterdir() if left.name.startswith(("umbrella", "gradio"))] == ["gradio"]

@@ -7,6 +7,7 @@ __all__ = [
     "arguments",
     "handlers",
     "known_labels",
+    "own_folders",
     "page",
     "serving",
 ]

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from threading import Event
@@ -126,11 +127,10 @@ class Handlers:
         session.warnings = [talk.warn_of(row) for talk, row in zip(self.talks, rows, strict=True)]
         stop, conversations, replies = session.stop, session.conversations, []
         try:
-            talkers = [talk.talker for talk in self.talks]
-            for replies in answer_together(talkers, rows, stop):
-                yield replies
-        except Exception as error:  # whatever it is, the page says it and goes on
-            raise Refusal(self._word(session, error)) from error
+            with self._refusing(session):
+                talkers = [talk.talker for talk in self.talks]
+                for replies in answer_together(talkers, rows, stop):
+                    yield replies
         finally:
             is_same = session.conversations is conversations
             said = [reply.text for reply in replies if reply is not None and reply.is_answer]
@@ -153,23 +153,19 @@ class Handlers:
         if not session.scans:
             return None
         scan = session.scans[number]
-        try:
+        with self._refusing(session):
             return session.show(show_scan(scan["image_path"], scan["modality"], session.name(scan)))
-        except Exception as error:  # whatever it is, the page says it and goes on
-            raise Refusal(self._word(session, error)) from error
 
     def picture_seen(self, session: Session) -> list[Seen]:
         """What each model saw of the scan that is looked at, or would see."""
         if not session.scans:
             raise Refusal(NO_SCAN)
         row = session.conversations[0].ask(session.next_question or Question.about(""))
-        try:
+        with self._refusing(session):
             seen = [
                 picture_what_was_seen(talk.talker.opened.answerer.prompts, row, session.looked_at)
                 for talk in self.talks
             ]
-        except Exception as error:  # whatever it is, the page says it and goes on
-            raise Refusal(self._word(session, error)) from error
         for one in seen:
             if one.volume is not None:
                 session.show(one.volume)
@@ -188,7 +184,7 @@ class Handlers:
         session.stop = stop = Event()
         place, conversations = session.looked_at, session.conversations  # another may be chosen meanwhile
         name = session.name(session.scans[place])
-        try:
+        with self._refusing(session):
             for number, (talk, one) in enumerate(zip(self.talks, answered, strict=True)):
                 for looked in find_where_it_looked(talk.talker, one, place, name, stop):
                     if looked.viewer is not None:
@@ -199,8 +195,6 @@ class Handlers:
                         return
                     found[number] = looked
                     yield list(found)
-        except Exception as error:  # whatever it is, the page says it and goes on
-            raise Refusal(self._word(session, error)) from error
 
     def find_truth(self, session: Session) -> tuple[str | None, str]:
         """(label, own answer) of the row that is talked about."""
@@ -221,13 +215,11 @@ class Handlers:
 
     def _check(self, session: Session, question: Question) -> None:
         """Each model's own loader takes the scans; it keeps what it has made of them."""
-        try:
+        with self._refusing(session):
             for talk, conversation in zip(self.talks, session.conversations, strict=True):
                 row = conversation.ask(question)
                 for number in range(len(row["images"])):
                     talk.talker.opened.answerer.prompts.load_images(row, number)
-        except Exception as error:  # whatever it is, the page says it and goes on
-            raise Refusal(self._word(session, error)) from error
 
     def _offer_more_tokens(self) -> str:
         """Where the models take more tokens than they are given at most, how to give them more."""
@@ -238,6 +230,14 @@ class Handlers:
             return ", or start demo.py with a higher --max_length"
         has_room = any(answerer.prompts.max_length < known for answerer in answerers)
         return f", or start demo.py with a higher --max_length ({known} at most)" if has_room else ""
+
+    @contextmanager
+    def _refusing(self, session: Session) -> Iterator[None]:
+        """Whatever goes wrong within, the page says it and goes on."""
+        try:
+            yield
+        except Exception as error:
+            raise Refusal(self._word(session, error)) from error
 
     def _word(self, session: Session, error: BaseException) -> str:
         """An error as one sentence, scans by the names that people know."""

@@ -64,7 +64,7 @@ def test_a_question_that_is_given_needs_no_reference_though_all_rows_had_one():
     compared = TrainedQuestions(3, QUESTIONS, {COMPARED: 3})
     chosen = choose_question("Male or female?", compared, False, "m")
     assert chosen.text == "Male or female?"
-    assert chosen.told[1].startswith("WARNING: turns: no row of training is laid out as this is asked")
+    assert chosen.told[1].startswith("WARNING: turns: no row of training whose turns are known (")
 
 
 def test_the_question_of_rows_with_a_reference_is_not_asked_of_a_scan_alone():
@@ -81,6 +81,6 @@ def test_the_question_of_rows_with_a_reference_is_not_asked_of_a_scan_alone():
 
 
 def test_turns_that_training_had_not_are_warned_of():
-    assert choose_question(None, TRAINED, True, "m").told[1].startswith("WARNING: turns: no row of training")
+    assert choose_question(None, TRAINED, True, "m").told[1].startswith("WARNING: turns: no row of training whose")
     both = TrainedQuestions(10, QUESTIONS, {COMPARED: 5, SINGLE: 5})
     assert all(len(choose_question(None, both, has_reference, "m").told) == 1 for has_reference in (True, False))

@@ -6,16 +6,14 @@ import re
 import eval as evaluation
 import predict
 import pytest
-import torch
 from conversation_folder import write_folder, write_scan
 from generate_sex_comparison_conversations import PHRASINGS
+from loud_model import save_loud_model
 
 from umbrella.answers.prediction import make_question_rows
 from umbrella.answers.question_turns import word_reference
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.tool_arguments import PredictArguments
-from umbrella.records.recipe import resolve_recipe
-from umbrella.views.settings import ViewSettings
 from umbrella_dataset import load_umbrella
 
 QUESTION = "Is this subject male or female?"
@@ -25,13 +23,7 @@ FAST = ("--max_new_tokens", 12, "--controls", "false", "--baselines", "false", "
 @pytest.fixture
 def run(tmp_path):
     """A model with weights so large that its answers depend on the scans, and a recipe that is not the default."""
-    model, processor = load_model("tiny"), load_processor("tiny")
-    torch.manual_seed(0)
-    for weights in filter(lambda weights: weights.ndim > 1, model.parameters()):
-        torch.nn.init.normal_(weights, std=0.1)
-    model.save_pretrained(tmp_path / "run")
-    processor.save_pretrained(tmp_path / "run")
-    resolve_recipe(ViewSettings(view="coronal"), processor, "").save(tmp_path / "run")
+    save_loud_model(tmp_path / "run", view="coronal")
     return "run"
 
 

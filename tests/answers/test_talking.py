@@ -5,8 +5,8 @@ from threading import Event, Thread
 
 import predict
 import pytest
-import torch
 from conversation_folder import write_scan
+from loud_model import save_loud_model
 from transformers import TextIteratorStreamer
 
 import umbrella.answers.talking.talker as talking
@@ -16,11 +16,8 @@ from umbrella.answers.talking.opening import open_model
 from umbrella.answers.talking.talker import CUT, STOPPED, WAITING, WHOLE, WRITING, Talker
 from umbrella.answers.talking.together import answer_together
 from umbrella.conversations.turns import ConversationTooLongError
-from umbrella.models.loading import load_model, load_processor
 from umbrella.options.arguments import ModelArguments
-from umbrella.records.recipe import resolve_recipe
 from umbrella.report.demo.arguments import DemoArguments
-from umbrella.views.settings import ViewSettings
 
 QUESTION = "Is this subject male or female?"
 CANDIDATES = ("This subject is female.", "This subject is male.")
@@ -34,13 +31,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("talking")
     for number in range(3):
         write_scan(folder / f"{number}.nii", number)
-    model, processor = load_model("tiny"), load_processor("tiny")
-    torch.manual_seed(0)
-    for weights in filter(lambda weights: weights.ndim > 1, model.parameters()):
-        torch.nn.init.normal_(weights, std=0.1)
-    model.save_pretrained(folder / "run")
-    processor.save_pretrained(folder / "run")
-    resolve_recipe(ViewSettings(view="coronal"), processor, "").save(folder / "run")
+    save_loud_model(folder / "run", view="coronal")
     return folder
 
 

@@ -9,16 +9,13 @@ import sys
 import numpy as np
 import predict
 import pytest
-import torch
 from conversation_folder import write_scan
 from launching import BIN, ROOT, find_free_port, launch
+from loud_model import save_loud_model
 
 import umbrella.cohort.many.kept as kept
 from umbrella.answers.own_question import COMPARED, SINGLE
-from umbrella.models.loading import load_model, load_processor
-from umbrella.records.recipe import resolve_recipe
 from umbrella.records.trained_questions import TrainedQuestions
-from umbrella.views.settings import ViewSettings
 
 pytestmark = pytest.mark.slow
 QUESTION, TEMPLATE = "Male or female?", "This subject is {label}."
@@ -30,13 +27,7 @@ FAST = ("--max_new_tokens", 8)
 def made(tmp_path_factory):
     """A model whose answers depend on the scans, with its record, and a folder of five scans and a text."""
     folder = tmp_path_factory.mktemp("many")
-    model, processor = load_model("tiny"), load_processor("tiny")
-    torch.manual_seed(0)
-    for weights in filter(lambda weights: weights.ndim > 1, model.parameters()):
-        torch.nn.init.normal_(weights, std=0.1)
-    model.save_pretrained(folder / "run")
-    processor.save_pretrained(folder / "run")
-    resolve_recipe(ViewSettings(view="coronal"), processor, "").save(folder / "run")
+    save_loud_model(folder / "run", view="coronal")
     TrainedQuestions(9, {QUESTION: 9}, {SINGLE: 8, COMPARED: 1}, {}, {}, ANSWERS, "by hand").save(folder / "run")
     (folder / "scans").mkdir()
     for seed in range(5):

@@ -7,23 +7,20 @@ import nibabel
 import numpy as np
 import predict
 import pytest
-import torch
 from conversation_folder import write_folder
+from loud_model import save_loud_model
 from page_probe import CHROMIUM, needs_chromium
 from PIL import Image
 
 from umbrella.answers.talking.opening import open_model
 from umbrella.answers.talking.talker import Talker
-from umbrella.models.loading import load_model, load_processor
 from umbrella.options.arguments import ModelArguments
-from umbrella.records.recipe import resolve_recipe
 from umbrella.report.demo.arguments import DemoArguments
 from umbrella.report.demo.handlers import Handlers, Talk
 from umbrella.report.demo.known_labels import KnownLabels
 from umbrella.report.demo.page import Page
 from umbrella.report.demo.serving import serve
 from umbrella.report.demo.shown_files import find_folder
-from umbrella.views.settings import ViewSettings
 from umbrella_dataset import load_umbrella
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
@@ -52,13 +49,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     write_folder(folder / "data", {"test": [1, 2]})
     write_marked_series(folder / HOSTILE)
-    model, processor = load_model("tiny"), load_processor("tiny")
-    torch.manual_seed(0)
-    for weights in filter(lambda weights: weights.ndim > 1, model.parameters()):
-        torch.nn.init.normal_(weights, std=0.1)
-    model.save_pretrained(folder / "run")
-    processor.save_pretrained(folder / "run")
-    resolve_recipe(ViewSettings(), processor, "").save(folder / "run")
+    save_loud_model(folder / "run")
     return folder
 
 

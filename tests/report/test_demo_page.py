@@ -18,15 +18,13 @@ from pathlib import Path
 import demo
 import gradio
 import pytest
-import torch
 from conversation_folder import write_folder, write_scan
+from loud_model import save_loud_model
 
 from umbrella.answers.talking.opening import open_model
 from umbrella.answers.talking.talker import Talker
 from umbrella.models.files import fingerprint_model
-from umbrella.models.loading import load_model, load_processor
 from umbrella.options.arguments import ModelArguments
-from umbrella.records.recipe import resolve_recipe
 from umbrella.records.trained_questions import TrainedQuestions
 from umbrella.report.demo.arguments import DemoArguments
 from umbrella.report.demo.fragments import NOT_A_DEVICE, show_header, show_probabilities, show_status, show_truth
@@ -35,7 +33,6 @@ from umbrella.report.demo.known_labels import KnownLabels, find_labels
 from umbrella.report.demo.page import Page
 from umbrella.report.demo.serving import serve
 from umbrella.report.demo.session import MOST_SESSIONS, Sessions
-from umbrella.views.settings import ViewSettings
 from umbrella_dataset import load_umbrella
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -50,13 +47,7 @@ def place(tmp_path_factory):
         if path.stem.endswith("2"):
             text = path.read_text().replace("is female.", "is male.").replace('label": "female"', 'label": "male"')
             path.write_text(text)
-    model, processor = load_model("tiny"), load_processor("tiny")
-    torch.manual_seed(0)
-    for weights in filter(lambda weights: weights.ndim > 1, model.parameters()):
-        torch.nn.init.normal_(weights, std=0.1)
-    model.save_pretrained(folder / "run")
-    processor.save_pretrained(folder / "run")
-    resolve_recipe(ViewSettings(), processor, "").save(folder / "run")
+    save_loud_model(folder / "run")
     return folder
 
 
@@ -329,6 +320,7 @@ WRONG_STARTS = {
     ("--model_name_or_path", "/nowhere"): r"found no folder '/nowhere'",
     ("--port", "70000"): r"--port: expected at least 1 and at most 65535, found 70000",
     ("--image_root", "scans"): r"--image_root scans: expected --json_dir FOLDER too",
+    ("--split", "validation"): r"--split validation: expected --json_dir FOLDER too",
     ("--json_dir", "nowhere"): r"nowhere",
     ("--compare", "/nowhere"): r"found no folder '/nowhere'",
 }

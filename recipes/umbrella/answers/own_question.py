@@ -47,9 +47,9 @@ def choose_question(
         return ChosenQuestion(asked, (_compare_questions(asked, trained), *layout))
     if layout and not has_reference and all("image" in one.rpartition("|")[0] for one in trained.layouts):
         raise ValueError(
-            "expected --reference SCAN, and --reference_label where its label was said, found none: all "
-            f"{sum(trained.layouts.values())} rows that {model} was trained on show another scan before the one that "
-            'is asked about. To ask without one: --question "TEXT"'
+            "expected --reference SCAN, and --reference_label where its label was said, found none: in training of "
+            f"{model} all rows of known turns ({sum(trained.layouts.values())} of {trained.rows}) show another scan "
+            'before the one that is asked about. To ask without one: --question "TEXT"'
         )
     if not trained.questions:
         reasons = ", ".join(f"{n} rows {reason}" for reason, n in trained.left_out.items()) or "no row asked anything"
@@ -124,6 +124,6 @@ def _compare_layouts(trained: TrainedQuestions, has_reference: bool) -> tuple[st
         return ()
     common, n = max(trained.layouts.items(), key=lambda pair: pair[1])
     return (
-        f"WARNING: turns: no row of training is laid out as this is asked ({ours}); the most frequent is {common} "
-        f"({n} of {trained.rows} rows), so the answer may be of little worth",
+        f"WARNING: turns: no row of training whose turns are known ({n_known} of {trained.rows}) is laid out as this "
+        f"is asked ({ours}); the most frequent is {common} ({n} rows), so the answer may be of little worth",
     )

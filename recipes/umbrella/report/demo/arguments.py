@@ -27,8 +27,9 @@ class DemoArguments:
     use_cpu: bool | None = by_cuda("answer on the CPU (default: where no CUDA device is)")
 
     def __post_init__(self) -> None:
-        if self.json_dir is None and self.image_root is not None:
-            raise ValueError(f"--image_root {self.image_root}: expected --json_dir FOLDER too, found none")
+        for flag in ("image_root", "split"):
+            if self.json_dir is None and getattr(self, flag) != getattr(type(self), flag):
+                raise ValueError(f"--{flag} {getattr(self, flag)}: expected --json_dir FOLDER too, found none")
         check_bounds(self, dict.fromkeys(("max_upload_mb", "max_length", "max_new_tokens"), AT_LEAST_1))
         check_bounds(self, {"port": PORTS})
         settle_by_cuda(self)

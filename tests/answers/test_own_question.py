@@ -52,7 +52,11 @@ def test_likeness_is_of_words_alone(one, other):
             False,
             r"stores no question \(3 rows may name",
         ),
-        (TrainedQuestions(3, QUESTIONS, {COMPARED: 3}), False, r"expected --reference SCAN, .* all 3 rows that m was"),
+        (
+            TrainedQuestions(3, QUESTIONS, {COMPARED: 3}),
+            False,
+            r"expected --reference SCAN, .* all rows of known turns \(3 of",
+        ),
     ],
 )
 def test_what_cannot_be_asked_is_refused(trained, has_reference, expected):

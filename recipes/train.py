@@ -45,6 +45,7 @@ from umbrella.rows.transform import ConversationTransform
 from umbrella.training.answer_check import AnswerCheck, check_answers, settle_best_metric
 from umbrella.training.augmentation_epoch import SetEpoch
 from umbrella.training.batch_check import check_batch
+from umbrella.training.batches.run_speed import to_table
 from umbrella.training.main_process import main_process_first, on_main_process
 from umbrella.training.out_of_memory import explain_out_of_memory
 from umbrella.training.preflight import (
@@ -58,7 +59,6 @@ from umbrella.training.provenance import Provenance
 from umbrella.training.resuming import CatchUp, check_belongs, check_is_shared, choose_checkpoint, is_to_be_saved
 from umbrella.training.run_defaults import settle_run
 from umbrella.training.run_log import describe_learning
-from umbrella.training.run_speed import to_table
 from umbrella.training.run_start import FirstStep, check_same_data, describe_start
 from umbrella.training.trainer import ConversationTrainer
 from umbrella.training.unreadable import leave_out_unreadable, write_unreadable

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from umbrella.models.loading import load_processor
-from umbrella.options.volume_flags import parse_volume_size
+from umbrella.options.data.volume_flags import parse_volume_size
 
 PAGE = Path(__file__).parents[1] / "docs" / "volumes.md"
 ROW = re.compile(r"^\| (\d+x\d+x\d+) \| ([\d.]+) \| (\d+ × \d+ × \d+) \| (\d+) \| (\d+) \|$", re.MULTILINE)

@@ -10,7 +10,7 @@ import train
 from conversation_folder import write_folder
 from volume_rows import write_series_folder
 
-from umbrella.options.volume_flags import parse_frames, parse_volume_size, write_volume_size
+from umbrella.options.data.volume_flags import parse_frames, parse_volume_size, write_volume_size
 
 NO_SIZE = "--volume_size: expected voxels along X, Y and Z as 96x112x96, or one number for all three, found "
 NO_FRAMES = "--frames: expected K, window:K or b0+K (K a whole number from 1 up), found "

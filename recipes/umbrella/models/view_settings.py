@@ -7,7 +7,7 @@ from umbrella.models.image_size import resolve_image_size, state_image_size, sta
 from umbrella.models.vision_towers import state_size
 from umbrella.models.volumes.processor import VolumeProcessor
 from umbrella.options.arguments import BUILT
-from umbrella.options.volume_flags import check_encoder_intensity
+from umbrella.options.data.volume_flags import check_encoder_intensity
 from umbrella.views.settings import ENCODER, VOLUME, ViewSettings
 
 DEFAULTS = ViewSettings(view="axial", normalize=True, standardize=True)

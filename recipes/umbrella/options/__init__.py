@@ -26,5 +26,4 @@ __all__ = [
     "training_arguments",
     "training_fields",
     "training_flags",
-    "volume_flags",
 ]

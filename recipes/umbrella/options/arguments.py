@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass, field
 
 from umbrella.options.cuda import by_cuda, settle_by_cuda
+from umbrella.options.data.volume_flags import ENCODER, check_encoder_intensity, check_volume_flags
 from umbrella.options.number_bounds import (
     AT_LEAST_1,
     BELOW_1,
@@ -14,7 +15,6 @@ from umbrella.options.number_bounds import (
     SEED,
     check_bounds,
 )
-from umbrella.options.volume_flags import ENCODER, check_encoder_intensity, check_volume_flags
 
 TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
 TINY3D = "tiny3d"  # the same for volumes

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field, fields
 
+from umbrella.options.data.volume_flags import check_volume_flags
 from umbrella.options.input_spec import InputSpec, read_input_spec
 from umbrella.options.number_bounds import AT_LEAST_1, POSITIVE, SEED, check_bounds
-from umbrella.options.volume_flags import check_volume_flags
 
 VIT3D, INFLATE, MONAI, TIMM, SFCN = "vit3d", "inflate", "monai", "timm", "sfcn"
 NAMELESS = (VIT3D, SFCN)  # nothing stands behind them

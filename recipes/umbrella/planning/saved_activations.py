@@ -19,7 +19,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from umbrella.models.adapters import is_adapted
-from umbrella.training.token_loss import supervised_loss, takes_logits_to_keep
+from umbrella.training.batches.token_loss import supervised_loss, takes_logits_to_keep
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,8 @@ __all__ = [
     "resuming",
     "run_defaults",
     "run_log",
-    "run_speed",
     "run_start",
     "sigterm",
-    "token_loss",
     "trainer",
     "unreadable",
 ]

@@ -8,7 +8,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 
 from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.rows.collator import without_names
-from umbrella.training.run_speed import peak_memory_gib
+from umbrella.training.batches.run_speed import peak_memory_gib
 from umbrella.training.trainer import ConversationTrainer
 
 

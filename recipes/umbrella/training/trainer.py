@@ -31,16 +31,16 @@ from umbrella.rows.blank_rows import FilledRows, add_blank_scan, token_keys
 from umbrella.rows.collator import ConversationCollator, without_names
 from umbrella.rows.order import BatchSizes, RowOrder, read_lengths
 from umbrella.training.answer_check import AnswerCheck
+from umbrella.training.batches.run_speed import RunSpeed, read_gpu_memory
+from umbrella.training.batches.token_loss import supervised_loss, takes_logits_to_keep
 from umbrella.training.checkpoints import WholeCheckpoints, explaining_failed_save, name_checkpoint
 from umbrella.training.late_tensorboard import LateTensorBoard
 from umbrella.training.loader_workers import outlive_sigterm, stop_workers
 from umbrella.training.provenance import Provenance
 from umbrella.training.publishing import PublishedCheckpoints, Publisher
 from umbrella.training.run_log import Lines, LinesAboveBar
-from umbrella.training.run_speed import RunSpeed, read_gpu_memory
 from umbrella.training.sigterm import SigtermFlag
 from umbrella.training.steps_taken import StepsTaken
-from umbrella.training.token_loss import supervised_loss, takes_logits_to_keep
 from umbrella.training.tracking import PrivateWandbCallback
 
 # Where transformers has put the one, ours takes its place.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from umbrella.options.volume_flags import (
+from umbrella.options.data.volume_flags import (
     B0,
     ENCODER,
     EVEN,

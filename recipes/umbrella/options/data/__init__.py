@@ -1,0 +1,8 @@
+"""Flags of the data, by kind: whole volumes, scans elsewhere, several cohorts, shards. Each file stands alone.
+
+It knows no other flag.
+"""
+
+__all__ = [
+    "volume_flags",
+]

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from properties import examples
 
 import umbrella.views.loading
+import umbrella.files.bounded_folder
 import umbrella.views.volume_cache
 from umbrella.models.loading import load_processor
 from umbrella.rows.transform import ConversationTransform
@@ -122,7 +123,7 @@ def test_the_hash_of_the_code_covers_every_module_that_load_view_runs_through():
         "files/data_format.py",
         "views/settings.py",
     }
-    nothing |= {"options/volume_flags.py"}
+    nothing |= {"options/data/volume_flags.py"}
     reached, to_read = set(), ["views/loading.py"]
     while to_read:
         name = to_read.pop()
@@ -211,7 +212,7 @@ def test_the_least_recently_used_go_out_first(tmp_path):
 def test_most_writes_list_no_folder(cache, scan, monkeypatch):
     cache.load(load_view, scan, **OPTIONS)
     monkeypatch.setattr(
-        umbrella.views.volume_cache, "_list_files", lambda folder: pytest.fail("listed the whole folder")
+        umbrella.files.bounded_folder, "_list_files", lambda folder: pytest.fail("listed the whole folder")
     )
     for size in (8, 12, 24):
         cache.load(load_view, scan, **(OPTIONS | {"image_size": size}))

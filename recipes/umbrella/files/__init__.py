@@ -4,6 +4,7 @@ It knows nothing of scans, models or flags.
 """
 
 __all__ = [
+    "bounded_folder",
     "claimed_folder",
     "contained_files",
     "data_format",

@@ -1,0 +1,74 @@
+"""What is read of a DICOM file's header, and the files that make one series together. Nothing of it is written."""
+
+from typing import NamedTuple
+
+
+class Instance(NamedTuple):
+    """One DICOM file, by its header: texts as they stand, "" where absent. Tags are those of PS3.3 and PS3.6.
+
+    path, size, modified      the file; bytes, ns since 1970
+    sop_class, sop_uid        (0008,0016), (0008,0018)
+    syntax                    the transfer syntax' UID (0002,0010)
+    patient_id                (0010,0020)
+    patient_name, birth_date  (0010,0010), (0010,0030): tell two patients under one id apart
+    sex, age                  (0010,0040), (0010,1010) as "045Y"
+    study_uid, study_date     (0020,000D), (0008,0020) as "20250131"
+    series_uid, number        (0020,000E), (0020,0011)
+    description, protocol     (0008,103E), (0018,1030)
+    modality, body_part       (0008,0060), (0018,0015)
+    image_type                (0008,0008), upper case
+    contrast                  (0018,0010) ContrastBolusAgent
+    burnt_in                  (0028,0301), upper case
+    overlay_bits              (60xx,0102) OverlayBitPosition of each overlay plane
+    echo                      (0018,0086) or (0018,0081), "" where neither stands
+    orientation               (0020,0037), six numbers; () where absent. Of an enhanced file: of its first frame
+    positions                 (0020,0032) of each frame, mm; () where absent
+    matrix                    rows, columns
+    n_stated                  (0020,1002) ImagesInAcquisition; 0 where absent
+    identifiers               every text of the header that may name a person or a place: to be searched for
+    """
+
+    path: str
+    size: int
+    modified: int
+    sop_class: str
+    sop_uid: str
+    syntax: str
+    patient_id: str
+    patient_name: str
+    birth_date: str
+    sex: str
+    age: str
+    study_uid: str
+    study_date: str
+    series_uid: str
+    number: str
+    description: str
+    protocol: str
+    modality: str
+    body_part: str
+    image_type: tuple[str, ...]
+    contrast: str
+    burnt_in: str
+    overlay_bits: tuple[int, ...]
+    echo: str
+    orientation: tuple[float, ...]
+    positions: tuple[tuple[float, float, float], ...]
+    matrix: tuple[int, int]
+    n_stated: int
+    identifiers: tuple[str, ...]
+
+
+class Series(NamedTuple):
+    """Files of one series: of one SeriesInstanceUID, one echo, and one part (magnitude, phase, real, imaginary).
+
+    instances      each SOPInstanceUID once, in the order of their sop_uid
+    n_duplicates   files left out, since another holds the same SOPInstanceUID
+    """
+
+    instances: tuple[Instance, ...]
+    n_duplicates: int = 0
+
+    @property
+    def first(self) -> Instance:
+        return self.instances[0]

@@ -91,13 +91,12 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
         _refuse_unknown([flag for flag in flags if flag.startswith("--") and not parser.find(flag)], parser, trains)
         _refuse_unknown(parser.parse_known_args(flags)[1], parser, trains)
         instances = parser.parse_args_into_dataclasses(flags)
+        in_yaml = {today: f"{flag} (in {recipe})" for today, flag in name_as_given(from_yaml, parser.flags).items()}
+        for instance in instances:
+            if isinstance(instance, TrainFields):
+                instance.check_given(name_as_given(argv, parser.flags), in_yaml)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    for instance in instances:
-        if isinstance(instance, TrainFields):
-            in_yaml = name_as_given(from_yaml, parser.flags).items()
-            instance.given = {today: f"{flag} (in {recipe})" for today, flag in in_yaml}
-            instance.given |= name_as_given(argv, parser.flags)
     return tuple(instances)
 
 

@@ -1,5 +1,6 @@
 """Options of train.py that are its own, and what its flags must fulfil before anything large is imported."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.util import find_spec
@@ -25,6 +26,7 @@ from umbrella.options.refused_flags import check_alone
 LOWER_IS_BETTER = ("loss", "mae", "unparseable")
 BOUNDS = {
     **dict.fromkeys(("per_device_train_batch_size", "per_device_eval_batch_size", "lora_r", "lora_alpha"), AT_LEAST_1),
+    "tokens_per_batch": AT_LEAST_1,
     **dict.fromkeys(("gradient_accumulation_steps", "eval_accumulation_steps", "save_total_limit"), AT_LEAST_1),
     **dict.fromkeys(("torch_empty_cache_steps", "ddp_bucket_cap_mb", "ddp_timeout"), AT_LEAST_1),
     **dict.fromkeys(("dataloader_prefetch_factor", "early_stopping_patience"), AT_LEAST_1),
@@ -48,6 +50,13 @@ class TrainFields:
     output_dir: str | None = field(default=None, metadata={"help": "folder for the model, checkpoints and logs"})
     learning_rate: float = field(default=2e-5, metadata={"help": "peak learning rate"})
     per_device_train_batch_size: int = field(default=4, metadata={"help": "rows a step on each device (--batch_size)"})
+    tokens_per_batch: int | None = field(
+        default=None,
+        metadata={
+            "help": "in place of --batch_size: as many rows as fit into so many tokens on each device, those of scans "
+            "and of padding counted"
+        },
+    )
     per_device_eval_batch_size: int = field(default=4, metadata={"help": "rows a step on each device, evaluating"})
     use_cpu: bool | None = by_cuda("train on the CPU (default: where no CUDA device is)")
     dataloader_pin_memory: bool | None = by_cuda("pin batches in memory (default: where CUDA is)")
@@ -138,6 +147,7 @@ class TrainFields:
         if self.output_dir is None:
             raise ValueError("expected --output_dir FOLDER")
         check_bounds(self, BOUNDS)
+        self._settle_token_batches()
         self.train, self.report_to = split_list(self.train), split_list(self.report_to)
         self._check_evaluation()
         self._check_features()
@@ -166,6 +176,26 @@ class TrainFields:
             )
         if self.use_liger_kernel:
             check_extra("liger_kernel", "--use_liger_kernel", "liger")
+
+    def _settle_token_batches(self: Any) -> None:
+        if self.tokens_per_batch is None:
+            return
+        for name in ("auto_find_batch_size", "dataloader_drop_last"):
+            if getattr(self, name):
+                raise ValueError(_say_one_of_two(f"--{name} true"))
+        strategy = _to_word(self.train_sampling_strategy)
+        if strategy != "random":
+            raise ValueError(_say_one_of_two(f"--train_sampling_strategy {strategy}"))
+        self.per_device_train_batch_size = 1  # what is counted is batches: transformers and DeepSpeed ask for a number
+
+    def check_given(self, by_command_line: Mapping[str, str], by_recipe: Mapping[str, str]) -> None:
+        """Which flags were given, each name with how: those of the command line win, so one that stands for another
+        of a YAML's does too. Raises ValueError for two that stand for each other in one place, or the other way."""
+        self.given = {**by_recipe, **by_command_line}
+        rows = self.given.get("per_device_train_batch_size")
+        wins = "tokens_per_batch" in by_command_line and "per_device_train_batch_size" not in by_command_line
+        if self.tokens_per_batch is not None and rows is not None and not wins:
+            raise ValueError(_say_one_of_two(rows))
 
     def _check_features(self: Any) -> None:
         if self.feature_cache is None:
@@ -206,6 +236,13 @@ class TrainFields:
                 "--load_best_model_at_end: expected the same --eval_strategy and --save_strategy, or --save_strategy "
                 f"best, found {evaluated} and {saved}: what is evaluated must be kept"
             )
+
+
+def _say_one_of_two(flag: str) -> str:
+    return (
+        f"--tokens_per_batch: expected no {flag} beside it, found both: it decides by itself which rows go together, "
+        "all of them once an epoch. Leave one of the two out"
+    )
 
 
 def _to_word(strategy: str | Enum) -> str:

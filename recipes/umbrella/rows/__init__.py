@@ -19,5 +19,7 @@ __all__ = [
     "perturbed_scans",
     "published",
     "push_manifest",
+    "token_batches",
+    "token_lengths",
     "transform",
 ]

@@ -2,12 +2,13 @@
 
 import sys
 
+import numpy as np
+import pyarrow.compute as pc
 from datasets import Dataset
 
 from umbrella.conversations.turns import ConversationError, count_images, drop_exchanges, split_exchanges
 from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.label_report import count_scan_tokens
-from umbrella.rows.order import read_lengths
 from umbrella.rows.transform import ConversationTransform
 from umbrella_dataset import TOKENS_PER_SCAN
 
@@ -36,18 +37,23 @@ def check_lengths(rows: Dataset, transform: ConversationTransform) -> None:
     )
 
 
-def estimate_lengths(rows: Dataset, transform: ConversationTransform) -> list[int]:
-    """The `length` of every row; of volumes, a series of which may have many times the tokens of one, with the tokens
-    that a scan of each modality really has."""
-    lengths = read_lengths(rows)
-    if not transform.is_volume:
-        return lengths
-    modalities = list(rows.with_format(None)["modalities"])
-    tokens = {name: count_scan_tokens(transform, name) for name in {name for row in modalities for name in row}}
-    return [
-        length + sum(tokens[name] - TOKENS_PER_SCAN for name in row)
-        for length, row in zip(lengths, modalities, strict=True)
-    ]
+def estimate_lengths(rows: Dataset, transform: ConversationTransform) -> np.ndarray:
+    """(rows,) The `length` of every row, with the tokens that its scans really have."""
+    return np.sum(estimate_parts(rows, transform), axis=0)
+
+
+def estimate_parts(rows: Dataset, transform: ConversationTransform) -> tuple[np.ndarray, np.ndarray]:
+    """Two arrays (rows,) of tokens: of each row's text, about, and of its scans, by modality: few in a view for a
+    small tower, many in a series of volumes."""
+    table = rows.select_columns(["length", "modalities"]).with_format("arrow")[:]
+    modalities = table["modalities"].combine_chunks()
+    names = modalities.flatten().dictionary_encode()
+    tokens = np.array([count_scan_tokens(transform, name) for name in names.dictionary.to_pylist()], np.int64)
+    row_of = pc.list_parent_indices(modalities).to_numpy(zero_copy_only=False)
+    lengths = table["length"].to_numpy()
+    scans, n_scans = np.zeros_like(lengths), np.bincount(row_of, minlength=len(lengths))
+    np.add.at(scans, row_of, tokens[names.indices.to_numpy(zero_copy_only=False)])
+    return lengths - TOKENS_PER_SCAN * n_scans, scans
 
 
 def count_needed(row: dict, unbounded: BlankScans, drops_turns: bool) -> int:

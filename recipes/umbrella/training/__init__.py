@@ -7,6 +7,7 @@ __all__ = [
     "answer_check",
     "augmentation_epoch",
     "batch_check",
+    "batch_plan",
     "checkpoints",
     "main_process",
     "out_of_memory",

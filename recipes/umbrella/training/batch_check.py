@@ -24,6 +24,8 @@ def check_batch(trainer: ConversationTrainer) -> None:
     inputs = without_names(batch)
     for key, value in inputs.items():
         print(f"{key:<22} {tuple(value.shape)!s:<22} {value.dtype}")
+    if trainer.token_plan is not None:
+        print(trainer.token_plan.describe(), describe_fullness(batch, trainer.token_plan.tokens_a_batch), sep="\n")
     supervised = (batch["labels"] != IGNORE_INDEX).sum(dim=1).tolist()
     for task_id, n in zip(batch["task_ids"], supervised, strict=True):
         print(f"row {task_id}: {n} supervised tokens")
@@ -37,3 +39,15 @@ def check_batch(trainer: ConversationTrainer) -> None:
     with suppress(OSError):  # Trainer made the folder; the next call shall find none
         Path(trainer.args.output_dir).rmdir()
     print(f"peak memory of the process {peak_memory_gib():.2f} GiB")
+
+
+def describe_fullness(batch: dict, tokens_a_batch: int) -> str:
+    """How many tokens a batch has, beside those that it was to have at most."""
+    n_rows, width = batch["input_ids"].shape
+    n_tokens, n_real = n_rows * width, int(batch["attention_mask"].sum())
+    share = n_tokens / tokens_a_batch - 1
+    than = f"{abs(share):.1%} {'more' if share > 0 else 'fewer'} than" if share else "as many as"
+    return (
+        f"the fullest batch: {n_rows} rows × {width} tokens = {n_tokens} with padding, {n_real} without: {than} "
+        f"--tokens_per_batch {tokens_a_batch}"
+    )

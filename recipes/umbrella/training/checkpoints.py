@@ -16,11 +16,12 @@ from typing import Any
 import torch
 import xxhash
 from safetensors import SafetensorError
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints, sort_checkpoints
 
 from umbrella.files.json_files import read_json
 from umbrella.files.written_files import WriteError, name_reason, replacing
+from umbrella.rows.token_batches import TokenPlan
 
 MARKER = "complete.json"
 PARTS, PART_BYTES = 16, 64 * 1024
@@ -29,14 +30,14 @@ PARTS, PART_BYTES = 16, 64 * 1024
 class WholeCheckpoints(TrainerCallback):
     """Declares each checkpoint whole once all of it is written; only then older ones go."""
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: Any) -> None:  # a ConversationTrainer, which imports this file
         self.trainer = trainer
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         folder = name_checkpoint(args, state)
         self.trainer.accelerator.wait_for_everyone()
         if args.should_save:
-            write_marker(folder, args.world_size, self.trainer.get_total_train_batch_size(args))
+            write_marker(folder, args.world_size, self.trainer.rows_a_step, self.trainer.token_plan)
             if args.save_total_limit:  # one that is half-written must not count among those that are kept
                 for other in sort_checkpoints(args.output_dir):
                     if read_marker(other) is None:
@@ -84,12 +85,13 @@ def explain_failed_save(folder: Path, error: Exception, way_on: str) -> str:
 # -------------------------------------------------------------------------------------------------- whole or not
 
 
-def write_marker(folder: Path, world_size: int, rows_a_step: int) -> None:
-    """Declare a checkpoint whole."""
+def write_marker(folder: Path, world_size: int, rows_a_step: int, plan: TokenPlan | None = None) -> None:
+    """Declare a checkpoint whole. Where batches are made by tokens, a step has no number of rows, but a `plan`."""
     paths = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
     record = {
         "world_size": world_size,
-        "rows_a_step": rows_a_step,
+        "rows_a_step": None if plan else rows_a_step,
+        "token_batches": plan.record() if plan else None,
         "files": {name: path.stat().st_size for name, path in paths.items()},
         "xxh3_128": {name: _hash_parts(path) for name, path in paths.items()},
     }

@@ -28,8 +28,13 @@ def explain_out_of_memory(args: TrainArguments, data: DataArguments) -> Iterator
 def list_remedies(args: TrainArguments, data: DataArguments) -> str:
     """The guide's remedies that are left, one a line."""
     batch, accumulation = args.per_device_train_batch_size, args.gradient_accumulation_steps
-    remedies = []
-    if batch > 1:
+    remedies, tokens = [], args.tokens_per_batch
+    if tokens is not None:
+        remedies.append(
+            f"--tokens_per_batch {tokens // 2} --gradient_accumulation_steps {accumulation * 2}"
+            f"   (now {tokens} and {accumulation}: as many tokens a step)"
+        )
+    elif batch > 1:
         remedies.append(
             f"--batch_size 1 --gradient_accumulation_steps {batch * accumulation}"
             f"   (now {batch} and {accumulation}: the same rows a step)"

@@ -6,10 +6,10 @@ from copy import deepcopy
 from pathlib import Path
 
 from datasets import Dataset
-from transformers import TrainingArguments
 from transformers.integrations.deepspeed import HfTrainerDeepSpeedConfig
 
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
+from umbrella.options.training_arguments import TrainArguments
 from umbrella.scans.not_a_scan import join_absent
 from umbrella.scans.volumes import ScanError, check_header
 
@@ -57,7 +57,7 @@ def check_enough_rows(n_rows: int, world_size: int) -> None:
         )
 
 
-def check_deepspeed(args: TrainingArguments) -> None:
+def check_deepspeed(args: TrainArguments) -> None:
     """Raise ValueError where a DeepSpeed config states other values than the flags come to; shows both."""
     config, plugin = getattr(args, "hf_deepspeed_config", None), args.deepspeed_plugin
     if config is None and plugin is not None:  # by accelerate's config file: compared when training starts, too late
@@ -69,10 +69,13 @@ def check_deepspeed(args: TrainingArguments) -> None:
     name = args.deepspeed or os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE", "accelerate's config file")
     pairs = "; ".join(line.removeprefix("- ds ").replace(" vs hf ", " against ") for line in config.mismatches)
     product = args.world_size * args.per_device_train_batch_size * args.gradient_accumulation_steps
+    by_rows = args.tokens_per_batch is None
+    each = f"{args.per_device_train_batch_size} rows" if by_rows else "1 batch by tokens"
     raise ValueError(
-        f"{name}: expected values that the flags come to, found {pairs}. {args.per_device_train_batch_size} "
-        f"rows a device × {args.gradient_accumulation_steps} accumulated × {args.world_size} processes are {product} "
-        'rows a step. Put "auto" there, or change the flags or the number of processes.'
+        f"{name}: expected values that the flags come to, found {pairs}. {each} a device × "
+        f"{args.gradient_accumulation_steps} accumulated × {args.world_size} processes are {product} "
+        f"{'rows' if by_rows else 'batches'} a step. "
+        'Put "auto" there, or change the flags or the number of processes.'
     )
 
 

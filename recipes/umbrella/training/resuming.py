@@ -124,9 +124,7 @@ def check_belongs(checkpoint: str, trainer: ConversationTrainer) -> None:
         base.check(now.base, checkpoint)
     _check_shapes(checkpoint, trainer.model)
     _check_optimizer(checkpoint)
-    if not trainer.args.auto_find_batch_size:
-        _compare(checkpoint, "rows a step (batch size × accumulation × processes)", marker["rows_a_step"],
-                 trainer.rows_a_step)  # fmt: skip
+    _compare_steps(checkpoint, marker, trainer)
     if trainer.is_deepspeed_enabled:
         _compare(checkpoint, "processes", marker["world_size"], trainer.args.world_size)
     if trainer.args.max_steps > 0 and state.global_step > trainer.args.max_steps:
@@ -186,6 +184,24 @@ def _compare(checkpoint: str, name: str, expected: Any, found: Any) -> None:
             f"{checkpoint}: {name}: expected {expected!r}, with which it was trained, found {found!r}. Go on with the "
             "same, or start anew in another --output_dir."
         )
+
+
+def _compare_steps(checkpoint: str, marker: dict, trainer: ConversationTrainer) -> None:
+    """A step of other rows is another run; so are batches by tokens of rows that have other lengths now."""
+    saved, plan = marker.get("token_batches") or {}, trainer.token_plan
+    now = plan.record() if plan else {}
+    _compare(checkpoint, "--tokens_per_batch", saved.get("tokens_a_batch"), now.get("tokens_a_batch"))
+    if plan is None:
+        if not trainer.args.auto_find_batch_size:
+            name = "rows a step (batch size × accumulation × processes)"
+            _compare(checkpoint, name, marker["rows_a_step"], trainer.rows_a_step)
+        return
+    name = "batches a step (accumulation × processes)"
+    _compare(checkpoint, name, saved["batches_a_step"], now["batches_a_step"])
+    if not trainer.args.resume_on_other_data:
+        name = "hash of the rows' lengths in tokens (they depend on --max_length and the processor)"
+        _compare(checkpoint, name, saved["lengths_xxh3_128"], now["lengths_xxh3_128"])
+        _compare(checkpoint, "batches an epoch", saved["batches_an_epoch"], now["batches_an_epoch"])
 
 
 def _check_optimizer(checkpoint: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from umbrella.options.arguments import BUILT, TINY_DEFAULTS
 from umbrella.options.training_arguments import TrainArguments
+from umbrella.rows.token_batches import TokenPlan
 from umbrella.training.steps_taken import say_steps
 
 TINY_STEPS = 300
@@ -13,14 +14,17 @@ LINES, MOST_STEPS_A_LINE = 20, 50  # of losses in a run; steps from one to the n
 EVALUATIONS, MOST_STEPS_AN_EVALUATION = 10, 500
 
 
-def settle_run(args: TrainArguments, model_name_or_path: str, n_rows: int) -> tuple[TrainArguments, list[str]]:
+def settle_run(
+    args: TrainArguments, model_name_or_path: str, n_rows: int, plan: TokenPlan | None = None
+) -> tuple[TrainArguments, list[str]]:
     """The arguments with what depends on the run's length, where it was not given: epochs for "tiny", steps from one
     loss that is shown to the next, from one evaluation to the next. And a sentence on each choice that is not a plain
-    default."""
+    default, and on the batches of a `plan` by tokens."""
     said = []
     if model_name_or_path in BUILT:
-        args, said = _settle_tiny(args, n_rows)
-    n_steps = count_steps(args, n_rows)
+        args, said = _settle_tiny(args, n_rows, plan)
+    said += [plan.describe()] if plan else []
+    n_steps = count_steps(args, n_rows, plan)
     values = {}
     if args.logging_strategy == "steps" and "logging_steps" not in args.given:
         values["logging_steps"] = min(math.ceil(n_steps / LINES), MOST_STEPS_A_LINE)
@@ -42,23 +46,28 @@ def with_values(args: TrainArguments, **values: Any) -> TrainArguments:
     return settled
 
 
-def _settle_tiny(args: TrainArguments, n_rows: int) -> tuple[TrainArguments, list[str]]:
+def _settle_tiny(args: TrainArguments, n_rows: int, plan: TokenPlan | None) -> tuple[TrainArguments, list[str]]:
     chosen = {name: value for name, value in TINY_DEFAULTS.items() if name not in args.given}
+    if plan:
+        chosen.pop("per_device_train_batch_size", None)
     reason = "they train random weights"
     if not args.given.keys() & {"num_train_epochs", "max_steps"}:
-        epochs = math.ceil(TINY_STEPS / count_steps(args, n_rows, epochs=1))
+        epochs = math.ceil(TINY_STEPS / count_steps(args, n_rows, plan, epochs=1))
         args = with_values(args, num_train_epochs=max(float(epochs), args.num_train_epochs))
         chosen["epochs"] = args.num_train_epochs
-        reason += f"; {n_rows} rows make {say_steps(count_steps(args, n_rows))}"
+        reason += f"; {n_rows} rows make {say_steps(count_steps(args, n_rows, plan))}"
     flags = " ".join(f"--{name} {value:g}" for name, value in chosen.items())
     return args, [f"defaults of tiny: {flags} ({reason}; flags overrule them)"] if chosen else []
 
 
-def count_steps(args: TrainArguments, n_rows: int, epochs: float | None = None) -> int:
-    """Optimizer steps of a run over `n_rows`, of so many `epochs` (None: as the arguments say)."""
+def count_steps(
+    args: TrainArguments, n_rows: int, plan: TokenPlan | None = None, epochs: float | None = None
+) -> int:
+    """Optimizer steps of a run over `n_rows`, of so many `epochs` (None: as the arguments say); `plan` of its batches
+    where they are made by tokens."""
     if epochs is None and args.max_steps > 0:
         return args.max_steps
     batches = n_rows / (args.per_device_train_batch_size * args.world_size)
     batches = math.floor(batches) if args.dataloader_drop_last else math.ceil(batches)
-    an_epoch = math.ceil(batches / args.gradient_accumulation_steps)
+    an_epoch = plan.n_steps if plan else math.ceil(batches / args.gradient_accumulation_steps)
     return max(math.ceil((args.num_train_epochs if epochs is None else epochs) * an_epoch), 1)

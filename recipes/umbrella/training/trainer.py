@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import send_to_device
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader, Sampler, SequentialSampler
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 from transformers.integrations import TensorBoardCallback, WandbCallback
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput, seed_worker
@@ -30,6 +30,7 @@ from umbrella.models.trained_weights import (
 from umbrella.rows.blank_rows import FilledRows, add_blank_scan, token_keys
 from umbrella.rows.collator import ConversationCollator, without_names
 from umbrella.rows.order import BatchSizes, RowOrder, read_lengths
+from umbrella.rows.token_batches import TokenBatches, TokenPlan
 from umbrella.training.answer_check import AnswerCheck
 from umbrella.training.batches.run_speed import RunSpeed, read_gpu_memory
 from umbrella.training.batches.token_loss import supervised_loss, takes_logits_to_keep
@@ -58,6 +59,7 @@ class ConversationTrainer(Trainer):
     Args:
         blank: the example of a blank row, see `umbrella.rows.transform.ConversationTransform.blank_example`.
         provenance: what lies beside every model that is saved.
+        token_plan: makes the batches of training (--tokens_per_batch); None: of so many rows each.
         answer_check: measures answers in every evaluation, as eval_accuracy and so on: for the logs, early stopping
             and the choice of the best checkpoint. eval_runtime counts them.
         publisher: what `--push_to_hub` goes through.
@@ -71,11 +73,13 @@ class ConversationTrainer(Trainer):
         data_collator: ConversationCollator,
         blank: dict,
         provenance: Provenance,
+        token_plan: TokenPlan | None = None,
         answer_check: AnswerCheck | None = None,
         publisher: Publisher | None = None,
         **kwargs: Any,
     ) -> None:
         self.blank, self.provenance, self.answer_check, self.publisher = blank, provenance, answer_check, publisher
+        self.token_plan = token_plan
         super().__init__(*args, data_collator=data_collator, **kwargs)
         self.sigterm, self.steps = SigtermFlag(self.accelerator), StepsTaken(self.accelerator)
         self._add_callbacks()
@@ -119,7 +123,7 @@ class ConversationTrainer(Trainer):
 
     @property
     def rows_a_step(self) -> int:
-        """Rows that a step of the optimizer takes, over all processes."""
+        """Rows that a step of the optimizer takes, over all processes; where batches are made by tokens, batches."""
         return self.get_total_train_batch_size(self.args)
 
     @property
@@ -136,45 +140,54 @@ class ConversationTrainer(Trainer):
             args.train_sampling_strategy,
             BatchSizes(self.rows_a_step, self.rows_a_batch, args.dataloader_drop_last),
             seed=self._data_seed,
-            epoch=lambda: int(self.state.epoch or 0),
+            epoch=self._count_epochs,
             lengths=read_lengths(self.train_dataset) if grouped else None,
         )
 
+    def deal_batches(self) -> Sampler[list[int]]:
+        """The batches of training over all processes, which take them in turn."""
+        if self.token_plan is not None:
+            return TokenBatches(self.token_plan, self._data_seed, self._count_epochs)
+        size = self.rows_a_batch // self.args.world_size
+        return BatchSampler(self.order_rows(), size, self.args.dataloader_drop_last)
+
+    def _count_epochs(self) -> int:
+        """Those that are over."""
+        return int(self.state.epoch or 0)
+
     def get_train_dataloader(self) -> DataLoader:
         self._stop_workers()  # of a try with more rows a batch (--auto_find_batch_size)
-        args, order = self.args, self.order_rows()
-        rows = FilledRows(self.train_dataset, self.blank, max(len(order), len(self.train_dataset)))
+        args, batches = self.args, self.deal_batches()
+        rows = FilledRows(self.train_dataset, self.blank)
         seed = partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index)
-        return self._make_loader(rows, order, self.rows_a_batch // args.world_size, worker_init_fn=seed)
+        return self._make_loader(rows, batches, worker_init_fn=seed)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         args, rows = self.args, self.eval_dataset if eval_dataset is None else eval_dataset
         stays = args.dataloader_persistent_workers and rows is self.eval_dataset
         if stays and self._eval_loader is not None:
             return self._eval_loader
-        order, batch = None, args.eval_batch_size
+        order, batch = SequentialSampler(rows), args.eval_batch_size
         if args.train_sampling_strategy == "group_by_length":
             lengths = read_lengths(rows)
             order = RowOrder(
                 len(lengths), "group_by_length", BatchSizes(batch, 1), self._data_seed, lambda: 0, lengths
             )
-        loader = self._make_loader(rows, order, batch)
+        loader = self._make_loader(rows, BatchSampler(order, batch, args.dataloader_drop_last))
         if stays:
             self._eval_loader = loader
         return loader
 
     def _make_loader(
-        self, rows: Any, order: RowOrder | None, batch_size: int, worker_init_fn: Callable[[int], None] | None = None
+        self, rows: Any, batches: Sampler[list[int]], worker_init_fn: Callable[[int], None] | None = None
     ) -> DataLoader:
         args = self.args
         loader = DataLoader(
             rows,
-            batch_size,
-            sampler=order,
+            batch_sampler=batches,
             num_workers=args.dataloader_num_workers,
             collate_fn=self.data_collator,
             pin_memory=args.dataloader_pin_memory,
-            drop_last=args.dataloader_drop_last,
             worker_init_fn=worker_init_fn,
             multiprocessing_context=args.dataloader_multiprocessing_context,
             prefetch_factor=args.dataloader_prefetch_factor,
@@ -209,7 +222,11 @@ class ConversationTrainer(Trainer):
                 f"{self.rows_a_batch // args.world_size} a batch on {processes}: no step would be taken. Leave it "
                 f"out, or set --batch_size to at most {n_rows // args.world_size}"
             )
-        return super().set_initial_training_values(args, dataloader)
+        values = list(super().set_initial_training_values(args, dataloader))
+        if self.token_plan is not None:  # a batch of which transformers has counted as one row
+            _, n_steps, n_rows, _, _, _, max_steps = values
+            values[3:5] = n_rows * max_steps / n_steps, round(n_rows / n_steps)
+        return tuple(values)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         # Private: no hook leaves an epoch out. Resumed from its last step, within an epoch; or

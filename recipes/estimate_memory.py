@@ -22,7 +22,7 @@ from transformers.utils import logging
 
 from umbrella.options.training_arguments import PlannedTrainArguments
 from umbrella.planning.memory_estimate import build_without_memory, count_weights, estimate, load_config, to_table
-from umbrella.planning.planned_batch import plan_batch
+from umbrella.planning.planned_batch import count_rows, describe_shortest, plan_batch
 from umbrella.records.recipe import find_settings
 from umbrella.views.settings import ViewSettings
 
@@ -40,10 +40,11 @@ def main() -> None:
     # ------------------------------------------------------------------------------------------------ model, batch
     config = load_config(model_args.model_name_or_path, model_args.base_model)
     model = build_without_memory(config, training_args, sharded_by_deepspeed=False)
+    tokens = estimate_args.tokens or data_args.max_length
     plan = plan_batch(
         model,
-        rows=training_args.per_device_train_batch_size,
-        tokens=estimate_args.tokens or data_args.max_length,
+        rows=count_rows(training_args, tokens),
+        tokens=tokens,
         scans=estimate_args.scans,
         settings=find_settings(ViewSettings.of(data_args), model_args.model_name_or_path),
         supervised=estimate_args.supervised_tokens,
@@ -54,7 +55,8 @@ def main() -> None:
     precision = "mixed precision" if training_args.bf16 else "float32"
     recomputed, otherwise = ("with", "without") if training_args.activation_checkpointing else ("without", "with")
     print(f"{model_args.model_name_or_path}: {total:,} weights, {trained:,} trained ({trained / total:.2%})")
-    print(f"{plan.describe()}; {precision}, {recomputed} activation checkpointing; GPUs: {estimate_args.num_gpus}\n")
+    print(f"{plan.describe()}; {precision}, {recomputed} activation checkpointing; GPUs: {estimate_args.num_gpus}")
+    print(describe_shortest(training_args, plan))
     print(to_table(estimate(config, training_args, plan, estimate_args.num_gpus)))
     print(
         f"\notherwise: activations {otherwise} checkpointing, not in the total. total: with 1.5 GiB for CUDA; leave a"

@@ -45,8 +45,8 @@ from umbrella.rows.transform import ConversationTransform
 from umbrella.training.answer_check import AnswerCheck, check_answers, settle_best_metric
 from umbrella.training.augmentation_epoch import SetEpoch
 from umbrella.training.batch_check import check_batch
-from umbrella.training.batch_plan import plan_batches
 from umbrella.training.batches.run_speed import to_table
+from umbrella.training.batches.token_plan import plan_batches
 from umbrella.training.main_process import main_process_first, on_main_process
 from umbrella.training.out_of_memory import explain_out_of_memory
 from umbrella.training.preflight import (
@@ -101,7 +101,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     used, unreadable = leave_out_unreadable(used, transform, training_args, checkpoint)
     check_rows(used, transform, training_args, checkpoint)
     on_main_process(check_volumes, used, transform.settings)
-    plan = plan_batches(used["train"], transform, training_args)
+    plan = on_main_process(plan_batches, used["train"], transform, training_args)
     training_args, chosen = settle_run(training_args, name, len(used["train"]), plan)
     threads = leave_cores_to_workers(training_args.dataloader_num_workers, training_args.device)
     chosen += filter(None, [threads])
@@ -138,10 +138,10 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         callbacks=choose_callbacks(training_args, augmentation, windows),
         blank=transform.blank_example(),
         provenance=Provenance(recipe, base, first_step, on_main_process(record_questions, used["train"])),
-        token_plan=plan,
         answer_check=answer_check,
         publisher=GuardedPush(training_args) if training_args.push_to_hub else None,
     )
+    trainer.token_plan = plan
     if training_args.check_batch:
         check_batch(trainer)
         return

@@ -15,6 +15,8 @@ from transformers import PreTrainedModel
 from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.models.volumes.patches import POOLED_TIME, check_multiple, fill_time
 from umbrella.models.volumes.tower import VolumeTowerBase
+from umbrella.options.training_arguments import TrainArguments
+from umbrella.rows.token_batches import round_up
 from umbrella.views.planes import n_images
 from umbrella.views.settings import (
     DEFAULT_IMAGE_SIZE,
@@ -80,6 +82,31 @@ def plan_batch(
     if not 0 < supervised <= text:
         raise ValueError(f"--supervised_tokens: expected 1 to {text}, the text of a row, found {supervised}")
     return PlannedBatch(rows, tokens, images, shape, image_tokens, supervised)
+
+
+def count_rows(args: TrainArguments, tokens: int) -> int:
+    """How many rows of so many tokens each GPU takes at once. Raises ValueError for one that `--tokens_per_batch` does
+    not hold."""
+    if args.tokens_per_batch is None:
+        return args.per_device_train_batch_size
+    padded = int(round_up([tokens])[0])
+    if padded > args.tokens_per_batch:
+        raise ValueError(
+            f"--tokens_per_batch: expected at least {padded}, for a row of {tokens} tokens, found "
+            f"{args.tokens_per_batch}. Set it higher, or give the length of your longest row: --tokens"
+        )
+    return args.tokens_per_batch // padded
+
+
+def describe_shortest(args: TrainArguments, plan: PlannedBatch) -> str:
+    """A line on the other extreme of `--tokens_per_batch`, more and shorter rows, thus more images; else nothing."""
+    fewest = int(round_up([plan.images * (plan.image_tokens + 1) + 1])[0])
+    if args.tokens_per_batch is None or (n_rows := args.tokens_per_batch // fewest) <= plan.rows:
+        return ""
+    return (
+        f"rows as short as their images allow, of {fewest} tokens, are {n_rows} in a batch, with "
+        f"{n_rows * plan.images} images: --tokens {fewest} estimates those\n"
+    )
 
 
 def find_volume_tower(model: PreTrainedModel) -> VolumeTowerBase | None:

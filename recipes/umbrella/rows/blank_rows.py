@@ -11,13 +11,13 @@ from torch.nn.functional import pad
 
 
 class FilledRows(torch.utils.data.Dataset):
-    """The rows and, at each index behind them, the blank row. Its length is theirs: what is counted as trained on."""
+    """The rows and, behind them, the blank row as often as it is asked for, up to `length`."""
 
-    def __init__(self, rows: Dataset, blank: dict) -> None:
-        self.rows, self.blank = rows, blank
+    def __init__(self, rows: Dataset, blank: dict, length: int) -> None:
+        self.rows, self.blank, self.length = rows, blank, length
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self.length
 
     def __getitem__(self, index: int) -> dict:
         return self.rows[index] if index < len(self.rows) else self.blank

@@ -96,8 +96,8 @@ class TokenPlan:
         tokens_a_batch: most tokens of a batch, padding counted.
         batches_a_step: over all processes and accumulated ones. An epoch has a multiple of it: batches are cut in two
             as often as needed, so that no step lacks any. Of fewer rows than that, the rest are blank ones.
-        draw: (epoch) → the rows of that epoch, where they are not each once: as many in every epoch.
-        n_epochs: for how many epochs the rows of `draw` must fit.
+        draw: (epoch) → the rows of that epoch, where they are not each once: as many in every epoch, but of other
+            lengths. Then `cover` says for how many epochs there must be batches enough.
     """
 
     def __init__(
@@ -106,14 +106,22 @@ class TokenPlan:
         tokens_a_batch: int,
         batches_a_step: int,
         draw: Callable[[int], Sequence[int] | torch.Tensor] | None = None,
-        n_epochs: int = 1,
     ) -> None:
         self.lengths, self.tokens_a_batch, self.batches_a_step = round_up(lengths), tokens_a_batch, batches_a_step
-        self.draw = draw
-        most = max(
-            sum(group.n_batches for group in self._group(epoch)[1]) for epoch in range(1 if draw is None else n_epochs)
-        )
-        self.n_batches = -(-most // batches_a_step) * batches_a_step
+        self.draw, self.n_batches, self._n_covered = draw, 0, 0
+        self.cover(1)
+
+    def cover(self, n_epochs: int) -> None:
+        """Have batches enough for the rows of so many epochs."""
+        for epoch in range(self._n_covered, n_epochs if self.draw else 1):
+            n_batches = sum(group.n_batches for group in self._group(epoch)[1])
+            self.n_batches = max(self.n_batches, -(-n_batches // self.batches_a_step) * self.batches_a_step)
+            self._n_covered = epoch + 1
+
+    def cover_steps(self, n_steps: int) -> None:
+        """Have batches enough for the rows of so many steps of the optimizer."""
+        while self._n_covered * self.n_steps < n_steps and self.draw:
+            self.cover(self._n_covered + 1)
 
     @property
     def n_steps(self) -> int:
@@ -137,6 +145,8 @@ class TokenPlan:
         The first epoch begins with the batch that has most tokens, and then the one that has most rows, thus scans:
         what memory cannot hold is found at once.
         """
+        if self.draw and epoch >= self._n_covered:
+            raise ValueError(f"epoch: expected one of the first {self._n_covered}, which are planned, found {epoch}")
         generator = torch.Generator().manual_seed(seed + epoch)
         rows, groups = self._group(epoch)
         groups = split_groups(groups, self.n_batches)
@@ -160,10 +170,10 @@ class TokenPlan:
         longest = [self._find_longest(batch) for batch in batches]
         padded = sum(size * length for size, length in zip(sizes, longest, strict=True))
         real = sum(int(self.lengths[batch].sum()) for batch in batches if batch[0] < len(self.lengths))
-        rows = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+        rows = f"{min(sizes)} to {max(sizes)} rows" if len(set(sizes)) > 1 else f"{sizes[0]} row{'s' * (sizes[0] > 1)}"
         return (
             f"--tokens_per_batch {self.tokens_a_batch}: an epoch has {len(batches)} batches in "
-            f"{self.n_steps} {'step' if self.n_steps == 1 else 'steps'}; a batch has {rows} rows, "
+            f"{self.n_steps} {'step' if self.n_steps == 1 else 'steps'}; a batch has {rows}, "
             f"{np.mean(sizes):.1f} on average, and at most {max(map(math.prod, zip(sizes, longest, strict=True)))} "
             f"tokens, {1 - real / padded:.1%} of all padding (lengths are estimates)"
         )

@@ -27,7 +27,8 @@ def measure_some_lengths(rows: Dataset, transform: ConversationTransform) -> np.
     plain = rows.with_format(None)
     real = np.array([len(unbounded.encode_row(plain[int(i)])["input_ids"]) for i in some])
     slope, above = fit_from_above(text[some], real - scans[some])
-    of_text = np.ceil(np.round(slope * text + above, 6))  # the same on any processor, whatever it makes of the last digit
+    # Rounded, the same on any processor, whatever it makes of the last digit.
+    of_text = np.ceil(np.round(slope * text + above, 6))
     return np.clip(of_text.astype(np.int64) + scans, 1, transform.max_length)
 
 

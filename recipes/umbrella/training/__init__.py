@@ -7,7 +7,6 @@ __all__ = [
     "answer_check",
     "augmentation_epoch",
     "batch_check",
-    "batch_plan",
     "checkpoints",
     "main_process",
     "out_of_memory",

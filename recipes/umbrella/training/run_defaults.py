@@ -23,7 +23,9 @@ def settle_run(
     said = []
     if model_name_or_path in BUILT:
         args, said = _settle_tiny(args, n_rows, plan)
-    said += [plan.describe()] if plan else []
+    if plan:
+        plan.cover_steps(args.max_steps) if args.max_steps > 0 else plan.cover(math.ceil(args.num_train_epochs))
+        said = [*said, plan.describe()]
     n_steps = count_steps(args, n_rows, plan)
     values = {}
     if args.logging_strategy == "steps" and "logging_steps" not in args.given:
@@ -60,9 +62,7 @@ def _settle_tiny(args: TrainArguments, n_rows: int, plan: TokenPlan | None) -> t
     return args, [f"defaults of tiny: {flags} ({reason}; flags overrule them)"] if chosen else []
 
 
-def count_steps(
-    args: TrainArguments, n_rows: int, plan: TokenPlan | None = None, epochs: float | None = None
-) -> int:
+def count_steps(args: TrainArguments, n_rows: int, plan: TokenPlan | None = None, epochs: float | None = None) -> int:
     """Optimizer steps of a run over `n_rows`, of so many `epochs` (None: as the arguments say); `plan` of its batches
     where they are made by tokens."""
     if epochs is None and args.max_steps > 0:

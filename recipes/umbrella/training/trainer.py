@@ -59,7 +59,6 @@ class ConversationTrainer(Trainer):
     Args:
         blank: the example of a blank row, see `umbrella.rows.transform.ConversationTransform.blank_example`.
         provenance: what lies beside every model that is saved.
-        token_plan: makes the batches of training (--tokens_per_batch); None: of so many rows each.
         answer_check: measures answers in every evaluation, as eval_accuracy and so on: for the logs, early stopping
             and the choice of the best checkpoint. eval_runtime counts them.
         publisher: what `--push_to_hub` goes through.
@@ -67,19 +66,20 @@ class ConversationTrainer(Trainer):
     Raises FloatingPointError, naming the rows, when a training loss is nan or infinite.
     """
 
+    # Of the batches of training, to be set with --tokens_per_batch; None: they are made by rows.
+    token_plan: TokenPlan | None = None
+
     def __init__(
         self,
         *args: Any,
         data_collator: ConversationCollator,
         blank: dict,
         provenance: Provenance,
-        token_plan: TokenPlan | None = None,
         answer_check: AnswerCheck | None = None,
         publisher: Publisher | None = None,
         **kwargs: Any,
     ) -> None:
         self.blank, self.provenance, self.answer_check, self.publisher = blank, provenance, answer_check, publisher
-        self.token_plan = token_plan
         super().__init__(*args, data_collator=data_collator, **kwargs)
         self.sigterm, self.steps = SigtermFlag(self.accelerator), StepsTaken(self.accelerator)
         self._add_callbacks()
@@ -148,6 +148,11 @@ class ConversationTrainer(Trainer):
         """The batches of training over all processes, which take them in turn."""
         if self.token_plan is not None:
             return TokenBatches(self.token_plan, self._data_seed, self._count_epochs)
+        if self.args.tokens_per_batch is not None:
+            raise ValueError(
+                "tokens_per_batch: expected a plan of the batches, found none. Make one: trainer.token_plan = "
+                "umbrella.training.batches.token_plan.plan_batches(rows, transform, args)"
+            )
         size = self.rows_a_batch // self.args.world_size
         return BatchSampler(self.order_rows(), size, self.args.dataloader_drop_last)
 
@@ -158,7 +163,7 @@ class ConversationTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader:
         self._stop_workers()  # of a try with more rows a batch (--auto_find_batch_size)
         args, batches = self.args, self.deal_batches()
-        rows = FilledRows(self.train_dataset, self.blank)
+        rows = FilledRows(self.train_dataset, self.blank, len(self.train_dataset))
         seed = partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index)
         return self._make_loader(rows, batches, worker_init_fn=seed)
 

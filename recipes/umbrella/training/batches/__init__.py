@@ -1,4 +1,4 @@
-"""What a run measures of its batches: the loss by its tokens, the speed.
+"""How a run's batches are planned, and what it measures of them: the loss by its tokens, the speed.
 
 It knows no Trainer.
 """
@@ -6,4 +6,5 @@ It knows no Trainer.
 __all__ = [
     "run_speed",
     "token_loss",
+    "token_plan",
 ]

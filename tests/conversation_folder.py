@@ -42,3 +42,14 @@ def write_folder(folder, scans):
                 write_scan(folder / name, seed + 10 * number)
             (folder / split / f"{task_id}.json").write_text(json.dumps(make_record(task_id, names)))
     return folder
+
+
+def write_rows(folder, n_rows):
+    """Rows of one scan each, the answers of very different length."""
+    (folder / "train").mkdir(parents=True)
+    write_scan(folder / "scan.nii", 0)
+    for number in range(n_rows):
+        record = make_record(f"row_{number}", ["scan.nii"])
+        record["conversations"][-1]["content"][0]["text"] = "Yes, it is. " * (1 + 2 * (7 * number % n_rows))
+        (folder / "train" / f"row_{number:02d}.json").write_text(json.dumps(record))
+    return folder

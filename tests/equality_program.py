@@ -17,10 +17,13 @@ from umbrella.models.loading import load_model, load_processor
 from umbrella.options.ending import run
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.rows.transform import ConversationTransform
+from umbrella.training.batches.token_plan import plan_batches
 from umbrella.training.trainer import ConversationTrainer
 from umbrella_dataset import load_umbrella
 
-N_STEPS = {"tiny": 20}  # of the others 2
+N_STEPS = {"tiny": 20, "tokens": 4}  # of the others 2
+TINY = ("tiny", "tokens")  # the second with batches by tokens, in place of so many rows
+TOKENS = 320
 SIZES = ("32x32x32", "16x32x48", "32x48x16")
 
 
@@ -73,9 +76,9 @@ class WrittenTrainer(ConversationTrainer):
 
 def train(family, data, output, batch_size, accumulation, deepspeed=None, **options):
     """Train and return what was written down."""
-    processor = load_processor("tiny") if family == "tiny" else FAMILIES[family]()
+    processor = load_processor("tiny") if family in TINY else FAMILIES[family]()
     with set_zero3_state():  # whole on each process also under ZeRO-3, until its weights are drawn
-        model = load_model("tiny", seed=0) if family == "tiny" else build_model(family, processor)
+        model = load_model("tiny", seed=0) if family in TINY else build_model(family, processor)
     rows = load_umbrella(data, split="train", cache_dir=f"{output}/cache")
     rows.set_transform(MixedVolumes() if family == "volumes" else ConversationTransform(processor))
     trainer = WrittenTrainer(
@@ -92,12 +95,14 @@ def train(family, data, output, batch_size, accumulation, deepspeed=None, **opti
             report_to="none",
             disable_tqdm=True,
             deepspeed=deepspeed,
+            tokens_per_batch=TOKENS if family == "tokens" else None,
             **options,
         ),
         train_dataset=rows,
         **trainer_parts(processor),
     )
     trainer.seen, trainer.gradient = [], {}
+    trainer.token_plan = plan_batches(rows, ConversationTransform(processor), trainer.args)
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     weights = {name: getattr(p, "ds_shape", None) or p.detach().clone() for name, p in model.named_parameters()}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from accelerate import skip_first_batches
 from accelerate.data_loader import prepare_data_loader
-from conversation_folder import make_record, write_scan
+from conversation_folder import make_record, write_rows, write_scan
 from families import FAMILIES
 from family_models import build_model
 from forking import run_ranks
@@ -26,17 +26,6 @@ from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella
 
 GROUPED = {"train_sampling_strategy": "group_by_length"}
-
-
-def write_rows(folder, n_rows):
-    """Rows of one scan each, the answers of very different length."""
-    (folder / "train").mkdir(parents=True)
-    write_scan(folder / "scan.nii", 0)
-    for number in range(n_rows):
-        record = make_record(f"row_{number}", ["scan.nii"])
-        record["conversations"][-1]["content"][0]["text"] = "Yes, it is. " * (1 + 2 * (7 * number % n_rows))
-        (folder / "train" / f"row_{number:02d}.json").write_text(json.dumps(record))
-    return folder
 
 
 @pytest.fixture(scope="module")

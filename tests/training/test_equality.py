@@ -46,9 +46,9 @@ def check_equal(found, expected):
     assert found["losses"] == pytest.approx(expected["losses"], abs=1e-4)
 
 
-def check_rows(ranks, n_rows, steps):
+def check_rows(ranks, n_rows, steps, per_epoch=None):
     """Each epoch, every row is seen once over all processes."""
-    per_epoch = -(-n_rows // 4)
+    per_epoch = per_epoch or -(-n_rows // 4)
     for start in range(0, steps - per_epoch + 1, per_epoch):
         names = [name for rank in ranks for batch in rank["seen"][start : start + per_epoch] for name in batch]
         assert sorted(names) == sorted(f"train_{number}" for number in range(n_rows))
@@ -74,12 +74,30 @@ def test_accumulation_weighs_the_tokens_of_every_family_alike(family, mixed_data
     check_equal(halves, whole)
 
 
+@pytest.fixture(scope="module")
+def alone_by_tokens(mixed_data, tmp_path_factory):
+    """One process that takes two batches by tokens a step."""
+    return equality_program.train("tokens", mixed_data, tmp_path_factory.mktemp("tokens"), 2, 2)
+
+
+def check_tokens(ranks, alone):
+    """Two processes with one batch by tokens each, of two epochs: in each step the rows of the one with two."""
+    check_equal(ranks[0], alone)
+    n_steps = len(alone["losses"])
+    check_rows(ranks, len(N_SCANS), n_steps, n_steps // 2)
+    for step in range(n_steps):
+        both = [alone["seen"][2 * step + rank] for rank in range(2)]
+        assert [rank["seen"][step] for rank in ranks] == both
+    assert len({len(batch) for batch in alone["seen"]}) > 1
+
+
 OTHERS = ("qwen2_5_vl", "gemma3", "idefics3", "volumes")  # the first takes no number of tokens
 
 
 @pytest.mark.slow
-def test_two_processes_of_ddp_are_one_process(alone, mixed_data, tmp_path):
-    ranks = launch_two(mixed_data, tmp_path, "none", "tiny", *OTHERS)
+def test_two_processes_of_ddp_are_one_process(alone, alone_by_tokens, mixed_data, tmp_path):
+    ranks = launch_two(mixed_data, tmp_path, "none", "tiny", "tokens", *OTHERS)
+    check_tokens([rank["tokens"] for rank in ranks], alone_by_tokens)
     check_equal(ranks[0]["tiny"], alone)
     check_rows([rank["tiny"] for rank in ranks], len(N_SCANS), 20)
     assert {rank["tiny"]["model_type"] for rank in ranks} == {"DistributedDataParallel"}
@@ -89,8 +107,11 @@ def test_two_processes_of_ddp_are_one_process(alone, mixed_data, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", [2, pytest.param(3, marks=pytest.mark.nightly)])
-def test_two_processes_of_deepspeed_are_one_process(stage, alone, mixed_data, tmp_path):
-    ranks = launch_two(mixed_data, tmp_path, TESTS.parent / f"ds_configs/zero{stage}.json", "tiny", "volumes")
+def test_two_processes_of_deepspeed_are_one_process(stage, alone, alone_by_tokens, mixed_data, tmp_path):
+    ranks = launch_two(
+        mixed_data, tmp_path, TESTS.parent / f"ds_configs/zero{stage}.json", "tiny", "tokens", "volumes"
+    )
+    check_tokens([rank["tokens"] for rank in ranks], alone_by_tokens)
     check_equal(ranks[0]["tiny"], alone)
     check_equal(ranks[0]["volumes"], equality_program.train("volumes", mixed_data, tmp_path / "volumes", 4, 1))
     check_rows([rank["tiny"] for rank in ranks], len(N_SCANS), 20)

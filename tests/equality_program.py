@@ -21,7 +21,7 @@ from umbrella.training.batches.token_plan import plan_batches
 from umbrella.training.trainer import ConversationTrainer
 from umbrella_dataset import load_umbrella
 
-N_STEPS = {"tiny": 20, "tokens": 4}  # of the others 2
+N_STEPS = {"tiny": 20, "tokens": 6}  # of the others 2
 TINY = ("tiny", "tokens")  # the second with batches by tokens, in place of so many rows
 TOKENS = 320
 SIZES = ("32x32x32", "16x32x48", "32x48x16")

@@ -76,15 +76,19 @@ def test_a_run_that_goes_on_within_an_epoch_comes_to_the_weights_of_one_that_was
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert read_losses(tmp_path / "run") == read_losses(tmp_path / "whole")
 
-    for others, found in (
-        (("--tokens_per_batch", 700), r"--tokens_per_batch: expected 600, .* found 700"),
-        (("--batch_size", 4), r"--tokens_per_batch: expected 600, .* found None"),
-        (("--gradient_accumulation_steps", 3), r"batches a step \(accumulation × processes\): expected 2, .* found 3"),
-        (("--max_length", 276), r"hash of the rows' lengths in tokens \(they depend on --max_length and the proc"),
+    resumed = ("--resume_from_checkpoint", tmp_path / "run/checkpoint-6")
+    with pytest.raises(SystemExit, match=r"--tokens_per_batch: expected 600, .* found None"):
+        run("run", "--batch_size", 4, *resumed)
+    with pytest.raises(SystemExit, match=r"batches a step \(accumulation × processes\): expected 2, .* found 3"):
+        run("run", *flags, "--gradient_accumulation_steps", 3, *resumed)
+    marker = tmp_path / "run/checkpoint-6/complete.json"
+    record = json.loads(marker.read_text())
+    record["token_batches"]["lengths_xxh3_128"] = "of other lengths"
+    marker.write_text(json.dumps(record))
+    with pytest.raises(
+        SystemExit, match=r"the rows' lengths .* --max_length .*: expected 'of other lengths', with wh"
     ):
-        kept = flags if others[0] not in ("--tokens_per_batch", "--batch_size") else flags[2:]
-        with pytest.raises(SystemExit, match=found):
-            run("run", *kept, *others, "--resume_from_checkpoint", "auto")
+        run("run", *flags, *resumed)
 
 
 @pytest.mark.slow

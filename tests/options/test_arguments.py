@@ -179,6 +179,25 @@ def test_a_value_that_does_not_fit_is_refused(refuse, flags, message):
     assert message in refuse(*flags)
 
 
+def test_batches_are_made_by_rows_or_by_tokens(refuse, parse):
+    tokens = ("--tokens_per_batch", "512")
+    for other in ("--batch_size 4", "--auto_find_batch_size true", "--dataloader_drop_last true"):
+        found = refuse(*tokens, *other.split())
+        assert f"--tokens_per_batch: expected no {other.removesuffix(' 4')} beside it, found both" in found
+    for strategy in ("group_by_length", "sequential"):
+        assert f"no --train_sampling_strategy {strategy} beside" in refuse(
+            *tokens, "--train_sampling_strategy", strategy
+        )
+    assert "--tokens_per_batch: expected at least 1, found 0" in refuse("--tokens_per_batch", "0")
+    both = "batch_size: 4\ntokens_per_batch: 512\n"
+    assert re.search(r"expected no --batch_size \(in .*\.yaml\) beside it, found both", refuse(yaml=both))
+    assert "expected no --batch_size beside" in refuse("--batch_size", "4", yaml="tokens_per_batch: 512\n")
+    # The command line switches off what a YAML has set up; evaluation has rows a batch as before.
+    args = parse(*tokens, yaml="batch_size: 2\n")[2]
+    assert (args.tokens_per_batch, args.per_device_train_batch_size, args.per_device_eval_batch_size) == (512, 1, 2)
+    assert parse(*tokens, "--per_device_eval_batch_size", "3")[2].per_device_eval_batch_size == 3
+
+
 def test_several_processes_do_not_look_for_a_batch_size(refuse, monkeypatch):
     monkeypatch.setattr(TrainingArguments, "world_size", property(lambda self: 2))
     assert "--auto_find_batch_size: expected one process, found 2" in refuse("--auto_find_batch_size", "true")

@@ -337,6 +337,19 @@ def test_command_prints_a_table_of_strategies(call, tmp_path):
 
 
 @pytest.mark.slow
+def test_of_batches_by_tokens_the_longest_rows_are_planned_and_the_shortest_named(call):
+    """tiny's image has 16 tokens: rows of 24 hold one, and a token of text."""
+    flags = ("--model_name_or_path", "tiny", "--max_length", "200", "--tokens_per_batch")
+    out = call(estimate_memory, *flags, 1000)
+    assert "5 rows of 200 tokens on each GPU" in out
+    assert "of 24 tokens, are 41 in a batch, with 41 images: --tokens 24 estimates those" in out
+    short = call(estimate_memory, *flags, 1000, "--tokens", 24)
+    assert "41 rows of 24 tokens on each GPU" in short and "estimates those" not in short
+    with pytest.raises(SystemExit, match=r"expected at least 200, for a row of 200 tokens, found 199\. .* --tokens"):
+        call(estimate_memory, *flags, 199)
+
+
+@pytest.mark.slow
 def test_activations_with_and_without_checkpointing_are_shown_beside_each_other(call):
     def figures(*flags):
         out = call(estimate_memory, "--max_length", "2000", *flags)

@@ -5,6 +5,7 @@ import pytest
 from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.training_arguments import TrainArguments
+from umbrella.rows.token_batches import TokenPlan
 from umbrella.training.run_defaults import count_steps, settle_run
 
 
@@ -52,6 +53,21 @@ def test_another_model_and_many_rows_keep_the_guides_defaults(parse):
     assert said == [] and settings(args) == (2e-5, 4, 3)
     args, _ = settle_run(parse(), "tiny", 10_000)
     assert settings(args) == (1e-3, 8, 3)
+
+
+def test_a_run_by_tokens_has_the_steps_of_its_plan(parse):
+    plan = TokenPlan([100] * 40 + [400] * 20, 800, batches_a_step=4)  # 5 + 10 batches, 16 so that steps are whole
+    args, said = settle_run(parse("--tokens_per_batch", "800", "--gradient_accumulation_steps", "4"), "tiny", 60, plan)
+    assert plan.n_steps == 4 and count_steps(args, 60, plan) == 4 * 75 == 4 * args.num_train_epochs
+    assert said[0] == (
+        "defaults of tiny: --learning_rate 0.001 --epochs 75 (they train random weights; 60 rows make 300 steps; flags "
+        "overrule them)"
+    )
+    assert said[1].startswith(
+        "--tokens_per_batch 800: an epoch has 16 batches in 4 steps; a batch has 2 to 7 rows, 3.8"
+    )
+    args, _ = settle_run(parse("--tokens_per_batch", "800", "--max_steps", "7"), "tiny", 60, plan)
+    assert count_steps(args, 60, plan) == 7
 
 
 @pytest.mark.parametrize("n_rows, steps", [(16, 15), (64, 16), (8_000, 50), (1_000_000, 50)])

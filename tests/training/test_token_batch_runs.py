@@ -85,9 +85,7 @@ def test_a_run_that_goes_on_within_an_epoch_comes_to_the_weights_of_one_that_was
     record = json.loads(marker.read_text())
     record["token_batches"]["lengths_xxh3_128"] = "of other lengths"
     marker.write_text(json.dumps(record))
-    with pytest.raises(
-        SystemExit, match=r"the rows' lengths .* --max_length .*: expected 'of other lengths', with wh"
-    ):
+    with pytest.raises(SystemExit, match=r"the rows' lengths .* --max_length .*: expected 'of other lengths'"):
         run("run", *flags, *resumed)
 
 

@@ -30,6 +30,11 @@ pytestmark = pytest.mark.nightly
         ("processes.py", ["--subjects", "8", "--epochs", "2", "--repeats", "1"], ["samples_per_second", "ratio"]),
         ("starting.py", ["--repeats", "1"], ["import_torch", "seconds", "ratios", "largest"]),
         ("talking.py", ["--questions", "10"], ["after", "grown_mb_in_the_second_half", "files_left_after_the_end"]),
+        (
+            "token_batches.py",
+            ["--rows", "8", "--hidden", "16"],
+            ["ways", "samples_per_s_over_random_batches", "samples_per_s_over_grouped_batches"],
+        ),
         ("volumes.py", ["--size", "64", "--repeats", "1"], ["scans", "series"]),
         ("training.py", ["--steps", "1", "--padding", "512"], ["ways", "ratio", "largest_difference_of_losses"]),
     ],

@@ -102,7 +102,7 @@ def main() -> None:
         return [order[start : start + ROWS_AT_THE_PEAK] for start in range(0, len(lengths), ROWS_AT_THE_PEAK)]
 
     batches = {
-        f"--tokens_per_batch {budget}": TokenPlan(lengths, budget, 1).batches(SEED, 0),
+        f"--tokens_per_batch {budget}": TokenPlan(lengths, [0] * len(lengths), budget, 1).batches(SEED, 0),
         "--batch_size 4": cut("random"),
         "--batch_size 4 --train_sampling_strategy group_by_length": cut("group_by_length"),
     }

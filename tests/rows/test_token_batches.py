@@ -29,6 +29,11 @@ def count_padded(batches, lengths):
     return np.array([len(batch) * -(-max(lengths[row] for row in batch) // 8) * 8 for batch in batches])
 
 
+def make_plan(lengths, tokens, batches_a_step, draw=None):
+    """Of rows that have all one scan."""
+    return TokenPlan(lengths, [16] * len(lengths), tokens, batches_a_step, draw)
+
+
 def deal(plan, n_processes, epoch=0):
     """The batches of each process, as accelerate deals them."""
     sampler = TokenBatches(plan, 0, lambda: epoch)
@@ -39,7 +44,7 @@ def deal(plan, n_processes, epoch=0):
 @pytest.mark.parametrize("n_processes", [1, 2, 3])
 def test_every_row_comes_once_an_epoch_on_any_number_of_processes(n_rows, n_processes):
     lengths = draw_lengths(n_rows)
-    plan = TokenPlan(lengths, 6100, n_processes * 2)
+    plan = make_plan(lengths, 6100, n_processes * 2)
     for epoch in range(5):
         ranks = deal(plan, n_processes, epoch)
         assert [len(batches) for batches in ranks] == [len(plan.batches(0, epoch)) // n_processes] * n_processes
@@ -50,7 +55,7 @@ def test_every_row_comes_once_an_epoch_on_any_number_of_processes(n_rows, n_proc
 
 
 def test_epochs_differ_seeds_differ_and_each_is_the_same_again():
-    plan = TokenPlan(draw_lengths(300), 6100, 2)
+    plan = make_plan(draw_lengths(300), 6100, 2)
     first = plan.batches(0, 1)
     assert first == plan.batches(0, 1)
     together = {frozenset(batch) for batch in first if len(batch) > 1}
@@ -59,7 +64,7 @@ def test_epochs_differ_seeds_differ_and_each_is_the_same_again():
 
 
 def test_the_rows_of_a_step_are_the_same_for_any_division_into_processes_and_accumulated_batches():
-    plan = TokenPlan(draw_lengths(300), 6100, 4)
+    plan = make_plan(draw_lengths(300), 6100, 4)
     steps = []
     for n_processes in (1, 2, 4):
         n, ranks = 4 // n_processes, deal(plan, n_processes, epoch=3)
@@ -74,27 +79,27 @@ def test_the_rows_of_a_step_are_the_same_for_any_division_into_processes_and_acc
 
 
 def test_fewer_rows_than_batches_of_a_step_are_filled_up_with_blank_ones():
-    plan = TokenPlan([80, 90, 100], 8000, 4)
+    plan = make_plan([80, 90, 100], 8000, 4)
     assert sorted(plan.batches(0, 1)) == [[0], [1], [2], [3]]  # 3: none of the rows
-    assert TokenPlan([80, 90, 100], 8000, 1).batches(0, 1) in ([[a, b, 3 - a - b]] for a in range(3) for b in range(3))
+    assert make_plan([80, 90, 100], 8000, 1).batches(0, 1) in ([[a, b, 3 - a - b]] for a in range(3) for b in range(3))
 
 
 def test_what_memory_cannot_hold_comes_first():
-    lengths = draw_lengths(500)
-    plan = TokenPlan(lengths, 7000, 2)
+    """Of every other row 600 tokens are a scan's."""
+    lengths, scans = draw_lengths(500), np.tile([0, 600], 250)
+    plan = TokenPlan(lengths, scans, 7000, 2)
     batches = plan.batches(5, 0)
-    padded = count_padded(batches, lengths)
-    assert padded[0] == padded.max()
-    assert len(batches[1]) == max(map(len, batches))
-    padded = count_padded(plan.batches(5, 1), lengths)
-    assert not padded[0] == padded[1] == padded.max()
+    padded, of_scans = count_padded(batches, lengths), [scans[batch].sum() for batch in batches]
+    assert padded[0] == padded.max() and of_scans[1] == max(of_scans[1:])
+    assert max(map(len, batches)) * 600 > of_scans[1] > 600 * 5
+    assert count_padded(plan.batches(5, 1), lengths)[0] < padded.max()
 
 
 def test_a_batch_is_nearly_full_and_hardly_padded():
     """Against as many rows in each batch as the longest allow, in random order: at the same peak of tokens less than
     two thirds of the work for the same rows."""
     lengths = draw_lengths(5000)
-    batches = TokenPlan(lengths, 24_000, 1).batches(0, 1)
+    batches = make_plan(lengths, 24_000, 1).batches(0, 1)
     padded = count_padded(batches, lengths).sum()
     order = np.random.default_rng(0).permutation(5000).reshape(-1, 4).tolist()
     assert padded < 1.04 * lengths.sum()
@@ -112,7 +117,7 @@ def test_rows_that_an_epoch_draws_several_times_or_not_are_packed_too():
         others = 100 + (100 * epoch + torch.arange(100)) % 500
         return torch.cat([torch.arange(100), torch.arange(100), others])
 
-    plan = TokenPlan(lengths, 6100, 2, draw)
+    plan = make_plan(lengths, 6100, 2, draw)
     plan.cover(6)
     assert set(calls) == set(range(6))
     for epoch in range(6):
@@ -148,12 +153,15 @@ def encode_all(transform, rows):
 def test_the_tokens_of_scans_and_texts_are_counted(rows, view):
     processor = load_processor("tiny3d" if view == "volume" else "tiny")
     transform = ConversationTransform(processor, view, **({"volume_size": "32"} if view == "volume" else {}))
-    real = np.array([len(example["input_ids"]) for example in encode_all(transform, rows)])
-    lengths = measure_some_lengths(rows, transform)  # of 28 rows all
+    encoded = encode_all(transform, rows)
+    real = np.array([len(example["input_ids"]) for example in encoded])
+    lengths, scans = measure_some_lengths(rows, transform)  # of 28 rows all
     assert (lengths >= real).all()
     assert np.mean(lengths / real) < 1.25
+    image = set(transform.encoder.image_token_ids)
+    assert scans.tolist() == [sum(token in image for token in example["input_ids"]) for example in encoded]
     few = ConversationTransform(processor, view, max_length=100, **({"volume_size": "32"} if view == "volume" else {}))
-    assert measure_some_lengths(rows, few).max() == 100
+    assert measure_some_lengths(rows, few)[0].max() == 100
 
 
 def test_a_line_lies_above_all_points():
@@ -193,10 +201,10 @@ def test_a_row_above_the_number_is_named_with_the_least_that_would_do(rows):
     with pytest.raises(ValueError, match=f"found about 136 in {source}. Set it"):
         check_budget(rows, lengths, 135)
     check_budget(rows, lengths, 136)
-    assert len(TokenPlan(lengths, 136, 1).batches(0, 0)) < len(rows)
+    assert len(make_plan(lengths, 136, 1).batches(0, 0)) < len(rows)
 
 
 def test_a_plan_of_other_lengths_is_another_one():
-    records = [TokenPlan([80, 90, most], 1000, 2).record() for most in (100, 104, 105)]
+    records = [make_plan([80, 90, most], 1000, 2).record() for most in (100, 104, 105)]
     assert records[0] == records[1] != records[2]  # 100 and 104 are both padded to 104
     assert records[0] | {"lengths_xxh3_128": ""} == records[2] | {"lengths_xxh3_128": ""}

@@ -56,7 +56,9 @@ def test_another_model_and_many_rows_keep_the_guides_defaults(parse):
 
 
 def test_a_run_by_tokens_has_the_steps_of_its_plan(parse):
-    plan = TokenPlan([100] * 40 + [400] * 20, 800, batches_a_step=4)  # 5 + 10 batches, 16 so that steps are whole
+    plan = TokenPlan(
+        [100] * 40 + [400] * 20, [16] * 60, 800, batches_a_step=4
+    )  # 5 + 10 batches, 16 so that steps are whole
     args, said = settle_run(parse("--tokens_per_batch", "800", "--gradient_accumulation_steps", "4"), "tiny", 60, plan)
     assert plan.n_steps == 4 and count_steps(args, 60, plan) == 4 * 75 == 4 * args.num_train_epochs
     assert said[0].startswith("defaults of tiny: --learning_rate 0.001 --epochs 75 (they train random weights; 60 ro")

@@ -93,6 +93,7 @@ class TokenPlan:
 
     Args:
         lengths: tokens of each row, about; none above `tokens_a_batch`, see `check_budget`.
+        scans: those of them that are scans'.
         tokens_a_batch: most tokens of a batch, padding counted.
         batches_a_step: over all processes and accumulated ones. An epoch has a multiple of it: batches are cut in two
             as often as needed, so that no step lacks any. Of fewer rows than that, the rest are blank ones.
@@ -103,11 +104,13 @@ class TokenPlan:
     def __init__(
         self,
         lengths: np.ndarray | Sequence[int],
+        scans: np.ndarray | Sequence[int],
         tokens_a_batch: int,
         batches_a_step: int,
         draw: Callable[[int], Sequence[int] | torch.Tensor] | None = None,
     ) -> None:
-        self.lengths, self.tokens_a_batch, self.batches_a_step = round_up(lengths), tokens_a_batch, batches_a_step
+        self.lengths, self.scans = round_up(lengths), np.asarray(scans, np.int64)
+        self.tokens_a_batch, self.batches_a_step = tokens_a_batch, batches_a_step
         self.draw, self.n_batches, self._n_covered = draw, 0, 0
         self.cover(1)
 
@@ -142,8 +145,8 @@ class TokenPlan:
         """The rows of each batch of an epoch, in order: the same for any division of a step's batches. Indices from
         the number of rows on stand for blank rows.
 
-        The first epoch begins with the batch that has most tokens, and then the one that has most rows, thus scans:
-        what memory cannot hold is found at once.
+        The first epoch begins with the batch that has most tokens, and then the one that has most of scans, which may
+        be many short rows: what memory cannot hold is found at once.
         """
         if self.draw and epoch >= self._n_covered:
             raise ValueError(f"epoch: expected one of the first {self._n_covered}, which are planned, found {epoch}")
@@ -191,7 +194,8 @@ class TokenPlan:
         widest = max(range(len(batches)), key=lambda i: (len(batches[i]) * longest[i], longest[i], -i))
         batches[0], batches[widest] = batches[widest], batches[0]
         if len(batches) > 1:
-            fullest = max(range(1, len(batches)), key=lambda i: (len(batches[i]), -i))
+            scans = [int(self.scans[batch].sum()) if batch[0] < len(self.scans) else 0 for batch in batches]
+            fullest = max(range(1, len(batches)), key=lambda i: (scans[i], len(batches[i]), -i))
             batches[1], batches[fullest] = batches[fullest], batches[1]
         return batches
 

@@ -12,10 +12,10 @@ from umbrella.rows.transform import ConversationTransform
 N_MEASURED = 64
 
 
-def measure_some_lengths(rows: Dataset, transform: ConversationTransform) -> np.ndarray:
-    """(rows,) tokens of each row, about: those of its scans, and of its text by a line through those of 64 rows, from
-    the shortest to the longest by the estimate, so far above that none of these has more. At most the transform's
-    max_length.
+def measure_some_lengths(rows: Dataset, transform: ConversationTransform) -> tuple[np.ndarray, np.ndarray]:
+    """Two arrays (rows,) of tokens: of each row, about, and those of them that are its scans'. Its text has them by a
+    line through those of 64 rows, from the shortest to the longest by the estimate, so far above that none of these
+    has more. Both are at most the transform's max_length.
 
     The estimate takes four characters for a token and knows no chat template: a tokenizer for other words, or rows of
     many turns, have more. No scan is loaded.
@@ -29,7 +29,8 @@ def measure_some_lengths(rows: Dataset, transform: ConversationTransform) -> np.
     slope, above = fit_from_above(text[some], real - scans[some])
     # Rounded, the same on any processor, whatever it makes of the last digit.
     of_text = np.ceil(np.round(slope * text + above, 6))
-    return np.clip(of_text.astype(np.int64) + scans, 1, transform.max_length)
+    lengths = np.clip(of_text.astype(np.int64) + scans, 1, transform.max_length)
+    return lengths, np.minimum(scans, transform.max_length)
 
 
 def fit_from_above(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

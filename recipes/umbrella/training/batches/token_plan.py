@@ -26,8 +26,8 @@ def plan_batches(
     """
     if args.tokens_per_batch is None:
         return None
-    lengths = measure_some_lengths(rows, transform)
+    lengths, scans = measure_some_lengths(rows, transform)
     check_budget(rows, lengths, args.tokens_per_batch)
     seed = args.seed if args.data_seed is None else args.data_seed
     batches_a_step = args.world_size * args.gradient_accumulation_steps
-    return TokenPlan(lengths, args.tokens_per_batch, batches_a_step, draw and partial(draw, seed))
+    return TokenPlan(lengths, scans, args.tokens_per_batch, batches_a_step, draw and partial(draw, seed))

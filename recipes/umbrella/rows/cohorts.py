@@ -49,6 +49,11 @@ class Cohorts:
         """Of all cohorts, and of an epoch."""
         return sum(map(len, self.members))
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """Name → weight; empty where there are none."""
+        return {} if self.weights is None else dict(zip(self.names, self.weights, strict=True))
+
     def check(self) -> None:
         """Raise ValueError for a cohort without rows, or that its weight gives none of an epoch."""
         for name, members, count in zip(self.names, self.members, self.counts(), strict=True):
@@ -79,7 +84,9 @@ class Cohorts:
 
     def to_dict(self) -> dict[str, dict]:
         """Name → rows and, where there are weights, weight and rows an epoch: for a record."""
-        entries: dict[str, dict] = {name: {"rows": len(own)} for name, own in zip(self.names, self.members, strict=True)}
+        entries: dict[str, dict] = {
+            name: {"rows": len(own)} for name, own in zip(self.names, self.members, strict=True)
+        }
         if self.weights is not None:
             for entry, weight, count in zip(entries.values(), self.weights, self.counts(), strict=True):
                 entry |= {"weight": weight, "rows_an_epoch": count}
@@ -87,7 +94,10 @@ class Cohorts:
 
     def describe(self) -> str:
         """One line for a person."""
-        shares = [f"{name} {count} ({count / self.n_rows:.1%})" for name, count in zip(self.names, self.counts(), strict=True)]
+        shares = [
+            f"{name} {count} ({count / self.n_rows:.1%})"
+            for name, count in zip(self.names, self.counts(), strict=True)
+        ]
         return f"cohorts: rows an epoch: {', '.join(shares)}"
 
 

@@ -82,9 +82,7 @@ def _add_name(metadata: pa.ChunkedArray, name: str) -> pa.Array:
         extra = pc.replace_with_mask(extra, has_key, pa.array(map(_rename_own, extra.filter(has_key).to_pylist())))
     stated = key + json.dumps(name, ensure_ascii=False)
     rest = pc.utf8_slice_codeunits(extra, 1)
-    extra = pc.if_else(
-        pc.equal(extra, "{}"), f"{{{stated}}}", pc.binary_join_element_wise(f"{{{stated}, ", rest, "")
-    )
+    extra = pc.if_else(pc.equal(extra, "{}"), f"{{{stated}}}", pc.binary_join_element_wise(f"{{{stated}, ", rest, ""))
     names = [field.name for field in fields.type]
     columns = [extra if field == "extra" else fields.field(field) for field in names]
     return pa.StructArray.from_arrays(columns, names)

@@ -27,16 +27,20 @@ PARTS, PART_BYTES = 16, 64 * 1024
 
 
 class WholeCheckpoints(TrainerCallback):
-    """Declares each checkpoint whole once all of it is written; only then older ones go."""
+    """Declares each checkpoint whole once all of it is written; only then older ones go.
 
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
+    `cohort_weights` stand in its marker: of other weights another order of the rows would come.
+    """
+
+    def __init__(self, trainer: Trainer, cohort_weights: dict[str, float]) -> None:
+        self.trainer, self.cohort_weights = trainer, cohort_weights
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         folder = name_checkpoint(args, state)
         self.trainer.accelerator.wait_for_everyone()
         if args.should_save:
-            write_marker(folder, args.world_size, self.trainer.get_total_train_batch_size(args))
+            rows_a_step = self.trainer.get_total_train_batch_size(args)
+            write_marker(folder, args.world_size, rows_a_step, self.cohort_weights)
             if args.save_total_limit:  # one that is half-written must not count among those that are kept
                 for other in sort_checkpoints(args.output_dir):
                     if read_marker(other) is None:
@@ -84,12 +88,15 @@ def explain_failed_save(folder: Path, error: Exception, way_on: str) -> str:
 # -------------------------------------------------------------------------------------------------- whole or not
 
 
-def write_marker(folder: Path, world_size: int, rows_a_step: int) -> None:
+def write_marker(
+    folder: Path, world_size: int, rows_a_step: int, cohort_weights: dict[str, float] | None = None
+) -> None:
     """Declare a checkpoint whole."""
     paths = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
     record = {
         "world_size": world_size,
         "rows_a_step": rows_a_step,
+        "cohort_weights": cohort_weights or {},
         "files": {name: path.stat().st_size for name, path in paths.items()},
         "xxh3_128": {name: _hash_parts(path) for name, path in paths.items()},
     }

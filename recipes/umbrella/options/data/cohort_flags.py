@@ -67,7 +67,7 @@ class CohortFlags:
     def settle_cohorts(self, image_root: str | None) -> str | None:
         """Sets `json_dir` and `cohort_places` by what was given. Returns the image_root of one folder.
 
-        Raises ValueError for a file that names no cohorts, names that are not one each, and weights that are no shares.
+        Raises ValueError for a file that names no cohorts, a name or folder twice, and weights that are no shares.
         """
         folders = [self.json_dir] if isinstance(self.json_dir, str) else list(self.json_dir or ())
         if self.json_dir is not None and not all([folders, *folders]):
@@ -77,9 +77,10 @@ class CohortFlags:
             flag = self.cohorts
         else:
             names = [Path(os.path.abspath(os.path.expanduser(folder))).name for folder in folders]
-            weights = self.cohort_weights or [None] * len(folders)
+            weights: list[float | None] = [None] * len(folders)
             if self.cohort_weights is not None:
                 _check_count(self.cohort_weights, len(folders))
+                weights = [*self.cohort_weights] if len(folders) > 1 else weights
             places = [
                 CohortPlace(name, folder, weight, image_root)
                 for name, folder, weight in zip(names, folders, weights, strict=True)
@@ -127,7 +128,8 @@ def _are_texts(entry: dict) -> bool:
 
 
 def _name_kind(value: Any) -> str:
-    return {dict: "a mapping", list: "a list", str: "a text"}.get(type(value), "nothing")
+    kinds = {"dict": "a mapping", "list": "a list", "str": "a text"}
+    return kinds.get(type(value).__name__, "nothing")
 
 
 def _read_weight(text: str, place: str) -> float:
@@ -138,7 +140,7 @@ def _read_weight(text: str, place: str) -> float:
 
 
 def check_places(places: Sequence[CohortPlace]) -> None:
-    """Raise ValueError where two cohorts have one name or one folder, and for a name that cannot stand in a task_id."""
+    """Raise ValueError where two cohorts have one name or one folder, and for a name that cannot be in a task_id."""
     names: dict[str, str] = {}
     folders: dict[str, str] = {}
     for place in places if len(places) > 1 else ():

@@ -84,9 +84,8 @@ class Cohorts:
 
     def to_dict(self) -> dict[str, dict]:
         """Name → rows and, where there are weights, weight and rows an epoch: for a record."""
-        entries: dict[str, dict] = {
-            name: {"rows": len(own)} for name, own in zip(self.names, self.members, strict=True)
-        }
+        sizes = map(len, self.members)
+        entries: dict[str, dict] = {name: {"rows": n} for name, n in zip(self.names, sizes, strict=True)}
         if self.weights is not None:
             for entry, weight, count in zip(entries.values(), self.weights, self.counts(), strict=True):
                 entry |= {"weight": weight, "rows_an_epoch": count}
@@ -94,10 +93,8 @@ class Cohorts:
 
     def describe(self) -> str:
         """One line for a person."""
-        shares = [
-            f"{name} {count} ({count / self.n_rows:.1%})"
-            for name, count in zip(self.names, self.counts(), strict=True)
-        ]
+        counts = zip(self.names, self.counts(), strict=True)
+        shares = [f"{name} {count} ({count / self.n_rows:.1%})" for name, count in counts]
         return f"cohorts: rows an epoch: {', '.join(shares)}"
 
 

@@ -17,8 +17,8 @@ def load_splits(arguments: DataArguments) -> DatasetDict:
     """All splits of `--json_dir`, of several cohorts joined, or of the published `--dataset_name`.
 
     What is found between cohorts is printed once, and kept in `arguments.cohort_notes`.
-    Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit and for
-    cohorts that cannot be joined (`umbrella.rows.mixing.join_cohorts`).
+    Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit, and
+    for cohorts that cannot be joined (`umbrella.rows.mixing.join_cohorts`).
     """
     config: dict[str, Any] = {"task_types": arguments.task_types, "modalities": arguments.modalities}
     # With these set, HF_HOME has no effect.

@@ -1,4 +1,4 @@
-"""Several cohorts as one data set: rows named for their cohort, subjects and scans apart, other words for a label said.
+"""Several cohorts as one data set: rows named for their cohort, subjects and scans apart, other words for labels said.
 
 `task_id` becomes NAME/task_id, `source` "NAME: train/x.json", and `metadata.cohort` is the name, a column to group by.
 """
@@ -24,8 +24,8 @@ COLUMNS = ("subject_ids", "metadata", "images", "task_type")
 def join_cohorts(splits_of: Mapping[str, DatasetDict], same_ids: str | None) -> tuple[DatasetDict, list[str]]:
     """The splits of all cohorts, each with the rows of the cohorts in their order, and what is to be said of them.
 
-    same_ids  whom one subject id in two cohorts means: "different" people, whose ids become NAME/id; the "same" person,
-              whose rows are kept in the split furthest from training; None: the same, and there is no such person in
+    same_ids  whom one subject id in two cohorts means: "different" people, whose ids become NAME/id; the "same"
+              person, whose rows are kept in the split furthest from training; None: the same, and no such person is in
               two splits
 
     Raises ValueError for an id in two splits of two cohorts where `same_ids` is None, FormatError for a scan that is.

@@ -71,7 +71,8 @@ class RowOrder(Sampler[int]):
         drawn = None if self.cohorts is None else self.cohorts.draw(self.seed, epoch).tolist()
         rows = range(self.n_rows) if drawn is None else drawn
         if self.strategy == "group_by_length":
-            lengths = [self.lengths[row] for row in rows]
+            of_all = self.lengths or ()
+            lengths = [of_all[row] for row in rows]
             order = [rows[i] for i in get_length_grouped_indices(lengths, self.sizes.rows_a_step, generator=generator)]
         elif self.strategy == "sequential":
             order = sorted(rows)

@@ -97,7 +97,7 @@ def check_fold_flags(arguments: tuple[ModelArguments, DataArguments, TrainFlags,
     if data.cohort_places:
         raise ValueError(
             "--json_dir: expected one folder, whose people are divided anew, found "
-            f"{len(data.cohort_places)} cohorts. Cross-validate each by itself; or train.py on some and eval.py on the others"
+            f"{len(data.cohort_places)} cohorts. Cross-validate each by itself; or train on some, evaluate on others"
         )
     if data.json_dir is None:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What each of several cohorts has of the rows, the tokens and the loss; its own loss, in training and in evaluation."""
+"""What each of several cohorts has of rows, tokens and loss; its own loss, in training and in evaluation."""
 
 from collections.abc import Sequence
 

@@ -58,10 +58,11 @@ def supervised_loss(
 def sum_rows(logits: torch.Tensor, labels: torch.Tensor, label_smoothing: float = 0.0) -> torch.Tensor:
     """(B,) sums of the cross-entropy of each row, of logits (B, P, V) and labels (B, P). Row by row: all at once would
     take as much memory as the logits again."""
-    options = {"ignore_index": IGNORE_INDEX, "reduction": "sum", "label_smoothing": label_smoothing}
-    return torch.stack(
-        [cross_entropy(own.float(), wanted, **options) for own, wanted in zip(logits, labels, strict=True)]
-    )
+    sums = [
+        cross_entropy(own.float(), wanted, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=label_smoothing)
+        for own, wanted in zip(logits, labels, strict=True)
+    ]
+    return torch.stack(sums)
 
 
 def takes_logits_to_keep(model: PreTrainedModel) -> bool:

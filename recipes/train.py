@@ -139,10 +139,9 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         processing_class=processor,
         callbacks=choose_callbacks(training_args, augmentation, windows),
         blank=transform.blank_example(),
-        provenance=Provenance(recipe, base, first_step, on_main_process(record_questions, used["train"])),
+        provenance=Provenance(recipe, base, first_step, on_main_process(record_questions, used["train"]), cohorts),
         answer_check=answer_check,
         publisher=GuardedPush(training_args) if training_args.push_to_hub else None,
-        cohorts=cohorts,
     )
     if training_args.check_batch:
         check_batch(trainer)

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
+from umbrella.files.data_format import SPLITS
 from umbrella.options.data.cohort_flags import DIFFERENT, SAME
 from umbrella_dataset import ROOT_MARK, FormatError
 
 COHORT, OWN_COHORT = "cohort", "cohort_in_folder"  # in the metadata; the second of rows that had the first themselves
-SPLITS = ("train", "validation", "test")  # from what is learned of to what is held out furthest
 MOST_LABELS = 50  # different ones of a task type; more are no words to compare
 COLUMNS = ("subject_ids", "metadata", "images", "task_type")
 
@@ -42,6 +42,7 @@ def join_cohorts(splits_of: Mapping[str, DatasetDict], same_ids: str | None) -> 
 
 
 def _order(split: str) -> int:
+    """From what is learned of to what is held out furthest."""
     return SPLITS.index(split) if split in SPLITS else len(SPLITS)
 
 

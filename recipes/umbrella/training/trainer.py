@@ -63,7 +63,6 @@ class ConversationTrainer(Trainer):
         answer_check: measures answers in every evaluation, as eval_accuracy and so on: for the logs, early stopping
             and the choice of the best checkpoint. eval_runtime counts them.
         publisher: what `--push_to_hub` goes through.
-        cohorts: where the rows are of several: how often those of each come. Shares and losses of each are logged.
 
     Raises FloatingPointError, naming the rows, when a training loss is nan or infinite.
     """
@@ -76,13 +75,11 @@ class ConversationTrainer(Trainer):
         provenance: Provenance,
         answer_check: AnswerCheck | None = None,
         publisher: Publisher | None = None,
-        cohorts: Cohorts | None = None,
         **kwargs: Any,
     ) -> None:
         self.blank, self.provenance, self.answer_check, self.publisher = blank, provenance, answer_check, publisher
-        self.cohorts = cohorts
         super().__init__(*args, data_collator=data_collator, **kwargs)
-        self.cohort_log = CohortLog(cohorts.names if cohorts else (), self.accelerator)
+        self.cohort_log = CohortLog(self.cohorts.names if self.cohorts else (), self.accelerator)
         self.sigterm, self.steps = SigtermFlag(self.accelerator), StepsTaken(self.accelerator)
         self._add_callbacks()
         self._loaders, self._eval_loader = [], None
@@ -132,6 +129,11 @@ class ConversationTrainer(Trainer):
     def rows_a_batch(self) -> int:
         """Rows that all processes take at once."""
         return self.rows_a_step // self.args.gradient_accumulation_steps
+
+    @property
+    def cohorts(self) -> Cohorts | None:
+        """The cohorts of the training rows, where they are several: the losses and shares of each are logged."""
+        return self.provenance.cohorts
 
     @property
     def cohort_weights(self) -> dict[str, float]:

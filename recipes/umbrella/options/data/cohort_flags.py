@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from umbrella.files.yaml_files import read_yaml
-
 TOLERANCE = 1e-6  # of the sum of the weights
 KEYS = ("json_dir", "weight", "image_root")  # of a cohort in the YAML
 DIFFERENT, SAME = "different", "same"
@@ -106,6 +104,8 @@ def read_places(path: str, image_root: str | None) -> list[CohortPlace]:
     image_root  of those that name none of their own
     Raises ValueError, naming file and cohort, for what is no such file.
     """
+    from umbrella.files.yaml_files import read_yaml  # not above: a recipe's own end comes first, see `last_exit`
+
     if not os.path.isfile(path):
         raise ValueError(f"--cohorts: expected a YAML file, found none at {path}")
     found = read_yaml(Path(path))

@@ -82,15 +82,6 @@ class Cohorts:
         generator = torch.Generator().manual_seed(seed + epoch)
         return torch.cat(dealt)[torch.randperm(self.n_rows, generator=generator)]
 
-    def to_dict(self) -> dict[str, dict]:
-        """Name → rows and, where there are weights, weight and rows an epoch: for a record."""
-        sizes = map(len, self.members)
-        entries: dict[str, dict] = {name: {"rows": n} for name, n in zip(self.names, sizes, strict=True)}
-        if self.weights is not None:
-            for entry, weight, count in zip(entries.values(), self.weights, self.counts(), strict=True):
-                entry |= {"weight": weight, "rows_an_epoch": count}
-        return entries
-
     def describe(self) -> str:
         """One line for a person."""
         counts = zip(self.names, self.counts(), strict=True)

@@ -99,6 +99,9 @@ def describe_cohorts(names: Sequence[str], measured: dict[str, float]) -> list[s
     width = max(map(len, names), default=0)
     lines = []
     for name in names:
+        if f"row_share_{name}" not in measured:
+            lines.append(f"cohort {name:<{width}}  no row yet")
+            continue
         parts = [f"{measured[f'{kind}_share_{name}']:.1%} of the {kind}s" for kind in ("row", "token")]
         if f"loss_{name}" in measured:
             parts.append(f"{measured[f'loss_share_{name}']:.1%} of the loss, {measured[f'loss_{name}']:.4g} a token")

@@ -39,7 +39,7 @@ from umbrella.evaluation.history import record_evaluation
 from umbrella.evaluation.questions import find_question
 from umbrella.evaluation.results import subjects_of_rows
 from umbrella.evaluation.run_folder import Folder, describe_settings, name_folder
-from umbrella.evaluation.side_analyses import check_names, describe_model, put_in_context
+from umbrella.evaluation.side_analyses import check_names, describe_model, group_by_cohort, put_in_context
 from umbrella.evaluation.summary import summarize_as_text
 from umbrella.evaluation.uncertainty.calibration_rows import SPLIT, pick_calibration_rows
 from umbrella.files.json_files import write_json
@@ -78,6 +78,7 @@ def main() -> None:
     disable_progress_bars()  # those of `datasets`: ours tell how far the answers are
     question = find_question(rows, eval_args, splits)
     asked_for = question.to_dict()
+    group_by_cohort(eval_args, data_args.cohort_places, asked_for["task"])
     check_names(eval_args, rows, asked_for["task"], asked_for.get("labels", ()))
     if eval_args.phrasings:  # a file that does not fit is refused before the model is asked
         choose_phrasings(eval_args, rows, splits, question)

@@ -49,8 +49,7 @@ def main() -> None:
 
 def name_page(data_args: DataArguments, split: str) -> Path:
     """Not among the data, where a generator would not write over it, nor in a checkout's root, unignored."""
-    data = Path(data_args.json_dir or data_args.dataset_name).resolve()
-    return Path("runs/preview") / f"{data.name}_{split}.html"
+    return Path("runs/preview") / f"{data_args.data_name}_{split}.html"
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from umbrella.privacy.shared_questions import record_questions
 from umbrella.records.leakage import describe_training_data
 from umbrella.records.recipe import resolve_recipe
 from umbrella.records.run import read_run_record
+from umbrella.rows.cohorts import Cohorts
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.cpu_threads import leave_cores_to_workers
 from umbrella.rows.length_check import check_lengths
@@ -45,6 +46,7 @@ from umbrella.rows.transform import ConversationTransform
 from umbrella.training.answer_check import AnswerCheck, check_answers, settle_best_metric
 from umbrella.training.augmentation_epoch import SetEpoch
 from umbrella.training.batch_check import check_batch
+from umbrella.training.batches.cohort_log import describe_cohorts
 from umbrella.training.batches.run_speed import to_table
 from umbrella.training.batches.token_plan import plan_batches
 from umbrella.training.main_process import main_process_first, on_main_process
@@ -86,6 +88,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     with main_process_first():
         splits = load_splits(data_args)
     used = pick_training_splits(splits, training_args.eval_strategy.value)
+    Cohorts.of(used["train"], data_args.cohort_places)  # what cannot be is refused before the scans are read
     processor = load_processor(name)
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, name)
     feature_cache = open_feature_cache(
@@ -100,11 +103,13 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     transform = ConversationTransform(processor, **options)
     used, unreadable = leave_out_unreadable(used, transform, training_args, checkpoint)
     check_rows(used, transform, training_args, checkpoint)
+    cohorts = Cohorts.of(used["train"], data_args.cohort_places)
     on_main_process(check_volumes, used, transform.settings)
-    plan = on_main_process(plan_batches, used["train"], transform, training_args)
+    drawn = cohorts.draw if cohorts and cohorts.weights else None
+    plan = on_main_process(plan_batches, used["train"], transform, training_args, drawn)
     training_args, chosen = settle_run(training_args, name, len(used["train"]), plan)
     threads = leave_cores_to_workers(training_args.dataloader_num_workers, training_args.device)
-    chosen += filter(None, [threads])
+    chosen += filter(None, [cohorts and cohorts.describe(), threads])
     augmentation = Augmentation(training_args.seed, training_args.augment_strength) if training_args.augment else None
     windows = WindowDraw(training_args.seed) if is_window(recipe.settings.frames) else None
     shown = ConversationTransform(processor, **options, augment=augmentation, draw_window=windows)
@@ -137,7 +142,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         processing_class=processor,
         callbacks=choose_callbacks(training_args, augmentation, windows),
         blank=transform.blank_example(),
-        provenance=Provenance(recipe, base, first_step, on_main_process(record_questions, used["train"])),
+        provenance=Provenance(recipe, base, first_step, on_main_process(record_questions, used["train"]), cohorts),
         answer_check=answer_check,
         publisher=GuardedPush(training_args) if training_args.push_to_hub else None,
     )
@@ -193,10 +198,10 @@ def save_run(trainer: ConversationTrainer, metrics: dict[str, float], model_name
     """Write the model and what the run came to, and say it."""
     args, processor = trainer.args, trainer.processing_class
     began = trainer.provenance.first_step.began
-    measured = trainer.speed.measure()
+    measured, of_cohorts = trainer.speed.measure(), trainer.cohort_log.measure()
     with writing(args.output_dir, "move the folder to another disk; --resume_from_checkpoint auto then goes on"):
         if began:
-            trainer.save_metrics("train", metrics | measured)
+            trainer.save_metrics("train", metrics | measured | of_cohorts)
         trainer.save_state()
         trainer.save_model()  # last, since it pushes what the folder holds when --push_to_hub is set
         if args.merge_lora and args.should_save:
@@ -204,7 +209,7 @@ def save_run(trainer: ConversationTrainer, metrics: dict[str, float], model_name
     if trainer.is_world_process_zero():
         if began:
             learning = describe_learning(trainer.state, args, model_name_or_path, len(processor.tokenizer))
-            print(to_table(measured), *learning, sep="\n")
+            print(to_table(measured), *describe_cohorts(trainer.cohort_log.names, of_cohorts), *learning, sep="\n")
         records = ", recipe and run.json" if read_run_record(args.output_dir) else " and recipe"
         print(f"model, processor{records} are in {args.output_dir}")
 

@@ -123,4 +123,7 @@ def _run(command, cwd, environment, output):
     assert not missing, f"the server of forks could not import {missing}"
     script, *_ = sys.argv = command
     sys.path.insert(0, str(Path(script).resolve().parent))
-    runpy.run_path(script, run_name="__main__")
+    try:
+        runpy.run_path(script, run_name="__main__")
+    finally:
+        atexit._run_exitfuncs()  # private: a program does so at its end, a process of multiprocessing does not

@@ -13,7 +13,7 @@ from conversation_folder import make_record, write_rows, write_scan
 from families import FAMILIES
 from family_models import build_model
 from forking import run_ranks
-from tiny_trainer import trainer_parts
+from tiny_trainer import build_trainer, trainer_parts
 from torch.utils.data import DataLoader
 
 from umbrella.models.loading import load_model, load_processor
@@ -33,26 +33,6 @@ def rows(tmp_path_factory):
     rows = load_umbrella(write_rows(tmp_path_factory.mktemp("rows") / "data", 24), split="train")
     rows.set_transform(ConversationTransform(load_processor("tiny")))
     return rows
-
-
-class RecordingTrainer(ConversationTrainer):
-    """Keeps the names of the rows of each training step."""
-
-    def training_step(self, model, inputs, num_items_in_batch=None):
-        self.seen = [*getattr(self, "seen", []), inputs["task_ids"]]
-        return super().training_step(model, inputs, num_items_in_batch)
-
-
-def build_trainer(rows, output_dir, **options):
-    return RecordingTrainer(
-        model=load_model("tiny", seed=0),
-        args=TrainArguments(
-            output_dir=str(output_dir), report_to="none", disable_tqdm=True, per_device_train_batch_size=2, **options
-        ),
-        train_dataset=rows,
-        eval_dataset=rows,
-        **trainer_parts(),
-    )
 
 
 def group(lengths, rows_a_step, epoch, seed=0):

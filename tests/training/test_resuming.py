@@ -511,10 +511,12 @@ def last_step(folder):
 
 
 @pytest.mark.slow
-def test_killed_and_told_to_end_a_run_comes_to_the_same_weights(run, small_data, tmp_path):
-    flags = ("--max_steps", 20, "--save_steps", 2, "--augment", "true", "--dataloader_num_workers", 2)
+def test_killed_and_told_to_end_a_run_of_three_cohorts_comes_to_the_same_weights(run, small_data, tmp_path):
+    data = ["--json_dir", *(shutil.copytree(small_data, tmp_path / name) for name in "ABC")]
+    data += ["--cohort_weights", 0.6, 0.3, 0.1]
+    flags = ("--max_steps", 20, "--save_steps", 2, "--augment", "true", "--dataloader_num_workers", 2, *data)
     run("whole", *flags)
-    command = [train.__file__, "--json_dir", small_data, "--output_dir", "run", *FLAGS]
+    command = [train.__file__, "--output_dir", "run", *FLAGS]
     command += [*flags, "--resume_from_checkpoint", "auto"]
     killed = Program(command, tmp_path)
     wait_for_checkpoint(tmp_path / "run", killed)

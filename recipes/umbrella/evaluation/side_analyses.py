@@ -21,10 +21,12 @@ from umbrella.evaluation.results import (
     subjects_of_rows,
 )
 from umbrella.options.arguments import EvalArguments
+from umbrella.options.data.cohort_flags import CohortPlace
 from umbrella.records.leakage import describe_training_data
 from umbrella.records.recipe import Recipe
 from umbrella.records.small_groups import FEWEST
 from umbrella.records.training_data import read_training_data
+from umbrella.rows.mixing import COHORT
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.volumes import ScanError
 
@@ -62,6 +64,12 @@ def put_in_context(
     if asked.confounds:
         context["confounds"] = evaluate_confounds(asked.confounds, train, rows, records, subjects, question.read_truth)
     return context
+
+
+def group_by_cohort(asked: EvalArguments, places: Sequence[CohortPlace], task: str) -> None:
+    """Adds the cohorts to --by, where they are several and the answers are no free text."""
+    if places and task != "text" and COHORT not in (asked.by or ()):
+        asked.by = [COHORT, *(asked.by or ())]
 
 
 def check_names(asked: EvalArguments, rows: Dataset, task: str, labels: Sequence[str] = ()) -> None:

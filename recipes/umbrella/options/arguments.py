@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass, field
 
 from umbrella.options.cuda import by_cuda, settle_by_cuda
+from umbrella.options.data.cohort_flags import CohortFlags
 from umbrella.options.data.volume_flags import ENCODER, check_encoder_intensity, check_volume_flags
 from umbrella.options.number_bounds import (
     AT_LEAST_1,
@@ -50,12 +51,9 @@ class ModelArguments:
 
 
 @dataclass
-class DataArguments:
+class DataArguments(CohortFlags):
     """Which conversations, and how their scans are shown to the model."""
 
-    json_dir: str | None = field(
-        default=None, metadata={"help": "folder with train/, validation/, test/ of JSON files"}
-    )
     dataset_name: str | None = field(
         default=None, metadata={"help": "a published dataset instead: its name on the Hub, or a local copy's folder"}
     )
@@ -127,11 +125,19 @@ class DataArguments:
     )
 
     def __post_init__(self) -> None:
-        if (self.json_dir is None) == (self.dataset_name is None):
-            raise ValueError("expected exactly one of --json_dir FOLDER and --dataset_name NAME")
+        if sum(given is not None for given in (self.json_dir, self.cohorts, self.dataset_name)) != 1:
+            of_several = "" if self.cohorts is None else ", or of the two and --cohorts FILE"
+            raise ValueError(f"expected exactly one of --json_dir FOLDER and --dataset_name NAME{of_several}")
         self.check_numbers()
 
+    @property
+    def data_name(self) -> str:
+        """What the data are called, in the name of a file."""
+        named = [place.name for place in self.cohort_places] or [self.json_dir or str(self.dataset_name)]
+        return "+".join(os.path.basename(os.path.realpath(name)) for name in named)
+
     def check_numbers(self) -> None:
+        self.image_root = self.settle_cohorts(self.image_root)
         check_bounds(self, {"image_size": AT_LEAST_1, "max_length": AT_LEAST_1, "volume_cache_gb": POSITIVE})
         check_bounds(self, {"volume_spacing": POSITIVE})
         check_volume_flags(self.view, self.image_size, self.volume_size, self.volume_spacing, self.frames)

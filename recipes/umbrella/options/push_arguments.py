@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass, field
 
+from umbrella.options.data.cohort_flags import take_one_folder
 from umbrella.options.parsing import parse_arguments
 
 
@@ -40,7 +41,7 @@ class PushDatasetArguments(_PushArguments):
     """What of a data folder is published, and how."""
 
     json_dir: str | None = field(
-        default=None, metadata={"help": "folder with train/, validation/, test/ of JSON files"}
+        default=None, metadata={"help": "folder with train/, validation/, test/ of JSON files", "nargs": "*"}
     )
     image_root: str | None = field(
         default=None, metadata={"help": "folder that relative scan paths start from (default: the data folder)"}
@@ -71,6 +72,7 @@ class PushDatasetArguments(_PushArguments):
     )
 
     def __post_init__(self) -> None:
+        self.json_dir = take_one_folder(self.json_dir, "Publish each cohort by itself, under a name of its own")
         if self.json_dir is None or self.repo_id is None:
             raise ValueError("expected --json_dir FOLDER and --repo_id USER/NAME")
         if self.nifti_feature and self.scans != "embed":

@@ -6,6 +6,8 @@ import os
 import platform
 import shlex
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,6 +18,7 @@ import torch
 from datasets import DatasetDict
 
 from umbrella.files.json_files import read_json, show_json, write_json
+from umbrella.options.data.cohort_flags import CohortPlace
 from umbrella.options.keys import NAME_OF_A_KEY
 from umbrella.records.cohort import SPLITS_FILE
 
@@ -40,6 +43,23 @@ def describe_entry(arguments: tuple, splits: DatasetDict, started_from: list[dic
         "splits_sha256": hash_splits_file(data_args.json_dir),
         "data": {name: {"rows": len(rows), "sha256": fingerprint(rows)} for name, rows in splits.items()},
         "started_from": started_from,
+        **({"cohorts": describe_cohorts(data_args.cohort_places, splits)} if data_args.cohort_places else {}),
+    }
+
+
+def describe_cohorts(places: Sequence[CohortPlace], splits: DatasetDict) -> dict[str, dict]:
+    """Name → weight, sha256 of its `splits.json`, and its rows of each split."""
+    counts = {
+        split: Counter(task_id.partition("/")[0] for task_id in rows.with_format(None)["task_id"])
+        for split, rows in splits.items()
+    }
+    return {
+        place.name: {
+            "weight": place.weight,
+            "splits_sha256": hash_splits_file(place.json_dir),
+            "rows": {split: found[place.name] for split, found in counts.items()},
+        }
+        for place in places
     }
 
 

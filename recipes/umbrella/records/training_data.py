@@ -40,6 +40,7 @@ class SeenRows:
     salt            of the hashes; None where they can be compared by nobody but the publisher of the model
     subject_sha256  of all subjects of the rows, references included
     without_subject  how many of the rows name no subject; None in records that older versions wrote
+    own_id_sha256    where ids were made a cohort's own, NAME/id: of the ids themselves, and of each NAME/
     """
 
     rows: int
@@ -48,6 +49,7 @@ class SeenRows:
     salt: str | None
     rows_sha256: str | None = None
     without_subject: int | None = None
+    own_id_sha256: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,12 @@ class TrainingData:
         return len({(rows.salt, text) for rows in self.seen for text in rows.subject_sha256 if rows.salt})
 
     def find_overlap(self, subjects: Iterable[str]) -> list[str]:
-        """Those of the subjects that are recorded."""
-        salted = [(rows.salt, set(rows.subject_sha256)) for rows in self.seen if rows.salt is not None]
-        return sorted(one for one in set(subjects) if any(hash_subject(salt, one) in known for salt, known in salted))
+        """Those of the subjects that are recorded. NAME/id of a cohort whose name is not recorded is looked for as
+        the id, too: the same cohort may have been called otherwise."""
+        salted = [
+            (rows.salt, {*rows.subject_sha256, *rows.own_id_sha256}) for rows in self.seen if rows.salt is not None
+        ]
+        return sorted(one for one in set(subjects) if any(_is_among(one, salt, known) for salt, known in salted))
 
     def find_hub_model(self) -> str | None:
         """The nearest model of the Hub that it came from; None where it came from none."""
@@ -99,7 +104,8 @@ class TrainingData:
         salt = next((before.salt for before in self.seen if before.salt), None) or secrets.token_hex(16)
         modalities = tuple(sorted(modalities_of(rows)))
         hashes = tuple(sorted(hash_subject(salt, subject) for subject in subjects))
-        started = SeenRows(len(rows), modalities, hashes, salt, sha256, count_without_subject(rows))
+        own_ids = tuple(sorted(hash_subject(salt, one) for one in _find_own_ids(rows)))
+        started = SeenRows(len(rows), modalities, hashes, salt, sha256, count_without_subject(rows), own_ids)
         return replace(self, seen=(*self.seen, started))
 
     def join(self, other: "TrainingData") -> "TrainingData":
@@ -128,6 +134,26 @@ def subjects_of(rows: Dataset) -> set[str]:
     for entry in plain["metadata"]:
         named |= {entry["subject_id"], entry["reference_id"]}
     return named - {None}
+
+
+def _find_own_ids(rows: Dataset) -> set[str]:
+    """Of ids that were made a cohort's own (`umbrella.rows.mixing`), the ids themselves and NAME/."""
+    plain = rows.with_format(None)
+    found = set()
+    for task_id, ids, entry in zip(plain["task_id"], plain["subject_ids"], plain["metadata"], strict=True):
+        start = f"{task_id.partition('/')[0]}/"
+        if not (entry["extra"] or "").startswith('{"cohort": '):
+            continue
+        own = {one for one in (*ids, entry["subject_id"], entry["reference_id"]) if one and one.startswith(start)}
+        found |= {one.removeprefix(start) for one in own} | ({start} if own else set())
+    return found
+
+
+def _is_among(subject: str, salt: str, known: set[str]) -> bool:
+    if hash_subject(salt, subject) in known:
+        return True
+    name, _, own = subject.partition("/")
+    return bool(own) and hash_subject(salt, f"{name}/") not in known and hash_subject(salt, own) in known
 
 
 def count_without_subject(rows: Dataset) -> int:
@@ -224,12 +250,16 @@ def _is_of_rows(value: Any) -> bool:
 def _to_rows(record: dict) -> SeenRows:
     names = ("rows", "modalities", "subject_sha256", "salt", "rows_sha256", "without_subject")
     lists = {name: tuple(record[name]) for name in ("modalities", "subject_sha256")}
+    lists["own_id_sha256"] = tuple(record.get("own_id_sha256", ()))
     return SeenRows(**{name: record.get(name) for name in names} | lists)
 
 
 def _seal(rows: SeenRows, key: bytes) -> SeenRows:
-    sealed = (hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for text in rows.subject_sha256)
-    return replace(rows, salt=None, subject_sha256=tuple(sorted(sealed)))
+    def seal(hashes: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for text in hashes))
+
+    sealed, own = seal(rows.subject_sha256), seal(rows.own_id_sha256)
+    return replace(rows, salt=None, subject_sha256=sealed, own_id_sha256=own)
 
 
 def hash_subject(salt: str, subject: str) -> str:

@@ -1,5 +1,6 @@
 """The rows that a recipe's data arguments name."""
 
+import os
 from typing import Any
 
 import datasets
@@ -7,23 +8,44 @@ from datasets import Dataset, DatasetDict
 
 from umbrella.files.written_files import writing
 from umbrella.options.arguments import DataArguments
+from umbrella.rows.mixing import join_cohorts
 from umbrella.rows.published import load_published
-from umbrella_dataset import load_umbrella
+from umbrella_dataset import FormatError, load_umbrella
 
 
 def load_splits(arguments: DataArguments) -> DatasetDict:
-    """All splits of `--json_dir`, or of the published `--dataset_name`.
+    """All splits of `--json_dir`, of several cohorts joined, or of the published `--dataset_name`.
 
-    Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit.
+    What is found between cohorts is printed once, and kept in `arguments.cohort_notes`.
+    Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit, and
+    for cohorts that cannot be joined (`umbrella.rows.mixing.join_cohorts`).
     """
     config: dict[str, Any] = {"task_types": arguments.task_types, "modalities": arguments.modalities}
     # With these set, HF_HOME has no effect.
-    variables = "HF_DATASETS_CACHE" if arguments.json_dir is not None else "HF_DATASETS_CACHE and HF_HUB_CACHE"
+    is_local = arguments.dataset_name is None
+    variables = "HF_DATASETS_CACHE" if is_local else "HF_DATASETS_CACHE and HF_HUB_CACHE"
     with writing(datasets.config.HF_DATASETS_CACHE, f"set {variables} to a folder on another disk"):
         if arguments.json_dir is not None:
             return load_umbrella(arguments.json_dir, image_root=arguments.image_root, **config)
+        if is_local:
+            return _load_cohorts(arguments, config)
         splits = load_published(arguments.dataset_name, arguments.image_root)
     return DatasetDict({name: _filter(rows, name, **config) for name, rows in splits.items()})
+
+
+def _load_cohorts(arguments: DataArguments, config: dict[str, Any]) -> DatasetDict:
+    splits_of = {}
+    for place in arguments.cohort_places:
+        try:
+            splits_of[place.name] = load_umbrella(place.json_dir, image_root=place.image_root, **config)
+        except FormatError as error:
+            raise FormatError(f"cohort {place.name}: {error}") from error
+    splits, said = join_cohorts(splits_of, arguments.same_ids)
+    new = [sentence for sentence in said if sentence not in arguments.cohort_notes]
+    arguments.cohort_notes += new
+    if int(os.environ.get("RANK", "0")) == 0:
+        print("".join(f"note: {sentence}\n" for sentence in new), end="", flush=True)
+    return splits
 
 
 def _filter(rows: Dataset, name: str, task_types: list[str] | None, modalities: list[str] | None) -> Dataset:

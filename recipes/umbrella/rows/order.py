@@ -12,6 +12,8 @@ from datasets import Dataset
 from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
+from umbrella.rows.cohorts import Cohorts
+
 
 @dataclass(frozen=True)
 class BatchSizes:
@@ -43,6 +45,7 @@ class RowOrder(Sampler[int]):
         strategy: "random", "sequential", or "group_by_length": shuffled, then sorted within every 50 steps.
         epoch: called when an epoch begins; returns its number.
         lengths: of each row, for "group_by_length".
+        cohorts: which rows an epoch has, and how often; None: every row once. The strategy says in which order.
     """
 
     def __init__(
@@ -53,22 +56,28 @@ class RowOrder(Sampler[int]):
         seed: int,
         epoch: Callable[[], int],
         lengths: list[int] | None = None,
+        cohorts: Cohorts | None = None,
     ) -> None:
         self.n_rows, self.strategy, self.sizes, self.seed = n_rows, strategy, sizes, seed
-        self.epoch, self.lengths = epoch, lengths
+        self.epoch, self.lengths, self.cohorts = epoch, lengths, cohorts
         self.length = sizes.fit(n_rows)
 
     def __len__(self) -> int:
         return self.length
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed + self.epoch())
+        epoch = self.epoch()
+        generator = torch.Generator().manual_seed(self.seed + epoch)
+        drawn = None if self.cohorts is None else self.cohorts.draw(self.seed, epoch).tolist()
+        rows = range(self.n_rows) if drawn is None else drawn
         if self.strategy == "group_by_length":
-            order = get_length_grouped_indices(self.lengths, self.sizes.rows_a_step, generator=generator)
+            of_all = self.lengths or ()
+            lengths = [of_all[row] for row in rows]
+            order = [rows[i] for i in get_length_grouped_indices(lengths, self.sizes.rows_a_step, generator=generator)]
         elif self.strategy == "sequential":
-            order = list(range(self.n_rows))
+            order = sorted(rows)
         else:
-            order = torch.randperm(self.n_rows, generator=generator).tolist()
+            order = drawn or torch.randperm(self.n_rows, generator=generator).tolist()
         return iter([*order, *range(self.n_rows, self.length)][: self.length])
 
 

@@ -28,16 +28,21 @@ PARTS, PART_BYTES = 16, 64 * 1024
 
 
 class WholeCheckpoints(TrainerCallback):
-    """Declares each checkpoint whole once all of it is written; only then older ones go."""
+    """Declares each checkpoint whole once all of it is written; only then older ones go.
 
-    def __init__(self, trainer: Any) -> None:  # a ConversationTrainer, which imports this file
-        self.trainer = trainer
+    `cohort_weights` stand in its marker: of other weights another order of the rows would come.
+    """
+
+    # `trainer` is a ConversationTrainer, which imports this file.
+    def __init__(self, trainer: Any, cohort_weights: dict[str, float]) -> None:
+        self.trainer, self.cohort_weights = trainer, cohort_weights
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         folder = name_checkpoint(args, state)
         self.trainer.accelerator.wait_for_everyone()
         if args.should_save:
-            write_marker(folder, args.world_size, self.trainer.rows_a_step, self.trainer.token_plan)
+            trainer = self.trainer
+            write_marker(folder, args.world_size, trainer.rows_a_step, trainer.token_plan, self.cohort_weights)
             if args.save_total_limit:  # one that is half-written must not count among those that are kept
                 for other in sort_checkpoints(args.output_dir):
                     if read_marker(other) is None:
@@ -85,13 +90,20 @@ def explain_failed_save(folder: Path, error: Exception, way_on: str) -> str:
 # -------------------------------------------------------------------------------------------------- whole or not
 
 
-def write_marker(folder: Path, world_size: int, rows_a_step: int, plan: TokenPlan | None = None) -> None:
+def write_marker(
+    folder: Path,
+    world_size: int,
+    rows_a_step: int,
+    plan: TokenPlan | None = None,
+    cohort_weights: dict[str, float] | None = None,
+) -> None:
     """Declare a checkpoint whole. Where batches are made by tokens, a step has no number of rows, but a `plan`."""
     paths = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
     record = {
         "world_size": world_size,
         "rows_a_step": None if plan else rows_a_step,
         "token_batches": plan.record() if plan else None,
+        "cohort_weights": cohort_weights or {},
         "files": {name: path.stat().st_size for name, path in paths.items()},
         "xxh3_128": {name: _hash_parts(path) for name, path in paths.items()},
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 from umbrella.models.base import BaseModel
 from umbrella.records.recipe import Recipe
 from umbrella.records.trained_questions import TrainedQuestions
+from umbrella.rows.cohorts import Cohorts
 from umbrella.training.run_start import FirstStep, save_before_weights
 
 
@@ -17,12 +18,14 @@ class Provenance:
     base        of a model that is saved without its frozen weights; None for one that is saved whole
     first_step  writes the run's records, and knows what the weights have seen; None: nothing is recorded
     questions   what the rows ask; None: nothing is stored of it
+    cohorts     where the rows are of several: how often those of each come
     """
 
     recipe: Recipe
     base: BaseModel | None = None
     first_step: FirstStep | None = None
     questions: TrainedQuestions | None = None
+    cohorts: Cohorts | None = None
 
     def announce(self, folder: str | Path) -> None:
         """Before weights are written into a folder."""

@@ -112,7 +112,8 @@ def check_is_shared(checkpoint: str | None) -> None:
 
 
 def check_belongs(checkpoint: str, trainer: ConversationTrainer) -> None:
-    """Raise ValueError where a checkpoint is of another recipe, base or model, or of steps of another size."""
+    """Raise ValueError where a checkpoint is of another recipe, base or model, of steps of another size or of
+    other weights of its cohorts."""
     marker, state, now = read_marker(checkpoint), _read_state(checkpoint), trainer.provenance
     recipe, base = load_recipe(checkpoint), read_base(checkpoint)
     for name, found in vars(recipe).items():
@@ -125,6 +126,8 @@ def check_belongs(checkpoint: str, trainer: ConversationTrainer) -> None:
     _check_shapes(checkpoint, trainer.model)
     _check_optimizer(checkpoint)
     _compare_steps(checkpoint, marker, trainer)
+    if not trainer.args.resume_on_other_data:  # whose cohorts may be others
+        _compare(checkpoint, "--cohort_weights", marker.get("cohort_weights", {}), trainer.cohort_weights)
     if trainer.is_deepspeed_enabled:
         _compare(checkpoint, "processes", marker["world_size"], trainer.args.world_size)
     if trainer.args.max_steps > 0 and state.global_step > trainer.args.max_steps:

@@ -28,10 +28,12 @@ from umbrella.models.trained_weights import (
     save_trained,
 )
 from umbrella.rows.blank_rows import FilledRows, add_blank_scan, token_keys
+from umbrella.rows.cohorts import Cohorts
 from umbrella.rows.collator import ConversationCollator, without_names
 from umbrella.rows.order import BatchSizes, RowOrder, read_lengths
 from umbrella.rows.token_batches import TokenBatches, TokenPlan
 from umbrella.training.answer_check import AnswerCheck
+from umbrella.training.batches.cohort_log import CohortLog
 from umbrella.training.batches.run_speed import RunSpeed, read_gpu_memory
 from umbrella.training.batches.token_loss import supervised_loss, takes_logits_to_keep
 from umbrella.training.checkpoints import WholeCheckpoints, explaining_failed_save, name_checkpoint
@@ -81,6 +83,7 @@ class ConversationTrainer(Trainer):
     ) -> None:
         self.blank, self.provenance, self.answer_check, self.publisher = blank, provenance, answer_check, publisher
         super().__init__(*args, data_collator=data_collator, **kwargs)
+        self.cohort_log = CohortLog(self.cohorts.names if self.cohorts else (), self.accelerator)
         self.sigterm, self.steps = SigtermFlag(self.accelerator), StepsTaken(self.accelerator)
         self._add_callbacks()
         self._loaders, self._eval_loader = [], None
@@ -100,7 +103,7 @@ class ConversationTrainer(Trainer):
     def _add_callbacks(self) -> None:
         """In the order in which they are called: a checkpoint is made whole, published, and then a run that was told
         to end does."""
-        self.add_callback(WholeCheckpoints(self))
+        self.add_callback(WholeCheckpoints(self, self.cohort_weights))
         if self.args.push_to_hub:
             self.add_callback(PublishedCheckpoints(self.publisher, self.accelerator))
         self.add_callback(self.sigterm)
@@ -131,6 +134,16 @@ class ConversationTrainer(Trainer):
         """Rows that all processes take at once."""
         return self.rows_a_step // self.args.gradient_accumulation_steps
 
+    @property
+    def cohorts(self) -> Cohorts | None:
+        """The cohorts of the training rows, where they are several: the losses and shares of each are logged."""
+        return self.provenance.cohorts
+
+    @property
+    def cohort_weights(self) -> dict[str, float]:
+        """Name → share of an epoch's rows; empty where every row comes once."""
+        return {} if self.cohorts is None else self.cohorts.shares
+
     def order_rows(self) -> RowOrder:
         """The order of the training rows, from epoch to epoch."""
         args = self.args
@@ -142,6 +155,7 @@ class ConversationTrainer(Trainer):
             seed=self._data_seed,
             epoch=self._count_epochs,
             lengths=read_lengths(self.train_dataset) if grouped else None,
+            cohorts=self.cohorts,
         )
 
     def deal_batches(self) -> Sampler[list[int]]:
@@ -272,21 +286,30 @@ class ConversationTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        inputs = without_names(inputs)
+        names, inputs = inputs.get("task_ids"), without_names(inputs)
+        watch = None
+        if self.cohorts is not None and names is not None:
+            watch = partial(self.cohort_log.add, names, inputs, trains=model.training)
         if self.args.use_liger_kernel:  # its fused loss never makes the logits
+            if watch is not None:
+                watch(None)
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         smoothing = self.args.label_smoothing_factor
-        loss, outputs = supervised_loss(model, inputs, num_items_in_batch, self.keeps_logits, smoothing)
+        loss, outputs = supervised_loss(model, inputs, num_items_in_batch, self.keeps_logits, smoothing, watch)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes  # which take the mean of their gradients
         return (loss, outputs) if return_outputs else loss
 
     def prediction_step(self, model: torch.nn.Module, inputs: dict, *args: Any, **kwargs: Any) -> tuple:
-        return super().prediction_step(model, without_names(self.with_scan(inputs)), *args, **kwargs)
+        inputs = self.with_scan(inputs)
+        named = inputs if self.cohorts is not None else without_names(inputs)
+        return super().prediction_step(model, named, *args, **kwargs)
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> EvalLoopOutput:
         # Neither in `evaluate` nor in a callback: it logs, and tells the callbacks, before it returns.
         output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        of_cohorts = self.cohort_log.take_evaluation()
+        output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in of_cohorts.items()})
         if self.answer_check is not None and metric_key_prefix == "eval":
             with self.accelerator.autocast():  # `generate` runs the vision tower and the projector outside of forward
                 found = self.answer_check(self.model)
@@ -296,7 +319,7 @@ class ConversationTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "train_loss" in logs and not self.steps.count:
             return  # nothing was left to train: 0.0 is no loss
-        super().log(logs | read_gpu_memory() if "loss" in logs else logs, start_time)
+        super().log(logs | self.cohort_log.take() | read_gpu_memory() if "loss" in logs else logs, start_time)
 
     # ---------------------------------------------------------------------------------------------- what is saved
 

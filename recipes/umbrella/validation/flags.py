@@ -24,7 +24,7 @@ def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> ar
     parser = PlainParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="data folder, split folder or files")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="data folders, split folders or files")
     parser.add_argument("--check_images", action="store_true", help="read every scan; find equal ones")
     parser.add_argument("--check_privacy", action="store_true", help="search texts and scans for personal data")
     parser.add_argument(

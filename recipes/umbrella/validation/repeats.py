@@ -8,11 +8,11 @@ from umbrella_dataset import Duplicate, Problem, describe_duplicates, find_place
 
 
 class Repeats:
-    """Conversations that come twice: a task_id in one split, or the same conversation about a subject in two splits.
-    Each two places that share them are one problem."""
+    """Conversations that come twice: a task_id in one split of a data folder, or the same conversation about a subject
+    in two splits, of any. Each two places that share them are one problem."""
 
     def __init__(self) -> None:
-        self._first: dict[tuple[str | None, str], tuple[str, dict]] = {}
+        self._first: dict[tuple[str, str | None, str], tuple[str, dict]] = {}
         self._of_split: dict[str | None, list[Duplicate]] = {}
         self._n_records: Counter[str] = Counter()
         self._contents: dict[bytes, tuple[str, str]] = {}
@@ -22,10 +22,10 @@ class Repeats:
         """Count a record, valid or not."""
         self._n_records[find_place(source)] += 1
 
-    def add(self, record: dict, source: str, split: str | None) -> bool:
+    def add(self, record: dict, source: str, split: str | None, folder: str) -> bool:
         """Whether another split has the conversation already."""
         found = (source, record)
-        first = self._first.setdefault((split, record["task_id"]), found)
+        first = self._first.setdefault((folder, split, record["task_id"]), found)
         if first is not found:
             duplicate = Duplicate(record["task_id"], first[0], source, first[1] == record)
             self._of_split.setdefault(split, []).append(duplicate)

@@ -37,6 +37,7 @@ from umbrella_dataset import (
 )
 
 SAMPLES = "samples"
+OTHER_PEOPLE = "other people? Train and evaluate the folders with --same_ids different"
 SAMPLE_GENERATOR = "generate_sex_comparison_conversations.py"
 
 
@@ -72,7 +73,8 @@ class Validation:
         self.records: list[tuple[str, dict, str]] = []  # source, record, data folder
         self._repeats = Repeats()
         self._manifests: dict[str, Manifest | None] = {}  # by data folder
-        self._subject_splits: dict[str, dict[str, str]] = {}
+        self._subject_splits: dict[str, dict[str, tuple[str, str]]] = {}  # source and data folder of the first
+        self._folders_of: dict[str, set[str]] = {}  # by subject
         self.labels = LabelCheck()
 
     def check_file(self, file: str, split: str | None, folder: str) -> None:
@@ -100,11 +102,21 @@ class Validation:
         their label."""
         self.findings += [Finding(source, problem) for source, problem in self._repeats.find_problems()]
         for subject, splits in self._subject_splits.items():
-            (first, _), *others = splits.items()
-            for split, source in others:
+            (first, (_, its_folder)), *others = splits.items()
+            for split, (source, folder) in others:
                 expected = f'the subject "{subject}" in one split, references included'
-                self._add(source, "subject leak", "subject_ids", expected, f"it in {split}, and in {first} too")
+                found = f"it in {split}, and in {first} too"
+                found += "" if folder == its_folder else f", of {_show_path(its_folder)}: {OTHER_PEOPLE}"
+                self._add(source, "subject leak", "subject_ids", expected, found)
         self.findings += [Finding(source, problem) for source, problem in self.labels.find_problems()]
+
+    def describe_folders(self) -> list[str]:
+        """What is to be said of subjects that several data folders have in the same split."""
+        shared = sorted(subject for subject, folders in self._folders_of.items() if len(folders) > 1)
+        if not shared:
+            return []
+        shown = ", ".join(map(repr, shared[:3]))
+        return [f"{len(shared)} subject ids are in more than one folder, as {shown}: taken for the same people"]
 
     def check_scans(self) -> None:
         """Read all scans: see `find_scan_problems`."""
@@ -118,12 +130,13 @@ class Validation:
     def _check_record(self, record: dict, source: str, split: str | None, folder: str, is_sample: bool) -> None:
         self.records.append((source, record, folder))
         metadata = record.get("metadata") or {}
-        is_copy = self._repeats.add(record, source, split)
+        is_copy = self._repeats.add(record, source, split, folder)
         subject_ids = record["subject_ids"]
         if split is not None and not is_copy:  # else the copy is the problem, once for all its subjects
             for subject in (*subject_ids, metadata.get("subject_id"), metadata.get("reference_id")):
                 if subject is not None:
-                    self._subject_splits.setdefault(subject, {}).setdefault(split, source)
+                    self._subject_splits.setdefault(subject, {}).setdefault(split, (source, folder))
+                    self._folders_of.setdefault(subject, set()).add(folder)
         if not is_sample:  # samples come again in a split, or are a choice of rows
             self.labels.add(record, source, split)
         images = record["images"]
@@ -262,7 +275,9 @@ def main(argv: list[str] | None = None, samples: Path | None = None) -> int:
     counts = Counter(finding.problem.kind for finding in validation.findings)
     if options.report:
         _write_report(options.report, validation, counts)
-    print(f"{validation.n_files} files, {validation.n_records} conversations")
+    print(
+        f"{validation.n_files} files, {validation.n_records} conversations", *validation.describe_folders(), sep="\n"
+    )
     if not validation.findings:
         _print_labels(validation.labels)
         print("✓ VALIDATION PASSED\nAll files conform to format specification")

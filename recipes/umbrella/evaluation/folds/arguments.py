@@ -94,6 +94,11 @@ def check_fold_flags(arguments: tuple[ModelArguments, DataArguments, TrainFlags,
     """The same, if they fit a cross-validation. Raises ValueError, and ends the program for a flag in --eval_flags
     that eval.py does not have."""
     _, data, training, folds = arguments
+    if data.cohort_places:
+        raise ValueError(
+            "--json_dir: expected one folder, whose people are divided anew, found "
+            f"{len(data.cohort_places)} cohorts. Cross-validate each by itself; or train on some, evaluate on others"
+        )
     if data.json_dir is None:
         raise ValueError(
             "--dataset_name: expected --json_dir FOLDER, whose conversations are divided anew; found a published "

@@ -32,8 +32,7 @@ METRICS = {"classification": "accuracy", "regression": "mae", "text": "exact_mat
 
 def name_task(data_args: DataArguments, split: str) -> str:
     """The data's name and the split, in letters, digits and _."""
-    data = Path(data_args.json_dir or str(data_args.dataset_name)).resolve().name
-    return re.sub(r"\W+", "_", f"{data}_{split}", flags=re.ASCII)
+    return re.sub(r"\W+", "_", f"{data_args.data_name}_{split}", flags=re.ASCII)
 
 
 def find_scale(rows: Dataset, transform: ConversationTransform) -> Scale:

@@ -4,5 +4,6 @@ It knows no other flag.
 """
 
 __all__ = [
+    "cohort_flags",
     "volume_flags",
 ]

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from umbrella.options.arguments import EXPECTS, FEATURE_CACHE
 from umbrella.options.cuda import by_cuda, settle_by_cuda
+from umbrella.options.data.cohort_flags import take_one_folder
 from umbrella.options.number_bounds import AT_LEAST_1, check_bounds
 from umbrella.options.serve_arguments import PORTS
 
@@ -12,7 +13,9 @@ from umbrella.options.serve_arguments import PORTS
 class DemoArguments:
     """What the page to talk to a model shows, and where it is."""
 
-    json_dir: str | None = field(default=None, metadata={"help": "conversations whose rows can be chosen on the page"})
+    json_dir: str | None = field(
+        default=None, metadata={"help": "conversations whose rows can be chosen on the page", "nargs": "*"}
+    )
     image_root: str | None = field(default=None, metadata={"help": "folder that their relative scan paths start from"})
     split: str = field(default="test", metadata={"help": "which of their splits"})
     compare: str | None = field(default=None, metadata={"help": "another model, which is asked the same beside it"})
@@ -27,6 +30,7 @@ class DemoArguments:
     use_cpu: bool | None = by_cuda("answer on the CPU (default: where no CUDA device is)")
 
     def __post_init__(self) -> None:
+        self.json_dir = take_one_folder(self.json_dir, "Start a page for each, with --port")
         for flag in ("image_root", "split"):
             if self.json_dir is None and getattr(self, flag) != getattr(type(self), flag):
                 raise ValueError(f"--{flag} {getattr(self, flag)}: expected --json_dir FOLDER too, found none")

@@ -4,6 +4,7 @@ It knows no Trainer.
 """
 
 __all__ = [
+    "cohort_log",
     "run_speed",
     "token_loss",
     "token_plan",

@@ -2,9 +2,12 @@
 
 import sys
 
+import numpy as np
+import pyarrow.compute as pc
 from datasets import Dataset
 
 from umbrella.conversations.turns import ConversationError, count_images, drop_exchanges, split_exchanges
+from umbrella.files.arrow_tables import read_column, read_tables
 from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.label_report import count_scan_tokens
 from umbrella.rows.order import read_lengths
@@ -22,7 +25,7 @@ def check_lengths(rows: Dataset, transform: ConversationTransform) -> None:
     """
     unbounded = BlankScans(transform.processor, **transform.settings.stated(), max_length=sys.maxsize)
     plain, lengths = rows.with_format(None), estimate_lengths(rows, transform)
-    longest = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)[:N_LONGEST]
+    longest = np.argsort(-np.array(lengths), kind="stable")[:N_LONGEST].tolist()
     drops = transform.on_overflow == "drop_turns"
     if all(count_needed(plain[i], unbounded, drops) <= transform.max_length for i in longest):
         return
@@ -42,12 +45,16 @@ def estimate_lengths(rows: Dataset, transform: ConversationTransform) -> list[in
     lengths = read_lengths(rows)
     if not transform.is_volume:
         return lengths
-    modalities = list(rows.with_format(None)["modalities"])
-    tokens = {name: count_scan_tokens(transform, name) for name in {name for row in modalities for name in row}}
-    return [
-        length + sum(tokens[name] - TOKENS_PER_SCAN for name in row)
-        for length, row in zip(lengths, modalities, strict=True)
-    ]
+    tokens: dict[str, int] = {}
+    more = []
+    for table in read_tables(rows, ["modalities"]):
+        modalities = read_column(table, "modalities")
+        for name in set(modalities.flatten().to_pylist()) - tokens.keys():
+            tokens[name] = count_scan_tokens(transform, name)
+        of_scans = [tokens[name] - TOKENS_PER_SCAN for name in modalities.flatten().to_pylist()]
+        inside = pc.list_parent_indices(modalities).to_numpy()
+        more.append(np.bincount(inside, of_scans, minlength=len(table)).astype(int))
+    return (np.array(lengths) + np.concatenate(more)).tolist()
 
 
 def count_needed(row: dict, unbounded: BlankScans, drops_turns: bool) -> int:

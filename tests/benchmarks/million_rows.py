@@ -2,8 +2,8 @@
 
     python tests/benchmarks/million_rows.py --rows 1000000 --output million_rows.json
 
-The rows stand in .jsonl files, their scans in as many folders: small ones, the names in a folder links to one file. The
-command runs twice, first with nothing built, then with the table that `datasets` has kept. Seconds count from the
+The rows stand in .jsonl files, their scans in as many folders: small ones, all names of a folder one file. The command
+runs twice, first with nothing built, then with the table that `datasets` has kept. Seconds count from the
 command to the moment at which `run.json` is there, which is just before the weights first change; the memory is the
 largest resident set of the whole command, pages of mapped files among it. Work goes into a temporary folder.
 """

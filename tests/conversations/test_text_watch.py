@@ -48,9 +48,9 @@ TOKENS = ["<image>", "<|im_end|>", "</s>", "<bos>", "<end_of_turn>", "<|image_pa
 def draw_turns(rng, words):
     def draw(role):
         texts = [rng.choice(words) for _ in range(rng.choice([1, 1, 2, 3]))]
-        if words is not HARMLESS and rng.random() < 0.2:  # a control token in two pieces
+        if words is not HARMLESS and rng.random() < 0.2:  # a control token in two pieces, or whole
             token = rng.choice(TOKENS)
-            cut = rng.randrange(1, len(token))
+            cut = rng.randrange(len(token))
             texts += [token[:cut], token[cut:]]
         items = [{"type": "text", "text": text} for text in texts]
         if role == "user" and rng.random() < 0.5:

@@ -40,7 +40,8 @@ class TextWatch:
     """
 
     def __init__(self, signs: Signs | None, neutral: str) -> None:
-        self.signs, self.neutral = signs, neutral
+        self.neutral = neutral
+        self._ends, self._normalize, self._leaves_open = signs or Signs(frozenset(), str, lambda turns: True)
         self._is_open: dict[str, bool] = {}  # by form
         self._known: set[str] = set()
         self._of_sign: dict[str, bool] = {}
@@ -56,7 +57,7 @@ class TextWatch:
         found = _any_in(conversations, in_turns)
         for number, form in enumerate(self._find_forms(conversations, turns, contents, items, texts)):
             if form not in self._is_open:
-                self._is_open[form] = self.signs is None or self.signs.leaves_open(conversations[number].as_py())
+                self._is_open[form] = self._leaves_open(conversations[number].as_py())
                 found[number] = True
             elif self._is_open[form]:
                 found[number] = True
@@ -73,11 +74,8 @@ class TextWatch:
 
     def _hold_signs(self, texts: pa.Array) -> np.ndarray:
         """(n,) whether a text holds a sign that a control token begins or ends with, or may become one."""
-        if self.signs is None:
-            return np.ones(len(texts), bool)
-        ascii_ends = "".join(sorted(sign for sign in self.signs.ends if sign.isascii()))
         holds = np.zeros(len(texts), bool)
-        for sign in ascii_ends:
+        for sign in filter(str.isascii, self._ends):
             holds |= _to_bools(pc.match_substring(texts, sign))
         for number in np.flatnonzero(_to_bools(pc.match_substring_regex(texts, NOT_ASCII))).tolist():
             holds[number] = holds[number] or any(map(self._may_become_end, set(texts[number].as_py())))
@@ -85,9 +83,9 @@ class TextWatch:
 
     def _may_become_end(self, sign: str) -> bool:
         if sign not in self._of_sign:
-            forms = {sign, self.signs.normalize(sign), unicodedata.normalize("NFKC", sign)}
+            forms = {sign, self._normalize(sign), unicodedata.normalize("NFKC", sign)}
             combines = not (sign.isprintable() or sign.isspace()) or unicodedata.category(sign)[0] == "M"
-            self._of_sign[sign] = combines or bool(self.signs.ends & set("".join(forms)))
+            self._of_sign[sign] = combines or bool(self._ends & set("".join(forms)))
         return self._of_sign[sign]
 
     def _is_new(self, turns: list[dict]) -> bool:

@@ -53,7 +53,7 @@ def list_distinct(splits: Mapping[str, Dataset]) -> list[tuple[str, dict]]:
     """Every scan once, with the source of the row that first names it; of more than 10,000 as many, evenly spaced, and
     then this is printed."""
     scans = list_scans(splits)
-    looked = scans.take(space_evenly(len(scans), MOST_OPENED))
+    looked = scans[space_evenly(len(scans), MOST_OPENED)]
     if len(looked) < len(scans):
         print(f"volumes: {len(looked):,} of {len(scans):,} scans, evenly spaced, are looked at", flush=True)
     plain = {name: rows.with_format(None).select_columns(["images", "source"]) for name, rows in splits.items()}

@@ -6,6 +6,7 @@ from typing import NamedTuple, overload
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 from datasets import Dataset
 
 from umbrella.files.arrow_tables import read_column, read_field, read_tables
@@ -20,37 +21,38 @@ class Place(NamedTuple):
 
 
 class ScanList(Sequence[Place]):
-    """The places of scans, in the order of the rows; four numbers a scan in memory, and its path as Arrow holds it.
+    """The places of scans, in the order of the rows: three numbers a scan in memory, whatever their number.
 
-    splits  the names of the splits, by their number
-    scans   path, modality, split (its number), row, number
+    splits  name → rows
+    places  (n, 3) the number of the split, of the row, of the scan in the row
     """
 
-    def __init__(self, splits: Sequence[str], scans: pa.Table) -> None:
-        self.splits, self.scans = tuple(splits), scans
-        self._columns = [scans.column(name).to_numpy() for name in ("split", "row", "number")]
+    def __init__(self, splits: Mapping[str, Dataset], places: np.ndarray) -> None:
+        self.splits, self.places = dict(splits), places
 
     def __len__(self) -> int:
-        return len(self.scans)
+        return len(self.places)
 
     @overload
     def __getitem__(self, index: int) -> Place: ...
     @overload
-    def __getitem__(self, index: slice) -> "ScanList": ...
-    def __getitem__(self, index: int | slice) -> "Place | ScanList":
-        if isinstance(index, slice):
-            return self.take(np.arange(len(self))[index])
-        split, row, number = (int(column[index]) for column in self._columns)
-        return Place(self.splits[split], row, number)
-
-    def take(self, numbers: np.ndarray) -> "ScanList":
-        """Those of these numbers."""
-        return ScanList(self.splits, self.scans.take(pa.array(numbers, pa.int64())))
+    def __getitem__(self, index: slice | np.ndarray) -> "ScanList": ...
+    def __getitem__(self, index: int | slice | np.ndarray) -> "Place | ScanList":
+        found = self.places[index]
+        if found.ndim == 2:
+            return ScanList(self.splits, found)
+        split, row, number = found.tolist()
+        return Place(list(self.splits)[split], row, number)
 
     def name_all(self) -> Iterator[tuple[str | None, str]]:
         """(path, modality) of each."""
-        for batch in self.scans.select(["path", "modality"]).to_batches(max_chunksize=1000):
-            yield from zip(*(batch.column(i).to_pylist() for i in range(2)), strict=True)
+        for split, rows in enumerate(self.splits.values()):
+            places = self.places[self.places[:, 0] == split]
+            for start, images in _read_images(rows):
+                first, last = np.searchsorted(places[:, 1], (start, start + len(images)))
+                inside = images.offsets.to_numpy()[places[first:last, 1] - start] - images.offsets[0].as_py()
+                chosen = images.flatten().take(pa.array(inside + places[first:last, 2]))
+                yield from _name_scans(chosen)
 
 
 def list_scans(splits: Mapping[str, Dataset], files_alone: bool = False) -> ScanList:
@@ -58,50 +60,40 @@ def list_scans(splits: Mapping[str, Dataset], files_alone: bool = False) -> Scan
 
     files_alone  without the scans whose bytes are in the row
     """
-    tables = [
-        table
-        for number, rows in enumerate(splits.values())
-        for table in _list_named(rows, number, files_alone)
-        if len(table)
-    ]
-    scans = pa.concat_tables(tables) if tables else _to_table(*[[]] * 5)
-    scans = scans.append_column("place", pa.array(np.arange(len(scans))))
-    has_path = pc.fill_null(pc.not_equal(scans.column("path"), ""), False)
-    named = scans.select(["path", "modality", "place"]).filter(has_path)
-    first = named.group_by(["path", "modality"], use_threads=False).aggregate([("place", "min")])
-    unnamed = scans.column("place").filter(pc.invert(has_path))
-    places = np.sort(np.concatenate([first.column("place_min").to_numpy(), unnamed.to_numpy()]))
-    return ScanList(list(splits), scans.drop_columns("place").take(pa.array(places)))
+    places, digests = [np.zeros((0, 3), np.int64)], [np.zeros((0, 2), np.uint64)]
+    for split, rows in enumerate(splits.values()):
+        for start, images in _read_images(rows):
+            row, scans = pc.list_parent_indices(images).to_numpy().astype(np.int64), images.flatten()
+            number = np.arange(len(row)) - np.searchsorted(row, row)
+            found = np.stack([np.full(len(row), split), row + start, number], axis=1)
+            if files_alone:
+                kept = read_field(scans, "bytes").is_null()
+                scans, found = scans.filter(kept), found[kept.to_numpy(zero_copy_only=False)]
+            digest = b"".join(
+                _digest(path, modality) if path else _digest(f"no path {found[i].tolist()}", f"\0{modality}")
+                for i, (path, modality) in enumerate(_name_scans(scans))
+            )
+            places.append(found)
+            digests.append(np.frombuffer(digest, np.uint64).reshape(-1, 2))
+    all_places, all_digests = np.concatenate(places), np.concatenate(digests)
+    order = np.lexsort(all_digests.T)  # which is stable: of equal ones the first comes first
+    differs = np.any(all_digests[order][1:] != all_digests[order][:-1], axis=1)
+    return ScanList(splits, all_places[np.sort(order[np.concatenate([[True], differs])[: len(order)]])])
 
 
-def _list_named(rows: Dataset, split: int, files_alone: bool) -> Iterator[pa.Table]:
-    """All scans of a split, as often as they are named."""
+def _read_images(rows: Dataset) -> Iterator[tuple[int, pa.ListArray]]:
+    """(the number of the first row, its images and those of the next)"""
     start = 0
     for table in read_tables(rows, ["images"]):
-        images = read_column(table, "images")
-        scans, row = images.flatten(), pc.list_parent_indices(images).to_numpy().astype(np.int64)
-        number = np.arange(len(row)) - np.searchsorted(row, row)
-        named = _to_table(
-            pc.struct_field(scans, "path").cast(pa.large_string()),
-            read_field(scans, "modality").cast(pa.large_string()),
-            np.full(len(row), split, np.int32),
-            row + start,
-            number,
-        )
-        yield named.filter(read_field(scans, "bytes").is_null()) if files_alone else named
+        yield start, read_column(table, "images")
         start += len(table)
 
 
-def _to_table(path: list, modality: list, split: list, row: list, number: list) -> pa.Table:
-    types = {
-        "path": pa.large_string(),
-        "modality": pa.large_string(),
-        "split": pa.int32(),
-        "row": pa.int64(),
-        "number": pa.int32(),
-    }
-    columns = zip((path, modality, split, row, number), types.values(), strict=True)
-    return pa.table(
-        [column if isinstance(column, pa.Array) else pa.array(column, kind) for column, kind in columns],
-        names=list(types),
-    )
+def _name_scans(scans: pa.StructArray) -> Iterator[tuple[str | None, str]]:
+    names = (read_field(scans, name).to_pylist() for name in ("path", "modality"))
+    return zip(*names, strict=True)
+
+
+def _digest(name: str, modality: str) -> bytes:
+    """16 bytes that tell a scan from any other; its name in full would be most of the memory of a start."""
+    return xxhash.xxh3_128_digest(f"{modality}\0{name}".encode())

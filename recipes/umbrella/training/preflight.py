@@ -24,7 +24,8 @@ from umbrella.scans.volumes import ScanError, check_header
 MOST_SHOWN = 10
 MOST_OPENED = 10_000  # scans of which every one is opened; of more, as many
 N_THREADS, PIECE = min(16, (os.cpu_count() or 1) * 4), 256
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 # How many processes were started: torchrun's, accelerate's and DeepSpeed's own word first, then mpirun's and srun's.
 WORLD_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 
@@ -110,7 +111,7 @@ def check_scans(dataset: Dataset) -> int:
     Raises SystemExit with all unreadable scans (the first ten by name).
     """
     scans = list_scans({"rows": dataset}, files_alone=True)
-    opened = scans.take(_choose_opened(scans))
+    opened = scans[_choose_opened(scans)]
     found = look_in_pieces(_find_problem, opened.name_all())
     sources = dataset.with_format(None).select_columns("source")
     problems = [(sources[opened[i].row]["source"], problem) for i, problem in enumerate(found) if problem]

@@ -1,19 +1,18 @@
 """The rows of a dataset that have a true label, with their own answers: a million of them too."""
 
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from umbrella.answers.labelled_answer import LabelledAnswer
+from umbrella.answers.labelled_answer import STORED_KINDS, LabelledAnswer
 from umbrella.conversations.turn_columns import join_texts_of_all
 from umbrella.files.arrow_tables import find_last, read_column, read_field, read_tables, take_or_null
 
 NAMED = ("target_type", "unit", "reference_label")  # what an answer takes of the metadata beside the label
-MARKS = ('"target_type"', '"unit"', '"reference_label"', "\\u")  # without one of them `extra` holds none of these
+MARKS = rf'"(?:{"|".join(NAMED)})"|\\u'  # without one of them `extra` holds none of these
 
 
 def find_labelled(rows: Dataset) -> list[int]:
@@ -26,34 +25,50 @@ def find_labelled(rows: Dataset) -> list[int]:
 
 def read_labelled(rows: Dataset) -> list[LabelledAnswer]:
     """The rows that have a label, with their own answers. Equal texts are one in memory."""
-    known: dict[str, str] = {}
-    labelled = []
+    known: dict[str | None, str | None] = {None: None}
+    labelled: list[LabelledAnswer] = []
     for table in read_tables(rows, ["metadata", "conversations", "source"]):
-        metadata, conversations = read_column(table, "metadata"), read_column(table, "conversations")
-        labels = read_field(metadata, "subject_label").to_pylist()
+        metadata = read_column(table, "metadata")
+        labels = read_field(metadata, "subject_label")
+        has_label = labels.is_valid()
+        conversations = read_column(table, "conversations")
         contents = pc.struct_field(conversations.flatten(), "content")
-        answers = join_texts_of_all(take_or_null(contents, find_last(conversations))).to_pylist()
-        sources = table["source"].to_pylist()
-        for source, label, answer, stored in zip(sources, labels, answers, _read_stored(metadata), strict=True):
-            if label is not None:
-                label, answer = (known.setdefault(text, text) for text in (label, answer))
-                labelled.append(LabelledAnswer.of_metadata(source, answer, stored | {"subject_label": label}))
+        answers = join_texts_of_all(take_or_null(contents, find_last(conversations)))
+        texts = [labels, answers, *_read_stored(metadata)]
+        shared = ([known.setdefault(text, text) for text in column.filter(has_label).to_pylist()] for column in texts)
+        labelled += map(LabelledAnswer, read_column(table, "source").filter(has_label).to_pylist(), *shared)
     return labelled
 
 
 def read_kinds(rows: Dataset) -> list[str | None]:
     """Of every row the task that its stored target_type means, see `LabelledAnswer.kind`."""
+    tables = read_tables(rows, ["metadata"])
     return [
-        LabelledAnswer.of_metadata("", "", stored | {"subject_label": ""}).kind
-        for table in read_tables(rows, ["metadata"])
-        for stored in _read_stored(read_column(table, "metadata"))
+        STORED_KINDS.get(one)
+        for table in tables
+        for one in _read_stored(read_column(table, "metadata"))[0].to_pylist()
     ]
 
 
-def _read_stored(metadata: pa.Array) -> Iterator[dict]:
-    """Of each row what its metadata say beside the label; a column of the table goes before what `extra` holds."""
-    columns = {field.name for field in metadata.type}.intersection(NAMED)
-    stated = {name: pc.struct_field(metadata, name).to_pylist() for name in columns}
-    for number, extra in enumerate(read_field(metadata, "extra").to_pylist()):
-        stored = json.loads(extra) if extra and any(mark in extra for mark in MARKS) else {}
-        yield stored | {name: values[number] for name, values in stated.items()}
+def _read_stored(metadata: pa.Array) -> list[pa.Array]:
+    """What metadata say beside the label, a text or null a row: a column of the table goes before `extra`."""
+    extras: list[dict] | None = None
+    columns = []
+    for name in NAMED:
+        if metadata.type.get_field_index(name) >= 0:
+            stated = pc.struct_field(metadata, name).cast(pa.string())
+            columns.append(pc.if_else(pc.equal(stated, ""), pa.scalar(None, pa.string()), stated))
+            continue
+        extras = _parse_all(read_field(metadata, "extra")) if extras is None else extras
+        texts = [value if isinstance(value, str) and value else None for value in (one.get(name) for one in extras)]
+        columns.append(pa.array(texts, pa.string()))
+    return columns
+
+
+def _parse_all(extras: pa.Array) -> list[dict]:
+    """What `extra` holds, of those in which one of the names can stand; else nothing."""
+    found: list[dict] = [{}] * len(extras)
+    holds = pc.fill_null(pc.match_substring_regex(extras, MARKS), False).to_numpy(zero_copy_only=False)
+    for number in np.flatnonzero(holds).tolist():
+        found[number] = json.loads(extras[number].as_py())
+    return found

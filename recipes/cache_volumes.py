@@ -20,8 +20,9 @@ if __name__ == "__main__":  # a wrong flag, or --help, is answered before the sl
 from umbrella.models.loading import load_processor
 from umbrella.options.progress import show_progress
 from umbrella.records.recipe import resolve_recipe
-from umbrella.rows.cache_filling import CachedScans, fill_cache, list_scans
+from umbrella.rows.cache_filling import CachedScans, fill_cache
 from umbrella.rows.loading import load_splits
+from umbrella.rows.scan_list import list_scans
 from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 

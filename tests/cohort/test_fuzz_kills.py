@@ -20,7 +20,8 @@ from test_generate_conversations import TEMPLATE, make_rows, write_table
 from test_whole_folder import assert_whole
 
 from umbrella.cohort.questions.writer import write_shards
-from umbrella.rows.cache_filling import CachedScans, fill_cache, list_scans
+from umbrella.rows.cache_filling import CachedScans, fill_cache
+from umbrella.rows.scan_list import list_scans
 from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
 from umbrella_dataset import load_umbrella

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+from datasets import Dataset
 from families import FAMILIES, QWEN_SPECIALS, build_chatml, build_llava, build_qwen3_vl, build_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -114,7 +115,7 @@ def test_the_row_with_a_split_token_is_named():
     encoder = ConversationEncoder(FAMILIES["idefics3"]())
     rows = {"conversations": [[user("a"), assistant("b")], [user("<ima", "ge>"), assistant("b")]]}
     with pytest.raises(ConversationError, match=r"^train/x\.jsonl:2: conversations: .* '<image>'"):
-        check_texts({**rows, "source": ["train/x.jsonl:1", "train/x.jsonl:2"]}, encoder)
+        check_texts(Dataset.from_dict(rows | {"source": ["train/x.jsonl:1", "train/x.jsonl:2"]}), encoder)
 
 
 def test_ordinary_text_is_not_refused(family):

@@ -20,7 +20,8 @@ from umbrella.hub.dataset import Publication
 from umbrella.planning.throughput import time_scans
 from umbrella.privacy.scrub import clean_scan
 from umbrella.privacy.search import find_in_scan
-from umbrella.rows.cache_filling import CachedScans, list_scans
+from umbrella.rows.cache_filling import CachedScans
+from umbrella.rows.scan_list import list_scans
 from umbrella.scans.scan_files import ScanError
 from umbrella.scans.survey import states_orientation, survey_scan
 from umbrella.scans.volumes import check_header, load_image

@@ -16,7 +16,8 @@ from conversation_folder import make_record, write_folder
 from datasets import Dataset, DatasetDict
 
 from umbrella.models.loading import load_processor
-from umbrella.rows.cache_filling import CachedScans, fill_cache, list_scans
+from umbrella.rows.cache_filling import CachedScans, fill_cache
+from umbrella.rows.scan_list import list_scans
 from umbrella.rows.transform import ConversationTransform
 from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache

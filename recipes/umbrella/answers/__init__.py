@@ -7,6 +7,7 @@ __all__ = [
     "generation",
     "label_parsing",
     "labelled_answer",
+    "labelled_rows",
     "metrics",
     "number_parsing",
     "numbers",

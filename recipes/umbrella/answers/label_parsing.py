@@ -88,7 +88,12 @@ def parse_label(text: str, labels: Iterable[str], forms: Iterable[str] = ()) -> 
     >>> parse_label("No, this is a male.", ["male", "female"])
     'male'
     """
-    surfaces = _fold_labels(tuple(labels), tuple(forms))
+    return _parse(text, tuple(labels), tuple(forms))
+
+
+@lru_cache(maxsize=1 << 14)
+def _parse(text: str, labels: tuple[str, ...], forms: tuple[str, ...]) -> str | None:
+    surfaces = _fold_labels(labels, forms)
     folded = _fold_lines(text)
     places, masked = find_places(folded, surfaces)
     named = {surfaces[surface] for _, _, surface in places}

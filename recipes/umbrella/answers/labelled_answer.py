@@ -6,7 +6,7 @@ from dataclasses import dataclass
 STORED_KINDS = {"categorical": "classification", "numeric": "regression"}  # metadata.target_type → task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LabelledAnswer:
     """A row's true label, its own last answer, and what its metadata say of the target and of a reference's label."""
 

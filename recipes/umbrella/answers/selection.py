@@ -1,6 +1,5 @@
 """Which rows are evaluated, and what the task asks of them."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from copy import copy
@@ -9,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from datasets import Dataset
 
 from umbrella.answers.labelled_answer import LabelledAnswer
+from umbrella.answers.labelled_rows import find_labelled, read_kinds
 from umbrella.answers.reading import Asked, LabelReading, Reading, find_reading
-from umbrella.answers.scoring import last_text
 from umbrella.answers.text_folding import fold
 from umbrella.options.arguments import DataArguments, EvalArguments
 from umbrella.rows.loading import load_splits, pick_split
@@ -61,7 +60,7 @@ def select_rows(data: DataArguments, evaluation: EvalArguments) -> tuple[Dataset
 
 def keep_answerable(rows: Dataset, task: str) -> tuple[Dataset, dict[str, int]]:
     """The rows whose answers to the task can be judged, and how many were left out by each reason."""
-    labelled = [i for i, entry in enumerate(rows["metadata"]) if entry["subject_label"] is not None]
+    labelled = find_labelled(rows)
     with_label = rows.select(labelled)
     kept = keep_task(with_label, task)
     return kept, {
@@ -72,24 +71,10 @@ def keep_answerable(rows: Dataset, task: str) -> tuple[Dataset, dict[str, int]]:
 
 def keep_task(rows: Dataset, task: str) -> Dataset:
     """Of rows that state both kinds of target those that do not state another one than the task's; else all."""
-    kinds = [_read_answer(row).kind for row in _plain(rows)]
+    kinds = read_kinds(rows)
     if len(set(kinds) - {None}) < 2 or task not in kinds:
         return rows
     return rows.select([i for i, kind in enumerate(kinds) if kind in (task, None)])
-
-
-def read_labelled(rows: Dataset) -> list[LabelledAnswer]:
-    """The rows that have a label, with their own answers."""
-    return [_read_answer(row) for row in _plain(rows) if row["metadata"]["subject_label"] is not None]
-
-
-def _plain(rows: Dataset) -> Dataset:
-    return rows.with_format(None).select_columns(["metadata", "conversations", "source"])
-
-
-def _read_answer(row: dict) -> LabelledAnswer:
-    metadata = {**json.loads(row["metadata"]["extra"] or "{}"), **row["metadata"]}
-    return LabelledAnswer.of_metadata(row["source"], last_text(row), metadata)
 
 
 def check_flags(evaluation: EvalArguments, task: str) -> None:

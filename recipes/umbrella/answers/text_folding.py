@@ -18,6 +18,7 @@ SIGNS = str.maketrans(
 DOT_ABOVE = "i\u0307"  # what the Turkish capital İ becomes in small letters
 
 
+@lru_cache(maxsize=1 << 14)  # the labels and answers of very many rows are few different ones
 def fold(text: str) -> str:
     """The text without what does not tell one label from another.
 

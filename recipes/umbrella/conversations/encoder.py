@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from umbrella.conversations.control_tokens import ControlTokens
+from umbrella.conversations.control_tokens import NEUTRAL, ControlTokens
 from umbrella.conversations.ignore_index import IGNORE_INDEX
+from umbrella.conversations.text_watch import TextWatch
 from umbrella.conversations.turns import (
     ConversationError,
     ConversationTooLongError,
@@ -289,6 +290,10 @@ class ConversationEncoder:
         """Raise ConversationError where texts make a control token of this model, also where they do so only once
         they stand side by side."""
         self._control_tokens.check(to_messages(turns))
+
+    def watch_texts(self) -> TextWatch:
+        """Tells which of many conversations `check_text` is to look at."""
+        return TextWatch(self._control_tokens.find_signs(), NEUTRAL)
 
 
 def _width(span: tuple[int, int]) -> int:

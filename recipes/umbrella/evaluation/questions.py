@@ -8,10 +8,11 @@ from datasets import Dataset
 
 from umbrella.answers.generation import Answer
 from umbrella.answers.label_parsing import PLACE
+from umbrella.answers.labelled_rows import read_labelled
 from umbrella.answers.own_answers import check_labels_apart, compare_own_answers, find_wording, is_wording_used
 from umbrella.answers.reading import LabelReading, NumberReading
 from umbrella.answers.scoring import last_text, to_probabilities
-from umbrella.answers.selection import check_flags, choose_reading, read_labelled
+from umbrella.answers.selection import check_flags, choose_reading
 from umbrella.evaluation.control_scores import compare_labels, compare_numbers, compare_texts
 from umbrella.evaluation.results import summarize_classification, summarize_regression, summarize_text
 from umbrella.options.arguments import EvalArguments

@@ -4,6 +4,8 @@ It knows nothing of scans, models or flags.
 """
 
 __all__ = [
+    "arrow_json",
+    "arrow_tables",
     "bounded_folder",
     "claimed_folder",
     "contained_files",

@@ -1,19 +1,17 @@
 """What of the view "volume" can be told before training: series that are too short, b-values, heads that are cut."""
 
-import os
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from datasets import Dataset
 
 from umbrella.files.contained_files import split_root
+from umbrella.rows.scan_list import list_scans
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError
-from umbrella.training.preflight import show_first
+from umbrella.training.preflight import MOST_OPENED, look_in_pieces, show_first, space_evenly
 from umbrella.views.expectations import check_expected
 from umbrella.views.frames import FoundFrames, find_frames
 from umbrella.views.grid import Cut
@@ -31,8 +29,6 @@ MOST_MEASURED, MOST_SECONDS = 16, 10.0  # scans whose heads are looked for, and 
 MOST_LOST = 0.02  # of a head that may lie beyond the grid without a word
 SIZE_STEP = 16  # voxels: sizes that are advised are multiples of it, as patches of 8 that are pooled in pairs want
 MOST_NAMED = 3
-
-T = TypeVar("T")
 
 
 def check_volumes(splits: Mapping[str, Dataset], settings: ViewSettings) -> None:
@@ -54,13 +50,15 @@ def check_volumes(splits: Mapping[str, Dataset], settings: ViewSettings) -> None
 
 
 def list_distinct(splits: Mapping[str, Dataset]) -> list[tuple[str, dict]]:
-    """Every scan once, with the row that first names it."""
-    scans: dict[tuple, tuple[str, dict]] = {}
-    for rows in splits.values():
-        for row in rows.with_format(None).select_columns(["images", "source"]):
-            for number, scan in enumerate(row["images"]):
-                scans.setdefault((scan["path"] or (row["source"], number), scan["modality"]), (row["source"], scan))
-    return list(scans.values())
+    """Every scan once, with the source of the row that first names it; of more than 10,000 as many, evenly spaced, and
+    then this is printed."""
+    scans = list_scans(splits)
+    looked = scans[space_evenly(len(scans), MOST_OPENED)]
+    if len(looked) < len(scans):
+        print(f"volumes: {len(looked):,} of {len(scans):,} scans, evenly spaced, are looked at", flush=True)
+    plain = {name: rows.with_format(None).select_columns(["images", "source"]) for name, rows in splits.items()}
+    rows_of = ((plain[place.split][place.row], place.number) for place in looked)
+    return [(row["source"], row["images"][number]) for row, number in rows_of]
 
 
 def check_headers(scans: list[tuple[str, dict]], settings: ViewSettings) -> None:
@@ -75,14 +73,9 @@ def check_headers(scans: list[tuple[str, dict]], settings: ViewSettings) -> None
             return f"{placed[0]}: {error}"
         return None
 
-    problems = [problem for problem in _look_at_all(look, scans) if problem is not None]
+    problems = [problem for problem in look_in_pieces(look, scans) if problem is not None]
     if problems:
         raise SystemExit(f"error: {len(problems)} scans are not as the encoder expects:{show_first(problems)}")
-
-
-def _look_at_all(look: Callable[[tuple[str, dict]], T], scans: list[tuple[str, dict]]) -> list[T]:
-    with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) * 4)) as pool:
-        return list(pool.map(look, scans))
 
 
 def describe_series(scans: list[tuple[str, dict]], frames: str) -> list[str]:
@@ -94,7 +87,7 @@ def describe_series(scans: list[tuple[str, dict]], frames: str) -> list[str]:
         except ScanError as error:
             return error
 
-    found = _look_at_all(look, scans)
+    found = list(look_in_pieces(look, scans))
     problems = [
         f"{source}: {each}" for (source, _), each in zip(scans, found, strict=True) if isinstance(each, ScanError)
     ]

@@ -5,17 +5,22 @@ the search for personal data finds nothing; how many rows have others, and why t
 place.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset
 
 from umbrella.answers.labelled_answer import AnswerError, split_kinds
+from umbrella.answers.labelled_rows import read_labelled
 from umbrella.answers.own_answers import check_labels_apart, compare_own_answers, find_wording
 from umbrella.answers.reading import LabelReading, find_reading
-from umbrella.answers.selection import read_labelled
-from umbrella.conversations.turns import join_texts
+from umbrella.conversations.turn_columns import join_texts_of_all, join_turns, join_types
+from umbrella.files.arrow_json import list_texts, to_json
+from umbrella.files.arrow_tables import find_last, read_column, read_field, read_tables, take_or_null
 from umbrella.privacy.search import find_in_text
 from umbrella.records.trained_questions import TrainedQuestions
 
@@ -29,18 +34,20 @@ RARER = f"rarer than the {MOST_WORDINGS} most frequent"
 
 def record_questions(rows: Dataset) -> TrainedQuestions:
     """The record of the rows that a model is trained on."""
-    counts, subjects, layouts, pairs = Counter(), defaultdict(set), Counter(), Counter()
-    for row in rows.with_format(None).select_columns(["conversations", "metadata", "images", "subject_ids"]):
-        asked = row["conversations"][:-1]
-        question = join_texts(asked[-1]["content"]) if asked else ""
-        counts[question] += 1
-        layout = " | ".join(" ".join(item["type"] for item in turn["content"]) for turn in asked)
-        subjects[question].add(_name_subject(row) or tuple(scan["path"] for scan in row["images"]))
-        layouts[layout] += 1
-        pairs[layout, question] += 1
+    counts, layouts, pairs, subjects = Counter(), Counter(), Counter(), Owners()
+    for table in read_tables(rows, ["conversations", "metadata", "images", "subject_ids"]):
+        asked = pa.table([*_read_asked(read_column(table, "conversations"))], ["question", "layout"])
+        subjects.add(asked["question"].combine_chunks(), _name_subjects(table, pa.array([None] * len(table))))
+        found = asked.group_by(["layout", "question"], use_threads=False).aggregate([([], "count_all")])
+        for layout, question, n in zip(
+            *(found[name].to_pylist() for name in ("layout", "question", "count_all")), strict=True
+        ):
+            counts[question] += n
+            layouts[layout] += n
+            pairs[layout, question] += n
     questions, left_out = {}, Counter()
     for question, n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
-        if len(subjects[question]) < FEWEST_SUBJECTS:
+        if not subjects.are_several(question):
             left_out[TOO_FEW] += n
         elif len(questions) == MOST_WORDINGS:
             left_out[RARER] += n
@@ -60,10 +67,62 @@ def _count_wordings(layout: str, pairs: Counter, stored: Iterable[str]) -> dict[
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
 
-def _name_subject(row: dict) -> str | None:
-    """Whom a row is about; None where nothing says so. Without metadata.subject_id it is the owner of the last scan,
-    which is the one that is asked about."""
-    return row["metadata"]["subject_id"] or next(reversed(row["subject_ids"]), None)
+class Owners:
+    """Whose each text is, counted up to as many subjects as make it one that may be stored."""
+
+    def __init__(self) -> None:
+        self._few: dict[str, set[str]] = {}
+        self._several: set[str] = set()
+
+    def add(self, texts: pa.Array, subjects: pa.Array) -> None:
+        """(n,) texts, and who each belongs to."""
+        pairs = pa.table([texts, subjects], ["text", "subject"])
+        pairs = pairs.group_by(["text", "subject"], use_threads=False).aggregate([])
+        for text, subject in zip(pairs["text"].to_pylist(), pairs["subject"].to_pylist(), strict=True):
+            if text in self._several:
+                continue
+            owners = self._few.setdefault(text, set())
+            owners.add(subject)
+            if len(owners) == FEWEST_SUBJECTS:
+                self._several.add(text)
+                del self._few[text]
+
+    def are_several(self, text: str) -> bool:
+        """Whether so many subjects share it that it may be stored."""
+        return text in self._several
+
+    def count_few(self) -> int:
+        """How many texts are shared by too few."""
+        return len(self._few)
+
+
+def _read_asked(conversations: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Of each row its last question, and what stands in its turns before the answer."""
+    contents = pc.struct_field(conversations.flatten(), "content")
+    last, first = find_last(conversations), pc.list_value_length(conversations).to_numpy(zero_copy_only=False)
+    is_asked = np.ones(len(contents), bool)
+    is_asked[last[last >= 0]] = False
+    places = np.where(first > 1, last - 1, -1)
+    questions = take_or_null(join_texts_of_all(contents), places).fill_null("")
+    return questions, join_turns(conversations, join_types(contents), is_asked, " | ")
+
+
+def _name_subjects(table: pa.Table, others: pa.Array) -> pa.Array:
+    """Whom each row is about. Without metadata.subject_id it is the owner of the last scan, which is the one that is
+    asked about; where nothing says so what stands in `others`, or, without that, the row's scans."""
+    ids = read_column(table, "subject_ids")
+    of_scan = take_or_null(ids.flatten().cast(pa.large_string()), find_last(ids))
+    stated = read_field(read_column(table, "metadata"), "subject_id").cast(pa.large_string())
+    named = pc.if_else(pc.fill_null(pc.not_equal(stated, ""), False), stated, of_scan)
+    named = pc.if_else(pc.fill_null(pc.not_equal(named, ""), False), named, pa.scalar(None, pa.large_string()))
+    images = read_column(table, "images")
+    scans = list_texts(images, to_json(pc.struct_field(images.flatten(), "path")))
+    others = pc.coalesce(others.cast(pa.large_string()), scans)
+    subject, other = (pa.scalar(word, pa.large_string()) for word in ("subject ", "other "))
+    nothing = pa.scalar("", pa.large_string())
+    return pc.coalesce(
+        pc.binary_join_element_wise(subject, named, nothing), pc.binary_join_element_wise(other, others, nothing)
+    )
 
 
 def describe_answers(rows: Dataset) -> tuple[dict[str, Any] | None, str]:
@@ -91,20 +150,25 @@ def describe_answers(rows: Dataset) -> tuple[dict[str, Any] | None, str]:
         return {"task": reading.task, "unit": reading.unit, **vars(reading.answers)}, told
     if len(reading.labels) > MOST_LABELS:
         return None, f"the rows have {len(reading.labels)} labels, at most {MOST_LABELS} are stored"
-    if rare := sum(n < FEWEST_SUBJECTS for n in _count_subjects(rows, reading).values()):
+    if rare := _count_rare(rows, reading):
         return None, f"{rare} of {len(reading.labels)} labels are {TOO_FEW}"
     if _find_any([*reading.labels, *reading.forms, template]):
         return None, f"a label or the wording of the answers {PERSONAL}"
     return {**reading.to_dict(), "answer_template": template}, told
 
 
-def _count_subjects(rows: Dataset, reading: LabelReading) -> dict[str | None, int]:
-    """Label → how many subjects have it; a row that names none counts as one."""
-    owners = defaultdict(set)
-    for number, row in enumerate(rows.with_format(None).select_columns(["metadata", "subject_ids"])):
-        if (label := row["metadata"]["subject_label"]) is not None:
-            owners[reading.read_truth(label)].add(_name_subject(row) or number)
-    return {label: len(subjects) for label, subjects in owners.items()}
+def _count_rare(rows: Dataset, reading: LabelReading) -> int:
+    """How many labels too few subjects have; a row that names none counts as one."""
+    owners, start = Owners(), 0
+    for table in read_tables(rows, ["metadata", "subject_ids", "images"]):
+        labels = read_field(read_column(table, "metadata"), "subject_label")
+        truths = {label: reading.read_truth(label) for label in labels.unique().drop_null().to_pylist()}
+        of_rows = pa.array([truths.get(label) for label in labels.to_pylist()], pa.string())
+        numbers = pa.array(range(start, start + len(table))).cast(pa.string())
+        has_label = of_rows.is_valid()
+        owners.add(of_rows.filter(has_label), _name_subjects(table, numbers).filter(has_label))
+        start += len(table)
+    return owners.count_few()
 
 
 def _find_any(texts: Iterable[str]) -> bool:

@@ -14,15 +14,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from datasets import DatasetDict
 
+from umbrella.files.arrow_json import join_texts, list_texts, to_json
+from umbrella.files.arrow_tables import read_column, read_field, read_tables
 from umbrella.files.json_files import read_json, show_json, write_json
 from umbrella.options.data.cohort_flags import CohortPlace
 from umbrella.options.keys import NAME_OF_A_KEY
 from umbrella.records.cohort import SPLITS_FILE
 
 FILE_NAME = "run.json"
+UNUSUAL_ENDS = ("/", "/.")  # of paths whose name `pathlib` tells otherwise than by the last stroke
 PACKAGES = ("umbrella-vlm", "torch", "transformers", "datasets", "accelerate", "nibabel", "numpy")
 
 
@@ -114,20 +119,36 @@ def hash_splits_file(json_dir: str | None) -> str | None:
 
 
 def fingerprint(rows: Any) -> str:
-    """sha256 of what the rows say, and of their scans' names and sizes; the same wherever the data lie."""
+    """sha256 of what the rows say, and of their scans' names and sizes; the same wherever the data lie.
+
+    Of the JSON text of each row: [task_id, [[role, [[type, text], ...]], ...], metadata, [[name, bytes], ...]].
+    """
     digest = hashlib.sha256()
-    columns = rows.with_format(None).select_columns(["task_id", "conversations", "metadata", "images"])
-    for row in columns:
-        turns = [
-            [turn["role"], [[item["type"], item["text"]] for item in turn["content"]]] for turn in row["conversations"]
-        ]
-        scans = [[Path(scan["path"]).name, _size(scan)] for scan in row["images"]]
-        digest.update(json.dumps([row["task_id"], turns, row["metadata"], scans], sort_keys=True).encode())
+    for table in read_tables(rows, ["task_id", "conversations", "metadata", "images"]):
+        conversations, images = read_column(table, "conversations"), read_column(table, "images")
+        turns = conversations.flatten()
+        contents = pc.struct_field(turns, "content")
+        items = contents.flatten()
+        said = list_texts(contents, join_texts(*(to_json(pc.struct_field(items, name)) for name in ("type", "text"))))
+        spoken = list_texts(conversations, join_texts(to_json(pc.struct_field(turns, "role")), said))
+        seen = list_texts(images, _describe_scans(images.flatten()))
+        plain = (to_json(read_column(table, name)) for name in ("task_id", "metadata"))
+        digest.update("".join(join_texts(next(plain), spoken, next(plain), seen).to_pylist()).encode())
     return digest.hexdigest()
 
 
-def _size(scan: dict) -> int | None:
+def _describe_scans(scans: pa.Array) -> pa.Array:
+    """The JSON texts of [name, size in bytes], one a scan."""
+    paths = pc.struct_field(scans, "path").to_pylist()
+    lengths = pc.binary_length(read_field(scans, "bytes")).to_pylist()
+    names = pa.array([Path(path).name if path.endswith(UNUSUAL_ENDS) else path.rpartition("/")[2] for path in paths])
+    sizes = pa.array([length or _size(path) for path, length in zip(paths, lengths, strict=True)], pa.int64())
+    return join_texts(to_json(names), to_json(sizes))
+
+
+def _size(path: str) -> int | None:
     """In bytes; None for a scan that is not there: of splits that are not used, none is looked for."""
-    if scan.get("bytes"):
-        return len(scan["bytes"])
-    return os.path.getsize(scan["path"]) if os.path.exists(scan["path"]) else None
+    try:
+        return os.stat(path).st_size
+    except (OSError, ValueError):
+        return None

@@ -17,8 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 from datasets import Dataset
 
+from umbrella.files.arrow_tables import read_column, read_field, read_tables
 from umbrella.files.file_hashes import hash_file
 from umbrella.files.json_files import build_record, read_json, write_json
 from umbrella.models.base import BaseModel, describe_base, read_base
@@ -95,9 +97,12 @@ class TrainingData:
         """The nearest model of the Hub that it came from; None where it came from none."""
         return next((model["name"] for model in self.models if model.get("revision")), None)
 
-    def add_rows(self, rows: Dataset) -> "TrainingData":
-        """What it will have seen after training on these rows; the same where it ended with just these."""
-        subjects, sha256 = subjects_of(rows), fingerprint(rows)
+    def add_rows(self, rows: Dataset, sha256: str | None = None) -> "TrainingData":
+        """What it will have seen after training on these rows; the same where it ended with just these.
+
+        sha256  the fingerprint of the rows, where it is known already
+        """
+        subjects, sha256 = subjects_of(rows), sha256 or fingerprint(rows)
         last = self.seen[-1] if self.seen else None
         if last and last.rows_sha256 == sha256 and set(TrainingData((last,)).find_overlap(subjects)) == subjects:
             return self
@@ -129,10 +134,11 @@ class TrainingData:
 
 def subjects_of(rows: Dataset) -> set[str]:
     """All subjects of the rows, references included."""
-    plain = rows.with_format(None)
-    named = {subject for ids in plain["subject_ids"] for subject in ids}
-    for entry in plain["metadata"]:
-        named |= {entry["subject_id"], entry["reference_id"]}
+    named: set[str] = set()
+    for table in read_tables(rows, ["subject_ids", "metadata"]):
+        metadata = read_column(table, "metadata")
+        named.update(read_column(table, "subject_ids").flatten().to_pylist())
+        named.update(*(read_field(metadata, name).to_pylist() for name in ("subject_id", "reference_id")))
     return named - {None}
 
 
@@ -158,14 +164,20 @@ def _is_among(subject: str, salt: str, known: set[str]) -> bool:
 
 def count_without_subject(rows: Dataset) -> int:
     """How many of the rows do not say whom they are about."""
-    plain = rows.with_format(None)
-    pairs = zip(plain["subject_ids"], plain["metadata"], strict=True)
-    return sum(not ids and entry["subject_id"] is None for ids, entry in pairs)
+    count = 0
+    for table in read_tables(rows, ["subject_ids", "metadata"]):
+        has_none = pc.equal(pc.fill_null(pc.list_value_length(read_column(table, "subject_ids")), 0), 0)
+        nameless = read_field(read_column(table, "metadata"), "subject_id").is_null()
+        count += pc.sum(pc.and_(has_none, nameless)).as_py()
+    return count
 
 
 def modalities_of(rows: Dataset) -> set[str]:
     """The modalities of all scans of the rows."""
-    return {modality for of_row in rows.with_format(None)["modalities"] for modality in of_row}
+    found: set[str] = set()
+    for table in read_tables(rows, ["modalities"]):
+        found.update(read_column(table, "modalities").flatten().unique().to_pylist())
+    return found
 
 
 def read_training_data(model_name_or_path: str | Path) -> TrainingData:

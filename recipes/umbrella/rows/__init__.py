@@ -21,6 +21,7 @@ __all__ = [
     "perturbed_scans",
     "published",
     "push_manifest",
+    "scan_list",
     "token_batches",
     "token_lengths",
     "transform",

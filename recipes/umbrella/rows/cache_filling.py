@@ -10,19 +10,12 @@ from datasets import DatasetDict
 from torch.utils.data import DataLoader, Dataset
 
 from umbrella.files.written_files import WriteError
+from umbrella.rows.scan_list import Place
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError
 from umbrella.views.loading import load_view
 from umbrella.views.settings import ViewSettings
 from umbrella.views.volume_cache import VolumeCache
-
-
-class Place(NamedTuple):
-    """Where a scan stands: the split, the number of its row, the number of the scan in the row."""
-
-    split: str
-    row: int
-    number: int
 
 
 class Outcome(NamedTuple):
@@ -32,17 +25,6 @@ class Outcome(NamedTuple):
     n_bytes: int = 0
     is_new: bool = False
     problem: str | None = None
-
-
-def list_scans(splits: DatasetDict) -> list[Place]:
-    """Every scan once, where it is first named."""
-    places = {}
-    for split, rows in splits.items():
-        for index, row in enumerate(rows.with_format(None).select_columns("images")):
-            for number, scan in enumerate(row["images"]):
-                place = Place(split, index, number)
-                places.setdefault((scan["path"] or place, scan["modality"]), place)
-    return list(places.values())
 
 
 class PlacedScans(Dataset, ABC):
@@ -85,7 +67,9 @@ class CachedScans(PlacedScans):
     Raises WriteError when the cache cannot be written any more.
     """
 
-    def __init__(self, splits: DatasetDict, places: list[Place], cache: VolumeCache, settings: ViewSettings) -> None:
+    def __init__(
+        self, splits: DatasetDict, places: Sequence[Place], cache: VolumeCache, settings: ViewSettings
+    ) -> None:
         super().__init__(splits, places)
         self.cache, self.settings = cache, settings
 

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from umbrella.conversations.turns import ConversationError, count_images, drop_exchanges, split_exchanges
+from umbrella.files.arrow_tables import read_column, read_tables
 from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.label_report import count_scan_tokens
 from umbrella.rows.transform import ConversationTransform
@@ -23,7 +24,7 @@ def check_lengths(rows: Dataset, transform: ConversationTransform) -> None:
     """
     unbounded = BlankScans(transform.processor, **transform.settings.stated(), max_length=sys.maxsize)
     plain, lengths = rows.with_format(None), estimate_lengths(rows, transform)
-    longest = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)[:N_LONGEST]
+    longest = np.argsort(-np.array(lengths), kind="stable")[:N_LONGEST].tolist()
     drops = transform.on_overflow == "drop_turns"
     if all(count_needed(plain[i], unbounded, drops) <= transform.max_length for i in longest):
         return
@@ -45,15 +46,21 @@ def estimate_lengths(rows: Dataset, transform: ConversationTransform) -> np.ndar
 def estimate_parts(rows: Dataset, transform: ConversationTransform) -> tuple[np.ndarray, np.ndarray]:
     """Two arrays (rows,) of tokens: of each row's text, about, and of its scans, by modality: few in a view for a
     small tower, many in a series of volumes."""
-    table = rows.select_columns(["length", "modalities"]).with_format("arrow")[:]
-    modalities = table["modalities"].combine_chunks()
-    names = modalities.flatten().dictionary_encode()
-    tokens = np.array([count_scan_tokens(transform, name) for name in names.dictionary.to_pylist()], np.int64)
-    row_of = pc.list_parent_indices(modalities).to_numpy(zero_copy_only=False)
-    lengths = table["length"].to_numpy()
-    scans, n_scans = np.zeros_like(lengths), np.bincount(row_of, minlength=len(lengths))
-    np.add.at(scans, row_of, tokens[names.indices.to_numpy(zero_copy_only=False)])
-    return lengths - TOKENS_PER_SCAN * n_scans, scans
+    tokens: dict[str, int] = {}
+    texts, scans = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for table in read_tables(rows, ["length", "modalities"]):
+        modalities = read_column(table, "modalities")
+        names = modalities.flatten().dictionary_encode()
+        for name in set(names.dictionary.to_pylist()) - tokens.keys():
+            tokens[name] = count_scan_tokens(transform, name)
+        of_names = np.array([tokens[name] for name in names.dictionary.to_pylist()], np.int64)
+        row_of = pc.list_parent_indices(modalities).to_numpy(zero_copy_only=False)
+        of_rows = np.zeros(len(table), np.int64)
+        np.add.at(of_rows, row_of, of_names[names.indices.to_numpy(zero_copy_only=False)])
+        n_scans = np.bincount(row_of, minlength=len(table))
+        texts.append(read_column(table, "length").to_numpy() - TOKENS_PER_SCAN * n_scans)
+        scans.append(of_rows)
+    return np.concatenate(texts), np.concatenate(scans)
 
 
 def count_needed(row: dict, unbounded: BlankScans, drops_turns: bool) -> int:

@@ -7,11 +7,13 @@ repeat the first rows of the epoch instead.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
+from umbrella.files.arrow_tables import read_column, read_tables
 from umbrella.rows.cohorts import Cohorts
 
 
@@ -83,4 +85,6 @@ class RowOrder(Sampler[int]):
 
 def read_lengths(rows: Dataset) -> list[int]:
     """The `length` of every row, past the transform that the rows may have."""
-    return list(rows.with_format(None)["length"])
+    return np.concatenate(
+        [read_column(table, "length").to_numpy() for table in read_tables(rows, ["length"])]
+    ).tolist()

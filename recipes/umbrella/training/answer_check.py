@@ -15,9 +15,9 @@ from datasets import Dataset
 
 from umbrella.answers.generation import Answerer
 from umbrella.answers.labelled_answer import AnswerError, LabelledAnswer, split_kinds
+from umbrella.answers.labelled_rows import find_labelled, read_labelled
 from umbrella.answers.own_answers import check_labels_apart, compare_own_answers, find_wording
 from umbrella.answers.reading import LabelReading, Reading, find_reading
-from umbrella.answers.selection import read_labelled
 from umbrella.options.arguments import EvalArguments
 from umbrella.options.extras import describe_missing
 from umbrella.options.training_arguments import TrainArguments
@@ -42,7 +42,7 @@ class AnswerCheck:
 
     def __init__(self, rows: Dataset, processor: Any, options: dict, n_rows: int, seed: int, batch_size: int) -> None:
         rows = rows.with_format(None)
-        rows = rows.select([i for i, entry in enumerate(rows["metadata"]) if entry["subject_label"] is not None])
+        rows = rows.select(find_labelled(rows))
         self.task = find_task_of_answers(read_labelled(rows))[0] if n_rows and len(rows) else Task()
         if self.task.name == "regression" and find_spec("sklearn") is None:
             missing = describe_missing("sklearn", "--eval_answers", "eval")

@@ -1,19 +1,31 @@
 """What can be told to be wrong before a long job starts."""
 
 import os
+import stat
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 from datasets import Dataset
 from transformers.integrations.deepspeed import HfTrainerDeepSpeedConfig
 
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
+from umbrella.files.arrow_tables import read_column, read_tables
 from umbrella.options.training_arguments import TrainArguments
+from umbrella.rows.scan_list import ScanList, list_scans
 from umbrella.scans.not_a_scan import join_absent
 from umbrella.scans.volumes import ScanError, check_header
 
 MOST_SHOWN = 10
+MOST_OPENED = 10_000  # scans of which every one is opened; of more, as many
+N_THREADS, PIECE = min(16, (os.cpu_count() or 1) * 4), 256
+T = TypeVar("T")
+R = TypeVar("R")
 # How many processes were started: torchrun's, accelerate's and DeepSpeed's own word first, then mpirun's and srun's.
 WORLD_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 
@@ -96,23 +108,65 @@ def check_output_dir(output_dir: str, resumes: bool) -> None:
 def check_scans(dataset: Dataset) -> int:
     """Existence and header of every scan that the rows name. Returns their number.
 
+    Of more than 10,000 scans the files of all are looked for, and the headers of 10,000 read, evenly spaced over the
+    rows, and of all whose file is not found; this is printed.
+
     Raises SystemExit with all unreadable scans (the first ten by name).
     """
-    scans = {}
-    for row in dataset.with_format(None).select_columns(["images", "source"]):
-        for scan in row["images"]:
-            if scan.get("bytes") is None:
-                scans.setdefault((scan["path"], scan["modality"]), row["source"])
-    with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) * 4)) as pool:
-        found = zip(scans.values(), pool.map(_find_problem, scans), strict=True)
-        problems = [(source, problem) for source, problem in found if problem]
+    scans = list_scans({"rows": dataset}, files_alone=True)
+    opened = scans[_choose_opened(scans)]
+    found = look_in_pieces(_find_problem, opened.name_all())
+    sources = dataset.with_format(None).select_columns("source")
+    problems = [(sources[opened[i].row]["source"], problem) for i, problem in enumerate(found) if problem]
     if problems:
+        n = f"{len(opened):,} that were opened of {len(scans):,}" if len(opened) < len(scans) else f"{len(scans)}"
         raise SystemExit(
-            f"error: {len(problems)} of {len(scans)} scans cannot be read:{show_first(join_absent(problems))}\n"
+            f"error: {len(problems)} of {n} scans cannot be read:{show_first(join_absent(problems))}\n"
             "Restore them, correct --image_root, or take their rows out; "
             "validate_json_format.py --check_images reads every scan to its end."
         )
+    if len(opened) < len(scans):
+        print(
+            f"scans: all {len(scans):,} files are there; {len(opened):,} of them, evenly spaced, were opened and "
+            "their headers read. validate_json_format.py --check_images reads every scan",
+            flush=True,
+        )
     return len(scans)
+
+
+def _choose_opened(scans: ScanList) -> np.ndarray:
+    """The numbers of the scans whose headers are read."""
+    if len(scans) <= MOST_OPENED:
+        return np.arange(len(scans))
+    absent = look_in_pieces(_is_absent, scans.name_all())
+    return np.union1d(space_evenly(len(scans), MOST_OPENED), np.flatnonzero(np.fromiter(absent, bool)))
+
+
+def space_evenly(n: int, most: int) -> np.ndarray:
+    """At most so many numbers below `n`, evenly spaced, the first and the last among them."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int)) if n else np.arange(0)
+
+
+def look_in_pieces(look: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
+    """What `look` finds of all things, in their order; threads look at 256 of them at a time."""
+    all_things = iter(things)
+    pieces = iter(lambda: list(islice(all_things, PIECE)), [])
+    waiting: deque = deque()
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        for piece in pieces:
+            waiting.append(pool.submit(lambda some: list(map(look, some)), piece))
+            if len(waiting) > 2 * N_THREADS:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+
+def _is_absent(scan: tuple[str, str]) -> bool:
+    """Whether no regular file stands where the path of a scan leads."""
+    try:
+        return not stat.S_ISREG(os.stat(scan[0]).st_mode)
+    except (OSError, ValueError):
+        return True
 
 
 def show_first(problems: list[str]) -> str:
@@ -134,8 +188,11 @@ def check_texts(dataset: Dataset, encoder: ConversationEncoder) -> None:
 
     Raises ConversationError with the row's source.
     """
-    for turns, source in zip(dataset["conversations"], dataset["source"], strict=True):
-        try:
-            encoder.check_text(turns)
-        except ConversationError as error:
-            raise ConversationError(f"{source}: {error}") from error
+    checked = encoder.watch_texts()
+    for table in read_tables(dataset, ["conversations", "source"]):
+        conversations = read_column(table, "conversations")
+        for number in checked.find_unsure(conversations):
+            try:
+                encoder.check_text(conversations[number].as_py())
+            except ConversationError as error:
+                raise ConversationError(f"{table['source'][number]}: {error}") from error

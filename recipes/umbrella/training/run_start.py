@@ -42,7 +42,7 @@ def describe_start(arguments: tuple, splits: DatasetDict, checkpoint: str | None
     before = find_before(model_args.model_name_or_path, training_args.seed, checkpoint, training_args.output_dir)
     started_from = [*before.models] if checkpoint is None else [describe_checkpoint(checkpoint), *before.models]
     entry = describe_entry(arguments, splits, started_from)
-    return RunStart(before, before.add_rows(splits["train"]), entry)
+    return RunStart(before, before.add_rows(splits["train"], entry["data"]["train"]["sha256"]), entry)
 
 
 def find_before(model_name_or_path: str, seed: int, checkpoint: str | None, output_dir: str | Path) -> TrainingData:

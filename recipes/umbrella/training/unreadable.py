@@ -13,12 +13,14 @@ from typing import NamedTuple
 
 from datasets import Dataset
 
+from umbrella.files.arrow_tables import read_tables
 from umbrella.files.contained_files import split_root
 from umbrella.files.written_files import write_whole
 from umbrella.options.arguments import N_CORES
 from umbrella.options.progress import show_progress
 from umbrella.options.training_arguments import TrainArguments
-from umbrella.rows.cache_filling import Place, PlacedScans, list_scans, look_at_all
+from umbrella.rows.cache_filling import PlacedScans, look_at_all
+from umbrella.rows.scan_list import Place, list_scans
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.volumes import ScanError
 from umbrella.training.main_process import on_main_process
@@ -175,12 +177,16 @@ def _name_scan(scan: dict, source: str, number: int) -> tuple[str, str]:
 
 
 def _keep_rows(name: str, rows: Dataset, left_out: set[tuple[str, str]]) -> Dataset:
-    plain = rows.with_format(None)
-    kept = [
-        i
-        for i, (scans, source) in enumerate(zip(plain["images"], plain["source"], strict=True))
-        if not any(_name_scan(scan, source, number) in left_out for number, scan in enumerate(scans))
-    ]
+    kept: list[int] = []
+    start = 0
+    for table in read_tables(rows, ["images", "source"]):
+        pairs = zip(table["images"].to_pylist(), table["source"].to_pylist(), strict=True)
+        kept += [
+            i
+            for i, (scans, source) in enumerate(pairs, start)
+            if not any(_name_scan(scan, source, number) in left_out for number, scan in enumerate(scans))
+        ]
+        start += len(table)
     if not kept:
         raise ValueError(f"{name}: expected at least one row whose scans can be read, found none of {len(rows)}")
     return rows.select(kept)

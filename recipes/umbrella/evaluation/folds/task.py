@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from datasets import Dataset
 
+from umbrella.answers.labelled_rows import read_labelled
 from umbrella.answers.reading import LabelReading
-from umbrella.answers.selection import choose_reading, keep_task, read_labelled
+from umbrella.answers.selection import choose_reading, keep_task
 from umbrella.evaluation.folds.people import to_strata
 from umbrella.options.arguments import EvalArguments
 

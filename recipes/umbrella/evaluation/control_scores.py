@@ -65,7 +65,7 @@ def compare_texts(records: list[dict], exchanged: Exchanged, subjects: Sequence[
             records[i]["prediction"] != record["prediction"] for i, record in zip(control.indices, got, strict=True)
         ]
         counted = count_changes(changed, [subjects[i] for i in control.indices])
-        controls[name] = {"title": control.title} | counted
+        controls[name] = _describe(control) | counted
     return {"controls": controls, "verdicts": judge(controls, None)}
 
 
@@ -80,4 +80,8 @@ def _compare(
     changed = [before != after for before, after in zip(*answers, strict=True)]
     of_subjects = [subjects[i] for i in control.indices]
     numbers = compare_with_control(measure, scores[0], scores[1], changed, of_subjects, control.donors, n_tests)
-    return {"title": control.title} | numbers
+    return _describe(control) | numbers
+
+
+def _describe(control: Control) -> dict:
+    return {"title": control.title} | ({"several": True} if control.several else {})

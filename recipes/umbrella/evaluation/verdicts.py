@@ -83,6 +83,8 @@ def judge(controls: dict[str, dict], measure: Measure | None) -> dict[str, dict]
             # The controls of the subject's scan exchange the same; those of the reference may each be read or not.
             found = found[:1] if key == "subject" else found
             found = [{"doing": DOINGS.get(key, "exchanging it"), **control} for control in found]
+            if any(control.get("several") for control in found):
+                scan = scan.replace("scan", "set of scans")
             verdicts[key] = _judge_changes(scan, found) if measure is None else _judge_scan(scan, found, measure)
     verdicts |= judge_mirrored(controls.get("mirrored", {}).get("turns", {}))
     if measure and "text_only" in controls:

@@ -79,6 +79,7 @@ def _read_tree(asked: ManyArguments, exclusions: Exclusions) -> tuple[list[Visit
     if asked.run and asked.run not in ("first", "last") and not asked.run.isdigit():
         raise CohortError(f"--run: expected first, last or a number, found {asked.run}")
     flags = {name: getattr(asked, name) or [] for name in ("suffixes", "sessions", "entities")}
+    flags |= {"modalities_of_visit": [], "sequence_order": "fixed", "least_sequences": 1}
     selection = to_selection(Namespace(modalities=[asked.modality], run=asked.run, **flags))
     if asked.participants is not None:
         table = Path(asked.participants).expanduser().absolute()

@@ -7,25 +7,20 @@ from collections import Counter
 import nibabel
 import numpy as np
 import pytest
-from test_cohort_bids import run, touch, write_tree
+from study_trees import SEQUENCES, STUDY, generate_records, remove_scan, touch_scan, write_studies
 
 from umbrella.cohort.generation import generate, main, parse_options
 from umbrella.files.studies import find_absent
 from umbrella_dataset import find_problems
 
-SEQUENCES = ("T1w", "FLAIR", "T2w")
-STUDY = ("--modalities_of_visit", ",".join(SEQUENCES))
-
 
 @pytest.fixture
 def tree(tmp_path):
     """20 subjects of one session with three sequences; sub-01 has no FLAIR, sub-02 T2w alone, sub-03 none."""
-    tree = write_tree(tmp_path / "bids", sessions=())
-    for i in range(1, 21):
-        for name in SEQUENCES[1:]:
-            touch(tree, f"sub-{i:02d}", "", "anat", name)
-    for subject, name in ((1, "FLAIR"), (2, "T1w"), (2, "FLAIR"), (3, "T1w"), (3, "FLAIR"), (3, "T2w")):
-        (tree / f"sub-{subject:02d}/anat/sub-{subject:02d}_{name}.nii.gz").unlink()
+    tree = write_studies(tmp_path / "bids")
+    for subject, names in (("sub-01", ["FLAIR"]), ("sub-02", ["T1w", "FLAIR"]), ("sub-03", SEQUENCES)):
+        for name in names:
+            remove_scan(tree, subject, name)
     return tree
 
 
@@ -38,7 +33,7 @@ def show(turn):
 
 
 def test_each_sequence_is_named_in_front_of_its_scan_and_what_is_absent_is_said(tree):
-    records, exclusions = run(tree, *STUDY, "--question", "Which?")
+    records, exclusions = generate_records(tree, *STUDY, "--question", "Which?")
     assert exclusions == [("sub-03", "", "no scan")] and len(records) == 19
     assert all(find_problems(record) == [] for record in records)
     whole, partly, one = (of_subject(records, subject) for subject in ("04", "01", "02"))
@@ -59,9 +54,9 @@ def test_each_sequence_is_named_in_front_of_its_scan_and_what_is_absent_is_said(
 
 def test_drawn_orders_are_all_there_and_those_of_the_seed(tree):
     flags = (*STUDY, "--sequence_order", "drawn", "--reference", "any", "--split", "0.6,0.2,0.2")
-    records, _ = run(tree, *flags)
-    again, _ = run(tree, *flags)
-    other, _ = run(tree, *flags, "--seed", "1")
+    records, _ = generate_records(tree, *flags)
+    again, _ = generate_records(tree, *flags)
+    other, _ = generate_records(tree, *flags, "--seed", "1")
     assert records == again != other
     orders = Counter()
     for record in records:
@@ -76,22 +71,22 @@ def test_drawn_orders_are_all_there_and_those_of_the_seed(tree):
 
 
 def test_a_visit_of_too_few_is_left_out_and_an_order_may_be_another(tree):
-    records, exclusions = run(tree, "--modalities_of_visit", "T2w", "T1w", "--least_sequences", "2")
+    records, exclusions = generate_records(tree, "--modalities_of_visit", "T2w", "T1w", "--least_sequences", "2")
     assert set(exclusions) == {("sub-02", "", "too few sequences"), ("sub-03", "", "no scan")}
     assert {tuple(record["metadata"]["suffixes"]) for record in records} == {("T2w", "T1w")}
 
 
 def test_what_is_there_and_cannot_be_taken_is_not_called_absent(tree):
-    touch(tree, "sub-04", "", "anat", "run-2_FLAIR")  # beside one without a run
+    touch_scan(tree, "sub-04", "run-2_FLAIR")  # beside one without a run
     for subject, name in (("05", "acq-low_FLAIR"), ("06", "acq-low_FLAIR")):
-        touch(tree, f"sub-{subject}", "", "anat", name)
+        touch_scan(tree, f"sub-{subject}", name)
     (tree / "sub-06/anat/sub-06_FLAIR.nii.gz").unlink()
     wrong = tree / "sub-07/anat/sub-07_FLAIR.nii.gz"
     wrong.rename(wrong.with_name("sub-70_FLAIR.nii.gz"))
     fetched = tree / "sub-08/anat/sub-08_FLAIR.nii.gz"
     fetched.unlink()
     fetched.symlink_to("../annex/nothing")
-    _, exclusions = run(tree, *STUDY, "--entities", "FLAIR:acquisition=")
+    _, exclusions = generate_records(tree, *STUDY, "--entities", "FLAIR:acquisition=")
     reasons = {subject: reason for subject, _, reason in exclusions}
     assert reasons == {
         **dict.fromkeys(("sub-03", "sub-06", "sub-07"), "no scan"),
@@ -150,5 +145,5 @@ def test_one_scan_under_two_names_is_found(tree):
     for i, path in enumerate(sorted(tree.rglob("*.nii.gz"))):
         nibabel.Nifti1Image(np.random.default_rng(i).random((4, 4, 4), np.float32), np.eye(4)).to_filename(path)
     shutil.copy(tree / "sub-09/anat/sub-09_T1w.nii.gz", tree / "sub-09/anat/sub-09_FLAIR.nii.gz")
-    _, exclusions = run(tree, *STUDY, "--check_images")
+    _, exclusions = generate_records(tree, *STUDY, "--check_images")
     assert set(exclusions) == {("sub-03", "", "no scan"), ("sub-09", "", "duplicate voxels")}

@@ -32,6 +32,7 @@ class Control:
     donors   whose scan each row is shown in place of its own; None where no scan is another's
     change   how every scan is shown, a name of `umbrella.rows.changed_scans.CHANGES`; None as it is
     several  whether a row may have several scans exchanged of one person
+    sequence which sequence of a study it is about, "" where about none; note: what is to be said of it
     """
 
     name: str
@@ -41,6 +42,8 @@ class Control:
     donors: list[str] | None = None
     change: str | None = None
     several: bool = False
+    sequence: str = ""
+    note: str = ""
 
 
 def build_controls(rows: Dataset, seed: int, most_rows: int, shown: ViewSettings | None = None) -> list[Control]:
@@ -50,8 +53,7 @@ def build_controls(rows: Dataset, seed: int, most_rows: int, shown: ViewSettings
     shown      how the model is shown a scan: what only a model of volumes, or of several frames, can be shown is left
                out of the controls of others, and where this is not said.
     """
-    every = list(range(len(rows)))
-    asked = sorted(random.Random(seed).sample(every, most_rows)) if len(every) > most_rows else every
+    asked = draw_asked(rows, seed, most_rows)
     scans = read_scan_sets(rows)
     with_scans = [i for i in asked if scans[i].images]
     if not with_scans:
@@ -64,6 +66,12 @@ def build_controls(rows: Dataset, seed: int, most_rows: int, shown: ViewSettings
         Control("scans_blanked", "all scans blank", chosen, with_scans, change=BLANK),
         Control("text_only", "no scans, text only", remove_scans(chosen), with_scans),
     ]
+
+
+def draw_asked(rows: Dataset, seed: int, most_rows: int) -> list[int]:
+    """At most so many rows, by their indices: the same for all controls."""
+    every = list(range(len(rows)))
+    return sorted(random.Random(seed).sample(every, most_rows)) if len(every) > most_rows else every
 
 
 def _shuffle_scans(rows: Dataset, scans: list[ScanSet], asked: list[int], seed: int) -> Control:

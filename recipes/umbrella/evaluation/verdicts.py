@@ -62,7 +62,7 @@ def compare_with_control(
 
 def judge(controls: dict[str, dict], measure: Measure | None) -> dict[str, dict]:
     """Controls by name → {"subject": {"verdict", "sentence"}, "reference": ..., "order": ..., "course": ...,
-    "sides": ..., "text": ...}, as far as they allow.
+    "sequence FLAIR": ..., "sides": ..., "text": ...}, as far as they allow.
 
     A scan is used when exchanging it makes the answers worse (see `Paired.outcome`). It is reacted to when more than
     5 % of the answers change, and not used when at most 10 % do, by the interval of their share. An accuracy that
@@ -86,9 +86,31 @@ def judge(controls: dict[str, dict], measure: Measure | None) -> dict[str, dict]
             if any(control.get("several") for control in found):
                 scan = scan.replace("scan", "set of scans")
             verdicts[key] = _judge_changes(scan, found) if measure is None else _judge_scan(scan, found, measure)
+    verdicts |= _judge_sequences(controls, measure)
     verdicts |= judge_mirrored(controls.get("mirrored", {}).get("turns", {}))
     if measure and "text_only" in controls:
         verdicts["text"] = _judge_text(controls["text_only"], measure)
+    return verdicts
+
+
+def _judge_sequences(controls: dict[str, dict], measure: Measure | None) -> dict[str, dict]:
+    """By exchanging it, as what is shown then is like what training has shown; what comes of leaving it out is said
+    beside, and judged only where it cannot be exchanged."""
+    verdicts = {}
+    for name in dict.fromkeys(control["sequence"] for control in controls.values() if "sequence" in control):
+        swapped, without = controls.get(f"{name}_swapped"), controls.get(f"without_{name}")
+        judged = swapped or {"doing": "leaving it out", **without}
+        found = (
+            _judge_changes(f"the {name}", [judged])
+            if measure is None
+            else _judge_scan(f"the {name}", [judged], measure)
+        )
+        said = [found["sentence"]]
+        if without and swapped and measure:
+            said.append(f"Without it: {_lower(_say_effect(without, measure))}")
+        elif without and swapped:
+            said.append(f"Leaving it out changes {percent(without['changed'])} ({_say_share(without)}).")
+        verdicts[f"sequence {name}"] = found | {"sentence": " ".join([*said, *([without["note"]] if without else [])])}
     return verdicts
 
 

@@ -6,5 +6,6 @@ It knows no scan.
 __all__ = [
     "encoder",
     "ignore_index",
+    "layout",
     "turns",
 ]

@@ -15,6 +15,7 @@ from umbrella.answers.labelled_answer import AnswerError, split_kinds
 from umbrella.answers.own_answers import check_labels_apart, compare_own_answers, find_wording
 from umbrella.answers.reading import LabelReading, find_reading
 from umbrella.answers.selection import read_labelled
+from umbrella.conversations.layout import describe_layout, drop_names, list_sequences
 from umbrella.conversations.turns import join_texts
 from umbrella.privacy.search import find_in_text
 from umbrella.records.trained_questions import TrainedQuestions
@@ -30,11 +31,13 @@ RARER = f"rarer than the {MOST_WORDINGS} most frequent"
 def record_questions(rows: Dataset) -> TrainedQuestions:
     """The record of the rows that a model is trained on."""
     counts, subjects, layouts, pairs = Counter(), defaultdict(set), Counter(), Counter()
+    sequences: Counter[tuple[str, ...]] = Counter()
     for row in rows.with_format(None).select_columns(["conversations", "metadata", "images", "subject_ids"]):
         asked = row["conversations"][:-1]
-        question = join_texts(asked[-1]["content"]) if asked else ""
+        question = join_texts(drop_names(asked[-1]["content"])) if asked else ""
         counts[question] += 1
-        layout = " | ".join(" ".join(item["type"] for item in turn["content"]) for turn in asked)
+        layout = describe_layout(asked)
+        sequences[tuple(list_sequences(asked[-1]["content"]) if asked else ())] += 1
         subjects[question].add(_name_subject(row) or tuple(scan["path"] for scan in row["images"]))
         layouts[layout] += 1
         pairs[layout, question] += 1
@@ -51,7 +54,9 @@ def record_questions(rows: Dataset) -> TrainedQuestions:
     shared = {layout: n for layout, n in layouts.most_common(MOST_WORDINGS) if n >= FEWEST_SUBJECTS}
     by_layout = {layout: _count_wordings(layout, pairs, questions) for layout in shared}
     answers, told = describe_answers(rows)
-    return TrainedQuestions(len(rows), questions, shared, by_layout, dict(left_out), answers, told)
+    # The names are of a list that is the same for everybody, and so is no order of them anybody's own.
+    named = max((one for one in sequences if one), key=lambda one: (sequences[one], one), default=())
+    return TrainedQuestions(len(rows), questions, shared, by_layout, dict(left_out), answers, told, list(named))
 
 
 def _count_wordings(layout: str, pairs: Counter, stored: Iterable[str]) -> dict[str, int]:

@@ -34,8 +34,6 @@ def generate_records(tree, *flags):
     """(all conversations, exclusions as (participant, session, reason)); the data folder is `out`, beside the tree."""
     out = tree.parent / "out"
     generate(parse_options("", ["--bids_dir", str(tree), "--output_dir", str(out), "--target", "sex", *flags]))
-    records = [
-        json.loads(path.read_text()) for split in ("train", "validation", "test") for path in (out / split).iterdir()
-    ]
+    paths = [path for split in ("train", "validation", "test") for path in sorted((out / split).glob("*.json"))]
     rows = [line.split("\t") for line in (out / "exclusions.tsv").read_text().splitlines()[1:]]
-    return records, [tuple(row[:3]) for row in rows]
+    return [json.loads(path.read_text()) for path in paths], [tuple(row[:3]) for row in rows]

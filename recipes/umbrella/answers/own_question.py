@@ -51,8 +51,8 @@ def choose_question(
         named = " ".join(f"{name}=SCAN" for name in trained.sequences)
         raise ValueError(
             f"expected --image {named}, as far as they are there, found a scan without its name: in training of "
-            f"{model} all rows of known turns ({sum(trained.layouts.values())} of {trained.rows}) show the sequences of a "
-            'visit by their names. To ask about one scan all the same: --question "TEXT"'
+            f"{model} all rows of known turns ({sum(trained.layouts.values())} of {trained.rows}) show the sequences "
+            'of a visit by their names. To ask about one scan all the same: --question "TEXT"'
         )
     before = [one.rpartition("|")[0] for one in trained.layouts]
     if layout and not has_reference and all("image" in one or "study" in one for one in before):

@@ -2,14 +2,19 @@
 
 import json
 
+import nibabel
+import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
 from study_trees import SEQUENCES, STUDY, generate_records, remove_scan, write_studies
 
+from umbrella.evaluation.baselines import evaluate_baselines
 from umbrella.evaluation.control_scores import compare_labels
 from umbrella.evaluation.controls import build_controls
 from umbrella.evaluation.results import subjects_of_rows
 from umbrella.evaluation.sequence_controls import build_sequence_controls, leave_out_sequence
+from umbrella.models.loading import load_processor
+from umbrella.rows.kept_views import CachingTransform, ViewCache
 from umbrella_dataset import load_umbrella
 
 MOST = ("--split", "0.3,0.1,0.6", "--seed", "3")
@@ -110,3 +115,31 @@ def test_rows_that_state_no_sequences_have_no_such_control(rows):
     test, _ = rows
     silent = [row | {"metadata": row["metadata"] | {"extra": "{}"}} for row in test.with_format(None)]
     assert build_sequence_controls(test.from_list(silent, features=test.features), 0, 500) == []
+
+
+def write_halves(tree):
+    """Of a man the FLAIR is bright in front, of a woman behind; all else is noise."""
+    rng = np.random.default_rng(0)
+    for path in sorted(tree.rglob("*.nii.gz")):
+        voxels = rng.random((9, 10, 7), np.float32)
+        if "FLAIR" in path.name:
+            is_male = int(path.name[4:6]) % 2 == 0
+            voxels[:, slice(5, None) if is_male else slice(5)] += 1
+        nibabel.Nifti1Image(voxels, np.eye(4)).to_filename(path)
+
+
+@pytest.mark.slow
+def test_the_linear_model_has_each_sequence_in_its_place_and_takes_those_that_all_rows_have(tmp_path):
+    """In a drawn order, and some visits without a T2w."""
+    tree = write_studies(tmp_path / "bids", N)
+    write_halves(tree)
+    remove_scan(tree, "sub-05", "T2w")
+    flags = ("--split", "0.6,0.1,0.3", "--sequence_order", "drawn")
+    train, test = (load(tree, *flags, split=split) for split in ("train", "test"))
+    truths = [entry["subject_label"] for entry in test["metadata"]]
+    records = [{"expected_label": truth, "parsed_label": truth} for truth in truths]
+    transform = CachingTransform(load_processor("tiny"), ViewCache(), view="axial", image_size=64)
+    subjects = subjects_of_rows(test)
+    found = evaluate_baselines(train, test, records, subjects, transform, lambda label: label, 0)["models"]["linear"]
+    assert found["accuracy"] == 1
+    assert found["title"] == "linear model (ridge) on the views of the FLAIR and the T1w, which all rows have"

@@ -10,6 +10,7 @@ from conversation_folder import write_scan
 from hypothesis import given
 from hypothesis import strategies as st
 from loud_model import save_loud_model
+from properties import examples
 from study_trees import SEQUENCES, STUDY, generate_records, remove_scan, write_studies
 
 from umbrella.answers.own_question import STUDIES, choose_question
@@ -94,6 +95,7 @@ def test_a_scan_without_its_name_is_not_asked_of_a_model_of_studies():
             ManyArguments(image=words)
 
 
+@examples(40)
 @given(st.dictionaries(st.sampled_from(SEQUENCES), st.text("ab c,/.", min_size=1).filter(str.strip), min_size=1))
 def test_scans_that_are_written_with_their_names_are_read_again(scans):
     stripped = {name: scan.strip(" ,") for name, scan in scans.items() if scan.strip(" ,")}

@@ -94,22 +94,17 @@ def judge(controls: dict[str, dict], measure: Measure | None) -> dict[str, dict]
 
 
 def _judge_sequences(controls: dict[str, dict], measure: Measure | None) -> dict[str, dict]:
-    """By exchanging it, as what is shown then is like what training has shown; what comes of leaving it out is said
-    beside, and judged only where it cannot be exchanged."""
+    """By exchanging each, which shows what is like training; leaving it out is judged only where that cannot be."""
     verdicts = {}
     for name in dict.fromkeys(control["sequence"] for control in controls.values() if "sequence" in control):
-        swapped, without = controls.get(f"{name}_swapped"), controls.get(f"without_{name}")
-        judged = swapped or {"doing": "leaving it out", **without}
-        found = (
-            _judge_changes(f"the {name}", [judged])
-            if measure is None
-            else _judge_scan(f"the {name}", [judged], measure)
-        )
+        scan, swapped, without = f"the {name}", controls.get(f"{name}_swapped"), controls.get(f"without_{name}")
+        judged = [swapped or {"doing": "leaving it out", **without}]
+        found = _judge_changes(scan, judged) if measure is None else _judge_scan(scan, judged, measure)
         said = [found["sentence"]]
         if without and swapped and measure:
-            said.append(f"Without it: {_lower(_say_effect(without, measure))}")
+            said.append(f"Leaving it out{_say_effect(without, measure).removeprefix('It')}")
         elif without and swapped:
-            said.append(f"Leaving it out changes {percent(without['changed'])} ({_say_share(without)}).")
+            said.append(_say_changed(without | {"doing": "Leaving it out"}))
         verdicts[f"sequence {name}"] = found | {"sentence": " ".join([*said, *([without["note"]] if without else [])])}
     return verdicts
 

@@ -18,6 +18,7 @@ from umbrella.answers.own_question import STUDY as ASKED
 from umbrella.answers.prediction import make_question_rows
 from umbrella.answers.talking.conversation import Conversation
 from umbrella.cohort.many.arguments import ManyArguments
+from umbrella.cohort.many.kept import describe_state
 from umbrella.cohort.many.scans import find_asked_scans
 from umbrella.conversations.layout import describe_layout, list_sequences
 from umbrella.files.studies import read_named, write_named
@@ -114,6 +115,18 @@ def test_visits_of_a_tree_and_rows_of_a_table_are_asked_about_as_studies(tree):
     few = ManyArguments(**out, table=str(tree / "participants.tsv"), image_template=template[:2])
     with pytest.raises(ValueError, match="expected T1w=PATH FLAIR=PATH T2w=PATH"):
         find_asked_scans(few)
+
+
+def test_a_study_whose_one_file_changed_is_asked_again(tmp_path):
+    scans = {name: str(tmp_path / f"{name}.nii") for name in SEQUENCES}
+    for place, path in enumerate(scans.values()):
+        write_scan(path, place)
+    before = describe_state(write_named(scans))
+    write_scan(scans["T2w"], 7)
+    after = describe_state(write_named(scans))
+    assert before != after == describe_state(write_named(scans))
+    (tmp_path / "FLAIR.nii").unlink()
+    assert describe_state(write_named(scans)) is None
 
 
 @pytest.mark.slow

@@ -41,6 +41,7 @@ IMAGE_TOKEN = "<image>"
 MODALITIES = ("sMRI", "dMRI", "fMRI")
 # What else images are called, by BIDS' suffixes and folders among others.
 MODALITY_OF = dict.fromkeys(("T1w", "T2w", "FLAIR", "PDw", "T1", "T2", "anat", "MRI"), "sMRI")
+MODALITY_OF |= dict.fromkeys(("T1rho", "T2starw", "inplaneT1", "inplaneT2", "swi", "angio"), "sMRI")
 MODALITY_OF |= {"dwi": "dMRI", "DTI": "dMRI", "bold": "fMRI", "func": "fMRI", "rest": "fMRI"}
 SPLIT_FOLDERS = {
     "train": "train",

@@ -39,6 +39,7 @@ from umbrella.evaluation.history import record_evaluation
 from umbrella.evaluation.questions import find_question
 from umbrella.evaluation.results import subjects_of_rows
 from umbrella.evaluation.run_folder import Folder, describe_settings, name_folder
+from umbrella.evaluation.sequence_controls import build_sequence_controls
 from umbrella.evaluation.side_analyses import check_names, describe_model, group_by_cohort, put_in_context
 from umbrella.evaluation.summary import summarize_as_text
 from umbrella.evaluation.uncertainty.calibration_rows import SPLIT, pick_calibration_rows
@@ -120,7 +121,10 @@ def main() -> None:
     # ------------------------------------------------------------------------------------------------ controls
     exchanged = {}
     shown = recipe.settings
-    for control in build_controls(rows, eval_args.seed, eval_args.controls_n, shown) if eval_args.controls else ():
+    bounds = eval_args.seed, eval_args.controls_n
+    controls = build_controls(rows, *bounds, shown) if eval_args.controls else []
+    controls += build_sequence_controls(rows, *bounds, splits.get("train")) if eval_args.controls else []
+    for control in controls:
         got = asker.ask_changed(control.rows, control.name, control.change)
         exchanged[control.name] = (control, got)
 

@@ -3,6 +3,7 @@
     python recipes/predict.py --model_name_or_path runs/mine --image scan.nii.gz --question "Male or female?"
     python recipes/predict.py --model_name_or_path runs/mine --image scan.nii.gz --question "Male or female?"
     --reference other.nii.gz --reference_label male
+    python recipes/predict.py --model_name_or_path runs/study --image T1w=t1.nii.gz FLAIR=flair.nii.gz
     python recipes/predict.py --model_name_or_path runs/mine --bids_dir my_bids --output answers.csv
     accelerate launch recipes/predict.py --model_name_or_path runs/mine --table scans.csv --image_column path
     --output answers.csv
@@ -52,14 +53,16 @@ def main() -> None:
         # -------------------------------------------------------------------------------------------- question
         PartialState(cpu=asked.use_cpu)
         trained = load_trained_questions(name)
-        question = choose_question(asked.question, trained, asked.reference is not None, name)
-        on_main_process(say, *question.told)
+        sequences, told = asked.choose_sequences(trained.sequences if trained else ())
+        has_reference = asked.reference is not None
+        question = choose_question(asked.question, trained, has_reference, name, bool(sequences))
+        on_main_process(say, *question.told, *told)
         asked = replace(asked, question=question.text)
         if not asked.asks_many:
-            rows = make_question_rows(asked)
+            rows = make_question_rows(asked, None, sequences)
             ((found,),) = open_model(model_args, asked).answerer.answer(rows, "answering")
         else:
-            outcome = answer_many(model_args, asked, trained)
+            outcome = answer_many(model_args, replace(asked, modalities_of_visit=sequences or None), trained)
 
     # ------------------------------------------------------------------------------------------------ answer
     if not asked.asks_many:

@@ -16,7 +16,7 @@ ALWAYS = set(
     """--help --bids_dir --participants --image_template --delimiter --encoding --id_column --session_column --sessions
     --check_images --dry_run --target --target_type --labels --unit --decimal_sign --decimals --missing --template
     --question --answer --reference --change --metadata --group_by --split_file --holdout --balance --seed --output_dir
-    --image_root --jsonl""".split()
+    --image_root --jsonl --modalities_of_visit""".split()
 )
 VALUES = {
     "--modalities": "sMRI",
@@ -28,10 +28,19 @@ VALUES = {
     "--order_by": "age",
     "--split": ".6,.2,.2",
     "--stratify": "sex",
+    "--sequence_order": "drawn",
+    "--least_sequences": "2",
 }
 TREE, TABLE = ["--bids_dir", "x"], ["--participants", "t.tsv", "--image_template", "{participant_id}.nii"]
 # What else stands there: its flags, and those that then do nothing.
-SOURCES = [(TREE, set()), (TABLE, {"--modalities", "--suffixes", "--run", "--entities", "--derivatives"})]
+STUDY, OF_TREE = ["--modalities_of_visit", "T1w,FLAIR"], {"--run", "--entities", "--derivatives"}
+OF_MODALITIES, OF_STUDY = {"--modalities", "--suffixes"}, {"--sequence_order", "--least_sequences"}
+SOURCES = [
+    (TREE, OF_STUDY),
+    ([*TREE, *STUDY], OF_MODALITIES),
+    (TABLE, {*OF_STUDY, *OF_TREE, *OF_MODALITIES}),
+    ([*TABLE[:3], "T1w={participant_id}.nii", "FLAIR={flair}", *STUDY], {*OF_TREE, *OF_MODALITIES}),
+]
 REFERENCES = [
     ([], {"--references_per_subject", "--order_by"}),
     (["--reference", "none"], {"--references_per_subject", "--order_by"}),

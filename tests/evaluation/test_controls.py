@@ -8,7 +8,8 @@ from datasets import Dataset
 from generate_longitudinal_change_conversations import plan_split
 
 from umbrella.cohort.questions.writer import write_conversations
-from umbrella.evaluation.controls import build_controls, draw_givers, swap_references, swap_subjects
+from umbrella.evaluation.controls import build_controls, swap_references, swap_subjects
+from umbrella.evaluation.donors import draw_givers, read_scan_sets
 from umbrella_dataset import load_umbrella
 
 
@@ -51,11 +52,15 @@ def facts(rows):
     ]
 
 
+def give(rows, seed):
+    return draw_givers(read_scan_sets(rows), [entry["subject_id"] for entry in rows["metadata"]], seed)
+
+
 def test_givers_of_scans_are_each_row_once_and_never_of_the_same_subject(rows):
-    givers, of_rows = draw_givers(rows, seed=0), facts(rows)
+    givers, of_rows = give(rows, seed=0), facts(rows)
     assert sorted(givers) == list(range(len(rows)))
     assert all(of_rows[row].subject != of_rows[giver].subject for row, giver in enumerate(givers))
-    assert draw_givers(rows, seed=0) == givers != draw_givers(rows, seed=1)
+    assert give(rows, seed=0) == givers != give(rows, seed=1)
 
 
 def test_each_exchange_touches_one_scan_and_keeps_or_changes_its_label(rows, by_name):
@@ -129,9 +134,10 @@ def test_labels_that_differ_by_case_alone_are_one_where_scans_are_exchanged():
         {"subject_id": f"{i}", "subject_label": label, "reference_id": i, "reference_label": label}
         for i, label in entries
     ]
-    images = [[{"path": f"{i}{scan}"} for scan in (1, 2)] for i, _ in entries]
+    images = [[{"path": f"{i}{scan}", "modality": "sMRI"} for scan in (1, 2)] for i, _ in entries]
+    parts = {"subject_ids": [], "conversations": []}
     rows = Dataset.from_list(
-        [{"images": scans, "metadata": entry} for scans, entry in zip(images, metadata, strict=True)]
+        [{"images": scans, "metadata": entry, **parts} for scans, entry in zip(images, metadata, strict=True)]
     )
     swapped = swap_subjects(rows, [0, 1, 2], seed=0)
     assert swapped == {0: 3, 1: 3, 2: 3}
@@ -143,10 +149,10 @@ def test_shuffled_scans_are_right_by_chance_where_ids_tell_the_label():
     """100 subjects whose ids begin with their group: a lent scan is of the own group as often as drawn at random."""
     labels = ["AD"] * 50 + ["CN"] * 50
     entries = [{"subject_id": f"{label}{i:03d}"} for i, label in enumerate(labels)]
-    rows = Dataset.from_list([{"images": [{"path": "x"}], "metadata": entry} for entry in entries])
+    rows = Dataset.from_list([{"images": [{"path": "x", "modality": "sMRI"}], "metadata": entry} for entry in entries])
     shares = []
     for seed in range(60):
-        givers = draw_givers(rows, seed)
+        givers = give(rows, seed)
         assert sorted(givers) == list(range(100)) and all(i != giver for i, giver in enumerate(givers))
         shares.append(sum(labels[giver] == label for giver, label in zip(givers, labels, strict=True)) / 100)
     assert min(shares) > 0.25 and max(shares) < 0.75  # five standard deviations; a shift of sorted ids gives 0 and 1

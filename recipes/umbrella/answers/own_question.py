@@ -14,6 +14,7 @@ from umbrella.records.trained_questions import FILE_NAME, TrainedQuestions
 LEAST_LIKENESS = 0.75
 RULE = "words in common and in the same order, of all words of both"
 SINGLE, COMPARED = "image text", "text image | text | image text"  # what predict.py asks, without and with a reference
+STUDY, STUDIES = "study text", "text study | text | study text"  # of the sequences of a visit
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class ChosenQuestion:
 
 
 def choose_question(
-    asked: str | None, trained: TrainedQuestions | None, has_reference: bool, model: str
+    asked: str | None, trained: TrainedQuestions | None, has_reference: bool, model: str, is_study: bool = False
 ) -> ChosenQuestion:
     """The question that is asked for, else the most frequent one of the training rows that are laid out as this is
     asked, else of all.
@@ -42,10 +43,19 @@ def choose_question(
     if trained is None:
         told = f"question: by --question; {model} has no {FILE_NAME}: whether it was trained on its like is not known"
         return ChosenQuestion(asked, (told,))
-    layout = _compare_layouts(trained, has_reference)
+    ours = (STUDIES if has_reference else STUDY) if is_study else COMPARED if has_reference else SINGLE
+    layout = _compare_layouts(trained, ours)
     if asked is not None:
         return ChosenQuestion(asked, (_compare_questions(asked, trained), *layout))
-    if layout and not has_reference and all("image" in one.rpartition("|")[0] for one in trained.layouts):
+    if layout and not is_study and trained.layouts and all("study" in one for one in trained.layouts):
+        named = " ".join(f"{name}=SCAN" for name in trained.sequences)
+        raise ValueError(
+            f"expected --image {named}, as far as they are there, found a scan without its name: in training of "
+            f"{model} all rows of known turns ({sum(trained.layouts.values())} of {trained.rows}) show the sequences "
+            'of a visit by their names. To ask about one scan all the same: --question "TEXT"'
+        )
+    before = [one.rpartition("|")[0] for one in trained.layouts]
+    if layout and not has_reference and all("image" in one or "study" in one for one in before):
         raise ValueError(
             "expected --reference SCAN, and --reference_label where its label was said, found none: in training of "
             f"{model} all rows of known turns ({sum(trained.layouts.values())} of {trained.rows}) show another scan "
@@ -56,7 +66,6 @@ def choose_question(
         raise ValueError(
             f'expected --question "TEXT", found none, and {FILE_NAME} beside {model} stores no question ({reasons})'
         )
-    ours = COMPARED if has_reference else SINGLE
     alike = trained.by_layout.get(ours, {})
     text, n = next(iter((alike or trained.questions).items()))
     of_rows = f"{trained.layouts[ours]} rows laid out as this is asked" if alike else f"{trained.rows} rows"
@@ -116,9 +125,8 @@ def _compare_questions(asked: str, trained: TrainedQuestions) -> str:
     return f"WARNING: question: below {LEAST_LIKENESS:g}, {found}: the model may answer another question than this one"
 
 
-def _compare_layouts(trained: TrainedQuestions, has_reference: bool) -> tuple[str, ...]:
+def _compare_layouts(trained: TrainedQuestions, ours: str) -> tuple[str, ...]:
     """A warning where training is known and had no row laid out as this is asked; else nothing."""
-    ours = COMPARED if has_reference else SINGLE
     n_ours, n_known = trained.layouts.get(ours, 0), sum(trained.layouts.values())
     if n_ours or not n_known:
         return ()

@@ -9,15 +9,17 @@ from umbrella.options.tool_arguments import PredictArguments
 from umbrella_dataset import FEATURES, IMAGE_TOKEN, METADATA_FIELDS
 
 
-def make_question_rows(arguments: PredictArguments, images: Sequence[str] | None = None) -> Dataset:
+def make_question_rows(
+    arguments: PredictArguments, images: Sequence[str] | None = None, sequences: Sequence[str] = ()
+) -> Dataset:
     """A table of one row with the question, or of a row for each of `images`, whose path is its task_id; the turn of
-    the answer is empty.
+    the answer is empty. `sequences`: see `make_question_turns`.
 
     Raises ValueError where a scan of the flags is not there; whether `images` are is told when they are read.
     """
     if images is None:
-        return Dataset.from_list([make_row(make_question_turns(arguments)[0])], features=FEATURES)
-    rows = [make_row(make_question_turns(arguments, image)[0]) | {"task_id": image} for image in images]
+        return Dataset.from_list([make_row(make_question_turns(arguments, None, sequences))], features=FEATURES)
+    rows = [make_row(make_question_turns(arguments, image, sequences)) | {"task_id": image} for image in images]
     return Dataset.from_list(rows, features=FEATURES)
 
 

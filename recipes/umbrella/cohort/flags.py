@@ -17,6 +17,7 @@ from pathlib import Path
 
 from umbrella.cohort.questions import target as cohort_target
 from umbrella.cohort.questions.conversations import REFERENCES
+from umbrella.cohort.shared.study import ORDERS
 from umbrella.cohort.tables import column_kind
 from umbrella.cohort.tables.delimiter import DELIMITERS
 from umbrella.files.data_format import MODALITIES
@@ -27,6 +28,7 @@ CONVERSATIONS_PER_SHARD = 10_000
 BOUNDS = {
     "references_per_subject": AT_LEAST_1,
     "jsonl": AT_LEAST_1,
+    "least_sequences": AT_LEAST_1,
     "decimals": NOT_NEGATIVE,
     "seed": SEED,
 }
@@ -38,7 +40,8 @@ LISTS_OF_CODES = ("--missing", "--labels")  # a code may begin with a minus: -9,
 # What --dry_run without --target makes use of.
 OF_COHORT = frozenset(
     """--bids_dir --participants --image_template --delimiter --encoding --id_column --session_column --modalities
-    --suffixes --sessions --run --entities --derivatives --check_images --dry_run --image_root --output_dir""".split()
+    --modalities_of_visit --sequence_order --least_sequences --suffixes --sessions --run --entities --derivatives
+    --check_images --dry_run --image_root --output_dir""".split()
 )
 
 
@@ -78,8 +81,9 @@ def make_parser(description: str | None = __doc__) -> PlainParser:
         "--image_template",
         nargs="+",
         default=[],
-        metavar="[MODALITY=]PATH",
-        help="where a row's scan is, with {column} or {column:03d} fields; from the table's folder or --image_root",
+        metavar="[NAME=]PATH",
+        help="where a row's scan is, with {column} or {column:03d} fields; from the table's folder or --image_root; "
+        "NAME is a modality or a sequence",
     )
     group.add_argument("--delimiter", choices=tuple(DELIMITERS), help="of the table (told from its name and lines)")
     group.add_argument("--encoding", metavar="NAME", help="of the table, as cp1252 (UTF-8, or as its first bytes say)")
@@ -92,6 +96,15 @@ def make_parser(description: str | None = __doc__) -> PlainParser:
         metavar="MODALITY",
         help=f"{', '.join(MODALITIES)}: of a BIDS tree, all in one conversation (sMRI)",
     )
+    group.add_argument(
+        "--modalities_of_visit",
+        nargs="+",
+        default=[],
+        metavar="SEQUENCE",
+        help="as T1w,FLAIR,T2w: a visit's sequences in one conversation, by their names; those it lacks are said",
+    )
+    group.add_argument("--sequence_order", choices=ORDERS, default=ORDERS[0], help="of these (fixed), or by the seed")
+    group.add_argument("--least_sequences", type=int, default=1, metavar="N", help="a visit must have as many (1)")
     group.add_argument("--suffixes", nargs="+", default=[], metavar="MODALITY=SUFFIX", help="as sMRI=T2w")
     group.add_argument(
         "--sessions", nargs="+", default=[], metavar="SESSION", help="only these, in their order in time"

@@ -94,6 +94,7 @@ def _generate(options: Options, exclusions: Exclusions) -> str:
         metadata_columns=options.metadata_columns,
         seed=options.plan.seed,
         given=options.given,
+        study=options.selection.study,
     )
     shown = [name for name in columns if name in options.metadata_columns or name.lower() in ("sex", "gender", "site")]
     return write_cohort(Cohort(found, splits, exclusions), style, options, shown, notes)

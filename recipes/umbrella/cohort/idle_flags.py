@@ -22,6 +22,18 @@ _TREE = Need(
     "--image_template",
     "Leave it out: --image_template MODALITY=PATH names the scans themselves",
 )
+_MODALITIES = Need(
+    lambda flags, _: not flags.modalities_of_visit,
+    "no --modalities_of_visit beside it, which names the scans by their suffixes",
+    "both",
+    "Leave one of them out",
+)
+_STUDY = Need(
+    lambda flags, _: bool(flags.modalities_of_visit),
+    "--modalities_of_visit beside it, of whose sequences it speaks",
+    "none",
+    "Add --modalities_of_visit T1w,FLAIR (or others), or leave it out",
+)
 _DIVISION = Need(
     lambda flags, _: flags.split_file is None,
     "no --split_file beside it, which divides already",
@@ -29,7 +41,9 @@ _DIVISION = Need(
     "Leave one of them out",
 )
 NEEDS = {
-    **dict.fromkeys(("--modalities", "--suffixes", "--run", "--entities", "--derivatives"), (_TREE,)),
+    **dict.fromkeys(("--run", "--entities", "--derivatives"), (_TREE,)),
+    **dict.fromkeys(("--modalities", "--suffixes"), (_TREE, _MODALITIES)),
+    **dict.fromkeys(("--sequence_order", "--least_sequences"), (_STUDY,)),
     "--references_per_subject": (
         Need(
             lambda _, reference: reference != "none",

@@ -18,6 +18,7 @@ from umbrella.cohort.questions.templates import (
     load_template,
     to_section,
 )
+from umbrella.cohort.shared.study import Study
 from umbrella.cohort.shared.visits import CohortError
 from umbrella.cohort.splits.division import parse_fractions
 from umbrella.cohort.splits.participants import SplitPlan
@@ -37,7 +38,7 @@ class Options:
     image_templates: dict[str, str]  # modality → template; empty with bids_dir
     table: TableOptions  # of participants, or of the BIDS tree's participants.tsv
     derivatives: str | None
-    selection: Selection
+    selection: Selection  # its study is that of a table too
     target: TargetOptions
     template: Template
     fallback: Template | None  # where the user chose none: takes the place of one that does not fit the values
@@ -74,6 +75,7 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
     if flags.run and flags.run not in ("first", "last") and not flags.run.isdigit():
         raise CohortError(f"--run: expected first, last or a number, found {flags.run}")
     template, reference, change = _choose_template(flags)
+    selection = to_selection(flags)
     refuse_idle_flags(flags, given, reference)
     is_chosen = flags.template is not None or reference == "earlier"
     fallback = None if is_chosen else _word(load_template(FALLBACK), flags, reference)
@@ -87,10 +89,10 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
     return Options(
         bids_dir=flags.bids_dir and flags.bids_dir.expanduser().resolve(),
         participants=flags.participants and _to_place(flags.participants),
-        image_templates=_to_image_templates(flags.image_template),
+        image_templates=_to_image_templates(flags.image_template, selection.study),
         table=_to_table_options(flags),
         derivatives=flags.derivatives,
-        selection=to_selection(flags),
+        selection=selection,
         target=target,
         template=template,
         fallback=fallback,
@@ -184,16 +186,28 @@ def _to_table_options(flags: argparse.Namespace) -> TableOptions:
     return TableOptions(delimiter, flags.encoding, flags.id_column, flags.session_column)
 
 
-def _to_image_templates(texts: list[str]) -> dict[str, str]:
-    templates = {}
+def _to_image_templates(texts: list[str], study: Study | None) -> dict[str, str]:
+    """Name → template: a modality's, or that of a sequence of the study."""
+    names, templates = MODALITIES if study is None else study.sequences, {}
     for text in texts:
-        modality, equals, path = text.partition("=")
-        if not equals or modality not in MODALITIES:
-            modality, path = MODALITIES[0], text
-        if modality in templates:
+        name, equals, path = text.partition("=")
+        if not equals or name not in names:
+            name, path = names[0], text
+            if study is not None:
+                expected = " ".join(f"{one}=PATH" for one in names)
+                raise CohortError(
+                    f"--image_template: expected {expected}, as --modalities_of_visit says, found {text}"
+                )
+        if name in templates:
             raise CohortError(
-                f"--image_template: expected one path a modality, found two for {modality}; write "
-                f"{' or '.join(f'{name}=PATH' for name in MODALITIES)}"
+                f"--image_template: expected one path a modality, found two for {name}; write "
+                f"{' or '.join(f'{one}=PATH' for one in MODALITIES)}, or name the sequences of a visit: "
+                "--modalities_of_visit T1w,FLAIR"
             )
-        templates[modality] = path
-    return templates
+        templates[name] = path
+    if study is not None and templates and set(templates) != set(names):
+        missing = next(name for name in names if name not in templates)
+        raise CohortError(f"--image_template: expected a path of each sequence, found none of {missing}")
+    if len(set(templates.values())) < len(templates):
+        raise CohortError("--image_template: expected a path of its own for each, found one twice")
+    return {name: templates[name] for name in names if name in templates}

@@ -30,6 +30,8 @@ def find_visits_scans(visits: list[Visit], options: Options, exclusions: Exclusi
     visits = _find_scans(visits, options, exclusions)
     if options.check_images and visits:
         visits = drop_bad_scans(visits, exclusions)
+    if options.selection.study is not None and visits:
+        exclusions.notes.append(options.selection.study.describe(visits).to_line(options.given))
     if not visits:
         reasons = "; ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(3))
         raise NoScansError(
@@ -50,4 +52,5 @@ def _find_scans(visits: list[Visit], options: Options, exclusions: Exclusions) -
             exclusions.add_visit(visit, "session not chosen", f"--sessions {' '.join(sessions)}")
             exclusions.not_chosen.append(visit)
     root = options.image_root or options.participants.parent
-    return find_scans(chosen, options.image_templates, str(root), options.table.id_column, exclusions)
+    study, id_column = options.selection.study, options.table.id_column
+    return find_scans(chosen, options.image_templates, str(root), id_column, exclusions, study=study)

@@ -6,6 +6,7 @@ It knows no scan.
 __all__ = [
     "encoder",
     "ignore_index",
+    "layout",
     "turn_columns",
     "turns",
 ]

@@ -6,6 +6,8 @@ import pyarrow.compute as pc
 
 from umbrella.files.arrow_tables import regroup
 
+NAMES_SEQUENCE = r"\A\S+:( not available\.\n)?\z"  # and other texts too, which are then read one by one
+
 
 def join_texts_of_all(contents: pa.Array) -> pa.Array:
     """The texts of each turn, joined by line breaks, as `turns.join_texts` does of one."""
@@ -29,6 +31,17 @@ def join_turns(conversations: pa.Array, texts: pa.Array, kept: np.ndarray, separ
     kept   (n,) bool
     """
     return pc.binary_join(regroup(conversations, texts, kept), _of(separator))
+
+
+def may_show_study(conversations: pa.Array) -> pa.Array:
+    """(n,) bool, whether a text of the conversation may name a sequence, as `umbrella.files.studies` words it."""
+    turns = conversations.flatten()
+    items = pc.struct_field(turns, "content")
+    texts = pc.struct_field(items.flatten(), "text")
+    found = pc.fill_null(pc.match_substring_regex(texts, NAMES_SEQUENCE), False).to_numpy(zero_copy_only=False)
+    of_turns = np.bincount(pc.list_parent_indices(items).to_numpy()[found], minlength=len(turns)) > 0
+    of_rows = pc.list_parent_indices(conversations).to_numpy()[of_turns]
+    return pa.array(np.bincount(of_rows, minlength=len(conversations)) > 0)
 
 
 def _of(text: str) -> pa.Scalar:

@@ -13,6 +13,7 @@ __all__ = [
     "questions",
     "results",
     "run_folder",
+    "sequence_controls",
     "side_analyses",
     "summary",
     "verdicts",

@@ -16,6 +16,7 @@ from umbrella.evaluation.statistics.notation import number
 from umbrella.evaluation.statistics.paired import compare_paired, correct_entries
 from umbrella.evaluation.verdicts import judge_beside
 from umbrella.options.progress import show_progress
+from umbrella.rows.scan_places import find_subject_places, name_kinds, number_kinds, read_suffixes
 from umbrella.rows.transform import ConversationTransform
 
 MOST_TRAIN_ROWS = 2000
@@ -37,7 +38,8 @@ def evaluate_baselines(
 
     read_truth  finds the true answer in a row's label, as it was found for the records: words, or numbers
     A `note` instead where there are no labelled training rows. No linear model where rows differ in their number of
-    scans, or in what is shown of them, as where some scans are series with frames.
+    scans, or in what is shown of them, as where some scans are series with frames; of studies it is fitted on the
+    sequences that all rows have, each in a place of its own.
     """
     labelled = [] if train is None else [i for i, e in enumerate(train["metadata"]) if e["subject_label"] is not None]
     labelled = [i for i in labelled if read_truth(train[i]["metadata"]["subject_label"]) is not None]
@@ -51,14 +53,14 @@ def evaluate_baselines(
     is_label = "parsed_label" in records[0]
     always = _always_majority if is_label else _always_mean
     answers = {"majority" if is_label else "mean": always(known, len(rows))}
-    counts = {len(images) for part in (train, rows) for images in part.with_format(None)["images"]}
-    if len(counts) == 1 and counts != {0} and len(set(known)) > 1:
-        fitting, answering = (_read_pixels(part, transform) for part in (train, rows))
+    places, shown = _find_common_places([train, rows])
+    if places is not None and len(set(known)) > 1:
+        fitting, answering = (_read_pixels(*pair, transform) for pair in zip((train, rows), places, strict=True))
         if len({len(pixels) for pixels in fitting + answering}) == 1:
             ridge = RidgeClassifierCV(PENALTIES) if is_label else RidgeCV(PENALTIES)
             fitted = make_pipeline(StandardScaler(), ridge).fit(np.stack(fitting), known)
             answered = fitted.predict(np.stack(answering)).tolist()
-            title = "linear model (ridge) on the views of all scans"
+            title = f"linear model (ridge) on the views of {shown}"
             answers["linear"] = (title, "a linear model on the views", answered)
     models: dict[str, dict] = {}
     for name, (title, _, answered) in answers.items():
@@ -89,12 +91,36 @@ def _always_mean(known: Sequence[float], n: int) -> tuple[str, str, list[float]]
     return f"always {number(mean)}, the mean in training", f"always answering {number(mean)}", [mean] * n
 
 
-def _read_pixels(rows: Dataset, transform: ConversationTransform) -> list[np.ndarray]:
+def _find_common_places(parts: Sequence[Dataset]) -> tuple[list[list[list[int]]] | None, str]:
+    """Of each row of each part the places of the scans that all rows have, and which these are; None where the rows
+    have no such scans, or differ in them and are no studies."""
+    named = [[_name_places(row) for row in part.with_format(None)] for part in parts]
+    every = [names for part in named for names, _ in part]
+    common = [name for name in every[0] if all(name in names for names in every)]
+    differ = any(len(names) != len(common) for names in every)
+    if not common or (differ and not all(is_study for part in named for _, is_study in part)):
+        return None, ""
+    shown = f"the {' and the '.join(common)}, which all rows have" if differ else "all scans"
+    return [[[names[name] for name in common] for names, _ in part] for part in named], shown
+
+
+def _name_places(row: dict) -> tuple[dict[str, int], bool]:
+    """(what each scan is → its place, whether the row states sequences); without them a scan is its place alone."""
+    if read_suffixes(row) is None:
+        return {str(place): place for place in range(len(row["images"]))}, False
+    own = find_subject_places(row)
+    names = [name if place in own else f"reference's {name}" for place, name in enumerate(name_kinds(row))]
+    return {name: place for place, name in sorted(enumerate(number_kinds(names)), key=lambda pair: pair[1])}, True
+
+
+def _read_pixels(rows: Dataset, places: list[list[int]], transform: ConversationTransform) -> list[np.ndarray]:
     """A row's (pixels): its scans' views one after the other, at most MOST_PIXELS wide each, or MOST_VOXELS."""
     pixels = []
     shrink = _shrink_volume if transform.is_volume else _shrink
-    for row in show_progress(rows.with_format(None), desc="reading views", unit="row"):
-        views = [shrink(transform.load_images(row, number)) for number in range(len(row["images"]))]
+    for row, taken in zip(
+        show_progress(rows.with_format(None), desc="reading views", unit="row"), places, strict=True
+    ):
+        views = [shrink(transform.load_images(row, number)) for number in taken]
         pixels.append(np.concatenate([view.ravel() for view in views]))
     return pixels
 

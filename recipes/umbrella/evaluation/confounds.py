@@ -19,6 +19,7 @@ from umbrella.evaluation.statistics.paired import compare_paired, correct_entrie
 from umbrella.evaluation.verdicts import judge_beside
 from umbrella.options.progress import show_progress
 from umbrella.records.small_groups import MATCHED
+from umbrella.rows.scan_places import find_subject_places
 from umbrella.scans.head import estimate_head_volume_ml
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import load_volume
@@ -121,18 +122,23 @@ def read_confounds(tables: Sequence[Dataset], names: Sequence[str]) -> list[np.n
 
 
 def _read_head_volumes(rows: Dataset, known: dict[tuple, float]) -> list[float]:
+    """Of each row in ml: the mean over the subject's scans, which are of one head."""
     volumes = []
     for row in show_progress(rows.with_format(None), desc="measuring heads", unit="row"):
         if not row["images"]:
             raise ValueError(f"{row['source']}: head_volume: expected a scan to measure, found none in the row")
-        scan = row["images"][-1]
-        source = find_source(scan)
-        key = identify_scan(source)  # never the bytes themselves, which would stay in memory
-        if key not in known:
-            volume, spacing_mm = load_volume(source, scan["modality"], normalize=True, standardize=False)
-            known[key] = estimate_head_volume_ml(volume, spacing_mm)
-        volumes.append(known[key])
+        own = [_read_head_volume(row["images"][place], known) for place in find_subject_places(row)]
+        volumes.append(float(np.mean(own)))
     return volumes
+
+
+def _read_head_volume(scan: dict, known: dict[tuple, float]) -> float:
+    source = find_source(scan)
+    key = identify_scan(source)  # never the bytes themselves, which would stay in memory
+    if key not in known:
+        volume, spacing_mm = load_volume(source, scan["modality"], normalize=True, standardize=False)
+        known[key] = estimate_head_volume_ml(volume, spacing_mm)
+    return known[key]
 
 
 def build_regression(table: np.ndarray) -> Pipeline:

@@ -23,11 +23,11 @@ def compare_labels(records: list[dict], exchanged: Exchanged, subjects: Sequence
         truths = [record["expected_label"] for record in asked]
         answers = [[record["parsed_label"] for record in of_run] for of_run in (asked, got)]
         scores = [[label == truth for label, truth in zip(of_run, truths, strict=True)] for of_run in answers]
-        controls[name] = _compare(control, ACCURACY, scores, answers, subjects, len(exchanged))
+        controls[name] = _compare(control, ACCURACY, scores, answers, subjects, _count_family(control, exchanged))
         if control.change == MIRRORED:
             of_subjects = [subjects[i] for i in control.indices]
             controls[name]["turns"] = count_turns(answers[0], answers[1], sorted(set(truths)), of_subjects)
-    controls = correct_entries(controls)
+    controls = _correct(controls)
     result = {f"accuracy_{name}": control["accuracy"] for name, control in controls.items()}
     if "reference_reversed" in controls:
         result["n_reversed"] = controls["reference_reversed"]["n"]
@@ -52,8 +52,8 @@ def compare_numbers(
         ]
         scores = [errors[control.indices]]
         scores.append(absolute_errors(answers[1], [truths[i] for i in control.indices], among=truths))
-        controls[name] = _compare(control, measure, scores, answers, subjects, len(exchanged))
-    controls = correct_entries(controls)
+        controls[name] = _compare(control, measure, scores, answers, subjects, _count_family(control, exchanged))
+    controls = _correct(controls)
     return {"controls": controls, "verdicts": judge(controls, measure)}
 
 
@@ -65,7 +65,7 @@ def compare_texts(records: list[dict], exchanged: Exchanged, subjects: Sequence[
             records[i]["prediction"] != record["prediction"] for i, record in zip(control.indices, got, strict=True)
         ]
         counted = count_changes(changed, [subjects[i] for i in control.indices])
-        controls[name] = {"title": control.title} | counted
+        controls[name] = _describe(control) | counted
     return {"controls": controls, "verdicts": judge(controls, None)}
 
 
@@ -80,4 +80,30 @@ def _compare(
     changed = [before != after for before, after in zip(*answers, strict=True)]
     of_subjects = [subjects[i] for i in control.indices]
     numbers = compare_with_control(measure, scores[0], scores[1], changed, of_subjects, control.donors, n_tests)
-    return {"title": control.title} | numbers
+    return _describe(control) | numbers
+
+
+def _describe(control: Control) -> dict:
+    stated = {"several": control.several, "sequence": control.sequence, "note": control.note}
+    return {"title": control.title} | {name: value for name, value in stated.items() if value}
+
+
+def _correct(controls: dict[str, dict]) -> dict[str, dict]:
+    """Corrected by family, see `_find_family`; in the order that they came in."""
+    families: dict[str, dict[str, dict]] = {}
+    for name, control in controls.items():
+        families.setdefault(_find_family(name, control.get("sequence", "")), {})[name] = control
+    corrected = {name: entry for family in families.values() for name, entry in correct_entries(family).items()}
+    return {name: corrected[name] for name in controls}
+
+
+def _count_family(control: Control, exchanged: Exchanged) -> int:
+    family = _find_family(control.name, control.sequence)
+    return sum(_find_family(other.name, other.sequence) == family for other, _ in exchanged.values())
+
+
+def _find_family(name: str, sequence: str) -> str:
+    """Of which tests a control is one: those on all scans, those that exchange a sequence, those without one."""
+    if not sequence:
+        return "all scans"
+    return "exchanged" if name.endswith("_swapped") else "left out"

@@ -62,7 +62,7 @@ def compare_with_control(
 
 def judge(controls: dict[str, dict], measure: Measure | None) -> dict[str, dict]:
     """Controls by name → {"subject": {"verdict", "sentence"}, "reference": ..., "order": ..., "course": ...,
-    "sides": ..., "text": ...}, as far as they allow.
+    "sequence FLAIR": ..., "sides": ..., "text": ...}, as far as they allow.
 
     A scan is used when exchanging it makes the answers worse (see `Paired.outcome`). It is reacted to when more than
     5 % of the answers change, and not used when at most 10 % do, by the interval of their share. An accuracy that
@@ -83,10 +83,29 @@ def judge(controls: dict[str, dict], measure: Measure | None) -> dict[str, dict]
             # The controls of the subject's scan exchange the same; those of the reference may each be read or not.
             found = found[:1] if key == "subject" else found
             found = [{"doing": DOINGS.get(key, "exchanging it"), **control} for control in found]
+            if any(control.get("several") for control in found):
+                scan = scan.replace("scan", "set of scans")
             verdicts[key] = _judge_changes(scan, found) if measure is None else _judge_scan(scan, found, measure)
+    verdicts |= _judge_sequences(controls, measure)
     verdicts |= judge_mirrored(controls.get("mirrored", {}).get("turns", {}))
     if measure and "text_only" in controls:
         verdicts["text"] = _judge_text(controls["text_only"], measure)
+    return verdicts
+
+
+def _judge_sequences(controls: dict[str, dict], measure: Measure | None) -> dict[str, dict]:
+    """By exchanging each, which shows what is like training; leaving it out is judged only where that cannot be."""
+    verdicts = {}
+    for name in dict.fromkeys(control["sequence"] for control in controls.values() if "sequence" in control):
+        scan, swapped, without = f"the {name}", controls.get(f"{name}_swapped"), controls.get(f"without_{name}")
+        judged = [swapped or {"doing": "leaving it out", **without}]
+        found = _judge_changes(scan, judged) if measure is None else _judge_scan(scan, judged, measure)
+        said = [found["sentence"]]
+        if without and swapped and measure:
+            said.append(f"Leaving it out{_say_effect(without, measure).removeprefix('It')}")
+        elif without and swapped:
+            said.append(_say_changed(without | {"doing": "Leaving it out"}))
+        verdicts[f"sequence {name}"] = found | {"sentence": " ".join([*said, *([without["note"]] if without else [])])}
     return verdicts
 
 

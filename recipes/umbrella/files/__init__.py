@@ -12,6 +12,7 @@ __all__ = [
     "data_format",
     "file_hashes",
     "json_files",
+    "studies",
     "whole_folder",
     "written_files",
     "yaml_files",

@@ -211,7 +211,10 @@ class EvalArguments:
         default=None,
         metadata={"help": "metadata, as site: how well it can be told from what the vision encoder makes of scans"},
     )
-    controls: bool = field(default=True, metadata={"help": "also evaluate with other, changed, blank and no scans"})
+    controls: bool = field(
+        default=True,
+        metadata={"help": "also evaluate with other, changed, blank and no scans; of a study two more a sequence"},
+    )
     controls_n: int = field(default=500, metadata={"help": "most rows of each control"})
     baselines: bool = field(default=True, metadata={"help": "also fit simple models on the training split"})
     uncertainty: bool = field(

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from umbrella.files.data_format import MODALITIES
+from umbrella.files.studies import read_named
 from umbrella.options.arguments import EXPECTS, FEATURE_CACHE, N_CORES, DataArguments
 from umbrella.options.cuda import by_cuda, settle_by_cuda
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
@@ -24,12 +25,20 @@ class InspectArguments:
 class PredictArguments:
     """What is asked about a scan."""
 
-    image: str | None = field(default=None, metadata={"help": "the scan: NIfTI or FreeSurfer"})
+    image: str | None = field(
+        default=None,
+        metadata={
+            "help": "the scan: NIfTI or FreeSurfer; of a study NAME=SCAN for each sequence, as T1w=a.nii FLAIR=b.nii",
+            "nargs": "*",
+        },
+    )
     question: str | None = field(
         default=None, metadata={"help": "what is asked about it (default: the most frequent question of training)"}
     )
     modality: str = field(default="sMRI", metadata={"help": "of the scans", "choices": list(MODALITIES)})
-    reference: str | None = field(default=None, metadata={"help": "a scan that is shown first, to compare with"})
+    reference: str | None = field(
+        default=None, metadata={"help": "a scan, or study, that is shown first, to compare with", "nargs": "*"}
+    )
     reference_label: str | None = field(default=None, metadata={"help": "what is known of the reference, as male"})
     reference_text: str | None = field(
         default=None,
@@ -52,9 +61,19 @@ class PredictArguments:
     use_cpu: bool | None = by_cuda("answer on the CPU (default: where no CUDA device is)")
 
     def __post_init__(self) -> None:
-        if self.image is None:
+        self.join_words("image", "reference")
+        if not self.image:
             raise ValueError('expected --image SCAN, and --question "TEXT" for another than the model\'s own')
         self.check_question()
+
+    def join_words(self, *names: str) -> None:
+        """The words of flags that name a scan, or the scans of a study, as one text. Raises ValueError for others."""
+        for name in names:
+            if isinstance(words := getattr(self, name), list):
+                text = " ".join(words)
+                if len(words) > 1 and not read_named(text):
+                    raise ValueError(f"--{name}: expected one scan, or NAME=SCAN for each of a study, found {text}")
+                setattr(self, name, text)
 
     def check_question(self) -> None:
         """Raises ValueError for flags of the question that do not fit one another."""

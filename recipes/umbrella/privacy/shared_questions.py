@@ -18,7 +18,9 @@ from umbrella.answers.labelled_answer import AnswerError, split_kinds
 from umbrella.answers.labelled_rows import read_labelled
 from umbrella.answers.own_answers import check_labels_apart, compare_own_answers, find_wording
 from umbrella.answers.reading import LabelReading, find_reading
-from umbrella.conversations.turn_columns import join_texts_of_all, join_turns, join_types
+from umbrella.conversations.layout import describe_layout, drop_names, list_sequences
+from umbrella.conversations.turn_columns import join_texts_of_all, join_turns, join_types, may_show_study
+from umbrella.conversations.turns import join_texts
 from umbrella.files.arrow_json import list_texts, to_json
 from umbrella.files.arrow_tables import find_last, read_column, read_field, read_tables, take_or_null
 from umbrella.privacy.search import find_in_text
@@ -35,16 +37,19 @@ RARER = f"rarer than the {MOST_WORDINGS} most frequent"
 def record_questions(rows: Dataset) -> TrainedQuestions:
     """The record of the rows that a model is trained on."""
     counts, layouts, pairs, subjects = Counter(), Counter(), Counter(), Owners()
+    sequences: Counter[str] = Counter()
+    names = ["question", "layout", "sequences"]
     for table in read_tables(rows, ["conversations", "metadata", "images", "subject_ids"]):
-        asked = pa.table([*_read_asked(read_column(table, "conversations"))], ["question", "layout"])
+        asked = pa.table([*_read_asked(read_column(table, "conversations"))], names)
         subjects.add(asked["question"].combine_chunks(), _name_subjects(table, pa.array([None] * len(table))))
-        found = asked.group_by(["layout", "question"], use_threads=False).aggregate([([], "count_all")])
-        for layout, question, n in zip(
-            *(found[name].to_pylist() for name in ("layout", "question", "count_all")), strict=True
+        found = asked.group_by(names, use_threads=False).aggregate([([], "count_all")])
+        for question, layout, named, n in zip(
+            *(found[name].to_pylist() for name in (*names, "count_all")), strict=True
         ):
             counts[question] += n
             layouts[layout] += n
             pairs[layout, question] += n
+            sequences[named] += n
     questions, left_out = {}, Counter()
     for question, n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
         if not subjects.are_several(question):
@@ -58,7 +63,9 @@ def record_questions(rows: Dataset) -> TrainedQuestions:
     shared = {layout: n for layout, n in layouts.most_common(MOST_WORDINGS) if n >= FEWEST_SUBJECTS}
     by_layout = {layout: _count_wordings(layout, pairs, questions) for layout in shared}
     answers, told = describe_answers(rows)
-    return TrainedQuestions(len(rows), questions, shared, by_layout, dict(left_out), answers, told)
+    # The names are of a list that is the same for everybody, and so is no order of them anybody's own.
+    named = max((one for one in sequences if one), key=lambda one: (sequences[one], one), default="").split()
+    return TrainedQuestions(len(rows), questions, shared, by_layout, dict(left_out), answers, told, named)
 
 
 def _count_wordings(layout: str, pairs: Counter, stored: Iterable[str]) -> dict[str, int]:
@@ -96,15 +103,30 @@ class Owners:
         return len(self._few)
 
 
-def _read_asked(conversations: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Of each row its last question, and what stands in its turns before the answer."""
+def _read_asked(conversations: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Of each row its last question, what stands in its turns before the answer, and the sequences that the question
+    names."""
     contents = pc.struct_field(conversations.flatten(), "content")
     last, first = find_last(conversations), pc.list_value_length(conversations).to_numpy(zero_copy_only=False)
     is_asked = np.ones(len(contents), bool)
     is_asked[last[last >= 0]] = False
     places = np.where(first > 1, last - 1, -1)
     questions = take_or_null(join_texts_of_all(contents), places).fill_null("")
-    return questions, join_turns(conversations, join_types(contents), is_asked, " | ")
+    layouts = join_turns(conversations, join_types(contents), is_asked, " | ")
+    sequences = pa.array([""] * len(conversations), pa.large_string())
+    is_study = may_show_study(conversations)
+    studies = [_read_study(turns[:-1]) for turns in conversations.filter(is_study).to_pylist()]
+    of_studies = [pa.array(texts, pa.large_string()) for texts in zip(*studies, strict=True)]
+    if of_studies:
+        replaced = zip((questions, layouts, sequences), of_studies, strict=True)
+        questions, layouts, sequences = (pc.replace_with_mask(all_, is_study, of) for all_, of in replaced)
+    return questions, layouts, sequences
+
+
+def _read_study(asked: list[dict]) -> tuple[str, str, str]:
+    """The same of the turns before the answer of one row."""
+    items = asked[-1]["content"] if asked else []
+    return join_texts(drop_names(items)), describe_layout(asked), " ".join(list_sequences(items))
 
 
 def _name_subjects(table: pa.Table, others: pa.Array) -> pa.Array:

@@ -24,9 +24,10 @@ class TrainedQuestions:
     rows       how many they are
     questions  wording of the last question → rows, the most frequent first
     layouts    what stands in a row's turns before the answer → rows: "image text" is a scan and then the question,
-               "text image | text | image text" a reference before it
+               "text image | text | image text" a reference before it, "study text" the sequences of a visit
     by_layout  of these layouts → wording → rows, the most frequent first; none in records of older runs
     left_out   why a wording is not stored → rows
+    sequences  those that most rows of studies name, in their order; none where rows show single scans
     answers    how answers are read: {"task": "classification", "labels", "forms", "answer_template"} or {"task":
                "regression", "unit", "decimal", "thousands"} or {"task": "text"}; None where that is not stored, and
                `answers_told` says why
@@ -39,6 +40,7 @@ class TrainedQuestions:
     left_out: dict[str, int] = field(default_factory=dict)
     answers: dict[str, Any] | None = None
     answers_told: str = ""
+    sequences: list[str] = field(default_factory=list)
 
     def save(self, folder: str | Path) -> None:
         """Write the record beside a model."""

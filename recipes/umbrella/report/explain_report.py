@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from umbrella.answers.attribution.scan_in_row import ScanInRow
+from umbrella.conversations.layout import drop_names
 from umbrella.conversations.turns import join_texts
 from umbrella.evaluation.pointing.explained_rows import Explained
 from umbrella.report.overlay import draw_map
@@ -40,4 +41,4 @@ def write_explanations(path: Path, metrics: dict, rows: list[dict[str, dict | st
 
 def _last_question(row: dict) -> str:
     turns = [turn for turn in row["conversations"] if turn["role"] == "user"]
-    return join_texts(turns[-1]["content"]) if turns else ""
+    return join_texts(drop_names(turns[-1]["content"])) if turns else ""

@@ -7,6 +7,7 @@ import numpy as np
 
 from umbrella.report.pictures import N_PLANES, Picture, draw_volume
 from umbrella.report.scan_roles import find_place
+from umbrella.rows.scan_places import find_subject_places
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.scan_files import find_source
 from umbrella.views.loading import locate_grid
@@ -29,10 +30,10 @@ class OnGrid:
 def place_on_grid(
     row: dict, number: int, transform: ConversationTransform, volumes: np.ndarray, sides_known: bool
 ) -> OnGrid:
-    """Of a scan of a row and its view, (T, X, Y, Z). A place is one of the subject's scan, the last one of the row."""
+    """Of a scan of a row and its view, (T, X, Y, Z). A place is one of the subject's scans."""
     scan, place = row["images"][number], find_place(row)
     grid, cut = locate_grid(find_source(scan), scan["modality"], transform.settings)
-    if place is None or number != len(row["images"]) - 1:
+    if place is None or number not in find_subject_places(row):
         return OnGrid(cut.share, "", [])
     name, point_mm = place
     voxel = grid.find_voxel(np.array(point_mm))

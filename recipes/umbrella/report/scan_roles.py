@@ -6,6 +6,8 @@ import math
 import re
 from typing import Any
 
+from umbrella.rows.scan_places import read_suffixes
+
 _PLACE = re.compile(r"(?:^|_)cent(?:re|er)_mm$")
 
 
@@ -13,8 +15,19 @@ def name_roles(row: dict) -> list[str]:
     """What each scan of a row is called in a page, in their order; "" for the only one.
 
     A row tells that one is a reference by `metadata.reference_id`, and which by whose scans they are (`subject_ids`,
-    where there is one for each scan); of two scans the first. Where that leaves it open, scans are numbered.
+    where there is one for each scan); of two scans the first. Where that leaves it open, scans are numbered. The
+    sequence is named where the metadata state it: "the subject's scan, FLAIR".
     """
+    roles, sequences = _name_people(row), read_suffixes(row)
+    if sequences is None:
+        return roles
+    return [
+        f"{role}, {sequence}" if role and not role.startswith("scan ") else sequence
+        for role, sequence in zip(roles, sequences, strict=True)
+    ]
+
+
+def _name_people(row: dict) -> list[str]:
     n, metadata = len(row["images"]), row["metadata"]
     if n < 2:
         return [""] * n

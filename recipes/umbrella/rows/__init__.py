@@ -22,6 +22,7 @@ __all__ = [
     "published",
     "push_manifest",
     "scan_list",
+    "scan_places",
     "token_batches",
     "token_lengths",
     "transform",

@@ -20,6 +20,7 @@ from nibabel.filebasedimages import ImageFileError
 
 from umbrella.answers.attribution.maps import AttributionMap
 from umbrella.files.contained_files import is_inside, split_root
+from umbrella.rows.scan_places import find_subject_places
 
 STEP_MM = 1.0  # between the points that stand for a region
 MOST_STEPS = 64  # along an axis of one that is large
@@ -63,7 +64,7 @@ def find_region(row: dict, name: str, folder: str | Path | None = None) -> Regio
             continue
         told = f"{row['source']}: metadata.{key}"
         if match["kind"] == "mask":
-            root, _ = split_root(row["images"][-1]["path"])
+            root, _ = split_root(row["images"][find_subject_places(row)[-1]]["path"])
             return read_mask(_resolve(value, folder, root, told), name)
         if match["kind"] == "box_mm":
             low, high = np.sort(np.array([_check_point(corner, told) for corner in _check_pair(value, told)]), axis=0)

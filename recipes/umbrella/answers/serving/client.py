@@ -1,5 +1,6 @@
 """Asks a served model about scans: shows them as training did and answers as recipes/predict.py does."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,12 @@ class Client:
         named = {} if model is None else {"model": model}
         self.options = {**named, "temperature": 0, "max_tokens": max_new_tokens}
 
-    def ask(self, image: str | Path, question: str, **options: Any) -> str:
+    def ask(self, image: str | Path, question: str, sequences: Sequence[str] = (), **options: Any) -> str:
         """The answer to one question about one scan.
 
         Args:
-            image: NIfTI or FreeSurfer.
+            image: NIfTI or FreeSurfer; of a study "T1w=a.nii FLAIR=b.nii".
+            sequences: of a study all that training named, in their order, so that absent ones are said.
             options: `modality`, `reference`, `reference_label`, `reference_text` and `reference_reply`, as
                 recipes/predict.py has them.
 
@@ -68,8 +70,9 @@ class Client:
         shown, ServerError.
         """
         asked = PredictArguments(image=str(image), question=question, use_cpu=True, **options)
-        turns, paths = make_question_turns(asked)
-        return self.answer(turns, [{"path": path, "modality": asked.modality} for path in paths]).text
+        turns = make_question_turns(asked, None, sequences)
+        scans = [item for turn in turns for item in turn["content"] if item["type"] == "image"]
+        return self.answer(turns, [{"path": scan["image_path"], "modality": scan["modality"]} for scan in scans]).text
 
     def answer(self, turns: list[dict], scans: list[dict]) -> Reply:
         """The answer to a conversation, such as a row's of the data.

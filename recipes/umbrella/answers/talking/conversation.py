@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from umbrella.answers.prediction import make_row
 from umbrella.answers.question_turns import make_scan, make_text, make_turn, word_reference
+from umbrella.conversations.layout import drop_names
 from umbrella.conversations.turns import join_texts
 
 
@@ -20,22 +21,23 @@ class Question:
 
     @property
     def text(self) -> str:
-        """Its texts, joined by line breaks."""
-        return join_texts(list(self.items))
+        """Its texts, joined by line breaks; not those that name the sequences of a study."""
+        return join_texts(drop_names(self.items))
 
     @property
     def scans(self) -> list[dict]:
         return [item for item in self.items if item["type"] == "image"]
 
     def reword(self, text: str) -> "Question":
-        """The same scans with another text, which stands where the first text stood."""
+        """The same scans, with the names of sequences, and another text, which stands where the first text stood."""
         if text == self.text:
             return self
-        is_text = [item["type"] == "text" for item in self.items]
+        # By identity: two texts may be equal.
+        own = {id(item) for item in drop_names(self.items) if item["type"] == "text"}
+        is_text = [id(item) in own for item in self.items]
         place = is_text.index(True) if True in is_text else len(self.items)
-        scans = [item for item in self.items[:place] if item["type"] == "image"]
-        later = [item for item in self.items[place:] if item["type"] == "image"]
-        return Question((*scans, make_text(text), *later))
+        kept = [[item for item in some if id(item) not in own] for some in (self.items[:place], self.items[place:])]
+        return Question((*kept[0], make_text(text), *kept[1]))
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class Choice(NamedTuple):
     is_above_session: bool = False
     is_twice: bool = False  # as .nii and as .nii.gz, with the same content
     beside: tuple[Image, ...] = ()  # files in its folder that are no scans of the participant, by their names
+    is_absent: bool = False  # no image has the suffix, fitting or not
     passed_over: tuple[Image, ...] = ()  # scans above the session's folder that fit too
 
 
@@ -53,7 +54,8 @@ def choose_scan(levels: Iterable[Sequence[Image]], wanted: Wanted) -> Choice:
     )
     what += f" of run {wanted.run}" if wanted.run.isdecimal() else ""
     what += f" in {', '.join(DATATYPES)}"
-    return Choice(reason="no scan", detail=what + _describe_faults(faulty))
+    is_absent = not any(image.suffix == wanted.suffix for images in levels for image in images)
+    return Choice(reason="no scan", detail=what + _describe_faults(faulty), is_absent=is_absent)
 
 
 def _add_beside(choice: Choice, faulty: list[Image]) -> Choice:

@@ -13,6 +13,7 @@ from umbrella.cohort.bids.strangers import find_empty
 from umbrella.cohort.bids.tree import list_subjects
 from umbrella.cohort.shared.findings import Finding
 from umbrella.cohort.shared.scan_places import drop_unfetched
+from umbrella.cohort.shared.study import Study
 from umbrella.cohort.shared.visits import Exclusions, Visit
 from umbrella.records.cohort import to_key
 
@@ -23,10 +24,11 @@ SUFFIXES = {"sMRI": "T1w", "dMRI": "dwi", "fMRI": "bold"}
 class Selection:
     """Which scans of a BIDS tree."""
 
-    suffixes: dict[str, str]  # modality → suffix
+    suffixes: dict[str, str]  # modality → suffix; of a study suffix → suffix
     sessions: tuple[str, ...] = ()  # without "ses-"; none: all
     run: str = ""  # "first", "last" or a run's index; "": a visit with several runs is left out
     entities: tuple[Condition, ...] = ()
+    study: Study | None = None
 
     def to_wanted(self) -> dict[str, Wanted]:
         """Modality → what is asked of its scan's name."""
@@ -45,6 +47,8 @@ def find_bids_scans(visits: list[Visit], root: Path, selection: Selection, exclu
     """The visits that have exactly one selected scan of every modality asked for. The others are left out and counted:
     `no scan`, those of `drop_unfetched`, `several runs`, `several files` (they differ in another entity than run).
 
+    Of a study a sequence may be absent: no image has its suffix, whatever else its name says.
+
     Raises NoScansError, which says what the tree holds, where no visit is left.
     """
     complete, choices = [], defaultdict(list)
@@ -62,13 +66,16 @@ def find_bids_scans(visits: list[Visit], root: Path, selection: Selection, exclu
         levels = list(list_visit_images(folder, visit.session)) if folder else []
         for modality, of_modality in wanted.items():
             choice = choose_scan(levels, of_modality)
+            if choice.is_absent and selection.study is not None:
+                continue
             if choice.reason:
                 exclusions.add_visit(visit, choice.reason, f"{modality}: {choice.detail}")
                 break
             visit.scans[modality] = choice.path
             choices[modality].append(choice)
         else:
-            complete.append(visit)
+            if selection.study is None or selection.study.is_enough(visit, exclusions):
+                complete.append(visit)
     complete = drop_unfetched(complete, exclusions)
     if not complete:
         inventory = take_inventory(list(folders.values()))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from umbrella.answers.text_folding import fold
 from umbrella.cohort.bids.entities import Condition, to_short_name
 from umbrella.cohort.bids.scans import SUFFIXES, Selection
+from umbrella.cohort.shared.study import make_study
 from umbrella.cohort.shared.visits import CohortError
 from umbrella.files.data_format import MODALITIES
 from umbrella.options.list_flags import split_list
@@ -16,6 +17,15 @@ from umbrella_dataset import explain_modality
 
 def to_selection(flags: argparse.Namespace) -> Selection:
     """The flags that choose scans, checked. Raises CohortError for a modality that there is not."""
+    study = make_study(split_list(flags.modalities_of_visit), flags.sequence_order, flags.least_sequences)
+    if study is not None:
+        return Selection(
+            suffixes={name: name for name in study.sequences},
+            sessions=_to_sessions(flags),
+            run=flags.run,
+            entities=_to_conditions(flags.entities, study.sequences),
+            study=study,
+        )
     modalities = split_list(flags.modalities) or MODALITIES[:1]
     _refuse_unknown(modalities, f"--modalities: expected {', '.join(MODALITIES)}")
     stated = dict(to_pairs(flags.suffixes, "--suffixes"))
@@ -29,10 +39,14 @@ def to_selection(flags: argparse.Namespace) -> Selection:
         )
     return Selection(
         suffixes={modality: suffixes[modality] for modality in modalities},
-        sessions=tuple(session.removeprefix("ses-") for session in split_list(flags.sessions)),
+        sessions=_to_sessions(flags),
         run=flags.run,
         entities=_to_conditions(flags.entities, modalities),
     )
+
+
+def _to_sessions(flags: argparse.Namespace) -> tuple[str, ...]:
+    return tuple(session.removeprefix("ses-") for session in split_list(flags.sessions))
 
 
 def _refuse_unknown(modalities: Iterable[str], expected: str) -> None:

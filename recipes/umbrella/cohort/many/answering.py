@@ -11,7 +11,7 @@ from accelerate import PartialState
 
 from umbrella.answers.generation import Answer, Answerer
 from umbrella.answers.prediction import make_question_rows
-from umbrella.answers.question_turns import word_reference
+from umbrella.answers.question_turns import list_paths, word_reference
 from umbrella.answers.scoring import to_probabilities
 from umbrella.cohort.many.arguments import ManyArguments
 from umbrella.cohort.many.kept import KeptAnswers, describe_state
@@ -72,14 +72,15 @@ class ManyScans:
     def _ask(self, images: list[str], make_answerer: Callable[..., Answerer]) -> Iterator[list[Answer]]:
         if not images:
             return
-        rows = make_question_rows(self.asked, images)
+        rows = make_question_rows(self.asked, images, self.asked.modalities_of_visit or ())
         answerer = make_answerer(
             batch_size=self.asked.batch_size,
             num_workers=self.asked.num_workers,
             candidates=self.reading.candidates,
         )
         if self.asked.reference is not None:  # one that cannot be read is no fault of the scans
-            answerer.prompts.load_images(rows[0], 0)
+            for number in range(len(list_paths(self.asked.reference))):
+                answerer.prompts.load_images(rows[0], number)
         yield from answerer.answer(rows, "answering", score=True, keep_refused=True)
 
     def _to_record(self, answer: Answer) -> dict:
@@ -96,7 +97,7 @@ def describe_settings(asked: ManyArguments, model: str, shown: dict, reading: An
     reference = None
     if asked.reference is not None:
         reference = {
-            "sha256": hash_file(asked.reference),
+            "sha256": " ".join(map(hash_file, list_paths(asked.reference))),
             "said": list(word_reference(asked.reference_label, asked.reference_text, asked.reference_reply)),
         }
     return {
@@ -104,6 +105,7 @@ def describe_settings(asked: ManyArguments, model: str, shown: dict, reading: An
         "question": asked.question,
         "reference": reference,
         "modality": asked.modality,
+        "sequences": asked.modalities_of_visit,
         "shown": shown,
         "max_length": asked.max_length,
         "max_new_tokens": asked.max_new_tokens,

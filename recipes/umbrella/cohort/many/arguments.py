@@ -1,9 +1,12 @@
 """The flags of predict.py: one scan, or many from a BIDS tree, a table or a folder, by the generator's names."""
 
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
+from umbrella.answers.question_turns import list_paths
 from umbrella.cohort.tables.delimiter import DELIMITERS
+from umbrella.files.studies import read_named
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, check_bounds
 from umbrella.options.tool_arguments import PredictArguments
 
@@ -13,6 +16,7 @@ READ_BY = {
     **dict.fromkeys(("participants", "derivatives", "suffixes", "run", "entities"), ("bids_dir",)),
     **dict.fromkeys(("image_column", "image_template", "image_root"), ("table",)),
     **dict.fromkeys(("delimiter", "encoding", "id_column", "session_column", "sessions"), ("bids_dir", "table")),
+    "modalities_of_visit": ("bids_dir", "table"),
 }
 OF_MANY = ("output", "overwrite", "labels", "answer_template", "batch_size", "num_workers")
 ENDINGS = (".csv", ".tsv")
@@ -41,7 +45,12 @@ class ManyArguments(PredictArguments):
         default=None, metadata={"help": "column of the table that holds the scans' paths"}
     )
     image_template: str | None = field(
-        default=None, metadata={"help": "where a row's scan is, with {column} or {column:03d} fields"}
+        default=None,
+        metadata={
+            "help": "where a row's scan is, with {column} or {column:03d} fields; of a study NAME=PATH for each "
+            "sequence",
+            "nargs": "*",
+        },
     )
     image_root: str | None = field(
         default=None, metadata={"help": "relative paths of the table count from here (default: the table's folder)"}
@@ -60,6 +69,13 @@ class ManyArguments(PredictArguments):
     sessions: list[str] | None = field(default=None, metadata={"help": "only these sessions (default: all)"})
     suffixes: list[str] | None = field(
         default=None, metadata={"help": "of a BIDS tree, as sMRI=T2w (default: sMRI=T1w, dMRI=dwi, fMRI=bold)"}
+    )
+    modalities_of_visit: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "the sequences of a visit that are shown together, as T1w,FLAIR; none: one scan a visit (default: "
+            "those of the model's training)"
+        },
     )
     run: str = field(
         default="", metadata={"help": "of a BIDS tree: first, last or an index, where a visit has several"}
@@ -83,6 +99,7 @@ class ManyArguments(PredictArguments):
     def __post_init__(self) -> None:
         if self.participants is not None and self.bids_dir is None and self.table is None:
             self.table, self.participants = self.participants, None  # as the generator calls it
+        self.join_words("image", "reference", "image_template")
         given = [name for name in SOURCES if getattr(self, name) is not None]
         if not given:
             self._refuse_idle(OF_MANY + tuple(READ_BY), "one of --bids_dir, --table and --folder", "none")
@@ -105,14 +122,40 @@ class ManyArguments(PredictArguments):
         if self.output is None or not self.output.lower().endswith(ENDINGS):
             raise ValueError(f"expected --output answers.csv (or .tsv), found {self.output or 'none'}")
         for name in ("table", "participants", "reference"):
-            if (read := getattr(self, name)) is not None and _is_same(read, self.output):
+            read = getattr(self, name)
+            if any(_is_same(one, self.output) for one in (list_paths(read) if read is not None else ())):
                 raise ValueError(f"--output: expected another file than --{name}, found {self.output} for both")
+        if self.modalities_of_visit and self.suffixes:
+            raise ValueError(
+                "--suffixes: expected no --modalities_of_visit beside it, which names the scans, found both"
+            )
         if self.delimiter is not None and self.delimiter not in DELIMITERS:
             raise ValueError(f"--delimiter: expected {', '.join(DELIMITERS)}, found {self.delimiter}")
         if self.answer_template is not None and "{label}" not in self.answer_template:
             raise ValueError(f"--answer_template: expected {{label}} in it, found {self.answer_template!r}")
         check_bounds(self, {"batch_size": AT_LEAST_1, "num_workers": NOT_NEGATIVE})
         self.check_question()
+
+    def choose_sequences(self, trained: Sequence[str]) -> tuple[list[str], list[str]]:
+        """The sequences of a visit that a row shows, none where it shows one scan; and sentences on what that was told
+        from. `trained`: those of training.
+
+        Raises ValueError for others than training has shown.
+        """
+        stated, named = self.modalities_of_visit, list(read_named(self.image or ""))
+        if stated is not None:
+            sequences = [] if stated == ["none"] else list(stated)
+        elif self.asks_many:
+            names_one = self.suffixes or (self.table and not read_named(self.image_template or ""))
+            sequences = [] if self.folder or names_one else list(trained)
+        else:
+            sequences = list(trained or named) if named else []
+        if other := [name for name in (*sequences, *named) if trained and sequences and name not in trained]:
+            raise ValueError(f"expected sequences of training ({', '.join(trained)}), found {other[0]}")
+        if not sequences:
+            return [], []
+        by = "by --modalities_of_visit" if stated is not None else "as in training" if trained else "as they are named"
+        return sequences, [f"sequences: {', '.join(sequences)}, {by}; those that are absent are said to be"]
 
     @property
     def asks_many(self) -> bool:

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
+from umbrella.answers.question_turns import list_paths
 from umbrella.cohort.shared.visits import to_text
 from umbrella.evaluation.answer_file import AnswerFile
 from umbrella.files.claimed_folder import PATIENCE_S
@@ -109,6 +110,7 @@ class KeptAnswers:
 
 
 def describe_state(image: str) -> list | None:
-    """Place, size and times of a scan's files, as JSON has them; None where there is none."""
-    state = identify_scan(image)
-    return None if state is None else [list(part) for part in state]
+    """Place, size and times of a scan's files, of a study's one after the other, as JSON has them; None where any is
+    not there."""
+    states = [identify_scan(path) for path in list_paths(image)]
+    return None if None in states else [list(part) for state in states for part in state or ()]

@@ -3,29 +3,33 @@
 import os
 from argparse import Namespace
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from umbrella.cohort.bids.scans import Selection, find_bids_scans
+from umbrella.cohort.bids.scans import find_bids_scans
 from umbrella.cohort.bids.selection import to_selection
 from umbrella.cohort.bids.shared_scans import merge_visits_of_one_scan
 from umbrella.cohort.bids.tree import find_scan_root, list_sessions, list_subjects, read_bids, resolve_sessions
 from umbrella.cohort.many.arguments import ManyArguments
+from umbrella.cohort.shared.study import ORDERS, make_study
 from umbrella.cohort.shared.visits import CohortError, Exclusions, NoScansError, Visit, is_text, to_text
 from umbrella.cohort.tables.delimiter import DELIMITERS
 from umbrella.cohort.tables.image_template import IMAGES
 from umbrella.cohort.tables.table_rows import TableOptions, read_table
 from umbrella.cohort.tables.text import is_encoding
 from umbrella.cohort.tables.visits import find_scans, to_visits
+from umbrella.files.studies import read_named, write_named
 from umbrella.records.cohort import NO_ROW
 
 # What was found and asks for no answer: all other exclusions are rows with their reason.
 NO_ANSWER = (NO_ROW, "duplicate row", "scan of another session", "session not chosen", "session without a row")
+NO_CHOICE = {"sequence_order": ORDERS[0], "least_sequences": 1}  # of a study: whatever of it is there
 
 
 @dataclass(frozen=True)
 class AskedScan:
-    """A row of the answers. `image` is "" where there is no scan; `error` then says why."""
+    """A row of the answers. `image` is a scan, or those of a study as `read_named` reads them; "" where there is none,
+    and `error` then says why."""
 
     participant_id: str
     session: str
@@ -57,7 +61,11 @@ def find_asked_scans(asked: ManyArguments) -> FoundScans:
     if asked.encoding is not None and not is_encoding(asked.encoding):
         raise CohortError(f"--encoding: expected an encoding of text, as cp1252 or latin-1, found {asked.encoding}")
     visits, complete = (_read_tree if asked.bids_dir is not None else _read_table)(asked, exclusions)
-    rows = [AskedScan(visit.participant_id, visit.session, visit.scans[asked.modality]) for visit in complete]
+    is_study = bool(asked.modalities_of_visit)
+    rows = [
+        AskedScan(one.participant_id, one.session, write_named(one.scans) if is_study else one.scans[asked.modality])
+        for one in complete
+    ]
     ignored = Counter()
     for one in exclusions.rows:
         if one.reason in NO_ANSWER:
@@ -78,15 +86,15 @@ def _read_tree(asked: ManyArguments, exclusions: Exclusions) -> tuple[list[Visit
     bids_dir = Path(asked.bids_dir).expanduser().resolve()
     if asked.run and asked.run not in ("first", "last") and not asked.run.isdigit():
         raise CohortError(f"--run: expected first, last or a number, found {asked.run}")
-    flags = {name: getattr(asked, name) or [] for name in ("suffixes", "sessions", "entities")}
-    selection = to_selection(Namespace(modalities=[asked.modality], run=asked.run, **flags))
+    flags = {name: getattr(asked, name) or [] for name in ("modalities_of_visit", "suffixes", "sessions", "entities")}
+    selection = to_selection(Namespace(modalities=[asked.modality], run=asked.run, **flags, **NO_CHOICE))
     if asked.participants is not None:
         table = Path(asked.participants).expanduser().absolute()
         visits = read_bids(bids_dir, asked.derivatives, table, _to_table_options(asked), exclusions)
     else:
         visits = _list_visits(bids_dir, asked.derivatives)
     sessions = resolve_sessions(selection.sessions, visits)
-    selection = Selection(selection.suffixes, sessions, selection.run, selection.entities)
+    selection = replace(selection, sessions=sessions)
     complete = find_bids_scans(visits, find_scan_root(bids_dir, asked.derivatives), selection, exclusions)
     return visits, merge_visits_of_one_scan(complete, "", exclusions)
 
@@ -127,11 +135,14 @@ def _read_table(asked: ManyArguments, exclusions: Exclusions) -> tuple[list[Visi
             exclusions.add_visit(visit, "session not chosen", "")
             exclusions.not_chosen.append(visit)
     visits = [visit for visit in visits if not chosen or visit.session in chosen]
+    study = make_study(asked.modalities_of_visit or [], ORDERS[0], 1)
     template = asked.image_template or "{" + asked.image_column + "}"
+    templates = {asked.modality: template} if study is None else read_named(template)
+    if study is not None and set(templates) != set(study.sequences):
+        expected = " ".join(f"{name}=PATH" for name in study.sequences)
+        raise CohortError(f"--image_template: expected {expected}, one for each sequence, found {template}")
     root = str(Path(asked.image_root).expanduser().resolve() if asked.image_root else path.parent.resolve())
-    return visits, find_scans(
-        list(visits), {asked.modality: template}, root, id_column, exclusions, asked.image_column
-    )
+    return visits, find_scans(list(visits), templates, root, id_column, exclusions, asked.image_column, study)
 
 
 def _to_table_options(asked: ManyArguments) -> TableOptions:

@@ -11,7 +11,9 @@ from umbrella.cohort.questions.target import Target
 from umbrella.cohort.questions.templates import FALLBACK, Template, to_section
 from umbrella.cohort.questions.writer import Scan, make_conversation
 from umbrella.cohort.shared.findings import advise
+from umbrella.cohort.shared.study import Study
 from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit, is_missing
+from umbrella.files.studies import find_modality, word_absent, word_sequence
 from umbrella.records.cohort import to_key
 
 # The kinds of reference that one value of --reference asks for.
@@ -26,7 +28,7 @@ REFERENCES = {
 LABEL_REFERENCES = ("same", "different", "both")  # those that are chosen by their label
 RESERVED_METADATA = frozenset(
     f"{name}_{what}" for name in ("subject", "reference") for what in ("id", "label", "session", "size", "value")
-) | {"comparison_type", "task", "target", "target_type", "unit", "_record"}
+) | {"comparison_type", "task", "target", "target_type", "unit", "suffixes", "absent", "_record"}
 TASK_TYPES = {"single": "T1", "comparison": "T3"}
 
 
@@ -43,6 +45,7 @@ class Style:
     metadata_columns: tuple[str, ...] = ()
     seed: int = 0
     given: frozenset[str] = frozenset()  # flags of the user: advice names others
+    study: Study | None = None
 
 
 class Reference(NamedTuple):
@@ -143,10 +146,17 @@ def _make_record(
     section = to_section(style.reference)
     wordings = getattr(style.template, section)
     texts = {turn: rng.choice(choices).format_map(fields) for turn, choices in wordings.items()}
-    turns = [[*_to_scans(case.visit, to_path), texts["question"]], [texts["answer"]]]
+    order = None if style.study is None else style.study.order(style.seed, task_id)
+    turns = [[*_to_items(case.visit, to_path, order), texts["question"]], [texts["answer"]]]
     if reference is not None:
-        turns = [[texts["introduction"], *_to_scans(reference.visit, to_path)], [texts["acknowledgement"]], *turns]
-    return make_conversation(task_id, TASK_TYPES[section], turns, _make_metadata(comparison, style))
+        shown = _to_items(reference.visit, to_path, order)
+        turns = [[texts["introduction"], *shown], [texts["acknowledgement"]], *turns]
+    metadata = _make_metadata(comparison, style)
+    if order is not None:
+        visits = [case.visit] if reference is None else [reference.visit, case.visit]
+        metadata["suffixes"] = [name for visit in visits for name in order if name in visit.scans]
+        metadata["absent"] = [name for name in order if name not in case.visit.scans]
+    return make_conversation(task_id, TASK_TYPES[section], turns, metadata)
 
 
 # What to do where a wording has a field that has no value.
@@ -231,5 +241,14 @@ def _make_metadata(comparison: Comparison, style: Style) -> dict:
     return metadata
 
 
-def _to_scans(visit: Visit, to_path: Callable[[str], str]) -> list[Scan]:
-    return [Scan(visit.participant_id, to_path(path), modality) for modality, path in visit.scans.items()]
+def _to_items(visit: Visit, to_path: Callable[[str], str], order: list[str] | None) -> list[str | Scan]:
+    """The scans of a visit; of a study in this order, each by its name, and what is absent in words."""
+    scans = {
+        name: Scan(visit.participant_id, to_path(path), find_modality(name)) for name, path in visit.scans.items()
+    }
+    if order is None:
+        return list(scans.values())
+    items: list[str | Scan] = []
+    for name in order:
+        items += [word_sequence(name), scans[name]] if name in scans else [word_absent(name)]
+    return items

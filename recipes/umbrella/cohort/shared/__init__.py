@@ -6,5 +6,6 @@ It knows no table and no tree.
 __all__ = [
     "findings",
     "scan_places",
+    "study",
     "visits",
 ]

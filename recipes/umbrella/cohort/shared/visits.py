@@ -34,7 +34,7 @@ class Visit:
     participant_id: str
     session: str  # without "ses-"; "" where there are no sessions
     values: dict[str, str]  # the table's columns
-    scans: dict[str, str] = field(default_factory=dict)  # modality → absolute path
+    scans: dict[str, str] = field(default_factory=dict)  # modality, or sequence → absolute path
 
 
 class Exclusions:

@@ -3,6 +3,7 @@
 import os
 
 from umbrella.cohort.shared.scan_places import drop_unfetched, is_folder
+from umbrella.cohort.shared.study import Study
 from umbrella.cohort.shared.visits import (
     CohortError,
     Exclusions,
@@ -73,8 +74,10 @@ def find_scans(
     id_column: str,
     exclusions: Exclusions,
     column: str | None = None,
+    study: Study | None = None,
 ) -> list[Visit]:
-    """The visits that have a scan of every modality of `templates` (modality → path with `{column}` fields).
+    """The visits that have a scan of every modality of `templates` (modality → path with `{column}` fields). Of a
+    study a sequence may be absent: its cell is empty, or there is no file where the template says it would be.
 
     Relative paths count from `root`. An id is tried as written, then with the other form of its `sub-` prefix. Folders
     are listed once each; no scan is opened. Scans that fit a template and belong to no row are counted too.
@@ -97,16 +100,18 @@ def find_scans(
         missing = None
         for modality, template in parsed.items():
             path, reason = _find_scan(visit, template, root, id_column, listings)
+            if path is None and study is not None and _is_absent(visit, template):
+                continue
             if path is None:
                 missing = missing or (f"{modality}: {reason}")
             else:
                 visit.scans[modality] = path
                 given = f"--image_column {column}" if column else f"--image_template ({modality}) {template.text!r}"
                 _check_owner(path, visit, owners, given, REPEATED if column else REPEATED_BY_TEMPLATE)
-        if missing is None:
-            complete.append(visit)
-        else:
+        if missing is not None:
             exclusions.add_visit(visit, "no scan", missing)
+        elif study is None or study.is_enough(visit, exclusions):
+            complete.append(visit)
     complete = drop_unfetched(complete, exclusions)
     if not complete:
         raise NoScansError(
@@ -119,6 +124,13 @@ def find_scans(
     for path in sorted(set().union(*(template.find_all(root) for template in parsed.values())) - owned):
         exclusions.add(NO_ROW, path)
     return complete
+
+
+def _is_absent(visit: Visit, template: ImageTemplate) -> bool:
+    """Whether a scan that was not found was not promised either: a cell that holds a whole path promises it."""
+    if any(is_missing(visit.values[column]) for column in template.columns):
+        return True
+    return len(template.parts) > 1 and template.write(visit.values) is not None
 
 
 def _check_owner(path: str, visit: Visit, owners: dict[str, Visit], given: str, remedy: str) -> None:

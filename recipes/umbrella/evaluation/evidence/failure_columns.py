@@ -8,11 +8,13 @@ from datasets import Dataset
 
 from umbrella.evaluation.evidence.scan_measures import ScanMeasures
 from umbrella.evaluation.results import NOT_STATED, bin_numbers, read_metadata, read_numbers
+from umbrella.rows.scan_places import find_subject_places, name_kinds, read_suffixes
 
 MOST_GROUPS = 20  # of words: more are names of subjects, files, dates
 MOST_PLAIN = 6  # different numbers that are groups as they are: sessions, tesla
 NOT_MEASURED = "not measured"
-NO_COLUMNS = {"extra", "_record", "subject_id", "subject_label"}  # parts of the format, the subject, the truth
+# Parts of the format, the subject, the truth; the scans' sequences are a column of their own.
+NO_COLUMNS = {"extra", "_record", "subject_id", "subject_label", "suffixes", "absent"}
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ def list_columns(rows: Dataset, records: Sequence[dict], measures: ScanMeasures)
     columns = [Column(name, _group(name, read_metadata(rows, name))) for name in list_names(rows)]
     truths = [record.get("expected_label", record.get("expected_number")) for record in records]
     columns.append(Column("true answer", _group("true answer", truths)))
-    modalities = [images[-1]["modality"] if images else NOT_STATED for images in rows.with_format(None)["images"]]
-    columns.append(Column("modality of the scan", modalities))
+    columns.append(Column("modality of the scan", [_name_modalities(row) for row in rows.with_format(None)]))
+    if any(map(read_suffixes, rows.with_format(None))):
+        columns.append(Column("sequences", [_name_sequences(row) for row in rows.with_format(None)]))
     for name in sorted({name for of_row in measures.rows for name in of_row}):
         values = [of_row.get(name) for of_row in measures.rows]
         grouped = zip(values, _group(name, values), strict=True)
@@ -42,6 +45,16 @@ def list_columns(rows: Dataset, records: Sequence[dict], measures: ScanMeasures)
     if many:
         notes.append(f"Of more than {MOST_GROUPS} different values, and not compared: {', '.join(many)}.")
     return [column for column in columns if column.name not in {*same, *many}], notes
+
+
+def _name_modalities(row: dict) -> str:
+    own = dict.fromkeys(row["images"][place]["modality"] for place in find_subject_places(row))
+    return " and ".join(sorted(own)) or NOT_STATED
+
+
+def _name_sequences(row: dict) -> str:
+    kinds = name_kinds(row)
+    return ", ".join(sorted(kinds[place] for place in find_subject_places(row))) or NOT_STATED
 
 
 def list_names(rows: Dataset) -> list[str]:

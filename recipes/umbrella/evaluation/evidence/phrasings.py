@@ -1,6 +1,6 @@
 """The phrasings of a question: those of a user's file, or those in which the data's own rows ask it.
 
-A row's question is the one text of the turn before its answer.
+A row's question is the one text of the turn before its answer, beside the names of a study's sequences.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from umbrella.conversations.layout import drop_names
 from umbrella.files.yaml_files import read_yaml
 
 MOST_PHRASINGS = 12  # of one question; more different texts say something of their rows
@@ -44,14 +45,15 @@ class Phrasings:
 def find_question_text(conversation: Sequence[dict]) -> str | None:
     """The text of the last question; None where its turn holds no text, or several."""
     items = conversation[-2]["content"] if len(conversation) > 1 else []
-    texts = [item["text"] for item in items if item["type"] == "text"]
+    texts = [item["text"] for item in drop_names(items) if item["type"] == "text"]
     return texts[0] if len(texts) == 1 else None
 
 
 def replace_question(conversation: Sequence[dict], text: str) -> list[dict]:
     """The turns with another text as their last question."""
     *before, question, answer = conversation
-    content = [{**item, "text": text} if item["type"] == "text" else item for item in question["content"]]
+    own = [id(item) for item in drop_names(question["content"]) if item["type"] == "text"]
+    content = [{**item, "text": text} if id(item) in own else item for item in question["content"]]
     return [*before, {**question, "content": content}, answer]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import xxhash
 from datasets import Dataset
 
+from umbrella.conversations.layout import drop_names
 from umbrella.evaluation.evidence.pairs_table import PairsTable, read_pairs
 from umbrella.evaluation.results import read_metadata, subjects_of_rows
 from umbrella.files.contained_files import split_root
@@ -115,7 +116,7 @@ def _read_rows(rows: Dataset) -> tuple[list[_Row], str | None]:
     subjects, read = subjects_of_rows(rows), []
     for i, row in enumerate(plain):
         metadata, turns = row["metadata"], row["conversations"][:-1]
-        items = [item for turn in turns for item in turn["content"]]
+        items = [item for turn in turns for item in drop_names(turn["content"])]
         n_shown = sum(item["type"] == "image" for item in turns[-1]["content"])
         wording = tuple(item["text"] for item in items if item["type"] == "text")
         kind = (row["task_type"], metadata["task"], metadata["comparison_type"], str(targets[i]))

@@ -6,6 +6,7 @@ import numpy as np
 from datasets import Dataset
 
 from umbrella.options.progress import show_progress
+from umbrella.rows.scan_places import find_subject_places, name_kinds, number_kinds
 from umbrella.scans.head import find_head
 from umbrella.scans.scan_files import ScanError, ScanHeader, find_source
 from umbrella.scans.series import read_series
@@ -20,7 +21,8 @@ HEAD_INTENSITY, HEAD_VOLUME, VOXEL_VOLUME = "mean intensity of the head", "head 
 
 @dataclass(frozen=True)
 class ScanMeasures:
-    """Of each row its last scan's measures, name → number; none of a row whose scan was not measured.
+    """Of each row the measures of its subject's scans, name → number; none of a scan that was not measured. Where a
+    row's subject has several scans, the names say of which kind: "head volume in ml, FLAIR".
 
     notes  what was not measured, in sentences
     """
@@ -30,29 +32,38 @@ class ScanMeasures:
 
 
 def measure_scans(rows: Dataset, seed: int, most_scans: int = MOST_SCANS) -> ScanMeasures:
-    """Measure the last scan of each row; of more scans than `most_scans` as many, drawn by the seed."""
+    """Measure all scans of each row's subject; of more scans than `most_scans` as many, drawn by the seed."""
     scans: dict[tuple, dict] = {}
-    keys: list[tuple | None] = []
-    for images in rows.with_format(None)["images"]:
-        key = None
-        if images:
-            key = (identify_scan(find_source(images[-1])), images[-1]["modality"])
-            scans.setdefault(key, images[-1])
-        keys.append(key)
+    keys: list[dict[str, tuple]] = []  # of each row: kind → key
+    for row in rows.with_format(None):
+        kinds, places = name_kinds(row), find_subject_places(row)
+        shown = [row["images"][place] for place in places]
+        of_row = [(identify_scan(find_source(scan)), scan["modality"]) for scan in shown]
+        scans |= {key: scan for key, scan in zip(of_row, shown, strict=True) if key not in scans}
+        keys.append(dict(zip(number_kinds([kinds[place] for place in places]), of_row, strict=True)))
     chosen, notes = list(scans), []
-    if None in keys:
-        notes.append(f"{keys.count(None)} rows have no scan to measure.")
+    if {} in keys:
+        notes.append(f"{keys.count({})} rows have no scan to measure.")
     if len(chosen) > most_scans:
         drawn = np.random.default_rng(seed).choice(len(chosen), most_scans, replace=False)
         notes.append(f"Of {len(chosen):,} scans {most_scans:,}, drawn at random, were measured.")
         chosen = [chosen[i] for i in sorted(drawn.tolist())]
-    found: dict[tuple | None, Measures] = {}
+    found: dict[tuple, Measures] = {}
     for key in show_progress(chosen, desc="measuring scans", unit="scan"):
         try:
             found[key] = measure_scan(find_source(scans[key]), scans[key]["modality"])
         except ScanError as error:
             notes.append(f"Not measured: {error}")
-    return ScanMeasures([found.get(key, {}) for key in keys], notes)
+    said = "{name}, {kind}" if any(len(of_row) > 1 for of_row in keys) else "{name}"
+    measured = [
+        {
+            said.format(name=name, kind=kind): value
+            for kind, key in of_row.items()
+            for name, value in found.get(key, {}).items()
+        }
+        for of_row in keys
+    ]
+    return ScanMeasures(measured, notes)
 
 
 def measure_scan(source: str | bytes, modality: str) -> Measures:

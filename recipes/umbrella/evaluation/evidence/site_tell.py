@@ -18,6 +18,7 @@ from umbrella.evaluation.evidence.evidence import Evidence
 from umbrella.evaluation.results import group_rows, subjects_of_rows
 from umbrella.evaluation.statistics.intervals import number_subjects, share_interval
 from umbrella.evaluation.statistics.notation import percent
+from umbrella.rows.scan_places import find_subject_places
 
 MOST_SCANS = 500
 PARTS = 5
@@ -80,13 +81,14 @@ def tell_groups(features: np.ndarray, groups: list[str], subjects: list[str], se
 
 
 def _list_scans(rows: Dataset, name: str) -> tuple[list[dict], list[str], list[str]]:
-    """The last scan of each row, which is of the row's subject, each once; its group and its subject."""
+    """The scans of each row's subject, each once; its group and its subject."""
     found: dict[tuple, tuple[dict, str, str]] = {}
-    plain = rows.with_format(None)
-    for images, group, subject in zip(plain["images"], group_rows(rows, name), subjects_of_rows(rows), strict=True):
-        if images:
-            key = (images[-1]["path"], len(found) if images[-1].get("bytes") else None, group, subject)
-            found.setdefault(key, (images[-1], group, subject))
+    for row, group, subject in zip(
+        rows.with_format(None), group_rows(rows, name), subjects_of_rows(rows), strict=True
+    ):
+        for scan in (row["images"][place] for place in find_subject_places(row)):
+            key = (scan["path"], len(found) if scan.get("bytes") else None, group, subject)
+            found.setdefault(key, (scan, group, subject))
     scans, groups, subjects = zip(*found.values(), strict=True) if found else ((), (), ())
     return list(scans), list(groups), list(subjects)
 

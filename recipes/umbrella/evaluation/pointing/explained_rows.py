@@ -1,4 +1,4 @@
-"""Rows are explained one by one: by the model, then by one of random weights. Maps are written as they come."""
+"""Scans are explained one by one: by the model, then by one of random weights. Maps are written as they come."""
 
 import re
 import time
@@ -21,13 +21,15 @@ from umbrella.evaluation.pointing.arguments import ExplainArguments
 from umbrella.evaluation.pointing.share import Pointed, correlate_maps, summarize_likeness, summarize_pointing
 from umbrella.models.random_weights import draw_random_model
 from umbrella.options.progress import show_progress
+from umbrella.rows.scan_places import find_subject_places
 from umbrella.rows.transform import ConversationTransform
 
 
 @dataclass(frozen=True)
 class Explained:
-    """A row whose answer was explained.
+    """A scan of a row whose answer was explained.
 
+    number      of the scan in its row, from 0
     answer      that was explained; is_own: the model's, not the true one
     found       its map; file: where it was written
     pointing    None where no region is known, or the view shows nothing of it
@@ -101,7 +103,7 @@ class Explainer:
         self.box_mm = ""
 
     def explain(self, rows: Dataset, chosen: list[tuple[dict, Region | None]]) -> list[Explained]:
-        """Each row's last scan, which is the subject's. `rows`: those that are chosen, as a dataset."""
+        """All scans of each row's subject. `rows`: those that are chosen, as a dataset."""
         texts = {row["task_id"]: last_text(row) for row, _ in chosen}
         if self.asked.answer == "own":
             answerer = Answerer(
@@ -114,7 +116,8 @@ class Explainer:
         explained = []
         for i, (row, region) in enumerate(show_progress(chosen, desc="explaining", unit="row")):
             try:
-                explained.append(self._explain_row(i, row, region, texts[row["task_id"]]))
+                text = texts[row["task_id"]]
+                explained += [self._explain_scan(i, row, n, region, text) for n in find_subject_places(row)]
             except ConversationError as error:  # an answer of its own can be empty, or hold a control token
                 if self.asked.answer != "own":
                     raise
@@ -125,15 +128,16 @@ class Explainer:
             )
         return explained
 
-    def _explain_row(self, place: int, row: dict, region: Region | None, text: str) -> Explained:
-        scan = ScanInRow(self.model, self.answers, row, answer=text)
+    def _explain_scan(self, place: int, row: dict, number: int, region: Region | None, text: str) -> Explained:
+        scan = ScanInRow(self.model, self.answers, row, number, answer=text)
         start = time.perf_counter()
         found = self._map(scan)
         self.seconds.append(time.perf_counter() - start)
         self.n_views.append(found.n_views)
         self.box_mm = " × ".join(f"{side:.3g}" for side in found.boxed.box_mm)
         stem = re.sub(r"[^\w.-]", "_", row["task_id"])
-        file = f"maps/{place + 1:03d}_{stem}_{self.asked.method}.nii.gz"
+        which = f"scan{number + 1}_" if len(find_subject_places(row)) > 1 else ""
+        file = f"maps/{place + 1:03d}_{stem}_{which}{self.asked.method}.nii.gz"
         found.save(self.folder / file)
         explained = Explained(row, scan.number, text, found, file, region, _point(found, region))
         if self.random is not None:
@@ -173,12 +177,10 @@ class Explainer:
             warnings.append(f"The view shows nothing of the {region} in any row: there is no pointing number.")
         n_flat = sum(one.found.highest is None for one in explained)
         if n_flat:
-            warnings.append(f"In {n_flat} of {len(explained)} rows no box matters more than another: the map is flat.")
+            warnings.append(f"In {n_flat} of {len(explained)} maps no box matters more than another: the map is flat.")
         if self.unexplained:
-            n = len(self.unexplained)
-            warnings.append(
-                f"{n} of {n + len(explained)} answers cannot be explained. The first: {self.unexplained[0]}."
-            )
+            n, n_explained = len(self.unexplained), len({one.row["task_id"] for one in explained})
+            warnings.append(f"{n} of {n + n_explained} answers cannot be explained. The first: {self.unexplained[0]}.")
         return {
             "split": self.asked.split,
             "method": self.asked.method,

@@ -22,8 +22,8 @@ ALIKE = 0.5  # from this mean rank correlation on, maps are called alike
 
 @dataclass(frozen=True)
 class Pointed:
-    """A row whose region its view shows: what the trained model's map points at, and, where it was asked, that of the
-    random one."""
+    """A scan whose view shows its row's region: what the trained model's map points at, and, where it was asked, that
+    of the random one."""
 
     subject: str
     trained: Pointing
@@ -40,7 +40,7 @@ def correlate_maps(one: AttributionMap, other: AttributionMap) -> float | None:
 
 
 def summarize_pointing(region: str, rows: Sequence[Pointed], n_not_shown: int) -> dict:
-    """The entry of metrics.json: the share of rows whose highest box overlaps the region, with 95 % intervals over
+    """The entry of metrics.json: the share of maps whose highest box overlaps the region, with 95 % intervals over
     subjects, chance, and the random model's."""
     subjects = [row.subject for row in rows]
     chance = float(np.mean([row.trained.chance for row in rows]))
@@ -58,7 +58,7 @@ def summarize_pointing(region: str, rows: Sequence[Pointed], n_not_shown: int) -
     is_above = low > chance
     verdict = "more often than chance" if is_above else "not shown to be more often than chance"
     said = [
-        f"The highest box overlaps the {region} in {percent(share)} of {len(rows)} rows of {len(set(subjects))} "
+        f"The highest box overlaps the {region} in {percent(share)} of {len(rows)} maps of {len(set(subjects))} "
         f"subjects (95 % interval {percent(low)} to {percent(high)}); a box drawn at random within the head does in "
         f"{percent(chance)}: {verdict}."
     ]

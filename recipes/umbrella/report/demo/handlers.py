@@ -16,6 +16,7 @@ from umbrella.answers.scoring import last_text
 from umbrella.answers.talking.conversation import Conversation, Question
 from umbrella.answers.talking.talker import CUT, STOPPED, WAITING, WRITING, Reply, Talker
 from umbrella.answers.talking.together import answer_together
+from umbrella.conversations.layout import describe_layout
 from umbrella.conversations.turns import ConversationTooLongError
 from umbrella.models.loading import find_most_tokens
 from umbrella.records.trained_questions import TrainedQuestions
@@ -49,8 +50,7 @@ class Talk:
     def warn_of(self, row: dict) -> list[str]:
         """What is to be said of a row's last question, see `umbrella.answers.own_question.warn_of`."""
         asked = row["conversations"][:-1]
-        layout = " | ".join(" ".join(item["type"] for item in turn["content"]) for turn in asked)
-        return warn_of(Question(tuple(asked[-1]["content"])).text, layout, self.trained)
+        return warn_of(Question(tuple(asked[-1]["content"])).text, describe_layout(asked), self.trained)
 
 
 class Handlers:

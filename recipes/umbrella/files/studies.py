@@ -1,0 +1,62 @@
+"""A study: all sequences of a visit in one turn. How each is worded, by whoever makes or changes such a turn.
+
+text   "T1w:", then its scan
+text   "FLAIR: not available." in place of one that is not there
+"""
+
+import re
+
+from umbrella.files.data_format import MODALITIES, MODALITY_OF
+
+_ABSENT = re.compile(r"(\S+): not available\.\n")
+_NAMED = re.compile(rf"(?:^|[\s,]+)({'|'.join(sorted((*MODALITIES, *MODALITY_OF), key=len, reverse=True))})=")
+
+
+def word_sequence(name: str) -> str:
+    """What stands in front of the scan of a sequence."""
+    return f"{name}:"
+
+
+def word_absent(name: str) -> str:
+    """What stands in place of a sequence that is not there; whether it was acquired is not known. The line ends, since
+    chat templates join texts as they are."""
+    return f"{name}: not available.\n"
+
+
+def find_named(text: str) -> str | None:
+    """The sequence that a text in front of a scan names; None for any other text."""
+    name = text[:-1]
+    return name if text.endswith(":") and find_modality(name) is not None else None
+
+
+def find_absent(text: str) -> str | None:
+    """The sequence that a text says is not there; None for any other text."""
+    found = _ABSENT.fullmatch(text)
+    return found[1] if found else None
+
+
+def find_modality(name: str) -> str | None:
+    """Of which modality a sequence is, by the name that BIDS gives it; None for other names."""
+    return name if name in MODALITIES else MODALITY_OF.get(name)
+
+
+def read_named(text: str) -> dict[str, str]:
+    """ "T1w=a.nii FLAIR=b.nii", as flags and tables name the scans of a study → name → scan; none of a text that does
+    not begin with a name, which is one scan's. Raises ValueError for a name twice, or without a scan."""
+    first, *parts = _NAMED.split(text.strip())
+    if first or not parts:
+        return {}
+    names, scans = parts[::2], [part.strip() for part in parts[1::2]]
+    if len(set(names)) < len(names) or not all(scans):
+        raise ValueError(f"expected each sequence once, as NAME=SCAN, found {text!r}")
+    return dict(zip(names, scans, strict=True))
+
+
+def write_named(scans: dict[str, str]) -> str:
+    """The text that `read_named` reads."""
+    return " ".join(f"{name}={scan}" for name, scan in scans.items())
+
+
+def describe_sequences() -> str:
+    """The names whose modality is known."""
+    return ", ".join([*MODALITIES, *MODALITY_OF])

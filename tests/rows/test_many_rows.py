@@ -13,6 +13,7 @@ from datasets import Dataset, Features, Value, load_from_disk
 
 from umbrella.answers.labelled_answer import LabelledAnswer
 from umbrella.answers.labelled_rows import find_labelled, read_kinds, read_labelled
+from umbrella.conversations.layout import describe_layout, drop_names, list_sequences
 from umbrella.conversations.turns import join_texts
 from umbrella.files import arrow_tables
 from umbrella.files.arrow_json import to_json
@@ -32,6 +33,8 @@ WORDS = [
     "größer",
     "脳\U0001d4b3",
     "\x00\x7f\u2028",
+    "T1w:",
+    "FLAIR: not available.\n",
     " ",
     "",
 ]
@@ -198,10 +201,12 @@ def test_labelled_rows_are_read_as_one_by_one(rows):
 
 def test_questions_are_counted_as_one_by_one(rows):
     counts, subjects, layouts, pairs = Counter(), defaultdict(set), Counter(), Counter()
+    sequences = Counter()
     for row in plain(rows):
         asked = row["conversations"][:-1]
-        question = join_texts(asked[-1]["content"]) if asked else ""
-        layout = " | ".join(" ".join(item["type"] for item in turn["content"]) for turn in asked)
+        items = asked[-1]["content"] if asked else []
+        question, layout = join_texts(drop_names(items)), describe_layout(asked)
+        sequences[tuple(list_sequences(items))] += 1
         who = row["metadata"]["subject_id"] or next(reversed(row["subject_ids"]), None)
         subjects[question].add(who or tuple(scan["path"] for scan in row["images"]))
         counts[question] += 1
@@ -211,6 +216,8 @@ def test_questions_are_counted_as_one_by_one(rows):
     shared = {question: n for question, n in counts.items() if len(subjects[question]) >= FEWEST_SUBJECTS}
     assert found.questions and found.questions.items() <= shared.items()
     assert found.left_out["shared by fewer than 3 subjects"] == sum(counts.values()) - sum(shared.values())
+    assert sequences[tuple(found.sequences)] == max(n for names, n in sequences.items() if names)
+    assert any("study" in layout for layout in found.layouts)
     assert list(found.layouts.items()) == [(name, n) for name, n in layouts.most_common(20) if n >= FEWEST_SUBJECTS]
     for layout, questions in found.by_layout.items():
         expected = {text: pairs[layout, text] for text in found.questions}

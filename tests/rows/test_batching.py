@@ -2,6 +2,7 @@
 workers that stay, and do not grow."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import psutil
@@ -17,8 +18,11 @@ from tiny_trainer import build_trainer, trainer_parts
 from torch.utils.data import DataLoader
 
 from umbrella.models.loading import load_model, load_processor
+from umbrella.options.data.cohort_flags import CohortPlace
 from umbrella.options.training_arguments import TrainArguments
+from umbrella.rows.cohorts import Cohorts
 from umbrella.rows.collator import ConversationCollator
+from umbrella.rows.mixing import join_cohorts
 from umbrella.rows.order import BatchSizes, RowOrder, read_lengths
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.trainer import ConversationTrainer
@@ -134,34 +138,50 @@ RESUMED_RANK = """
 import json, os, sys
 import test_batching
 from umbrella.options.ending import run
-from umbrella.models.loading import load_processor
-from umbrella.rows.transform import ConversationTransform
-from umbrella_dataset import load_umbrella
 
 folder, rank = sys.argv[1], os.environ["RANK"]
-rows = load_umbrella(f"{folder}/data", split="train", cache_dir=f"{folder}/{rank}")
-rows.set_transform(ConversationTransform(load_processor("tiny")))
-options = test_batching.GROUPED | {"max_steps": 12, "save_steps": 8, "seed": 3}
-whole = test_batching.build_trainer(rows, f"{folder}/run", **options)
+whole = test_batching.build_of_cohorts(folder, rank)
+evaluated = whole.evaluate()
 whole.train()
-again = test_batching.build_trainer(rows, f"{folder}/run", **options)
+again = test_batching.build_of_cohorts(folder, rank)
 again.train(resume_from_checkpoint=f"{folder}/run/checkpoint-8")
 with open(f"{folder}/seen-{rank}.json", "w") as file:
-    json.dump([whole.seen, again.seen], file)
+    json.dump([whole.seen, again.seen, [evaluated, *whole.state.log_history]], file)
 run(lambda: None)  # ends as a recipe does
 """
 
 
+def build_of_cohorts(folder, rank, **options):
+    """A trainer of two cohorts whose rows have their own lengths; each process reads them for itself."""
+    cohorts = {name: load_umbrella(f"{folder}/{name}", cache_dir=f"{folder}/{rank}") for name in "AB"}
+    rows = join_cohorts(cohorts, None)[0]["train"]
+    provenance = replace(
+        trainer_parts()["provenance"], cohorts=Cohorts.of(rows, [CohortPlace("A", "A"), CohortPlace("B", "B")])
+    )
+    rows.set_transform(ConversationTransform(load_processor("tiny")))
+    options = GROUPED | {"max_steps": 12, "save_steps": 8, "seed": 3, "logging_steps": 1, "optim": "sgd"} | options
+    return build_trainer(rows, f"{folder}/run", provenance=provenance, **options)
+
+
 @pytest.mark.slow
 def test_two_processes_train_on_every_row_once_an_epoch_and_resume_within_one(tmp_path):
-    write_rows(tmp_path / "data", 24)
+    """Of two cohorts; what is logged of each is what one process logs."""
+    for name, n_rows in (("A", 17), ("B", 7)):
+        write_rows(tmp_path / name, n_rows)
     (tmp_path / "rank.py").write_text(RESUMED_RANK)
     run_ranks([tmp_path / "rank.py", tmp_path], tmp_path)
-    seen = [json.loads((tmp_path / f"seen-{rank}.json").read_text()) for rank in range(2)]
+    ranks = [json.loads((tmp_path / f"seen-{rank}.json").read_text()) for rank in range(2)]
     for epoch in range(2):  # of 24 rows: 6 steps with 2 rows on each process
-        names = [name for whole, _ in seen for batch in whole[6 * epoch : 6 * epoch + 6] for name in batch]
-        assert sorted(names) == sorted(f"row_{number}" for number in range(24))
-    assert all(again == whole[8:] for whole, again in seen)
+        names = [name for whole, _, _ in ranks for batch in whole[6 * epoch : 6 * epoch + 6] for name in batch]
+        assert sorted(names) == sorted(f"{name}/row_{i}" for name, n in (("A", 17), ("B", 7)) for i in range(n))
+    assert all(again == whole[8:] for whole, again, _ in ranks)
+    alone = build_of_cohorts(tmp_path, 0, gradient_accumulation_steps=2, save_steps=99)
+    logged = [alone.evaluate()]
+    alone.train()
+    logged += alone.state.log_history
+    for one, *others in zip(logged, *(history for _, _, history in ranks), strict=True):
+        for key in (key for key in one if key.endswith(("_A", "_B"))):
+            assert [other[key] for other in others] == pytest.approx([one[key]] * 2, rel=1e-4), key
 
 
 def test_a_fused_loss_that_ignores_the_steps_tokens_is_refused(rows, tmp_path):

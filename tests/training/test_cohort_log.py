@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import eval as evaluation
 import pytest
 import torch
 import train
@@ -22,7 +23,7 @@ from umbrella.training.batches.token_loss import sum_rows, supervised_loss
 from umbrella.training.checkpoints import read_marker
 from umbrella_dataset import load_umbrella
 
-LENGTHS = {"A": 1, "B": 9, "C": 4}  # sentences of an answer
+LENGTHS = {"A": 0, "B": 9, "C": 4}  # more sentences of an answer
 SIZES = {"A": 6, "B": 4, "C": 2}
 PLACES = [CohortPlace("A", "A", 0.5), CohortPlace("B", "B", 0.25), CohortPlace("C", "C", 0.25)]
 
@@ -38,7 +39,9 @@ def folders(tmp_path_factory):
                 record = make_record(f"row_{number}", ["scan.nii"])
                 record["subject_ids"] = [f"{name} {split} {number}"]
                 record["metadata"]["subject_id"] = record["subject_ids"][0]
-                record["conversations"][-1]["content"][0]["text"] = "Yes. " * LENGTHS[name]
+                label = record["metadata"]["subject_label"] = ("female", "male")[number % 2]
+                text = f"{'Look. ' * LENGTHS[name]}The subject is {label}."
+                record["conversations"][-1]["content"][0]["text"] = text
                 (root / name / split / f"{number}.json").write_text(json.dumps(record))
         write_scan(root / name / "scan.nii", size)
     return root
@@ -160,6 +163,17 @@ def test_a_run_logs_records_and_holds_its_weights(call, folders, tmp_path):
     assert start["cohorts"]["B"] == {"weight": 0.25, "splits_sha256": None, "rows": {"train": 4, "validation": 4}}
     assert [place["name"] for place in start["arguments"]["cohort_places"]] == ["A", "B", "C"]
     assert read_marker(tmp_path / "run/checkpoint-1")["cohort_weights"] == {"A": 0.5, "B": 0.25, "C": 0.25}
+    asked = ("--model_name_or_path", "run", "--split", "validation", "--controls", "false", "--baselines", "false")
+    call(evaluation, *data, *asked, "--bootstrap", 10, "--max_new_tokens", 2, "--use_cpu", "true")
+    metrics = json.loads((tmp_path / "run/eval_validation/metrics.json").read_text())
+    groups = metrics["by"]["cohort"]
+    assert {name: group["n"] for name, group in groups.items()} == SIZES
+    lines = (tmp_path / "run/eval_validation/predictions.jsonl").read_text().splitlines()
+    for name, group in groups.items():
+        own = [record for record in map(json.loads, lines) if record["task_id"].startswith(f"{name}/")]
+        right = [record["parsed_label"] == record["expected_label"] for record in own]
+        assert (group["accuracy"], group["n_subjects"]) == (sum(right) / len(own), len(own))
+    assert any("By cohort, " in sentence for sentence in metrics["evidence"]["group_gaps"]["sentences"])
     resumed = ("--output_dir", "run", "--resume_from_checkpoint", "run/checkpoint-1", *FLAGS)
     with pytest.raises(
         SystemExit, match=r"checkpoint-1: --cohort_weights: expected \{'A': 0.5, .*found \{'A': 0.25, "

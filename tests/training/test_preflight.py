@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
@@ -11,6 +12,7 @@ from datasets import Dataset
 
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
 from umbrella.models.tiny_llava import build_tiny_processor
+from umbrella.training import preflight
 from umbrella.training.preflight import check_output_dir, check_scans, check_texts, check_world_size
 from umbrella_dataset import load_umbrella
 
@@ -58,6 +60,27 @@ def test_data_that_were_moved_away_from_their_scans_are_one_line(tmp_path):
     first, second = str(stop.value).splitlines()[1:3]
     assert first.startswith(f"  12 scans below {tmp_path}: expected scans, found no such files, the first ")
     assert "--image_root" in first and "no scan at all"[:2] in second and "train/train_" in second
+
+
+def test_of_very_many_scans_all_are_looked_for_some_are_opened_and_this_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(preflight, "MOST_OPENED", 4)
+    rows = load_rows(write_folder(tmp_path, {"train": [1] * 12}))
+    scans = [row["images"][0]["path"] for row in rows]
+    Path(scans[1]).write_bytes(b"no scan at all")  # of 0, 3, 7 and 11, which are opened, none
+    assert check_scans(rows) == 12
+    said = "scans: all 12 files are there; 4 of them, evenly spaced, were opened and their headers read. "
+    assert capsys.readouterr().out.startswith(said)
+    Path(scans[7]).write_bytes(b"no scan at all")
+    Path(scans[10]).unlink()
+    (tmp_path / "a_folder").mkdir()
+    Path(scans[5]).unlink()
+    Path(scans[5]).symlink_to(tmp_path / "a_folder")
+    with pytest.raises(SystemExit) as stop:
+        check_scans(rows)
+    first, *found = str(stop.value).splitlines()[:-1]
+    assert first == "error: 3 of 6 that were opened of 12 scans cannot be read:"
+    assert [scan in line for scan, line in zip((scans[5], scans[7], scans[10]), found, strict=True)] == [True] * 3
+    assert [line.split(":")[0].strip() for line in found] == [rows["source"][i] for i in (5, 7, 10)]
 
 
 def test_scans_whose_bytes_are_in_the_row_are_not_looked_for():

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import validate_json_format
+from conversation_folder import write_folder
 from nibabel.orientations import axcodes2ornt, ornt_transform
 
 from umbrella.validation.scans import hash_voxels
@@ -433,3 +435,16 @@ def test_the_script_runs_from_any_folder(tmp_path):
     _write(tmp_path / "data", {"train/x.jsonl": [_record("a", answer="male")]})
     run = subprocess.run([sys.executable, SCRIPT, "data"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout.splitlines()[-1]) == (1, "✗ VALIDATION FAILED")
+
+
+def test_several_folders_are_one_data_set_but_for_the_names_of_their_rows(tmp_path, capsys):
+    for name, splits in (("A", {"train": [0]}), ("B", {"train": [0, 0], "test": [0]})):
+        write_folder(tmp_path / name, splits)
+    assert validate_json_format.main([str(tmp_path / "A"), str(tmp_path / "B")]) == 0
+    out = capsys.readouterr().out
+    assert "1 subject ids are in more than one folder, as 'train_0': taken for the same people" in out
+    shutil.copytree(tmp_path / "A/train", tmp_path / "C/test")
+    assert validate_json_format.main([str(tmp_path / "A"), str(tmp_path / "C")]) == 1
+    out = capsys.readouterr().out
+    assert "it once in" not in out  # task_ids
+    assert "other conversations in test than in train" in out

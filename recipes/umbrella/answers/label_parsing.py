@@ -181,13 +181,13 @@ def find_forms(answers: Sequence[str], expected: Sequence[str], labels: Sequence
     Before the label only articles and alike of Arabic and Hebrew count: elsewhere it may be the contrary (abnormal).
     """
     found = Counter()
-    for answer, label in zip(answers, expected, strict=True):
+    for (answer, label), n in Counter(zip(answers, expected, strict=True)).items():
         if fold(label) not in fold(answer) or parse_label(answer, labels) is not None:
             continue
         word = f"({WRITTEN_BEFORE}){re.escape(fold(label))}({WRITTEN_BEHIND})"
         written = re.findall(NO_LETTER_BEFORE + word + NO_LETTER_AFTER, _fold_lines(answer))
         forms = {f"{head}{PLACE}{tail}" for head, tail in written if head or tail}
-        found.update(form for form in forms if parse_label(answer, labels, [form]) == label)
+        found.update({form: n for form in forms if parse_label(answer, labels, [form]) == label})
     kept = [form for form, n in sorted(found.items(), key=lambda item: (-item[1], item[0])) if n >= FEWEST_ANSWERS]
     of_others = {fold(other) for other in labels}
     return [form for form in kept if not {fold(form.replace(PLACE, label)) for label in labels} & of_others]

@@ -62,9 +62,14 @@ def compare_own_answers(reading: Reading, rows: Sequence[LabelledAnswer]) -> Own
     """Read each row's own answer as a model's is read, and compare it with its label. A number may be rounded: "45
     years" states 45.3."""
     others, stated = [], Counter()
+    found = {}  # of very many rows few are different
     for row in rows:
-        read, truth = reading.read(row.answer), reading.read_truth(row.label)
-        if read is not None and (read == truth or _is_rounded(read, truth)):
+        pair = row.answer, row.label
+        if pair not in found:
+            read, truth = reading.read(row.answer), reading.read_truth(row.label)
+            found[pair] = read, truth, read is not None and (read == truth or _is_rounded(read, truth))
+        read, truth, is_stated = found[pair]
+        if is_stated:
             stated[truth] += 1
         else:
             others.append((row, read))
@@ -94,7 +99,8 @@ def is_wording_used(template: str, reading: LabelReading, rows: Sequence[Labelle
 
 def _list_known(reading: LabelReading, rows: Sequence[LabelledAnswer]) -> tuple[list[str], list[str]]:
     """(answers, labels) of the rows whose label is one of those that are read."""
-    known = [(row.answer, truth) for row in rows if (truth := reading.read_truth(row.label)) is not None]
+    truths = {label: reading.read_truth(label) for label in {row.label for row in rows}}
+    known = [(row.answer, truth) for row in rows if (truth := truths[row.label]) is not None]
     return [answer for answer, _ in known], [truth for _, truth in known]
 
 
@@ -115,7 +121,8 @@ def check_labels_apart(
                 source = next((row.source for row in rows if reading.read_truth(row.label) == label), "--labels")
                 remedy = f"{RENAME}, or take another wording for the answers (eval.py --answer_template)"
                 raise _not_apart(source, label, read, answer, remedy)
-    own = {(reading.read_truth(row.label), row.answer): row.source for row in reversed(rows)}
+    truths = {label: reading.read_truth(label) for label in {row.label for row in rows}}
+    own = {(truths[row.label], row.answer): row.source for row in reversed(rows)}
     found = {(label, answer): reading.read(answer) for label, answer in own}
     stated = {label for (label, _), read in found.items() if read == label}
     for (label, answer), read in found.items():

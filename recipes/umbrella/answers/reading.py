@@ -85,8 +85,9 @@ def find_reading(rows: Sequence[LabelledAnswer], asked: Asked = Asked()) -> tupl
 
     Raises AnswerError for kinds that contradict one another, empty labels, a label that is no number.
     """
-    for row in rows:
-        if not fold(row.label):
+    empty = {label for label in {row.label for row in rows} if not fold(label)}
+    for row in rows if empty else ():
+        if row.label in empty:
             raise AnswerError(row.source, "metadata.subject_label", "a label", repr(row.label), "Write one, or null.")
     task, evidence = find_kind(rows, asked)
     if task == "regression":
@@ -167,8 +168,9 @@ def _find_label_reading(rows: Sequence[LabelledAnswer], asked: Asked) -> tuple[L
             if len(written) > 1:
                 told.append(f"subject_label: {', '.join(written)} are one label, {label!r}")
     of_label = {fold(label): label for label in labels}
-    known = [row for row in rows if fold(row.label) in of_label]
-    forms = find_forms([row.answer for row in known], [of_label[fold(row.label)] for row in known], labels)
+    meant = {label: of_label.get(fold(label)) for label in counts}
+    known = [row for row in rows if meant[row.label] is not None]
+    forms = find_forms([row.answer for row in known], [meant[row.label] for row in known], labels)
     if forms:
         told.append(f"labels are also read in the words {', '.join(forms[:MOST_SHOWN])}, as the answers write them")
     return LabelReading(tuple(labels), tuple(forms)), told

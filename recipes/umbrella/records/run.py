@@ -142,8 +142,8 @@ def _describe_scans(scans: pa.Array) -> pa.Array:
     paths = pc.struct_field(scans, "path").to_pylist()
     lengths = pc.binary_length(read_field(scans, "bytes")).to_pylist()
     names = pa.array([Path(path).name if path.endswith(UNUSUAL_ENDS) else path.rpartition("/")[2] for path in paths])
-    sizes = pa.array([length or _size(path) for path, length in zip(paths, lengths, strict=True)], pa.int64())
-    return join_texts(to_json(names), to_json(sizes))
+    sizes = [json.dumps(length or _size(path)) for path, length in zip(paths, lengths, strict=True)]
+    return join_texts(to_json(names), pa.array(sizes, pa.large_string()))
 
 
 def _size(path: str) -> int | None:

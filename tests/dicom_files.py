@@ -166,11 +166,15 @@ def write_diffusion(folder, volume, affine, b_values, b_vectors, **header):
 
 
 def write_enhanced(path, volume, affine, leave_out=(), **header):
-    """One enhanced multi-frame file of all slices of all volumes; returns its path."""
+    """One enhanced multi-frame file of all slices of all volumes; returns its path.
+
+    Of several volumes dcm2niix 1.0.20260724 exchanges slices in silence where Manufacturer is SIEMENS or GE.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     volume = volume if volume.ndim == 4 else volume[..., np.newaxis]
     own_header = {"SeriesDescription": "t2_space_enhanced", "SequenceName": None, "EchoNumbers": None, **header}
+    own_header.setdefault("Manufacturer", "Philips")
     timing = {key: own_header.pop(key, SCANNER[key]) for key in ("EchoTime", "RepetitionTime", "FlipAngle")}
     made = make_header(sop_class=EnhancedMRImageStorage, **own_header, **dict.fromkeys(timing))
     _set_geometry(made, volume.shape, affine)
@@ -192,7 +196,6 @@ def write_enhanced(path, volume, affine, leave_out=(), **header):
     made.NumberOfFrames = len(kept)
     organisation = make_uid("dimensions")
     made.DimensionOrganizationSequence = [_make(DimensionOrganizationUID=organisation)]
-    # As Siemens orders them: dcm2niix takes the first of a Siemens file's dimensions for the slowest, whatever lies where.
     pointers = (0x00209056, *((0x00209128,) if n_volumes > 1 else ()), 0x00209057)
     made.DimensionIndexSequence = [
         _make(DimensionIndexPointer=pointer, FunctionalGroupPointer=0x00209111) for pointer in pointers

@@ -20,7 +20,7 @@ FIELDS: dict[str, Callable[[Series], str]] = {
     "ImageType": lambda series: " ".join(series.first.image_type),
     "ContrastBolusAgent": lambda series: series.first.contrast,
 }
-_NO_AGENT = frozenset("0 n na nil no non none unknown without".split())
+_NO_AGENT = frozenset("0 n na nil no non none unknown without".split())  # first words of "0 ml", "n/a", "no contrast"
 
 
 @dataclass(frozen=True)
@@ -133,4 +133,4 @@ def _has_contrast(series: Series, text: str, rules: Rules) -> bool:
     if any(word in text for word in rules.no_contrast):
         return False
     agent = fold_words(series.first.contrast).split()
-    return any(word in text for word in rules.contrast) or (bool(agent) and not _NO_AGENT.intersection(agent))
+    return any(word in text for word in rules.contrast) or (bool(agent) and agent[0] not in _NO_AGENT)

@@ -53,8 +53,11 @@ def _read_rule(entry: object, place: str) -> Rule:
     if not isinstance(entry, dict):
         raise CohortError(f"{place}: expected a mapping with name, datatype, suffix and any, found {_show(entry)}")
     _check_keys(entry, set(Rule.__dataclass_fields__), place)
-    name, datatype, suffix = (_read_text(entry.get(key), f"{place}: {key}") for key in ("name", "datatype", "suffix"))
+    name = entry.get("name")
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
+        raise CohortError(f"{place}: name: expected letters, digits, _ and -, found {_show(name)}")
     place = f"{place} ({name})"
+    datatype, suffix = (_read_text(entry.get(key), f"{place}: {key}") for key in ("datatype", "suffix"))
     if datatype not in SUFFIXES:
         raise CohortError(f"{place}: datatype: expected one of BIDS, found {datatype!r}{suggest(datatype, SUFFIXES)}")
     _check_suffix(suffix, datatype, place)

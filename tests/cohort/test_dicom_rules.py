@@ -36,9 +36,9 @@ DESCRIPTIONS = {
     "": """
         SAG T1 FLAIR | FLAIR T1 sag | PD/T2 | mIP_Images(SW) | Pha_Images | ep2d_diff_3scan_trace_ADC | ep2d_bold_task
         localizer | 3 Plane Localizer | AAHead_Scout | Survey | T1 MAP | T2 map | PERFUSION | ASL | TOF_3D
-        screen save | COR T2 HASTE | Phoenix Document | CERVICAL T2 | ADC | Apparent Diffusion Coefficient (mm2/s) | field_mapping
-        SpinEchoFieldMap_AP | MoCoSeries | Perfusion_Weighted | DTI_TENSOR | asl_3d | OAx T1 fl2d | t1_vibe_dixon_tra_F
-        T2 STIR COR | DSC T2* PERFUSION | T1 SUBTRACTION | ep2d_diff_FA
+        screen save | COR T2 HASTE | Phoenix Document | CERVICAL T2 | ADC | Apparent Diffusion Coefficient (mm2/s)
+        field_mapping | SpinEchoFieldMap_AP | MoCoSeries | Perfusion_Weighted | DTI_TENSOR | asl_3d | OAx T1 fl2d
+        t1_vibe_dixon_tra_F | T2 STIR COR | DSC T2* PERFUSION | T1 SUBTRACTION | ep2d_diff_FA
         """,
 }
 CASES = [

@@ -31,12 +31,14 @@ class Person(NamedTuple):
     """What the headers say of a participant, "" where they do not.
 
     ages, days  of each visit: years; "20250131"
+    scanned     the visits of which a scan is in the tree
     mask        hides the names and ids
     """
 
     sex: str
     ages: dict[int, str]
     days: dict[int, str]
+    scanned: frozenset[int]
     mask: Mask
 
 
@@ -79,16 +81,19 @@ def write_tables(
 
     Raises CohortError for a cell that holds the participant's own name or id.
     """
-    cells: Cells = {subject: {visit: {} for visit in person.days} for subject, person in people.items()}
+    cells: Cells = {subject: {visit: {} for visit in person.scanned} for subject, person in people.items()}
     columns: list[str] = []
     if rows is not None:
         skipped = {source.said.session_column or SESSION_COLUMN}
         columns = [name for name in list_columns(source) if name in source.columns and name not in skipped]
         for subject, person in people.items():
-            cells[subject] = match_rows(rows.get(subject, []), columns, person.days, subject, exclusions)
+            matched = match_rows(rows.get(subject, []), columns, person.days, subject, exclusions)
+            cells[subject] = {visit: values for visit, values in matched.items() if visit in person.scanned}
             _refuse_names(cells[subject], person.mask, source)
-    of_header = {SEX: {subject: dict.fromkeys(person.days, person.sex) for subject, person in people.items()}}
-    of_header[AGE] = {subject: person.ages for subject, person in people.items()}
+    of_header: dict[str, dict[str, dict[int, str]]] = {SEX: {}, AGE: {}}
+    for subject, person in people.items():
+        of_header[SEX][subject] = dict.fromkeys(person.scanned, person.sex)
+        of_header[AGE][subject] = {visit: person.ages.get(visit, "") for visit in person.scanned}
     columns = add_header_cells(cells, columns, of_header, exclusions)
     varying = {name for name in columns if any(_varies(name, visits) for visits in cells.values())}
     fixed = [name for name in columns if name not in varying]

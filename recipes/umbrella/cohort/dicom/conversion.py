@@ -107,7 +107,7 @@ def _finish(raw: Path, done: Path, series: Series, datatype: str, task: str) -> 
 def _find_fault(header: ScanHeader, series: Series, datatype: str) -> Fault | None:
     """What of the scan is not as the headers say."""
     n_frames = sum(len(one.positions) for one in series.instances)
-    is_mosaic = any("MOSAIC" in one.image_type for one in series.instances)  # one file is all slices of a volume
+    is_mosaic = any(one.mosaic for one in series.instances)  # one file is all slices of a volume
     expected, found = n_frames, header.shape[2] * header.n_volumes
     if is_mosaic:
         expected, found = len(series.instances), header.n_volumes

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from umbrella.cohort.dicom.instances import Instance, Series
+from umbrella.cohort.dicom.person import read_date
 from umbrella.privacy.scrub import Scrubber
 from umbrella.records.cohort import to_key
 
@@ -33,17 +34,17 @@ class Pseudonyms:
 
     def series(self, series: Series) -> str:
         first = series.first
-        return self._scrubber.hash(f"series {first.series_uid} {first.echo} {' '.join(first.image_type)}")
+        return self._scrubber.hash(f"series {first.series_uid} {first.echo} {first.part}")
 
-    def content(self, series: Series, more: str) -> str:
-        """Changes with the series' files, their sizes and times, and with `more`."""
+    def content(self, series: Series, how: str) -> str:
+        """Changes with the series' files, their sizes and times, and with `how` they are converted."""
         files = [f"{one.sop_uid} {one.size} {one.modified}" for one in series.instances]
-        return self._scrubber.hash("\n".join([more, *files]))
+        return self._scrubber.hash("\n".join([f"content {how}", *files]))
 
 
 def find_day(series: Series) -> str:
     """The day of a series' study, "20250131"; "" where no header states one."""
-    return next((one.study_date for one in series.instances if _DAY.fullmatch(one.study_date)), "")
+    return next((f"{day:%Y%m%d}" for one in series.instances if (day := read_date(one.study_date))), "")
 
 
 def number_visits(series: Iterable[Series]) -> tuple[dict[tuple[str, str], int], list[str]]:

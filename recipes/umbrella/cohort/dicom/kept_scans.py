@@ -78,12 +78,21 @@ class KeptScans:
         return [self.tree / f"{kept.target}{suffix}" for suffix in kept.files]
 
     def place(self, name: str, folder: Path, target: str, content: str) -> None:
-        """Move the scan of a series, converted into `folder`, to its place; the image comes last."""
+        """Move the scan of a series, converted into `folder`, to its place; the image comes last.
+
+        Its place is noted before: what a killed run has put there, the next one finds and removes.
+        """
+        record = self._state / f"{name}.json"
+        write_json(record, KeptScan("", target, SUFFIXES)._asdict())
         files = tuple(suffix for suffix in SUFFIXES if (folder / f"scan{suffix}").is_file())
         (self.tree / target).parent.mkdir(parents=True, exist_ok=True)
         for suffix in sorted(files, key=lambda suffix: suffix == SCAN):
             (folder / f"scan{suffix}").replace(self.tree / f"{target}{suffix}")
-        write_json(self._state / f"{name}.json", KeptScan(content, target, files)._asdict())
+        write_json(record, KeptScan(content, target, files)._asdict())
+
+    def clear(self, name: str) -> None:
+        """Remove what is left of a conversion."""
+        shutil.rmtree(self.work / name, ignore_errors=True)
 
     def remove_others(self, wanted: dict[str, tuple[str, str]]) -> int:
         """Remove the scans that are none of `wanted` (series → content and target), or no longer made so; returns how

@@ -1,0 +1,118 @@
+"""What a folder of DICOM files holds: its series, each with the rule that names it or the reason why it is left out."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from umbrella.cohort.dicom.conversion import Fault
+from umbrella.cohort.dicom.headers import read_headers
+from umbrella.cohort.dicom.identity import Mask, list_identifiers
+from umbrella.cohort.dicom.instances import Instance, Series
+from umbrella.cohort.dicom.rules import Rule, Unmatched, choose_rule, load_rules
+from umbrella.cohort.dicom.series import find_fault, group_series
+from umbrella.cohort.dicom.source import DicomSource
+from umbrella.cohort.shared.visits import CohortError
+from umbrella.records.cohort import to_key
+
+
+CONTRADICTING = "contradicting patients"
+
+
+class Judged(NamedTuple):
+    """A series, and either the rule that names it or why it is left out."""
+
+    series: Series
+    rule: Rule | None
+    fault: Fault | None
+
+    @property
+    def reason(self) -> str:
+        return "" if self.fault is None else self.fault.reason
+
+    @property
+    def patient(self) -> str:
+        """Its patient's id; "" where it has none, or more than one."""
+        ids = {to_key(one.patient_id) for one in self.series.instances}
+        return ids.pop() if len(ids) == 1 else ""
+
+
+class Survey(NamedTuple):
+    """All series, what hides the names in their headers, and sentences about the files."""
+
+    judged: list[Judged]
+    mask: Mask
+    notes: list[str]
+
+
+def survey_folder(source: DicomSource) -> Survey:
+    """Read all headers, and judge every series. Raises CohortError where there is no DICOM file, and for rules that
+    cannot be read."""
+    rules = load_rules(None if source.rules is None else str(source.rules))
+    instances, others = read_headers(source.folder, source.jobs)
+    if not instances:
+        found = ", ".join(f"{n} {what}" for what, n in others.most_common()) or "no file"
+        raise CohortError(f"--dicom_dir {source.folder}: expected DICOM files, found none: {found}. Name another folder")
+    mask = Mask(list_identifiers(instances))
+    contradicting = find_contradicting(instances)
+    judged = []
+    for series in group_series(instances):
+        rule = choose_rule(series, rules)
+        found = find_fault(series, isinstance(rule, Rule) and rule.derived)
+        fault = None if found is None else Fault(*found)
+        if fault is None and to_key(series.first.patient_id) in contradicting:
+            fault = Fault(CONTRADICTING, contradicting[to_key(series.first.patient_id)])
+        if fault is None and isinstance(rule, Unmatched):
+            fault = Fault(rule.reason, rule.detail)
+        if fault is None and isinstance(rule, Rule) and any(map(mask.holds, rule.entities.values())):
+            fault = Fault("no rule", "expected an entity that names nobody, found an identifier in the description")
+        judged.append(Judged(series, rule if fault is None and isinstance(rule, Rule) else None, fault))
+    return Survey(judged, mask, [*_describe_files(instances, others, judged), *_describe_short(mask)])
+
+
+def find_contradicting(instances: Iterable[Instance]) -> dict[str, str]:
+    """Patient's id → how its headers contradict one another: two people may have it, as of two hospitals.
+
+    A birth date tells people apart; names only where no birth date does, since they are spelled in many ways.
+    """
+    births, names = defaultdict(set), defaultdict(set)
+    for one in instances:
+        births[to_key(one.patient_id)].add(one.birth_date.strip())
+        names[to_key(one.patient_id)].add(_fold_name(one.patient_name))
+    found = {}
+    for patient in births:
+        dates, spellings = births[patient] - {""}, names[patient] - {frozenset()}
+        if len(dates) > 1:
+            found[patient] = f"expected one person for a PatientID, found {len(dates)} birth dates"
+        elif not dates and not _share_words(spellings):
+            found[patient] = f"expected one person for a PatientID, found {len(spellings)} names and no birth date"
+    return {patient: f"{said}. Give each an id of its own" for patient, said in found.items() if patient}
+
+
+def _fold_name(name: str) -> frozenset[str]:
+    return frozenset(name.casefold().replace("^", " ").replace("=", " ").replace(",", " ").split())
+
+
+def _share_words(names: set[frozenset[str]]) -> bool:
+    """Whether all names have a word in common: "Doe^Jane" and "DOE^J"."""
+    return not names or bool(frozenset.intersection(*names))
+
+
+def _describe_files(instances: list[Instance], others: Counter[str], judged: list[Judged]) -> list[str]:
+    lines = [f"DICOM: {len(instances)} files of {len(judged)} series"]
+    lines += [f"DICOM: {n} files are {what}" for what, n in others.most_common()]
+    n_twice = sum(one.series.n_duplicates for one in judged)
+    lines += [f"DICOM: {n_twice} files are copies of others (SOPInstanceUID)"] if n_twice else []
+    of_folder = defaultdict(set)
+    for one in instances:
+        of_folder[str(Path(one.path).parent)].add(to_key(one.patient_id))
+    n_shared = sum(len(patients) > 1 for patients in of_folder.values())
+    if n_shared:
+        lines.append(f"WARNING: {n_shared} folders hold files of several patients; they are told apart by PatientID")
+    return lines
+
+
+def _describe_short(mask: Mask) -> list[str]:
+    if not mask.n_short:
+        return []
+    return [f"WARNING: {mask.n_short} identifiers under three characters are not searched for in what is written"]

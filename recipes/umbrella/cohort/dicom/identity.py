@@ -13,7 +13,8 @@ LEAST_SEARCHED = 3  # characters; a shorter identifier, as "7", is part of ordin
 HIDDEN = "…"
 
 _WORD = re.compile(r"[^\W_]+")
-_UID = re.compile(r"\d+(?:\.\d+){3,}")
+_RUN = re.compile(r"[^\W\d_]+|\d+")  # "zyxwvut" and "2" of the word "Zyxwvut2"
+_UID = re.compile(r"\d+(?:\.\d+){2,}")
 _DAY = re.compile(r"\d{8}")
 
 
@@ -34,7 +35,8 @@ class Pseudonyms:
 
     def series(self, series: Series) -> str:
         first = series.first
-        return self._scrubber.hash(f"series {first.series_uid} {first.echo} {first.part}")
+        uid = first.series_uid or f"{first.patient_id} {first.study_uid} {first.number}"
+        return self._scrubber.hash(f"series {uid} {first.echo} {first.part}")
 
     def content(self, series: Series, how: str) -> str:
         """Changes with the series' files, their sizes and times, and with `how` they are converted."""
@@ -81,24 +83,30 @@ def list_identifiers(instances: Iterable[Instance]) -> set[str]:
 class Mask:
     """Hides the words of identifiers. What is shown or written of a header's text goes through it.
 
-    Words of names, ids and dates are searched for as whole words, UIDs whole, whatever the case. Identifiers under
-    three characters are not: `n_short` says how many there are.
+    Words of names, ids and dates are searched for as whole words, and as runs of letters or of digits within one; UIDs
+    whole; whatever the case. Identifiers under three characters are not.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
         texts = {text for text in texts if text.strip()}
         self._uids = {text for text in texts if _UID.fullmatch(text)}
         words = {word for text in texts - self._uids for word in _WORD.findall(text.casefold())}
+        words |= {run for word in words for run in _RUN.findall(word)}
         self._words = {word for word in words if len(word) >= LEAST_SEARCHED}
-        self.n_short = sum(not self._has_long_word(text) for text in texts)
 
-    def _has_long_word(self, text: str) -> bool:
-        return any(len(word) >= LEAST_SEARCHED for word in _WORD.findall(text))
+    def searches(self, identifier: str) -> bool:
+        """Whether any word of it is long enough."""
+        return any(len(word) >= LEAST_SEARCHED for word in _WORD.findall(identifier))
 
     def hide(self, text: str) -> str:
         """The text with "…" for each such word."""
         text = _UID.sub(lambda found: HIDDEN if found[0] in self._uids else found[0], text)
-        return _WORD.sub(lambda found: HIDDEN if found[0].casefold() in self._words else found[0], text)
+        return _WORD.sub(lambda found: self._hide_word(found[0]), text)
+
+    def _hide_word(self, word: str) -> str:
+        if word.casefold() in self._words:
+            return HIDDEN
+        return _RUN.sub(lambda run: HIDDEN if run[0].casefold() in self._words else run[0], word)
 
     def holds(self, text: str) -> bool:
         return self.hide(text) != text

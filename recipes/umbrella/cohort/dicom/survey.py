@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from umbrella.cohort.dicom.conversion import Fault
 from umbrella.cohort.dicom.headers import read_headers
-from umbrella.cohort.dicom.identity import Mask, list_identifiers
+from umbrella.cohort.dicom.identity import LEAST_SEARCHED, Mask, list_identifiers
 from umbrella.cohort.dicom.instances import Instance, Series
 from umbrella.cohort.dicom.rules import Rule, Unmatched, choose_rule, load_rules
 from umbrella.cohort.dicom.series import find_fault, group_series
@@ -67,7 +67,7 @@ def survey_folder(source: DicomSource) -> Survey:
         if fault is None and isinstance(rule, Rule) and any(map(mask.holds, rule.entities.values())):
             fault = Fault("no rule", "expected an entity that names nobody, found an identifier in the description")
         judged.append(Judged(series, rule if fault is None and isinstance(rule, Rule) else None, fault))
-    return Survey(judged, mask, [*_describe_files(instances, others, judged), *_describe_short(mask)])
+    return Survey(judged, mask, [*_describe_files(instances, others, judged), *_describe_short(instances, mask)])
 
 
 def find_contradicting(instances: Iterable[Instance]) -> dict[str, str]:
@@ -112,7 +112,9 @@ def _describe_files(instances: list[Instance], others: Counter[str], judged: lis
     return lines
 
 
-def _describe_short(mask: Mask) -> list[str]:
-    if not mask.n_short:
+def _describe_short(instances: list[Instance], mask: Mask) -> list[str]:
+    """A sentence on ids that are parts of ordinary words and numbers."""
+    short = {one.patient_id for one in instances if one.patient_id and not mask.searches(one.patient_id)}
+    if not short:
         return []
-    return [f"WARNING: {mask.n_short} identifiers under three characters are not searched for in what is written"]
+    return [f"WARNING: {len(short)} PatientIDs have under {LEAST_SEARCHED} characters: they are not searched for in texts"]

@@ -16,7 +16,7 @@ from umbrella.cohort.dicom.visit_rows import match_rows
 from umbrella.cohort.shared.visits import Exclusions, Visit
 
 BLANK = Instance(
-    **{name: "" for name in Instance._fields}
+    **dict.fromkeys(Instance._fields, "")
     | {"size": 1, "modified": 1, "image_type": (), "overlay_bits": (), "orientation": (), "positions": (),
        "matrix": (1, 1), "n_stated": 0, "identifiers": (), "part": "M", "n_orientations": 1, "mosaic": 0}
 )  # fmt: skip
@@ -94,7 +94,13 @@ def test_scans_of_one_name_are_runs_by_their_series_numbers_and_echoes_are_numbe
         series = make_series(number=number, series_uid=uid, echo=echo)
         return Named(series, "sub-a", 1, "anat", "T1w", entities)
 
-    named = [name("10", "b"), name("9", "a"), name("3", "c", ce="gadolinium"), name("4", "e", "80"), name("4", "e", "9.5")]
+    named = [
+        name("10", "b"),
+        name("9", "a"),
+        name("3", "c", ce="gadolinium"),
+        name("4", "e", "80"),
+        name("4", "e", "9.5"),
+    ]
     assert find_targets(named) == [
         f"sub-a/ses-1/anat/sub-a_ses-1_{rest}_T1w" for rest in ("run-2", "run-1", "ce-gadolinium", "echo-2", "echo-1")
     ]
@@ -162,6 +168,8 @@ def test_age_of_the_headers_fills_what_the_table_lacks_where_both_agree(theirs, 
 def fill(name, theirs, headers):
     cells = {str(i): {1: {name: value}} for i, value in enumerate(theirs)}
     exclusions = Exclusions()
-    columns = add_header_cells(cells, [name], {name: {str(i): {1: value} for i, value in enumerate(headers)}}, exclusions)
+    columns = add_header_cells(
+        cells, [name], {name: {str(i): {1: value} for i, value in enumerate(headers)}}, exclusions
+    )
     assert columns == [name]
     return [cells[str(i)][1][name] for i in range(len(theirs))], "\n".join(exclusions.notes)

@@ -115,8 +115,8 @@ def _refuse_names(visits: dict[int, dict[str, str]], mask: Mask, source: DicomSo
         for name, cell in values.items():
             if not cell.replace(".", "", 1).isdecimal() and mask.holds(cell):
                 raise CohortError(
-                    f"{source.table}: column {name}: expected no name or id of the DICOM headers, found a participant's "
-                    "own in its row: it would be written. Name another column, or take it out"
+                    f"{source.table}: column {name}: expected no name or id of the DICOM headers, found a "
+                    "participant's own in its row: it would be written. Name another column, or take it out"
                 )
 
 

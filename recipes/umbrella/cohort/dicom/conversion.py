@@ -62,7 +62,9 @@ def _run(found: Path, raw: Path, mask: Mask) -> Fault | None:
     try:
         ended = subprocess.run(command, capture_output=True, timeout=LONGEST_S)
     except subprocess.TimeoutExpired:
-        return Fault("not converted", f"expected dcm2niix to end within {LONGEST_S // 60} minutes, found that it goes on")
+        return Fault(
+            "not converted", f"expected dcm2niix to end within {LONGEST_S // 60} minutes, found that it goes on"
+        )
     if ended.returncode == 0:
         return None
     lines = (ended.stdout + b"\n" + ended.stderr).decode(errors="replace").splitlines()

@@ -12,7 +12,10 @@ Visits = dict[int, dict[str, str]]
 
 
 def add_header_cells(
-    cells: dict[str, Visits], columns: list[str], of_header: dict[str, dict[str, dict[int, str]]], exclusions: Exclusions
+    cells: dict[str, Visits],
+    columns: list[str],
+    of_header: dict[str, dict[str, dict[int, str]]],
+    exclusions: Exclusions,
 ) -> list[str]:
     """Fill empty cells of the columns sex and age in place; returns the columns, with those that are new.
 

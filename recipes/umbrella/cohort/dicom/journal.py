@@ -10,7 +10,7 @@ from umbrella.cohort.dicom.cohort_tables import Person, Rows
 from umbrella.cohort.dicom.conversion import Fault
 from umbrella.cohort.dicom.identity import Mask, Pseudonyms, find_day, number_visits, to_visit_key
 from umbrella.cohort.dicom.person import UNKNOWN, read_age, read_sex
-from umbrella.cohort.dicom.survey import CONTRADICTING, Judged, Survey
+from umbrella.cohort.dicom.survey import Judged, Survey
 from umbrella.cohort.shared.visits import Exclusions
 from umbrella.records.cohort import NO_ROW
 
@@ -33,7 +33,7 @@ class Journal:
     def __init__(self, survey: Survey, pseudonyms: Pseudonyms, exclusions: Exclusions) -> None:
         self._survey, self._pseudonyms, self._exclusions = survey, pseudonyms, exclusions
         self.n_left_out = 0
-        self._known = [one for one in survey.judged if one.patient and one.reason != CONTRADICTING]
+        self._known = [one for one in survey.judged if one.patient]
         self._visits, unordered = number_visits(one.series for one in self._known)
         if unordered:
             exclusions.notes.append(
@@ -43,7 +43,7 @@ class Journal:
 
     def find_whose(self, one: Judged) -> tuple[str, int]:
         """(participant, visit): "" and 0 where nobody knows."""
-        if not one.patient or one.reason == CONTRADICTING:
+        if not one.patient:
             return "", 0
         return self._pseudonyms.subject(one.patient), self._visits[one.patient, to_visit_key(one.series)]
 
@@ -72,7 +72,7 @@ class Journal:
         """Count a series: by its hash, its number and its description, in which names are hidden."""
         self.n_left_out += 1
         first, (subject, visit) = one.series.first, self.find_whose(one)
-        description = self._survey.mask.hide(first.description)
+        description = self._survey.mask.hide(first.description or first.protocol)
         number = f"number {first.number}" if first.number.isdecimal() else "no number"
         name = f"series {self._pseudonyms.series(one.series)} ({number}, '{description}')"
         detail = f"{name}: {self._survey.mask.hide(fault.detail)}"
@@ -99,7 +99,9 @@ class Journal:
                 days[visit] = next(filter(None, (find_day(one.series) for one in of_visit)), "")
                 age, evidence = read_age((i.age, i.birth_date, i.study_date) for i in headers)
                 ages[visit] = "" if age == UNKNOWN else age
-                told += [f"{subject} visit {visit}: age: {evidence}"] if ";" in evidence or "one visit" in evidence else []
+                told += (
+                    [f"{subject} visit {visit}: age: {evidence}"] if ";" in evidence or "one visit" in evidence else []
+                )
             mask = Mask(text for instance in instances for text in (instance.patient_id, instance.patient_name))
             people[subject] = Person("" if sex == UNKNOWN else sex, ages, days, frozenset(visits), mask)
         self._note(told)

@@ -14,7 +14,8 @@ def describe_series(source: DicomSource) -> str:
     survey = survey_folder(source)
     groups = defaultdict(list)
     for one in survey.judged:
-        groups[survey.mask.hide(one.series.first.description) or "(none)", _describe_fate(one)].append(one)
+        description = one.series.first.description or one.series.first.protocol
+        groups[survey.mask.hide(description) or "(none)", _describe_fate(one)].append(one)
     rows = [["series", "slices", "description", "becomes"]]
     for (description, fate), some in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         slices = sorted({count_pictures(one) for one in some})

@@ -1,22 +1,21 @@
 """What a folder of DICOM files holds: its series, each with the rule that names it or the reason why it is left out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from umbrella.cohort.dicom.conversion import Fault
+from umbrella.cohort.dicom.faults import find_fault
 from umbrella.cohort.dicom.headers import read_headers
 from umbrella.cohort.dicom.identity import LEAST_SEARCHED, Mask, list_identifiers
 from umbrella.cohort.dicom.instances import Instance, Series
-from umbrella.cohort.dicom.rules import Rule, Unmatched, choose_rule, load_rules
-from umbrella.cohort.dicom.series import find_fault, group_series
+from umbrella.cohort.dicom.patient_faults import find_patient_faults
+from umbrella.cohort.dicom.rules import Rule, choose_rule
+from umbrella.cohort.dicom.rules_file import load_rules
+from umbrella.cohort.dicom.series import group_series
 from umbrella.cohort.dicom.source import DicomSource
 from umbrella.cohort.shared.visits import CohortError
 from umbrella.records.cohort import to_key
-
-
-CONTRADICTING = "contradicting patients"
 
 
 class Judged(NamedTuple):
@@ -25,10 +24,6 @@ class Judged(NamedTuple):
     series: Series
     rule: Rule | None
     fault: Fault | None
-
-    @property
-    def reason(self) -> str:
-        return "" if self.fault is None else self.fault.reason
 
     @property
     def patient(self) -> str:
@@ -52,50 +47,21 @@ def survey_folder(source: DicomSource) -> Survey:
     instances, others = read_headers(source.folder, source.jobs)
     if not instances:
         found = ", ".join(f"{n} {what}" for what, n in others.most_common()) or "no file"
-        raise CohortError(f"--dicom_dir {source.folder}: expected DICOM files, found none: {found}. Name another folder")
+        raise CohortError(
+            f"--dicom_dir {source.folder}: expected DICOM files, found none: {found}. Name another folder"
+        )
     mask = Mask(list_identifiers(instances))
-    contradicting = find_contradicting(instances)
+    all_series = group_series(instances)
+    of_patients = find_patient_faults(all_series)
     judged = []
-    for series in group_series(instances):
+    for i, series in enumerate(all_series):
         rule = choose_rule(series, rules)
-        found = find_fault(series, isinstance(rule, Rule) and rule.derived)
+        found = of_patients.get(i) or find_fault(series, rule)
         fault = None if found is None else Fault(*found)
-        if fault is None and to_key(series.first.patient_id) in contradicting:
-            fault = Fault(CONTRADICTING, contradicting[to_key(series.first.patient_id)])
-        if fault is None and isinstance(rule, Unmatched):
-            fault = Fault(rule.reason, rule.detail)
         if fault is None and isinstance(rule, Rule) and any(map(mask.holds, rule.entities.values())):
             fault = Fault("no rule", "expected an entity that names nobody, found an identifier in the description")
         judged.append(Judged(series, rule if fault is None and isinstance(rule, Rule) else None, fault))
     return Survey(judged, mask, [*_describe_files(instances, others, judged), *_describe_short(instances, mask)])
-
-
-def find_contradicting(instances: Iterable[Instance]) -> dict[str, str]:
-    """Patient's id → how its headers contradict one another: two people may have it, as of two hospitals.
-
-    A birth date tells people apart; names only where no birth date does, since they are spelled in many ways.
-    """
-    births, names = defaultdict(set), defaultdict(set)
-    for one in instances:
-        births[to_key(one.patient_id)].add(one.birth_date.strip())
-        names[to_key(one.patient_id)].add(_fold_name(one.patient_name))
-    found = {}
-    for patient in births:
-        dates, spellings = births[patient] - {""}, names[patient] - {frozenset()}
-        if len(dates) > 1:
-            found[patient] = f"expected one person for a PatientID, found {len(dates)} birth dates"
-        elif not dates and not _share_words(spellings):
-            found[patient] = f"expected one person for a PatientID, found {len(spellings)} names and no birth date"
-    return {patient: f"{said}. Give each an id of its own" for patient, said in found.items() if patient}
-
-
-def _fold_name(name: str) -> frozenset[str]:
-    return frozenset(name.casefold().replace("^", " ").replace("=", " ").replace(",", " ").split())
-
-
-def _share_words(names: set[frozenset[str]]) -> bool:
-    """Whether all names have a word in common: "Doe^Jane" and "DOE^J"."""
-    return not names or bool(frozenset.intersection(*names))
 
 
 def _describe_files(instances: list[Instance], others: Counter[str], judged: list[Judged]) -> list[str]:
@@ -117,4 +83,6 @@ def _describe_short(instances: list[Instance], mask: Mask) -> list[str]:
     short = {one.patient_id for one in instances if one.patient_id and not mask.searches(one.patient_id)}
     if not short:
         return []
-    return [f"WARNING: {len(short)} PatientIDs have under {LEAST_SEARCHED} characters: they are not searched for in texts"]
+    return [
+        f"WARNING: {len(short)} PatientIDs have under {LEAST_SEARCHED} characters: they are not searched for in texts"
+    ]

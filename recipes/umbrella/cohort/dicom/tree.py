@@ -13,7 +13,7 @@ from umbrella.cohort.dicom.conversion import Fault, convert
 from umbrella.cohort.dicom.identity import Mask, Pseudonyms
 from umbrella.cohort.dicom.journal import Journal, Placed
 from umbrella.cohort.dicom.kept_scans import KeptScans
-from umbrella.cohort.dicom.rules import DEFAULT
+from umbrella.cohort.dicom.rules_file import DEFAULT
 from umbrella.cohort.dicom.source import DicomSource
 from umbrella.cohort.dicom.survey import Survey, survey_folder
 from umbrella.cohort.shared.visits import CohortError, Exclusions, NoScansError
@@ -99,7 +99,7 @@ def _convert_all(todo: list[Placed], kept: KeptScans, mask: Mask, jobs: int) -> 
 def _refuse(survey: Survey, source: DicomSource, exclusions: Exclusions) -> NoScansError:
     """No series is left."""
     unnamed = Counter(
-        survey.mask.hide(one.series.first.description)
+        survey.mask.hide(one.series.first.description or one.series.first.protocol)
         for one in survey.judged
         if one.fault is not None and one.fault.reason in UNNAMED
     )

@@ -1,5 +1,6 @@
 """Compressed files that dcm2niix does not read, written anew without compression, where a decoder is there."""
 
+import logging
 from pathlib import Path
 
 from umbrella.cohort.dicom.instances import Series
@@ -32,6 +33,7 @@ def _write_uncompressed(source: str, path: Path) -> None:
     from pydicom import dcmread
     from pydicom.uid import ExplicitVRLittleEndian
 
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what it says of a decoder is said below, in one sentence
     dataset = dcmread(source)
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax != _DEFLATED:  # which is inflated already

@@ -40,8 +40,10 @@ def add_header_cells(
                 cells[who][visit][name] = spelling.get(value, value)
                 n_filled += 1
         if n_filled:
-            line = f"of {n_filled} visits from the DICOM headers, {len(given)} from the table{evidence}"
-            exclusions.notes.append(Finding(name, line).to_line(frozenset()))
+            theirs = f", of {len(given)} from the table{evidence}" if given else ""
+            line = f"of {n_filled} visits from the DICOM headers{theirs}"
+            advice = f"a column {name} of --participants TABLE goes first"
+            exclusions.notes.append(Finding(name, line, (("", advice),)).to_line(frozenset()))
         if name not in columns:
             columns.append(name)
     return columns
@@ -68,8 +70,8 @@ def _agree(
     both = given.keys() & stated.keys()
     if far:
         return None, (
-            f"the DICOM headers' is not used where the table has none: of {len(both)} visits with both, {len(far)} are "
-            f"more than {MOST_APART:g} year apart"
+            f"the DICOM headers' is not used where the table has none: of {len(both)} visits with both, {len(far)} "
+            f"are more than {MOST_APART:g} year apart"
         )
     return {}, f" (of {len(both)} visits with both none is more than {MOST_APART:g} year apart)" if both else ""
 

@@ -37,7 +37,7 @@ class Journal:
         self._visits, unordered = number_visits(one.series for one in self._known)
         if unordered:
             exclusions.notes.append(
-                f"WARNING: {len(unordered)} participants have several visits, some without a date: their order is not "
+                f"WARNING {len(unordered)} participants have several visits, some without a date: their order is not "
                 "known"
             )
 
@@ -86,28 +86,31 @@ class Journal:
         of_subject = defaultdict(list)
         for judged in self._known:
             of_subject[self.find_whose(judged)[0]].append(judged)
-        people, told = {}, []
-        for subject, visits in sorted(scanned.items()):
-            some = of_subject[subject]
-            instances = [instance for one in some for instance in one.series.instances]
-            sex, evidence = read_sex(instance.sex for instance in instances)
-            told += [f"{subject}: sex: {evidence}"] if sex == UNKNOWN and evidence != "PatientSex is empty" else []
-            ages, days = {}, {}
-            for visit in {self.find_whose(one)[1] for one in some}:
-                of_visit = [one for one in some if self.find_whose(one)[1] == visit]
-                headers = [i for one in of_visit for i in one.series.instances]
-                days[visit] = next(filter(None, (find_day(one.series) for one in of_visit)), "")
-                age, evidence = read_age((i.age, i.birth_date, i.study_date) for i in headers)
-                ages[visit] = "" if age == UNKNOWN else age
-                told += (
-                    [f"{subject} visit {visit}: age: {evidence}"] if ";" in evidence or "one visit" in evidence else []
-                )
-            mask = Mask(text for instance in instances for text in (instance.patient_id, instance.patient_name))
-            people[subject] = Person("" if sex == UNKNOWN else sex, ages, days, frozenset(visits), mask)
-        self._note(told)
+        told: list[str] = []
+        people = {
+            subject: self._describe_person(subject, of_subject[subject], frozenset(visits), told)
+            for subject, visits in sorted(scanned.items())
+        }
+        if told:
+            odd = f"WARNING the headers of {len(told)} participants or visits are odd, as {'; '.join(told[:3])}"
+            self._exclusions.notes.append(odd)
         return people
 
-    def _note(self, told: list[str]) -> None:
-        shown = "; ".join(told[:3])
-        if told:
-            self._exclusions.notes.append(f"WARNING: the headers of {len(told)} visits are odd, as {shown}")
+    def _describe_person(self, subject: str, some: list[Judged], scanned: frozenset[int], told: list[str]) -> Person:
+        """`told` gets a line for what the headers say twice, and differently."""
+        instances = [instance for one in some for instance in one.series.instances]
+        sex, evidence = read_sex(instance.sex for instance in instances)
+        told += [f"{subject}: sex: {evidence}"] if sex == UNKNOWN and evidence != "PatientSex is empty" else []
+        of_visit = defaultdict(list)
+        for one in some:
+            of_visit[self.find_whose(one)[1]].append(one.series)
+        ages, days = {}, {}
+        for visit, all_series in sorted(of_visit.items()):
+            days[visit] = next(filter(None, map(find_day, all_series)), "")
+            headers = [instance for series in all_series for instance in series.instances]
+            age, evidence = read_age((one.age, one.birth_date, one.study_date) for one in headers)
+            ages[visit] = "" if age == UNKNOWN else age
+            is_odd = ";" in evidence or "one visit" in evidence
+            told += [f"{subject} visit {visit}: age: {evidence}"] if is_odd else []
+        mask = Mask(text for instance in instances for text in (instance.patient_id, instance.patient_name))
+        return Person("" if sex == UNKNOWN else sex, ages, days, scanned, mask)

@@ -48,8 +48,11 @@ Cells = dict[str, dict[int, dict[str, str]]]  # participant → visit → column
 
 def list_columns(source: DicomSource) -> list[str]:
     """The columns that flags may name."""
-    of_table = [] if source.table is None else read_table(source.table, source.said).columns
-    return [*dict.fromkeys([*of_table, SEX, AGE])]
+    return [*dict.fromkeys([*_list_own_columns(source), SEX, AGE])]
+
+
+def _list_own_columns(source: DicomSource) -> list[str]:
+    return [] if source.table is None else read_table(source.table, source.said).columns
 
 
 def read_rows(source: DicomSource, pseudonyms: Pseudonyms, exclusions: Exclusions) -> Rows | None:
@@ -85,7 +88,7 @@ def write_tables(
     columns: list[str] = []
     if rows is not None:
         skipped = {source.said.session_column or SESSION_COLUMN}
-        columns = [name for name in list_columns(source) if name in source.columns and name not in skipped]
+        columns = [name for name in _list_own_columns(source) if name in source.columns and name not in skipped]
         for subject, person in people.items():
             matched = match_rows(rows.get(subject, []), columns, person.days, subject, exclusions)
             cells[subject] = {visit: values for visit, values in matched.items() if visit in person.scanned}

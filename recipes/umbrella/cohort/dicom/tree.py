@@ -119,3 +119,4 @@ def _describe_tree(tree: Path) -> None:
     description = {"Name": "Scans from DICOM", "BIDSVersion": "1.10.0", "DatasetType": "raw", "GeneratedBy": made_by}
     write_json(tree / "dataset_description.json", description)
     write_whole(tree / "README", README)
+    write_whole(tree / ".bidsignore", "*_swi.*\n")  # which BIDS has no suffix for

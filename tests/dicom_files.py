@@ -3,6 +3,8 @@
 A volume is (x, y, z) or (x, y, z, t), its affine in mm, right-anterior-superior, as nibabel's. Slices are those of the
 third axis. Any header element is set by its keyword and left out by None: `write_series(folder, volume, affine,
 SeriesDescription="AX T1", ContrastBolusAgent="Gadovist", PatientAge=None)`.
+
+`make_instances` and `make_series` are headers without files.
 """
 
 from io import BytesIO
@@ -20,6 +22,8 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     generate_uid,
 )
+
+from umbrella.cohort.dicom.instances import Instance, Series
 
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -336,3 +340,51 @@ def _encode(made, preamble=True):
         bare.update(made)
         bare.save_as(content, implicit_vr=True, little_endian=True, enforce_file_format=False)
     return content.getvalue()
+
+
+INSTANCE = Instance(
+    path="",
+    size=1000,
+    modified=0,
+    sop_class=str(MRImageStorage),
+    sop_uid="",
+    syntax=str(ExplicitVRLittleEndian),
+    patient_id="PAT-998877",
+    patient_name="Zyxwvut^Quentina",
+    birth_date="19800117",
+    sex="F",
+    age="045Y",
+    study_uid="2.25.1",
+    study_date="20250321",
+    series_uid="2.25.1.3",
+    number="3",
+    description="t1_mprage_sag",
+    protocol="t1_mprage_sag",
+    modality="MR",
+    body_part="BRAIN",
+    image_type=("ORIGINAL", "PRIMARY", "M", "ND"),
+    contrast="",
+    burnt_in="",
+    overlay_bits=(),
+    echo="1",
+    orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    positions=(),
+    matrix=(20, 16),
+    n_stated=0,
+    identifiers=("PAT-998877", "Zyxwvut^Quentina"),
+)
+
+
+def make_instances(offsets_mm=range(0, 36, 3), **fields):
+    """Headers of axial slices at those heights, a file each; repeated heights are other files."""
+    uid = f"{fields.get('series_uid', INSTANCE.series_uid)}.{fields.get('echo', '1')}.{fields.get('part', 'M')}"
+    made = []
+    for number, offset in enumerate(offsets_mm):
+        own = {"path": f"IM{number:04d}", "sop_uid": f"{uid}.{number}", "positions": ((-12.0, -20.0, float(offset)),)}
+        made.append(INSTANCE._replace(**{**own, **fields}))
+    return made
+
+
+def make_series(offsets_mm=range(0, 36, 3), **fields):
+    instances = make_instances(offsets_mm, **fields)
+    return Series(tuple(instances), n_pictures=sum(len(one.positions) for one in instances))

@@ -31,7 +31,7 @@ class Frames(NamedTuple):
     """orientation (6,) of the first frame, positions of each in mm, and how many orientations there are."""
 
     orientation: tuple[float, ...]
-    positions: tuple[tuple[float, float, float], ...]
+    positions: tuple[tuple[float, ...], ...]
     n_orientations: int
 
 
@@ -57,7 +57,8 @@ def read_frames(header: Any) -> Frames:
     none."""
     frames = header.get("PerFrameFunctionalGroupsSequence")
     if not frames:
-        orientation, position = _read_numbers(header, "ImageOrientationPatient", 6), _read_place(header)
+        orientation = _read_numbers(header, "ImageOrientationPatient", 6)
+        position = _read_numbers(header, "ImagePositionPatient", 3)
         return Frames(orientation, (position,) if position else (), 1)
     shared = next(iter(header.get("SharedFunctionalGroupsSequence") or ()), {})
     orientations, positions = [], []
@@ -137,11 +138,6 @@ def _read_group(frame: Any, shared: Any, sequence: str, keyword: str, n: int) ->
     """Numbers of a functional group, which is the frame's own or that of all."""
     group = frame.get(sequence) or shared.get(sequence)
     return _read_numbers(group[0], keyword, n) if group else ()
-
-
-def _read_place(header: Any) -> tuple[float, float, float] | None:
-    found = _read_numbers(header, "ImagePositionPatient", 3)
-    return (found[0], found[1], found[2]) if found else None
 
 
 def _read_numbers(header: Any, keyword: str, n: int) -> tuple[float, ...]:

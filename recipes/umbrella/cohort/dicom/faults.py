@@ -4,7 +4,7 @@ A sentence holds no text of a header but words of the standard: what else stands
 """
 
 from umbrella.cohort.dicom.instances import Series
-from umbrella.cohort.dicom.rules import Rule, Unmatched
+from umbrella.cohort.dicom.rules import PARTS, Rule, Unmatched
 from umbrella.cohort.dicom.stack_faults import Fault, find_stack_fault
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and those that begin so: multi-frame ones
@@ -12,7 +12,6 @@ _MODALITIES = frozenset(  # of PS3.3 C.7.3.1.1.1, those that come with a study o
     "ANN AR CR CT DOC DX ECG HC IO KO MG MR NM OT PET PLAN PR PT PX RF REG RTDOSE RTIMAGE RTPLAN RTSTRUCT RWV SC SEG "
     "SM SMR SR TG US XA XC".split()
 )
-_PARTS = {"P": "phase", "R": "real", "I": "imaginary"}
 
 
 def find_fault(series: Series, chosen: Rule | Unmatched | None = None) -> Fault | None:
@@ -96,7 +95,7 @@ def _find_part(series: Series, rule: Rule | None) -> Fault | None:
         advice = "Write `derived: true` into its rule where it is wanted"
         return "derived", f"expected an original picture, found ImageType DERIVED. {advice}"
     if series.first.part != "M" and not (rule and "part" in rule.entities):
-        found = _PARTS[series.first.part]
+        found = PARTS[series.first.part]
         advice = f"A rule that states `entities: {{part: {found}}}` takes it"
         return "not a magnitude", f"expected a magnitude, found the {found} part. {advice}"
     return None

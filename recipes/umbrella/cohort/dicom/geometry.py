@@ -8,6 +8,7 @@ import numpy as np
 # Positions are texts of at most 16 characters, of some makers in hundredths of a millimetre.
 SAME_MM = 0.02
 SAME_STEP = 0.02  # of the step
+SAME_LINE_MM = 0.1
 SAME_ORIENTATION = 1e-3  # of the cosines
 
 
@@ -64,13 +65,14 @@ def find_gap(positions: Sequence[Sequence[float]], orientation: Sequence[float])
     return Gap(step, tuple((int(i) + 1, float(steps[i])) for i in found), n_missing, len(offsets))
 
 
-def find_bend(positions: Sequence[Sequence[float]], orientation: Sequence[float]) -> float:
-    """How far, in mm, slices lie from the straight line through the first and the last: a stack's are on one, a tilted
-    gantry's too."""
+def find_bend(positions: Sequence[Sequence[float]], orientation: Sequence[float]) -> float | None:
+    """How far, in mm, slices lie from the straight line through the first and the last; None where they are on it, as
+    those of a stack are, a tilted gantry's too. At least two slices."""
     offsets, _, places = sort_slices(positions, orientation)
     share = (offsets - offsets[0]) / (offsets[-1] - offsets[0])
     line = places[0] + share[:, np.newaxis] * (places[-1] - places[0])
-    return float(np.linalg.norm(places - line, axis=1).max())
+    bend = float(np.linalg.norm(places - line, axis=1).max())
+    return bend if bend > max(SAME_LINE_MM, SAME_STEP * float(np.median(np.diff(offsets)))) else None
 
 
 def is_same_orientation(one: Sequence[float], other: Sequence[float]) -> bool:

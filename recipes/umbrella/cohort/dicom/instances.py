@@ -58,7 +58,7 @@ class Instance(NamedTuple):
     overlay_bits: tuple[int, ...]
     echo: str
     orientation: tuple[float, ...]
-    positions: tuple[tuple[float, float, float], ...]
+    positions: tuple[tuple[float, ...], ...]
     matrix: tuple[int, int]
     n_stated: int
     identifiers: tuple[str, ...]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from umbrella.cohort.dicom.instances import Series
 
 SAID = "*"  # an entity's value that the description says itself, as func_task-nback
+PARTS = {"M": "mag", "P": "phase", "R": "real", "I": "imag"}  # as BIDS calls them
 
 Words = tuple[str, ...]
 Where = Mapping[str, Words]
@@ -19,7 +20,7 @@ FIELDS: dict[str, Callable[[Series], str]] = {
     "ImageType": lambda series: " ".join(series.first.image_type),
     "ContrastBolusAgent": lambda series: series.first.contrast,
 }
-_NO_AGENT = frozenset("0 n na nil no non none unknown without".split())
+_NO_AGENT = frozenset("0 n na nil no non none unknown without".split())  # first words of "0 ml", "n/a", "no contrast"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def choose_rule(series: Series, rules: Rules) -> Rule | Unmatched:
     fitting = [rule for rule in rules.rules if _fits(rule, series, text)]
     filled = [(rule, _fill_entities(rule, said)) for rule in fitting]
     named = [(rule, entities) for rule, entities in filled if entities is not None]
+    named = [one for one in named if "part" in one[1]] or named  # a rule for phases goes before one that says no part
     if len(named) > 1:
         names = tuple(rule.name for rule, _ in named)
         detail = f"expected one rule that fits, found {', '.join(names)}. Tell them apart by `none` in {rules.file}"
@@ -106,7 +108,8 @@ def _find_ignored(series: Series, text: str, rules: Rules) -> str:
 
 def _fits(rule: Rule, series: Series, text: str) -> bool:
     return (
-        any(word in text for word in rule.any)
+        rule.entities.get("part") in (None, PARTS[series.first.part])
+        and any(word in text for word in rule.any)
         and not any(word in text for word in rule.none)
         and all(any(w in fold_words(FIELDS[name](series)) for w in words) for name, words in rule.where.items())
     )
@@ -130,4 +133,4 @@ def _has_contrast(series: Series, text: str, rules: Rules) -> bool:
     if any(word in text for word in rules.no_contrast):
         return False
     agent = fold_words(series.first.contrast).split()
-    return any(word in text for word in rules.contrast) or (bool(agent) and not _NO_AGENT.intersection(agent))
+    return any(word in text for word in rules.contrast) or (bool(agent) and agent[0] not in _NO_AGENT)

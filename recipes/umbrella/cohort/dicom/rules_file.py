@@ -4,12 +4,18 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from umbrella.cohort.dicom.rules import FIELDS, SAID, Rule, Rules, Words, fold_words
+from umbrella.cohort.dicom.rules import FIELDS, PARTS, SAID, Rule, Rules, Words, fold_words
 from umbrella.cohort.shared.visits import CohortError, suggest
 from umbrella.files.yaml_files import read_yaml
 
 DEFAULT = Path(__file__).resolve().parent / "rules" / "default.yaml"
-DATATYPES = ("anat", "dwi", "func", "perf", "fmap")
+SUFFIXES = {  # of BIDS 1.10, those that are a scan by themselves
+    "anat": "T1w T2w PDw T2starw FLAIR inplaneT1 inplaneT2 PDT2 angio".split(),
+    "dwi": ["dwi", "sbref"],
+    "func": ["bold", "cbv", "sbref"],
+    "perf": ["asl", "m0scan"],
+    "fmap": "phasediff phase1 phase2 magnitude magnitude1 magnitude2 fieldmap epi".split(),
+}
 ENTITIES = ("task", "acq", "ce", "rec", "dir", "part")  # in the order of a BIDS name
 
 
@@ -38,34 +44,56 @@ def load_rules(path: str | None = None) -> Rules:
     return Rules(place.name, rules, ignore_where=where, **words)
 
 
+def list_unofficial(rules: Rules) -> list[str]:
+    """Suffixes of rules that BIDS does not have, as swi: its validator takes them where .bidsignore names them."""
+    return sorted({rule.suffix for rule in rules.rules if rule.suffix not in SUFFIXES[rule.datatype]})
+
+
 def _read_rule(entry: object, place: str) -> Rule:
     if not isinstance(entry, dict):
         raise CohortError(f"{place}: expected a mapping with name, datatype, suffix and any, found {_show(entry)}")
     _check_keys(entry, set(Rule.__dataclass_fields__), place)
-    name, datatype, suffix = (_read_text(entry.get(key), f"{place}: {key}") for key in ("name", "datatype", "suffix"))
+    name = entry.get("name")
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
+        raise CohortError(f"{place}: name: expected letters, digits, _ and -, found {_show(name)}")
     place = f"{place} ({name})"
-    if datatype not in DATATYPES:
-        raise CohortError(f"{place}: datatype: expected one of BIDS, found {datatype!r}{suggest(datatype, DATATYPES)}")
-    entities = entry.get("entities", {})
-    if not isinstance(entities, dict):
-        raise CohortError(f"{place}: entities: expected a mapping, found {_show(entities)}")
-    _check_keys(entities, set(ENTITIES), f"{place}: entities")
-    for entity, value in entities.items():
-        if value != SAID:
-            _read_text(value, f"{place}: entities: {entity}")
-    if suffix in ("bold", "sbref") and "task" not in entities:
-        raise CohortError(f"{place}: entities: expected a task for {suffix}, as BIDS asks for, found none")
+    datatype, suffix = (_read_text(entry.get(key), f"{place}: {key}") for key in ("datatype", "suffix"))
+    if datatype not in SUFFIXES:
+        raise CohortError(f"{place}: datatype: expected one of BIDS, found {datatype!r}{suggest(datatype, SUFFIXES)}")
+    _check_suffix(suffix, datatype, place)
+    entities = _read_entities(entry.get("entities", {}), f"{place}: entities")
+    if datatype == "func" and "task" not in entities:
+        raise CohortError(f"{place}: entities: expected a task, as BIDS asks for in func, found none")
     words = _read_words(entry.get("any"), f"{place}: any")
     if not words:
         raise CohortError(f"{place}: any: expected a list of words, found none. Without one nothing fits")
     derived = entry.get("derived", "false")
     if derived not in ("true", "false"):
         raise CohortError(f"{place}: derived: expected true or false, found {_show(derived)}")
-    none, where = (
-        _read_words(entry.get("none", []), f"{place}: none"),
-        _read_where(entry.get("where", {}), f"{place}: where"),
-    )
+    none = _read_words(entry.get("none", []), f"{place}: none")
+    where = _read_where(entry.get("where", {}), f"{place}: where")
     return Rule(name, datatype, suffix, words, none, where, entities, derived == "true")
+
+
+def _check_suffix(suffix: str, datatype: str, place: str) -> None:
+    known = {known.lower(): known for some in SUFFIXES.values() for known in some}.get(suffix.lower(), suffix)
+    if suffix != known:
+        raise CohortError(f"{place}: suffix: expected it as BIDS writes it, {known}, found {suffix}")
+    places = [name for name, some in SUFFIXES.items() if suffix in some]
+    if places and datatype not in places:
+        raise CohortError(f"{place}: datatype: expected {' or '.join(places)} for {suffix}, found {datatype}")
+
+
+def _read_entities(value: object, place: str) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise CohortError(f"{place}: expected a mapping, found {_show(value)}")
+    _check_keys(value, set(ENTITIES), place)
+    for entity, said in value.items():
+        if said != SAID:
+            _read_text(said, f"{place}: {entity}")
+    if value.get("part", "mag") not in PARTS.values():
+        raise CohortError(f"{place}: part: expected {', '.join(PARTS.values())}, found {value['part']}")
+    return value
 
 
 def _read_where(value: object, place: str) -> dict[str, Words]:

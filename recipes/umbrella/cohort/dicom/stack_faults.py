@@ -4,8 +4,6 @@ from collections import Counter
 from typing import NamedTuple
 
 from umbrella.cohort.dicom.geometry import (
-    SAME_MM,
-    SAME_STEP,
     Gap,
     count_repeats,
     find_bend,
@@ -71,7 +69,7 @@ def _find_order(series: Series) -> Fault | None:
     if gap:
         return _describe_gap(gap)
     bend = find_bend(positions, orientation)
-    if bend > max(SAME_STEP, SAME_MM):
+    if bend:
         return "uneven slices", f"expected slices on a straight line, found some {bend:.3g} mm beside it"
     n_stated, n_found = max(one.n_stated for one in series.instances), series.n_pictures
     if n_stated > n_found > 0:
@@ -107,5 +105,5 @@ def _find_repeats(series: Series, rule: Rule | None) -> Fault | None:
     return None
 
 
-def _list_positions(series: Series) -> list[tuple[float, float, float]]:
+def _list_positions(series: Series) -> list[tuple[float, ...]]:
     return [position for one in series.instances for position in one.positions]

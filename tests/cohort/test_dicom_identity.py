@@ -141,7 +141,7 @@ def test_a_row_is_of_the_visit_on_its_day_or_in_its_order_or_of_none(rows, days,
 @pytest.mark.parametrize(
     "theirs, expected, said",
     [
-        (["male", "", "n/a"], ["male", "F", "male"], "of 2 visits from the DICOM headers, 1 from the table"),
+        (["male", "", "n/a"], ["male", "F", "male"], "of 2 visits from the DICOM headers, of 1 from the table"),
         (["M", "female", ""], ["M", "female", "M"], "of 1 visits"),
         (["1", "2", ""], ["1", "2", ""], "is not used .* found 1, 2"),
         (["", "", ""], ["M", "F", "M"], "of 3 visits"),

@@ -149,7 +149,7 @@ def test_a_sidecar_holds_what_a_list_names_and_nothing_else(planted):
         assert json.loads(path.read_text()).keys() <= KEPT.keys() | {"TaskName"}
 
 
-def test_the_tree_is_accepted_by_the_bids_validator(planted):
+def test_the_converted_tree_is_accepted_by_the_bids_validator(planted):
     validator = Path(sys.executable).with_name("bids-validator-deno")
     done = subprocess.run([validator, planted.parent / "out_bids", "--json"], capture_output=True, text=True)
     issues = json.loads(done.stdout)["issues"]["issues"]

@@ -68,6 +68,7 @@ def number_visits(series: Iterable[Series]) -> tuple[dict[tuple[str, str], int],
 
 
 def to_visit_key(series: Series) -> str:
+    """What tells a patient's visits apart: the day, else the study."""
     return find_day(series) or series.first.study_uid
 
 

@@ -18,7 +18,7 @@ def describe_series(source: DicomSource) -> str:
         groups[survey.mask.hide(description) or "(none)", _describe_fate(one)].append(one)
     rows = [["series", "slices", "description", "becomes"]]
     for (description, fate), some in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
-        slices = sorted({count_pictures(one) for one in some})
+        slices = sorted({_count_pictures(one) for one in some})
         rows.append([str(len(some)), "-".join(map(str, dict.fromkeys((slices[0], slices[-1])))), description, fate])
     more = [f"and {len(rows) - MOST_LINES - 1} other descriptions"] if len(rows) > MOST_LINES + 1 else []
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:3]]
@@ -31,7 +31,7 @@ def describe_series(source: DicomSource) -> str:
     return "\n".join([*survey.notes, *lines, *more, end])
 
 
-def count_pictures(one: Judged) -> int:
+def _count_pictures(one: Judged) -> int:
     return sum(max(1, len(instance.positions)) for instance in one.series.instances)
 
 

@@ -39,7 +39,7 @@ def _find_two(instances: Sequence[Instance]) -> Fault | None:
         if len(counts) > 1:
             files = " and ".join(map(str, sorted(counts.values(), reverse=True)))
             found = f"found {len(counts)}, in {files} files"
-            return reason, f"expected one {what} in a series, {found}. Export each study again from the archive"
+            return Fault(reason, f"expected one {what} in a series, {found}. Export each study again from the archive")
     return None
 
 
@@ -53,7 +53,9 @@ def _find_contradiction(instances: Sequence[Instance]) -> Fault | None:
     if not found:
         return None
     advice = "Give each person an id of its own, or correct the headers"
-    return "contradicting patients", f"expected one person of a PatientID, found {' and '.join(found)}. {advice}"
+    return Fault(
+        "contradicting patients", f"expected one person of a PatientID, found {' and '.join(found)}. {advice}"
+    )
 
 
 def _fold_name(name: str) -> frozenset[str]:

@@ -14,10 +14,10 @@ from umbrella.cohort.idle_flags import NEEDS
 
 # Judged one by one: these say something of any table and any tree, whatever stands beside them, or are needed.
 ALWAYS = set(
-    """--help --bids_dir --dicom_dir --participants --image_template --delimiter --encoding --id_column --session_column
-    --sessions --check_images --dry_run --target --target_type --labels --unit --decimal_sign --decimals --missing --template
-    --question --answer --reference --change --metadata --group_by --split_file --holdout --balance --seed --output_dir
-    --image_root --jsonl""".split()
+    """--help --bids_dir --dicom_dir --participants --image_template --delimiter --encoding --id_column
+    --session_column --sessions --check_images --dry_run --target --target_type --labels --unit --decimal_sign
+    --decimals --missing --template --question --answer --reference --change --metadata --group_by --split_file
+    --holdout --balance --seed --output_dir --image_root --jsonl""".split()
 )
 VALUES = {
     "--modalities": "sMRI",

@@ -58,15 +58,21 @@ def test_real_files_are_read_as_gdcm_reads_them():
     instances = [read_instance(path) for path in sorted(folder.rglob("MR*")) if path.is_file()]
     read = [one for one in instances if one is not None and one.modality == "MR"]
     assert len(read) >= 9 and len({one.syntax for one in read}) >= 5
+    n_read = 0
     for one in read:
         reader = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
         reader.SetFileName(one.path)
-        reader.ReadImageInformation()
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError:  # pixels that are cut off
+            continue
+        n_read += 1
         said = {name: reader.GetMetaData(tag) if reader.HasMetaDataKey(tag) else "" for name, tag in TAGS.items()}
         assert {name: getattr(one, name) for name in TAGS} == {name: text.strip(" \0") for name, text in said.items()}
         if one.positions:
             assert one.positions[0] == pytest.approx(tuple(map(float, reader.GetMetaData("0020|0032").split("\\"))))
+    assert n_read >= 7
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from umbrella.cohort.dicom.decompressing import NoDecoderError, write_uncompress
 from umbrella.cohort.dicom.identity import Mask
 from umbrella.cohort.dicom.instances import Series
 from umbrella.cohort.dicom.sidecar import make_sidecar
+from umbrella.cohort.dicom.slice_check import find_misplaced
 from umbrella.files.json_files import read_json, write_json
 from umbrella.privacy.scrub import clean_scan, compress_into
 from umbrella.scans.scan_files import ScanError, ScanHeader, open_scan
@@ -48,7 +49,7 @@ def convert(series: Series, datatype: str, task: str, folder: Path, mask: Mask) 
         write_uncompressed(series, found)
     except NoDecoderError as error:
         return Fault("compressed", str(error))
-    fault = _run(found, raw, mask) or _finish(raw, done, series, datatype, task)
+    fault = _run(found, raw, mask) or _finish(found, raw, done, series, datatype, task)
     if fault is not None and shutil.disk_usage(folder).free < _LEAST_FREE:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     return fault
@@ -80,7 +81,7 @@ def _pick_line(lines: list[str], folder: str, mask: Mask) -> str:
     return mask.hide(_PATH.sub("a file", line))[:200]
 
 
-def _finish(raw: Path, done: Path, series: Series, datatype: str, task: str) -> Fault | None:
+def _finish(found: Path, raw: Path, done: Path, series: Series, datatype: str, task: str) -> Fault | None:
     """dcm2niix's files → ours, or why they are not used."""
     written = {path.name for path in raw.iterdir() if not _OVERLAY.fullmatch(path.name)}
     scans = {name for name in written if name.endswith(".nii")}
@@ -91,7 +92,7 @@ def _finish(raw: Path, done: Path, series: Series, datatype: str, task: str) -> 
     (scan,) = scans
     try:
         with open_scan(raw / scan) as (header, _):
-            fault = _find_fault(header, series, datatype)
+            fault = _find_fault(header, series, datatype, sorted(found.iterdir()))
         if fault is not None:
             return fault
         buffer = io.BytesIO()
@@ -106,20 +107,15 @@ def _finish(raw: Path, done: Path, series: Series, datatype: str, task: str) -> 
     return _keep_gradients(raw, done, header) if datatype == "dwi" else None
 
 
-def _find_fault(header: ScanHeader, series: Series, datatype: str) -> Fault | None:
+def _find_fault(header: ScanHeader, series: Series, datatype: str, files: list[Path]) -> Fault | None:
     """What of the scan is not as the headers say."""
-    n_frames = sum(len(one.positions) for one in series.instances)
-    is_mosaic = any(one.mosaic for one in series.instances)  # one file is all slices of a volume
-    expected, found = n_frames, header.shape[2] * header.n_volumes
-    if is_mosaic:
-        expected, found = len(series.instances), header.n_volumes
-    if found != expected:
-        what = "volumes" if is_mosaic else "slices"
-        return Fault("not converted", f"expected {expected} {what} in the scan as in the files, found {found}")
-    if datatype == "anat" and header.n_volumes > 1:
-        return Fault("several volumes", f"expected one volume of an anatomical series, found {header.n_volumes}")
     if header.affine is None or not np.isfinite(header.affine).all() or np.linalg.det(header.affine[:3, :3]) == 0:
         return Fault("no positions", "expected where the scan lies, found that dcm2niix could not tell")
+    misplaced = find_misplaced(header, series, files)
+    if misplaced:
+        return Fault("not converted", misplaced)
+    if datatype == "anat" and header.n_volumes > 1:
+        return Fault("several volumes", f"expected one volume of an anatomical series, found {header.n_volumes}")
     return None
 
 

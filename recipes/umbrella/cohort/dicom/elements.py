@@ -120,18 +120,21 @@ def find_identifiers(header: Any) -> tuple[str, ...]:
 
 
 def _list_identifiers(header: Any) -> Iterator[str]:
-    for element in header:
-        if element.VR == "SQ":
-            for item in element.value:
+    """Only these elements are decoded: another one that is damaged does no harm."""
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
+
+    for tag in header.keys():  # noqa: SIM118 - to iterate over a data set decodes its elements
+        vr = header.get_item(tag).VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "")
+        keyword = keyword_for_tag(tag)
+        if vr == "SQ":
+            for item in header[tag].value:
                 yield from _list_identifiers(item)
-        elif element.VR == "PN" or element.keyword in IDENTIFYING or _is_own_uid(element):
-            yield from (value.strip() for value in _to_text(element.value).split("\\"))
+        elif vr == "PN" or keyword in IDENTIFYING or (vr == "UI" and _is_own_uid(keyword)):
+            yield from (value.strip() for value in _to_text(header[tag].value).split("\\"))
 
 
-def _is_own_uid(element: Any) -> bool:
-    return (
-        element.VR == "UI" and element.keyword not in ("SOPInstanceUID", "") and not element.keyword.endswith(_CLASSES)
-    )
+def _is_own_uid(keyword: str) -> bool:
+    return keyword not in ("SOPInstanceUID", "") and not keyword.endswith(_CLASSES)
 
 
 def _read_group(frame: Any, shared: Any, sequence: str, keyword: str, n: int) -> tuple[float, ...]:

@@ -47,7 +47,7 @@ def read_headers(root: str | Path, jobs: int = 1) -> tuple[list[Instance], Count
 
 def read_instance(path: str | Path) -> Instance | None:
     """The header of a DICOM file; None of any other file and of a DICOMDIR. Raises ValueError where it is damaged."""
-    [(instances, others)] = [_read_chunk([str(path)])]
+    instances, others = _read_chunk([str(path)])
     if others[_UNREADABLE]:
         raise ValueError(
             f"{path}: expected a DICOM file, found one that is damaged or may not be read. Export it again"
@@ -113,7 +113,7 @@ def _read_chunk(paths: Iterable[str]) -> tuple[list[Instance], Counter[str]]:
 def _read(path: str, shared: dict[Any, Any]) -> Instance | str:
     """The header of a file, or what it is instead."""
     from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
+    from pydicom.errors import BytesLengthException, InvalidDicomError
 
     try:
         with open(path, "rb") as file:
@@ -126,7 +126,7 @@ def _read(path: str, shared: dict[Any, Any]) -> Instance | str:
         if not header.get("SOPClassUID") or not header.get("SOPInstanceUID"):
             return _NO_DICOM
         return _to_instance(path, header, shared)
-    except (*_DAMAGES, InvalidDicomError):
+    except (*_DAMAGES, BytesLengthException, InvalidDicomError):
         return _UNREADABLE
 
 
@@ -149,7 +149,7 @@ def _to_instance(path: str, header: Any, shared: dict[Any, Any]) -> Instance:
         modified=found.st_mtime_ns,
         sop_class=text("SOPClassUID"),
         sop_uid=elements.read_text(header, "SOPInstanceUID"),
-        syntax=shared.setdefault(*[elements.find_syntax(header)] * 2),
+        syntax=elements.find_syntax(header),
         patient_id=text("PatientID"),
         patient_name=text("PatientName"),
         birth_date=text("PatientBirthDate"),

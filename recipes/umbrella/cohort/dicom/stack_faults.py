@@ -31,7 +31,7 @@ def count_slices(series: Series) -> Shape | None:
     mosaic = series.first.mosaic
     if mosaic:
         return Shape(mosaic, len(series.instances)) if mosaic > 0 else None
-    counts = count_repeats(_list_positions(series), series.first.orientation)
+    counts = count_repeats(list_positions(series), series.first.orientation)
     return Shape(len(counts), counts[0])
 
 
@@ -61,7 +61,7 @@ def _find_order(series: Series) -> Fault | None:
     n_others = sum(not is_same_orientation(one.orientation, orientation) for one in series.instances)
     if n_others or any(one.n_orientations > 1 for one in series.instances):
         return "localizer", "expected slices of one orientation, found several, as a localizer has"
-    positions = _list_positions(series)
+    positions = list_positions(series)
     counts = count_repeats(positions, orientation)
     if len(counts) < LEAST_SLICES:
         return "too few slices", f"expected at least {LEAST_SLICES} slices, found {len(counts)}"
@@ -94,7 +94,7 @@ def _find_repeats(series: Series, rule: Rule | None) -> Fault | None:
     if series.first.mosaic:
         counts: tuple[int, ...] = (len(series.instances),)
     else:
-        counts = count_repeats(_list_positions(series), series.first.orientation)
+        counts = count_repeats(list_positions(series), series.first.orientation)
     most, least = max(counts), min(counts)
     if least < most:
         lacking = sum(count < most for count in counts)
@@ -105,5 +105,6 @@ def _find_repeats(series: Series, rule: Rule | None) -> Fault | None:
     return None
 
 
-def _list_positions(series: Series) -> list[tuple[float, ...]]:
+def list_positions(series: Series) -> list[tuple[float, ...]]:
+    """(n, 3), mm: of all frames of all files, in their order."""
     return [position for one in series.instances for position in one.positions]

@@ -14,10 +14,10 @@ from umbrella.cohort.idle_flags import NEEDS
 
 # Judged one by one: these say something of any table and any tree, whatever stands beside them, or are needed.
 ALWAYS = set(
-    """--help --bids_dir --dicom_dir --participants --image_template --delimiter --encoding --id_column --session_column --sessions
-    --check_images --dry_run --target --target_type --labels --unit --decimal_sign --decimals --missing --template
-    --question --answer --reference --change --metadata --group_by --split_file --holdout --balance --seed --output_dir
-    --image_root --jsonl""".split()
+    """--help --bids_dir --dicom_dir --participants --image_template --delimiter --encoding --id_column
+    --session_column --sessions --check_images --dry_run --target --target_type --labels --unit --decimal_sign
+    --decimals --missing --template --question --answer --reference --change --metadata --group_by --split_file
+    --holdout --balance --seed --output_dir --image_root --jsonl""".split()
 )
 VALUES = {
     "--modalities": "sMRI",
@@ -98,7 +98,10 @@ def test_flags_are_refused_where_one_of_them_would_do_nothing_and_nowhere_else(s
             r"--order_by: expected no --sessions beside it.*found both\. Leave one of them out",
         ),
         ([*TREE, "--jobs", "2"], r"--jobs: expected --dicom_dir beside it.*found none\. Add --dicom_dir DIR"),
-        ([*DICOM, "--derivatives", "x"], r"--derivatives: expected no --dicom_dir beside it.*found both\. Leave it out"),
+        (
+            [*DICOM, "--derivatives", "x"],
+            r"--derivatives: expected no --dicom_dir beside it.*found both\. Leave it out",
+        ),
         ([*DICOM, *TREE], "expected --dicom_dir or --bids_dir, found both: it becomes a tree by itself"),
         (["--dicom_dir", "none"], r"--dicom_dir: expected a folder, found none at .*none"),
         ([*DICOM, "--split_file", "s.tsv"], r"--split_file s\.tsv: expected the splits\.json of an earlier run"),

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from properties import examples
 
 from umbrella.cohort.dicom.bids_names import Named, find_targets
-from umbrella.cohort.dicom.header_cells import add_header_cells
 from umbrella.cohort.dicom.identity import HIDDEN, Mask, Pseudonyms, number_visits
 from umbrella.cohort.dicom.instances import Instance, Series
 from umbrella.cohort.dicom.sidecar import KEPT, make_sidecar
-from umbrella.cohort.dicom.visit_rows import match_rows
 from umbrella.cohort.shared.visits import Exclusions, Visit
+from umbrella.cohort.tables.header_cells import add_header_cells
+from umbrella.cohort.tables.visit_rows import match_rows
 
 BLANK = Instance(
     **dict.fromkeys(Instance._fields, "")

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from umbrella.cohort.dicom.header_cells import AGE, SEX, add_header_cells
 from umbrella.cohort.dicom.identity import Mask, Pseudonyms
 from umbrella.cohort.dicom.source import DicomSource
-from umbrella.cohort.dicom.visit_rows import match_rows
 from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
+from umbrella.cohort.tables.header_cells import AGE, SEX, add_header_cells
 from umbrella.cohort.tables.table_rows import read_table
+from umbrella.cohort.tables.visit_rows import match_rows
 from umbrella.cohort.tables.visits import SESSION_COLUMN, to_visits
 from umbrella.files.json_files import read_json, write_json
 from umbrella.files.written_files import write_whole

@@ -39,7 +39,7 @@ def turn_last(**fields):
 
 
 FAULTS = {
-    "no id": [make_series(patient_id="")],
+    "no id": [make_series(patient_id=""), make_series(patient_id="sub-")],
     "no series uid": [make_series(series_uid="")],
     "secondary capture": [
         make_series(sop_class=CAPTURE, modality="OT"),
@@ -260,6 +260,7 @@ def test_two_studies_in_a_series_are_left_out(field):
         ({"birth_date": "19790101"}, "contradicting patients"),
         ({"patient_name": "Other^Person"}, "contradicting patients"),
         ({"patient_name": "Zyxwvut^Robert"}, "contradicting patients"),
+        ({"patient_id": "sub-PAT-998877", "birth_date": "19790101"}, "contradicting patients"),
         ({"birth_date": ""}, None),
         ({"birth_date": "1980.01.17"}, None),
         ({"patient_name": ""}, None),

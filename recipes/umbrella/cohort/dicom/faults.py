@@ -6,6 +6,7 @@ A sentence holds no text of a header but words of the standard: what else stands
 from umbrella.cohort.dicom.instances import Series
 from umbrella.cohort.dicom.rules import PARTS, Rule, Unmatched
 from umbrella.cohort.dicom.stack_faults import Fault, find_stack_fault
+from umbrella.records.cohort import to_key
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and those that begin so: multi-frame ones
 _MODALITIES = frozenset(  # of PS3.3 C.7.3.1.1.1, those that come with a study of MR
@@ -36,7 +37,7 @@ def _find_kind(series: Series, rule: Rule | None) -> Fault | None:
 
 
 def _find_nobody(series: Series, takes_derived: bool) -> Fault | None:
-    if not series.first.patient_id:
+    if not to_key(series.first.patient_id):
         return Fault(
             "no id",
             "expected a PatientID (0010,0020), found none. Give it one, so that it stands under its patient",

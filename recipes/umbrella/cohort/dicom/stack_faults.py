@@ -3,12 +3,16 @@
 from collections import Counter
 from typing import NamedTuple
 
+import numpy as np
+
 from umbrella.cohort.dicom.geometry import (
+    SAME_MM,
     Gap,
     count_repeats,
     find_bend,
     find_gap,
     is_same_orientation,
+    sort_slices,
 )
 from umbrella.cohort.dicom.instances import Series
 from umbrella.cohort.dicom.rules import Rule
@@ -44,7 +48,9 @@ def count_slices(series: Series) -> Shape | None:
 def find_stack_fault(series: Series, rule: Rule | None = None) -> Fault | None:
     """The first reason for which slices make no volume; of mosaics, which hold a volume each, their sizes alone are
     looked at. A last slice that is missing is found where ImagesInAcquisition (0020,1002) is stated."""
-    return _find_sizes(series) or (None if series.first.mosaic else _find_order(series)) or _find_repeats(series, rule)
+    if series.first.mosaic:
+        return _find_sizes(series) or _find_repeats(series, rule)
+    return _find_sizes(series) or _find_places(series) or _find_repeats(series, rule) or _find_disorder(series)
 
 
 def _find_sizes(series: Series) -> Fault | None:
@@ -58,7 +64,7 @@ def _find_sizes(series: Series) -> Fault | None:
     return None
 
 
-def _find_order(series: Series) -> Fault | None:
+def _find_places(series: Series) -> Fault | None:
     n_lacking = sum(not (one.positions and one.orientation) for one in series.instances)
     if n_lacking:
         what = "ImagePositionPatient and ImageOrientationPatient (0020,0032), (0020,0037)"
@@ -111,6 +117,31 @@ def _find_repeats(series: Series, rule: Rule | None) -> Fault | None:
     if rule is not None and rule.datatype == "anat" and most > 1:
         return Fault("several volumes", f"expected one volume, as {rule.suffix} has, found {most} at the same places")
     return None
+
+
+def _find_disorder(series: Series) -> Fault | None:
+    """Of several volumes in files of one picture: whether their numbers tell which volume each is of. Of others
+    dcm2niix exchanges slices, and ends well."""
+    n_slices, n_volumes = count_slices(series) or (0, 0)
+    if n_volumes < 2 or any(len(one.positions) > 1 for one in series.instances):
+        return None
+    places = find_places(series)
+    numbers = np.array([one.instance_number for one in series.instances])
+    ordered = places[np.argsort(numbers, kind="stable")]
+    by_volume, by_slice = ordered.reshape(n_volumes, n_slices), ordered.reshape(n_slices, n_volumes)
+    upwards = np.arange(n_slices)
+    in_order = [(by_volume == way).all() or (way == by_slice.T).all() for way in (upwards, upwards[::-1])]
+    if any(in_order) and len(np.unique(numbers)) == len(numbers):
+        return None
+    expected = "expected pictures that InstanceNumber (0020,0013) counts slice after slice, volume after volume"
+    return Fault("no order", f"{expected}, found another order, in which their volumes cannot be told. {AGAIN}")
+
+
+def find_places(series: Series) -> np.ndarray:
+    """(n,): which slice along the normal, from 0, each frame of `list_positions` is."""
+    normal = np.cross(*np.reshape(series.first.orientation, (2, 3)))
+    offsets = np.asarray(list_positions(series)) @ normal
+    return np.searchsorted(sort_slices(list_positions(series), series.first.orientation)[0], offsets - SAME_MM)
 
 
 def list_positions(series: Series) -> list[tuple[float, ...]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import nibabel
@@ -29,7 +30,7 @@ from pydicom.uid import (
 )
 
 from umbrella.cohort.dicom.identity import Pseudonyms
-from umbrella.cohort.shared.visits import CohortError
+from umbrella.cohort.shared.visits import CohortError, NoScansError
 
 OBLIQUE = make_affine(spacing_mm=(1.5, 2.0, 3.0), angles_deg=(10.0, -20.0, 5.0))
 SYNTAXES = {
@@ -55,7 +56,8 @@ def write_cases(folder):
 
     for seed, (case, syntax) in enumerate(SYNTAXES.items()):
         write(case, make_volume((16, 20, 6), seed), syntax=syntax)
-    write("plain", make_volume(seed=10), ContrastBolusAgent="Gadovist")
+    of_latin = {"SpecificCharacterSet": "ISO_IR 100", "ProtocolName": "Schädel", "StationName": "Köln"}
+    write("plain", make_volume(seed=10), ContrastBolusAgent="Gadovist", **of_latin)
     write("bare", make_volume((16, 20, 6), 11), suffix="", preamble=False)
     enhanced = {"PatientID": to_id("enhanced"), "study": "enhanced"}
     write_enhanced(folder / "enhanced" / "one.dcm", make_volume(seed=12), OBLIQUE, **enhanced)
@@ -92,7 +94,7 @@ def cases(tmp_path_factory):
     """(folder of DICOM, tree, exclusions)."""
     place = tmp_path_factory.mktemp("dicom")
     folder = write_cases(place / "in")
-    return folder, place / "tree", convert_folder(folder, place / "tree")
+    return folder, place / "a tree ü", convert_folder(folder, place / "a tree ü")
 
 
 def find_scan(cases, case, suffix="*.nii.gz"):
@@ -162,7 +164,7 @@ def test_what_is_no_whole_scan_is_left_out_with_its_reason(cases):
     assert "JPEG Extended" in details["compressed"] and "pip install pylibjpeg" in details["compressed"]
     assert not any("/" in row.detail.replace("1/", "") or "IM0" in row.detail for row in exclusions.rows)
     assert len(list(tree.rglob("*.nii.gz"))) == 9 and not (tree / ".umbrella" / "work").exists()
-    assert any("9 of 15 series are scans of tree, 9 are new" in note for note in exclusions.notes)
+    assert any("9 of 15 series are scans of a tree ü, 9 are new" in note for note in exclusions.notes)
 
 
 def test_a_second_run_converts_nothing_and_a_changed_series_alone_is_converted_again(cases):
@@ -236,3 +238,15 @@ def test_a_tree_of_another_key_or_of_somebody_else_is_not_touched(two_visits):
     with pytest.raises(CohortError, match=r"expected an empty folder or a tree that --dicom_dir made, found thesis"):
         convert_folder(folder, theirs)
     assert [path.name for path in theirs.iterdir()] == ["thesis.txt"]
+
+
+def test_what_no_rule_names_is_said_with_a_remedy_that_works(tmp_path):
+    write_series(tmp_path / "in" / "a", make_volume((8, 8, 4)), OBLIQUE, SeriesDescription="Schichtbild Zyxwvut")
+    said = r"found 1 that none does, as 'Schichtbild …' \(1\)\. Copy (.*), add them, and give it by --dicom_rules"
+    with pytest.raises(NoScansError, match=said) as error:
+        convert_folder(tmp_path / "in", tmp_path / "tree")
+    rules = re.search(said, str(error.value))[1]
+    text = Path(rules).read_text() + '  - {name: mine, datatype: anat, suffix: T1w, any: [" schichtbild "]}\n'
+    (tmp_path / "mine.yaml").write_text(text)
+    convert_folder(tmp_path / "in", tmp_path / "tree", rules=tmp_path / "mine.yaml")
+    assert len(list((tmp_path / "tree").rglob("*_T1w.nii.gz"))) == 1

@@ -3,6 +3,7 @@ headers promise: its exit code is 0 for wrong scans too."""
 
 import errno
 import io
+import json
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from umbrella.cohort.dicom.instances import Series
 from umbrella.cohort.dicom.sidecar import make_sidecar
 from umbrella.cohort.dicom.slice_check import find_misplaced
 from umbrella.cohort.dicom.stack_faults import Fault
-from umbrella.files.json_files import read_json, write_json
+from umbrella.files.json_files import write_json
 from umbrella.privacy.scrub import clean_scan, compress_into
 from umbrella.scans.scan_files import ScanError, ScanHeader, open_scan
 
@@ -95,7 +96,10 @@ def _finish(found: Path, raw: Path, done: Path, series: Series, datatype: str, t
     except ScanError as error:
         what = str(error).replace(str(raw / scan), "the scan that dcm2niix made")
         return Fault("not converted", what)
-    sidecar = read_json(raw / "scan.json", dict, keys_twice=True)
+    try:  # texts of headers stand in it as they are, in any encoding
+        sidecar = json.loads((raw / "scan.json").read_bytes().decode(errors="replace"), strict=False)
+    except ValueError:
+        return Fault("not converted", "expected a JSON beside the scan of dcm2niix, found one that cannot be read")
     write_json(done / f"scan{SIDECAR}", make_sidecar(sidecar, task))
     return _keep_gradients(raw, done, header) if datatype == "dwi" else None
 
@@ -120,7 +124,10 @@ def _keep_gradients(raw: Path, done: Path, header: ScanHeader) -> Fault | None:
         if not path.is_file():
             said = "expected b-values and directions of a diffusion series, found none in its headers. Export it with "
             return Fault("no gradients", f"{said}the scanner's private fields")
-        numbers = np.loadtxt(path, ndmin=2)
+        try:
+            numbers = np.loadtxt(path, ndmin=2)
+        except ValueError:
+            numbers = np.empty((0, 0))
         if numbers.shape != shape or not np.isfinite(numbers).all():
             return Fault("no gradients", f"expected {shape[1]} in {suffix}, found an array {numbers.shape}")
         shutil.copyfile(path, done / path.name)

@@ -1,6 +1,7 @@
 """Compressed files that dcm2niix does not read, written anew without compression, where a decoder is there."""
 
 import logging
+import zlib
 from pathlib import Path
 
 from umbrella.cohort.dicom.instances import Series
@@ -11,6 +12,7 @@ READ_BY_DCM2NIIX = frozenset(
     1.2.840.10008.1.2.4.57 1.2.840.10008.1.2.4.70 1.2.840.10008.1.2.4.80 1.2.840.10008.1.2.4.81
     1.2.840.10008.1.2.4.90 1.2.840.10008.1.2.4.91""".split()
 )
+_UNDECODED = (RuntimeError, ValueError, AttributeError, LookupError, TypeError, EOFError)  # what pydicom raises
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
@@ -34,12 +36,15 @@ def _write_uncompressed(source: str, path: Path) -> None:
     from pydicom.uid import ExplicitVRLittleEndian
 
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what it says of a decoder is said below, in one sentence
-    dataset = dcmread(source)
+    try:
+        dataset = dcmread(source)
+    except (ValueError, zlib.error, EOFError) as error:
+        raise NoDecoderError(f"expected a file that can be inflated, found {type(error).__name__}") from None
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax != _DEFLATED:  # which is inflated already
         try:
             dataset.decompress()
-        except (RuntimeError, NotImplementedError, ValueError, AttributeError) as error:
+        except _UNDECODED as error:
             raise NoDecoderError(
                 f"{syntax.name} ({syntax}): expected a syntax that dcm2niix reads or a decoder of pydicom's, found "
                 f"{_shorten(error)}. pip install pylibjpeg pylibjpeg-libjpeg, or export it uncompressed"

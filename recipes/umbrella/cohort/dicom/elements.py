@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 # Of PS3.15, table E.1-1, keywords of what names a person, a place or a device, wherever it stands in a header; beside
 # these all names of persons and all UIDs but those of classes.
-IDENTIFYING = frozenset((Path(__file__).parent / "words" / "identifying.txt").read_text(encoding="utf-8").split())
+IDENTIFYING = frozenset((Path(__file__).parent / "rules" / "identifying.txt").read_text(encoding="utf-8").split())
 _CLASSES = ("SOPClassUID", "TransferSyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
 _PARTS = {"P": {"P", "PHASE"}, "R": {"R", "REAL"}, "I": {"I", "IMAGINARY"}}
 _OF_GE = "MPRI"  # (0043,102F): 0 magnitude, 1 phase, 2 real, 3 imaginary

@@ -380,7 +380,8 @@ def make_instances(offsets_mm=range(0, 36, 3), **fields):
     uid = f"{fields.get('series_uid', INSTANCE.series_uid)}.{fields.get('echo', '1')}.{fields.get('part', 'M')}"
     made = []
     for number, offset in enumerate(offsets_mm):
-        own = {"path": f"IM{number:04d}", "sop_uid": f"{uid}.{number}", "positions": ((-12.0, -20.0, float(offset)),)}
+        place = {"positions": ((-12.0, -20.0, float(offset)),), "instance_number": number + 1}
+        own = {"path": f"IM{number:04d}", "sop_uid": f"{uid}.{number}", **place}
         made.append(INSTANCE._replace(**{**own, **fields}))
     return made
 

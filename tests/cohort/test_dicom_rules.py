@@ -16,11 +16,11 @@ DESCRIPTIONS = {
         t1_mprage_sag_p2_iso | Sag 3D MPRAGE | MPRAGE | MP-RAGE SENSE2 | ADNI Accelerated Sag IR-FSPGR | AX T1 | BRAVO
         T1W_3D_TFE | 3D SPGR AX | Sag IR-SPGR | WIP T1 SENSE | Accelerated Sagittal MPRAGE (MSV22) | MPRAGE_ND
         t1_mprage_sag_RR | sag t1 mpr | T1-weighted | AX T1 PRE | T1 without contrast | t1_se_tra_nativ
-        AX T1 PRE CONTRAST | T1 W/O CONTRAST
+        AX T1 PRE CONTRAST | T1 W/O CONTRAST | T1 non-contrast | MPRAGE no Gd
         """,
     "ce-gadolinium_T1w": """
         Ax T1 POST | T1 post GAD | t1_mpr_sag_Gd | AX BRAVO+C | t1_se_tra_KM | t1_vibe_fs_tra_post | T1 w KM | AX T1 C+
-        AX T1 +C
+        AX T1 +C | MPRAGE No. 3 post Gd
         """,
     "FLAIR": """
         AX T2 FLAIR | t2_tirm_tra_dark-fluid | Axial T2-FLAIR | 3D FLAIR | FLAIR_longTR | T2_FLAIR_SPACE
@@ -38,7 +38,7 @@ DESCRIPTIONS = {
         localizer | 3 Plane Localizer | AAHead_Scout | Survey | T1 MAP | T2 map | PERFUSION | ASL | TOF_3D
         screen save | COR T2 HASTE | Phoenix Document | CERVICAL T2 | ADC | Apparent Diffusion Coefficient (mm2/s)
         field_mapping | SpinEchoFieldMap_AP | MoCoSeries | Perfusion_Weighted | DTI_TENSOR | asl_3d | OAx T1 fl2d
-        t1_vibe_dixon_tra_F | T2 STIR COR | DSC T2* PERFUSION | T1 SUBTRACTION | ep2d_diff_FA
+        t1_vibe_dixon_tra_F | T2 STIR COR | t1_tse_tra neck | DSC T2* PERFUSION | T1 SUBTRACTION | ep2d_diff_FA
         """,
 }
 CASES = [
@@ -108,11 +108,11 @@ def test_contrast_is_told_by_the_description_before_the_agent(default, descripti
     assert name(make_series(description=description, contrast=agent), default) == expected
 
 
-@pytest.mark.parametrize("part", ("CSPINE", "LSPINE", "Knee", "TSPINE", "CHEST"))
+@pytest.mark.parametrize("part", ("CSPINE", "LSPINE", "Knee", "TSPINE", "CHEST", "NECK"))
 def test_other_parts_of_the_body_are_left_out(default, part):
     chosen = choose_rule(make_series(body_part=part), default)
     assert chosen.reason == "ignored by the rules" and "BodyPartExamined" in chosen.detail
-    assert name(make_series(body_part=""), default) == name(make_series(body_part="HEAD"), default) == "T1w"
+    assert name(make_series(body_part=""), default) == name(make_series(body_part="HEADNECK"), default) == "T1w"
 
 
 def test_of_several_rules_that_fit_none_is_taken(tmp_path):

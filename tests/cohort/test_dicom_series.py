@@ -32,6 +32,13 @@ def enhance(offsets_mm, **fields):
     return make_series([0], **{"positions": positions, **fields})
 
 
+def number(order, offsets_mm=EVEN * 3):
+    """A series of three volumes whose InstanceNumbers are those."""
+    instances = make_instances(offsets_mm)
+    pairs = zip(instances, order, strict=True)
+    return Series(tuple(one._replace(instance_number=n) for one, n in pairs), n_pictures=36)
+
+
 def turn_last(**fields):
     """A series whose last file differs in those fields."""
     instances = make_instances()
@@ -39,7 +46,7 @@ def turn_last(**fields):
 
 
 FAULTS = {
-    "no id": [make_series(patient_id="")],
+    "no id": [make_series(patient_id=""), make_series(patient_id="sub-")],
     "no series uid": [make_series(series_uid="")],
     "secondary capture": [
         make_series(sop_class=CAPTURE, modality="OT"),
@@ -78,6 +85,14 @@ FAULTS = {
         turn_last(positions=((5.0, -20.0, 33.0),)),
     ],
     "incomplete volume": [make_series(without((2, 5), n_volumes=3)), enhance(without((1, 11), n_volumes=2))],
+    "no order": [
+        number([0] * 36),
+        number(list(range(12)) * 3),
+        number(
+            [36 * t + (z % 2 * 6 + z // 2) for t in range(3) for z in range(12)]
+        ),  # interleaved, as they were taken
+        number([n * 7 % 36 + n * 7 // 36 for n in range(36)]),
+    ],
     "several volumes": [make_series(EVEN * 2), enhance(EVEN * 2), make_series([0, 0], mosaic=30)],
 }
 CASES = [(reason, number) for reason, some in FAULTS.items() for number in range(len(some))]
@@ -86,7 +101,7 @@ CASES = [(reason, number) for reason, some in FAULTS.items() for number in range
 @pytest.mark.parametrize(("reason", "number"), CASES)
 def test_each_fault_has_its_reason_and_a_sentence_without_a_word_of_the_patient(reason, number):
     series = FAULTS[reason][number]
-    found, sentence = find_fault(series, T1)
+    found, sentence = find_fault(series, REST if reason == "no order" else T1)
     assert found == reason and sentence.startswith("expected ") and "found" in sentence
     if reason != "several volumes":
         assert find_fault(series, REST)[0] == reason
@@ -142,6 +157,13 @@ def test_the_sentence_says_what_was_expected_and_what_was_found(series, said):
         (make_series(), T1, Shape(12, 1)),
         (enhance(EVEN), T1, Shape(12, 1)),
         (make_series(EVEN * 5), REST, Shape(12, 5)),
+        (
+            number([3 * z + t for t in range(3) for z in range(12)]),
+            REST,
+            Shape(12, 3),
+        ),  # all of a slice, then the next
+        (number([12 * t + 11 - z for t in range(3) for z in range(12)]), REST, Shape(12, 3)),
+        (number([99 * t + z for t in range(3) for z in range(12)]), REST, Shape(12, 3)),
         (make_series([0] * 7, mosaic=30), REST, Shape(30, 7)),
         (make_series([0] * 7, mosaic=-1), REST, None),
         (make_series(n_stated=12), T1, Shape(12, 1)),
@@ -206,7 +228,7 @@ PILES = st.lists(
 def test_of_a_random_pile_each_file_is_in_one_series_and_each_fault_is_found(pile, draw):
     instances, planned = [], {}
     for number, (reason, which, patient, n_copies) in enumerate(pile):
-        if reason in ("no id", "no series uid", "several volumes"):
+        if reason in ("no id", "no series uid", "no order", "several volumes"):
             reason, series = None, make_series()
         else:
             series = FAULTS[reason][which % len(FAULTS[reason])]
@@ -260,6 +282,7 @@ def test_two_studies_in_a_series_are_left_out(field):
         ({"birth_date": "19790101"}, "contradicting patients"),
         ({"patient_name": "Other^Person"}, "contradicting patients"),
         ({"patient_name": "Zyxwvut^Robert"}, "contradicting patients"),
+        ({"patient_id": "sub-PAT-998877", "birth_date": "19790101"}, "contradicting patients"),
         ({"birth_date": ""}, None),
         ({"birth_date": "1980.01.17"}, None),
         ({"patient_name": ""}, None),

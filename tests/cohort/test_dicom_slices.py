@@ -4,8 +4,10 @@ import nibabel
 import numpy as np
 import pytest
 from dicom_files import make_affine, make_volume, write_enhanced, write_series
+from pydicom import dcmread
 
 from umbrella.cohort.dicom.conversion import convert
+from umbrella.cohort.dicom.faults import find_fault
 from umbrella.cohort.dicom.headers import read_headers
 from umbrella.cohort.dicom.identity import Mask
 from umbrella.cohort.dicom.series import group_series
@@ -62,6 +64,36 @@ def test_volumes_of_one_file_are_whole_or_left_out(tmp_path, plane, maker, sign)
     expected = nibabel.as_closest_canonical(nibabel.Nifti1Image(volume, affine))
     np.testing.assert_array_equal(found.dataobj, expected.dataobj)
     np.testing.assert_allclose(found.affine, expected.affine, atol=1e-4)
+
+
+NUMBERS = {
+    "by volume": lambda t, z: 5 * t + z + 1,
+    "downwards": lambda t, z: 5 * t + 5 - z,
+    "by slice": lambda t, z: 3 * z + t + 1,
+    "interleaved": lambda t, z: 5 * t + (0, 3, 1, 4, 2)[z] + 1,
+    "from 1 in each": lambda t, z: z + 1,
+    "none": lambda t, z: 0,
+    "mixed": lambda t, z: (5 * t + z) * 4 % 15 + 1,
+}
+
+
+@pytest.mark.parametrize("maker", ("SIEMENS", "Philips"))
+@pytest.mark.parametrize("numbers", NUMBERS)
+def test_volumes_of_many_files_are_whole_or_left_out_however_they_are_numbered(tmp_path, numbers, maker):
+    volume, affine = make_volume((6, 8, 5, 3)), lay("axial")
+    for path in write_series(tmp_path / "in", volume, affine, Manufacturer=maker, ScanningSequence="EP"):
+        header = dcmread(path)
+        header.InstanceNumber = NUMBERS[numbers](int(path.stem[2:5]), int(path.stem[5:]))
+        header.save_as(path)
+    series, fault = convert_alone(tmp_path / "in", tmp_path / "out", "func")
+    is_ordered = numbers in ("by volume", "downwards", "by slice")
+    assert find_fault(series) is None if is_ordered else find_fault(series)[0] == "no order"
+    if numbers in ("by volume", "downwards") or (numbers, maker) == ("by slice", "Philips"):
+        found = nibabel.as_closest_canonical(nibabel.load(tmp_path / "out" / "done" / "scan.nii.gz"))
+        expected = nibabel.as_closest_canonical(nibabel.Nifti1Image(volume, affine))
+        np.testing.assert_array_equal(found.dataobj, expected.dataobj)
+    elif numbers in ("interleaved", "by slice"):
+        assert fault is not None  # by the pictures, whatever the numbers say
 
 
 def test_each_way_to_be_wrong_is_found(tmp_path):

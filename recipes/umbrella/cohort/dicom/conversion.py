@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from umbrella.cohort.dicom.identity import Mask
 from umbrella.cohort.dicom.instances import Series
 from umbrella.cohort.dicom.sidecar import make_sidecar
 from umbrella.cohort.dicom.slice_check import find_misplaced
+from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.files.json_files import read_json, write_json
 from umbrella.privacy.scrub import clean_scan, compress_into
 from umbrella.scans.scan_files import ScanError, ScanHeader, open_scan
@@ -27,13 +27,6 @@ SCAN, SIDECAR, BVAL, BVEC = SUFFIXES = (".nii.gz", ".json", ".bval", ".bvec")
 _OVERLAY = re.compile(r"scan_ROI\d+\.nii")
 _PATH = re.compile(r"\S*/\S+")
 _LEAST_FREE = 1 << 20  # bytes
-
-
-class Fault(NamedTuple):
-    """Why a series is in no row: a short name to count by, and a sentence without a path or a name."""
-
-    reason: str
-    detail: str
 
 
 def convert(series: Series, datatype: str, task: str, folder: Path, mask: Mask) -> Fault | None:

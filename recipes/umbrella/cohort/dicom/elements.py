@@ -2,28 +2,14 @@
 
 import math
 from collections.abc import Iterator, MutableSequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-# Of PS3.15, table E.1-1, what names a person, a place or a device, wherever it stands in a header; beside these all
-# names of persons and all UIDs but those of classes.
-IDENTIFYING = frozenset(
-    """
-    AccessionNumber AdmissionID CountryOfResidence CurrentPatientLocation DeviceSerialNumber EthnicGroup
-    FillerOrderNumberImagingServiceRequest GantryID InstitutionAddress InstitutionName InstitutionalDepartmentName
-    InsurancePlanIdentification IssuerOfPatientID MedicalRecordLocator MilitaryRank OtherPatientIDs PatientAddress
-    PatientBirthDate PatientID PatientInstitutionResidence PatientReligiousPreference PatientTelephoneNumbers
-    PatientTelecomInformation PerformedProcedureStepID PerformedStationName PersonAddress PersonTelephoneNumbers
-    PlacerOrderNumberImagingServiceRequest ReferringPhysicianAddress ReferringPhysicianTelephoneNumbers
-    RegionOfResidence RequestedProcedureID RequestingService ResponsibleOrganization ScheduledProcedureStepID
-    ScheduledStationName ServiceEpisodeID StationName StudyID VerifyingOrganization
-    """.split()
-)
+# Of PS3.15, table E.1-1, keywords of what names a person, a place or a device, wherever it stands in a header; beside
+# these all names of persons and all UIDs but those of classes.
+IDENTIFYING = frozenset((Path(__file__).parent / "rules" / "identifying.txt").read_text(encoding="utf-8").split())
 _CLASSES = ("SOPClassUID", "TransferSyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
-_PARTS = {
-    "P": "P PHASE".split(),
-    "R": "R REAL".split(),
-    "I": "I IMAGINARY".split(),
-}
+_PARTS = {"P": {"P", "PHASE"}, "R": {"R", "REAL"}, "I": {"I", "IMAGINARY"}}
 _OF_GE = "MPRI"  # (0043,102F): 0 magnitude, 1 phase, 2 real, 3 imaginary
 
 
@@ -99,7 +85,7 @@ def find_part(header: Any) -> str:
     if element is not None and isinstance(element.value, int) and 0 <= element.value < len(_OF_GE):
         return _OF_GE[element.value]
     words = " ".join(read_texts(header, "ImageType")[2:]).split()
-    return next((part for part, names in _PARTS.items() if set(names).intersection(words)), "M")
+    return next((part for part, names in _PARTS.items() if names.intersection(words)), "M")
 
 
 def read_contrast(header: Any) -> str:

@@ -177,4 +177,5 @@ def _to_instance(path: str, header: Any, shared: dict[Any, Any]) -> Instance:
         part=elements.find_part(header),
         n_orientations=frames.n_orientations,
         mosaic=elements.read_mosaic(header),
+        instance_number=number(header, "InstanceNumber"),
     )

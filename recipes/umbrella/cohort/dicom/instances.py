@@ -31,6 +31,7 @@ class Instance(NamedTuple):
     n_orientations            how many orientations the frames of an enhanced file have
     mosaic                    (0019,100A) slices in one picture of Siemens' mosaics; 0 where it is none, -1 where it is
                               one and does not say how many
+    instance_number           (0020,0013); 0 where absent
     """
 
     path: str
@@ -66,6 +67,7 @@ class Instance(NamedTuple):
     part: str = "M"
     n_orientations: int = 1
     mosaic: int = 0
+    instance_number: int = 0
 
 
 class Series(NamedTuple):

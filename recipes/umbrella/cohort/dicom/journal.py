@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from umbrella.cohort.dicom.bids_names import Named, find_targets
 from umbrella.cohort.dicom.cohort_tables import Person, Rows
-from umbrella.cohort.dicom.conversion import Fault
 from umbrella.cohort.dicom.identity import Mask, Pseudonyms, find_day, number_visits, to_visit_key
 from umbrella.cohort.dicom.person import UNKNOWN, read_age, read_sex
+from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.dicom.survey import Judged, Survey
 from umbrella.cohort.shared.visits import Exclusions
 from umbrella.records.cohort import NO_ROW

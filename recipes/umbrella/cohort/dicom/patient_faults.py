@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from umbrella.cohort.dicom.instances import Instance, Series
 from umbrella.cohort.dicom.stack_faults import Fault
+from umbrella.records.cohort import to_key
 
 
 def find_patient_faults(all_series: Sequence[Series]) -> dict[int, Fault]:
@@ -16,12 +17,12 @@ def find_patient_faults(all_series: Sequence[Series]) -> dict[int, Fault]:
     for series in all_series:
         for instance in series.instances:
             by_uid[instance.series_uid].append(instance)
-            by_patient[instance.patient_id].append(instance)
+            by_patient[to_key(instance.patient_id)].append(instance)
     of_uid = {uid: _find_two(instances) for uid, instances in by_uid.items() if uid}
     of_patient = {patient: _find_contradiction(instances) for patient, instances in by_patient.items() if patient}
     faults = {}
     for index, series in enumerate(all_series):
-        patients = dict.fromkeys(instance.patient_id for instance in series.instances)
+        patients = dict.fromkeys(to_key(instance.patient_id) for instance in series.instances)
         found = [of_uid.get(series.first.series_uid), *(of_patient.get(patient) for patient in patients)]
         fault = next(filter(None, found), None)
         if fault:
@@ -31,7 +32,7 @@ def find_patient_faults(all_series: Sequence[Series]) -> dict[int, Fault]:
 
 def _find_two(instances: Sequence[Instance]) -> Fault | None:
     for reason, what, values in (
-        ("two patients in a series", "PatientID (0010,0020)", [one.patient_id for one in instances]),
+        ("two patients in a series", "PatientID (0010,0020)", [to_key(one.patient_id) for one in instances]),
         ("two studies in a series", "StudyInstanceUID (0020,000D)", [one.study_uid for one in instances]),
         ("two studies in a series", "StudyDate (0008,0020)", [one.study_date for one in instances if one.study_date]),
     ):
@@ -39,7 +40,7 @@ def _find_two(instances: Sequence[Instance]) -> Fault | None:
         if len(counts) > 1:
             files = " and ".join(map(str, sorted(counts.values(), reverse=True)))
             found = f"found {len(counts)}, in {files} files"
-            return reason, f"expected one {what} in a series, {found}. Export each study again from the archive"
+            return Fault(reason, f"expected one {what} in a series, {found}. Export each study again from the archive")
     return None
 
 
@@ -53,7 +54,9 @@ def _find_contradiction(instances: Sequence[Instance]) -> Fault | None:
     if not found:
         return None
     advice = "Give each person an id of its own, or correct the headers"
-    return "contradicting patients", f"expected one person of a PatientID, found {' and '.join(found)}. {advice}"
+    return Fault(
+        "contradicting patients", f"expected one person of a PatientID, found {' and '.join(found)}. {advice}"
+    )
 
 
 def _fold_name(name: str) -> frozenset[str]:

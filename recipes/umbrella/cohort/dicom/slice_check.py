@@ -6,9 +6,10 @@ import numpy as np
 
 from umbrella.cohort.dicom.geometry import SAME_LINE_MM, sort_slices
 from umbrella.cohort.dicom.instances import Series
-from umbrella.cohort.dicom.stack_faults import Shape, count_slices, list_positions
+from umbrella.cohort.dicom.stack_faults import Shape, count_slices, find_places, list_positions
 from umbrella.scans.scan_files import ScanHeader
 
+_UNDECODED = (RuntimeError, NotImplementedError, ValueError, AttributeError)  # what pydicom raises
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 
 
@@ -16,8 +17,8 @@ def find_misplaced(header: ScanHeader, series: Series, files: list[Path]) -> str
     """What is not as the files say, as a sentence; None where all is.
 
     header    of the converted scan, with an affine; its slices may lie along any axis, since dcm2niix turns volumes
-    files     the DICOM files that it was made of, which are opened where one holds several volumes: then each volume
-              must be the pictures of one, told by the sums of their voxels
+    files     the DICOM files that it was made of, in the order of the series', which are opened where there are
+              several volumes: each must be the pictures of one
     """
     first = series.first
     normal = np.cross(*np.reshape(first.orientation, (2, 3))) if first.orientation else np.array([0.0, 0.0, 1.0])
@@ -36,26 +37,41 @@ def find_misplaced(header: ScanHeader, series: Series, files: list[Path]) -> str
     far = float(np.abs(np.sort(offsets) - of_files).max())
     if far > SAME_LINE_MM:
         return f"expected slices where the files have them, found one {far:.3g} mm beside"
-    if found.n_volumes > 1 and any(len(one.positions) > 1 for one in series.instances):
-        return _compare_volumes(header.name, axis, bool(offsets[0] > offsets[-1]), series, files)
-    return None
+    return (
+        _compare_volumes(header, axis, bool(offsets[0] > offsets[-1]), series, files) if found.n_volumes > 1 else None
+    )
 
 
-def _compare_volumes(scan: str, axis: int, is_reversed: bool, series: Series, files: list[Path]) -> str | None:
+def _compare_volumes(
+    header: ScanHeader, axis: int, is_reversed: bool, series: Series, files: list[Path]
+) -> str | None:
+    """By the sums of the pictures' voxels, which are the stored ones in both."""
     import nibabel as nib
-    from pydicom import dcmread
 
-    voxels = np.moveaxis(np.asarray(nib.load(scan).dataobj.get_unscaled()), axis, 0).astype(np.int64)
-    converted = voxels.sum(axis=(1, 2))  # (slices, volumes)
     try:
-        pictures = [dcmread(file).pixel_array for file in files]
-    except (RuntimeError, NotImplementedError, ValueError, AttributeError):
-        return "expected pictures to compare the volumes with, found a syntax that pydicom does not decode"
-    sums = np.concatenate([np.reshape(one, (-1, one.shape[-2] * one.shape[-1])).sum(1, np.int64) for one in pictures])
-    offsets = np.asarray(list_positions(series)) @ np.cross(*np.reshape(series.first.orientation, (2, 3)))
-    places = np.searchsorted(sort_slices(list_positions(series), series.first.orientation)[0], offsets - SAME_LINE_MM)
-    in_order = sums[np.argsort(places, kind="stable")].reshape(converted.shape)
-    wanted = in_order[::-1] if is_reversed else in_order
+        sums = np.concatenate([_sum_frames(file) for file in files])
+    except _UNDECODED:
+        sums = np.empty(0)
+    if not sums.size or header.dtype.kind not in "iu":
+        if all(len(one.positions) == 1 for one in series.instances):  # whose numbers are in order
+            return None
+        advice = "pip install pylibjpeg pylibjpeg-libjpeg, or export it uncompressed"
+        return f"expected pictures to compare the volumes with, found some that nothing here decodes. {advice}"
+    voxels = np.moveaxis(np.asarray(nib.load(header.name).dataobj.get_unscaled()), axis, 0)
+    converted = voxels.sum(axis=(1, 2), dtype=np.int64)  # (slices, volumes)
+    numbers = np.repeat(
+        [one.instance_number for one in series.instances], [len(o.positions) for o in series.instances]
+    )
+    of_files = sums[np.lexsort((numbers, find_places(series)))].reshape(converted.shape)
+    wanted = of_files[::-1] if is_reversed else of_files
     if sorted(map(tuple, converted.T)) != sorted(map(tuple, wanted.T)):
         return "expected in each volume the pictures of one volume of the files, found them exchanged by dcm2niix"
     return None
+
+
+def _sum_frames(file: Path) -> np.ndarray:
+    """(frames,)"""
+    from pydicom import dcmread
+
+    pixels = dcmread(file).pixel_array
+    return np.reshape(pixels, (-1, pixels.shape[-2] * pixels.shape[-1])).sum(axis=1, dtype=np.int64)

@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from umbrella.cohort.dicom.conversion import Fault
 from umbrella.cohort.dicom.faults import find_fault
 from umbrella.cohort.dicom.headers import read_headers
 from umbrella.cohort.dicom.identity import LEAST_SEARCHED, Mask, list_identifiers
@@ -14,6 +13,7 @@ from umbrella.cohort.dicom.rules import SAID, Rule, Rules, choose_rule
 from umbrella.cohort.dicom.rules_file import load_rules
 from umbrella.cohort.dicom.series import group_series
 from umbrella.cohort.dicom.source import DicomSource
+from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.shared.visits import CohortError
 from umbrella.records.cohort import to_key
 
@@ -56,8 +56,7 @@ def survey_folder(source: DicomSource) -> Survey:
     judged = []
     for i, series in enumerate(all_series):
         rule = choose_rule(series, rules)
-        found = of_patients.get(i) or find_fault(series, rule)
-        fault = None if found is None else Fault(*found)
+        fault = of_patients.get(i) or find_fault(series, rule)
         if fault is None and isinstance(rule, Rule) and any(map(mask.holds, _list_said(rule, rules))):
             fault = Fault("no rule", "expected an entity that names nobody, found an identifier in the description")
         judged.append(Judged(series, rule if fault is None and isinstance(rule, Rule) else None, fault))

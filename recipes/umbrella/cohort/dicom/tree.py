@@ -9,12 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from umbrella.cohort.dicom.cohort_tables import read_rows, write_tables
-from umbrella.cohort.dicom.conversion import Fault, convert
+from umbrella.cohort.dicom.conversion import convert
 from umbrella.cohort.dicom.identity import Mask, Pseudonyms
 from umbrella.cohort.dicom.journal import Journal, Placed
 from umbrella.cohort.dicom.kept_scans import KeptScans
 from umbrella.cohort.dicom.rules_file import DEFAULT
 from umbrella.cohort.dicom.source import DicomSource
+from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.dicom.survey import Survey, survey_folder
 from umbrella.cohort.shared.visits import CohortError, Exclusions, NoScansError
 from umbrella.files.json_files import write_json

@@ -194,15 +194,22 @@ def two_visits(tmp_path):
 
 
 def test_killed_anywhere_and_started_again_it_is_what_a_whole_run_makes(two_visits):
-    folder, whole = two_visits / "in", two_visits / "whole"
-    calls = list_calls(lambda: convert_folder(folder, whole))
-    expected = read_bytes(whole)
-    first = calls.index("os.mkdir")  # until then only headers are read
-    for number in range(first, len(calls), max(1, (len(calls) - first) // 8)):
-        tree = two_visits / f"tree{number}"
+    """Started again with all files, or with those of the first visit alone: then nothing of the second stays."""
+    folder, first_visit = two_visits / "in", two_visits / "first_visit"
+    first_visit.mkdir()
+    (first_visit / "a").symlink_to(folder / "a")
+    expected = {}
+    for again in (first_visit, folder):
+        calls = list_calls(lambda again=again: convert_folder(again, two_visits / f"whole_{again.name}"))
+        expected[again] = read_bytes(two_visits / f"whole_{again.name}")
+    begin = calls.index("os.mkdir")  # until then only headers are read
+    numbers = [(number, folder) for number in range(begin, len(calls), max(1, (len(calls) - begin) // 5))]
+    renamed = [i + 1 for i, call in enumerate(calls) if call == "os.rename"]
+    for number, again in numbers + [(number, first_visit) for number in renamed[::3]]:
+        tree = two_visits / f"{number} {again.name}"
         kill_at_call(lambda tree=tree: convert_folder(folder, tree), number)
-        convert_folder(folder, tree)
-        assert read_bytes(tree) == expected, f"killed at call {number} of {len(calls)}, {calls[number]}"
+        convert_folder(again, tree)
+        assert read_bytes(tree) == expected[again], f"killed at call {number} of {len(calls)}"
 
 
 def test_an_earlier_visit_that_comes_later_takes_the_first_place(two_visits):

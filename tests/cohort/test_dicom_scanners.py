@@ -1,5 +1,5 @@
-"""Files of real scanners, those that nibabel ships, are converted as nibabel reads them: mosaics of diffusion by Siemens,
-an enhanced sagittal volume by Philips."""
+"""Files of real scanners, those that nibabel ships, are converted as nibabel reads them: mosaics of diffusion by
+Siemens, an enhanced sagittal volume by Philips."""
 
 import gzip
 from pathlib import Path

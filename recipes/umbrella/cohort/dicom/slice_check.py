@@ -10,6 +10,11 @@ from umbrella.cohort.dicom.stack_faults import Shape, count_slices, find_places,
 from umbrella.scans.scan_files import ScanHeader
 
 _UNDECODED = (RuntimeError, NotImplementedError, ValueError, AttributeError)  # what pydicom raises
+# Nothing else is read, so that no warning of pydicom's can name anybody.
+_PIXELS = (
+    "Rows Columns NumberOfFrames SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored HighBit "
+    "PixelRepresentation PixelData ExtendedOffsetTable ExtendedOffsetTableLengths".split()
+)
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 
 
@@ -73,5 +78,5 @@ def _sum_frames(file: Path) -> np.ndarray:
     """(frames,)"""
     from pydicom import dcmread
 
-    pixels = dcmread(file).pixel_array
+    pixels = dcmread(file, specific_tags=_PIXELS).pixel_array
     return np.reshape(pixels, (-1, pixels.shape[-2] * pixels.shape[-1])).sum(axis=1, dtype=np.int64)

@@ -50,11 +50,18 @@ class KeptScans:
         with claim(self._folder, {_STATE, _WORK}, self.tree):
             self._check_key(check)
             try:
-                shutil.rmtree(self.work, ignore_errors=True)  # of a run that was killed
-                self.work.mkdir()
+                self._clear_killed()
+                self.work.mkdir(exist_ok=True)
                 yield
             finally:
                 shutil.rmtree(self.work, ignore_errors=True)
+
+    def _clear_killed(self) -> None:
+        """Remove what a run that was killed has left unfinished."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        for folder in (self._state, self.tree, *self.tree.glob("sub-*")):
+            for partial in folder.glob(".*.partial"):
+                partial.unlink()
 
     def _check_key(self, check: str) -> None:
         path = self._state / _KEY
@@ -89,10 +96,6 @@ class KeptScans:
         for suffix in sorted(files, key=lambda suffix: suffix == SCAN):
             (folder / f"scan{suffix}").replace(self.tree / f"{target}{suffix}")
         write_json(record, KeptScan(content, target, files)._asdict())
-
-    def clear(self, name: str) -> None:
-        """Remove what is left of a conversion."""
-        shutil.rmtree(self.work / name, ignore_errors=True)
 
     def remove_others(self, wanted: dict[str, tuple[str, str]]) -> int:
         """Remove the scans that are none of `wanted` (series → content and target), or no longer made so; returns how

@@ -7,6 +7,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from umbrella.cohort.dicom.cohort_tables import read_rows, write_tables
 from umbrella.cohort.dicom.conversion import convert
@@ -77,14 +78,14 @@ def _convert_all(todo: list[Placed], kept: KeptScans, mask: Mask, jobs: int) -> 
     faults: dict[str, Fault] = {}
 
     def convert_one(one: Placed) -> None:
-        folder = kept.work / one.name
         task = one.named.entities.get("task", "")
-        fault = convert(one.named.series, one.named.datatype, task, folder, mask)
-        if fault is None:
-            kept.place(one.name, folder / "done", one.target, one.content)
-        else:
-            faults[one.name] = fault
-        kept.clear(one.name)
+        # A new one: a dcm2niix that outlives a killed run may still write into its own.
+        with TemporaryDirectory(dir=kept.work) as name:
+            fault = convert(one.named.series, one.named.datatype, task, Path(name), mask)
+            if fault is None:
+                kept.place(one.name, Path(name, "done"), one.target, one.content)
+            else:
+                faults[one.name] = fault
 
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(convert_one, one) for one in todo]

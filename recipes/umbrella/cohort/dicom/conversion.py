@@ -30,10 +30,10 @@ _LEAST_FREE = 1 << 20  # bytes
 
 
 def convert(series: Series, datatype: str, task: str, folder: Path, mask: Mask) -> Fault | None:
-    """Write scan.nii.gz and scan.json, of diffusion scan.bval and scan.bvec too, into the new folder `folder`/done.
+    """Write scan.nii.gz and scan.json, of diffusion scan.bval and scan.bvec too, into `folder`/done.
 
-    Nothing of a header's text is in them. Where a Fault is returned nothing is there that may be used. `folder` is empty
-    and on the disk where the scan will lie. Raises OSError where the disk is full.
+    Nothing of a header's text is in them. Where a Fault is returned nothing is there that may be used. `folder` is
+    empty, on the disk where the scan will lie. Raises OSError where the disk is full.
     """
     found, raw, done = (folder / name for name in ("found", "raw", "done"))
     for place in (found, raw, done):

@@ -28,7 +28,7 @@ from pydicom.uid import (
 
 from umbrella.cohort.dicom import headers
 from umbrella.cohort.dicom.faults import find_fault
-from umbrella.cohort.dicom.headers import read_headers, read_instance
+from umbrella.cohort.dicom.headers import read_headers
 from umbrella.cohort.dicom.series import group_series
 from umbrella.cohort.dicom.stack_faults import Shape, count_slices
 
@@ -52,11 +52,15 @@ TAGS = {
 }
 
 
+def read_one(path):
+    return next(one for one in read_headers(path.parent)[0] if one.path == str(path))
+
+
 def test_real_files_are_read_as_gdcm_reads_them():
     """Those of pydicom: big endian, implicit, compressed ones, in several character sets."""
     folder = Path(pydicom.__path__[0]) / "data" / "test_files"
-    instances = [read_instance(path) for path in sorted(folder.rglob("MR*")) if path.is_file()]
-    read = [one for one in instances if one is not None and one.modality == "MR"]
+    instances, _ = read_headers(folder)
+    read = [one for one in instances if one.modality == "MR" and Path(one.path).name.startswith("MR")]
     assert len(read) >= 9 and len({one.syntax for one in read}) >= 5
     n_read = 0
     for one in read:
@@ -106,7 +110,7 @@ def test_a_series_is_read_as_it_was_written_in_any_syntax(tmp_path, how):
 
 
 def test_frames_of_an_enhanced_file_are_read_and_a_missing_one_is_found(tmp_path):
-    whole = read_instance(write_enhanced(tmp_path / "whole", make_volume((6, 8, 5, 3)), AFFINE))
+    whole = read_one(write_enhanced(tmp_path / "whole", make_volume((6, 8, 5, 3)), AFFINE))
     np.testing.assert_allclose(
         whole.positions, [find_position(AFFINE, z) for _ in range(3) for z in range(5)], atol=1e-5
     )
@@ -114,7 +118,7 @@ def test_frames_of_an_enhanced_file_are_read_and_a_missing_one_is_found(tmp_path
     assert find_fault(series) is None and count_slices(series) == Shape(5, 3)
     for lost, reason in ((2, "missing slices"), ((1, 3), "incomplete volume")):
         path = write_enhanced(tmp_path / reason, make_volume((6, 8, 5, 3)), AFFINE, leave_out=(lost,))
-        [series] = group_series([read_instance(path)])
+        [series] = group_series([read_one(path)])
         assert find_fault(series)[0] == reason
 
 
@@ -124,11 +128,11 @@ def test_orientations_and_positions_of_frames_are_all_looked_at(tmp_path):
     frames[3].PlaneOrientationSequence = [Dataset()]
     frames[3].PlaneOrientationSequence[0].ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
     header.save_as(tmp_path / "b")
-    assert read_instance(tmp_path / "b").n_orientations == 2
+    assert read_one(tmp_path / "b").n_orientations == 2
     del frames[3].PlanePositionSequence
     header.save_as(tmp_path / "c")
-    assert read_instance(tmp_path / "c").positions == ()
-    assert find_fault(group_series([read_instance(tmp_path / "c")])[0])[0] == "no positions"
+    assert read_one(tmp_path / "c").positions == ()
+    assert find_fault(group_series([read_one(tmp_path / "c")])[0])[0] == "no positions"
 
 
 def write_one(path, change=None, **header):
@@ -137,7 +141,7 @@ def write_one(path, change=None, **header):
     if change:
         change(made)
     made.save_as(path, enforce_file_format=True)
-    return read_instance(path)
+    return read_one(path)
 
 
 def add_private(group, creator, element, vr, value):
@@ -240,11 +244,9 @@ def test_no_damage_to_a_header_ends_the_reading(tmp_path):
         find_fault(series)
 
 
-def test_a_damaged_file_is_named(tmp_path):
+def test_a_file_that_does_not_inflate_is_counted(tmp_path):
     [path] = write_series(tmp_path, VOLUME[:, :, :1], AFFINE, syntax=DeflatedExplicitVRLittleEndian)
     path.write_bytes(path.read_bytes()[:-200] + bytes(200))
-    with pytest.raises(ValueError, match=f"{path}: expected a DICOM file, found one that is damaged"):
-        read_instance(path)
     assert read_headers(tmp_path) == ([], Counter({"unreadable": 1}))
 
 

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from dicom_files import make_affine, make_volume, write_enhanced, write_series
 from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGLosslessSV1
 
 from umbrella.cohort.dicom.conversion import convert
 from umbrella.cohort.dicom.faults import find_fault
@@ -103,7 +105,7 @@ def test_each_way_to_be_wrong_is_found(tmp_path):
     scan = nibabel.load(tmp_path / "out" / "done" / "scan.nii.gz")
     voxels, affine = np.asarray(scan.dataobj), scan.affine
 
-    def judge(voxels, affine):
+    def judge(voxels, affine, path=path):
         changed = tmp_path / "changed.nii"
         nibabel.Nifti1Image(voxels, affine).to_filename(changed)
         with open_scan(changed) as (header, _):
@@ -120,3 +122,10 @@ def test_each_way_to_be_wrong_is_found(tmp_path):
     assert judge(voxels[..., 0], affine) == "expected 7 slices in 3 volumes, as in the files, found 7 in 1"
     thinner = affine @ np.diag([1, 1, 0.9, 1])
     assert judge(voxels, thinner) == "expected slices where the files have them, found one 0.9 mm beside"
+    compressed = dcmread(path)
+    compressed.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    compressed.PixelData = encapsulate([b"no picture"] * 21)
+    compressed["PixelData"].is_undefined_length = True
+    compressed.save_as(tmp_path / "compressed")
+    said = judge(voxels, affine, tmp_path / "compressed")
+    assert "nothing here decodes. pip install pylibjpeg pylibjpeg-libjpeg, or export it" in said

@@ -45,16 +45,6 @@ def read_headers(root: str | Path, jobs: int = 1) -> tuple[list[Instance], Count
     return instances, others
 
 
-def read_instance(path: str | Path) -> Instance | None:
-    """The header of a DICOM file; None of any other file and of a DICOMDIR. Raises ValueError where it is damaged."""
-    instances, others = _read_chunk([str(path)])
-    if others[_UNREADABLE]:
-        raise ValueError(
-            f"{path}: expected a DICOM file, found one that is damaged or may not be read. Export it again"
-        )
-    return instances[0] if instances else None
-
-
 def _list_files(root: Path, others: Counter[str]) -> Iterator[str]:
     """Each file once, however many links lead to it, in an order that depends on names alone."""
     seen: set[tuple[int, int]] = set()

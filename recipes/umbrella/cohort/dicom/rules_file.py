@@ -1,7 +1,7 @@
 """A YAML file of rules, read and checked: rules/default.yaml, or a copy that the user has edited."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from umbrella.cohort.dicom.rules import FIELDS, PARTS, SAID, Rule, Rules, Words, fold_words
@@ -44,9 +44,9 @@ def load_rules(path: str | None = None) -> Rules:
     return Rules(place.name, rules, ignore_where=where, **words)
 
 
-def list_unofficial(rules: Rules) -> list[str]:
-    """Suffixes of rules that BIDS does not have, as swi: its validator takes them where .bidsignore names them."""
-    return sorted({rule.suffix for rule in rules.rules if rule.suffix not in SUFFIXES[rule.datatype]})
+def list_unofficial(named: Iterable[tuple[str, str]]) -> list[str]:
+    """Of (datatype, suffix) the suffixes that BIDS does not have, as swi: .bidsignore names them to its validator."""
+    return sorted({suffix for datatype, suffix in named if suffix not in SUFFIXES[datatype]})
 
 
 def _read_rule(entry: object, place: str) -> Rule:

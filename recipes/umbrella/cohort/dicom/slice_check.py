@@ -10,6 +10,11 @@ from umbrella.cohort.dicom.stack_faults import Shape, count_slices, find_places,
 from umbrella.scans.scan_files import ScanHeader
 
 _UNDECODED = (RuntimeError, NotImplementedError, ValueError, AttributeError)  # what pydicom raises
+# Nothing else is read, so that no warning of pydicom's can name anybody.
+_PIXELS = (
+    "Rows Columns NumberOfFrames SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored HighBit "
+    "PixelRepresentation PixelData ExtendedOffsetTable ExtendedOffsetTableLengths".split()
+)
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 
 
@@ -48,20 +53,19 @@ def _compare_volumes(
     """By the sums of the pictures' voxels, which are the stored ones in both."""
     import nibabel as nib
 
+    n_frames = [len(one.positions) for one in series.instances]
     try:
-        sums = np.concatenate([_sum_frames(file) for file in files])
+        sums = np.concatenate([_sum_frames(file, n) for file, n in zip(files, n_frames, strict=True)])
     except _UNDECODED:
         sums = np.empty(0)
     if not sums.size or header.dtype.kind not in "iu":
-        if all(len(one.positions) == 1 for one in series.instances):  # whose numbers are in order
+        if max(n_frames) == 1:  # whose numbers are in order
             return None
         advice = "pip install pylibjpeg pylibjpeg-libjpeg, or export it uncompressed"
         return f"expected pictures to compare the volumes with, found some that nothing here decodes. {advice}"
     voxels = np.moveaxis(np.asarray(nib.load(header.name).dataobj.get_unscaled()), axis, 0)
     converted = voxels.sum(axis=(1, 2), dtype=np.int64)  # (slices, volumes)
-    numbers = np.repeat(
-        [one.instance_number for one in series.instances], [len(o.positions) for o in series.instances]
-    )
+    numbers = np.repeat([one.instance_number for one in series.instances], n_frames)
     of_files = sums[np.lexsort((numbers, find_places(series)))].reshape(converted.shape)
     wanted = of_files[::-1] if is_reversed else of_files
     if sorted(map(tuple, converted.T)) != sorted(map(tuple, wanted.T)):
@@ -69,9 +73,9 @@ def _compare_volumes(
     return None
 
 
-def _sum_frames(file: Path) -> np.ndarray:
-    """(frames,)"""
+def _sum_frames(file: Path, n_frames: int) -> np.ndarray:
+    """(n_frames,)"""
     from pydicom import dcmread
 
-    pixels = dcmread(file).pixel_array
-    return np.reshape(pixels, (-1, pixels.shape[-2] * pixels.shape[-1])).sum(axis=1, dtype=np.int64)
+    pixels = dcmread(file, specific_tags=_PIXELS).pixel_array
+    return np.reshape(pixels, (n_frames, -1)).sum(axis=1, dtype=np.int64)

@@ -14,7 +14,7 @@ from umbrella.cohort.dicom.conversion import convert
 from umbrella.cohort.dicom.identity import Mask, Pseudonyms
 from umbrella.cohort.dicom.journal import Journal, Placed
 from umbrella.cohort.dicom.kept_scans import KeptScans
-from umbrella.cohort.dicom.rules_file import DEFAULT
+from umbrella.cohort.dicom.rules_file import DEFAULT, list_unofficial
 from umbrella.cohort.dicom.source import DicomSource
 from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.dicom.survey import Survey, survey_folder
@@ -58,7 +58,7 @@ def make_tree(source: DicomSource, exclusions: Exclusions) -> Path:
         if not used:
             raise _refuse(survey, source, exclusions)
         write_tables(source, source.tree, journal.describe_people(used), rows, exclusions)
-        _describe_tree(source.tree)
+        _describe_tree(source.tree, list_unofficial((one.named.datatype, one.named.suffix) for one in used))
     n_new = len(todo) - len(faults)
     exclusions.notes.append(f"DICOM: {len(used)} of {n_found} series are scans of {source.tree.name}, {n_new} are new")
     if n_gone:
@@ -116,9 +116,9 @@ def _refuse(survey: Survey, source: DicomSource, exclusions: Exclusions) -> NoSc
     return NoScansError(f"{place}: expected series that can be used, found none of {len(survey.judged)}: {reasons}")
 
 
-def _describe_tree(tree: Path) -> None:
+def _describe_tree(tree: Path, unofficial: list[str]) -> None:
     made_by = [{"Name": "dcm2niix", "Version": version("dcm2niix")}, {"Name": "Umbrella"}]
     description = {"Name": "Scans from DICOM", "BIDSVersion": "1.10.0", "DatasetType": "raw", "GeneratedBy": made_by}
     write_json(tree / "dataset_description.json", description)
     write_whole(tree / "README", README)
-    write_whole(tree / ".bidsignore", "*_swi.*\n")  # which BIDS has no suffix for
+    write_whole(tree / ".bidsignore", "".join(f"*_{suffix}.*\n" for suffix in unofficial))

@@ -65,6 +65,9 @@ def write_cases(folder):
     write("dwi", make_volume((16, 20, 6, 4), 14), make_affine(), write_diffusion_of_four)
     write("missing", make_volume((16, 20, 6), 15), leave_out=(2,), SeriesDescription="missing t1")
     write("twice", make_volume((16, 20, 6, 2), 16), SeriesDescription="twice t1")
+    sheared = make_affine()
+    sheared[1, 2] = 0.8
+    write("tilt", make_volume((16, 20, 6), 20), sheared, SeriesDescription="tilt t1", GantryDetectorTilt=15.0)
     write("no b-values", make_volume((16, 20, 6, 3), 17), SeriesDescription="no b-values dti")
     (path,) = write("cut", make_volume((16, 20, 6), 18), SeriesDescription="cut t1")[2:3]
     path.write_bytes(path.read_bytes()[:-100])
@@ -156,6 +159,7 @@ def test_what_is_no_whole_scan_is_left_out_with_its_reason(cases):
         ("twice t1", "several volumes"),
         ("no b-values dti", "no gradients"),
         ("cut t1", "not converted"),
+        ("tilt t1", "tilted slices"),
         ("jpeg t1", "compressed"),
         ("screen save", "secondary capture"),
     }
@@ -164,7 +168,7 @@ def test_what_is_no_whole_scan_is_left_out_with_its_reason(cases):
     assert "JPEG Extended" in details["compressed"] and "pip install pylibjpeg" in details["compressed"]
     assert not any("/" in row.detail.replace("1/", "") or "IM0" in row.detail for row in exclusions.rows)
     assert len(list(tree.rglob("*.nii.gz"))) == 9 and not (tree / ".umbrella" / "work").exists()
-    assert any("9 of 15 series are scans of a tree ü, 9 are new" in note for note in exclusions.notes)
+    assert any("9 of 16 series are scans of a tree ü, 9 are new" in note for note in exclusions.notes)
 
 
 def test_a_second_run_converts_nothing_and_a_changed_series_alone_is_converted_again(cases):

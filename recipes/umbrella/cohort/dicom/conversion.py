@@ -30,10 +30,10 @@ _LEAST_FREE = 1 << 20  # bytes
 
 
 def convert(series: Series, datatype: str, task: str, folder: Path, mask: Mask) -> Fault | None:
-    """Write scan.nii.gz and scan.json, of diffusion scan.bval and scan.bvec too, into the new folder `folder`/done.
+    """Write scan.nii.gz and scan.json, of diffusion scan.bval and scan.bvec too, into `folder`/done.
 
     Nothing of a header's text is in them. Where a Fault is returned nothing is there that may be used. `folder` is
-    empty and on the disk where the scan will lie. Raises OSError where the disk is full.
+    empty, on the disk where the scan will lie. Raises OSError where the disk is full.
     """
     found, raw, done = (folder / name for name in ("found", "raw", "done"))
     for place in (found, raw, done):
@@ -78,22 +78,23 @@ def _finish(found: Path, raw: Path, done: Path, series: Series, datatype: str, t
     """dcm2niix's files → ours, or why they are not used."""
     written = {path.name for path in raw.iterdir() if not _OVERLAY.fullmatch(path.name)}
     scans = {name for name in written if name.endswith(".nii")}
-    if "scan_Tilt_1.nii" in scans:  # of a tilted gantry: the same scan with upright slices
-        scans.discard("scan.nii")
-    if len(scans) != 1 or not scans <= {"scan.nii", "scan_Tilt_1.nii"} or "scan.json" not in written:
+    if any("Tilt" in name for name in scans):
+        said = "expected slices that lie straight above one another, found a tilted gantry, whose scan dcm2niix "
+        return Fault("tilted slices", f"{said}interpolates. Convert it by hand where it is wanted")
+    if scans != {"scan.nii"} or "scan.json" not in written:
         return Fault("not converted", f"expected one scan of dcm2niix, found {len(scans)}: {', '.join(sorted(scans))}")
-    (scan,) = scans
+    scan = raw / "scan.nii"
     try:
-        with open_scan(raw / scan) as (header, _):
+        with open_scan(scan) as (header, _):
             fault = _find_fault(header, series, datatype, sorted(found.iterdir()))
         if fault is not None:
             return fault
         buffer = io.BytesIO()
         with compress_into(buffer) as stream:
-            stream.write(clean_scan(raw / scan))
+            stream.write(clean_scan(scan))
         (done / f"scan{SCAN}").write_bytes(buffer.getvalue())
     except ScanError as error:
-        what = str(error).replace(str(raw / scan), "the scan that dcm2niix made")
+        what = str(error).replace(str(scan), "the scan that dcm2niix made")
         return Fault("not converted", what)
     try:
         sidecar = read_json(raw / "scan.json", dict, keys_twice=True)

@@ -35,7 +35,7 @@ def find_misplaced(header: ScanHeader, series: Series, files: list[Path]) -> str
     if found != expected:
         as_files = f"expected {expected.n_slices} slices in {expected.n_volumes} volumes, as in the files"
         return f"{as_files}, found {found.n_slices} in {found.n_volumes}"
-    if first.mosaic or "_Tilt_" in header.name:  # whose slices were cut out or turned upright
+    if first.mosaic:  # whose slices were cut out
         return None
     places = header.affine[:3, 3] + np.outer(np.arange(found.n_slices), header.affine[:3, axis])
     offsets, of_files = places * _RAS_TO_LPS @ normal, sort_slices(list_positions(series), first.orientation)[0]

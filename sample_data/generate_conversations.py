@@ -1,4 +1,4 @@
-"""Generate conversations about your own cohort, from a BIDS tree or a participants table, with honest splits.
+"""Generate conversations about your own cohort, from a BIDS tree, a table or DICOM, with honest splits.
 
     python sample_data/generate_conversations.py --bids_dir /data/bids --target sex --output_dir my_conversations
 

@@ -18,7 +18,7 @@ Rooms, in the order of the data's way; each imports only from those above it:
     planning        before a run: memory, throughput, volumes, the size of a test set
     report          pages to look at
     validation      all problems of a data folder in one pass
-    cohort          BIDS or a table → conversations with honest splits
+    cohort          BIDS, a table or DICOM → conversations with honest splits
 
 `dataloaders` is the training guide's API. A room's `__all__` names the modules that others may import.
 

@@ -3,30 +3,17 @@
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 from types import MappingProxyType
 from unittest.mock import patch
 
-import eval as evaluation
-import generate_conversations
-import inspect_labels
 import pytest
-import train
-import validate_json_format
 from bids_phantoms import write_bids
-
-from umbrella.options.ending import run
+from five_steps import type_five_steps
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-FIVE_STEPS = README[README.index("## Your own data in five steps") : README.index("## Where to read on")]
-RECIPES = {"inspect_labels.py": inspect_labels, "train.py": train, "eval.py": evaluation}
-SCRIPTS = {"generate_conversations.py": generate_conversations, "validate_json_format.py": validate_json_format}
-# Lines of libraries that say nothing, or nothing true, to a user here.
-NOISE = re.compile(r"Repo card metadata|Setting accelerator to CPU|'loss'|Warning|WARNING|deprecated")
 pytestmark = pytest.mark.slow
 
 
@@ -39,31 +26,11 @@ def bids(tmp_path_factory):
 
 @pytest.fixture
 def take_five_steps(bids, tmp_path, monkeypatch, capfd):
-    """Type the README's commands about `my_bids`, in its order, for a target. Returns metrics.json, the predictions
-    and what each script printed last. Where scripts are left out, so is the run of one batch. `more`: flags by script.
-    """
+    """Type the README's commands about `my_bids` for a target; see `type_five_steps`."""
 
     def take(target, *left_out, more=MappingProxyType({})):
         (tmp_path / "my_bids").symlink_to(bids)
-        monkeypatch.chdir(tmp_path)
-        printed = {}
-        for line in re.findall(r"^(?:python|accelerate launch) (.*)", FIVE_STEPS, re.MULTILINE):
-            script, *flags = shlex.split(line.replace("--target sex", target))
-            name = Path(script).name
-            flags += more.get(name, [])
-            if name in left_out or ("--check_batch" in flags and left_out):
-                continue
-            if name in SCRIPTS:
-                assert SCRIPTS[name].main(flags) in (None, 0)
-            elif name in RECIPES:
-                monkeypatch.setattr(sys, "argv", [script, *flags])
-                run(RECIPES[name].main)
-            printed[name] = capfd.readouterr()
-        assert "VALIDATION PASSED" in printed["validate_json_format.py"].out
-        assert not [name for name in RECIPES.keys() & printed if NOISE.search(printed[name].out + printed[name].err)]
-        with open(tmp_path / "runs/mine/eval/predictions.jsonl") as file:
-            rows = [json.loads(line) for line in file]
-        return json.loads((tmp_path / "runs/mine/eval/metrics.json").read_text()), rows, printed
+        return type_five_steps(tmp_path, monkeypatch, capfd, {"--target sex": target}, left_out, more)
 
     with patch.dict(os.environ):  # TensorBoard's folder
         yield take

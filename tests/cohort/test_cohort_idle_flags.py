@@ -1,6 +1,7 @@
 """Every flag of generate_conversations.py does something, or is refused with what it needs."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,10 +14,10 @@ from umbrella.cohort.idle_flags import NEEDS
 
 # Judged one by one: these say something of any table and any tree, whatever stands beside them, or are needed.
 ALWAYS = set(
-    """--help --bids_dir --participants --image_template --delimiter --encoding --id_column --session_column --sessions
-    --check_images --dry_run --target --target_type --labels --unit --decimal_sign --decimals --missing --template
-    --question --answer --reference --change --metadata --group_by --split_file --holdout --balance --seed --output_dir
-    --image_root --jsonl --modalities_of_visit""".split()
+    """--help --bids_dir --dicom_dir --participants --image_template --delimiter --encoding --id_column
+    --session_column --sessions --check_images --dry_run --target --target_type --labels --unit --decimal_sign
+    --decimals --missing --template --question --answer --reference --change --metadata --group_by --split_file
+    --holdout --balance --seed --output_dir --image_root --jsonl --modalities_of_visit""".split()
 )
 VALUES = {
     "--modalities": "sMRI",
@@ -26,20 +27,32 @@ VALUES = {
     "--derivatives": "fmriprep",
     "--references_per_subject": "3",
     "--order_by": "age",
+    "--dicom_rules": "r.yaml",
+    "--dicom_key": "k",
+    "--bids_out": "tree",
+    "--jobs": "2",
     "--split": ".6,.2,.2",
     "--stratify": "sex",
     "--sequence_order": "drawn",
     "--least_sequences": "2",
 }
 TREE, TABLE = ["--bids_dir", "x"], ["--participants", "t.tsv", "--image_template", "{participant_id}.nii"]
+FOLDER = str(Path(__file__).parent)  # one that is there
+DICOM = ["--dicom_dir", FOLDER]
+OF_DICOM = {"--dicom_rules", "--dicom_key", "--bids_out", "--jobs"}
 # What else stands there: its flags, and those that then do nothing.
 STUDY, OF_TREE = ["--modalities_of_visit", "T1w,FLAIR"], {"--run", "--entities", "--derivatives"}
 OF_MODALITIES, OF_STUDY = {"--modalities", "--suffixes"}, {"--sequence_order", "--least_sequences"}
 SOURCES = [
-    (TREE, OF_STUDY),
-    ([*TREE, *STUDY], OF_MODALITIES),
-    (TABLE, {*OF_STUDY, *OF_TREE, *OF_MODALITIES}),
-    ([*TABLE[:3], "T1w={participant_id}.nii", "FLAIR={flair}", *STUDY], {*OF_TREE, *OF_MODALITIES}),
+    (TREE, OF_STUDY | OF_DICOM),
+    ([*TREE, *STUDY], OF_MODALITIES | OF_DICOM),
+    (TABLE, OF_STUDY | OF_TREE | OF_MODALITIES | OF_DICOM),
+    (
+        [*TABLE[:3], "T1w={participant_id}.nii", "FLAIR={flair}", *STUDY],
+        OF_TREE | OF_MODALITIES | OF_DICOM,
+    ),
+    (DICOM, {"--derivatives", "--order_by"} | OF_STUDY),
+    ([*DICOM, *STUDY], {"--derivatives", "--order_by"} | OF_MODALITIES),
 ]
 REFERENCES = [
     ([], {"--references_per_subject", "--order_by"}),
@@ -50,7 +63,7 @@ REFERENCES = [
     (["--change", "number", "--reference", "earlier"], set()),
     (["--template", "change"], set()),
 ]
-DIVISIONS = [([], set()), (["--split_file", "s.tsv"], {"--split", "--stratify"})]
+DIVISIONS = [([], set()), (["--split_file", "s.json"], {"--split", "--stratify"})]
 SESSIONS = [([], set()), (["--sessions", "1", "2"], {"--order_by"})]
 
 
@@ -93,6 +106,22 @@ def test_flags_are_refused_where_one_of_them_would_do_nothing_and_nowhere_else(s
         (
             [*TREE, "--reference", "earlier", "--order_by", "age", "--sessions", "1"],
             r"--order_by: expected no --sessions beside it.*found both\. Leave one of them out",
+        ),
+        ([*TREE, "--jobs", "2"], r"--jobs: expected --dicom_dir beside it.*found none\. Add --dicom_dir DIR"),
+        (
+            [*DICOM, "--derivatives", "x"],
+            r"--derivatives: expected no --dicom_dir beside it.*found both\. Leave it out",
+        ),
+        ([*DICOM, *TREE], "expected --dicom_dir or --bids_dir, found both: it becomes a tree by itself"),
+        (["--dicom_dir", "none"], r"--dicom_dir: expected a folder, found none at .*none"),
+        ([*DICOM, "--split_file", "s.tsv"], r"--split_file s\.tsv: expected the splits\.json of an earlier run"),
+        (
+            [*DICOM, "--dicom_key", "out/key"],
+            r"--dicom_key .*out/key: expected a file outside what is shared, found it in --output_dir",
+        ),
+        (
+            [*DICOM, "--bids_out", f"{FOLDER}/tree"],
+            r"--bids_out .*: expected a folder beside --dicom_dir, found it in there\. Name another place",
         ),
         ([*TREE, "--modalities", "MRI"], "--modalities: expected sMRI, dMRI, fMRI, found MRI"),
         (

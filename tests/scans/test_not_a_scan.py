@@ -57,7 +57,7 @@ FOREIGN = {
     b"\n\n": "starts with .*, a text: fetch or download the scan again",
     "Zugriff verweigert: Datei fehlt für Sie".encode(): "starts with b'Zugr', a text: fetch",
     b"NRRD0004\n# Complete NRRD": "starts with b'NRRD': convert it with dcm2niix",
-    bytes(128) + b"DICM": r"starts with b'\\x00\\x00\\x00\\x00': convert it with dcm2niix",
+    bytes(128) + b"DICM": "a DICOM file: convert its folder by generate_conversations.py --dicom_dir",
 }
 
 

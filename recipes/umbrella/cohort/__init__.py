@@ -1,4 +1,4 @@
-"""A BIDS tree or a participants table becomes a folder of conversations with honest splits.
+"""A BIDS tree, a participants table or DICOM becomes a folder of conversations with honest splits.
 
 It knows no model, but for `many`, where one is asked about each scan.
 """

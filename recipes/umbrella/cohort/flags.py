@@ -1,9 +1,11 @@
-"""Generate conversations about your own cohort, from a BIDS tree or a participants table, with honest splits.
+"""Generate conversations about your own cohort, from a BIDS tree, a table or DICOM, with honest splits.
 
     python sample_data/generate_conversations.py --bids_dir /data/bids --target sex --reference both \\
         --stratify sex,site --output_dir my_conversations
     python sample_data/generate_conversations.py --participants table.csv --target age --group_by family_id \\
         --image_template "{participant_id}/anat/{participant_id}_T1w.nii.gz" --output_dir my_conversations
+
+    python sample_data/generate_conversations.py --dicom_dir /data/dicom --target sex --output_dir my_conversations
 
 writes `train/`, `validation/`, `test/` and `samples/` with conversations that name the scans where they are,
 splits.json, exclusions.tsv (everything found and not used, with its reason) and summary.txt. The scans are only
@@ -12,6 +14,7 @@ listed, not opened, unless --check_images is given. The same options give the sa
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -25,8 +28,10 @@ from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, SEED, check
 from umbrella.options.plain_parser import PlainParser, name_program
 
 CONVERSATIONS_PER_SHARD = 10_000
+DEFAULT_RULES = Path(__file__).parent / "dicom" / "rules" / "default.yaml"
 BOUNDS = {
     "references_per_subject": AT_LEAST_1,
+    "jobs": AT_LEAST_1,
     "jsonl": AT_LEAST_1,
     "least_sequences": AT_LEAST_1,
     "decimals": NOT_NEGATIVE,
@@ -41,7 +46,8 @@ LISTS_OF_CODES = ("--missing", "--labels")  # a code may begin with a minus: -9,
 OF_COHORT = frozenset(
     """--bids_dir --participants --image_template --delimiter --encoding --id_column --session_column --modalities
     --modalities_of_visit --sequence_order --least_sequences --suffixes --sessions --run --entities --derivatives
-    --check_images --dry_run --image_root --output_dir""".split()
+    --check_images --dry_run --image_root --output_dir --dicom_dir --dicom_rules --dicom_key --bids_out
+    --jobs""".split()
 )
 
 
@@ -122,6 +128,22 @@ def make_parser(description: str | None = __doc__) -> PlainParser:
     group.add_argument(
         "--dry_run", action="store_true", help="list what is there and what would be made of it; write nothing"
     )
+    group = parser.add_argument_group("DICOM", "converted into a BIDS tree with hashed names, which is then read")
+    group.add_argument("--dicom_dir", type=Path, metavar="DIR", help="all DICOM files in it, in whatever folders")
+    group.add_argument(
+        "--dicom_rules",
+        type=Path,
+        metavar="FILE.yaml",
+        help=f"which description is which scan; copy and edit {DEFAULT_RULES}",
+    )
+    group.add_argument(
+        "--dicom_key",
+        type=Path,
+        metavar="FILE",
+        help="the secret that names the participants, made where there is none (OUTPUT_DIR.dicom_key)",
+    )
+    group.add_argument("--bids_out", type=Path, metavar="DIR", help="the tree to write, kept (OUTPUT_DIR_bids)")
+    group.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="at once (all processors)")
     group = parser.add_argument_group("question")
     group.add_argument("--target", metavar="COLUMN", help="what is asked (required)")
     group.add_argument("--target_type", choices=("categorical", "numeric"), help="(told, see below)")

@@ -11,6 +11,10 @@ from pathlib import Path
 
 from umbrella.cohort import flags
 from umbrella.cohort.bids.tree import find_sidecars, resolve_sessions
+from umbrella.cohort.dicom.cohort_tables import list_columns
+from umbrella.cohort.dicom.listing import describe_series
+from umbrella.cohort.dicom.source import DicomSource
+from umbrella.cohort.dicom.tree import make_tree
 from umbrella.cohort.dry_run import describe_choice, describe_source
 from umbrella.cohort.folder import Cohort, write_cohort, write_exclusions
 from umbrella.cohort.options import Options, parse_options
@@ -26,6 +30,7 @@ from umbrella.cohort.splits.notes import describe_large_groups, describe_splits
 from umbrella.cohort.splits.participants import assign_splits, find_groups
 from umbrella.cohort.tables.column_description import describe_column
 from umbrella.cohort.tables.column_labels import unify_column
+from umbrella.cohort.tables.table_rows import TableOptions
 from umbrella.files.written_files import writing
 from umbrella.options.plain_parser import name_program
 from umbrella.records.cohort import EXCLUSIONS, EXTERNAL
@@ -36,6 +41,8 @@ def generate(options: Options) -> str:
     can be used, exclusions.tsv is written all the same."""
     exclusions = Exclusions()
     try:
+        if options.dicom is not None:
+            options = _convert(options, options.dicom, exclusions)
         return _generate(options, exclusions)
     except NoScansError as error:
         if not exclusions.rows or options.dry_run:
@@ -50,6 +57,12 @@ def _write_reasons(output_dir: Path, exclusions: Exclusions) -> str:
             return f"Everything that was left out, and why: {write_exclusions(output_dir, exclusions)}"
     except OSError as error:
         return f"What was left out is in no table: {error}"
+
+
+def _convert(options: Options, source: DicomSource, exclusions: Exclusions) -> Options:
+    """DICOM becomes a tree with tables of its own; from there on it is a tree like any other."""
+    _check_columns(list_columns(source), options)
+    return replace(options, bids_dir=make_tree(source, exclusions), participants=None, table=TableOptions())
 
 
 def _generate(options: Options, exclusions: Exclusions) -> str:
@@ -206,6 +219,11 @@ def _order_labels(cases: list[Case], target: Target, template: Template, options
 
 def _run_dry(options: Options) -> None:
     """Print what is there and what these flags make of it, and write nothing."""
+    if options.dicom is not None:
+        if options.target.column:
+            _check_columns(list_columns(options.dicom), options)
+        print(f"{describe_series(options.dicom)}\nNothing was written (--dry_run).")
+        return
     print(describe_source(options))
     if not options.target.column:
         print(describe_choice(options))

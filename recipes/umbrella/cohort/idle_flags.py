@@ -17,7 +17,7 @@ class Need(NamedTuple):
 
 
 _TREE = Need(
-    lambda flags, _: flags.bids_dir is not None,
+    lambda flags, _: flags.bids_dir is not None or flags.dicom_dir is not None,
     "--bids_dir beside it, from whose scans it chooses",
     "--image_template",
     "Leave it out: --image_template MODALITY=PATH names the scans themselves",
@@ -34,6 +34,18 @@ _STUDY = Need(
     "none",
     "Add --modalities_of_visit T1w,FLAIR (or others), or leave it out",
 )
+_DICOM = Need(
+    lambda flags, _: flags.dicom_dir is not None,
+    "--dicom_dir beside it, whose files it says how to convert",
+    "none",
+    "Add --dicom_dir DIR, or leave it out",
+)
+_NO_DICOM = Need(
+    lambda flags, _: flags.dicom_dir is None,
+    "no --dicom_dir beside it, whose tree holds no derivatives",
+    "both",
+    "Leave it out; of a tree that was converted before, name the folder with --bids_dir",
+)
 _DIVISION = Need(
     lambda flags, _: flags.split_file is None,
     "no --split_file beside it, which divides already",
@@ -41,9 +53,11 @@ _DIVISION = Need(
     "Leave one of them out",
 )
 NEEDS = {
-    **dict.fromkeys(("--run", "--entities", "--derivatives"), (_TREE,)),
+    **dict.fromkeys(("--run", "--entities"), (_TREE,)),
+    "--derivatives": (_TREE, _NO_DICOM),
     **dict.fromkeys(("--modalities", "--suffixes"), (_TREE, _MODALITIES)),
     **dict.fromkeys(("--sequence_order", "--least_sequences"), (_STUDY,)),
+    **dict.fromkeys(("--dicom_rules", "--dicom_key", "--bids_out", "--jobs"), (_DICOM,)),
     "--references_per_subject": (
         Need(
             lambda _, reference: reference != "none",
@@ -64,6 +78,12 @@ NEEDS = {
             "no --sessions beside it, whose order is the order in time",
             "both",
             "Leave one of them out",
+        ),
+        Need(
+            lambda flags, _: flags.dicom_dir is None,
+            "no --dicom_dir beside it, whose visits are in the order of their days",
+            "both",
+            "Leave it out",
         ),
     ),
     **dict.fromkeys(("--split", "--stratify"), (_DIVISION,)),

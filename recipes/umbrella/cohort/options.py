@@ -6,6 +6,8 @@ from pathlib import Path
 
 from umbrella.cohort.bids.scans import Selection
 from umbrella.cohort.bids.selection import to_pair, to_pairs, to_selection
+from umbrella.cohort.dicom.source import DicomSource
+from umbrella.cohort.dicom_places import to_dicom_source
 from umbrella.cohort.flags import make_parser, read_flags
 from umbrella.cohort.idle_flags import refuse_idle_flags
 from umbrella.cohort.questions.conversations import LABEL_REFERENCES, RESERVED_METADATA
@@ -34,6 +36,7 @@ class Options:
     """What to read, what to ask, how to divide, where to write."""
 
     bids_dir: Path | None
+    dicom: DicomSource | None  # it becomes a tree in the place of bids_dir, with a table of its own
     participants: Path | None
     image_templates: dict[str, str]  # modality → template; empty with bids_dir
     table: TableOptions  # of participants, or of the BIDS tree's participants.tsv
@@ -68,10 +71,7 @@ def parse_options(description: str, argv: list[str] | None = None) -> Options:
 
 
 def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
-    if flags.bids_dir is None and not (flags.participants and flags.image_template):
-        raise CohortError("expected --bids_dir DIR, or --participants TABLE with --image_template PATH")
-    if flags.bids_dir is not None and flags.image_template:
-        raise CohortError("expected --bids_dir or --image_template, found both: a BIDS tree names its scans itself")
+    _check_one_source(flags)
     if flags.run and flags.run not in ("first", "last") and not flags.run.isdigit():
         raise CohortError(f"--run: expected first, last or a number, found {flags.run}")
     template, reference, change = _choose_template(flags)
@@ -86,11 +86,14 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
     metadata_columns = (*(stratify or ()), *(holdout[:1] if holdout else ()), *split_list(flags.metadata))
     for name in set(metadata_columns) & RESERVED_METADATA:
         raise CohortError(f"--metadata: expected columns that the conversations do not use themselves, found {name}")
+    table = _to_table_options(flags)
+    columns = frozenset(filter(None, [*metadata_columns, flags.target, flags.group_by, flags.order_by]))
     return Options(
         bids_dir=flags.bids_dir and flags.bids_dir.expanduser().resolve(),
+        dicom=to_dicom_source(flags, table, columns) if flags.dicom_dir else None,
         participants=flags.participants and _to_place(flags.participants),
         image_templates=_to_image_templates(flags.image_template, selection.study),
-        table=_to_table_options(flags),
+        table=table,
         derivatives=flags.derivatives,
         selection=selection,
         target=target,
@@ -110,6 +113,20 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
         per_shard=flags.jsonl,
         given=given,
     )
+
+
+def _check_one_source(flags: argparse.Namespace) -> None:
+    sources = {"--dicom_dir": flags.dicom_dir, "--bids_dir": flags.bids_dir, "--image_template": flags.image_template}
+    given = [name for name, value in sources.items() if value]
+    if not given or (given == ["--image_template"] and not flags.participants):
+        raise CohortError(
+            "expected --bids_dir DIR, --dicom_dir DIR, or --participants TABLE with --image_template PATH"
+        )
+    if len(given) > 1:
+        raise CohortError(
+            f"expected {given[0]} or {given[1]}, found both: "
+            f"{'a BIDS tree names its scans itself' if given[0] == '--bids_dir' else 'it becomes a tree by itself'}"
+        )
 
 
 def _to_place(path: Path) -> Path:

@@ -107,6 +107,8 @@ def _decodes(start: bytes) -> bool:
 def describe_foreign(start: bytes, name: str) -> str:
     """The same as the end of a sentence about a file whose first bytes are those of no scan."""
     foreign = find_foreign(start, name)
+    if foreign is None and start[128:132] == b"DICM":
+        return "a DICOM file: convert its folder by generate_conversations.py --dicom_dir, or with dcm2niix"
     return foreign.found if foreign else f"a file that starts with {start[:4]!r}: convert it with dcm2niix or nibabel"
 
 

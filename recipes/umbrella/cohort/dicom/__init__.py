@@ -2,3 +2,10 @@
 
 It knows no conversation and no split.
 """
+
+__all__ = [
+    "cohort_tables",
+    "listing",
+    "source",
+    "tree",
+]

@@ -26,6 +26,12 @@ class Instance(NamedTuple):
     matrix                    rows, columns
     n_stated                  (0020,1002) ImagesInAcquisition; 0 where absent
     identifiers               every text of the header that may name a person or a place: to be searched for
+    conversion                (0008,0064) ConversionType, which pictures of a screen or of paper have
+    part                      "M", "P", "R", "I": magnitude, phase, real, imaginary
+    n_orientations            how many orientations the frames of an enhanced file have
+    mosaic                    (0019,100A) slices in one picture of Siemens' mosaics; 0 where it is none, -1 where it is
+                              one and does not say how many
+    instance_number           (0020,0013); 0 where absent
     """
 
     path: str
@@ -53,10 +59,15 @@ class Instance(NamedTuple):
     overlay_bits: tuple[int, ...]
     echo: str
     orientation: tuple[float, ...]
-    positions: tuple[tuple[float, float, float], ...]
+    positions: tuple[tuple[float, ...], ...]
     matrix: tuple[int, int]
     n_stated: int
     identifiers: tuple[str, ...]
+    conversion: str = ""
+    part: str = "M"
+    n_orientations: int = 1
+    mosaic: int = 0
+    instance_number: int = 0
 
 
 class Series(NamedTuple):
@@ -64,10 +75,12 @@ class Series(NamedTuple):
 
     instances      each SOPInstanceUID once, in the order of their sop_uid
     n_duplicates   files left out, since another holds the same SOPInstanceUID
+    n_pictures     pictures of the whole SeriesInstanceUID, whose echoes and parts are series of their own
     """
 
     instances: tuple[Instance, ...]
     n_duplicates: int = 0
+    n_pictures: int = 0
 
     @property
     def first(self) -> Instance:

@@ -8,8 +8,10 @@ __all__ = [
     "column_kind",
     "column_labels",
     "delimiter",
+    "header_cells",
     "image_template",
     "table_rows",
     "text",
+    "visit_rows",
     "visits",
 ]

@@ -15,6 +15,7 @@ __all__ = [
     "label_report",
     "length_check",
     "loading",
+    "lookahead",
     "order",
     "perturbed_scans",
     "published",

@@ -51,6 +51,8 @@ class ConversationTransform:
             Augmented scans and drawn windows neither come from it nor go to it.
         feature_cache: what the model's tower makes of scans, which are then not read; for a model to which it is
             attached, see `umbrella.models.cached_tower`.
+        fetch_ahead: takes paths of scans that lie elsewhere and will be read soon; must return at once and raise
+            nothing. None: all lie here.
 
     Returns, for a dict of lists as datasets hands it, a dict of lists: `input_ids`, `attention_mask`, `labels` and
     other keys of T ints a row; `pixel_values` (n, 3, H, W) and the processor's other image keys as tensors, None
@@ -79,6 +81,7 @@ class ConversationTransform:
         draw_window: Callable[[str, int], float] | None = None,
         volume_cache: VolumeCache | str | Path | None = None,
         feature_cache: FeatureCache | None = None,
+        fetch_ahead: Callable[[list[str]], None] | None = None,
     ) -> None:
         if augment is not None and (add_generation_prompt or normalize is False):
             raise ValueError(
@@ -89,7 +92,7 @@ class ConversationTransform:
             raise ValueError(f"on_overflow: expected one of {', '.join(ON_OVERFLOW)}, found {on_overflow!r}")
         if augment is not None and feature_cache is not None:
             raise ValueError("feature_cache: expected scans that are always shown alike, found augment")
-        self.processor, self.feature_cache = processor, feature_cache
+        self.processor, self.feature_cache, self.fetch_ahead = processor, feature_cache, fetch_ahead
         self.settings = settle_settings(
             ViewSettings(
                 view, image_size, normalize, standardize, volume_size, volume_spacing, frames, intensity, expects
@@ -192,6 +195,26 @@ class ConversationTransform:
         scan = row["images"][number]
         key = cache.make_key(load_view, find_source(scan), modality=scan["modality"], **self.settings.stated())
         return CachedScan(key, None if key is None else cache.get(key))
+
+    def prefetch(self, rows: list[dict]) -> None:
+        """Let the scans of rows that come soon be fetched: those whose views or features are not kept."""
+        paths = [
+            row["images"][number]["path"]
+            for row in rows
+            for number in range(len(row["images"]))
+            if not row["images"][number].get("bytes") and not self.is_kept(row, number)
+        ]
+        if paths and self.fetch_ahead is not None:
+            self.fetch_ahead(paths)
+
+    def is_kept(self, row: dict, number: int) -> bool:
+        """Whether one scan of a row will not be read, as there is an entry of its view or features."""
+        if not self.shows_scans_as_they_are:
+            return False
+        caches = (self.volume_cache, self.feature_cache)
+        scan = row["images"][number]
+        options = {"modality": scan["modality"], **self.settings.stated()}
+        return any(cache is not None and cache.holds(load_view, find_source(scan), **options) for cache in caches)
 
     def load_images(self, row: dict, number: int) -> np.ndarray:
         """The views of one scan of a row, (n_images, 3, image_size, image_size), or its volume (T, X, Y, Z); from its

@@ -101,6 +101,11 @@ class VolumeCache(BoundedFolder):
         parts = (hash_code(), load_view.__qualname__, identity, sorted(options.items()))
         return xxhash.xxh3_128_hexdigest(repr(parts).encode())
 
+    def holds(self, load_view: Callable, source: str | Path | bytes, **options: Any) -> bool:
+        """Whether there is an entry, be it whole or not."""
+        key = self.make_key(load_view, source, **options)
+        return key is not None and self.entry_size(key) > 0
+
     def get(self, key: str) -> np.ndarray | None:
         """The entry's views; None where there is none, or none that is whole."""
         content = self.read(key)

@@ -35,7 +35,8 @@ class Lookahead(Sampler[list[int]]):
     of the next `depth` batches of the same worker.
 
     Args:
-        batches: a batch sampler, or a list of lists of indices; whatever else is asked of it (batch_size, drop_last, sampler) is asked of these.
+        batches: a batch sampler, or a list of lists of indices. Whatever else is asked of this sampler (batch_size,
+            drop_last, sampler) is asked of it.
         n_processes: to which whole batches are dealt in turn.
         n_workers: of each process; 0 counts as the process itself.
     """

@@ -9,12 +9,38 @@ What cannot be known: whether a file inside has a second name outside (a hard li
 """
 
 import errno
+import io
 import os
 import stat
 from io import BufferedIOBase
 from pathlib import Path
+from typing import Protocol
 
 from umbrella.files.data_format import ROOT_MARK
+
+
+class Packed(Protocol):
+    """Files that lie in shards, known by the path that they would have, see `umbrella.files.shards.reading`."""
+
+    def read(self, path: str | Path) -> bytes | None:
+        """The file's bytes; None for one that was not packed. Raises OSError."""
+
+    def identify(self, path: str | Path) -> tuple | None:
+        """What tells it from any other; None for one that was not packed."""
+
+
+_packed: Packed | None = None
+
+
+def find_packed() -> Packed | None:
+    """The shards that this process reads; None: none."""
+    return _packed
+
+
+def set_packed(packed: Packed | None) -> None:
+    """Let what `packed` holds be read from there from now on, in this process and in those that it forks."""
+    global _packed
+    _packed = packed
 
 
 def split_root(path: str | Path) -> tuple[str | None, str]:
@@ -28,8 +54,11 @@ def split_root(path: str | Path) -> tuple[str | None, str]:
 def open_inside(path: str | Path, root: str | None) -> BufferedIOBase:
     """Open a regular file to read. Raises OSError, also for one that lies outside `root` now.
 
-    Compared is the file that was opened, so a link that is changed meanwhile cannot lead out.
+    Compared is the file that was opened, so a link that is changed meanwhile cannot lead out. What lies in shards is
+    taken from them.
     """
+    if _packed is not None and (content := _packed.read(path)) is not None:
+        return io.BytesIO(content)
     try:
         file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - handed on open
     except ValueError as error:  # it holds a NUL, or half of a surrogate pair

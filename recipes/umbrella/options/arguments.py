@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass, field
 
 from umbrella.options.cuda import by_cuda, settle_by_cuda
+from umbrella.options.data.shard_flags import ShardFlags
 from umbrella.options.data.volume_flags import ENCODER, check_encoder_intensity, check_volume_flags
 from umbrella.options.number_bounds import (
     AT_LEAST_1,
@@ -50,7 +51,7 @@ class ModelArguments:
 
 
 @dataclass
-class DataArguments:
+class DataArguments(ShardFlags):
     """Which conversations, and how their scans are shown to the model."""
 
     json_dir: str | None = field(

@@ -9,6 +9,7 @@ from datasets import Dataset as HubDataset
 from datasets import DatasetDict
 from torch.utils.data import DataLoader, Dataset
 
+from umbrella.files.contained_files import find_packed
 from umbrella.files.written_files import WriteError
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError
@@ -51,6 +52,7 @@ class PlacedScans(Dataset, ABC):
     def __init__(self, splits: Mapping[str, HubDataset], places: Sequence[Place]) -> None:
         self.splits = {name: rows.with_format(None) for name, rows in splits.items()}
         self.places = places
+        self.packed = find_packed()  # goes along to workers that are not forked
 
     @abstractmethod
     def look(self, row: dict, number: int) -> Any:
@@ -64,11 +66,13 @@ class PlacedScans(Dataset, ABC):
         return index, self.look(self.splits[split][row], number)
 
 
-def look_at_all(scans: PlacedScans, num_workers: int, order: Sequence[int] | None = None) -> Iterator[tuple]:
-    """The items of all places, as they come."""
+def look_at_all(
+    scans: PlacedScans, num_workers: int, order: Sequence[int] | None = None, in_order: bool = False
+) -> Iterator[tuple]:
+    """The items of all places, as they come, or in the order asked for."""
     # Workers of a DataLoader end with the process that started them, also when it is killed.
     yield from DataLoader(
-        scans, batch_size=None, sampler=order, num_workers=num_workers, collate_fn=_as_it_is, in_order=False
+        scans, batch_size=None, sampler=order, num_workers=num_workers, collate_fn=_as_it_is, in_order=in_order
     )
 
 

@@ -5,17 +5,37 @@ from typing import Any
 import datasets
 from datasets import Dataset, DatasetDict
 
+from umbrella.files.shards.reading import use_shards
 from umbrella.files.written_files import writing
 from umbrella.options.arguments import DataArguments
 from umbrella.rows.published import load_published
 from umbrella_dataset import load_umbrella
 
+MOST_LOOKED_FOR = 100  # rows of a split whose scans are looked for in shards
+
 
 def load_splits(arguments: DataArguments) -> DatasetDict:
     """All splits of `--json_dir`, or of the published `--dataset_name`.
 
-    Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit.
+    Their scans are read from `--scan_shards` from then on, where that is given.
+
+    Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit,
+    ShardError.
     """
+    packed = use_shards(arguments.scan_shards, find_scan_root(arguments))
+    splits = _load(arguments)
+    if packed is not None:
+        packed.check_fits(path for rows in splits.values() for path in _draw_paths(rows))
+    return splits
+
+
+def _draw_paths(rows: Dataset) -> list[str]:
+    """The scans' files of some rows, evenly spaced."""
+    some = rows.with_format(None).select(range(0, len(rows), 1 + len(rows) // MOST_LOOKED_FOR))["images"]
+    return [scan["path"] for scans in some for scan in scans if scan["path"] and not scan.get("bytes")]
+
+
+def _load(arguments: DataArguments) -> DatasetDict:
     config: dict[str, Any] = {"task_types": arguments.task_types, "modalities": arguments.modalities}
     # With these set, HF_HOME has no effect.
     variables = "HF_DATASETS_CACHE" if arguments.json_dir is not None else "HF_DATASETS_CACHE and HF_HUB_CACHE"
@@ -24,6 +44,11 @@ def load_splits(arguments: DataArguments) -> DatasetDict:
             return load_umbrella(arguments.json_dir, image_root=arguments.image_root, **config)
         splits = load_published(arguments.dataset_name, arguments.image_root)
     return DatasetDict({name: _filter(rows, name, **config) for name, rows in splits.items()})
+
+
+def find_scan_root(arguments: DataArguments) -> str:
+    """The folder that the paths of scans in shards count from."""
+    return str(arguments.image_root or arguments.json_dir or arguments.dataset_name)
 
 
 def _filter(rows: Dataset, name: str, task_types: list[str] | None, modalities: list[str] | None) -> Dataset:

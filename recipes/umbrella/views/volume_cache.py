@@ -25,7 +25,7 @@ import numpy as np
 import xxhash
 
 from umbrella.files.bounded_folder import BoundedFolder, Kind
-from umbrella.files.contained_files import is_inside, split_root
+from umbrella.files.contained_files import find_packed, is_inside, split_root
 from umbrella.scans.gradients import GRADIENTS, gradients_path
 
 DEFAULT_GB = 50.0
@@ -128,10 +128,13 @@ def open_volume_cache(folder: str | Path | None, most_gb: float = DEFAULT_GB) ->
 def identify_scan(source: str | Path | bytes) -> tuple | None:
     """What tells a scan from any other and from itself after a change: a hash of its bytes, or the real path, inode,
     size and times of its file, or files for an .hdr/.img pair and a .bval beside it. None where there is no file, and
-    where one lies outside the folder that it is held to, see `umbrella.files.contained_files`."""
+    where one lies outside the folder that it is held to, see `umbrella.files.contained_files`. A scan in a
+    shard is told by its bytes, as the index states them."""
     if isinstance(source, bytes):
         return len(source), xxhash.xxh3_128_hexdigest(source)
     root, path = split_root(source)
+    if (packed := find_packed()) is not None and (identity := packed.identify(path)) is not None:
+        return identity, packed.identify(gradients_path(path) or path)
     stem = path.removesuffix(".gz")
     is_pair = stem.endswith((".hdr", ".img"))
     found = []

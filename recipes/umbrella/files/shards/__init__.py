@@ -1,0 +1,6 @@
+"""Scans in shards: tar files that any reader of WebDataset streams, and an index by which each scan is read alone.
+
+It knows nothing of scans but their names and bytes.
+"""
+
+__all__: list[str] = []

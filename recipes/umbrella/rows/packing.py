@@ -1,0 +1,75 @@
+"""Scans of rows → what of each goes into a shard; each is read to its end on the way."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+import xxhash
+from datasets import Dataset
+
+from umbrella.files.contained_files import open_file, split_root
+from umbrella.files.shards.index import name_scan
+from umbrella.files.shards.writing import Excluded, Part
+from umbrella.rows.cache_filling import Place, PlacedScans
+from umbrella.scans.gradients import GRADIENTS, gradients_path
+from umbrella.scans.not_a_scan import GZIP_MAGIC
+from umbrella.scans.scan_files import read_file
+from umbrella.scans.volumes import ScanError, read_scan
+
+ENDS = (".nii.gz", ".nii", ".mgz", ".mgh")
+
+
+class PackableScans(PlacedScans):
+    """Place by place, the parts of a scan; or why it is left out.
+
+    Args:
+        root: the folder that its name counts from.
+    """
+
+    def __init__(self, splits: Mapping[str, Dataset], places: Sequence[Place], root: str) -> None:
+        super().__init__(splits, places)
+        self.root = root
+
+    def look(self, row: dict, number: int) -> list[Part] | Excluded:
+        scan = row["images"][number]
+        path, modality = scan["path"], scan["modality"]
+        name = split_root(path)[1]
+        try:
+            content = read_file(path)
+            read_scan(content, modality, normalize=True, standardize=False)
+        except ScanError as error:
+            reason = " ".join(str(error).split()).replace(f"scan of {len(content)} bytes: ", "")
+            return Excluded(row["source"], name, reason.removeprefix(f"{name}: "))
+        names = name_scan(path, self.root)
+        about = {"path": names[0], "modality": modality, "sha256": hashlib.sha256(content).hexdigest()}
+        parts = [Part(find_end(name, content), names, content), *self._find_gradients(path)]
+        return [*parts, Part(".json", [], json.dumps(about, sort_keys=True).encode())]
+
+    def _find_gradients(self, path: str) -> list[Part]:
+        place = gradients_path(path)
+        if place is None:
+            return []
+        try:
+            with open_file(place) as file:
+                return [Part(GRADIENTS, name_scan(place, self.root), file.read())]
+        except FileNotFoundError:
+            return []
+
+
+def find_end(name: str, content: bytes) -> str:
+    """What a reader tells a scan's kind by."""
+    known = next((end for end in ENDS if name.lower().endswith(end)), None)
+    return known or (".nii.gz" if content.startswith(GZIP_MAGIC) else ".nii")
+
+
+def list_packable(splits: Mapping[str, Dataset], places: Sequence[Place], root: str) -> tuple[list[Place], str]:
+    """The places of scans that are files, each once by its name, and a hash that tells them from others."""
+    digest, found = xxhash.xxh3_128(), {}
+    for place in places:
+        scan = splits[place.split][place.row]["images"][place.number]
+        if scan["path"] and not scan.get("bytes"):
+            name = name_scan(scan["path"], root)[0]
+            if name not in found:
+                found[name] = place
+                digest.update(f"{name}\t{scan['modality']}\n".encode())
+    return list(found.values()), digest.hexdigest()

@@ -8,7 +8,6 @@ then one read within a few large files. Any reader of WebDataset streams the sha
 be read; they stand in SHARDS/exclusions.tsv with the reason, and the others are packed.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from umbrella.files.shards.index import SCANS, About
 from umbrella.files.shards.writing import EXCLUSIONS, ShardWriter
 from umbrella.options.progress import show_progress
 from umbrella.rows.cache_filling import list_scans, look_at_all
-from umbrella.rows.loading import find_scan_root, load_splits
+from umbrella.rows.loading import find_scan_roots, load_splits
 from umbrella.rows.packing import PackableScans, list_packable
 
 
@@ -37,7 +36,7 @@ def main() -> None:
 
     # ------------------------------------------------------------------------------------------------ data
     splits = load_splits(data_args)
-    root = os.path.abspath(find_scan_root(data_args))
+    (root,) = find_scan_roots(data_args)
     places, made_of = list_packable(splits, list_scans(splits), root)
 
     # ------------------------------------------------------------------------------------------------ pack

@@ -20,12 +20,13 @@ from umbrella.files.data_format import ROOT_MARK
 
 
 class Packed(Protocol):
-    """Files that lie in shards, known by the path that they would have, see `umbrella.files.shards.reading`."""
+    """Files that lie in shards, known by the path that they would have and the folder that it is held to, see
+    `umbrella.files.shards.reading`."""
 
-    def read(self, path: str | Path) -> bytes | None:
+    def read(self, path: str | Path, root: str | None) -> bytes | None:
         """The file's bytes; None for one that was not packed. Raises OSError."""
 
-    def identify(self, path: str | Path) -> tuple | None:
+    def identify(self, path: str | Path, root: str | None) -> tuple | None:
         """What tells it from any other; None for one that was not packed."""
 
 
@@ -57,7 +58,7 @@ def open_inside(path: str | Path, root: str | None) -> BufferedIOBase:
     Compared is the file that was opened, so a link that is changed meanwhile cannot lead out. What lies in shards is
     taken from them.
     """
-    if _packed is not None and (content := _packed.read(path)) is not None:
+    if _packed is not None and (content := _packed.read(path, root)) is not None:
         return io.BytesIO(content)
     try:
         file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - handed on open

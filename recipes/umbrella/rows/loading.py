@@ -1,11 +1,13 @@
 """The rows that a recipe's data arguments name."""
 
+import os
 from typing import Any
 
 import datasets
 from datasets import Dataset, DatasetDict
 
-from umbrella.files.shards.reading import use_shards
+from umbrella.files.contained_files import split_root
+from umbrella.files.shards.reading import check_fits, use_shards
 from umbrella.files.written_files import writing
 from umbrella.options.arguments import DataArguments
 from umbrella.rows.published import load_published
@@ -22,17 +24,24 @@ def load_splits(arguments: DataArguments) -> DatasetDict:
     Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit,
     ShardError.
     """
-    packed = use_shards(arguments.scan_shards, find_scan_root(arguments))
+    packed = use_shards(arguments.shard_folders, find_scan_roots(arguments))
     splits = _load(arguments)
     if packed is not None:
-        packed.check_fits(path for rows in splits.values() for path in _draw_paths(rows))
+        check_fits(packed, (path for rows in splits.values() for path in _draw_paths(rows)))
     return splits
 
 
-def _draw_paths(rows: Dataset) -> list[str]:
-    """The scans' files of some rows, evenly spaced."""
+def find_scan_roots(arguments: DataArguments) -> list[str]:
+    """The folders that the paths of scans in shards count from, as the rows state them: one for each data folder."""
+    root = arguments.image_root or arguments.json_dir or arguments.dataset_name or ""
+    return [os.path.realpath(os.path.expanduser(root))]
+
+
+def _draw_paths(rows: Dataset) -> list[tuple[str, str | None]]:
+    """(path, the folder that it is held to) of the scans of some rows, evenly spaced."""
     some = rows.with_format(None).select(range(0, len(rows), 1 + len(rows) // MOST_LOOKED_FOR))["images"]
-    return [scan["path"] for scans in some for scan in scans if scan["path"] and not scan.get("bytes")]
+    places = (split_root(scan["path"]) for scans in some for scan in scans if scan["path"] and not scan.get("bytes"))
+    return [(path, root) for root, path in places]
 
 
 def _load(arguments: DataArguments) -> DatasetDict:
@@ -44,11 +53,6 @@ def _load(arguments: DataArguments) -> DatasetDict:
             return load_umbrella(arguments.json_dir, image_root=arguments.image_root, **config)
         splits = load_published(arguments.dataset_name, arguments.image_root)
     return DatasetDict({name: _filter(rows, name, **config) for name, rows in splits.items()})
-
-
-def find_scan_root(arguments: DataArguments) -> str:
-    """The folder that the paths of scans in shards count from."""
-    return str(arguments.image_root or arguments.json_dir or arguments.dataset_name)
 
 
 def _filter(rows: Dataset, name: str, task_types: list[str] | None, modalities: list[str] | None) -> Dataset:

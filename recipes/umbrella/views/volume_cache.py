@@ -133,8 +133,8 @@ def identify_scan(source: str | Path | bytes) -> tuple | None:
     if isinstance(source, bytes):
         return len(source), xxhash.xxh3_128_hexdigest(source)
     root, path = split_root(source)
-    if (packed := find_packed()) is not None and (identity := packed.identify(path)) is not None:
-        return identity, packed.identify(gradients_path(path) or path)
+    if (packed := find_packed()) is not None and (identity := packed.identify(path, root)) is not None:
+        return identity, packed.identify(gradients_path(path) or path, root)
     stem = path.removesuffix(".gz")
     is_pair = stem.endswith((".hdr", ".img"))
     found = []

@@ -174,10 +174,10 @@ def _hash(name: str) -> int:
 
 
 def name_scan(path: str | Path, root: str) -> list[str]:
-    """The names of a scan in an index: its path from the root; of one outside the root also its whole path, as the
-    rows may state it so."""
-    whole = split_root(path)[1]
-    above = root.rstrip("/") + "/"
+    """The names of a scan in an index: its path from the folder that it is held to, else from `root`. One outside of
+    that has its whole path for a second name, as the rows may state it so."""
+    held, whole = split_root(path)
+    above = (held or root).rstrip("/") + "/"
     if whole.startswith(above):
         return [whole.removeprefix(above)]
     is_local = os.path.isabs(whole) and os.path.isabs(root)

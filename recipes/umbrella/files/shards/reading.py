@@ -6,7 +6,7 @@ The rows stay as they are: `use_shards` lets `umbrella.files.contained_files` lo
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import FileIO
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from umbrella.files.shards.index import Member, ShardError, ShardIndex, name_sca
 MOST_OPEN = 64  # shards at once, of a process
 
 
-class PackedScans:
-    """The scans in a folder of shards.
+class ShardFolder:
+    """One folder of shards.
 
     Args:
         folder: of the shards and their index.
@@ -43,71 +43,118 @@ class PackedScans:
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self._open()
-        if find_packed() is None:  # in a worker that was not forked
-            set_packed(self)
 
-    def find(self, path: str | Path) -> Member | None:
-        """Where a scan lies; None for one that was not packed."""
-        for name in name_scan(path, self.root):
+    def find(self, path: str | Path, root: str | None) -> Member | None:
+        """Where a scan lies; None for one that was not packed. `root`: the folder that the path is held to."""
+        for name in name_scan(path, root or self.root):
             if (member := self.index.find(name)) is not None:
                 return member
         return None
 
-    def identify(self, path: str | Path) -> tuple | None:
-        """What tells a scan from any other, wherever the shards lie; None for one that was not packed."""
-        member = self.find(path)
-        return None if member is None else ("packed", self.index.about.what, member.size, member.digest)
+    def name_shard(self, member: Member) -> str:
+        """Where the shard of a member lies."""
+        return os.path.join(self.folder, self.index.about.shards[member.shard][0])
 
-    def read(self, path: str | Path) -> bytes | None:
-        """A scan's bytes; None for one that was not packed. Raises ShardError where they are not those that were."""
-        member = self.find(path)
-        if member is None:
-            return None
-        content = self._read_member(member)
-        name = self.index.about.shards[member.shard][0]
-        if xxhash.xxh3_64_intdigest(content) != member.digest:
-            raise ShardError(
-                f"{os.path.join(self.folder, name)}: expected the {member.size:,} bytes of {Path(path).name} that "
-                f"were packed at byte {member.offset:,}, found others: copy the shard anew, and the index with it"
-            )
-        return content
-
-    def check_fits(self, paths: Iterable[str]) -> None:
-        """Raise ShardError where none of these scans, some of the rows', was packed."""
-        names = [name_scan(path, self.root)[0] for path in paths]
-        if names and not any(map(self.index.find, names)):
-            raise ShardError(
-                f"{self.index.place}: expected shards of these rows' scans, as {names[0]}, found none of {len(names)} "
-                f"in it, but such as {self.index.names[0]}. Name scans from the same folder as pack_scans.py did, by "
-                "--json_dir or --image_root, or choose other --scan_shards"
-            )
-
-    def _read_member(self, member: Member) -> bytes:
-        file = self._open_shard(member.shard)
+    def read(self, member: Member) -> bytes:
+        """Its bytes. Raises ShardError where they are not those that were packed."""
+        file = self._open_shard(member)
         pieces, place, end = [], member.offset, member.offset + member.size
         while place < end and (piece := os.pread(file.fileno(), end - place, place)):
             pieces.append(piece)  # Linux gives at most 2 GB at once
             place += len(piece)
-        return b"".join(pieces)
+        content = b"".join(pieces)
+        if xxhash.xxh3_64_intdigest(content) != member.digest:
+            raise ShardError(
+                f"{self.name_shard(member)}: expected the {member.size:,} bytes that were packed at byte "
+                f"{member.offset:,}, found others: copy the shard anew, and the index with it"
+            )
+        return content
 
-    def _open_shard(self, number: int) -> FileIO:
+    def _open_shard(self, member: Member) -> FileIO:
         """Of a process its own, opened when it is first read. One that goes is closed when no thread reads it."""
         with self._lock:
             if self._pid != os.getpid():
                 self._files, self._pid = OrderedDict(), os.getpid()
-            if number not in self._files:
-                self._files[number] = FileIO(os.path.join(self.folder, self.index.about.shards[number][0]))
-            self._files.move_to_end(number)
+            if member.shard not in self._files:
+                self._files[member.shard] = FileIO(self.name_shard(member))
+            self._files.move_to_end(member.shard)
             while len(self._files) > MOST_OPEN:
                 self._files.popitem(last=False)
-            return self._files[number]
+            return self._files[member.shard]
 
 
-def use_shards(folder: str | None, root: str) -> PackedScans | None:
-    """Read what `--scan_shards` holds from there from now on; None: scans are the files that the rows name.
+class PackedScans:
+    """The scans of some data folders, each with its folder of shards; see `umbrella.files.contained_files.Packed`."""
+
+    def __init__(self, folders: Sequence[ShardFolder]) -> None:
+        self.folders = sorted(folders, key=lambda one: -len(one.root))  # of roots within each other the inner first
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        if find_packed() is None:  # in a worker that was not forked
+            set_packed(self)
+
+    def find(self, path: str | Path, root: str | None) -> tuple[ShardFolder, Member] | None:
+        """Where a scan lies: two data folders may have scans of one name. None for one that was not packed."""
+        for folder in self.folders:
+            is_its_own = len(self.folders) == 1 or str(path).startswith(folder.root.rstrip("/") + "/")
+            if is_its_own and (member := folder.find(path, root)) is not None:
+                return folder, member
+        return None
+
+    def read(self, path: str | Path, root: str | None) -> bytes | None:
+        found = self.find(path, root)
+        return None if found is None else found[0].read(found[1])
+
+    def identify(self, path: str | Path, root: str | None) -> tuple | None:
+        found = self.find(path, root)
+        return None if found is None else ("packed", found[1].size, found[1].digest)
+
+
+def check_fits(packed: PackedScans, paths: Iterable[tuple[str, str | None]]) -> None:
+    """Raise ShardError where shards were made of other scans than these, some of the rows': (path, root) of each.
+
+    What can be told: none is there by its name, or a file lies in its own place that is not as long as the one that
+    was packed.
+    """
+    paths, missing = list(paths), []
+    for path, root in paths:
+        if (found := packed.find(path, root)) is None:
+            missing.append(path)
+            continue
+        folder, member = found
+        if os.path.isfile(path) and os.path.getsize(path) != member.size:
+            raise ShardError(
+                f"{folder.index.place}: expected the {os.path.getsize(path):,} bytes of {path}, found a scan of "
+                f"{member.size:,} bytes by its name: it was packed from other data, or before the scan was changed. "
+                "Pack the scans anew, into another folder, or choose other --scan_shards"
+            )
+    if missing and len(missing) == len(paths):
+        known = " and ".join(f"{one.index.place} (with scans as {one.index.names[0]})" for one in packed.folders)
+        raise ShardError(
+            f"{known}: expected the rows' scans, as {missing[0]}, found none of {len(missing)}: give --json_dir and "
+            "--image_root as pack_scans.py had them, or choose other --scan_shards"
+        )
+
+
+def use_shards(folders: Sequence[str], roots: Sequence[str]) -> PackedScans | None:
+    """Read what `--scan_shards` holds from there from now on; without any, scans are the files that the rows name.
+
+    roots  the folders that the rows' scans lie in, one for each folder of shards
 
     Raises ShardError.
     """
-    packed = None if folder is None else PackedScans(os.path.abspath(folder), os.path.abspath(root))
+    set_packed(None)
+    if not folders:
+        return None
+    if len(folders) != len(roots):
+        raise ShardError(
+            f"--scan_shards: expected a folder of shards for each of {len(roots)} data folders, in their order, found "
+            f"{len(folders)}"
+        )
+    opened = [
+        ShardFolder(os.path.abspath(os.path.expanduser(one)), root) for one, root in zip(folders, roots, strict=True)
+    ]
+    packed = PackedScans(opened)
     set_packed(packed)
     return packed

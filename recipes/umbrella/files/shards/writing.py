@@ -25,7 +25,6 @@ from umbrella.files.written_files import replacing, write_whole, writing
 
 PARTIAL, EXCLUSIONS = "index.partial", "exclusions.tsv"
 BLOCK = tarfile.BLOCKSIZE
-END = tarfile.RECORDSIZE  # a tar's size is a multiple of it
 
 
 class Part(NamedTuple):
@@ -122,8 +121,10 @@ class ShardWriter:
         if isinstance(scan, Excluded):
             self._excluded.append(scan)
         else:
-            size = sum(BLOCK + -(-len(part.content) // BLOCK) * BLOCK for part in scan)
-            if self._tar is not None and self._tar.offset + size + END > self.most_bytes:
+            size = (
+                sum(BLOCK + _fill(len(part.content), BLOCK) for part in scan) + 2 * BLOCK
+            )  # two empty ones at the end
+            if self._tar is not None and _fill(self._tar.offset + size, tarfile.RECORDSIZE) > self.most_bytes:
                 self._finish_shard()
             for part in scan:
                 self._add_part(f"{number:09d}{part.end}", part)
@@ -141,7 +142,7 @@ class ShardWriter:
             member.size = len(part.content)
             self._tar.addfile(member, io.BytesIO(part.content))
         if part.names:
-            offset = self._tar.offset - -(-member.size // BLOCK) * BLOCK
+            offset = self._tar.offset - _fill(member.size, BLOCK)
             self._members.append((part.names, offset, member.size, xxhash.xxh3_64_intdigest(part.content)))
 
     def _name_shard(self) -> str:
@@ -186,3 +187,8 @@ class ShardWriter:
 
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)  # of a shard that is not whole nothing stays
+
+
+def _fill(size: int, unit: int) -> int:
+    """The next multiple of a unit."""
+    return -(-size // unit) * unit

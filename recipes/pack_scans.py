@@ -20,12 +20,15 @@ if __name__ == "__main__":  # a wrong flag, or --help, is answered before the sl
     run(lambda: parse_arguments((DataArguments, PackArguments)))
 
 
+from umbrella.files.claimed_folder import claim
 from umbrella.files.shards.index import SCANS, About
 from umbrella.files.shards.writing import EXCLUSIONS, ShardWriter
 from umbrella.options.progress import show_progress
 from umbrella.rows.cache_filling import list_scans, look_at_all
 from umbrella.rows.loading import find_scan_roots, load_splits
 from umbrella.rows.packing import PackableScans, list_packable
+
+WORKPLACE = ".packing"  # of the one process that packs into a folder
 
 
 def main() -> None:
@@ -41,7 +44,10 @@ def main() -> None:
 
     # ------------------------------------------------------------------------------------------------ pack
     folder = Path(pack_args.output_dir)
-    with ShardWriter(folder, About(SCANS, [], {}, made_of), int(pack_args.shard_gb * 1e9)) as shards:
+    with (
+        claim(folder / WORKPLACE, set(), folder),
+        ShardWriter(folder, About(SCANS, [], {}, made_of), int(pack_args.shard_gb * 1e9)) as shards,
+    ):
         if shards.is_done:
             print(f"{folder}: these scans are packed already")
             return

@@ -13,8 +13,9 @@ from umbrella.files.shards.writing import Excluded, Part
 from umbrella.rows.cache_filling import Place, PlacedScans
 from umbrella.scans.gradients import GRADIENTS, gradients_path
 from umbrella.scans.not_a_scan import GZIP_MAGIC
-from umbrella.scans.scan_files import read_file
+from umbrella.scans.scan_files import explain_reading
 from umbrella.scans.volumes import ScanError, read_scan
+from umbrella.views.volume_cache import PAIR_ENDS
 
 ENDS = (".nii.gz", ".nii", ".mgz", ".mgh")
 
@@ -35,11 +36,9 @@ class PackableScans(PlacedScans):
         path, modality = scan["path"], scan["modality"]
         name = split_root(path)[1]
         try:
-            content = read_file(path)
-            read_scan(content, modality, normalize=True, standardize=False)
+            content = _read_whole(path, name, modality)
         except ScanError as error:
-            reason = " ".join(str(error).split()).replace(f"scan of {len(content)} bytes: ", "")
-            return Excluded(row["source"], name, reason.removeprefix(f"{name}: "))
+            return Excluded(row["source"], name, " ".join(str(error).split()).removeprefix(f"{name}: "))
         names = name_scan(path, self.root)
         about = {"path": names[0], "modality": modality, "sha256": hashlib.sha256(content).hexdigest()}
         parts = [Part(find_end(name, content), names, content), *self._find_gradients(path)]
@@ -54,6 +53,19 @@ class PackableScans(PlacedScans):
                 return [Part(GRADIENTS, name_scan(place, self.root), file.read())]
         except FileNotFoundError:
             return []
+
+
+def _read_whole(path: str, name: str, modality: str) -> bytes:
+    """A scan's file as it is, once it was read to its end as a scan. Raises ScanError."""
+    if name.endswith(PAIR_ENDS):
+        raise ScanError(f"{name}: expected a scan in one file, found one of a .hdr/.img pair: convert it to .nii.gz")
+    with explain_reading(name), open_file(path) as file:
+        content = file.read()
+    try:
+        read_scan(content, modality, normalize=True, standardize=False)
+    except ScanError as error:
+        raise ScanError(str(error).replace(f"scan of {len(content)} bytes", name)) from error
+    return content
 
 
 def find_end(name: str, content: bytes) -> str:

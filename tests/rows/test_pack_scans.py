@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from unittest.mock import patch
 
 import nibabel
 import numpy as np
@@ -18,6 +19,10 @@ from umbrella.models.loading import load_processor
 from umbrella.options.arguments import DataArguments
 from umbrella.rows.loading import load_splits
 from umbrella.rows.transform import ConversationTransform
+from umbrella.scans.volumes import ScanError
+from umbrella.training.preflight import check_scans
+from umbrella.views.augmentation import Augmentation
+from umbrella.views.volume_cache import unpack_views
 
 PACK = ("--output_dir", "shards", "--num_workers", 0)
 
@@ -94,11 +99,11 @@ def test_scans_that_cannot_be_read_are_left_out_and_counted(call, tmp_path, caps
         call(pack_scans, "--json_dir", data, *PACK)
     printed = capsys.readouterr()
     assert ending.value.code == 1 and printed.out.startswith("1 scans in 1 shards")
-    assert printed.err.startswith("3 scans were left out, see shards/exclusions.tsv; the first:\n")
+    assert "3 scans were left out, see shards/exclusions.tsv; the first:\n" in printed.err
     lines = (tmp_path / "shards" / "exclusions.tsv").read_text().splitlines()
     assert lines[0] == "source\tpath\treason" and len(lines) == 4
     source, path, reason = lines[1].split("\t")
-    assert (source, path) == ("train/train_1.json:1", str(data / "train_1_0.nii"))
+    assert (source, path) == ("train/train_1.json", str(data / "train_1_0.nii"))
     assert reason.startswith("expected 1386 bytes of voxels") and "cut short" in reason and "scan of" not in reason
     assert lines[2].endswith("train_2_0.nii\texpected a scan, found no such file")
     assert lines[3].endswith("found one of a .hdr/.img pair: convert it to .nii.gz")
@@ -112,6 +117,41 @@ def test_a_series_is_packed_with_its_b_values(call, tmp_path):
     assert [sample.get("bval") for sample in samples] == [None, b"0 0 1000 1000 1000 1000"]
     assert [json.loads(sample["json"])["modality"] for sample in samples] == ["fMRI", "fMRI"]
     assert samples[1]["nii"] == (data / "train_1.nii").read_bytes()
+
+
+def test_views_are_packed_in_place_of_scans_for_the_settings_that_made_them(call, tmp_path):
+    data = write_folder(tmp_path / "data", {"train": [1, 2], "test": [1]})
+    from_files = encode_all(load_splits(DataArguments(json_dir=str(data))), view="triplanar")
+    said = call(pack_scans, "--json_dir", data, *PACK, "--what", "views", "--view", "triplanar")
+    assert said.startswith("4 views in 1 shards, ")
+    move_scans_away(data, tmp_path / "away")
+    splits = load_splits(DataArguments(json_dir=str(data), scan_shards="shards"))
+    assert all(map(np.array_equal, encode_all(splits, view="triplanar"), from_files))
+    assert check_scans(splits["train"]) == 3
+    fetched = []
+    transform = ConversationTransform(load_processor("tiny"), view="triplanar", fetch_ahead=fetched.extend)
+    transform.prefetch(list(splits["train"].with_format(None)))
+    assert fetched == []
+    asked = r"asked for, by --view axial, found those by --view triplanar: pack them anew, or ask for these"
+    with pytest.raises(ValueError, match=asked):
+        encode_all(splits)
+    with pytest.raises(ValueError, match=r"--scan_shards: expected shards of scans, .* Set --augment false, or pack"):
+        encode_all(splits, view="triplanar", augment=Augmentation(0))
+    shard = tmp_path / "shards" / "views-00000.tar"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:600] + b"damage" + whole[606:])
+    damaged = (
+        r"^train/train_0\.json: .*train_0_0\.nii: expected a readable file, found: .*views-00000\.tar: expected the"
+    )
+    with pytest.raises(ScanError, match=damaged):
+        encode_all(splits, view="triplanar")
+    shard.write_bytes(whole)
+    other = pytest.raises(ValueError, match="expected views that this version of Umbrella has made")
+    with patch("umbrella.views.packed_views.hash_code", lambda: "another"), other:
+        encode_all(splits, view="triplanar")
+    streamed = webdataset.WebDataset(str(shard), shardshuffle=False)
+    shown = np.concatenate([unpack_views(sample["view"]) for sample in streamed])
+    assert np.array_equal(shown, np.concatenate(from_files))
 
 
 @pytest.mark.slow

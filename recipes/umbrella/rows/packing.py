@@ -8,14 +8,16 @@ import xxhash
 from datasets import Dataset
 
 from umbrella.files.contained_files import open_file, split_root
-from umbrella.files.shards.index import name_scan
+from umbrella.files.shards.index import name_scan, name_view
 from umbrella.files.shards.writing import Excluded, Part
 from umbrella.rows.cache_filling import Place, PlacedScans
 from umbrella.scans.gradients import GRADIENTS, gradients_path
 from umbrella.scans.not_a_scan import GZIP_MAGIC
 from umbrella.scans.scan_files import explain_reading
 from umbrella.scans.volumes import ScanError, read_scan
-from umbrella.views.volume_cache import PAIR_ENDS
+from umbrella.views.loading import load_view
+from umbrella.views.settings import ViewSettings
+from umbrella.views.volume_cache import PAIR_ENDS, pack_views
 
 ENDS = (".nii.gz", ".nii", ".mgz", ".mgh")
 
@@ -25,23 +27,30 @@ class PackableScans(PlacedScans):
 
     Args:
         root: the folder that its name counts from.
+        views: of which settings; None: the scans themselves.
     """
 
-    def __init__(self, splits: Mapping[str, Dataset], places: Sequence[Place], root: str) -> None:
+    def __init__(
+        self, splits: Mapping[str, Dataset], places: Sequence[Place], root: str, views: ViewSettings | None
+    ) -> None:
         super().__init__(splits, places)
-        self.root = root
+        self.root, self.views = root, views
 
     def look(self, row: dict, number: int) -> list[Part] | Excluded:
         scan = row["images"][number]
         path, modality = scan["path"], scan["modality"]
         name = split_root(path)[1]
+        names = name_scan(path, self.root)
         try:
-            content = _read_whole(path, name, modality)
+            if self.views is not None:
+                content = pack_views(load_view(path, modality=modality, **self.views.stated()))
+                parts = [Part(".view", [name_view(one, modality) for one in names], content)]
+            else:
+                content = _read_whole(path, name, modality)
+                parts = [Part(find_end(name, content), names, content), *self._find_gradients(path)]
         except ScanError as error:
             return Excluded(row["source"], name, " ".join(str(error).split()).removeprefix(f"{name}: "))
-        names = name_scan(path, self.root)
         about = {"path": names[0], "modality": modality, "sha256": hashlib.sha256(content).hexdigest()}
-        parts = [Part(find_end(name, content), names, content), *self._find_gradients(path)]
         return [*parts, Part(".json", [], json.dumps(about, sort_keys=True).encode())]
 
     def _find_gradients(self, path: str) -> list[Part]:
@@ -74,13 +83,17 @@ def find_end(name: str, content: bytes) -> str:
     return known or (".nii.gz" if content.startswith(GZIP_MAGIC) else ".nii")
 
 
-def list_packable(splits: Mapping[str, Dataset], places: Sequence[Place], root: str) -> tuple[list[Place], str]:
-    """The places of scans that are files, each once by its name, and a hash that tells them from others."""
+def list_packable(
+    splits: Mapping[str, Dataset], places: Sequence[Place], root: str, are_views: bool
+) -> tuple[list[Place], str]:
+    """The places of scans that are files, each once by its name, or by the name of its view; and a hash that tells
+    them from others."""
     digest, found = xxhash.xxh3_128(), {}
     for place in places:
         scan = splits[place.split][place.row]["images"][place.number]
         if scan["path"] and not scan.get("bytes"):
             name = name_scan(scan["path"], root)[0]
+            name = name_view(name, scan["modality"]) if are_views else name
             if name not in found:
                 found[name] = place
                 digest.update(f"{name}\t{scan['modality']}\n".encode())

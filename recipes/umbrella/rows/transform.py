@@ -11,6 +11,7 @@ from umbrella.conversations.encoder import ConversationEncoder, ConversationErro
 from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.conversations.turns import repeat_image_items
 from umbrella.files.contained_files import find_packed
+from umbrella.files.shards.reading import PackedScans
 from umbrella.models.feature_cache import FeatureCache
 from umbrella.models.view_settings import settle_settings
 from umbrella.rows.cached_scans import CachedScan, make_stand_in, put_features
@@ -19,6 +20,7 @@ from umbrella.scans.volumes import ScanError, read_scan
 from umbrella.views.augmentation import Augmentation, load_augmented_grid
 from umbrella.views.intensity_steps import round_to_levels, to_levels
 from umbrella.views.loading import load_grid, load_view
+from umbrella.views.packed_views import PackedViews
 from umbrella.views.planes import make_view, n_images
 from umbrella.views.settings import ENCODER, VOLUME, ViewSettings, count_frames, parse_volume_size
 from umbrella.views.volume_cache import VolumeCache
@@ -94,7 +96,6 @@ class ConversationTransform:
         if augment is not None and feature_cache is not None:
             raise ValueError("feature_cache: expected scans that are always shown alike, found augment")
         self.processor, self.feature_cache, self.fetch_ahead = processor, feature_cache, fetch_ahead
-        self.packed = find_packed()  # goes along to workers that are not forked
         self.settings = settle_settings(
             ViewSettings(
                 view, image_size, normalize, standardize, volume_size, volume_spacing, frames, intensity, expects
@@ -111,11 +112,25 @@ class ConversationTransform:
         self.n_images = 1 if self.is_volume else n_images(self.settings.view)
         self.max_length, self.on_overflow = max_length, on_overflow
         self.add_generation_prompt, self.augment, self.draw_window = add_generation_prompt, augment, draw_window
-        self.volume_cache = VolumeCache(volume_cache) if isinstance(volume_cache, str | Path) else volume_cache
+        cache = VolumeCache(volume_cache) if isinstance(volume_cache, str | Path) else volume_cache
+        self.volume_cache = self._add_packed_views(cache)
         # The view is already what the encoder eats: the processor must neither resize nor rescale it.
         as_it_is = {"do_resize": False, "do_rescale": False, "do_normalize": not self.settings.standardize}
         options = {} if self.shows_levels else as_it_is
         self.encoder = ConversationEncoder(processor, **options, input_data_format="channels_first")
+
+    def _add_packed_views(self, cache: VolumeCache | None) -> VolumeCache | PackedViews | None:
+        """The cache, behind the views that lie in `--scan_shards`."""
+        self.packed = find_packed()  # goes along to workers that are not forked
+        if not isinstance(self.packed, PackedScans) or not self.packed.holds_views:
+            return cache
+        if self.augment is not None or self.draw_window is not None:
+            drawn = "--augment false" if self.augment is not None else "--frames K"
+            raise ValueError(
+                "--scan_shards: expected shards of scans, as each epoch shows them in another way, found shards of "
+                f"views. Set {drawn}, or pack the scans with --what scans"
+            )
+        return PackedViews(self.packed, self.settings, cache)
 
     @property
     def is_volume(self) -> bool:

@@ -12,6 +12,7 @@ from transformers.integrations.deepspeed import HfTrainerDeepSpeedConfig
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
 from umbrella.scans.not_a_scan import join_absent
 from umbrella.scans.volumes import ScanError, check_header
+from umbrella.views.packed_views import is_view_packed
 
 MOST_SHOWN = 10
 # How many processes were started: torchrun's, accelerate's and DeepSpeed's own word first, then mpirun's and srun's.
@@ -120,7 +121,8 @@ def show_first(problems: list[str]) -> str:
 
 def _find_problem(scan: tuple[str, str]) -> str | None:
     try:
-        check_header(*scan)
+        if not is_view_packed(*scan):
+            check_header(*scan)
     except ScanError as error:
         return str(error)
     return None

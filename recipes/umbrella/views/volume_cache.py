@@ -111,13 +111,12 @@ class VolumeCache(BoundedFolder):
         content = self.read(key)
         if content is None:
             return None
-        *shape, repeats = SHAPE.unpack_from(content)
-        return np.frombuffer(content, np.float32, offset=SHAPE.size).reshape(shape).repeat(repeats, axis=1)
+        return unpack_views(content)
 
     def put(self, key: str, views: np.ndarray) -> None:
         """Add or replace an entry; a reader sees the old one or the new one, never a part of it."""
         if self.is_writable:
-            self.write(key, _pack(views))
+            self.write(key, pack_views(views))
 
 
 def open_volume_cache(folder: str | Path | None, most_gb: float = DEFAULT_GB) -> VolumeCache | None:
@@ -160,8 +159,15 @@ def hash_code() -> str:
     return digest.hexdigest()
 
 
-def _pack(views: np.ndarray) -> bytes:
+def pack_views(views: np.ndarray) -> bytes:
+    """The bytes of an entry."""
     # Of most views the three channels are the same: one is stored.
     repeats = 3 if views.shape[1] == 3 and (views == views[:, :1]).all() else 1
     stored = np.ascontiguousarray(views[:, : views.shape[1] // repeats], np.float32)
     return SHAPE.pack(*stored.shape, repeats) + stored.tobytes()
+
+
+def unpack_views(content: bytes | memoryview) -> np.ndarray:
+    """The inverse of `pack_views`."""
+    *shape, repeats = SHAPE.unpack_from(content)
+    return np.frombuffer(content, np.float32, offset=SHAPE.size).reshape(shape).repeat(repeats, axis=1)

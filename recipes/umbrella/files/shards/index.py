@@ -173,6 +173,11 @@ def _hash(name: str) -> int:
     return xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"))
 
 
+def name_view(name: str, modality: str) -> str:
+    """The name of the view of a scan, which is another one where it is read as another modality."""
+    return f"{modality} {name}"
+
+
 def name_scan(path: str | Path, root: str) -> list[str]:
     """The names of a scan in an index: its path from the folder that it is held to, else from `root`. One outside of
     that has its whole path for a second name, as the rows may state it so."""

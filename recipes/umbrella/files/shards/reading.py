@@ -9,11 +9,13 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from io import FileIO
 from pathlib import Path
+from typing import NamedTuple
 
 import xxhash
 
 from umbrella.files.contained_files import find_packed, set_packed
-from umbrella.files.shards.index import Member, ShardError, ShardIndex, name_scan, open_index
+from umbrella.files.data_format import MODALITIES
+from umbrella.files.shards.index import VIEWS, Member, ShardError, ShardIndex, name_scan, name_view, open_index
 
 MOST_OPEN = 64  # shards at once, of a process
 
@@ -44,10 +46,16 @@ class ShardFolder:
         self.__dict__.update(state)
         self._open()
 
-    def find(self, path: str | Path, root: str | None) -> Member | None:
-        """Where a scan lies; None for one that was not packed. `root`: the folder that the path is held to."""
+    @property
+    def holds_views(self) -> bool:
+        """Whether views of scans were packed in place of them."""
+        return self.index.about.what == VIEWS
+
+    def find(self, path: str | Path, root: str | None, modality: str | None = None) -> Member | None:
+        """Where a scan, or its view as this modality, lies; None for one that was not packed. `root`: the folder that
+        the path is held to."""
         for name in name_scan(path, root or self.root):
-            if (member := self.index.find(name)) is not None:
+            if (member := self.index.find(name_view(name, modality) if modality else name)) is not None:
                 return member
         return None
 
@@ -83,6 +91,13 @@ class ShardFolder:
             return self._files[member.shard]
 
 
+class Found(NamedTuple):
+    """Where a scan, or its view, lies."""
+
+    folder: ShardFolder
+    member: Member
+
+
 class PackedScans:
     """The scans of some data folders, each with its folder of shards; see `umbrella.files.contained_files.Packed`."""
 
@@ -94,21 +109,35 @@ class PackedScans:
         if find_packed() is None:  # in a worker that was not forked
             set_packed(self)
 
-    def find(self, path: str | Path, root: str | None) -> tuple[ShardFolder, Member] | None:
-        """Where a scan lies: two data folders may have scans of one name. None for one that was not packed."""
+    def find(self, path: str | Path, root: str | None, modality: str | None = None) -> Found | None:
+        """Where a scan, or its view as this modality, lies: two data folders may have scans of one name. None for one
+        that was not packed."""
         for folder in self.folders:
             is_its_own = len(self.folders) == 1 or str(path).startswith(folder.root.rstrip("/") + "/")
-            if is_its_own and (member := folder.find(path, root)) is not None:
-                return folder, member
+            if is_its_own and (member := folder.find(path, root, modality)) is not None:
+                return Found(folder, member)
         return None
+
+    def find_any(self, path: str | Path, root: str | None) -> Found | None:
+        """Where a scan or one of its views lies."""
+        found = self.find(path, root)
+        views = (self.find(path, root, modality) for modality in MODALITIES if self.holds_views)
+        return found or next(filter(None, views), None)
+
+    @property
+    def holds_views(self) -> bool:
+        """Whether some of the folders hold views of scans."""
+        return any(folder.holds_views for folder in self.folders)
 
     def read(self, path: str | Path, root: str | None) -> bytes | None:
         found = self.find(path, root)
-        return None if found is None else found[0].read(found[1])
+        return None if found is None else found.folder.read(found.member)
 
     def identify(self, path: str | Path, root: str | None) -> tuple | None:
-        found = self.find(path, root)
-        return None if found is None else ("packed", found[1].size, found[1].digest)
+        found = self.find_any(path, root)
+        if found is None:
+            return None
+        return "packed", found.folder.index.about.what, found.member.size, found.member.digest
 
 
 def check_fits(packed: PackedScans, paths: Iterable[tuple[str, str | None]]) -> None:
@@ -119,11 +148,11 @@ def check_fits(packed: PackedScans, paths: Iterable[tuple[str, str | None]]) -> 
     """
     paths, missing = list(paths), []
     for path, root in paths:
-        if (found := packed.find(path, root)) is None:
+        if (found := packed.find_any(path, root)) is None:
             missing.append(path)
             continue
         folder, member = found
-        if os.path.isfile(path) and os.path.getsize(path) != member.size:
+        if not folder.holds_views and os.path.isfile(path) and os.path.getsize(path) != member.size:
             raise ShardError(
                 f"{folder.index.place}: expected the {os.path.getsize(path):,} bytes of {path}, found a scan of "
                 f"{member.size:,} bytes by its name: it was packed from other data, or before the scan was changed. "

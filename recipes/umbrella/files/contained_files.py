@@ -6,6 +6,9 @@ ROOT when it is opened, whatever has become of a folder or a link since the rows
 the row, into caches, workers and other commands. `pathlib` drops the mark: hand paths of rows on as strings.
 
 What cannot be known: whether a file inside has a second name outside (a hard link, a mount).
+
+A path may also be the address of an object in a store, s3://bucket/x.nii: it is read where a command has allowed that,
+by what `set_elsewhere` was given. The objects of a store have no links.
 """
 
 import errno
@@ -13,8 +16,40 @@ import os
 import stat
 from io import BufferedIOBase
 from pathlib import Path
+from typing import Protocol
 
-from umbrella.files.data_format import ROOT_MARK
+from umbrella.files.data_format import ADDRESS, ROOT_MARK
+
+
+class Elsewhere(Protocol):
+    """Reads what lies in object stores: `umbrella.files.remote.copies`. Raises OSError as `open` does."""
+
+    def open(self, url: str) -> BufferedIOBase: ...
+
+    def identify(self, url: str) -> tuple | None:
+        """What tells an object from any other, and from itself after a change; None where there is none."""
+
+    def find_size(self, url: str) -> int | None:
+        """In bytes; None where there is none."""
+
+
+_elsewhere: Elsewhere | None = None
+
+
+def set_elsewhere(files: Elsewhere | None) -> None:
+    """From here on this process, and those that it forks, read addresses by `files`."""
+    global _elsewhere
+    _elsewhere = files
+
+
+def find_elsewhere() -> Elsewhere | None:
+    """What reads addresses; None: nothing does."""
+    return _elsewhere
+
+
+def is_remote(path: str | Path) -> bool:
+    """Whether a path is the address of an object in a store."""
+    return isinstance(path, str) and ADDRESS.match(path) is not None
 
 
 def split_root(path: str | Path) -> tuple[str | None, str]:
@@ -30,6 +65,8 @@ def open_inside(path: str | Path, root: str | None) -> BufferedIOBase:
 
     Compared is the file that was opened, so a link that is changed meanwhile cannot lead out.
     """
+    if is_remote(path):
+        return _reach(str(path)).open(str(path))
     try:
         file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - handed on open
     except ValueError as error:  # it holds a NUL, or half of a surrogate pair
@@ -56,6 +93,29 @@ def open_file(path: str | Path) -> BufferedIOBase:
     """`open_inside` the folder that the path itself is held to."""
     root, name = split_root(path)
     return open_inside(name, root)
+
+
+def find_size(path: str | Path) -> int | None:
+    """Of a file or an object, in bytes; None where there is none. Raises OSError where a store does not say."""
+    name = split_root(path)[1]
+    if is_remote(name):
+        return _reach(name).find_size(name)
+    return os.path.getsize(name) if os.path.isfile(name) else None
+
+
+def identify_object(url: str) -> tuple | None:
+    """What tells an object from any other and from itself after a change; None where there is none. Raises OSError
+    where its store does not say."""
+    return _reach(url).identify(url)
+
+
+def _reach(url: str) -> Elsewhere:
+    if _elsewhere is None:
+        raise OSError(
+            f"{url.partition('?')[0]}: expected a scan on this machine, found an address: allow it by --remote_roots "
+            "with the beginning of the addresses that are meant, as s3://bucket/study"
+        )
+    return _elsewhere
 
 
 def is_inside(path: str | Path, root: str | None) -> bool:

@@ -187,8 +187,8 @@ def test_an_entry_cut_at_any_byte_damaged_or_under_another_name_counts_as_absent
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
         assert cache.get(key) is None
     another = f"{'0' if key[0] != '0' else '1'}{key[1:]}"
-    cache.path(another).parent.mkdir()
-    cache.path(another).write_bytes(whole)
+    cache._path(another).parent.mkdir()
+    cache._path(another).write_bytes(whole)
     assert cache.get(another) is None
     np.testing.assert_array_equal(cache.load(load_view, scan, **OPTIONS), views)  # and is mended
     assert path.read_bytes() == whole

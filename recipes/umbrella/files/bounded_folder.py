@@ -91,7 +91,7 @@ class BoundedFolder:
     def entry_size(self, key: str) -> int:
         """Bytes of an entry on disk; 0 where there is none."""
         try:
-            return self.path(key).stat().st_size
+            return self._path(key).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return 0
 
@@ -100,7 +100,7 @@ class BoundedFolder:
         if not self.is_readable:
             return None
         try:
-            with io.FileIO(self.path(key)) as file:
+            with io.FileIO(self._path(key)) as file:
                 entry = file.readall()
                 with suppress(OSError):  # of a folder that is only read, the owner keeps the order
                     os.utime(file.fileno(), ns=(time.time_ns(),) * 2)
@@ -116,7 +116,7 @@ class BoundedFolder:
         """Add or replace an entry; a reader sees the old one or the new one, never a part of it."""
         if not self.is_writable:
             return
-        path = self.path(key)
+        path = self._path(key)
         temporary = path.with_name(f"{key}.{uuid.uuid4().hex}.tmp")
         entry = _digest(key, content) + content
         try:
@@ -134,8 +134,7 @@ class BoundedFolder:
                     half_done.unlink(missing_ok=True)
             self._stop_writing(error)
 
-    def path(self, key: str) -> Path:
-        """Where an entry lies, or would."""
+    def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.{self.kind.end}"
 
     def _lock(self) -> AbstractContextManager:

@@ -13,7 +13,11 @@ by what `set_elsewhere` was given. The objects of a store have no links.
 
 import errno
 import os
+import shutil
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Protocol
@@ -21,8 +25,24 @@ from typing import Protocol
 from umbrella.files.data_format import ADDRESS, ROOT_MARK
 
 
+class RemoteError(OSError):
+    """An object cannot be read. The text is a whole sentence that names it; `kind` is one of the words of
+    `umbrella.files.remote.faults`."""
+
+    def __init__(self, sentence: str, kind: str, url: str) -> None:
+        super().__init__(sentence)
+        self.kind, self.url = kind, url
+
+    def __reduce__(self) -> tuple:
+        return type(self), (str(self), self.kind, self.url)
+
+
+class AbsentError(RemoteError, FileNotFoundError):
+    """There is no such object."""
+
+
 class Elsewhere(Protocol):
-    """Reads what lies in object stores: `umbrella.files.remote.copies`. Raises OSError as `open` does."""
+    """Reads what lies in object stores: `umbrella.files.remote.copies`. Raises RemoteError."""
 
     def open(self, url: str) -> BufferedIOBase: ...
 
@@ -31,6 +51,12 @@ class Elsewhere(Protocol):
 
     def find_size(self, url: str) -> int | None:
         """In bytes; None where there is none."""
+
+    def find_version(self, url: str) -> str | None:
+        """Its size, and its tag where the store has one; None where there is none."""
+
+    def is_copied(self, url: str) -> bool:
+        """Whether it can be read without a request."""
 
 
 _elsewhere: Elsewhere | None = None
@@ -96,24 +122,53 @@ def open_file(path: str | Path) -> BufferedIOBase:
 
 
 def find_size(path: str | Path) -> int | None:
-    """Of a file or an object, in bytes; None where there is none. Raises OSError where a store does not say."""
+    """Of a file or an object, in bytes; None where there is none. Raises RemoteError where a store does not say."""
     name = split_root(path)[1]
     if is_remote(name):
         return _reach(name).find_size(name)
     return os.path.getsize(name) if os.path.isfile(name) else None
 
 
+def find_version(path: str | Path) -> int | str | None:
+    """What tells a file from itself after a change, wherever it lies: its size, of an object also its tag. None where
+    there is none. Raises RemoteError where a store does not say."""
+    name = split_root(path)[1]
+    return _reach(name).find_version(name) if is_remote(name) else find_size(name)
+
+
+@contextmanager
+def on_disk(path: str | Path) -> Iterator[str]:
+    """The name of a file for libraries that read none but those: an object is written there for as long. Raises
+    RemoteError where there is none."""
+    if not is_remote(path):
+        yield str(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="umbrella-object-") as folder:
+        place = os.path.join(folder, os.path.basename(str(path)))
+        with open_file(path) as file, open(place, "wb") as written:
+            shutil.copyfileobj(file, written)
+        yield place
+
+
 def identify_object(url: str) -> tuple | None:
-    """What tells an object from any other and from itself after a change; None where there is none. Raises OSError
-    where its store does not say."""
+    """What tells an object from any other and from itself after a change; None where there is none. Raises
+    RemoteError where its store does not say."""
     return _reach(url).identify(url)
+
+
+def costs_a_request(path: str) -> bool:
+    """Whether to read a scan asks a store for it, which sends the whole. Raises RemoteError where there is none."""
+    return is_remote(path) and not _reach(path).is_copied(path)
 
 
 def _reach(url: str) -> Elsewhere:
     if _elsewhere is None:
-        raise OSError(
-            f"{url.partition('?')[0]}: expected a scan on this machine, found an address: allow it by --remote_roots "
-            "with the beginning of the addresses that are meant, as s3://bucket/study"
+        shown = url.partition("?")[0]
+        raise RemoteError(
+            f"{shown}: expected a scan on this machine, found an address: allow it by --remote_roots with the "
+            "beginning of the addresses that are meant, as s3://bucket/study",
+            "not allowed",
+            shown,
         )
     return _elsewhere
 

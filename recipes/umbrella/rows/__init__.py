@@ -19,5 +19,6 @@ __all__ = [
     "perturbed_scans",
     "published",
     "push_manifest",
+    "remote_scans",
     "transform",
 ]

@@ -2,3 +2,8 @@
 
 It knows nothing of scans, and makes no request until roots are allowed.
 """
+
+__all__ = [
+    "addresses",
+    "copies",
+]

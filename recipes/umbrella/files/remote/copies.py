@@ -20,10 +20,10 @@ import xxhash
 from huggingface_hub import constants
 
 from umbrella.files.bounded_folder import BoundedFolder, Kind
-from umbrella.files.contained_files import find_elsewhere, set_elsewhere
+from umbrella.files.contained_files import AbsentError, find_elsewhere, set_elsewhere
 from umbrella.files.data_format import ADDRESS
 from umbrella.files.remote.addresses import find_host
-from umbrella.files.remote.faults import ABSENT, AbsentError, describe
+from umbrella.files.remote.faults import ABSENT, describe
 from umbrella.files.remote.identity import Identity, IdentityTable
 from umbrella.files.remote.listing import look_up
 from umbrella.files.remote.store import Store
@@ -75,12 +75,13 @@ class ScanCopies:
             set_elsewhere(self)
 
     def learn(self, urls: Iterable[str]) -> None:
-        """Ask the stores what lies at these addresses, in few requests; workers that are forked later know it."""
-        self.use_table(look_up(list(urls), self.store))
+        """Ask the stores what lies at these addresses, in few requests; workers that are forked later know it. Raises
+        RemoteError where one gives no answer."""
+        self.table = IdentityTable(look_up(list(urls), self.store))
 
-    def use_table(self, known: dict[str, Identity | None]) -> None:
+    def use_table(self, table: IdentityTable) -> None:
         """Take what another process has looked up."""
-        self.table = IdentityTable(known)
+        self.table = table
 
     def find_identity(self, url: str) -> Identity | None:
         """What lies at an address; None: nothing. Raises RemoteError where the store does not say."""
@@ -118,10 +119,14 @@ class ScanCopies:
         identity = self.find_identity(url)
         return None if identity is None else identity.size
 
-    def find_copy(self, url: str) -> Path | None:
-        """Where the copy of an object lies, which begins with its digest; None where there is none."""
-        key = self._find_key(url)
-        return self.copies.path(key) if self.copies.entry_size(key) else None
+    def find_version(self, url: str) -> str | None:
+        """Its size, and its tag where the store has one; None where there is none. Raises as `find_size`."""
+        identity = self.find_identity(url)
+        return None if identity is None else f"{identity.size} {identity.tag}".strip()
+
+    def is_copied(self, url: str) -> bool:
+        """Whether an object can be read without a request. Raises as `open`."""
+        return self.copies.entry_size(self._find_key(url)) > 0
 
     def open(self, url: str) -> io.BytesIO:
         """The object's bytes. Raises RemoteError; AbsentError, a FileNotFoundError, where there is none."""

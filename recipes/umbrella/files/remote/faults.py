@@ -2,6 +2,7 @@
 
 import re
 
+from umbrella.files.contained_files import AbsentError, RemoteError
 from umbrella.files.remote.addresses import find_host
 
 ABSENT, FORBIDDEN, KEYS, CHANGED = "absent", "forbidden", "keys", "changed"
@@ -22,21 +23,6 @@ _KIND_OF_NAME = (
     (re.compile("Connect|Disconnected|ProxyError|ReadError|WriteError"), UNREACHABLE),
 )
 _MOST_SAID = 200
-
-
-class RemoteError(OSError):
-    """An object cannot be read. The text is a whole sentence that names it; `kind` is one of the words above."""
-
-    def __init__(self, sentence: str, kind: str, url: str) -> None:
-        super().__init__(sentence)
-        self.kind, self.url = kind, url
-
-    def __reduce__(self) -> tuple:
-        return type(self), (str(self), self.kind, self.url)
-
-
-class AbsentError(RemoteError, FileNotFoundError):
-    """There is no such object."""
 
 
 class WrongBytes(Exception):

@@ -9,6 +9,10 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
+from umbrella.files.contained_files import RemoteError
+from umbrella.files.remote.faults import FORBIDDEN
+
+_ABSENT, _REFUSED = -1, -2  # in place of a size
 _MD5 = re.compile("[0-9a-f]{32}")
 _IS_DIGEST = re.compile("(?:md5|sha256|git) [0-9a-f]+")
 
@@ -49,32 +53,34 @@ def _hash(kind: str, content: bytes) -> str:
 
 
 class IdentityTable:
-    """Address → Identity, or None for an object that is known to be absent. Arrays that forked workers share: a dict
-    of a million would be copied into each of them, page by page.
+    """Address → Identity; None for an object that is known to be absent, an error for one that the store refuses.
+    Arrays that forked workers share: a dict of a million would be copied into each of them, page by page.
 
     A digest is kept where it is the tag; S3 sends its own with what is read.
     """
 
-    def __init__(self, known: Mapping[str, Identity | None]) -> None:
+    def __init__(self, known: Mapping[str, Identity | RemoteError | None]) -> None:
         hashes = np.fromiter(map(_hash_address, known), np.uint64, len(known))
         order = np.argsort(hashes)
-        found = list(known.values())
+        found = [_to_entry(one) for one in known.values()]
         self._hashes = hashes[order]
-        self._sizes = np.fromiter((-1 if one is None else one.size for one in found), np.int64, len(found))[order]
-        self._tags = pa.array(["" if one is None else one.tag for one in found], pa.large_string()).take(order)
+        self._sizes = np.fromiter((size for size, _ in found), np.int64, len(found))[order]
+        self._tags = pa.array([tag for _, tag in found], pa.large_string()).take(order)
 
     def __len__(self) -> int:
         return len(self._hashes)
 
     def find(self, address: str) -> tuple[bool, Identity | None]:
-        """(whether it is known, what it is)."""
+        """(whether it is known, what it is). Raises RemoteError for what the store refuses."""
         wanted = np.uint64(_hash_address(address))
         place = int(np.searchsorted(self._hashes, wanted))
         if place == len(self._hashes) or self._hashes[place] != wanted:
             return False, None
         size = int(self._sizes[place])
         tag = self._tags[place].as_py()
-        return True, None if size < 0 else Identity(size, tag, tag if _IS_DIGEST.fullmatch(tag) else "")
+        if size == _REFUSED:
+            raise RemoteError(tag, FORBIDDEN, address)
+        return True, None if size == _ABSENT else Identity(size, tag, tag if _IS_DIGEST.fullmatch(tag) else "")
 
     def hash(self) -> str:
         """Of all addresses, sizes and tags; the same in whatever order they were looked up."""
@@ -83,6 +89,12 @@ class IdentityTable:
         digest.update(self._sizes.tobytes())
         digest.update("\0".join(self._tags.to_pylist()).encode())
         return digest.hexdigest()
+
+
+def _to_entry(found: Identity | RemoteError | None) -> tuple[int, str]:
+    if isinstance(found, Identity):
+        return found.size, found.tag
+    return (_ABSENT, "") if found is None else (_REFUSED, str(found))
 
 
 def _hash_address(address: str) -> int:

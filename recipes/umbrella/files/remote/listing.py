@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from umbrella.files.contained_files import AbsentError, RemoteError
 from umbrella.files.remote.addresses import find_host, split_address
-from umbrella.files.remote.faults import FORBIDDEN, AbsentError, RemoteError
+from umbrella.files.remote.faults import FORBIDDEN
 from umbrella.files.remote.identity import Identity
 from umbrella.files.remote.store import Store
 
@@ -16,13 +17,14 @@ LEAST_BOUND = 20_000
 N_THREADS = 16
 
 
-def look_up(urls: Sequence[str], store: Store) -> dict[str, Identity | None]:
-    """Address → what lies there, None: nothing. Raises RemoteError where a store does not say."""
+def look_up(urls: Sequence[str], store: Store) -> dict[str, Identity | RemoteError | None]:
+    """Address → what lies there, None: nothing; the error where the store refuses to say. Raises RemoteError where it
+    gives no answer."""
     by_host = defaultdict(list)
     for url in dict.fromkeys(urls):
         store.check(url)
         by_host[find_host(url)].append(url)
-    known: dict[str, Identity | None] = {}
+    known: dict[str, Identity | RemoteError | None] = {}
     for wanted in by_host.values():
         known |= _list(wanted, store) if len(wanted) > FEWEST_LISTED else {}
     rest = [url for url in dict.fromkeys(urls) if url not in known]
@@ -52,8 +54,12 @@ def _list(urls: list[str], store: Store) -> dict[str, Identity | None]:
     return {url: found.get(url) for url in urls if is_whole or url in found}
 
 
-def _stat(url: str, store: Store) -> Identity | None:
+def _stat(url: str, store: Store) -> Identity | RemoteError | None:
     try:
         return store.stat(url)
     except AbsentError:
         return None
+    except RemoteError as error:
+        if error.kind != FORBIDDEN:
+            raise
+        return error

@@ -4,5 +4,6 @@ It knows no other flag.
 """
 
 __all__ = [
+    "remote_flags",
     "volume_flags",
 ]

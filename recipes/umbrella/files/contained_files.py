@@ -13,6 +13,7 @@ by what `set_elsewhere` was given. The objects of a store have no links.
 
 import errno
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -22,7 +23,9 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Protocol
 
-from umbrella.files.data_format import ADDRESS, ROOT_MARK
+from umbrella.files.data_format import ROOT_MARK, SCHEMES
+
+ADDRESS = re.compile(rf"(?:{'|'.join(SCHEMES)})://")
 
 
 class RemoteError(OSError):

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote
 
-from umbrella.files.data_format import ADDRESS, SCHEMES
+from umbrella.files.contained_files import ADDRESS
+from umbrella.files.data_format import SCHEMES
 
 _SHOWN = re.compile(r"^([a-z0-9]+://)(?:[^/]*@)?([^?#]*)")
 

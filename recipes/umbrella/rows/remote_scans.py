@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from umbrella.files.contained_files import find_elsewhere, is_remote, set_elsewhere
-from umbrella.files.data_format import ADDRESS
+from umbrella.files.contained_files import ADDRESS, find_elsewhere, is_remote, set_elsewhere
 from umbrella.options.data.remote_flags import RemoteFlags
 
 if TYPE_CHECKING:  # a generator of conversations needs none of it

@@ -20,8 +20,7 @@ import xxhash
 from huggingface_hub import constants
 
 from umbrella.files.bounded_folder import BoundedFolder, Kind
-from umbrella.files.contained_files import AbsentError, find_elsewhere, set_elsewhere
-from umbrella.files.data_format import ADDRESS
+from umbrella.files.contained_files import AbsentError, find_elsewhere, is_remote, set_elsewhere
 from umbrella.files.remote.addresses import find_host
 from umbrella.files.remote.faults import ABSENT, describe
 from umbrella.files.remote.identity import Identity, IdentityTable
@@ -205,7 +204,7 @@ def fetch_ahead(paths: Iterable[str]) -> None:
     """
     copies = find_elsewhere()
     if isinstance(copies, ScanCopies):
-        copies.fetch_ahead(path for path in paths if ADDRESS.match(path))
+        copies.fetch_ahead(path for path in paths if is_remote(path))
 
 
 @functools.cache

@@ -40,7 +40,8 @@ from umbrella.records.run import read_run_record
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.cpu_threads import leave_cores_to_workers
 from umbrella.rows.length_check import check_lengths
-from umbrella.rows.loading import load_splits, pick_training_splits
+from umbrella.rows.loading import pick_training_splits, read_splits
+from umbrella.rows.remote_scans import know_scans
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.answer_check import AnswerCheck, check_answers, settle_best_metric
 from umbrella.training.augmentation_epoch import SetEpoch
@@ -83,7 +84,8 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     # ------------------------------------------------------------------------------------------------ data
     name = model_args.model_name_or_path
     with main_process_first():
-        splits = load_splits(data_args)
+        splits = read_splits(data_args)
+    know_scans(splits, on_main_process)
     used = pick_training_splits(splits, training_args.eval_strategy.value)
     processor = load_processor(name)
     recipe = resolve_recipe(ViewSettings.of(data_args), processor, name)

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
 
-import umbrella.views.loading
 import umbrella.files.bounded_folder
+import umbrella.views.loading
 import umbrella.views.volume_cache
 from umbrella.models.loading import load_processor
 from umbrella.rows.transform import ConversationTransform

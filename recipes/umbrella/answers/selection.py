@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from datasets import Dataset
 
@@ -39,7 +39,7 @@ def select_rows(data: DataArguments, evaluation: EvalArguments) -> tuple[Dataset
     rows = pick_split(load_splits(data), evaluation.split)
     found, excluded = len(rows), {}
     if data.task_types or data.modalities:
-        everything = DataArguments(json_dir=data.json_dir, dataset_name=data.dataset_name, image_root=data.image_root)
+        everything = replace(data, task_types=None, modalities=None)
         found = len(pick_split(load_splits(everything), evaluation.split))
         excluded["another task type or modality than asked for"] = found - len(rows)
     if evaluation.task != "text":

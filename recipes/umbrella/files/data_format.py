@@ -5,3 +5,4 @@ MODALITIES = ("sMRI", "dMRI", "fMRI")
 SPLITS = ("train", "validation", "test")
 IMAGE_TOKEN = "<image>"
 ROOT_MARK = "/././"  # ROOT/././sub-01/x.nii is ROOT/sub-01/x.nii for everybody; readers hold it to ROOT
+SCHEMES = ("s3", "gs", "https", "hf")  # of scans that lie in object stores

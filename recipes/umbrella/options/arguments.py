@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass, field
 
 from umbrella.options.cuda import by_cuda, settle_by_cuda
+from umbrella.options.data.remote_flags import RemoteFlags
 from umbrella.options.data.shard_flags import ShardFlags
 from umbrella.options.data.volume_flags import ENCODER, check_encoder_intensity, check_volume_flags
 from umbrella.options.number_bounds import (
@@ -16,6 +17,7 @@ from umbrella.options.number_bounds import (
     SEED,
     check_bounds,
 )
+from umbrella.options.remote_roots import check_remote
 
 TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
 TINY3D = "tiny3d"  # the same for volumes
@@ -51,7 +53,7 @@ class ModelArguments:
 
 
 @dataclass
-class DataArguments(ShardFlags):
+class DataArguments(RemoteFlags, ShardFlags):
     """Which conversations, and how their scans are shown to the model."""
 
     json_dir: str | None = field(
@@ -61,7 +63,8 @@ class DataArguments(ShardFlags):
         default=None, metadata={"help": "a published dataset instead: its name on the Hub, or a local copy's folder"}
     )
     image_root: str | None = field(
-        default=None, metadata={"help": "folder that relative scan paths start from (default: the data folder)"}
+        default=None,
+        metadata={"help": "folder, or address as s3://..., that scan paths start from (default: the data folder)"},
     )
     task_types: list[str] | None = field(default=None, metadata={"help": "keep rows of these task types only"})
     modalities: list[str] | None = field(
@@ -135,6 +138,7 @@ class DataArguments(ShardFlags):
     def check_numbers(self) -> None:
         check_bounds(self, {"image_size": AT_LEAST_1, "max_length": AT_LEAST_1, "volume_cache_gb": POSITIVE})
         check_bounds(self, {"volume_spacing": POSITIVE})
+        check_remote(self, self.image_root)
         check_volume_flags(self.view, self.image_size, self.volume_size, self.volume_spacing, self.frames)
         if self.intensity == ENCODER:
             check_encoder_intensity(self.view, self.normalize, self.standardize)

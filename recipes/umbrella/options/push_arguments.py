@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass, field
 
+from umbrella.options.data.remote_flags import RemoteFlags
 from umbrella.options.parsing import parse_arguments
 
 
@@ -36,14 +37,15 @@ class _PushArguments:
 
 
 @dataclass
-class PushDatasetArguments(_PushArguments):
+class PushDatasetArguments(_PushArguments, RemoteFlags):
     """What of a data folder is published, and how."""
 
     json_dir: str | None = field(
         default=None, metadata={"help": "folder with train/, validation/, test/ of JSON files"}
     )
     image_root: str | None = field(
-        default=None, metadata={"help": "folder that relative scan paths start from (default: the data folder)"}
+        default=None,
+        metadata={"help": "folder, or address as s3://..., that scan paths start from (default: the data folder)"},
     )
     scans: str = field(
         default="none",

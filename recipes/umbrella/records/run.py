@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from datasets import DatasetDict
 
+from umbrella.files.contained_files import RemoteError, find_version
 from umbrella.files.json_files import read_json, show_json, write_json
 from umbrella.options.keys import NAME_OF_A_KEY
 from umbrella.records.cohort import SPLITS_FILE
@@ -94,7 +95,8 @@ def hash_splits_file(json_dir: str | None) -> str | None:
 
 
 def fingerprint(rows: Any) -> str:
-    """sha256 of what the rows say, and of their scans' names and sizes; the same wherever the data lie."""
+    """sha256 of what the rows say, and of their scans' names and sizes, in a store also of their tags; the same
+    wherever files lie."""
     digest = hashlib.sha256()
     columns = rows.with_format(None).select_columns(["task_id", "conversations", "metadata", "images"])
     for row in columns:
@@ -106,8 +108,14 @@ def fingerprint(rows: Any) -> str:
     return digest.hexdigest()
 
 
-def _size(scan: dict) -> int | None:
-    """In bytes; None for a scan that is not there: of splits that are not used, none is looked for."""
+def _size(scan: dict) -> int | str | None:
+    """In bytes, of an object in a store with its tag; None for a scan that is not there: of splits that are not used,
+    none is looked for."""
     if scan.get("bytes"):
         return len(scan["bytes"])
-    return os.path.getsize(scan["path"]) if os.path.exists(scan["path"]) else None
+    try:
+        return find_version(scan["path"])
+    except RemoteError as error:
+        if error.kind != "forbidden":
+            raise
+        return None

@@ -17,8 +17,10 @@ __all__ = [
     "loading",
     "lookahead",
     "order",
+    "packing",
     "perturbed_scans",
     "published",
     "push_manifest",
+    "remote_scans",
     "transform",
 ]

@@ -11,13 +11,24 @@ from umbrella.files.shards.reading import check_fits, use_shards
 from umbrella.files.written_files import writing
 from umbrella.options.arguments import DataArguments
 from umbrella.rows.published import load_published
+from umbrella.rows.remote_scans import allow_remote, know_scans
 from umbrella_dataset import load_umbrella
 
 MOST_LOOKED_FOR = 100  # rows of a split whose scans are looked for in shards
 
 
 def load_splits(arguments: DataArguments) -> DatasetDict:
-    """All splits of `--json_dir`, or of the published `--dataset_name`.
+    """All splits of `--json_dir`, or of the published `--dataset_name`; stores are asked about scans that lie there.
+
+    Raises as `read_splits`, and RemoteError, an OSError, where a store gives no answer.
+    """
+    splits = read_splits(arguments)
+    know_scans(splits)
+    return splits
+
+
+def read_splits(arguments: DataArguments) -> DatasetDict:
+    """The same; nothing is asked of a store yet, see `umbrella.rows.remote_scans.know_scans`.
 
     Their scans are read from `--scan_shards` from then on, where that is given.
 
@@ -46,13 +57,17 @@ def _draw_paths(rows: Dataset) -> list[tuple[str, str | None]]:
 
 def _load(arguments: DataArguments) -> DatasetDict:
     config: dict[str, Any] = {"task_types": arguments.task_types, "modalities": arguments.modalities}
+    allow_remote(arguments)
+    if arguments.remote_roots:
+        config["remote_roots"] = arguments.remote_roots
     # With these set, HF_HOME has no effect.
     variables = "HF_DATASETS_CACHE" if arguments.json_dir is not None else "HF_DATASETS_CACHE and HF_HUB_CACHE"
     with writing(datasets.config.HF_DATASETS_CACHE, f"set {variables} to a folder on another disk"):
         if arguments.json_dir is not None:
             return load_umbrella(arguments.json_dir, image_root=arguments.image_root, **config)
         splits = load_published(arguments.dataset_name, arguments.image_root)
-    return DatasetDict({name: _filter(rows, name, **config) for name, rows in splits.items()})
+    kept = (arguments.task_types, arguments.modalities)
+    return DatasetDict({name: _filter(rows, name, *kept) for name, rows in splits.items()})
 
 
 def _filter(rows: Dataset, name: str, task_types: list[str] | None, modalities: list[str] | None) -> Dataset:

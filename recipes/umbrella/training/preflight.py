@@ -10,6 +10,7 @@ from transformers import TrainingArguments
 from transformers.integrations.deepspeed import HfTrainerDeepSpeedConfig
 
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
+from umbrella.files.contained_files import RemoteError, costs_a_request
 from umbrella.scans.not_a_scan import join_absent
 from umbrella.scans.volumes import ScanError, check_header
 from umbrella.views.packed_views import is_view_packed
@@ -92,7 +93,8 @@ def check_output_dir(output_dir: str, resumes: bool) -> None:
 
 
 def check_scans(dataset: Dataset) -> int:
-    """Existence and header of every scan that the rows name. Returns their number.
+    """Existence and header of every scan that the rows name; of an object in a store without a copy existence alone,
+    as its header comes with the whole. Returns their number.
 
     Raises SystemExit with all unreadable scans (the first ten by name).
     """
@@ -121,9 +123,9 @@ def show_first(problems: list[str]) -> str:
 
 def _find_problem(scan: tuple[str, str]) -> str | None:
     try:
-        if not is_view_packed(*scan):
+        if not is_view_packed(*scan) and not costs_a_request(scan[0]):
             check_header(*scan)
-    except ScanError as error:
+    except (ScanError, RemoteError) as error:
         return str(error)
     return None
 

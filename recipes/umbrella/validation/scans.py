@@ -1,11 +1,11 @@
 """Read all scans of a data set in parallel: what cannot be read, and what is the same brain under two names."""
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+from umbrella.files.contained_files import split_root
 from umbrella.options.progress import show_progress
 from umbrella.validation.worker_processes import start_workers
 from umbrella_dataset import Problem
@@ -78,7 +78,7 @@ def _compare_owners(uses: list) -> list[tuple[str, Problem]]:
         first, *others = shared
         for use in others:
             expected = f"voxels of its own for each {attribute}"
-            paths = [os.path.normpath(scan.path) for scan in (use, first)]  # without the mark of an image_root
+            paths = [split_root(scan.path)[1] for scan in (use, first)]
             found = f"those of {paths[0]} ({getattr(use, attribute)}) in {paths[1]} ({getattr(first, attribute)}) too"
             problems.append((use.source, Problem("equal scans", place, expected, found)))
     return problems

@@ -10,9 +10,11 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from umbrella.files.contained_files import RemoteError, is_remote
 from umbrella.files.written_files import write_whole
+from umbrella.rows.remote_scans import allow_remote, know_files
 from umbrella.scans.not_a_scan import ABSENT, join_absent
-from umbrella.validation.flags import parse_options
+from umbrella.validation.flags import parse_options, to_remote_flags
 from umbrella.validation.labels import LabelCheck
 from umbrella.validation.migration import migrate
 from umbrella.validation.privacy import find_privacy_problems
@@ -63,8 +65,8 @@ class ScanUse(NamedTuple):
 class Validation:
     """What is known of a data set while its files are read one after another, and the findings so far."""
 
-    def __init__(self, image_root: str | None = None) -> None:
-        self.image_root = image_root
+    def __init__(self, image_root: str | None = None, remote_roots: list[str] | None = None) -> None:
+        self.image_root, self.remote_roots = image_root, remote_roots
         self.findings: list[Finding] = []
         self.n_files = 0
         self.n_records = 0
@@ -107,12 +109,13 @@ class Validation:
         self.findings += [Finding(source, problem) for source, problem in self.labels.find_problems()]
 
     def check_scans(self) -> None:
-        """Read all scans: see `find_scan_problems`."""
+        """Read all scans: see `find_scan_problems`. Raises RemoteError for a store that gives no answer."""
+        know_files(scan.path for scan in self.scans)
         self.findings += [Finding(source, problem) for source, problem in find_scan_problems(self.scans)]
 
     def check_privacy(self) -> None:
         """Search all texts and scans: see `find_privacy_problems`."""
-        found = find_privacy_problems(self.records, self.scans, self.image_root)
+        found = find_privacy_problems(self.records, self.scans, self.image_root, self.remote_roots)
         self.findings += [Finding(source, problem) for source, problem in found]
 
     def _check_record(self, record: dict, source: str, split: str | None, folder: str, is_sample: bool) -> None:
@@ -132,9 +135,10 @@ class Validation:
             owners = subject_ids[:1] * len(images)
         for index, (image, owner) in enumerate(zip(images, owners, strict=True)):
             try:
-                path = resolve_path(image["path"], folder, self.image_root)
+                path = resolve_path(image["path"], folder, self.image_root, self.remote_roots)
             except FormatError as error:
-                self._add(source, "path", f"images[{index}].path", f"a path inside {self.image_root}", str(error))
+                expected = f"a path inside {self.image_root}" if self.image_root else "a path on this machine"
+                self._add(source, "path", f"images[{index}].path", expected, str(error))
             else:
                 self.scans.append(ScanUse(source, path, image["modality"], owner, split))
 
@@ -236,8 +240,10 @@ def main(argv: list[str] | None = None, samples: Path | None = None) -> int:
         print(f"    {shlex.join(['python', str(samples.with_name(SAMPLE_GENERATOR))])}")
         print("✗ VALIDATION FAILED")
         return 1
-    image_root = options.image_root and os.path.realpath(options.image_root)
-    validation = Validation(image_root)
+    image_root = options.image_root
+    image_root = image_root if not image_root or is_remote(image_root) else os.path.realpath(image_root)
+    allow_remote(to_remote_flags(options))
+    validation = Validation(image_root, options.remote_roots)
     try:
         check_path(image_root or "")
         files = find_files(paths)
@@ -254,7 +260,7 @@ def main(argv: list[str] | None = None, samples: Path | None = None) -> int:
     try:
         if options.check_images:
             validation.check_scans()
-    except ChildProcessError as error:
+    except (ChildProcessError, RemoteError) as error:
         print(f"{error}\n✗ VALIDATION FAILED")
         return 1
     if options.check_privacy:

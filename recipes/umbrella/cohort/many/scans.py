@@ -17,6 +17,7 @@ from umbrella.cohort.tables.image_template import IMAGES
 from umbrella.cohort.tables.table_rows import TableOptions, read_table
 from umbrella.cohort.tables.text import is_encoding
 from umbrella.cohort.tables.visits import find_scans, to_visits
+from umbrella.files.contained_files import is_remote
 from umbrella.records.cohort import NO_ROW
 
 # What was found and asks for no answer: all other exclusions are rows with their reason.
@@ -128,7 +129,8 @@ def _read_table(asked: ManyArguments, exclusions: Exclusions) -> tuple[list[Visi
             exclusions.not_chosen.append(visit)
     visits = [visit for visit in visits if not chosen or visit.session in chosen]
     template = asked.image_template or "{" + asked.image_column + "}"
-    root = str(Path(asked.image_root).expanduser().resolve() if asked.image_root else path.parent.resolve())
+    root = asked.image_root or str(path.parent)
+    root = root if is_remote(root) else str(Path(root).expanduser().resolve())
     return visits, find_scans(
         list(visits), {asked.modality: template}, root, id_column, exclusions, asked.image_column
     )

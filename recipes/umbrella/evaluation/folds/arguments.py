@@ -10,11 +10,12 @@ from umbrella.files.data_format import SPLITS
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, SEED, Bounds, check_bounds
 from umbrella.options.parsing import parse_arguments, read_yaml_flags
+from umbrella.options.remote_roots import OF_REMOTE
 from umbrella.options.training_flags import TrainFlags
 
 DEFAULT_FOLDS = 5
 OWN_PATHS = ("json_dir", "output_dir", "image_root", "task_types", "modalities")  # each fold has its own
-TOLD_EVAL = ("max_length", "on_overflow", "volume_cache", "volume_cache_gb", "base_model", "use_cpu")
+TOLD_EVAL = ("max_length", "on_overflow", "volume_cache", "volume_cache_gb", "base_model", "use_cpu", *OF_REMOTE)
 
 
 @dataclass
@@ -137,7 +138,7 @@ def tell_folds(data: DataArguments, model: ModelArguments, training: TrainFlags,
         part
         for name, value in told.items()
         if value is not None and value != defaults.get(name)
-        for part in (f"--{name}", str(value))
+        for part in (f"--{name}", *(value if isinstance(value, list) else [str(value)]))
     ]
     return FoldFlags(tuple(recipe), (*asked, *_to_flags(folds.eval_flags)))
 

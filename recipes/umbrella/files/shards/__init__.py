@@ -3,4 +3,8 @@
 It knows nothing of scans but their names and bytes.
 """
 
-__all__: list[str] = []
+__all__ = [
+    "index",
+    "reading",
+    "writing",
+]

@@ -63,6 +63,10 @@ class ShardFolder:
         """Where the shard of a member lies."""
         return os.path.join(self.folder, self.index.about.shards[member.shard][0])
 
+    def is_here(self, member: Member) -> bool:
+        """Whether it can be read without a request."""
+        return True
+
     def read(self, member: Member) -> bytes:
         """Its bytes. Raises ShardError where they are not those that were packed."""
         file = self._open_shard(member)
@@ -138,6 +142,14 @@ class PackedScans:
         if found is None:
             return None
         return "packed", found.folder.index.about.what, found.member.size, found.member.digest
+
+    def find_size(self, path: str | Path, root: str | None) -> int | None:
+        found = self.find(path, root)
+        return None if found is None else found.member.size
+
+    def costs_a_request(self, path: str | Path, root: str | None) -> bool | None:
+        found = self.find(path, root)
+        return None if found is None else not found.folder.is_here(found.member)
 
 
 def check_fits(packed: PackedScans, paths: Iterable[tuple[str, str | None]]) -> None:

@@ -4,5 +4,7 @@ It knows no other flag.
 """
 
 __all__ = [
+    "remote_flags",
+    "shard_flags",
     "volume_flags",
 ]

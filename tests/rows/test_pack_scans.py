@@ -105,7 +105,7 @@ def test_scans_that_cannot_be_read_are_left_out_and_counted(call, tmp_path, caps
     source, path, reason = lines[1].split("\t")
     assert (source, path) == ("train/train_1.json", str(data / "train_1_0.nii"))
     assert reason.startswith("expected 1386 bytes of voxels") and "cut short" in reason and "scan of" not in reason
-    assert lines[2].endswith("train_2_0.nii\texpected a scan, found no such file")
+    assert lines[2].endswith("train_2_0.nii\texpected a scan, found no such file: check the path and image_root")
     assert lines[3].endswith("found one of a .hdr/.img pair: convert it to .nii.gz")
 
 

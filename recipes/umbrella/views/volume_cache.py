@@ -136,8 +136,8 @@ def identify_scan(source: str | Path | bytes) -> tuple | None:
     """What tells a scan from any other and from itself after a change: a hash of its bytes, or the real path, inode,
     size and times of its file, or files for an .hdr/.img pair and a .bval beside it; of an object in a store the
     address, size and tag. None where there is no file, and where one lies outside the folder that it is held to, see
-    `umbrella.files.contained_files`. A scan in a shard is told by its bytes, as the index states them. Raises ScanError
-    where a store does not say."""
+    `umbrella.files.contained_files`. A scan in a shard is told by its bytes, as the index states them. Raises
+    ScanError where a store does not say."""
     if isinstance(source, bytes):
         return len(source), xxhash.xxh3_128_hexdigest(source)
     root, path = split_root(source)

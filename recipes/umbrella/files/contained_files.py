@@ -86,7 +86,7 @@ class Packed(Protocol):
     """Files that lie in shards, known by the path that they would have and the folder that it is held to, see
     `umbrella.files.shards.reading`."""
 
-    def read(self, path: str | Path, root: str | None) -> bytes | None:
+    def read(self, path: str | Path, root: str | None) -> bytes | memoryview | None:
         """The file's bytes; None for one that was not packed. Raises OSError."""
 
     def identify(self, path: str | Path, root: str | None) -> tuple | None:

@@ -9,7 +9,7 @@ from datasets import Dataset as HubDataset
 from datasets import DatasetDict
 from torch.utils.data import DataLoader, Dataset
 
-from umbrella.files.contained_files import find_packed
+from umbrella.files.contained_files import find_elsewhere, find_packed
 from umbrella.files.written_files import WriteError
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError
@@ -52,7 +52,7 @@ class PlacedScans(Dataset, ABC):
     def __init__(self, splits: Mapping[str, HubDataset], places: Sequence[Place]) -> None:
         self.splits = {name: rows.with_format(None) for name, rows in splits.items()}
         self.places = places
-        self.packed = find_packed()  # goes along to workers that are not forked
+        self.sources = find_elsewhere(), find_packed()  # they go along to workers that are not forked
 
     @abstractmethod
     def look(self, row: dict, number: int) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import datasets
 from datasets import Dataset, DatasetDict
 
-from umbrella.files.contained_files import split_root
+from umbrella.files.contained_files import is_remote, split_root
 from umbrella.files.shards.reading import check_fits, use_shards
 from umbrella.files.written_files import writing
 from umbrella.options.arguments import DataArguments
@@ -35,6 +35,7 @@ def read_splits(arguments: DataArguments) -> DatasetDict:
     Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit,
     ShardError.
     """
+    allow_remote(arguments)
     packed = use_shards(arguments.shard_folders, find_scan_roots(arguments))
     splits = _load(arguments)
     if packed is not None:
@@ -45,7 +46,7 @@ def read_splits(arguments: DataArguments) -> DatasetDict:
 def find_scan_roots(arguments: DataArguments) -> list[str]:
     """The folders that the paths of scans in shards count from, as the rows state them: one for each data folder."""
     root = arguments.image_root or arguments.json_dir or arguments.dataset_name or ""
-    return [os.path.realpath(os.path.expanduser(root))]
+    return [root if is_remote(root) else os.path.realpath(os.path.expanduser(root))]
 
 
 def _draw_paths(rows: Dataset) -> list[tuple[str, str | None]]:
@@ -57,7 +58,6 @@ def _draw_paths(rows: Dataset) -> list[tuple[str, str | None]]:
 
 def _load(arguments: DataArguments) -> DatasetDict:
     config: dict[str, Any] = {"task_types": arguments.task_types, "modalities": arguments.modalities}
-    allow_remote(arguments)
     if arguments.remote_roots:
         config["remote_roots"] = arguments.remote_roots
     # With these set, HF_HOME has no effect.

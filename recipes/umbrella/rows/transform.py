@@ -10,7 +10,7 @@ import numpy as np
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
 from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.conversations.turns import repeat_image_items
-from umbrella.files.contained_files import find_packed
+from umbrella.files.contained_files import find_elsewhere, find_packed
 from umbrella.files.shards.reading import PackedScans
 from umbrella.models.feature_cache import FeatureCache
 from umbrella.models.view_settings import settle_settings
@@ -95,6 +95,7 @@ class ConversationTransform:
             raise ValueError(f"on_overflow: expected one of {', '.join(ON_OVERFLOW)}, found {on_overflow!r}")
         if augment is not None and feature_cache is not None:
             raise ValueError("feature_cache: expected scans that are always shown alike, found augment")
+        self.sources = find_elsewhere(), find_packed()  # they go along to workers that are not forked
         self.processor, self.feature_cache, self.fetch_ahead = processor, feature_cache, fetch_ahead
         self.settings = settle_settings(
             ViewSettings(
@@ -121,8 +122,8 @@ class ConversationTransform:
 
     def _add_packed_views(self, cache: VolumeCache | None) -> VolumeCache | PackedViews | None:
         """The cache, behind the views that lie in `--scan_shards`."""
-        self.packed = find_packed()  # goes along to workers that are not forked
-        if not isinstance(self.packed, PackedScans) or not self.packed.holds_views:
+        packed = find_packed()
+        if not isinstance(packed, PackedScans) or not packed.holds_views:
             return cache
         if self.augment is not None or self.draw_window is not None:
             drawn = "--augment false" if self.augment is not None else "--frames K"
@@ -130,7 +131,7 @@ class ConversationTransform:
                 "--scan_shards: expected shards of scans, as each epoch shows them in another way, found shards of "
                 f"views. Set {drawn}, or pack the scans with --what scans"
             )
-        return PackedViews(self.packed, self.settings, cache)
+        return PackedViews(packed, self.settings, cache)
 
     @property
     def is_volume(self) -> bool:

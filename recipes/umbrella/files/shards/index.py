@@ -102,6 +102,12 @@ class ShardIndex:
                 return Member(*(int(column[row]) for column in self.numbers))
         return None
 
+    def holds(self, names: Sequence[str]) -> np.ndarray:
+        """Whether each of very many names is there, (n,), told by its hash."""
+        wanted = np.fromiter(map(_hash, names), np.uint64, len(names))
+        places = np.searchsorted(self.hashes, wanted).clip(max=len(self) - 1)
+        return self.hashes[places] == wanted if len(self) else np.zeros(len(names), bool)
+
 
 def open_index(folder: str) -> ShardIndex:
     """The index of a local folder of shards, whose sizes are compared. Raises ShardError."""
@@ -139,6 +145,15 @@ def check_shard_size(path: str, found: int | None, expected: int) -> None:
     if found != expected:
         said = "none" if found is None else f"{found:,}"
         raise ShardError(f"{path}: expected {expected:,} bytes, as {FILE_NAME} says, found {said}: copy both anew")
+
+
+def check_digest(content: bytes, member: Member, shard: str) -> None:
+    """Raise ShardError for bytes that are not those that were packed."""
+    if xxhash.xxh3_64_intdigest(content) != member.digest:
+        raise ShardError(
+            f"{shard}: expected the {member.size:,} bytes that were packed at byte {member.offset:,}, found others: "
+            "copy the shard anew, and the index with it"
+        )
 
 
 def write_index(folder: Path, names: Sequence[str], members: Sequence[Member], about: About) -> None:

@@ -52,7 +52,8 @@ class PlacedScans(Dataset, ABC):
     def __init__(self, splits: Mapping[str, HubDataset], places: Sequence[Place]) -> None:
         self.splits = {name: rows.with_format(None) for name, rows in splits.items()}
         self.places = places
-        self.sources = find_elsewhere(), find_packed()  # they go along to workers that are not forked
+        self.elsewhere = find_elsewhere()  # goes along into workers that are not forked
+        self.packed = find_packed()  # likewise, after what it may lie on
 
     @abstractmethod
     def look(self, row: dict, number: int) -> Any:

@@ -95,7 +95,8 @@ class ConversationTransform:
             raise ValueError(f"on_overflow: expected one of {', '.join(ON_OVERFLOW)}, found {on_overflow!r}")
         if augment is not None and feature_cache is not None:
             raise ValueError("feature_cache: expected scans that are always shown alike, found augment")
-        self.sources = find_elsewhere(), find_packed()  # they go along to workers that are not forked
+        self.elsewhere = find_elsewhere()  # goes along into workers that are not forked
+        self.packed = find_packed()  # likewise, after what it may lie on
         self.processor, self.feature_cache, self.fetch_ahead = processor, feature_cache, fetch_ahead
         self.settings = settle_settings(
             ViewSettings(

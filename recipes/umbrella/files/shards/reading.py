@@ -146,6 +146,9 @@ class PackedScans:
         if find_packed() is None:  # in a worker that was not forked
             set_packed(self)
 
+    def __deepcopy__(self, memo: dict) -> "PackedScans":
+        return self  # `datasets` copies what its rows go through
+
     def find(self, path: str | Path, root: str | None, modality: str | None = None) -> Found | None:
         """Where a scan, or its view as this modality, lies: two data folders may have scans of one name. None for one
         that was not packed."""

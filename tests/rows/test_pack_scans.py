@@ -1,7 +1,6 @@
 """Claims about packing the scans of rows, and about training on them: the same as from files, which may be gone."""
 
 import json
-import os
 import shutil
 from unittest.mock import patch
 
@@ -14,7 +13,7 @@ import webdataset
 from conversation_folder import make_record, write_folder, write_scan
 from volume_rows import write_series_folder
 
-from umbrella.files.contained_files import set_packed
+from umbrella.files.contained_files import set_elsewhere, set_packed
 from umbrella.models.loading import load_processor
 from umbrella.options.arguments import DataArguments
 from umbrella.rows.loading import load_splits
@@ -31,6 +30,7 @@ PACK = ("--output_dir", "shards", "--num_workers", 0)
 def _no_shards():
     yield
     set_packed(None)
+    set_elsewhere(None)
 
 
 def encode_all(splits, **options):
@@ -155,7 +155,7 @@ def test_views_are_packed_in_place_of_scans_for_the_settings_that_made_them(call
 
 
 @pytest.mark.slow
-def test_training_on_shards_is_training_on_files(call, small_data, tmp_path):
+def test_training_on_shards_in_a_store_is_training_on_files(call, small_data, tmp_path, s3, monkeypatch):
     data = shutil.copytree(small_data, tmp_path / "data")
     flags = (
         "--json_dir",
@@ -172,11 +172,19 @@ def test_training_on_shards_is_training_on_files(call, small_data, tmp_path):
     call(train, *flags, "--output_dir", "files")
     call(pack_scans, "--json_dir", data, "--output_dir", "shards", "--num_workers", 2)
     move_scans_away(data, tmp_path / "away")
-    call(train, *flags, "--output_dir", "packed", "--scan_shards", "shards", "--dataloader_num_workers", 1)
-    files, packed = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("files", "packed"))
-    assert files == packed
-    logs = [
-        json.loads((tmp_path / name / "trainer_state.json").read_text())["log_history"] for name in ("files", "packed")
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    for path in (tmp_path / "shards").iterdir():
+        s3.put(f"s3://bucket/packed/{path.name}", path.read_bytes())
+    s3.take_log()
+    remote = ("--scan_shards", "s3://bucket/packed", "--remote_roots", "s3://bucket/packed", "--scan_copies", "copies")
+    call(train, *flags, "--output_dir", "packed", *remote, "--dataloader_num_workers", 1)
+    files, packed = (tmp_path / name for name in ("files", "packed"))
+    assert (files / "model.safetensors").read_bytes() == (packed / "model.safetensors").read_bytes()
+    losses = [
+        [log.get("eval_loss") for log in json.loads((run / "trainer_state.json").read_text())["log_history"]]
+        for run in (files, packed)
     ]
-    assert [log.get("eval_loss") for log in logs[0]] == [log.get("eval_loss") for log in logs[1]]
-    assert os.listdir(data / "train")
+    assert losses[0] == losses[1] and any(losses[0])
+    n_read = sum(method == "GET" and path.endswith(".tar") for method, path in s3.take_log())
+    assert 4 < n_read <= 8  # of 8 scans that training and evaluation show, none twice

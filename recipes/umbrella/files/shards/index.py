@@ -84,10 +84,9 @@ class ShardIndex:
                 "Umbrella"
             )
         self.about = About(**stated | {"shards": [tuple(shard) for shard in stated["shards"]]})
-        self.place, self.names = place, table["name"]
-        self.hashes, *self.numbers = (
-            table[name].combine_chunks().to_numpy() for name in _COLUMNS if name != "name"
-        )  # of one chunk: nothing is copied
+        columns = {name: _take_whole(table[name]) for name in _COLUMNS}
+        self.place, self.names = place, columns.pop("name")
+        self.hashes, *self.numbers = (column.to_numpy() for column in columns.values())
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -107,6 +106,11 @@ class ShardIndex:
         wanted = np.fromiter(map(_hash, names), np.uint64, len(names))
         places = np.searchsorted(self.hashes, wanted).clip(max=len(self) - 1)
         return self.hashes[places] == wanted if len(self) else np.zeros(len(names), bool)
+
+
+def _take_whole(column: pa.ChunkedArray) -> pa.Array:
+    """As it was written, in one piece: nothing is copied."""
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
 
 
 def open_index(folder: str) -> ShardIndex:

@@ -27,7 +27,7 @@ from umbrella.files.shards.writing import EXCLUSIONS, ShardWriter
 from umbrella.models.loading import load_processor
 from umbrella.options.progress import show_progress
 from umbrella.records.recipe import resolve_recipe
-from umbrella.rows.cache_filling import list_scans, look_at_all
+from umbrella.rows.cache_filling import look_at_all
 from umbrella.rows.loading import find_scan_roots, load_splits
 from umbrella.rows.packing import PackableScans, list_packable
 from umbrella.views.packed_views import describe_views
@@ -50,7 +50,7 @@ def main() -> None:
         processor = load_processor(model_args.model_name_or_path)
         views = resolve_recipe(ViewSettings.of(data_args), processor, model_args.model_name_or_path).settings
         about = About(VIEWS, [], describe_views(views), "")
-    places, made_of = list_packable(splits, list_scans(splits), root, views is not None)
+    places, made_of = list_packable(splits, root, views is not None)
     about = about._replace(made_of=made_of)
 
     # ------------------------------------------------------------------------------------------------ pack

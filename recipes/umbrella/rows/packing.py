@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import xxhash
 from datasets import Dataset
@@ -83,18 +83,25 @@ def find_end(name: str, content: bytes) -> str:
     return known or (".nii.gz" if content.startswith(GZIP_MAGIC) else ".nii")
 
 
-def list_packable(
-    splits: Mapping[str, Dataset], places: Sequence[Place], root: str, are_views: bool
-) -> tuple[list[Place], str]:
-    """The places of scans that are files, each once by its name, or by the name of its view; and a hash that tells
-    them from others."""
-    digest, found = xxhash.xxh3_128(), {}
-    for place in places:
-        scan = splits[place.split][place.row]["images"][place.number]
-        if scan["path"] and not scan.get("bytes"):
-            name = name_scan(scan["path"], root)[0]
-            name = name_view(name, scan["modality"]) if are_views else name
-            if name not in found:
-                found[name] = place
-                digest.update(f"{name}\t{scan['modality']}\n".encode())
-    return list(found.values()), digest.hexdigest()
+def list_packable(splits: Mapping[str, Dataset], root: str, are_views: bool) -> tuple[list[Place], str]:
+    """The places of scans that are files, each once by its name, or by the name of its view, in the order of the
+    rows; and a hash that tells them from others."""
+    digest, places, named = xxhash.xxh3_128(), [], set()
+    for split, rows in splits.items():
+        for row, scans in enumerate(_iterate_scans(rows)):
+            for number, scan in enumerate(scans):
+                if not scan["path"] or scan.get("bytes"):
+                    continue
+                name = name_scan(scan["path"], root)[0]
+                name = name_view(name, scan["modality"]) if are_views else name
+                if name not in named:
+                    named.add(name)
+                    places.append(Place(split, row, number))
+                    digest.update(f"{name}\t{scan['modality']}\n".encode())
+    return places, digest.hexdigest()
+
+
+def _iterate_scans(rows: Dataset) -> Iterator[list[dict]]:
+    """The scans of each row; a few rows at a time are Python objects."""
+    for batch in rows.with_format(None).select_columns("images").iter(1000):
+        yield from batch["images"]

@@ -10,6 +10,7 @@ import numpy as np
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
 from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.conversations.turns import repeat_image_items
+from umbrella.files.contained_files import find_elsewhere
 from umbrella.models.feature_cache import FeatureCache
 from umbrella.models.view_settings import settle_settings
 from umbrella.rows.cached_scans import CachedScan, make_stand_in, put_features
@@ -90,6 +91,7 @@ class ConversationTransform:
         if augment is not None and feature_cache is not None:
             raise ValueError("feature_cache: expected scans that are always shown alike, found augment")
         self.processor, self.feature_cache = processor, feature_cache
+        self.elsewhere = find_elsewhere()  # goes along into workers that are not forked
         self.settings = settle_settings(
             ViewSettings(
                 view, image_size, normalize, standardize, volume_size, volume_spacing, frames, intensity, expects

@@ -10,6 +10,7 @@ from killing import run_whole
 from umbrella.files.contained_files import RemoteError, find_elsewhere, find_size, open_file, set_elsewhere
 from umbrella.files.remote.copies import fetch_ahead
 
+pytestmark = pytest.mark.slow
 ROOT = "s3://bucket/copies"
 SIZE = 50_000
 

@@ -11,6 +11,7 @@ from umbrella.files.remote.faults import find_kind
 from umbrella.files.remote.identity import Identity
 from umbrella.scans.scan_files import ScanError, open_scan, read_file
 
+pytestmark = pytest.mark.slow
 ROOT = "s3://bucket/study"
 URL = f"{ROOT}/faults/x.nii"
 DATA = bytes(range(256)) * 40
@@ -63,7 +64,6 @@ def test_a_fault_that_stays_is_a_sentence_and_when_it_is_mended_the_scan_is_read
     assert read() == DATA
 
 
-@pytest.mark.slow
 def test_a_store_that_falls_silent_is_asked_again_and_given_up_in_time(bucket, let):
     bucket.put(URL, DATA)
     let(ROOT, patience=2.4)

@@ -5,14 +5,20 @@ import eval
 import explain
 import inspect_labels
 import predict
+import push_to_hub
 import pytest
 import validate_json_format
 from conversation_folder import write_folder
+from forking import Program
 
+from umbrella.answers.attribution.regions import find_region
+from umbrella.evaluation.folds.data_folder import to_record
 from umbrella.files.contained_files import RemoteError, set_elsewhere
 from umbrella.options.arguments import DataArguments
 from umbrella.rows.loading import load_splits
+from umbrella.scans.scan_files import read_file
 from umbrella.training.preflight import check_scans
+from umbrella_dataset import resolve_path
 
 pytestmark = pytest.mark.slow
 ROOT = "s3://commands/study"
@@ -99,5 +105,50 @@ def test_questions_are_asked_and_maps_drawn_about_them(study, remote, call, tmp_
     ]
     call(eval, *common, "--json_dir", study, "--output_dir", "eval", *fast, *remote)
     assert (tmp_path / "eval/report.html").is_file()
-    call(explain, *common, "--json_dir", study, "--output_dir", "maps", "--n", 1, *remote)
+    call(explain, *common, "--json_dir", study, "--output_dir", "maps", "--n", 1, "--answer", "true", *remote)
     assert list((tmp_path / "maps/maps").glob("*.nii.gz"))
+
+
+@pytest.mark.parametrize("scrub", ["false", "true"])
+def test_a_push_sends_the_scans_and_names_no_bucket(study, remote, call, hub, scrub):
+    flags = ["--json_dir", study, "--repo_id", "tester/brains", "--scans", "files", "--scrub", scrub, *remote]
+    assert "published" in call(push_to_hub, "dataset", *flags)
+    sent = hub.files("dataset", "tester/brains")
+    scans = [data for path, data in sent.items() if path.startswith("scans/")]
+    assert len(scans) == 7 and min(map(len, scans)) > 1000
+    if scrub == "false":
+        assert sent["scans/test_0_0.nii"] == read_file(f"{ROOT}/test_0_0.nii")
+        published = load_splits(DataArguments(dataset_name="tester/brains", image_root=f"{ROOT}", remote_roots=[ROOT]))
+        assert published["test"][0]["images"][0]["path"] == f"{ROOT}/scans/test_0_0.nii"
+    assert not any(word in data for data in sent.values() for word in (b"s3://", b"commands/study", b"secret-of"))
+
+
+def test_folds_and_masks_keep_addresses_as_they_are(study, remote):
+    rows = load_splits(DataArguments(json_dir=str(study), image_root=ROOT, remote_roots=[ROOT]))["train"]
+    record = to_record(rows[0])
+    assert record["images"][0]["path"] == f"{ROOT}/train_0_0.nii"
+    assert resolve_path(record["images"][0]["path"], "/elsewhere", None, [ROOT]) == f"{ROOT}/train_0_0.nii"
+    row = rows[0]
+    row["metadata"]["extra"] = '{"lesion_mask": "train_0_0.nii"}'
+    found = find_region(row, "lesion", ROOT)
+    row["metadata"]["extra"] = f'{{"lesion_mask": "{ROOT}/train_0_0.nii"}}'
+    assert len(found.points_mm) == len(find_region(row, "lesion").points_mm) > 500
+    row["metadata"]["extra"] = '{"lesion_mask": "../other.nii"}'
+    with pytest.raises(RemoteError, match=r"the part \. or \.\."):
+        find_region(row, "lesion", ROOT)
+
+
+def test_without_the_flag_no_client_of_a_store_is_imported(tmp_path):
+    folder = write_folder(tmp_path / "data", {"train": [1]})
+    (tmp_path / "look.py").write_text(
+        "import sys\n"
+        "from umbrella.options.arguments import DataArguments\n"
+        "from umbrella.rows.loading import load_splits\n"
+        "from umbrella.training.preflight import check_scans\n"
+        "if __name__ == '__main__':\n"
+        f"    assert check_scans(load_splits(DataArguments(json_dir={str(folder)!r}))['train']) == 1\n"
+        "    names = ('s3fs', 'gcsfs', 'aiobotocore', 'umbrella.files.remote.copies', 'umbrella.files.remote.clients')\n"
+        "    print('imported', [name for name in names if name in sys.modules])\n"
+    )
+    program = Program([tmp_path / "look.py"], tmp_path)
+    assert "imported []" in program.communicate(timeout=120)[0]

@@ -24,6 +24,7 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict
 from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 
+from umbrella.files.shards.reading import find_fetch_ahead
 from umbrella.files.written_files import writing
 from umbrella.hub.exporting import merge_adapters
 from umbrella.hub.guarded_push import GuardedPush
@@ -97,6 +98,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         "on_overflow": data_args.on_overflow,
         "volume_cache": open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb),
         "feature_cache": feature_cache,
+        "fetch_ahead": find_fetch_ahead(),
     }
     transform = ConversationTransform(processor, **options)
     used, unreadable = leave_out_unreadable(used, transform, training_args, checkpoint)

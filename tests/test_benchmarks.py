@@ -28,6 +28,11 @@ pytestmark = pytest.mark.nightly
         ),
         ("gpu.py", ["--device", "cpu", "--cases", "tiny3d"], ["estimated_gib", "step_ms", "rows_per_s"]),
         ("processes.py", ["--subjects", "8", "--epochs", "2", "--repeats", "1"], ["samples_per_second", "ratio"]),
+        (
+            "shards.py",
+            ["--scans", "1000", "--shards", "10"],
+            ["write_seconds", "open_seconds", "lookup_us", "grown_mb"],
+        ),
         ("starting.py", ["--repeats", "1"], ["import_torch", "seconds", "ratios", "largest"]),
         ("talking.py", ["--questions", "10"], ["after", "grown_mb_in_the_second_half", "files_left_after_the_end"]),
         ("volumes.py", ["--size", "64", "--repeats", "1"], ["scans", "series"]),

@@ -12,6 +12,7 @@ by what `set_elsewhere` was given. The objects of a store have no links.
 """
 
 import errno
+import io
 import os
 import re
 import shutil
@@ -81,6 +82,37 @@ def is_remote(path: str | Path) -> bool:
     return isinstance(path, str) and ADDRESS.match(path) is not None
 
 
+class Packed(Protocol):
+    """Files that lie in shards, known by the path that they would have and the folder that it is held to, see
+    `umbrella.files.shards.reading`."""
+
+    def read(self, path: str | Path, root: str | None) -> bytes | memoryview | None:
+        """The file's bytes; None for one that was not packed. Raises OSError."""
+
+    def identify(self, path: str | Path, root: str | None) -> tuple | None:
+        """What tells it from any other; None for one that was not packed."""
+
+    def find_size(self, path: str | Path, root: str | None) -> int | None:
+        """In bytes; None for one that was not packed."""
+
+    def costs_a_request(self, path: str | Path, root: str | None) -> bool | None:
+        """Whether to read it asks a store; None for one that was not packed."""
+
+
+_packed: Packed | None = None
+
+
+def find_packed() -> Packed | None:
+    """The shards that this process reads; None: none."""
+    return _packed
+
+
+def set_packed(packed: Packed | None) -> None:
+    """Let what `packed` holds be read from there from now on, in this process and in those that it forks."""
+    global _packed
+    _packed = packed
+
+
 def split_root(path: str | Path) -> tuple[str | None, str]:
     """The folder that a path is held to (None: to none), and the path as one writes it. The mark stands behind an
     absolute folder: ././x.nii is a user's own spelling."""
@@ -92,8 +124,11 @@ def split_root(path: str | Path) -> tuple[str | None, str]:
 def open_inside(path: str | Path, root: str | None) -> BufferedIOBase:
     """Open a regular file to read. Raises OSError, also for one that lies outside `root` now.
 
-    Compared is the file that was opened, so a link that is changed meanwhile cannot lead out.
+    Compared is the file that was opened, so a link that is changed meanwhile cannot lead out. What lies in shards is
+    taken from them.
     """
+    if _packed is not None and (content := _packed.read(path, root)) is not None:
+        return io.BytesIO(content)
     if is_remote(path):
         return _reach(str(path)).open(str(path))
     try:
@@ -126,7 +161,9 @@ def open_file(path: str | Path) -> BufferedIOBase:
 
 def find_size(path: str | Path) -> int | None:
     """Of a file or an object, in bytes; None where there is none. Raises RemoteError where a store does not say."""
-    name = split_root(path)[1]
+    root, name = split_root(path)
+    if _packed is not None and (size := _packed.find_size(name, root)) is not None:
+        return size
     if is_remote(name):
         return _reach(name).find_size(name)
     return os.path.getsize(name) if os.path.isfile(name) else None
@@ -135,8 +172,9 @@ def find_size(path: str | Path) -> int | None:
 def find_version(path: str | Path) -> int | str | None:
     """What tells a file from itself after a change, wherever it lies: its size, of an object also its tag. None where
     there is none. Raises RemoteError where a store does not say."""
-    name = split_root(path)[1]
-    return _reach(name).find_version(name) if is_remote(name) else find_size(name)
+    root, name = split_root(path)
+    is_object = is_remote(name) and (_packed is None or _packed.find_size(name, root) is None)
+    return _reach(name).find_version(name) if is_object else find_size(path)
 
 
 @contextmanager
@@ -161,7 +199,10 @@ def identify_object(url: str) -> tuple | None:
 
 def costs_a_request(path: str) -> bool:
     """Whether to read a scan asks a store for it, which sends the whole. Raises RemoteError where there is none."""
-    return is_remote(path) and not _reach(path).is_copied(path)
+    root, name = split_root(path)
+    if _packed is not None and (costs := _packed.costs_a_request(name, root)) is not None:
+        return costs
+    return is_remote(name) and not _reach(name).is_copied(name)
 
 
 def _reach(url: str) -> Elsewhere:

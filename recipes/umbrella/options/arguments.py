@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from umbrella.options.cuda import by_cuda, settle_by_cuda
 from umbrella.options.data.remote_flags import RemoteFlags
+from umbrella.options.data.shard_flags import ShardFlags
 from umbrella.options.data.volume_flags import ENCODER, check_encoder_intensity, check_volume_flags
 from umbrella.options.number_bounds import (
     AT_LEAST_1,
@@ -52,7 +53,7 @@ class ModelArguments:
 
 
 @dataclass
-class DataArguments(RemoteFlags):
+class DataArguments(RemoteFlags, ShardFlags):
     """Which conversations, and how their scans are shown to the model."""
 
     json_dir: str | None = field(

@@ -9,7 +9,7 @@ from datasets import Dataset as HubDataset
 from datasets import DatasetDict
 from torch.utils.data import DataLoader, Dataset
 
-from umbrella.files.contained_files import find_elsewhere
+from umbrella.files.contained_files import find_elsewhere, find_packed
 from umbrella.files.written_files import WriteError
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError
@@ -55,6 +55,8 @@ class PlacedScans(Dataset, ABC):
         self.splits = {name: rows.with_format(None) for name, rows in splits.items()}
         self.places = places
         self.after: dict[int, int] = {}
+        self.elsewhere = find_elsewhere()  # goes along into workers that are not forked
+        self.packed = find_packed()  # likewise, after what it may lie on
 
     @abstractmethod
     def look(self, row: dict, number: int) -> Any:
@@ -91,12 +93,14 @@ class PlacedScans(Dataset, ABC):
                 fetch_ahead([path])
 
 
-def look_at_all(scans: PlacedScans, num_workers: int, order: Sequence[int] | None = None) -> Iterator[tuple]:
-    """The items of all places, as they come."""
+def look_at_all(
+    scans: PlacedScans, num_workers: int, order: Sequence[int] | None = None, in_order: bool = False
+) -> Iterator[tuple]:
+    """The items of all places, as they come, or in the order asked for."""
     scans.follow(range(len(scans)) if order is None else order, num_workers)
     # Workers of a DataLoader end with the process that started them, also when it is killed.
     yield from DataLoader(
-        scans, batch_size=None, sampler=order, num_workers=num_workers, collate_fn=_as_it_is, in_order=False
+        scans, batch_size=None, sampler=order, num_workers=num_workers, collate_fn=_as_it_is, in_order=in_order
     )
 
 

@@ -1,15 +1,20 @@
 """The rows that a recipe's data arguments name."""
 
+import os
 from typing import Any
 
 import datasets
 from datasets import Dataset, DatasetDict
 
+from umbrella.files.contained_files import is_remote, split_root
+from umbrella.files.shards.reading import check_fits, use_shards
 from umbrella.files.written_files import writing
 from umbrella.options.arguments import DataArguments
 from umbrella.rows.published import load_published
 from umbrella.rows.remote_scans import allow_remote, know_scans
 from umbrella_dataset import load_umbrella
+
+MOST_LOOKED_FOR = 100  # rows of a split whose scans are looked for in shards
 
 
 def load_splits(arguments: DataArguments) -> DatasetDict:
@@ -25,10 +30,34 @@ def load_splits(arguments: DataArguments) -> DatasetDict:
 def read_splits(arguments: DataArguments) -> DatasetDict:
     """The same; nothing is asked of a store yet, see `umbrella.rows.remote_scans.know_scans`.
 
-    Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit.
+    Their scans are read from `--scan_shards` from then on, where that is given.
+
+    Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit,
+    ShardError.
     """
-    config: dict[str, Any] = {"task_types": arguments.task_types, "modalities": arguments.modalities}
     allow_remote(arguments)
+    packed = use_shards(arguments.shard_folders, find_scan_roots(arguments))
+    splits = _load(arguments)
+    if packed is not None:
+        check_fits(packed, (path for rows in splits.values() for path in _draw_paths(rows)))
+    return splits
+
+
+def find_scan_roots(arguments: DataArguments) -> list[str]:
+    """The folders that the paths of scans in shards count from, as the rows state them: one for each data folder."""
+    root = arguments.image_root or arguments.json_dir or arguments.dataset_name or ""
+    return [root if is_remote(root) else os.path.realpath(os.path.expanduser(root))]
+
+
+def _draw_paths(rows: Dataset) -> list[tuple[str, str | None]]:
+    """(path, the folder that it is held to) of the scans of some rows, evenly spaced."""
+    some = rows.with_format(None).select(range(0, len(rows), 1 + len(rows) // MOST_LOOKED_FOR))["images"]
+    places = (split_root(scan["path"]) for scans in some for scan in scans if scan["path"] and not scan.get("bytes"))
+    return [(path, root) for root, path in places]
+
+
+def _load(arguments: DataArguments) -> DatasetDict:
+    config: dict[str, Any] = {"task_types": arguments.task_types, "modalities": arguments.modalities}
     if arguments.remote_roots:
         config["remote_roots"] = arguments.remote_roots
     # With these set, HF_HOME has no effect.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from umbrella.files.contained_files import ADDRESS, find_elsewhere, is_remote, set_elsewhere
+from umbrella.files.contained_files import ADDRESS, find_elsewhere, find_packed, is_remote, set_elsewhere
 from umbrella.options.data.remote_flags import RemoteFlags
 
 if TYPE_CHECKING:  # a generator of conversations needs none of it
@@ -49,7 +49,11 @@ def _look_up(splits: "DatasetDict") -> Any:
     from umbrella.views.volume_cache import list_files
 
     copies: Any = find_elsewhere()
-    copies.learn(name for rows in splits.values() for url in _list_urls(rows) for name in list_files(url))
+    packed: Any = find_packed()
+    urls = [url for rows in splits.values() for url in _list_urls(rows)]
+    if packed is not None:
+        urls = packed.find_others(urls)
+    copies.learn(name for url in urls for name in list_files(url))
     return copies.table
 
 

@@ -13,6 +13,7 @@ from umbrella.conversations.encoder import ConversationEncoder, ConversationErro
 from umbrella.files.contained_files import RemoteError, costs_a_request
 from umbrella.scans.not_a_scan import join_absent
 from umbrella.scans.volumes import ScanError, check_header
+from umbrella.views.packed_views import is_view_packed
 
 MOST_SHOWN = 10
 # How many processes were started: torchrun's, accelerate's and DeepSpeed's own word first, then mpirun's and srun's.
@@ -122,7 +123,7 @@ def show_first(problems: list[str]) -> str:
 
 def _find_problem(scan: tuple[str, str]) -> str | None:
     try:
-        if not costs_a_request(scan[0]):
+        if not is_view_packed(*scan) and not costs_a_request(scan[0]):
             check_header(*scan)
     except (ScanError, RemoteError) as error:
         return str(error)

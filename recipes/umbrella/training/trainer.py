@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import send_to_device
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 from transformers.integrations import TensorBoardCallback, WandbCallback
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput, seed_worker
@@ -29,6 +29,7 @@ from umbrella.models.trained_weights import (
 )
 from umbrella.rows.blank_rows import FilledRows, add_blank_scan, token_keys
 from umbrella.rows.collator import ConversationCollator, without_names
+from umbrella.rows.lookahead import Foresight, Lookahead, find_prefetch
 from umbrella.rows.order import BatchSizes, RowOrder, read_lengths
 from umbrella.training.answer_check import AnswerCheck
 from umbrella.training.batches.run_speed import RunSpeed, read_gpu_memory
@@ -167,14 +168,14 @@ class ConversationTrainer(Trainer):
         self, rows: Any, order: RowOrder | None, batch_size: int, worker_init_fn: Callable[[int], None] | None = None
     ) -> DataLoader:
         args = self.args
+        batches = {"batch_size": batch_size, "sampler": order, "drop_last": args.dataloader_drop_last}
+        rows, batches = self._look_ahead(rows, batches)
         loader = DataLoader(
             rows,
-            batch_size,
-            sampler=order,
+            **batches,
             num_workers=args.dataloader_num_workers,
             collate_fn=self.data_collator,
             pin_memory=args.dataloader_pin_memory,
-            drop_last=args.dataloader_drop_last,
             worker_init_fn=worker_init_fn,
             multiprocessing_context=args.dataloader_multiprocessing_context,
             prefetch_factor=args.dataloader_prefetch_factor,
@@ -188,6 +189,19 @@ class ConversationTrainer(Trainer):
         outlive_sigterm(loader)
         self._loaders.append(loader)
         return loader
+
+    def _look_ahead(self, rows: Any, batches: dict) -> tuple[Any, dict]:
+        """Rows and batches of a loader, with workers told of the rows that come where scans are to be fetched."""
+        filled = rows if isinstance(rows, FilledRows) else FilledRows(rows, self.blank, len(rows))
+        prefetch = find_prefetch(filled.rows)
+        if prefetch is None:
+            return rows, batches
+        if "batch_sampler" not in batches:
+            order = SequentialSampler(rows) if batches["sampler"] is None else batches["sampler"]
+            batches = {"batch_sampler": BatchSampler(order, batches["batch_size"], batches["drop_last"])}
+        told = Lookahead(batches["batch_sampler"], self.args.world_size, self.args.dataloader_num_workers)
+        foresight = Foresight(filled.rows, prefetch)
+        return FilledRows(filled.rows, self.blank, len(filled), foresight), {"batch_sampler": told}
 
     def _stop_workers(self) -> None:
         for loader in self._loaders:

@@ -15,7 +15,7 @@ from umbrella.options.training_flags import TrainFlags
 
 DEFAULT_FOLDS = 5
 OWN_PATHS = ("json_dir", "output_dir", "image_root", "task_types", "modalities")  # each fold has its own
-TOLD_EVAL = ("max_length", "on_overflow", "volume_cache", "volume_cache_gb", "base_model", "use_cpu", *OF_REMOTE)
+TOLD_EVAL = ("max_length", "on_overflow", "volume_cache", "volume_cache_gb", "base_model", "use_cpu", "scan_shards")
 
 
 @dataclass
@@ -132,7 +132,7 @@ def tell_folds(data: DataArguments, model: ModelArguments, training: TrainFlags,
     from_yaml = read_yaml_flags(argv.pop(0)) if argv and argv[0].endswith((".yaml", ".yml")) else []
     recipe = leave_out([*from_yaml, *argv], {*FOLD_FLAGS, *OWN_PATHS, "resume_from_checkpoint"})
     defaults = {one.name: one.default for kind in (DataArguments, ModelArguments) for one in fields(kind)}
-    told = {name: getattr(data, name, None) or getattr(model, name, None) for name in TOLD_EVAL}
+    told = {name: getattr(data, name, None) or getattr(model, name, None) for name in (*TOLD_EVAL, *OF_REMOTE)}
     told["use_cpu"] = training.use_cpu
     asked = [
         part

@@ -4,6 +4,7 @@ Every class has
 
     stat(url)            the Identity of an object
     get(url, expected)   (its bytes, its Identity as the answer states it)
+    get_range(url, a, b) its bytes from a to before b
     list_below(url, n)   address → Identity of what begins with `url`, at most about n; None where that cannot be asked
 
 and raises what its library raises: `umbrella.files.remote.faults` tells what that means. No request is tried twice
@@ -41,6 +42,9 @@ class S3Client:
     def get(self, url: str, expected: Identity | None) -> tuple[bytes, Identity]:
         return self._call(self._get, url, expected)
 
+    def get_range(self, url: str, start: int, end: int) -> bytes:
+        return self._call(self._get, url, None, Range=f"bytes={start}-{end - 1}")[0]
+
     def list_below(self, url: str, most: int) -> dict[str, Identity] | None:
         return self._call(self._list, url, most)
 
@@ -50,8 +54,9 @@ class S3Client:
         client = await self.fs.get_s3(bucket)
         return await getattr(client, method)(Bucket=bucket, Key=key, **options)
 
-    async def _get(self, url: str, expected: Identity | None) -> tuple[bytes, Identity]:
-        options = {"IfMatch": expected.tag} if expected is not None and expected.tag else {}
+    async def _get(self, url: str, expected: Identity | None, **options: str) -> tuple[bytes, Identity]:
+        if expected is not None and expected.tag:
+            options["IfMatch"] = expected.tag
         answer = await self._send("get_object", url, **options)
         async with answer["Body"] as body:
             content = await body.read()
@@ -69,16 +74,16 @@ class S3Client:
                 break
         return found
 
-    def _call(self, function: Callable, *arguments: Any) -> Any:
+    def _call(self, function: Callable, *arguments: Any, **options: Any) -> Any:
         try:
-            return sync(self.fs.loop, function, *arguments)
+            return sync(self.fs.loop, function, *arguments, **options)
         except Exception as error:
             # By its name, as botocore is imported by s3fs alone.
             if self.is_anonymous or type(error).__name__ != "NoCredentialsError":
                 raise
         self.is_anonymous = True
         self.fs = self._connect()
-        return sync(self.fs.loop, function, *arguments)
+        return sync(self.fs.loop, function, *arguments, **options)
 
     def _connect(self) -> Any:
         config = {
@@ -127,6 +132,9 @@ class GsClient:
             return content, expected
         return content, self.stat(url)
 
+    def get_range(self, url: str, start: int, end: int) -> bytes:
+        return self.fs.cat_file(url, start=start, end=end)
+
     def list_below(self, url: str, most: int) -> dict[str, Identity] | None:
         found = self.fs.find(url, detail=True)
         return {f"gs://{name}": _to_gs_identity(one) for name, one in found.items()}
@@ -162,14 +170,19 @@ class HttpsClient:
     def get(self, url: str, expected: Identity | None) -> tuple[bytes, Identity]:
         return sync(self.fs.loop, self._send, "GET", url)
 
+    def get_range(self, url: str, start: int, end: int) -> bytes:
+        return sync(self.fs.loop, self._send, "GET", url, Range=f"bytes={start}-{end - 1}")[0]
+
     def list_below(self, url: str, most: int) -> dict[str, Identity] | None:
         return None
 
-    async def _send(self, method: str, url: str) -> tuple[bytes, Identity]:
+    async def _send(self, method: str, url: str, **headers: str) -> tuple[bytes, Identity]:
         session = await self.fs.set_session()
-        as_it_is = {"Accept-Encoding": "identity"}
+        as_it_is = {"Accept-Encoding": "identity", **headers}
         async with session.request(method, url, headers=as_it_is, ssl=self.vouched_for) as answer:
             answer.raise_for_status()
+            if headers and answer.status != 206:
+                raise ConnectionError(f"{url} is answered as a whole where a part of it was asked for")
             if answer.url.scheme != "https":
                 raise ConnectionError(f"{url} is answered with an address that is not https")
             content = await answer.read()
@@ -193,6 +206,9 @@ class HfClient:
         if expected is not None and expected.find_difference(data) is None:
             return data, expected
         return data, self.stat(url)
+
+    def get_range(self, url: str, start: int, end: int) -> bytes:
+        return self.fs.cat_file(url, start=start, end=end)
 
     def list_below(self, url: str, most: int) -> dict[str, Identity] | None:
         folder = url.rpartition("/")[0]

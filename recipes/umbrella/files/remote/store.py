@@ -59,6 +59,17 @@ class Store:
 
         return self._try(url, get)
 
+    def read_range(self, url: str, start: int, end: int) -> bytes:
+        """The bytes of an object from `start` to before `end`, in one request. Raises RemoteError."""
+
+        def get(client: Any) -> bytes:
+            content = client.get_range(url, start, end)
+            if len(content) != end - start:
+                raise WrongBytes(f"{len(content)} of {end - start} bytes came")
+            return content
+
+        return self._try(url, get)
+
     def stat(self, url: str) -> Identity:
         """Raises RemoteError."""
         return self._try(url, lambda client: client.stat(url))

@@ -5,5 +5,6 @@ It knows no other flag.
 
 __all__ = [
     "remote_flags",
+    "shard_flags",
     "volume_flags",
 ]

@@ -58,12 +58,13 @@ class S3Server:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
 
-    def put(self, address, data):
+    def put(self, address, data, public=False):
         bucket, _, key = address.removeprefix("s3://").partition("/")
         if bucket not in self._buckets:
             self._buckets.add(bucket)
             self._ask("PUT", f"/{bucket}")
-        return self._ask("PUT", f"/{bucket}/{quote(key)}", data).headers["ETag"]
+        acl = {"x-amz-acl": "public-read"} if public else {}
+        return self._ask("PUT", f"/{bucket}/{quote(key)}", data, acl).headers["ETag"]
 
     def delete(self, address):
         self._ask("DELETE", "/" + quote(address.removeprefix("s3://")))
@@ -84,10 +85,10 @@ class S3Server:
     def _command(self, command):
         return json.loads(self._ask("POST", "/_faults", json.dumps(command).encode()).read())
 
-    def _ask(self, method, path, data=b""):
+    def _ask(self, method, path, data=b"", more=None):
         # A signature that moto does not check tells it which service is meant.
         signature = "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
-        headers = {"Authorization": signature, "Content-Type": "application/octet-stream"}
+        headers = {"Authorization": signature, "Content-Type": "application/octet-stream", **(more or {})}
         request = urllib.request.Request(self.url + path, data, headers, method=method)
         return urllib.request.urlopen(request, timeout=30)
 

@@ -73,6 +73,9 @@ class ScanCopies:
         if find_elsewhere() is None:  # in a worker that was not forked
             set_elsewhere(self)
 
+    def __deepcopy__(self, memo: dict) -> "ScanCopies":
+        return self  # `datasets` copies what its rows go through: the copies of a process stay one
+
     def learn(self, urls: Iterable[str]) -> None:
         """Ask the stores what lies at these addresses, in few requests; workers that are forked later know it. Raises
         RemoteError where one gives no answer."""

@@ -65,8 +65,8 @@ def describe(kind: str, url: str, said: str = "") -> RemoteError:
     sentences = {
         ABSENT: f"{url}: expected an object, found none (404): check the name and --remote_roots; was it removed "
         "after the data were made?",
-        FORBIDDEN: f"{url}: expected an object that these keys may read, found that {host} refuses it ({said}). Set "
-        f"{keys}, or ask for the right to read and to list there",
+        FORBIDDEN: f"{url}: expected an object that may be read with the keys of the environment, found that {host} "
+        f"refuses it ({said}). Set {keys}, or ask for the right to read and to list there",
         KEYS: f"{url}: expected keys in the environment, found none that {host} takes ({said}). Set {keys} (they are "
         "taken from nowhere else)",
         CHANGED: f"{url}: expected the object that was there when this command began, found another under its name "
@@ -111,7 +111,7 @@ def _find_status(error: BaseException) -> tuple[int | None, str]:
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        return status, f"{status} {response.get('Error', {}).get('Code', '')}".strip()
+        return status, " ".join(dict.fromkeys((str(status), response.get("Error", {}).get("Code", "")))).strip()
     for value in (
         getattr(response, "status_code", None),
         getattr(error, "status", None),

@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -59,7 +60,18 @@ def make_certificate(folder):
 
 
 class Handler(SimpleHTTPRequestHandler):
-    states_time = True
+    states_time = gives_parts = True
+
+    def do_GET(self):
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if asked is None or not self.gives_parts:
+            super().do_GET()
+            return
+        part = Path(self.translate_path(self.path)).read_bytes()[int(asked[1]) : int(asked[2]) + 1]
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(part)))
+        self.end_headers()
+        self.wfile.write(part)
 
     def log_message(self, *_):
         pass
@@ -180,6 +192,27 @@ def test_a_scan_of_each_store_is_read_and_told_from_another_under_its_name(name,
     assert read(urls[1]) == DATA + b"\x09"
     assert kind_of(urls[2]) == "absent"
     assert read(urls[0]) == DATA + b"\0"
+
+
+@pytest.mark.parametrize("name", ["https", "gs", "hf"])
+def test_a_part_of_an_object_is_read_alone(name, let, request):
+    store = request.getfixturevalue(name)
+    store = store() if name == "https" else store
+    store.put("x.tar", DATA)
+    copies = let(store.root, patience=3, anew=True)
+    for start, end in ((0, 1), (100, 300), (len(DATA) - 7, len(DATA))):
+        assert copies.store.read_range(f"{store.root}/x.tar", start, end) == DATA[start:end]
+
+
+def test_a_server_that_gives_no_parts_is_said_at_once(https, let):
+    store = https(gives_parts=False)
+    store.put("x.tar", DATA)
+    copies, start = let(store.root, patience=30, anew=True), time.monotonic()
+    with pytest.raises(
+        RemoteError, match=r"x\.tar: expected .*a server that sends the whole where a part was asked for"
+    ):
+        copies.store.read_range(f"{store.root}/x.tar", 100, 300)
+    assert time.monotonic() - start < 10
 
 
 def test_more_than_fifty_of_the_hub_are_listed(hf, let, hub):

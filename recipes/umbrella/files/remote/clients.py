@@ -182,7 +182,7 @@ class HttpsClient:
         async with session.request(method, url, headers=as_it_is, ssl=self.vouched_for) as answer:
             answer.raise_for_status()
             if headers and answer.status != 206:
-                raise ConnectionError(f"{url} is answered as a whole where a part of it was asked for")
+                raise io.UnsupportedOperation("a server that sends the whole where a part was asked for (no Range)")
             if answer.url.scheme != "https":
                 raise ConnectionError(f"{url} is answered with an address that is not https")
             content = await answer.read()

@@ -9,6 +9,7 @@ import numpy as np
 import pack_scans
 import pytest
 import train
+import validate_json_format
 import webdataset
 from conversation_folder import make_record, write_folder, write_scan
 from volume_rows import write_series_folder
@@ -45,7 +46,7 @@ def move_scans_away(folder, target):
         path.rename(target / path.name)
 
 
-def test_rows_from_shards_are_rows_from_files_to_the_bit_also_where_the_files_are_gone(call, tmp_path):
+def test_rows_from_shards_are_rows_from_files_to_the_bit_also_where_the_files_are_gone(call, tmp_path, capsys):
     data = write_folder(tmp_path / "my data, old", {"train": [1, 2], "test": [1]})
     shutil.copy(data / "train_0_0.nii", tmp_path / "beside.nii")
     (data / "test" / "beside.json").write_text(json.dumps(make_record("beside", ["../beside.nii"])))
@@ -60,6 +61,13 @@ def test_rows_from_shards_are_rows_from_files_to_the_bit_also_where_the_files_ar
     (tmp_path / "beside.nii").unlink()
     from_shards = encode_all(load_splits(DataArguments(json_dir=str(data), scan_shards="shards")))
     assert all(np.array_equal(one, other) for one, other in zip(from_files, from_shards, strict=True))
+    assert validate_json_format.main([str(data), "--check_images", "--scan_shards", "shards"]) == 1
+    said = capsys.readouterr().out  # the same phantoms are in both splits
+    assert (
+        said.count("  equal scans") == 1 and "cannot" not in said and "scan\n" not in said.replace("equal scans", "")
+    )
+    assert validate_json_format.main([str(data), "--check_images", "--scan_shards", "absent"]) == 1
+    assert "absent/index.arrow: expected the index of --scan_shards, found none" in capsys.readouterr().out
     cached = load_splits(DataArguments(json_dir=str(data), scan_shards=["shards"]))
     for _ in range(2):
         assert all(map(np.array_equal, encode_all(cached, volume_cache=tmp_path / "cache"), from_files))

@@ -16,6 +16,7 @@ from typing import Any
 from umbrella.files.contained_files import is_remote
 from umbrella.files.data_format import MODALITIES, SPLITS
 from umbrella.options.data.remote_flags import RemoteFlags
+from umbrella.options.data.shard_flags import ShardFlags
 from umbrella.options.plain_parser import PlainParser, name_program
 from umbrella.options.remote_roots import OF_REMOTE, check_remote
 
@@ -39,6 +40,7 @@ def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> ar
         many: dict[str, Any] = {"nargs": "+"} if one.name == "remote_roots" else {}
         kind = float if one.type is float else str
         parser.add_argument(f"--{one.name}", default=one.default, type=kind, help=one.metadata["help"], **many)
+    parser.add_argument("--scan_shards", nargs="+", help=fields(ShardFlags)[0].metadata["help"])
     parser.add_argument("--report", metavar="FILE.json", help="write all problems as JSON too")
     parser.add_argument(
         "--migrate", metavar="OUT_DIR", help="convert version 1 or LLaVA JSON into OUT_DIR, check that"

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from umbrella.files.contained_files import split_root
@@ -11,6 +11,14 @@ from umbrella.validation.worker_processes import start_workers
 from umbrella_dataset import Problem
 
 SCANS_PER_TASK = 4
+
+
+def use_packed(shards: Sequence[str], image_root: str | None, folders: Iterable[str]) -> None:
+    """Read scans from `--scan_shards` where they were packed. Raises ShardError and RemoteError, OSErrors."""
+    if shards:
+        from umbrella.files.shards.reading import use_shards  # here: what no flag asks for costs nothing
+
+        use_shards(shards, [image_root] if image_root else list(dict.fromkeys(folders)))
 
 
 def find_scan_problems(uses: Iterable) -> list[tuple[str, Problem]]:

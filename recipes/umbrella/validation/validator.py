@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from umbrella.files.contained_files import RemoteError, is_remote
+from umbrella.files.contained_files import is_remote
 from umbrella.files.written_files import write_whole
 from umbrella.rows.remote_scans import allow_remote, know_files
 from umbrella.scans.not_a_scan import ABSENT, join_absent
@@ -19,7 +19,7 @@ from umbrella.validation.labels import LabelCheck
 from umbrella.validation.migration import migrate
 from umbrella.validation.privacy import find_privacy_problems
 from umbrella.validation.repeats import Repeats
-from umbrella.validation.scans import find_scan_problems
+from umbrella.validation.scans import find_scan_problems, use_packed
 from umbrella_dataset import (
     MANIFEST,
     SPLIT_FOLDERS,
@@ -258,9 +258,10 @@ def main(argv: list[str] | None = None, samples: Path | None = None) -> int:
         return 1
     validation.finish()
     try:
+        use_packed(options.scan_shards or (), image_root, (folder for *_, folder in files))
         if options.check_images:
             validation.check_scans()
-    except (ChildProcessError, RemoteError) as error:
+    except OSError as error:  # of a process that was killed, of a store, of shards
         print(f"{error}\n✗ VALIDATION FAILED")
         return 1
     if options.check_privacy:

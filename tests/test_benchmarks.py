@@ -33,6 +33,11 @@ pytestmark = pytest.mark.nightly
             ["--scans", "1000", "--shards", "10"],
             ["write_seconds", "open_seconds", "lookup_us", "grown_mb"],
         ),
+        (
+            "remote.py",
+            ["--scans", "48", "--side", "16", "--workers", "1", "--delay", "0.01", "--faults", "20"],
+            ["samples_per_second", "ratios", "requests", "equal_weights"],
+        ),
         ("starting.py", ["--repeats", "1"], ["import_torch", "seconds", "ratios", "largest"]),
         ("talking.py", ["--questions", "10"], ["after", "grown_mb_in_the_second_half", "files_left_after_the_end"]),
         ("volumes.py", ["--size", "64", "--repeats", "1"], ["scans", "series"]),

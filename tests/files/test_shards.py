@@ -253,6 +253,9 @@ def test_shards_of_other_data_are_said(packed_once, tmp_path):
         check_fits(packed, own)
     changed.write_bytes(CONTENTS[names[5]])
     check_fits(packed, own)
+    of_two = [(f"/{folder}/{names[0]}", f"/{folder}") for folder in ("a", "b")]
+    with pytest.raises(ShardError, match="a folder of shards for each of 2 folders that scans lie in, as /a and /b"):
+        check_fits(packed, of_two)
 
 
 def test_scans_of_one_name_in_two_data_folders_stay_apart(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 from accelerate.data_loader import BatchSamplerShard, SkipBatchSampler
 from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSampler, get_worker_info
 
-from umbrella.models.loading import load_processor
+from umbrella.answers.generation import Answerer
+from umbrella.models.loading import load_model, load_processor
 from umbrella.rows.blank_rows import FilledRows
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.kept_views import CachingTransform, ViewCache
@@ -131,3 +132,20 @@ def test_a_view_in_memory_is_not_fetched_and_a_variant_is_that_of_its_row(rows):
         s["path"] for s in rows[0]["images"]})  # fmt: skip
     transform.prefetch([variants[other]])
     assert fetched == [scan["path"] for scan in rows[other]["images"]]
+
+
+def test_who_asks_a_model_tells_its_workers_too(rows):
+    fetched, asked = [], []
+    processor = load_processor("tiny")
+    prompts = ConversationTransform(processor, max_length=256, add_generation_prompt=True, fetch_ahead=fetched.append)
+
+    class Asking(Answerer):
+        def _ask(self, batch):
+            asked.append(len(fetched))
+            return [None] * len(batch)
+
+    list(Asking(load_model("tiny", seed=0), prompts, prompts, 2, 1).answer(rows, None))
+    paths = [[scan["path"] for scan in images] for images in rows["images"]]
+    assert len(asked) == len(rows) // 2
+    assert fetched[0] == [path for row in paths[1 : 2 + 2 * DEPTH] for path in row]
+    assert [path for call in fetched for path in call] == [path for row in paths[1:] for path in row]

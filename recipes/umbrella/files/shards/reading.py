@@ -228,6 +228,11 @@ def check_fits(packed: PackedScans, paths: Iterable[tuple[str, str | None]]) -> 
     was packed.
     """
     paths, missing = list(paths), []
+    if len(held := {root for _, root in paths if root is not None}) > len(packed.folders):
+        raise ShardError(
+            f"--scan_shards: expected a folder of shards for each of {len(held)} folders that scans lie in, as "
+            f"{' and '.join(sorted(held)[:2])}, in which they may have the same names, found {len(packed.folders)}"
+        )
     for path, root in paths:
         if (found := packed.find_any(path, root)) is None:
             missing.append(path)

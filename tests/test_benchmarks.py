@@ -33,6 +33,11 @@ pytestmark = pytest.mark.nightly
             ["--scans", "1000", "--shards", "10"],
             ["write_seconds", "open_seconds", "lookup_us", "grown_mb"],
         ),
+        (
+            "remote.py",
+            ["--scans", "48", "--side", "16", "--workers", "1", "--delay", "0.01", "--faults", "20"],
+            ["samples_per_second", "ratios", "requests", "equal_weights"],
+        ),
         ("starting.py", ["--repeats", "1"], ["import_torch", "seconds", "ratios", "largest"]),
         ("talking.py", ["--questions", "10"], ["after", "grown_mb_in_the_second_half", "files_left_after_the_end"]),
         ("volumes.py", ["--size", "64", "--repeats", "1"], ["scans", "series"]),
@@ -49,3 +54,11 @@ def test_a_benchmark_writes_its_json(script, options, expected, tmp_path):
     if script == "training.py":
         assert result["largest_difference_of_losses"] < 1e-4
         assert result["ratio"] > 3  # in processor time
+
+
+def test_no_fault_of_a_store_changes_the_weights_and_a_second_epoch_asks_for_no_scan(tmp_path):
+    command = [sys.executable, SCRIPTS / "remote.py", "--scans", "200", "--output", tmp_path / "result.json"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=900, stdout=subprocess.DEVNULL)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["equal_weights"]
+    assert result["requests"]["second epoch"] == 1  # the listing

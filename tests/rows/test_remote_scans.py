@@ -15,6 +15,7 @@ from umbrella.answers.attribution.regions import find_region
 from umbrella.evaluation.folds.data_folder import to_record
 from umbrella.files.contained_files import RemoteError, set_elsewhere
 from umbrella.options.arguments import DataArguments
+from umbrella.records.run import fingerprint
 from umbrella.rows.loading import load_splits
 from umbrella.scans.scan_files import read_file
 from umbrella.training.preflight import check_scans
@@ -75,6 +76,15 @@ def test_what_is_missing_or_refused_is_said_before_training(study, remote, s3):
     s3.fail("503", n=99)
     with pytest.raises(RemoteError, match=r"expected an answer within 0\.3 s"):
         load_splits(DataArguments(**flags, remote_patience=0.3))
+
+
+def test_a_run_that_goes_on_notices_another_scan_of_the_same_size(study, remote, s3):
+    flags = {"json_dir": str(study), "image_root": ROOT, "remote_roots": [ROOT], "scan_copies": remote[-1]}
+    before, data = fingerprint(load_splits(DataArguments(**flags))["train"]), read_file(f"{ROOT}/train_1_0.nii")
+    s3.put(f"{ROOT}/train_1_0.nii", data[:-1] + bytes([data[-1] ^ 1]))
+    assert fingerprint(load_splits(DataArguments(**flags))["train"]) != before
+    s3.put(f"{ROOT}/train_1_0.nii", data)
+    assert fingerprint(load_splits(DataArguments(**flags))["train"]) == before
 
 
 def test_questions_are_asked_and_maps_drawn_about_them(study, remote, call, tmp_path):

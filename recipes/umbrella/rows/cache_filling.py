@@ -10,6 +10,7 @@ from datasets import DatasetDict
 from torch.utils.data import DataLoader, Dataset
 
 from umbrella.files.contained_files import find_elsewhere, find_packed
+from umbrella.files.shards.reading import fetch_ahead
 from umbrella.files.written_files import WriteError
 from umbrella.scans.scan_files import find_source
 from umbrella.scans.volumes import ScanError
@@ -83,8 +84,6 @@ class PlacedScans(Dataset, ABC):
         """Begin with the scans after this one that lie in a store. A wrong guess costs a fetch, which is not lost."""
         if index not in self.after:
             return
-        from umbrella.files.remote.copies import fetch_ahead
-
         start = self.after[index] + self.step
         for place in self.order[start : start + self.step * MOST_AHEAD : self.step]:
             split, row, number = self.places[place]
@@ -122,7 +121,10 @@ class CachedScans(PlacedScans):
         self.cache, self.settings = cache, settings
 
     def wants(self, row: dict, number: int) -> bool:
-        key = self._make_key(row["images"][number])
+        try:
+            key = self._make_key(row["images"][number])
+        except ScanError:  # said when it is looked at
+            return False
         return key is not None and not self.cache.entry_size(key)
 
     def _make_key(self, scan: dict) -> str | None:

@@ -233,7 +233,10 @@ class ConversationTransform:
         caches = (self.volume_cache, self.feature_cache)
         scan = row["images"][number]
         options = {"modality": scan["modality"], **self.settings.stated()}
-        return any(cache is not None and cache.holds(load_view, find_source(scan), **options) for cache in caches)
+        try:
+            return any(cache is not None and cache.holds(load_view, find_source(scan), **options) for cache in caches)
+        except ScanError:  # what is wrong with it is said when its row is read
+            return True
 
     def load_images(self, row: dict, number: int) -> np.ndarray:
         """The views of one scan of a row, (n_images, 3, image_size, image_size), or its volume (T, X, Y, Z); from its

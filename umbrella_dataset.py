@@ -27,8 +27,9 @@ import signal
 import stat
 import threading
 import time
+import urllib.parse
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import datasets
@@ -57,6 +58,7 @@ _RECORD_FIELDS = frozenset(
     ("task_id", "task_type", "subject_ids", "modalities", "images", "conversations", "metadata")
 )
 ROOT_MARK = "/././"  # ROOT/././sub-01/x.nii is ROOT/sub-01/x.nii for everybody; readers hold it to ROOT
+SCHEMES = ("s3", "gs", "https", "hf")  # of scans that lie in object stores
 UNKNOWN_FIELDS_KEY = "_record"  # where `metadata.extra` keeps the keys of a record that the format does not know
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_SCAN = 576  # a 336-pixel image in 14-pixel patches, as LLaVA-1.5 has them
@@ -657,14 +659,20 @@ def _find_remedy(first: str, again: str, shared: list[Duplicate], n_records: Cou
 # Rows
 
 
-def to_row(record: dict[str, Any], source: str, folder: str, image_root: str | None = None) -> dict[str, Any]:
+def to_row(
+    record: dict[str, Any],
+    source: str,
+    folder: str,
+    image_root: str | None = None,
+    remote_roots: Sequence[str] | None = None,
+) -> dict[str, Any]:
     """The row of a record without problems (see `find_problems`); scan paths come out absolute.
 
     `length` estimates the row's tokens: characters / 4 + 576 a scan. `metadata.extra` is the JSON text of the other
     metadata keys, with the record's unknown keys under "_record". Raises FormatError for a path outside `image_root`.
     """
     columns = _Columns()
-    columns.add(record, source, folder, image_root)
+    columns.add(record, source, folder, image_root, remote_roots)
     return columns.to_table().to_pylist()[0]
 
 
@@ -687,10 +695,17 @@ class _Columns:
             [0],
         )
 
-    def add(self, record: dict[str, Any], source: str, folder: str, image_root: str | None) -> None:
+    def add(
+        self,
+        record: dict[str, Any],
+        source: str,
+        folder: str,
+        image_root: str | None,
+        remote_roots: Sequence[str] | None,
+    ) -> None:
         images = record["images"]
         try:
-            paths = [resolve_path(image["path"], folder, image_root) for image in images]
+            paths = [resolve_path(image["path"], folder, image_root, remote_roots) for image in images]
         except FormatError as error:
             raise FormatError(f"{source}: images: {error}") from None
         self.rows += 1
@@ -766,9 +781,18 @@ def _to_lists(ends: list[int], values: pa.Array) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values)
 
 
-def resolve_path(path: str, folder: str, image_root: str | None = None) -> str:
-    """`path` against `image_root`, marked as `hold_inside` says, else against the data `folder`. Raises FormatError if
-    it leaves `image_root`."""
+def resolve_path(
+    path: str, folder: str, image_root: str | None = None, remote_roots: Sequence[str] | None = None
+) -> str:
+    """`path` against `image_root`, marked as `hold_inside` says, else against the data `folder`; the address of an
+    object in a store as it is. Raises FormatError if it leaves `image_root`, and for an address that `remote_roots`
+    does not allow."""
+    if "://" in path and _SCHEME.match(path):
+        return check_address(path, remote_roots)
+    if image_root is not None and _SCHEME.match(image_root):
+        if path.startswith("/"):
+            raise FormatError(f'expected a path inside image_root {image_root}, found "{path}"')
+        return check_address(f"{image_root.rstrip('/')}/{path}", remote_roots)
     full = path if os.path.isabs(path) else f"{image_root or folder}/{path}"
     if "/." in full or "//" in full:
         full = os.path.normpath(full)
@@ -779,6 +803,45 @@ def resolve_path(path: str, folder: str, image_root: str | None = None) -> str:
             raise FormatError(f'expected a path inside image_root {image_root}, found "{path}"')
         return hold_inside(full, image_root)
     return full
+
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_KEYS = re.compile(r"\?(?:.*&)?(?:X-Amz-|AWSAccessKeyId|versionId=)", re.IGNORECASE)
+
+
+def find_address_fault(address: str) -> str | None:
+    """Why the address of an object is refused, as the end of a sentence; None for one that is well formed. Refused are
+    what holds keys (user:password@, a query) and what could lead out of a root (. and .., also as %2e)."""
+    scheme, _, place = address.partition("://")
+    host, _, key = place.partition("/")
+    if scheme not in SCHEMES:
+        return f"no address by {', '.join(f'{name}://' for name in SCHEMES)}"
+    if not host:
+        return "no bucket or host"
+    if "@" in host:
+        return "a user or password in it; keys come from the environment alone"
+    if scheme != "s3" and ("?" in key or "#" in key):
+        return "a query (? or #), which would hold keys; they come from the environment alone"
+    if scheme == "s3" and _KEYS.search(key):
+        return "a presigned query, which holds keys; they come from the environment alone"
+    readings = {key, urllib.parse.unquote(key).replace("\\", "/")} if scheme == "https" else {key}
+    if any(part in (".", "..") for reading in readings for part in reading.split("/")):
+        return "the part . or .. in it"
+    return None
+
+
+def check_address(address: str, roots: Sequence[str] | None, what: str = "a path") -> str:
+    """The address, where it is well formed and under one of the roots. Raises FormatError, which shows no key."""
+    shown = re.sub(r"//[^/]*@", "//", address).partition("?")[0]
+    if (fault := find_address_fault(address)) is not None:
+        raise FormatError(f'expected {what} or an address as s3://bucket/key, found "{shown}": {fault}')
+    if not any(address == root or address.startswith(root.rstrip("/") + "/") for root in roots or ()):
+        allowed = f"under --remote_roots {' '.join(roots)}" if roots else "on this machine"
+        raise FormatError(
+            f'expected {what} {allowed}, found "{shown}": add the root of its address to --remote_roots (remote_roots '
+            "in Python) if it is meant"
+        )
+    return address
 
 
 def hold_inside(path: str, root: str) -> str:
@@ -817,6 +880,9 @@ class UmbrellaConfig(datasets.BuilderConfig):
 
     Args:
         image_root: the folder that relative scan paths count from, and that no scan may leave. None: the data folder.
+            It may be an address, s3://bucket/study, under one of `remote_roots`.
+        remote_roots: beginnings of the addresses that scans may have (s3://, gs://, https://, hf://). None: no scan
+            has one.
         task_types: keep the rows of these types. None: all.
         modalities: keep the rows whose scans are all of these modalities. None: all.
     """
@@ -824,9 +890,11 @@ class UmbrellaConfig(datasets.BuilderConfig):
     image_root: str | None = None
     task_types: list[str] | None = None
     modalities: list[str] | None = None
+    remote_roots: list[str] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.remote_roots = [self.remote_roots] if isinstance(self.remote_roots, str) else self.remote_roots
         self.task_types = [self.task_types] if isinstance(self.task_types, str) else self.task_types
         self.modalities = [self.modalities] if isinstance(self.modalities, str) else self.modalities
         for modality in self.modalities or ():
@@ -836,7 +904,9 @@ class UmbrellaConfig(datasets.BuilderConfig):
         if self.data_dir is not None:
             # Its real place: `..` in a scan's path goes up from there, as for the system.
             self.data_dir = os.path.realpath(os.path.expanduser(self.data_dir))
-        if self.image_root is not None:
+        if isinstance(self.image_root, str) and _SCHEME.match(self.image_root):
+            check_address(self.image_root, self.remote_roots, "image_root: a folder")
+        elif self.image_root is not None:
             self.image_root = os.path.realpath(os.path.expanduser(self.image_root))
             if not os.path.isdir(self.image_root):
                 raise FormatError(f"image_root: expected a folder, found none at {self.image_root}")
@@ -902,7 +972,7 @@ class UmbrellaDataset(datasets.ArrowBasedBuilder):
         _find_links.cache_clear()  # what is a link may have changed since the last build in this process
         columns, index = _Columns(), 0
         for record, source, folder in self._read_valid(itertools.chain.from_iterable(files)):
-            columns.add(record, source, folder, self.config.image_root)
+            columns.add(record, source, folder, self.config.image_root, self.config.remote_roots)
             if columns.rows == ROWS_PER_TABLE:
                 yield index, columns.to_table()
                 columns, index = _Columns(), index + 1

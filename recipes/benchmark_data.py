@@ -46,7 +46,7 @@ def main() -> None:
     batch_size, seconds = bench_args.batch_size, bench_args.seconds
 
     # ------------------------------------------------------------------------------------------------ data
-    building = time_building(data_args.json_dir, data_args.image_root) if data_args.json_dir else None
+    building = time_building(data_args) if data_args.json_dir else None
     rows = pick_split(load_splits(data_args), bench_args.split).with_format(None)
     rows = rows.select(range(min(len(rows), bench_args.n_rows)))
     scans = [scan for row in rows for scan in row["images"]]

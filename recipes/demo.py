@@ -12,6 +12,7 @@ from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.ending import run
 from umbrella.options.extras import check_extra
 from umbrella.options.parsing import parse_arguments
+from umbrella.options.remote_roots import tell_remote
 from umbrella.report.demo.arguments import DemoArguments
 from umbrella.report.demo.own_folders import make_own_folder
 
@@ -44,7 +45,7 @@ def main() -> None:
     # ------------------------------------------------------------------------------------------------ data
     splits = rows = None
     if asked.json_dir is not None:
-        splits = load_splits(DataArguments(json_dir=asked.json_dir, image_root=asked.image_root))
+        splits = load_splits(DataArguments(json_dir=asked.json_dir, image_root=asked.image_root, **tell_remote(asked)))
         rows = pick_split(splits, asked.split)
     disable_progress_bars()
 

@@ -44,6 +44,7 @@ from umbrella.evaluation.side_analyses import check_names, describe_model, group
 from umbrella.evaluation.summary import summarize_as_text
 from umbrella.evaluation.uncertainty.calibration_rows import SPLIT, pick_calibration_rows
 from umbrella.files.json_files import write_json
+from umbrella.files.shards.reading import find_fetch_ahead
 from umbrella.models.cached_tower import attach_feature_cache
 from umbrella.models.feature_cache import FeatureCache, open_feature_cache
 from umbrella.models.hub_names import name_on_hub
@@ -172,7 +173,7 @@ def prepare_transforms(
     changed or not. Each scan is decoded once for all of them."""
     views, volume_cache = ViewCache(), open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb)
     made = partial(CachingTransform, processor, views, seed=seed, **options)
-    return partial(made, volume_cache=volume_cache, feature_cache=features)
+    return partial(made, volume_cache=volume_cache, feature_cache=features, fetch_ahead=find_fetch_ahead())
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from umbrella.answers.attribution.chosen_rows import choose_region, choose_rows
 from umbrella.answers.attribution.scan_in_row import ScanInRow
 from umbrella.evaluation.pointing.explained_rows import Explained, Explainer
 from umbrella.evaluation.run_folder import name_folder
+from umbrella.files.contained_files import is_remote
 from umbrella.files.json_files import write_json
 from umbrella.models.loading import check_fits, load_model, load_processor
 from umbrella.models.volumes.agreement import follow_spacing
@@ -56,7 +57,8 @@ def main() -> None:
     # ------------------------------------------------------------------------------------------------ data
     rows = pick_split(load_splits(data_args), asked.split).with_format(None)
     disable_progress_bars()
-    find, said = choose_region(rows, asked.region, data_args.json_dir)
+    folder_of_masks = data_args.image_root if is_remote(data_args.image_root or "") else data_args.json_dir
+    find, said = choose_region(rows, asked.region, folder_of_masks)
     print(said)
     chosen = choose_rows(rows, asked.n, asked.seed, find)
     if len(chosen) < asked.n:

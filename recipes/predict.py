@@ -38,6 +38,7 @@ from umbrella.cohort.many.reading import choose_reading
 from umbrella.cohort.many.scans import find_asked_scans
 from umbrella.options.control_signs import print_exactly
 from umbrella.records.trained_questions import TrainedQuestions, load_trained_questions
+from umbrella.rows.remote_scans import allow_remote, know_files
 from umbrella.training.main_process import on_main_process
 
 SOME_WITHOUT = 3
@@ -52,6 +53,8 @@ def main() -> None:
     with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints
         # -------------------------------------------------------------------------------------------- question
         PartialState(cpu=asked.use_cpu)
+        allow_remote(asked)
+        know_files(path for path in (asked.image, asked.reference) if path is not None)
         trained = load_trained_questions(name)
         sequences, told = asked.choose_sequences(trained.sequences if trained else ())
         has_reference = asked.reference is not None

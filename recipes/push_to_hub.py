@@ -10,6 +10,7 @@ stopped continues with the same command. Log in with `hf auth login`, or set HF_
 
 from pathlib import Path
 
+from umbrella.options.arguments import DataArguments
 from umbrella.options.ending import run
 from umbrella.options.push_arguments import (
     PushDatasetArguments,
@@ -17,6 +18,7 @@ from umbrella.options.push_arguments import (
     PushModelArguments,
     parse_push_arguments,
 )
+from umbrella.options.remote_roots import tell_remote
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_push_arguments(__doc__))
@@ -26,6 +28,7 @@ import shutil
 from huggingface_hub import HfApi
 
 import umbrella_dataset
+from umbrella.files.contained_files import is_remote
 from umbrella.files.json_files import write_json
 from umbrella.files.written_files import writing
 from umbrella.hub.cards import build_dataset_card, find_in_flags
@@ -38,6 +41,7 @@ from umbrella.hub.space import publish_space
 from umbrella.models.hub_errors import explain_errors
 from umbrella.privacy.presidio_names import build_name_finder
 from umbrella.privacy.scrub import Scrubber, load_key
+from umbrella.rows.loading import load_splits
 from umbrella.rows.published import is_read, is_written
 
 
@@ -47,10 +51,11 @@ def push_dataset(options: PushDatasetArguments) -> None:
     work_dir = Path(options.work_dir or f"{options.json_dir.rstrip('/')}.hub")
 
     # ------------------------------------------------------------------------------------------------ data
-    rows = umbrella_dataset.load_umbrella(options.json_dir, image_root=options.image_root)
+    rows = load_splits(DataArguments(json_dir=options.json_dir, image_root=options.image_root, **tell_remote(options)))
     more_names = build_name_finder(options.presidio) if options.presidio else None
     scrubber = Scrubber(load_key(work_dir / "scrub.key"), more_names) if options.scrub else None
-    root = str(Path(options.image_root or options.json_dir).expanduser().resolve())
+    root = options.image_root or options.json_dir
+    root = root if is_remote(root) else str(Path(root).expanduser().resolve())
     publication = Publication(rows, root, options.scans, scrubber, more_names)
     check_scans_exist(publication)
 

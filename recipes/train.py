@@ -24,6 +24,7 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict
 from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 
+from umbrella.files.shards.reading import find_fetch_ahead
 from umbrella.files.written_files import writing
 from umbrella.hub.exporting import merge_adapters
 from umbrella.hub.guarded_push import GuardedPush
@@ -41,7 +42,8 @@ from umbrella.rows.cohorts import Cohorts
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.cpu_threads import leave_cores_to_workers
 from umbrella.rows.length_check import check_lengths
-from umbrella.rows.loading import load_splits, pick_training_splits
+from umbrella.rows.loading import pick_training_splits, read_splits
+from umbrella.rows.remote_scans import know_scans
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.answer_check import AnswerCheck, check_answers, settle_best_metric
 from umbrella.training.augmentation_epoch import SetEpoch
@@ -86,7 +88,8 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
     # ------------------------------------------------------------------------------------------------ data
     name = model_args.model_name_or_path
     with main_process_first():
-        splits = load_splits(data_args)
+        splits = read_splits(data_args)
+    know_scans(splits, on_main_process)
     used = pick_training_splits(splits, training_args.eval_strategy.value)
     Cohorts.of(used["train"], data_args.cohort_places)  # what cannot be is refused before the scans are read
     processor = load_processor(name)
@@ -99,6 +102,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: T
         "on_overflow": data_args.on_overflow,
         "volume_cache": open_volume_cache(data_args.volume_cache, data_args.volume_cache_gb),
         "feature_cache": feature_cache,
+        "fetch_ahead": find_fetch_ahead(),
     }
     transform = ConversationTransform(processor, **options)
     used, unreadable = leave_out_unreadable(used, transform, training_args, checkpoint)

@@ -210,3 +210,20 @@ def hub(monkeypatch, tmp_path):
         monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
         monkeypatch.setenv("HF_TOKEN", "hf_test")
         yield hub
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """Started for the first test that asks for it, see `s3_server`."""
+    from s3_server import S3Server
+
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server):
+    """The server without a fault, a delay or an entry in its log."""
+    s3_server.heal()
+    s3_server.take_log()
+    return s3_server

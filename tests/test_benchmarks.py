@@ -29,6 +29,16 @@ pytestmark = pytest.mark.nightly
         ("gpu.py", ["--device", "cpu", "--cases", "tiny3d"], ["estimated_gib", "step_ms", "rows_per_s"]),
         ("million_rows.py", ["--rows", "500", "--folders", "5"], ["rows", "first", "built"]),
         ("processes.py", ["--subjects", "8", "--epochs", "2", "--repeats", "1"], ["samples_per_second", "ratio"]),
+        (
+            "shards.py",
+            ["--scans", "1000", "--shards", "10"],
+            ["write_seconds", "open_seconds", "lookup_us", "grown_mb"],
+        ),
+        (
+            "remote.py",
+            ["--scans", "48", "--side", "16", "--workers", "1", "--delay", "0.01", "--faults", "20"],
+            ["samples_per_second", "ratios", "requests", "equal_weights"],
+        ),
         ("starting.py", ["--repeats", "1"], ["import_torch", "seconds", "ratios", "largest"]),
         ("talking.py", ["--questions", "10"], ["after", "grown_mb_in_the_second_half", "files_left_after_the_end"]),
         (
@@ -59,3 +69,11 @@ def test_a_million_rows_start_in_a_minute_and_in_one_and_a_half_gigabytes(tmp_pa
     built = json.loads((tmp_path / "result.json").read_text())["built"]
     assert min(built["seconds_to_first_step"], built["cpu_seconds"]) < 60, built
     assert built["largest_rss_mb"] < 1500, built
+
+
+def test_no_fault_of_a_store_changes_the_weights_and_a_second_epoch_asks_for_no_scan(tmp_path):
+    command = [sys.executable, SCRIPTS / "remote.py", "--scans", "200", "--output", tmp_path / "result.json"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=900, stdout=subprocess.DEVNULL)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["equal_weights"]
+    assert result["requests"]["second epoch"] == 1  # the listing

@@ -15,6 +15,7 @@ LIBRARY, RECIPES, SAMPLE_DATA = ROOT / "recipes" / "umbrella", ROOT / "recipes",
 ROOMS = STREET
 # Rooms within a room, and where its other modules stand among them (""): at the end where it is not said.
 INNER_ROOMS = {
+    "files": ["", "remote", "shards"],
     "answers": ["", "attribution", "talking", "serving"],
     "report": ["", "demo"],
     "options": ["data", ""],

@@ -2,6 +2,7 @@
 workers that stay, and do not grow."""
 
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from families import FAMILIES
 from family_models import build_model
 from forking import run_ranks
 from tiny_trainer import build_trainer, trainer_parts
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.data.cohort_flags import CohortPlace
@@ -86,6 +87,31 @@ def test_batches_of_training_and_evaluation_hold_rows_of_like_length(rows, tmp_p
         assert len(loader) == 12
         assert real_share(loader) > 0.85
     assert real_share(build_trainer(rows, tmp_path).get_train_dataloader()) < 0.8
+
+
+FETCHED: list[str] = []
+
+
+def fetch_ahead(paths):
+    FETCHED.extend(paths)
+
+
+@pytest.mark.slow
+def test_batches_are_the_same_where_workers_are_told_what_comes(rows, tmp_path):
+    """Those of training, of a run that goes on, and of evaluation; with rows that were sent to a worker."""
+    told = rows.with_transform(ConversationTransform(load_processor("tiny"), fetch_ahead=fetch_ahead))
+    for get in ("get_train_dataloader", "get_eval_dataloader"):
+        plain, foretold = (getattr(build_trainer(some, tmp_path), get)() for some in (rows, told))
+        assert len(plain) == len(foretold) and plain.total_batch_size == foretold.total_batch_size
+        FETCHED.clear()
+        for n_skipped in (0, 5):
+            for one, other in zip(*(skip_first_batches(some, n_skipped) for some in (plain, foretold)), strict=True):
+                assert one.keys() == other.keys() and one["task_ids"] == other["task_ids"]
+                assert all(torch.equal(one[key], other[key]) for key in one if isinstance(one[key], torch.Tensor))
+        assert set(FETCHED) == {scan["path"] for row in rows.with_format(None) for scan in row["images"]}
+        sent = pickle.loads(pickle.dumps(foretold.base_dataloader.dataset))
+        assert sent[next(iter(foretold.base_dataloader.batch_sampler))[0]]["input_ids"]
+        assert type(plain.base_dataloader.batch_sampler) is BatchSampler
 
 
 @pytest.mark.slow

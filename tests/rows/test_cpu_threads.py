@@ -1,6 +1,7 @@
 """Claims about the threads of the model where workers of the loader need cores of the same CPU."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ def test_a_model_that_answers_shares_the_cores_as_long_as_its_workers_run(four_c
         def __init__(self, n_workers):
             self.model, self.num_workers, self.batch_size = torch.nn.Linear(1, 1), n_workers, 1
             self.model.device = CPU
-            self.prompts, self.answers, self.candidates = None, None, ()
+            self.prompts, self.answers, self.candidates = SimpleNamespace(fetch_ahead=None), None, ()
 
         def _ask(self, batch):
             return [torch.get_num_threads()]

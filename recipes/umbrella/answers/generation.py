@@ -17,6 +17,7 @@ from umbrella.models.end_tokens import list_end_tokens
 from umbrella.options.progress import show_progress
 from umbrella.rows.collator import ConversationCollator, without_names
 from umbrella.rows.cpu_threads import cores_left_to_workers
+from umbrella.rows.lookahead import Foresight, Lookahead
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.volumes import ScanError
 
@@ -82,7 +83,8 @@ class Answerer:
         batches = [list(range(i, min(i + self.batch_size, len(rows)))) for i in range(0, len(rows), self.batch_size)]
         mine = batches[state.process_index :: state.num_processes]
         questions = _Questions(rows, self, self.candidates if score else (), keep_refused)
-        loader = iter(DataLoader(questions, batch_sampler=mine, collate_fn=list, num_workers=self.num_workers))
+        told = mine if questions.foresight is None else Lookahead(mine, 1, self.num_workers)
+        loader = iter(DataLoader(questions, batch_sampler=told, collate_fn=list, num_workers=self.num_workers))
         rounds = -(-len(batches) // state.num_processes)
         silent = title is None or not state.is_main_process
         shared = cores_left_to_workers(self.num_workers, self.model.device)
@@ -148,11 +150,15 @@ class _Questions(torch.utils.data.Dataset):
     def __init__(self, rows: Dataset, answerer: Answerer, candidates: Sequence[str], keep_refused: bool) -> None:
         self.rows, self.candidates, self.keep_refused = rows.with_format(None), candidates, keep_refused
         self.prompts, self.answers = answerer.prompts, answerer.answers
+        is_fetched = self.prompts.fetch_ahead is not None
+        self.foresight = Foresight(self.rows, self.prompts.prefetch) if is_fetched else None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> list[dict] | Answer:
+        if self.foresight is not None:
+            self.foresight.hear(index)
         row = self.rows[index]
         try:
             return self._encode(row)

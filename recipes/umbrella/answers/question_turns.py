@@ -12,6 +12,7 @@ It imports neither torch nor `datasets`: `umbrella.client` asks so too.
 from collections.abc import Sequence
 from pathlib import Path
 
+from umbrella.files.contained_files import is_remote
 from umbrella.files.studies import find_modality, read_named, word_absent, word_sequence
 from umbrella.options.tool_arguments import PredictArguments
 from umbrella.scans.not_a_scan import find_broken_link
@@ -75,7 +76,7 @@ def word_reference(label: str | None, text: str | None = None, reply: str | None
 def _check(arguments: PredictArguments, flag: str) -> str:
     text = getattr(arguments, flag)
     for path in list_paths(text):
-        if not Path(path).is_file():
+        if not is_remote(path) and not Path(path).is_file():
             raise ValueError(f"--{flag} {path}: expected a scan, found {find_broken_link(path) or 'no such file'}")
     return text
 

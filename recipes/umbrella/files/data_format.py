@@ -27,3 +27,4 @@ MODALITY_OF = {
 SPLITS = ("train", "validation", "test")
 IMAGE_TOKEN = "<image>"
 ROOT_MARK = "/././"  # ROOT/././sub-01/x.nii is ROOT/sub-01/x.nii for everybody; readers hold it to ROOT
+SCHEMES = ("s3", "gs", "https", "hf")  # of scans that lie in object stores

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from huggingface_hub import constants
 
+from umbrella.files.contained_files import is_remote, open_file
 from umbrella.files.json_files import write_json
 
 # As git does with its index: within the clock's tick a file could change again and keep its time.
@@ -17,7 +18,10 @@ SETTLED_NS = 2 * 10**9
 
 def hash_file(path: str | Path) -> str:
     """The file's sha256. One of the Hub's cache has the Hub's own for its name; others are kept by place, size, times
-    and inode under HF_HOME, where that can be written."""
+    and inode under HF_HOME, where that can be written. An object in a store is read."""
+    if is_remote(path):
+        with open_file(path) as file:
+            return hashlib.sha256(file.read()).hexdigest()
     path = Path(path).resolve()
     if _is_blob(path):
         return path.name

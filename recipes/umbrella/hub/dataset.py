@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import DatasetDict
 
+from umbrella.files.contained_files import RemoteError, find_size, is_remote
 from umbrella.options.progress import show_progress
 from umbrella.privacy.presidio_names import NameFinder
 from umbrella.privacy.scrub import Scrubber, check_single_file, clean_scan
@@ -38,7 +39,7 @@ class Publication:
     """What is to be published, and how.
 
     rows        split → rows, as `load_umbrella` gives them
-    root        the folder that names of scans count from
+    root        the folder, or address, that names of scans count from
     scans       "none", "files" or "embed"
     scrubber    makes clean copies; None publishes rows and scans as they are
     more_names  finds further names, see `umbrella.privacy.presidio_names`
@@ -60,7 +61,11 @@ class Publication:
                     self.modalities.setdefault(scan["path"], scan["modality"])
 
     def _name(self, path: str) -> str:
-        relative = os.path.relpath(path, self.root)
+        if is_remote(path):
+            below = path.startswith(self.root.rstrip("/") + "/")
+            relative = path[len(self.root.rstrip("/")) + 1 :] if below else ".."
+        else:
+            relative = os.path.relpath(path, self.root)
         if relative.startswith(".."):  # elsewhere: the folder is told apart by a hash, and not named
             folder = hashlib.sha256(os.path.dirname(path).encode()).hexdigest()[:8]
             relative = f"{folder}/{os.path.basename(path)}"
@@ -128,7 +133,7 @@ class Publication:
             for path, name in show_progress(self.names.items(), desc="scans", unit="scan"):
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if self.scrubber is None:
+                if self.scrubber is None and not is_remote(path):
                     target.symlink_to(locate_file(path))  # not to a link, which may lead elsewhere when it is read
                 else:
                     target.write_bytes(self.scan_bytes(path))
@@ -235,9 +240,12 @@ def parse_size(text: str) -> int:
 
 def check_scans_exist(publication: Publication) -> None:
     """Raises ScanError for a scan that does not exist, before hours of work."""
-    missing = [path for path in publication.names if not os.path.isfile(path)]
+    try:
+        missing = [path for path in publication.names if find_size(path) is None]
+    except RemoteError as error:
+        raise ScanError(str(error)) from error
     if missing and publication.scans != "none":
-        found = find_broken_link(missing[0]) or "no such file"
+        found = find_broken_link(missing[0]) or ("no such object" if is_remote(missing[0]) else "no such file")
         raise ScanError(
             f"{missing[0]}: expected a scan, found {found} ({len(missing)} in all): correct --image_root, or "
             "publish the table alone with --scans none"

@@ -56,6 +56,11 @@ class FeatureCache:
         view = None if self.tower is None else self.entries.make_key(load_view, source, **options)
         return None if view is None else xxhash.xxh3_128_hexdigest(repr((view, self.tower)).encode())
 
+    def holds(self, load_view: Callable, source: str | Path | bytes, **options: Any) -> bool:
+        """Whether there is an entry, be it whole or not."""
+        key = self.make_key(load_view, source, **options)
+        return key is not None and self.entries.entry_size(key) > 0
+
     def get(self, key: str) -> ScanFeatures | None:
         """The entry; None where there is none, or none that is whole."""
         content = self.entries.read(key)

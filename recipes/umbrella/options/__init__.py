@@ -21,6 +21,7 @@ __all__ = [
     "plan_flags",
     "progress",
     "push_arguments",
+    "remote_roots",
     "serve_arguments",
     "tool_arguments",
     "training_arguments",

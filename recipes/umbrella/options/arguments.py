@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from umbrella.options.cuda import by_cuda, settle_by_cuda
 from umbrella.options.data.cohort_flags import CohortFlags
+from umbrella.options.data.remote_flags import RemoteFlags
+from umbrella.options.data.shard_flags import ShardFlags
 from umbrella.options.data.volume_flags import ENCODER, check_encoder_intensity, check_volume_flags
 from umbrella.options.number_bounds import (
     AT_LEAST_1,
@@ -16,6 +18,7 @@ from umbrella.options.number_bounds import (
     SEED,
     check_bounds,
 )
+from umbrella.options.remote_roots import check_remote
 
 TINY = "tiny"  # the name that builds the small LLaVA instead of loading one
 TINY3D = "tiny3d"  # the same for volumes
@@ -51,14 +54,15 @@ class ModelArguments:
 
 
 @dataclass
-class DataArguments(CohortFlags):
+class DataArguments(CohortFlags, RemoteFlags, ShardFlags):
     """Which conversations, and how their scans are shown to the model."""
 
     dataset_name: str | None = field(
         default=None, metadata={"help": "a published dataset instead: its name on the Hub, or a local copy's folder"}
     )
     image_root: str | None = field(
-        default=None, metadata={"help": "folder that relative scan paths start from (default: the data folder)"}
+        default=None,
+        metadata={"help": "folder, or address as s3://..., that scan paths start from (default: the data folder)"},
     )
     task_types: list[str] | None = field(default=None, metadata={"help": "keep rows of these task types only"})
     modalities: list[str] | None = field(
@@ -140,6 +144,7 @@ class DataArguments(CohortFlags):
         self.image_root = self.settle_cohorts(self.image_root)
         check_bounds(self, {"image_size": AT_LEAST_1, "max_length": AT_LEAST_1, "volume_cache_gb": POSITIVE})
         check_bounds(self, {"volume_spacing": POSITIVE})
+        check_remote(self, *(place.image_root for place in self.cohort_places), self.image_root)
         check_volume_flags(self.view, self.image_size, self.volume_size, self.volume_spacing, self.frames)
         if self.intensity == ENCODER:
             check_encoder_intensity(self.view, self.normalize, self.standardize)

@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass, field
 
 from umbrella.options.data.cohort_flags import take_one_folder
+from umbrella.options.data.remote_flags import RemoteFlags
 from umbrella.options.parsing import parse_arguments
 
 
@@ -37,14 +38,15 @@ class _PushArguments:
 
 
 @dataclass
-class PushDatasetArguments(_PushArguments):
+class PushDatasetArguments(_PushArguments, RemoteFlags):
     """What of a data folder is published, and how."""
 
     json_dir: str | None = field(
         default=None, metadata={"help": "folder with train/, validation/, test/ of JSON files", "nargs": "*"}
     )
     image_root: str | None = field(
-        default=None, metadata={"help": "folder that relative scan paths start from (default: the data folder)"}
+        default=None,
+        metadata={"help": "folder, or address as s3://..., that scan paths start from (default: the data folder)"},
     )
     scans: str = field(
         default="none",

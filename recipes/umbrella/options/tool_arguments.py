@@ -173,6 +173,28 @@ class CacheArguments:
 
 
 @dataclass
+class PackArguments:
+    """How scans are packed."""
+
+    what: str = field(
+        default="scans",
+        metadata={
+            "help": "scans, as their files are; or views, as the model and the flags of views make them: smaller, and "
+            "for these alone",
+            "choices": ["scans", "views"],
+        },
+    )
+    output_dir: str | None = field(default=None, metadata={"help": "folder to write, or to go on in"})
+    shard_gb: float = field(default=1.0, metadata={"help": "most of a shard, in 10⁹ bytes"})
+    num_workers: int = field(default=N_CORES, metadata={"help": "processes that read scans (default: all cores)"})
+
+    def __post_init__(self) -> None:
+        if self.output_dir is None:
+            raise ValueError("expected --output_dir FOLDER")
+        check_bounds(self, {"shard_gb": POSITIVE, "num_workers": NOT_NEGATIVE})
+
+
+@dataclass
 class BenchmarkArguments:
     """What of the data path is measured."""
 

@@ -11,7 +11,8 @@ import psutil
 from datasets import Dataset
 from torch.utils.data import DataLoader, RandomSampler
 
-from umbrella.files.contained_files import open_file
+from umbrella.files.contained_files import is_remote, open_file
+from umbrella.options.arguments import DataArguments
 from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.transform import ConversationTransform
@@ -25,11 +26,13 @@ from umbrella_dataset import load_umbrella
 PIECE_BYTES = 1 << 18  # as scans are read
 
 
-def time_building(json_dir: str, image_root: str | None) -> dict[str, float]:
+def time_building(data: DataArguments) -> dict[str, float]:
     """Conversation files → Arrow rows, from scratch in a temporary folder: `rows` and `rows_per_s`."""
     with tempfile.TemporaryDirectory() as cache_dir:
         start = time.perf_counter()
-        splits = load_umbrella(json_dir, image_root=image_root, cache_dir=cache_dir)
+        splits = load_umbrella(
+            data.json_dir, image_root=data.image_root, remote_roots=data.remote_roots, cache_dir=cache_dir
+        )
         seconds = time.perf_counter() - start
         n_rows = sum(splits.num_rows.values())
     return {"rows": n_rows, "rows_per_s": n_rows / seconds}
@@ -98,8 +101,8 @@ class ColdScans(ConversationTransform):
 
 def drop_from_memory(scan: dict) -> None:
     """Let the next read of a scan's file come from its disk. (Only a clean page is dropped: a written file is clean
-    after some seconds.)"""
-    if scan.get("bytes") is None:
+    after some seconds.) Of an object in a store, the copy is read as it is."""
+    if scan.get("bytes") is None and not is_remote(scan["path"]):
         with open_file(scan["path"]) as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 

@@ -16,6 +16,7 @@ from umbrella.views.expectations import check_expected
 from umbrella.views.frames import FoundFrames, find_frames
 from umbrella.views.grid import Cut
 from umbrella.views.loading import measure_cut
+from umbrella.views.packed_views import is_view_packed
 from umbrella.views.settings import (
     VOLUME,
     VOLUME_SIZE,
@@ -40,7 +41,9 @@ def check_volumes(splits: Mapping[str, Dataset], settings: ViewSettings) -> None
     """
     if settings.view != VOLUME:
         return
-    scans = list_distinct(splits)
+    scans = [
+        placed for placed in list_distinct(splits) if not is_view_packed(find_source(placed[1]), placed[1]["modality"])
+    ]
     check_headers(scans, settings)
     if settings.frames:
         for line in describe_series(scans, settings.frames):

@@ -74,7 +74,7 @@ def open_parts(source: str | Path | bytes) -> Iterator[ScanParts]:
     than its file can hold, or has more than 16 MiB before or behind them."""
     root, name = (None, f"scan of {len(source)} bytes") if isinstance(source, bytes) else split_root(source)
     with explain_reading(name) as shown, ExitStack() as stack:
-        stream, size = _open(source if isinstance(source, bytes) else header_path(Path(name)), root, stack)
+        stream, size = _open(source if isinstance(source, bytes) else header_path(name), root, stack)
         recorder = _Recorder(stream)
         header, n_read, is_pair = read_header(recorder, shown)  # type: ignore[arg-type]  # it calls `read` alone
         streams, gap, n_before = (stream,), b"", header.offset - n_read
@@ -104,7 +104,7 @@ class _Recorder:
         return self.pieces[-1]
 
 
-def _open(source: Path | bytes, root: str | None, stack: ExitStack) -> tuple[BufferedIOBase | GzipMembers, int]:
+def _open(source: str | bytes, root: str | None, stack: ExitStack) -> tuple[BufferedIOBase | GzipMembers, int]:
     """(the stream of the content, the file's size in bytes)"""
     file = stack.enter_context(io.BytesIO(source) if isinstance(source, bytes) else open_inside(source, root))
     size = file.seek(0, io.SEEK_END)

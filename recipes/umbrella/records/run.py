@@ -21,6 +21,7 @@ from datasets import DatasetDict
 
 from umbrella.files.arrow_json import join_texts, list_texts, to_json
 from umbrella.files.arrow_tables import read_column, read_field, read_tables
+from umbrella.files.contained_files import RemoteError, find_packed_sizes, find_version
 from umbrella.files.json_files import read_json, show_json, write_json
 from umbrella.options.data.cohort_flags import CohortPlace
 from umbrella.options.keys import NAME_OF_A_KEY
@@ -119,9 +120,10 @@ def hash_splits_file(json_dir: str | None) -> str | None:
 
 
 def fingerprint(rows: Any) -> str:
-    """sha256 of what the rows say, and of their scans' names and sizes; the same wherever the data lie.
+    """sha256 of what the rows say, and of their scans' names and sizes, in a store also of their tags; the same
+    wherever files lie.
 
-    Of the JSON text of each row: [task_id, [[role, [[type, text], ...]], ...], metadata, [[name, bytes], ...]].
+    Of the JSON text of each row: [task_id, [[role, [[type, text], ...]], ...], metadata, [[name, version], ...]].
     """
     digest = hashlib.sha256()
     for table in read_tables(rows, ["task_id", "conversations", "metadata", "images"]):
@@ -138,17 +140,24 @@ def fingerprint(rows: Any) -> str:
 
 
 def _describe_scans(scans: pa.Array) -> pa.Array:
-    """The JSON texts of [name, size in bytes], one a scan."""
+    """The JSON texts of [name, version], one a scan."""
     paths = pc.struct_field(scans, "path").to_pylist()
     lengths = pc.binary_length(read_field(scans, "bytes")).to_pylist()
     names = pa.array([Path(path).name if path.endswith(UNUSUAL_ENDS) else path.rpartition("/")[2] for path in paths])
-    sizes = [json.dumps(length or _size(path)) for path, length in zip(paths, lengths, strict=True)]
-    return join_texts(to_json(names), pa.array(sizes, pa.large_string()))
+    packed = find_packed_sizes(paths)
+    versions = [
+        json.dumps(length or size or _find_version(path))
+        for path, length, size in zip(paths, lengths, packed, strict=True)
+    ]
+    return join_texts(to_json(names), pa.array(versions, pa.large_string()))
 
 
-def _size(path: str) -> int | None:
-    """In bytes; None for a scan that is not there: of splits that are not used, none is looked for."""
+def _find_version(path: str) -> int | str | None:
+    """In bytes, of an object in a store with its tag; None for a scan that is not there: of splits that are not used,
+    none is looked for."""
     try:
-        return os.stat(path).st_size
-    except (OSError, ValueError):
+        return find_version(path)
+    except RemoteError as error:
+        if error.kind != "forbidden":
+            raise
         return None

@@ -9,17 +9,24 @@ import torch
 from datasets import Dataset
 from torch.nn.functional import pad
 
+from umbrella.rows.lookahead import Foresight
+
 
 class FilledRows(torch.utils.data.Dataset):
-    """The rows and, behind them, the blank row as often as it is asked for, up to `length`."""
+    """The rows and, behind them, the blank row as often as it is asked for, up to `length`.
 
-    def __init__(self, rows: Dataset, blank: dict, length: int) -> None:
-        self.rows, self.blank, self.length = rows, blank, length
+    `foresight`: hears of the rows that come next, see `umbrella.rows.lookahead`.
+    """
+
+    def __init__(self, rows: Dataset, blank: dict, length: int, foresight: Foresight | None = None) -> None:
+        self.rows, self.blank, self.length, self.foresight = rows, blank, length, foresight
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> dict:
+        if self.foresight is not None:
+            self.foresight.hear(index)
         return self.rows[index] if index < len(self.rows) else self.blank
 
 

@@ -75,7 +75,18 @@ class CachingTransform(ConversationTransform):
 
     def encode_row(self, row: dict) -> dict:
         """One row, or variant of a row → one example."""
-        return super().encode_row(row if self.variants_of is None else {**self.variants_of[row["row"]], **row})
+        return super().encode_row(self.complete(row))
+
+    def complete(self, row: dict) -> dict:
+        """A variant with what it has of its row; any other row as it is."""
+        return row if self.variants_of is None else {**self.variants_of[row["row"]], **row}
+
+    def is_kept(self, row: dict, number: int) -> bool:
+        is_here = self.perturb is None and self.cache.get(hash_scan(row["images"][number])) is not None
+        return is_here or super().is_kept(row, number)
+
+    def prefetch(self, rows: list[dict]) -> None:
+        super().prefetch([self.complete(row) for row in rows])
 
     def load_images(self, row: dict, number: int) -> np.ndarray:
         scan = row["images"][number]

@@ -6,21 +6,66 @@ from typing import Any
 import datasets
 from datasets import Dataset, DatasetDict
 
+from umbrella.files.contained_files import is_remote, split_root
+from umbrella.files.shards.reading import check_fits, use_shards
 from umbrella.files.written_files import writing
 from umbrella.options.arguments import DataArguments
 from umbrella.rows.mixing import join_cohorts
 from umbrella.rows.published import load_published
+from umbrella.rows.remote_scans import allow_remote, know_scans
 from umbrella_dataset import FormatError, load_umbrella
+
+MOST_LOOKED_FOR = 100  # rows of a split whose scans are looked for in shards
 
 
 def load_splits(arguments: DataArguments) -> DatasetDict:
-    """All splits of `--json_dir`, of several cohorts joined, or of the published `--dataset_name`.
+    """All splits of `--json_dir`, of several cohorts joined, or of the published `--dataset_name`; stores are asked
+    about scans that lie there.
 
     What is found between cohorts is printed once, and kept in `arguments.cohort_notes`.
-    Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit, and
-    for cohorts that cannot be joined (`umbrella.rows.mixing.join_cohorts`).
+    Raises as `read_splits`, and RemoteError, an OSError, where a store gives no answer.
     """
+    splits = read_splits(arguments)
+    know_scans(splits)
+    return splits
+
+
+def read_splits(arguments: DataArguments) -> DatasetDict:
+    """The same; nothing is asked of a store yet, see `umbrella.rows.remote_scans.know_scans`.
+
+    Their scans are read from `--scan_shards` from then on, where that is given.
+
+    Raises FormatError (a ValueError) for invalid data, ValueError for a published dataset without rows that fit,
+    ShardError.
+    """
+    allow_remote(arguments)
+    packed = use_shards(arguments.shard_folders, find_scan_roots(arguments))
+    splits = _load(arguments)
+    if packed is not None:
+        check_fits(packed, (path for rows in splits.values() for path in _draw_paths(rows)))
+    return splits
+
+
+def find_scan_roots(arguments: DataArguments) -> list[str]:
+    """The folders that the paths of scans in shards count from, as the rows state them: one for each
+    data folder with a root of its own."""
+    roots = [place.image_root or place.json_dir for place in arguments.cohort_places]
+    roots = roots or [arguments.image_root or arguments.json_dir or arguments.dataset_name or ""]
+    found = (root if is_remote(root) else os.path.realpath(os.path.expanduser(root)) for root in roots)
+    return list(dict.fromkeys(found))  # cohorts may share one
+
+
+def _draw_paths(rows: Dataset) -> list[tuple[str, str | None]]:
+    """(path, the folder that it is held to) of the scans of some rows, evenly spaced."""
+    some = rows.with_format(None).select(range(0, len(rows), 1 + len(rows) // MOST_LOOKED_FOR))["images"]
+    places = (split_root(scan["path"]) for scans in some for scan in scans if scan["path"] and not scan.get("bytes"))
+    return [(path, root) for root, path in places]
+
+
+def _load(arguments: DataArguments) -> DatasetDict:
     config: dict[str, Any] = {"task_types": arguments.task_types, "modalities": arguments.modalities}
+    if arguments.remote_roots:
+        config["remote_roots"] = arguments.remote_roots
     # With these set, HF_HOME has no effect.
     is_local = arguments.dataset_name is None
     variables = "HF_DATASETS_CACHE" if is_local else "HF_DATASETS_CACHE and HF_HUB_CACHE"
@@ -30,7 +75,8 @@ def load_splits(arguments: DataArguments) -> DatasetDict:
         if is_local:
             return _load_cohorts(arguments, config)
         splits = load_published(arguments.dataset_name, arguments.image_root)
-    return DatasetDict({name: _filter(rows, name, **config) for name, rows in splits.items()})
+    kept = (arguments.task_types, arguments.modalities)
+    return DatasetDict({name: _filter(rows, name, *kept) for name, rows in splits.items()})
 
 
 def _load_cohorts(arguments: DataArguments, config: dict[str, Any]) -> DatasetDict:

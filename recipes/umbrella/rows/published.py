@@ -16,13 +16,13 @@ from datasets.exceptions import DatasetGenerationError
 from huggingface_hub import snapshot_download
 from packaging.version import Version
 
-from umbrella.files.contained_files import is_inside
+from umbrella.files.contained_files import is_inside, is_remote
 from umbrella.models.hub_errors import explain_errors
 from umbrella.models.hub_names import find_repo
 from umbrella.rows.push_manifest import MANIFEST
 from umbrella.rows.table_check import SHARD, check_row, check_task_ids, check_whole, find_shards, hash_rules
 from umbrella.views.volume_cache import identify_scan
-from umbrella_dataset import FormatError, hold_inside
+from umbrella_dataset import FormatError, check_address, hold_inside
 
 WANTED = ["data/*.parquet", "scans/*", MANIFEST]
 
@@ -32,7 +32,8 @@ def load_published(name: str, image_root: str | None = None) -> DatasetDict:
 
     Args:
         name: on the Hub, or the folder of a local copy.
-        image_root: folder that the rows' relative names count from, instead of the snapshot.
+        image_root: folder, or address of objects in a store, that the rows' relative names count from, instead of the
+            snapshot.
 
     Raises FormatError for a name that leads elsewhere, for files that are missing or no Parquet and for rows that are
     not as the format says, FileNotFoundError for a dataset that is neither here nor on the Hub, PushError for one that
@@ -58,7 +59,7 @@ def load_published(name: str, image_root: str | None = None) -> DatasetDict:
         raise FormatError(
             f"{name}: expected Parquet files that can be read, found: {error.__cause__}. Get the dataset anew"
         ) from error
-    root = Path(image_root or folder).expanduser()
+    root = image_root if image_root and is_remote(image_root) else str(Path(image_root or folder).expanduser())
     try:
         for split, rows in splits.items():
             check_task_ids(rows["task_id"], split, name)
@@ -88,7 +89,7 @@ def _hash_states(shards: dict[str, list[str]]) -> str:
     return xxhash.xxh3_128_hexdigest(repr(states).encode())
 
 
-def _locate_scans(rows: Dataset, root: Path, name: str) -> Dataset:
+def _locate_scans(rows: Dataset, root: str, name: str) -> Dataset:
     """The rows with absolute paths, but where they carry the scans' bytes. Each row is checked once for a table that
     `datasets` caches, and again when the rules have changed."""
     options = {"name": name, "rules": hash_rules()}
@@ -101,7 +102,8 @@ def _locate_scans(rows: Dataset, root: Path, name: str) -> Dataset:
     if "bytes" in image:
         rows.map(_check_only, fn_kwargs=options, remove_columns=rows.column_names)
         return _check_bytes(rows, name)
-    return rows.map(_to_absolute, fn_kwargs={**options, "root": str(root.absolute())})
+    options["root"] = root if is_remote(root) else str(Path(root).absolute())
+    return rows.map(_to_absolute, fn_kwargs=options)
 
 
 def _check_only(row: dict, name: str, rules: str) -> dict:
@@ -141,10 +143,7 @@ def _offsets(lists: pa.ListArray) -> pa.Array:
 
 def _to_absolute(row: dict, root: str, name: str, rules: str) -> dict:
     check_row(row, name)
-    paths = {
-        scan["path"]: hold_inside(str(resolve_inside(scan["path"], Path(root), f"{name}: {row['source']}")), root)
-        for scan in row["images"]
-    }
+    paths = {scan["path"]: _resolve(scan["path"], root, f"{name}: {row['source']}") for scan in row["images"]}
     turns = [
         {**turn, "content": [{**item, "image_path": paths.get(item["image_path"])} for item in turn["content"]]}
         for turn in row["conversations"]
@@ -152,18 +151,29 @@ def _to_absolute(row: dict, root: str, name: str, rules: str) -> dict:
     return {"images": [{**scan, "path": paths[scan["path"]]} for scan in row["images"]], "conversations": turns}
 
 
+def _resolve(path: str, root: str, source: str) -> str:
+    if not is_remote(root):
+        return hold_inside(str(resolve_inside(path, Path(root), source)), root)
+    _check_name(path, source)
+    return check_address(f"{root.rstrip('/')}/{path}", [root])
+
+
 def resolve_inside(path: str, root: Path, source: str) -> Path:
     """The file that a row names, inside `root`. In the Hub's cache a snapshot's files are links into its blobs/.
 
     Raises FormatError for an address, an absolute path, and one that leaves the folder by .. or by a link.
     """
+    _check_name(path, source)
+    full = root / path
+    if not is_inside(full, str(root)):
+        raise FormatError(f"{source}: images: expected a path inside the dataset, found {path!r}, a link out of it")
+    return full
+
+
+def _check_name(path: str, source: str) -> None:
     if "://" in path:
         raise FormatError(
             f"{source}: images: expected the name of a file, found the address {path!r}: none is fetched"
         )
     if Path(path).is_absolute() or ".." in Path(path).parts or "\\" in path:
         raise FormatError(f"{source}: images: expected a path inside the dataset, found {path!r}")
-    full = root / path
-    if not is_inside(full, str(root)):
-        raise FormatError(f"{source}: images: expected a path inside the dataset, found {path!r}, a link out of it")
-    return full

@@ -10,6 +10,8 @@ import numpy as np
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
 from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.conversations.turns import repeat_image_items
+from umbrella.files.contained_files import find_elsewhere, find_packed
+from umbrella.files.shards.reading import PackedScans
 from umbrella.models.feature_cache import FeatureCache
 from umbrella.models.view_settings import settle_settings
 from umbrella.rows.cached_scans import CachedScan, make_stand_in, put_features
@@ -18,6 +20,7 @@ from umbrella.scans.volumes import ScanError, read_scan
 from umbrella.views.augmentation import Augmentation, load_augmented_grid
 from umbrella.views.intensity_steps import round_to_levels, to_levels
 from umbrella.views.loading import load_grid, load_view
+from umbrella.views.packed_views import PackedViews
 from umbrella.views.planes import make_view, n_images
 from umbrella.views.settings import ENCODER, VOLUME, ViewSettings, count_frames, parse_volume_size
 from umbrella.views.volume_cache import VolumeCache
@@ -51,6 +54,8 @@ class ConversationTransform:
             Augmented scans and drawn windows neither come from it nor go to it.
         feature_cache: what the model's tower makes of scans, which are then not read; for a model to which it is
             attached, see `umbrella.models.cached_tower`.
+        fetch_ahead: takes paths of scans that lie elsewhere and will be read soon; must return at once and raise
+            nothing. None: all lie here.
 
     Returns, for a dict of lists as datasets hands it, a dict of lists: `input_ids`, `attention_mask`, `labels` and
     other keys of T ints a row; `pixel_values` (n, 3, H, W) and the processor's other image keys as tensors, None
@@ -79,6 +84,7 @@ class ConversationTransform:
         draw_window: Callable[[str, int], float] | None = None,
         volume_cache: VolumeCache | str | Path | None = None,
         feature_cache: FeatureCache | None = None,
+        fetch_ahead: Callable[[list[str]], None] | None = None,
     ) -> None:
         if augment is not None and (add_generation_prompt or normalize is False):
             raise ValueError(
@@ -89,7 +95,9 @@ class ConversationTransform:
             raise ValueError(f"on_overflow: expected one of {', '.join(ON_OVERFLOW)}, found {on_overflow!r}")
         if augment is not None and feature_cache is not None:
             raise ValueError("feature_cache: expected scans that are always shown alike, found augment")
-        self.processor, self.feature_cache = processor, feature_cache
+        self.elsewhere = find_elsewhere()  # goes along into workers that are not forked
+        self.packed = find_packed()  # likewise, after what it may lie on
+        self.processor, self.feature_cache, self.fetch_ahead = processor, feature_cache, fetch_ahead
         self.settings = settle_settings(
             ViewSettings(
                 view, image_size, normalize, standardize, volume_size, volume_spacing, frames, intensity, expects
@@ -106,11 +114,25 @@ class ConversationTransform:
         self.n_images = 1 if self.is_volume else n_images(self.settings.view)
         self.max_length, self.on_overflow = max_length, on_overflow
         self.add_generation_prompt, self.augment, self.draw_window = add_generation_prompt, augment, draw_window
-        self.volume_cache = VolumeCache(volume_cache) if isinstance(volume_cache, str | Path) else volume_cache
+        cache = VolumeCache(volume_cache) if isinstance(volume_cache, str | Path) else volume_cache
+        self.volume_cache = self._add_packed_views(cache)
         # The view is already what the encoder eats: the processor must neither resize nor rescale it.
         as_it_is = {"do_resize": False, "do_rescale": False, "do_normalize": not self.settings.standardize}
         options = {} if self.shows_levels else as_it_is
         self.encoder = ConversationEncoder(processor, **options, input_data_format="channels_first")
+
+    def _add_packed_views(self, cache: VolumeCache | None) -> VolumeCache | PackedViews | None:
+        """The cache, behind the views that lie in `--scan_shards`."""
+        packed = find_packed()
+        if not isinstance(packed, PackedScans) or not packed.holds_views:
+            return cache
+        if self.augment is not None or self.draw_window is not None:
+            drawn = "--augment false" if self.augment is not None else "--frames K"
+            raise ValueError(
+                "--scan_shards: expected shards of scans, as each epoch shows them in another way, found shards of "
+                f"views. Set {drawn}, or pack the scans with --what scans"
+            )
+        return PackedViews(packed, self.settings, cache)
 
     @property
     def is_volume(self) -> bool:
@@ -192,6 +214,29 @@ class ConversationTransform:
         scan = row["images"][number]
         key = cache.make_key(load_view, find_source(scan), modality=scan["modality"], **self.settings.stated())
         return CachedScan(key, None if key is None else cache.get(key))
+
+    def prefetch(self, rows: list[dict]) -> None:
+        """Let the scans of rows that come soon be fetched: those whose views or features are not kept."""
+        paths = [
+            row["images"][number]["path"]
+            for row in rows
+            for number in range(len(row["images"]))
+            if not row["images"][number].get("bytes") and not self.is_kept(row, number)
+        ]
+        if paths and self.fetch_ahead is not None:
+            self.fetch_ahead(paths)
+
+    def is_kept(self, row: dict, number: int) -> bool:
+        """Whether one scan of a row will not be read, as there is an entry of its view or features."""
+        if not self.shows_scans_as_they_are:
+            return False
+        caches = (self.volume_cache, self.feature_cache)
+        scan = row["images"][number]
+        options = {"modality": scan["modality"], **self.settings.stated()}
+        try:
+            return any(cache is not None and cache.holds(load_view, find_source(scan), **options) for cache in caches)
+        except ScanError:  # what is wrong with it is said when its row is read
+            return True
 
     def load_images(self, row: dict, number: int) -> np.ndarray:
         """The views of one scan of a row, (n_images, 3, image_size, image_size), or its volume (T, X, Y, Z); from its

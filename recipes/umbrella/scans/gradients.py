@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from umbrella.files.contained_files import open_inside, split_root
+from umbrella.files.contained_files import RemoteError, open_inside, split_root
 from umbrella.scans.scan_files import ScanError
 
 MOST_B0 = 50.0  # s/mm²: a volume with no more counts as not weighted, as in dipy
@@ -34,6 +34,8 @@ def read_b_values(source: str | Path | bytes, n_volumes: int) -> np.ndarray | No
             text = file.read(1 << 20)
     except FileNotFoundError:
         return None
+    except RemoteError as error:
+        raise ScanError(str(error)) from error
     except OSError as error:
         raise ScanError(f"{path}: expected a readable file, found: {error}") from error
     expected = f"{path}: expected a b-value in s/mm² for each of the {n_volumes} volumes of {Path(name).name}"

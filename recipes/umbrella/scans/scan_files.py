@@ -18,7 +18,7 @@ from nibabel import MGHImage, Nifti1Header, Nifti1Pair, Nifti2Header, Nifti2Pair
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from umbrella.files.contained_files import open_file, open_inside, split_root
+from umbrella.files.contained_files import RemoteError, find_size, open_file, open_inside, split_root
 from umbrella.scans.inflate import GZIP_ERRORS, GzipFile
 from umbrella.scans.not_a_scan import GZIP_MAGIC, N_BYTES, describe_absence, describe_foreign, find_broken_link
 from umbrella.scans.voxel_statistics import PIECE
@@ -79,7 +79,7 @@ def open_scan(source: str | Path | bytes) -> Iterator[tuple[ScanHeader, Buffered
     """
     root, name = (None, f"scan of {len(source)} bytes") if isinstance(source, bytes) else split_root(source)
     with explain_reading(name) as shown:
-        header_source = source if isinstance(source, bytes) else header_path(Path(name))
+        header_source = source if isinstance(source, bytes) else header_path(name)
         with _open_stream(header_source, root) as stream:
             header, n_read, is_pair = read_header(stream, shown)
             if not is_pair:
@@ -98,6 +98,8 @@ def explain_reading(name: str) -> Iterator[str]:
     shown = name if name.isprintable() else repr(name)
     try:
         yield shown
+    except RemoteError as error:
+        raise ScanError(str(error)) from error
     except FileNotFoundError:
         raise ScanError(f"{shown}: expected a scan, found {describe_absence(name)}") from None
     except GZIP_ERRORS as error:
@@ -118,12 +120,15 @@ def read_file(path: str | Path) -> bytes:
     try:
         with open_file(path) as file:
             return file.read()
+    except RemoteError as error:
+        raise ScanError(str(error)) from error
     except OSError as error:
         raise ScanError(f"{split_root(path)[1]}: expected a readable file, found: {error}") from error
 
 
 def locate_file(path: str | Path) -> str:
-    """Where a scan's file lies, links followed. Raises ScanError where it cannot be read, as `open_scan` does."""
+    """Where a scan's file lies on this machine, links followed. Raises ScanError where it cannot be read, as
+    `open_scan` does."""
     name = split_root(path)[1]
     try:
         with open_file(path):
@@ -185,30 +190,29 @@ def _data_size(header: ScanHeader) -> str:
     return f"{header.n_bytes} bytes of voxels for shape {header.shape} and type {header.dtype}"
 
 
-def header_path(path: Path) -> Path:
+def header_path(path: str) -> str:
     """The header file that belongs to an image file; any other path as it is."""
     for image_end, header_end in ((".img", ".hdr"), (".img.gz", ".hdr.gz")):
-        if path.name.endswith(image_end):
-            return path.with_name(path.name.removesuffix(image_end) + header_end)
+        if path.endswith(image_end):
+            return path.removesuffix(image_end) + header_end
     return path
 
 
-def image_path(source: str | Path | bytes, name: str) -> Path:
+def image_path(source: str | Path | bytes, name: str) -> str:
     """The image file that belongs to a header file."""
     if isinstance(source, bytes):
         raise ScanError(f"{name}: expected voxels, found the header of a .hdr/.img pair: convert it to .nii.gz")
-    path = header_path(Path(name))
-    stem = path.name.removesuffix(".gz").removesuffix(".hdr")
-    candidates = [path.with_name(stem + end) for end in (".img", ".img.gz")]
+    stem = header_path(name).removesuffix(".gz").removesuffix(".hdr")
+    candidates = [stem + end for end in (".img", ".img.gz")]
     for candidate in candidates:
-        if candidate.exists():
+        if find_size(candidate) is not None:
             return candidate
     found = next(filter(None, map(find_broken_link, candidates)), "no such file")
-    raise ScanError(f"{name}: expected its voxels in {candidates[0].name} beside it, found {found}")
+    raise ScanError(f"{name}: expected its voxels in {os.path.basename(candidates[0])} beside it, found {found}")
 
 
 @contextmanager
-def _open_stream(source: Path | bytes, root: str | None) -> Iterator[BufferedIOBase]:
+def _open_stream(source: str | bytes, root: str | None) -> Iterator[BufferedIOBase]:
     with io.BytesIO(source) if isinstance(source, bytes) else open_inside(source, root) as file:
         magic = file.read(len(GZIP_MAGIC))
         file.seek(0)

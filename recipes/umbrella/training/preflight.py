@@ -16,10 +16,12 @@ from transformers.integrations.deepspeed import HfTrainerDeepSpeedConfig
 
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
 from umbrella.files.arrow_tables import read_column, read_tables
+from umbrella.files.contained_files import RemoteError, costs_a_request, find_packed, find_size, is_remote
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.rows.scan_list import ScanList, list_scans
 from umbrella.scans.not_a_scan import join_absent
 from umbrella.scans.volumes import ScanError, check_header
+from umbrella.views.packed_views import is_view_packed
 
 MOST_SHOWN = 10
 MOST_OPENED = 10_000  # scans of which every one is opened; of more, as many
@@ -106,7 +108,8 @@ def check_output_dir(output_dir: str, resumes: bool) -> None:
 
 
 def check_scans(dataset: Dataset) -> int:
-    """Existence and header of every scan that the rows name. Returns their number.
+    """Existence and header of every scan that the rows name; of an object in a store without a copy existence alone,
+    as its header comes with the whole. Returns their number.
 
     Of more than 10,000 scans the files of all are looked for, and the headers of 10,000 read, evenly spaced over the
     rows, and of all whose file is not found; this is printed.
@@ -138,8 +141,12 @@ def _choose_opened(scans: ScanList) -> np.ndarray:
     """The numbers of the scans whose headers are read."""
     if len(scans) <= MOST_OPENED:
         return np.arange(len(scans))
-    absent = look_in_pieces(_is_absent, scans.name_all())
-    return np.union1d(space_evenly(len(scans), MOST_OPENED), np.flatnonzero(np.fromiter(absent, bool)))
+    paths = [path for path, _ in scans.name_all()]
+    packed = find_packed()
+    others = range(len(paths)) if packed is None else np.flatnonzero(~packed.are_packed(paths)).tolist()
+    absent = look_in_pieces(_is_absent, (paths[i] for i in others))
+    absent_ones = [i for i, is_absent in zip(others, absent, strict=True) if is_absent]
+    return np.union1d(space_evenly(len(scans), MOST_OPENED), np.array(absent_ones, int))
 
 
 def space_evenly(n: int, most: int) -> np.ndarray:
@@ -161,11 +168,11 @@ def look_in_pieces(look: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
             yield from waiting.popleft().result()
 
 
-def _is_absent(scan: tuple[str, str]) -> bool:
-    """Whether no regular file stands where the path of a scan leads."""
+def _is_absent(path: str) -> bool:
+    """Whether no regular file, and no object of a store, is where the path of a scan leads."""
     try:
-        return not stat.S_ISREG(os.stat(scan[0]).st_mode)
-    except (OSError, ValueError):
+        return find_size(path) is None if is_remote(path) else not stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):  # a RemoteError is an OSError; why is told when it is opened
         return True
 
 
@@ -177,8 +184,9 @@ def show_first(problems: list[str]) -> str:
 
 def _find_problem(scan: tuple[str, str]) -> str | None:
     try:
-        check_header(*scan)
-    except ScanError as error:
+        if not is_view_packed(*scan) and not costs_a_request(scan[0]):
+            check_header(*scan)
+    except (ScanError, RemoteError) as error:
         return str(error)
     return None
 

@@ -30,6 +30,7 @@ from umbrella.models.trained_weights import (
 from umbrella.rows.blank_rows import FilledRows, add_blank_scan, token_keys
 from umbrella.rows.cohorts import Cohorts
 from umbrella.rows.collator import ConversationCollator, without_names
+from umbrella.rows.lookahead import Foresight, Lookahead, find_prefetch
 from umbrella.rows.order import BatchSizes, RowOrder, read_lengths
 from umbrella.rows.token_batches import TokenBatches, TokenPlan
 from umbrella.training.answer_check import AnswerCheck
@@ -201,6 +202,7 @@ class ConversationTrainer(Trainer):
         self, rows: Any, batches: Sampler[list[int]], worker_init_fn: Callable[[int], None] | None = None
     ) -> DataLoader:
         args = self.args
+        rows, batches = self._look_ahead(rows, batches)
         loader = DataLoader(
             rows,
             batch_sampler=batches,
@@ -220,6 +222,16 @@ class ConversationTrainer(Trainer):
         outlive_sigterm(loader)
         self._loaders.append(loader)
         return loader
+
+    def _look_ahead(self, rows: Any, batches: Sampler[list[int]]) -> tuple[Any, Sampler[list[int]]]:
+        """Rows and batches of a loader, with workers told of the rows that come where scans are to be fetched."""
+        filled = rows if isinstance(rows, FilledRows) else FilledRows(rows, self.blank, len(rows))
+        prefetch = find_prefetch(filled.rows)
+        if prefetch is None:
+            return rows, batches
+        foresight = Foresight(filled.rows, prefetch)
+        told = Lookahead(batches, self.args.world_size, self.args.dataloader_num_workers)
+        return FilledRows(filled.rows, self.blank, len(filled), foresight), told
 
     def _stop_workers(self) -> None:
         for loader in self._loaders:

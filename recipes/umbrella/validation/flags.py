@@ -10,9 +10,15 @@ PATH is a data folder, one split folder, or files. Exit code 0: no problem, 1: p
 
 import argparse
 import os
+from dataclasses import fields
+from typing import Any
 
+from umbrella.files.contained_files import is_remote
 from umbrella.files.data_format import MODALITIES, SPLITS
+from umbrella.options.data.remote_flags import RemoteFlags
+from umbrella.options.data.shard_flags import ShardFlags
 from umbrella.options.plain_parser import PlainParser, name_program
+from umbrella.options.remote_roots import OF_REMOTE, check_remote
 
 
 def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> argparse.Namespace:
@@ -30,6 +36,11 @@ def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> ar
     parser.add_argument(
         "--image_root", type=os.path.expanduser, metavar="DIR", help="what relative scan paths count from"
     )
+    for one in fields(RemoteFlags):
+        many: dict[str, Any] = {"nargs": "+"} if one.name == "remote_roots" else {}
+        kind = float if one.type is float else str
+        parser.add_argument(f"--{one.name}", default=one.default, type=kind, help=one.metadata["help"], **many)
+    parser.add_argument("--scan_shards", nargs="+", help=fields(ShardFlags)[0].metadata["help"])
     parser.add_argument("--report", metavar="FILE.json", help="write all problems as JSON too")
     parser.add_argument(
         "--migrate", metavar="OUT_DIR", help="convert version 1 or LLaVA JSON into OUT_DIR, check that"
@@ -46,6 +57,15 @@ def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> ar
     options = parser.parse_args(argv)
     if needs_path and not options.paths:
         parser.error("PATH: expected a data folder, a split folder or files, found none")
-    if options.image_root and not os.path.isdir(options.image_root):
+    try:
+        check_remote(to_remote_flags(options), options.image_root)
+    except (ValueError, ImportError) as error:
+        parser.error(str(error))
+    if options.image_root and not is_remote(options.image_root) and not os.path.isdir(options.image_root):
         parser.error(f"--image_root: expected a folder, found none at {options.image_root}")
     return options
+
+
+def to_remote_flags(options: argparse.Namespace) -> RemoteFlags:
+    """Those of scans that lie in object stores."""
+    return RemoteFlags(**{name: getattr(options, name) for name in OF_REMOTE})

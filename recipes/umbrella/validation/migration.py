@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
+from umbrella.files.contained_files import is_remote
 from umbrella.files.whole_folder import write_folder
 from umbrella.files.written_files import writing
 from umbrella_dataset import IMAGE_TOKEN, METADATA_FIELDS, FormatError, Problem, read_records, resolve_path
@@ -264,7 +265,7 @@ def _move_paths(record: dict, folder: str, out: Path) -> None:
     """Absolute paths stay; relative ones go from counting from `folder` to counting from `out`."""
     items = [item for turn in record["conversations"] for item in turn["content"] if item["type"] == "image"]
     for image, item in zip(record["images"], items, strict=True):
-        if not os.path.isabs(image["path"]):
+        if not os.path.isabs(image["path"]) and not is_remote(image["path"]):
             moved = os.path.relpath(resolve_path(image["path"], folder), out)
             image["path"] = item["image_path"] = PurePath(moved).as_posix()
 

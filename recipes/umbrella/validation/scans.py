@@ -1,16 +1,24 @@
 """Read all scans of a data set in parallel: what cannot be read, and what is the same brain under two names."""
 
 import hashlib
-import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
+from umbrella.files.contained_files import split_root
 from umbrella.options.progress import show_progress
 from umbrella.validation.worker_processes import start_workers
 from umbrella_dataset import Problem
 
 SCANS_PER_TASK = 4
+
+
+def use_packed(shards: Sequence[str], image_root: str | None, folders: Iterable[str]) -> None:
+    """Read scans from `--scan_shards` where they were packed. Raises ShardError and RemoteError, OSErrors."""
+    if shards:
+        from umbrella.files.shards.reading import use_shards  # here: what no flag asks for costs nothing
+
+        use_shards(shards, [image_root] if image_root else list(dict.fromkeys(folders)))
 
 
 def find_scan_problems(uses: Iterable) -> list[tuple[str, Problem]]:
@@ -78,7 +86,7 @@ def _compare_owners(uses: list) -> list[tuple[str, Problem]]:
         first, *others = shared
         for use in others:
             expected = f"voxels of its own for each {attribute}"
-            paths = [os.path.normpath(scan.path) for scan in (use, first)]  # without the mark of an image_root
+            paths = [split_root(scan.path)[1] for scan in (use, first)]
             found = f"those of {paths[0]} ({getattr(use, attribute)}) in {paths[1]} ({getattr(first, attribute)}) too"
             problems.append((use.source, Problem("equal scans", place, expected, found)))
     return problems

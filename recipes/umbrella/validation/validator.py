@@ -10,14 +10,16 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from umbrella.files.contained_files import is_remote
 from umbrella.files.written_files import write_whole
+from umbrella.rows.remote_scans import allow_remote, know_files
 from umbrella.scans.not_a_scan import ABSENT, join_absent
-from umbrella.validation.flags import parse_options
+from umbrella.validation.flags import parse_options, to_remote_flags
 from umbrella.validation.labels import LabelCheck
 from umbrella.validation.migration import migrate
 from umbrella.validation.privacy import find_privacy_problems
 from umbrella.validation.repeats import Repeats
-from umbrella.validation.scans import find_scan_problems
+from umbrella.validation.scans import find_scan_problems, use_packed
 from umbrella_dataset import (
     MANIFEST,
     SPLIT_FOLDERS,
@@ -64,8 +66,8 @@ class ScanUse(NamedTuple):
 class Validation:
     """What is known of a data set while its files are read one after another, and the findings so far."""
 
-    def __init__(self, image_root: str | None = None) -> None:
-        self.image_root = image_root
+    def __init__(self, image_root: str | None = None, remote_roots: list[str] | None = None) -> None:
+        self.image_root, self.remote_roots = image_root, remote_roots
         self.findings: list[Finding] = []
         self.n_files = 0
         self.n_records = 0
@@ -119,12 +121,13 @@ class Validation:
         return [f"{len(shared)} subject ids are in more than one folder, as {shown}: taken for the same people"]
 
     def check_scans(self) -> None:
-        """Read all scans: see `find_scan_problems`."""
+        """Read all scans: see `find_scan_problems`. Raises RemoteError for a store that gives no answer."""
+        know_files(scan.path for scan in self.scans)
         self.findings += [Finding(source, problem) for source, problem in find_scan_problems(self.scans)]
 
     def check_privacy(self) -> None:
         """Search all texts and scans: see `find_privacy_problems`."""
-        found = find_privacy_problems(self.records, self.scans, self.image_root)
+        found = find_privacy_problems(self.records, self.scans, self.image_root, self.remote_roots)
         self.findings += [Finding(source, problem) for source, problem in found]
 
     def _check_record(self, record: dict, source: str, split: str | None, folder: str, is_sample: bool) -> None:
@@ -145,9 +148,10 @@ class Validation:
             owners = subject_ids[:1] * len(images)
         for index, (image, owner) in enumerate(zip(images, owners, strict=True)):
             try:
-                path = resolve_path(image["path"], folder, self.image_root)
+                path = resolve_path(image["path"], folder, self.image_root, self.remote_roots)
             except FormatError as error:
-                self._add(source, "path", f"images[{index}].path", f"a path inside {self.image_root}", str(error))
+                expected = f"a path inside {self.image_root}" if self.image_root else "a path on this machine"
+                self._add(source, "path", f"images[{index}].path", expected, str(error))
             else:
                 self.scans.append(ScanUse(source, path, image["modality"], owner, split))
 
@@ -249,8 +253,10 @@ def main(argv: list[str] | None = None, samples: Path | None = None) -> int:
         print(f"    {shlex.join(['python', str(samples.with_name(SAMPLE_GENERATOR))])}")
         print("✗ VALIDATION FAILED")
         return 1
-    image_root = options.image_root and os.path.realpath(options.image_root)
-    validation = Validation(image_root)
+    image_root = options.image_root
+    image_root = image_root if not image_root or is_remote(image_root) else os.path.realpath(image_root)
+    allow_remote(to_remote_flags(options))
+    validation = Validation(image_root, options.remote_roots)
     try:
         check_path(image_root or "")
         files = find_files(paths)
@@ -265,9 +271,10 @@ def main(argv: list[str] | None = None, samples: Path | None = None) -> int:
         return 1
     validation.finish()
     try:
+        use_packed(options.scan_shards or (), image_root, (folder for *_, folder in files))
         if options.check_images:
             validation.check_scans()
-    except ChildProcessError as error:
+    except OSError as error:  # of a process that was killed, of a store, of shards
         print(f"{error}\n✗ VALIDATION FAILED")
         return 1
     if options.check_privacy:

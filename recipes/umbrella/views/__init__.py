@@ -11,6 +11,7 @@ __all__ = [
     "head_box",
     "intensity_steps",
     "loading",
+    "packed_views",
     "perturbation",
     "places",
     "planes",

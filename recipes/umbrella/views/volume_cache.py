@@ -25,8 +25,16 @@ import numpy as np
 import xxhash
 
 from umbrella.files.bounded_folder import BoundedFolder, Kind
-from umbrella.files.contained_files import is_inside, split_root
+from umbrella.files.contained_files import (
+    RemoteError,
+    find_packed,
+    identify_object,
+    is_inside,
+    is_remote,
+    split_root,
+)
 from umbrella.scans.gradients import GRADIENTS, gradients_path
+from umbrella.scans.scan_files import ScanError
 
 DEFAULT_GB = 50.0
 CODE = (  # named, not imported: to tell what they hold takes their text
@@ -101,18 +109,22 @@ class VolumeCache(BoundedFolder):
         parts = (hash_code(), load_view.__qualname__, identity, sorted(options.items()))
         return xxhash.xxh3_128_hexdigest(repr(parts).encode())
 
+    def holds(self, load_view: Callable, source: str | Path | bytes, **options: Any) -> bool:
+        """Whether there is an entry, be it whole or not."""
+        key = self.make_key(load_view, source, **options)
+        return key is not None and self.entry_size(key) > 0
+
     def get(self, key: str) -> np.ndarray | None:
         """The entry's views; None where there is none, or none that is whole."""
         content = self.read(key)
         if content is None:
             return None
-        *shape, repeats = SHAPE.unpack_from(content)
-        return np.frombuffer(content, np.float32, offset=SHAPE.size).reshape(shape).repeat(repeats, axis=1)
+        return unpack_views(content)
 
     def put(self, key: str, views: np.ndarray) -> None:
         """Add or replace an entry; a reader sees the old one or the new one, never a part of it."""
         if self.is_writable:
-            self.write(key, _pack(views))
+            self.write(key, pack_views(views))
 
 
 def open_volume_cache(folder: str | Path | None, most_gb: float = DEFAULT_GB) -> VolumeCache | None:
@@ -122,17 +134,21 @@ def open_volume_cache(folder: str | Path | None, most_gb: float = DEFAULT_GB) ->
 
 def identify_scan(source: str | Path | bytes) -> tuple | None:
     """What tells a scan from any other and from itself after a change: a hash of its bytes, or the real path, inode,
-    size and times of its file, or files for an .hdr/.img pair and a .bval beside it. None where there is no file, and
-    where one lies outside the folder that it is held to, see `umbrella.files.contained_files`."""
+    size and times of its file, or files for an .hdr/.img pair and a .bval beside it; of an object in a store the
+    address, size and tag. None where there is no file, and where one lies outside the folder that it is held to, see
+    `umbrella.files.contained_files`. A scan in a shard is told by its bytes, as the index states them. Raises
+    ScanError where a store does not say."""
     if isinstance(source, bytes):
         return len(source), xxhash.xxh3_128_hexdigest(source)
     root, path = split_root(source)
-    stem = path.removesuffix(".gz")
-    is_pair = stem.endswith((".hdr", ".img"))
+    if (packed := find_packed()) is not None and (identity := packed.identify(path, root)) is not None:
+        return identity, packed.identify(gradients_path(path) or path, root)
+    names = list_files(path)
+    if is_remote(path):
+        return _identify_objects(names)
     found = []
-    names = [stem[:-4] + end for end in PAIR_ENDS] if is_pair else [path]
-    for name in [*names, gradients_path(path)]:  # the latter chooses the frames of a diffusion series
-        if name is None or (name.endswith(GRADIENTS) and not found):
+    for name in names:
+        if name.endswith(GRADIENTS) and not found:
             continue
         with suppress(OSError):
             status = os.stat(name)
@@ -141,6 +157,29 @@ def identify_scan(source: str | Path | bytes) -> tuple | None:
             real = os.path.realpath(name)
             found.append((real, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return tuple(found) or None
+
+
+def list_files(path: str) -> list[str]:
+    """All that a scan may consist of: its file, or those of an .hdr/.img pair under each name they can have, and a
+    .bval beside it, which chooses the frames of a diffusion series."""
+    stem = path.removesuffix(".gz")
+    names = [stem[:-4] + end for end in PAIR_ENDS] if stem.endswith((".hdr", ".img")) else [path]
+    gradients = gradients_path(path)
+    return names if gradients is None else [*names, gradients]
+
+
+def _identify_objects(urls: list[str]) -> tuple | None:
+    found = []
+    for url in urls:
+        if url.endswith(GRADIENTS) and not any(found):
+            return None
+        try:
+            found.append(identify_object(url))
+        except RemoteError as error:
+            # Without the right to list, a store refuses what is not there. Who reads b-values is told.
+            if not (error.kind == "forbidden" and url.endswith(GRADIENTS)):
+                raise ScanError(str(error)) from error
+    return tuple(filter(None, found)) or None
 
 
 @functools.cache
@@ -152,8 +191,15 @@ def hash_code() -> str:
     return digest.hexdigest()
 
 
-def _pack(views: np.ndarray) -> bytes:
+def pack_views(views: np.ndarray) -> bytes:
+    """The bytes of an entry."""
     # Of most views the three channels are the same: one is stored.
     repeats = 3 if views.shape[1] == 3 and (views == views[:, :1]).all() else 1
     stored = np.ascontiguousarray(views[:, : views.shape[1] // repeats], np.float32)
     return SHAPE.pack(*stored.shape, repeats) + stored.tobytes()
+
+
+def unpack_views(content: bytes | memoryview) -> np.ndarray:
+    """The inverse of `pack_views`."""
+    *shape, repeats = SHAPE.unpack_from(content)
+    return np.frombuffer(content, np.float32, offset=SHAPE.size).reshape(shape).repeat(repeats, axis=1)

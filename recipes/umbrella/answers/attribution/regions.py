@@ -19,7 +19,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
 from umbrella.answers.attribution.maps import AttributionMap
-from umbrella.files.contained_files import is_inside, split_root
+from umbrella.files.contained_files import RemoteError, is_inside, is_remote, on_disk, split_root
 from umbrella.rows.scan_places import find_subject_places
 
 STEP_MM = 1.0  # between the points that stand for a region
@@ -81,11 +81,14 @@ def find_region(row: dict, name: str, folder: str | Path | None = None) -> Regio
 
 def read_mask(path: str | Path, name: str) -> Region | None:
     """The region of a mask: the middles of its voxels that are not 0; None where all are 0."""
-    if not Path(path).is_file():
+    if not is_remote(path) and not Path(path).is_file():
         raise FileNotFoundError(f"{path}: expected a mask of the region {name}, found no such file")
     try:
-        image: Any = nib.load(path)
-        voxels = np.asanyarray(image.dataobj)
+        with on_disk(path) as place:
+            image: Any = nib.load(place)
+            voxels = np.asanyarray(image.dataobj)
+    except RemoteError:
+        raise
     except (ImageFileError, OSError, EOFError, ValueError) as error:
         raise ValueError(f"{path}: expected a mask of the region {name}, found no image ({error})") from error
     if voxels.ndim != 3:
@@ -131,9 +134,13 @@ def _check_pair(value: Any, told: str) -> list:
     return value
 
 
-def _resolve(value: Any, folder: str | Path | None, root: str | None, told: str) -> Path:
+def _resolve(value: Any, folder: str | Path | None, root: str | None, told: str) -> str | Path:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{told}: expected the path of a mask, found {value!r}")
+    if is_remote(value):
+        return value
+    if root is None and is_remote(folder or ""):
+        return f"{str(folder).rstrip('/')}/{value}"  # what leads out of it is refused where it is opened
     if root is None and folder is None and not Path(value).is_absolute():
         raise ValueError(f"{told}: expected a path from / on, as the data are in no folder, found {value}")
     path = Path(root or folder or "/") / value

@@ -7,7 +7,9 @@ from pathlib import Path
 from umbrella.answers.question_turns import list_paths
 from umbrella.cohort.tables.delimiter import DELIMITERS
 from umbrella.files.studies import read_named
+from umbrella.options.data.remote_flags import RemoteFlags
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, check_bounds
+from umbrella.options.remote_roots import check_remote
 from umbrella.options.tool_arguments import PredictArguments
 
 SOURCES = ("bids_dir", "table", "folder")
@@ -23,7 +25,7 @@ ENDINGS = (".csv", ".tsv")
 
 
 @dataclass
-class ManyArguments(PredictArguments):
+class ManyArguments(PredictArguments, RemoteFlags):
     """What is asked, about which scan or scans, and where the answers of many go."""
 
     bids_dir: str | None = field(default=None, metadata={"help": "a BIDS tree: one answer for each visit"})
@@ -100,6 +102,7 @@ class ManyArguments(PredictArguments):
         if self.participants is not None and self.bids_dir is None and self.table is None:
             self.table, self.participants = self.participants, None  # as the generator calls it
         self.join_words("image", "reference", "image_template")
+        check_remote(self, self.image_root)
         given = [name for name in SOURCES if getattr(self, name) is not None]
         if not given:
             self._refuse_idle(OF_MANY + tuple(READ_BY), "one of --bids_dir, --table and --folder", "none")

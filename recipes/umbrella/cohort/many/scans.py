@@ -18,6 +18,7 @@ from umbrella.cohort.tables.image_template import IMAGES
 from umbrella.cohort.tables.table_rows import TableOptions, read_table
 from umbrella.cohort.tables.text import is_encoding
 from umbrella.cohort.tables.visits import find_scans, to_visits
+from umbrella.files.contained_files import is_remote
 from umbrella.files.studies import read_named, write_named
 from umbrella.records.cohort import NO_ROW
 
@@ -141,7 +142,8 @@ def _read_table(asked: ManyArguments, exclusions: Exclusions) -> tuple[list[Visi
     if study is not None and set(templates) != set(study.sequences):
         expected = " ".join(f"{name}=PATH" for name in study.sequences)
         raise CohortError(f"--image_template: expected {expected}, one for each sequence, found {template}")
-    root = str(Path(asked.image_root).expanduser().resolve() if asked.image_root else path.parent.resolve())
+    root = asked.image_root or str(path.parent)
+    root = root if is_remote(root) else str(Path(root).expanduser().resolve())
     return visits, find_scans(list(visits), templates, root, id_column, exclusions, asked.image_column, study)
 
 

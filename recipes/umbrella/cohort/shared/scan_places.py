@@ -4,6 +4,7 @@ import os
 from collections import Counter
 
 from umbrella.cohort.shared.visits import Exclusions, Visit
+from umbrella.files.contained_files import is_remote
 from umbrella.scans.not_a_scan import (
     GZIP_MAGIC,
     N_BYTES,
@@ -39,6 +40,8 @@ def drop_unfetched(visits: list[Visit], exclusions: Exclusions) -> list[Visit]:
 
 
 def _find_fault(path: str) -> Foreign | None:
+    if is_remote(path):  # its store says that it is there; what it holds is seen when it is read
+        return None
     if link := find_broken_link(path):
         return Foreign(NOT_FETCHED, link)
     if not os.path.isfile(path):

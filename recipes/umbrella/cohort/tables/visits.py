@@ -14,7 +14,9 @@ from umbrella.cohort.shared.visits import (
 )
 from umbrella.cohort.tables.image_template import ImageTemplate, parse_template
 from umbrella.cohort.tables.table_rows import Table
+from umbrella.files.contained_files import find_size, is_remote
 from umbrella.records.cohort import NO_ROW, to_key
+from umbrella.rows.remote_scans import know_files
 
 SESSION_COLUMN = "session_id"
 
@@ -93,6 +95,8 @@ def find_scans(
         modality: parse_template(os.path.expanduser(text), visits[0].values, f"{flag} ({modality})")
         for modality, text in templates.items()
     }
+    places = (_list_places(visit, template, root, id_column) for visit in visits for template in parsed.values())
+    know_files(path for paths in places for path in paths)
     listings: dict[str, frozenset[str]] = {}
     owners: dict[str, Visit] = {}
     complete = []
@@ -121,7 +125,8 @@ def find_scans(
     owned = {*owners}
     for visit in (*exclusions.contradicting, *exclusions.not_chosen):
         owned |= {_find_scan(visit, template, root, id_column, listings)[0] for template in parsed.values()}
-    for path in sorted(set().union(*(template.find_all(root) for template in parsed.values())) - owned):
+    fitting = set() if is_remote(root) else set().union(*(template.find_all(root) for template in parsed.values()))
+    for path in sorted(fitting - owned):
         exclusions.add(NO_ROW, path)
     return complete
 
@@ -151,11 +156,7 @@ def _find_scan(
     for column in template.columns:
         if is_missing(visit.values[column]):
             return None, f"the column {column} is {visit.values[column]!r}"
-    written = visit.values[id_column]
-    key = to_key(written)
-    names = dict.fromkeys((written, key, f"sub-{key}"))
-    paths = [template.write({**visit.values, id_column: name}) for name in names]
-    candidates = [os.path.normpath(os.path.join(root, path)) for path in paths if path is not None]
+    candidates = _list_places(visit, template, root, id_column)
     for path in candidates:
         if _exists(path, listings):
             return path, ""
@@ -164,7 +165,27 @@ def _find_scan(
     return None, f"{template.text}: its numbers are none in this row"
 
 
+def _list_places(visit: Visit, template: ImageTemplate, root: str, id_column: str) -> list[str]:
+    """Where the scan of a visit may be, by each spelling of its participant; none where a column has no value."""
+    if any(is_missing(visit.values[column]) for column in template.columns):
+        return []
+    written = visit.values[id_column]
+    key = to_key(written)
+    names = dict.fromkeys((written, key, f"sub-{key}"))
+    paths = [template.write({**visit.values, id_column: name}) for name in names]
+    return [_join(root, path) for path in paths if path is not None]
+
+
+def _join(root: str, path: str) -> str:
+    """Addresses of objects stay as they are written."""
+    if is_remote(path):
+        return path
+    return f"{root.rstrip('/')}/{path}" if is_remote(root) else os.path.normpath(os.path.join(root, path))
+
+
 def _exists(path: str, listings: dict[str, frozenset[str]]) -> bool:
+    if is_remote(path):
+        return find_size(path) is not None
     folder, name = os.path.split(path)
     if folder not in listings:
         try:

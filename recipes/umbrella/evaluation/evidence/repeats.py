@@ -12,7 +12,7 @@ from datasets import Dataset
 from umbrella.conversations.layout import drop_names
 from umbrella.evaluation.evidence.pairs_table import PairsTable, read_pairs
 from umbrella.evaluation.results import read_metadata, subjects_of_rows
-from umbrella.files.contained_files import split_root
+from umbrella.files.contained_files import is_remote, split_root
 from umbrella.scans.scan_files import find_source
 
 SESSION_NAMES = ("subject_session", "session", "session_id")  # the first one is generate_conversations.py's
@@ -226,5 +226,5 @@ def _sort_out(rows: Dataset, sets: list[tuple[_Row, ...]], found_by: str, left_o
 def _name_scan(scan: dict) -> str:
     source = find_source(scan)
     if isinstance(source, str):
-        return os.path.realpath(split_root(source)[1])
+        return source if is_remote(source) else os.path.realpath(split_root(source)[1])
     return xxhash.xxh3_128_hexdigest(source)

@@ -10,11 +10,12 @@ from umbrella.files.data_format import SPLITS
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, SEED, Bounds, check_bounds
 from umbrella.options.parsing import parse_arguments, read_yaml_flags
+from umbrella.options.remote_roots import OF_REMOTE
 from umbrella.options.training_flags import TrainFlags
 
 DEFAULT_FOLDS = 5
 OWN_PATHS = ("json_dir", "output_dir", "image_root", "task_types", "modalities")  # each fold has its own
-TOLD_EVAL = ("max_length", "on_overflow", "volume_cache", "volume_cache_gb", "base_model", "use_cpu")
+TOLD_EVAL = ("max_length", "on_overflow", "volume_cache", "volume_cache_gb", "base_model", "use_cpu", "scan_shards")
 
 
 @dataclass
@@ -136,13 +137,13 @@ def tell_folds(data: DataArguments, model: ModelArguments, training: TrainFlags,
     from_yaml = read_yaml_flags(argv.pop(0)) if argv and argv[0].endswith((".yaml", ".yml")) else []
     recipe = leave_out([*from_yaml, *argv], {*FOLD_FLAGS, *OWN_PATHS, "resume_from_checkpoint"})
     defaults = {one.name: one.default for kind in (DataArguments, ModelArguments) for one in fields(kind)}
-    told = {name: getattr(data, name, None) or getattr(model, name, None) for name in TOLD_EVAL}
+    told = {name: getattr(data, name, None) or getattr(model, name, None) for name in (*TOLD_EVAL, *OF_REMOTE)}
     told["use_cpu"] = training.use_cpu
     asked = [
         part
         for name, value in told.items()
         if value is not None and value != defaults.get(name)
-        for part in (f"--{name}", str(value))
+        for part in (f"--{name}", *(value if isinstance(value, list) else [str(value)]))
     ]
     return FoldFlags(tuple(recipe), (*asked, *_to_flags(folds.eval_flags)))
 

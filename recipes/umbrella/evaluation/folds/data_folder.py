@@ -9,6 +9,7 @@ from pathlib import Path
 from datasets import Dataset, concatenate_datasets
 
 from umbrella.evaluation.folds.division import Fold
+from umbrella.files.contained_files import is_remote
 from umbrella.files.data_format import IMAGE_TOKEN
 from umbrella.files.written_files import write_whole
 from umbrella.options.arguments import DataArguments
@@ -47,7 +48,7 @@ def to_record(row: dict) -> dict:
     unknown = extra.pop(UNKNOWN_FIELDS_KEY, {})
     named = {name: row["metadata"][name] for name in METADATA_FIELDS if row["metadata"][name] is not None}
     images = [
-        {"path": os.path.abspath(scan["path"]), "token": IMAGE_TOKEN, "modality": scan["modality"]}
+        {"path": _to_absolute(scan["path"]), "token": IMAGE_TOKEN, "modality": scan["modality"]}
         for scan in row["images"]
     ]
     turns = [
@@ -66,4 +67,8 @@ def to_record(row: dict) -> dict:
 def _to_item(item: dict) -> dict:
     if item["type"] == "text":
         return {"type": "text", "text": item["text"]}
-    return {"type": "image", "modality": item["modality"], "image_path": os.path.abspath(item["image_path"])}
+    return {"type": "image", "modality": item["modality"], "image_path": _to_absolute(item["image_path"])}
+
+
+def _to_absolute(path: str) -> str:
+    return path if is_remote(path) else os.path.abspath(path)

@@ -83,7 +83,8 @@ def make_plan(model: ModelArguments, data: DataArguments, training: TrainFlags, 
         asked=asked,
         seed=training.seed,
         n_resamples=evaluation.bootstrap,
-        image_root=data.image_root,
+        # Names of scans in shards count from the folder that they were packed from, not from a fold's.
+        image_root=data.image_root or (data.json_dir if data.shard_folders else None),
         notes=notes,
     )
 

@@ -5,5 +5,7 @@ It knows no other flag.
 
 __all__ = [
     "cohort_flags",
+    "remote_flags",
+    "shard_flags",
     "volume_flags",
 ]

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from umbrella.options.arguments import EXPECTS, FEATURE_CACHE
 from umbrella.options.cuda import by_cuda, settle_by_cuda
 from umbrella.options.data.cohort_flags import take_one_folder
+from umbrella.options.data.remote_flags import RemoteFlags
 from umbrella.options.number_bounds import AT_LEAST_1, check_bounds
+from umbrella.options.remote_roots import check_remote
 from umbrella.options.serve_arguments import PORTS
 
 
 @dataclass
-class DemoArguments:
+class DemoArguments(RemoteFlags):
     """What the page to talk to a model shows, and where it is."""
 
     json_dir: str | None = field(
@@ -36,4 +38,5 @@ class DemoArguments:
                 raise ValueError(f"--{flag} {getattr(self, flag)}: expected --json_dir FOLDER too, found none")
         check_bounds(self, dict.fromkeys(("max_upload_mb", "max_length", "max_new_tokens"), AT_LEAST_1))
         check_bounds(self, {"port": PORTS})
+        check_remote(self, self.image_root)
         settle_by_cuda(self)

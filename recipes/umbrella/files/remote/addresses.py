@@ -1,0 +1,60 @@
+"""Addresses of objects, s3://bucket/key and the like: which are well formed, and which lie under the allowed roots.
+
+`umbrella_dataset`, which stands alone, has the same rules for rows. No request is made here.
+"""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote
+
+from umbrella.files.contained_files import ADDRESS
+from umbrella.files.data_format import SCHEMES
+
+_SHOWN = re.compile(r"^([a-z0-9]+://)(?:[^/]*@)?([^?#]*)")
+
+
+def split_address(address: str) -> tuple[str, str]:
+    """ "s3://bucket/a/b" → ("s3", "bucket/a/b")."""
+    scheme, _, place = address.partition("://")
+    return scheme, place
+
+
+def find_fault(address: str) -> str | None:
+    """Why an address is refused, as the end of a sentence; None for one that is well formed.
+
+    Refused are what holds keys (user:password@, a presigned query) and what could lead out of a root: ".." and ".",
+    also written %2e. Empty parts and every other sign are legal in a key of S3.
+    """
+    if not ADDRESS.match(address):
+        return f"no address by {', '.join(f'{name}://' for name in SCHEMES)}"
+    scheme, place = split_address(address)
+    host, _, key = place.partition("/")
+    if not host:
+        return "no bucket or host"
+    if "@" in host:
+        return "a user or password in it; keys come from the environment alone"
+    if scheme != "s3" and ("?" in key or "#" in key):
+        return "a query (? or #), which would hold keys; they come from the environment alone"
+    if scheme == "s3" and re.search(r"\?(?:.*&)?(?:X-Amz-|AWSAccessKeyId|versionId=)", key, re.IGNORECASE):
+        return "a presigned query, which holds keys; they come from the environment alone"
+    readings = {key, unquote(key).replace("\\", "/")} if scheme == "https" else {key}
+    if any(part in (".", "..") for reading in readings for part in reading.split("/")):
+        return "the part . or .. in it"
+    return None
+
+
+def show_address(address: str) -> str:
+    """An address without what would be a key."""
+    found = _SHOWN.match(address)
+    return found[1] + found[2] if found else address
+
+
+def is_within(address: str, roots: Iterable[str]) -> bool:
+    """Whether an address lies under one of the roots, or is one."""
+    return any(address == root or address.startswith(root.rstrip("/") + "/") for root in roots)
+
+
+def find_host(address: str) -> str:
+    """ "s3://bucket/a" → "s3://bucket"."""
+    scheme, place = split_address(address)
+    return f"{scheme}://{place.partition('/')[0]}"

@@ -103,3 +103,14 @@ def test_all_scans_that_the_encoder_does_not_expect_are_named_before_training_an
 def test_views_of_pictures_are_not_looked_at(tmp_path, capsys):
     check_volumes(make_rows([str(tmp_path / "no such scan.nii")]), ViewSettings("axial", 224, True, True))
     assert capsys.readouterr().out == ""
+
+
+def test_of_very_many_scans_as_many_are_looked_at_evenly_spaced_and_this_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(volume_checks, "MOST_OPENED", 3)
+    found = volume_checks.list_distinct(make_rows(["a", "b", "a", "c", "d", "e"]))
+    assert [(source, scan["path"]) for source, scan in found] == [
+        ("train/0.json", "a"),
+        ("train/3.json", "c"),
+        ("train/5.json", "e"),
+    ]
+    assert capsys.readouterr().out == "volumes: 3 of 5 scans, evenly spaced, are looked at\n"

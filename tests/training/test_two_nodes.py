@@ -13,15 +13,15 @@ import pytest
 from forking import WORKERS_FORK, Program, run_ranks
 from launching import BIN, ROOT, find_free_port
 
-STEPS = 12
+STEPS = 10
 FLAGS = f"--batch_size 1 --learning_rate 1e-3 --max_length 256 --report_to none --logging_steps 1 --max_steps {STEPS}"
 SAVING = ["--save_steps", "2", "--save_total_limit", "2", "--resume_from_checkpoint", "auto"]
 MOST_SECONDS = 300
 JOB = "--nnodes 2 --nproc_per_node 1 --rdzv_backend c10d --rdzv_id job".split()
 
 
-def make_command(data, output_dir):
-    return [ROOT / "recipes/train.py", "--json_dir", data, "--output_dir", output_dir, *FLAGS.split(), *SAVING]
+def make_command(data, output_dir, *more):
+    return [ROOT / "recipes/train.py", "--json_dir", data, "--output_dir", output_dir, *FLAGS.split(), *more]
 
 
 def wait_for_checkpoint(folder, node):
@@ -45,7 +45,7 @@ def lose(node):
 def test_a_run_whose_second_node_was_lost_goes_on_to_the_weights_of_one_that_lost_none(small_data, tmp_path):
     def start_both():
         meet = [*JOB, "--rdzv_endpoint", f"127.0.0.1:{find_free_port()}"]
-        command = [BIN / "torchrun", *meet, *make_command(small_data, "run")]
+        command = [BIN / "torchrun", *meet, *make_command(small_data, "run", *SAVING)]
         return [Program(command, tmp_path, **WORKERS_FORK) for _ in range(2)]
 
     nodes = start_both()
@@ -62,7 +62,7 @@ def test_a_run_whose_second_node_was_lost_goes_on_to_the_weights_of_one_that_los
         for node in nodes:
             node.kill()
     assert "going on from run/checkpoint-" in printed and printed.count("world size: 2") == 2
-    run_ranks(make_command(small_data, "whole"), tmp_path)
+    run_ranks(make_command(small_data, "whole", "--save_strategy", "no"), tmp_path)
     assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
 
 
@@ -116,10 +116,10 @@ def find_hindrance():
 def test_two_network_namespaces_train_together_and_go_on_when_one_was_lost(small_data, tmp_path):
     if reason := find_hindrance():
         pytest.skip(reason)
-    command = [part for part in make_command(small_data, "run") if part not in ("--output_dir", "run")]
+    command = [part for part in make_command(small_data, "run", *SAVING) if part not in ("--output_dir", "run")]
     nodes = ["unshare", "-n", "bash", "-c", NODES, "nodes", BIN, *command]
     done = subprocess.run(list(map(str, nodes)), cwd=tmp_path, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
     assert "going on from run/checkpoint-" in done.stdout + done.stderr
-    run_ranks(make_command(small_data, "whole"), tmp_path)
+    run_ranks(make_command(small_data, "whole", "--save_strategy", "no"), tmp_path)
     assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")

@@ -3,18 +3,21 @@
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 from datasets import Dataset
 
 from umbrella.cohort.questions.writer import Scan, make_conversation
+from umbrella.evaluation.confounds import read_confounds
 from umbrella.evaluation.control_scores import compare_labels
 from umbrella.evaluation.controls import build_controls
 from umbrella.evaluation.donors import read_scan_sets
 from umbrella.evaluation.evidence.failure_columns import list_columns
-from umbrella.evaluation.evidence.scan_measures import ScanMeasures
+from umbrella.evaluation.evidence.scan_measures import HEAD_VOLUME, ScanMeasures, measure_scan, measure_scans
 from umbrella.evaluation.results import subjects_of_rows
+from umbrella.report.scan_roles import name_roles
 from umbrella.rows.scan_places import find_places, number_kinds
-from umbrella_dataset import FEATURES
+from umbrella_dataset import FEATURES, load_umbrella
 
 KINDS = ("sMRI", "dMRI", "fMRI")
 LABELS = ("ill", "well")
@@ -122,3 +125,26 @@ def test_columns_and_kinds_name_all_scans_of_the_subject(rows):
     for own, group in zip(read_scan_sets(rows), modalities, strict=True):
         assert group.split(" and ") == own.name_kinds(own.places.subject)
     assert number_kinds(["sMRI", "dMRI", "sMRI", "sMRI"]) == ["sMRI", "dMRI", "sMRI 2", "sMRI 3"]
+
+
+def test_head_volume_is_measured_of_all_scans_of_the_subject(small_data):
+    """Two scans of one row, both said to be the subject's."""
+    (row,) = load_umbrella(str(small_data), split="test").with_format(None).select([0])
+    owner = row["metadata"]["subject_id"]
+    row |= {"subject_ids": [owner] * 2, "metadata": row["metadata"] | {"reference_id": None}}
+    both = Dataset.from_list([row], features=FEATURES)
+    (measures,) = measure_scans(both, 0).rows
+    alone = [measure_scan(scan["path"], scan["modality"])[HEAD_VOLUME] for scan in row["images"]]
+    assert [measures[f"{HEAD_VOLUME}, {kind}"] for kind in ("sMRI", "sMRI 2")] == alone
+    assert alone[0] != alone[1]
+    ((volume,),) = read_confounds([both], ["head_volume"])[0]
+    assert volume == pytest.approx(np.mean(alone), rel=0.05)
+
+
+def test_a_page_names_the_sequence_of_each_scan():
+    extra = '{"suffixes": ["T1w", "FLAIR", "T1w"]}'
+    row = {"images": [{}] * 3, "subject_ids": ["b", "b", "a"]}
+    entry = {"subject_id": "a", "reference_id": "b", "extra": extra}
+    assert name_roles(row | {"metadata": entry}) == ["reference, T1w", "reference, FLAIR", "the subject's scan, T1w"]
+    alone = row | {"metadata": entry | {"reference_id": None}}
+    assert name_roles(alone) == ["T1w", "FLAIR", "T1w"]

@@ -145,11 +145,11 @@ def subjects_of(rows: Dataset) -> set[str]:
 def _find_own_ids(rows: Dataset) -> set[str]:
     """Of ids that were made a cohort's own (`umbrella.rows.mixing`), the ids themselves and NAME/."""
     plain = rows.with_format(None)
-    found = set()
+    found: set[str] = set()
+    if not len(rows) or not (plain[0]["metadata"].get("extra") or "").startswith('{"cohort": '):
+        return found  # of one folder
     for task_id, ids, entry in zip(plain["task_id"], plain["subject_ids"], plain["metadata"], strict=True):
         start = f"{task_id.partition('/')[0]}/"
-        if not (entry["extra"] or "").startswith('{"cohort": '):
-            continue
         own = {one for one in (*ids, entry["subject_id"], entry["reference_id"]) if one and one.startswith(start)}
         found |= {one.removeprefix(start) for one in own} | ({start} if own else set())
     return found

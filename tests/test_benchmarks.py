@@ -36,7 +36,7 @@ pytestmark = pytest.mark.nightly
         ),
         (
             "remote.py",
-            ["--scans", "48", "--side", "16", "--workers", "1", "--delay", "0.01", "--faults", "20"],
+            ["--scans", "48", "--side", "16", "--repeats", "1", "--delay", "0.01", "--faults", "20"],
             ["samples_per_second", "ratios", "requests", "equal_weights"],
         ),
         ("starting.py", ["--repeats", "1"], ["import_torch", "seconds", "ratios", "largest"]),
@@ -72,7 +72,16 @@ def test_a_million_rows_start_in_a_minute_and_in_one_and_a_half_gigabytes(tmp_pa
 
 
 def test_no_fault_of_a_store_changes_the_weights_and_a_second_epoch_asks_for_no_scan(tmp_path):
-    command = [sys.executable, SCRIPTS / "remote.py", "--scans", "200", "--output", tmp_path / "result.json"]
+    command = [
+        sys.executable,
+        SCRIPTS / "remote.py",
+        "--scans",
+        "200",
+        "--repeats",
+        "1",
+        "--output",
+        tmp_path / "result.json",
+    ]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=900, stdout=subprocess.DEVNULL)
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["equal_weights"]

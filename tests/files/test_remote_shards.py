@@ -21,7 +21,7 @@ from umbrella.files.contained_files import (
     set_packed,
 )
 from umbrella.files.remote.copies import allow
-from umbrella.files.shards.index import SCANS, About, ShardError, open_index
+from umbrella.files.shards.index import SCANS, VIEWS, About, ShardError, name_view, open_index
 from umbrella.files.shards.reading import fetch_ahead, find_fetch_ahead, use_shards
 from umbrella.files.shards.writing import Part, ShardWriter
 
@@ -97,6 +97,26 @@ def test_what_is_told_ahead_is_fetched_by_threads_and_nothing_twice(use, store):
     assert time.monotonic() - start < 12 * 0.05 + 2
     assert len(read_tars(store)) == len(CONTENTS)
     assert packed.find_others([*CONTENTS, "/data/another.nii"]) == ["/data/another.nii"]
+
+
+@pytest.mark.slow
+def test_packed_views_are_fetched_ahead_too(use, store, tmp_path):
+    with ShardWriter(tmp_path / "views", About(VIEWS, [], {}, ""), 30720) as writer:
+        for number, (path, content) in enumerate(CONTENTS.items()):
+            writer.add(number, [Part(".view", [name_view(os.path.basename(path), "fMRI")], content)])
+        writer.finish()
+    for path in (tmp_path / "views").iterdir():
+        store.put(f"s3://bucket/views/{path.name}", path.read_bytes())
+    packed = use("s3://bucket/views")
+    views = [packed.find(path, None, "fMRI") for path in CONTENTS]
+    assert not any(view.folder.is_here(view.member) for view in views)
+    fetch_ahead(CONTENTS)
+    end = time.monotonic() + 20
+    while not all(view.folder.is_here(view.member) for view in views) and time.monotonic() < end:
+        time.sleep(0.01)
+    store.take_log()
+    assert [view.folder.read(view.member) for view in views] == list(CONTENTS.values())
+    assert read_tars(store) == []
 
 
 @pytest.mark.slow

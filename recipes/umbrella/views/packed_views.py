@@ -41,9 +41,11 @@ class PackedViews:
         return load_view(source, **options) if self.behind is None else self.behind.load(load_view, source, **options)
 
     def holds(self, load_view: Callable, source: str | Path | bytes, **options: Any) -> bool:
-        """Whether the view need not be made."""
-        is_packed = find_packed_view(self.packed, source, options["modality"]) is not None
-        return is_packed or (self.behind is not None and self.behind.holds(load_view, source, **options))
+        """Whether the view is on this machine."""
+        found = find_packed_view(self.packed, source, options["modality"])
+        if found is not None:
+            return found.folder.is_here(found.member)
+        return self.behind is not None and self.behind.holds(load_view, source, **options)
 
 
 def describe_views(settings: ViewSettings) -> dict[str, Any]:

@@ -214,11 +214,12 @@ class PackedScans:
         return [path for path, is_packed in zip(paths, self.are_packed(paths), strict=True) if not is_packed]
 
     def fetch_ahead(self, paths: Iterable[str]) -> list[str]:
-        """Begin to copy scans that are going to be read; returns the paths of those that were not packed."""
+        """Begin to copy scans that are going to be read, or their views; returns the paths of those that were not
+        packed."""
         others, members = [], defaultdict(list)
         for path in paths:
             root, name = split_root(path)
-            if (found := self.find(name, root)) is None:
+            if (found := self.find_any(name, root)) is None:
                 others.append(path)
             else:
                 members[found.folder].append(found.member)

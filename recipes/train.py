@@ -10,8 +10,8 @@ Exit codes: 0 done, 1 an error, 2 a flag that does not exist, 75 told to end (SI
 """
 
 from umbrella.options.arguments import DataArguments, ModelArguments
-from umbrella.options.ending import run
 from umbrella.options.parsing import parse_arguments
+from umbrella.options.running.ending import run
 from umbrella.options.training_flags import TrainFlags
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
@@ -38,7 +38,7 @@ from umbrella.privacy.shared_questions import record_questions
 from umbrella.records.leakage import describe_training_data
 from umbrella.records.recipe import resolve_recipe
 from umbrella.records.run import read_run_record
-from umbrella.rows.cohorts import Cohorts
+from umbrella.rows.batches.cohorts import Cohorts
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.cpu_threads import leave_cores_to_workers
 from umbrella.rows.length_check import check_lengths

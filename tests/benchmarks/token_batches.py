@@ -19,9 +19,9 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from umbrella.models.loading import load_model, load_processor
+from umbrella.rows.batches.order import BatchSizes, RowOrder
+from umbrella.rows.batches.token_batches import TokenPlan
 from umbrella.rows.collator import ConversationCollator, without_names
-from umbrella.rows.order import BatchSizes, RowOrder
-from umbrella.rows.token_batches import TokenPlan
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.batches.token_loss import supervised_loss
 

@@ -18,7 +18,7 @@ from umbrella.models.cached_tower import attach_feature_cache
 from umbrella.models.feature_cache import FeatureCache, ScanFeatures, key_to_numbers, numbers_to_key
 from umbrella.models.freezing import choose_trained
 from umbrella.models.loading import load_model, load_processor
-from umbrella.rows.blank_rows import add_blank_scan
+from umbrella.rows.batches.blank_rows import add_blank_scan
 from umbrella.rows.cached_scans import find_left
 from umbrella.rows.collator import ConversationCollator, without_names
 from umbrella.rows.kept_views import CachingTransform, ViewCache

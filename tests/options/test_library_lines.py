@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from umbrella.options.ending import run
-from umbrella.options.library_lines import LEFT_OUT
+from umbrella.options.running.ending import run
+from umbrella.options.running.library_lines import LEFT_OUT
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)

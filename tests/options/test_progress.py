@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 from umbrella.options import progress
-from umbrella.options.ending import run
+from umbrella.options.running.ending import run
 
 def main():
     from tqdm.auto import tqdm
@@ -68,7 +68,9 @@ def test_what_is_done_at_once_shows_no_bar():
 
 @pytest.mark.parametrize("stated", [{}, {"TQDM_DELAY": "3", "TQDM_DISABLE": "0"}])
 def test_what_a_user_has_set_stays(stated):
-    code = "import os; from umbrella.options.progress import settle_bars; settle_bars(); print(dict(os.environ))"
+    code = (
+        "import os; from umbrella.options.running.progress import settle_bars; settle_bars(); print(dict(os.environ))"
+    )
     without = {name: value for name, value in os.environ.items() if not name.startswith("TQDM_")}
     done = subprocess.run(
         [sys.executable, "-c", code], env=without | stated, check=True, capture_output=True, text=True

@@ -21,10 +21,10 @@ from torch.utils.data import BatchSampler, DataLoader
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.data.cohort_flags import CohortPlace
 from umbrella.options.training_arguments import TrainArguments
-from umbrella.rows.cohorts import Cohorts
+from umbrella.rows.batches.cohorts import Cohorts
+from umbrella.rows.batches.order import BatchSizes, RowOrder, read_lengths
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.mixing import join_cohorts
-from umbrella.rows.order import BatchSizes, RowOrder, read_lengths
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.trainer import ConversationTrainer
 from umbrella.views.volume_cache import VolumeCache
@@ -163,7 +163,7 @@ def test_two_ranks_see_every_row_once_also_after_a_resume(rows, skipped):
 RESUMED_RANK = """
 import json, os, sys
 import test_batching
-from umbrella.options.ending import run
+from umbrella.options.running.ending import run
 
 folder, rank = sys.argv[1], os.environ["RANK"]
 whole = test_batching.build_of_cohorts(folder, rank)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from umbrella.rows.cohorts import Cohorts
-from umbrella.rows.order import BatchSizes, RowOrder
+from umbrella.rows.batches.cohorts import Cohorts
+from umbrella.rows.batches.order import BatchSizes, RowOrder
 
 
 def make(sizes, weights=None, names="ABCDEF"):

@@ -10,11 +10,11 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSample
 
 from umbrella.answers.generation import Answerer
 from umbrella.models.loading import load_model, load_processor
-from umbrella.rows.blank_rows import FilledRows
+from umbrella.rows.batches.blank_rows import FilledRows
+from umbrella.rows.batches.lookahead import DEPTH, Foresight, Lookahead, Told, find_prefetch
+from umbrella.rows.batches.order import BatchSizes, RowOrder
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.kept_views import CachingTransform, ViewCache
-from umbrella.rows.lookahead import DEPTH, Foresight, Lookahead, Told, find_prefetch
-from umbrella.rows.order import BatchSizes, RowOrder
 from umbrella.rows.transform import ConversationTransform
 from umbrella_dataset import load_umbrella
 

@@ -10,9 +10,9 @@ from conversation_folder import write_folder, write_rows
 
 from umbrella.models.loading import load_processor
 from umbrella.options.training_arguments import TrainArguments
+from umbrella.rows.batches.token_batches import TokenBatches, TokenPlan, check_budget
+from umbrella.rows.batches.token_lengths import fit_from_above, measure_some_lengths
 from umbrella.rows.collator import ConversationCollator
-from umbrella.rows.token_batches import TokenBatches, TokenPlan, check_budget
-from umbrella.rows.token_lengths import fit_from_above, measure_some_lengths
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.batches.token_plan import plan_batches
 from umbrella_dataset import load_umbrella

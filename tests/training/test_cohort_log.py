@@ -14,7 +14,7 @@ from tiny_trainer import build_trainer, trainer_parts
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.data.cohort_flags import CohortPlace
 from umbrella.records.run import read_run_record
-from umbrella.rows.cohorts import Cohorts
+from umbrella.rows.batches.cohorts import Cohorts
 from umbrella.rows.collator import ConversationCollator, without_names
 from umbrella.rows.mixing import cohort_of, join_cohorts
 from umbrella.rows.transform import ConversationTransform

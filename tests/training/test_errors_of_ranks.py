@@ -57,7 +57,7 @@ def test_numbers_of_the_guides_config_that_do_not_multiply_are_shown_once(small_
 SLOW_TO_MEET = """
 import os, time
 import torch.distributed as dist
-from umbrella.options.ending import run
+from umbrella.options.running.ending import run
 
 def main():
     real = dist.distributed_c10d.ProcessGroupGloo

@@ -5,7 +5,7 @@ import pytest
 from umbrella.options.arguments import DataArguments, ModelArguments
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.training_arguments import TrainArguments
-from umbrella.rows.token_batches import TokenPlan
+from umbrella.rows.batches.token_batches import TokenPlan
 from umbrella.training.run_defaults import count_steps, settle_run
 
 

@@ -25,7 +25,7 @@ from umbrella.models.loading import load_model
 from umbrella.options.keys import check_keys
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.training_arguments import TrainArguments
-from umbrella.training.tracking import PrivateWandbCallback, describe_run
+from umbrella.training.watching.tracking import PrivateWandbCallback, describe_run
 
 KEY = "5ec7e7c0de" * 4
 PLANTED = {

@@ -51,7 +51,7 @@ import sys
 sys.argv[1:] = ["--model_name_or_path", {model!r}]
 
 import demo
-from umbrella.options.ending import run
+from umbrella.options.running.ending import run
 
 run(demo.main)
 '''

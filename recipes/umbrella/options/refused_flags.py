@@ -32,7 +32,7 @@ REPLACED = {
     "parallelism_config": "Rows are dealt out, and the loss is taken, here, for data parallelism alone; "
     "--deepspeed ds_configs/zero3.json spreads a large model over the GPUs",
 }
-# Of --accelerator_config: the rows of each process are dealt out by `umbrella.rows.order`.
+# Of --accelerator_config: the rows of each process are dealt out by `umbrella.rows.batches.order`.
 _ORDER = "Which rows each process gets is decided here: every row once an epoch, blank ones to fill up"
 REPLACED_IN_ACCELERATOR_CONFIG = {
     "split_batches": f"{_ORDER}. --batch_size is the rows of one process",

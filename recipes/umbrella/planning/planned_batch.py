@@ -16,7 +16,7 @@ from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.models.volumes.patches import POOLED_TIME, check_multiple, fill_time
 from umbrella.models.volumes.tower import VolumeTowerBase
 from umbrella.options.training_arguments import TrainArguments
-from umbrella.rows.token_batches import round_up
+from umbrella.rows.batches.token_batches import round_up
 from umbrella.views.planes import n_images
 from umbrella.views.settings import (
     DEFAULT_IMAGE_SIZE,

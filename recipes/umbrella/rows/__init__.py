@@ -4,11 +4,9 @@ It knows no trainer and no answers.
 """
 
 __all__ = [
-    "blank_rows",
     "blank_scans",
     "cache_filling",
     "changed_scans",
-    "cohorts",
     "collator",
     "cpu_threads",
     "division",
@@ -16,9 +14,7 @@ __all__ = [
     "label_report",
     "length_check",
     "loading",
-    "lookahead",
     "mixing",
-    "order",
     "packing",
     "perturbed_scans",
     "published",
@@ -26,7 +22,5 @@ __all__ = [
     "remote_scans",
     "scan_list",
     "scan_places",
-    "token_batches",
-    "token_lengths",
     "transform",
 ]

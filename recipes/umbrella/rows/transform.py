@@ -185,8 +185,8 @@ class ConversationTransform:
         return encoded | {"metadata": row["metadata"], "task_id": row["task_id"]}
 
     def blank_example(self) -> dict:
-        """The example of a row with one blank scan and no supervised token, see `umbrella.rows.blank_rows`; its
-        `task_id` and `metadata` are None."""
+        """The example of a row with one blank scan and no supervised token, see
+        `umbrella.rows.batches.blank_rows`; its `task_id` and `metadata` are None."""
         question = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}
         shape = self.view_shape("sMRI")
         blank = np.ones((1, *shape) if self.is_volume else (1, *shape[1:]), np.float32)  # Idefics3: zeros are padding

@@ -21,7 +21,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
 from umbrella.files.json_files import read_json
 from umbrella.files.written_files import WriteError, name_reason, replacing
-from umbrella.rows.token_batches import TokenPlan
+from umbrella.rows.batches.token_batches import TokenPlan
 
 MARKER = "complete.json"
 PARTS, PART_BYTES = 16, 64 * 1024

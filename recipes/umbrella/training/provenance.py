@@ -6,7 +6,7 @@ from pathlib import Path
 from umbrella.models.base import BaseModel
 from umbrella.records.recipe import Recipe
 from umbrella.records.trained_questions import TrainedQuestions
-from umbrella.rows.cohorts import Cohorts
+from umbrella.rows.batches.cohorts import Cohorts
 from umbrella.training.run_start import FirstStep, save_before_weights
 
 

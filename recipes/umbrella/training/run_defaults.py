@@ -6,7 +6,7 @@ from typing import Any
 
 from umbrella.options.arguments import BUILT, TINY_DEFAULTS
 from umbrella.options.training_arguments import TrainArguments
-from umbrella.rows.token_batches import TokenPlan
+from umbrella.rows.batches.token_batches import TokenPlan
 from umbrella.training.steps_taken import say_steps
 
 TINY_STEPS = 300

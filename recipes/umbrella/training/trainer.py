@@ -27,25 +27,25 @@ from umbrella.models.trained_weights import (
     load_trained,
     save_trained,
 )
-from umbrella.rows.blank_rows import FilledRows, add_blank_scan, token_keys
-from umbrella.rows.cohorts import Cohorts
+from umbrella.rows.batches.blank_rows import FilledRows, add_blank_scan, token_keys
+from umbrella.rows.batches.cohorts import Cohorts
+from umbrella.rows.batches.lookahead import Foresight, Lookahead, find_prefetch
+from umbrella.rows.batches.order import BatchSizes, RowOrder, read_lengths
+from umbrella.rows.batches.token_batches import TokenBatches, TokenPlan
 from umbrella.rows.collator import ConversationCollator, without_names
-from umbrella.rows.lookahead import Foresight, Lookahead, find_prefetch
-from umbrella.rows.order import BatchSizes, RowOrder, read_lengths
-from umbrella.rows.token_batches import TokenBatches, TokenPlan
 from umbrella.training.answer_check import AnswerCheck
 from umbrella.training.batches.cohort_log import CohortLog
 from umbrella.training.batches.run_speed import RunSpeed, read_gpu_memory
 from umbrella.training.batches.token_loss import supervised_loss, takes_logits_to_keep
 from umbrella.training.checkpoints import WholeCheckpoints, explaining_failed_save, name_checkpoint
-from umbrella.training.late_tensorboard import LateTensorBoard
 from umbrella.training.loader_workers import outlive_sigterm, stop_workers
 from umbrella.training.provenance import Provenance
 from umbrella.training.publishing import PublishedCheckpoints, Publisher
 from umbrella.training.run_log import Lines, LinesAboveBar
 from umbrella.training.sigterm import SigtermFlag
 from umbrella.training.steps_taken import StepsTaken
-from umbrella.training.tracking import PrivateWandbCallback
+from umbrella.training.watching.late_tensorboard import LateTensorBoard
+from umbrella.training.watching.tracking import PrivateWandbCallback
 
 # Where transformers has put the one, ours takes its place.
 REPLACED = {

@@ -7,8 +7,8 @@ import torch
 from datasets import Dataset
 
 from umbrella.options.training_arguments import TrainArguments
-from umbrella.rows.token_batches import TokenPlan, check_budget
-from umbrella.rows.token_lengths import measure_some_lengths
+from umbrella.rows.batches.token_batches import TokenPlan, check_budget
+from umbrella.rows.batches.token_lengths import measure_some_lengths
 from umbrella.rows.transform import ConversationTransform
 
 

@@ -1,7 +1,7 @@
 """Which row comes when: every row once an epoch over all processes, whatever their number.
 
-Where the rows do not fill the last batch of each process, blank rows do (`umbrella.rows.blank_rows`); accelerate would
-repeat the first rows of the epoch instead.
+Where the rows do not fill the last batch of each process, blank rows do (`umbrella.rows.batches.blank_rows`);
+accelerate would repeat the first rows of the epoch instead.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from umbrella.files.arrow_tables import read_column, read_tables
-from umbrella.rows.cohorts import Cohorts
+from umbrella.rows.batches.cohorts import Cohorts
 
 
 @dataclass(frozen=True)

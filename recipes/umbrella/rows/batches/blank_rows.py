@@ -9,13 +9,13 @@ import torch
 from datasets import Dataset
 from torch.nn.functional import pad
 
-from umbrella.rows.lookahead import Foresight
+from umbrella.rows.batches.lookahead import Foresight
 
 
 class FilledRows(torch.utils.data.Dataset):
     """The rows and, behind them, the blank row as often as it is asked for, up to `length`.
 
-    `foresight`: hears of the rows that come next, see `umbrella.rows.lookahead`.
+    `foresight`: hears of the rows that come next, see `umbrella.rows.batches.lookahead`.
     """
 
     def __init__(self, rows: Dataset, blank: dict, length: int, foresight: Foresight | None = None) -> None:

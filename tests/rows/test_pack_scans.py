@@ -164,18 +164,8 @@ def test_views_are_packed_in_place_of_scans_for_the_settings_that_made_them(call
 @pytest.mark.slow
 def test_training_on_shards_in_a_store_is_training_on_files(call, small_data, tmp_path, s3, monkeypatch):
     data = shutil.copytree(small_data, tmp_path / "data")
-    flags = (
-        "--json_dir",
-        data,
-        "--report_to",
-        "none",
-        "--max_steps",
-        2,
-        "--eval_strategy",
-        "steps",
-        "--eval_steps",
-        2,
-    )
+    steps = ("--max_steps", 2, "--eval_strategy", "steps", "--eval_steps", 2, "--eval_answers", 0)
+    flags = ("--json_dir", data, "--report_to", "none", *steps)
     call(train, *flags, "--output_dir", "files")
     call(pack_scans, "--json_dir", data, "--output_dir", "shards", "--num_workers", 2)
     move_scans_away(data, tmp_path / "away")

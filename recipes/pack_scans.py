@@ -41,10 +41,15 @@ def main() -> None:
     model_args, data_args, pack_args = parse_arguments((ModelArguments, DataArguments, PackArguments))
     if data_args.scan_shards is not None:
         raise ValueError("--scan_shards: expected scans in files of their own, to be packed. Leave it out")
+    if len(roots := find_scan_roots(data_args)) > 1:
+        raise ValueError(
+            f"--json_dir: expected one folder, or several whose scans lie in one --image_root, found scans in "
+            f"{' and '.join(roots)}. Pack each folder by itself, and give --scan_shards all of them in that order"
+        )
 
     # ------------------------------------------------------------------------------------------------ data
     splits = load_splits(data_args)
-    (root,) = find_scan_roots(data_args)
+    root = roots[0]
     views, about = None, About(SCANS, [], {}, "")
     if pack_args.what == VIEWS:
         processor = load_processor(model_args.model_name_or_path)

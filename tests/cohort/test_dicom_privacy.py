@@ -120,6 +120,17 @@ def test_nothing_of_a_header_or_of_a_folders_name_is_written_or_printed(planted,
         assert code == ("sMRI=PDw" in flags), printed.err
         assert search((printed.out + printed.err).encode()) == set()
         assert "sub-" in printed.out + printed.err or "--dry_run" in flags
+        if flags is whole:  # the table's column, and what the headers say where it says nothing
+            header, *rows = [
+                line.split("\t") for line in (folder / "out_bids/participants.tsv").read_text().splitlines()
+            ]
+            assert header == ["participant_id", "score", "sex", "age"]
+            assert sorted(row[1:] for row in rows) == [
+                ["A", "F", "45"],
+                ["A", "M", "45"],
+                ["B", "F", "45"],
+                ["B", "M", "45"],
+            ]
     table.unlink()
     assert search_below(folder, planted) == {}
     assert (

@@ -25,7 +25,6 @@ LONGEST_S = 3600
 SCAN, SIDECAR, BVAL, BVEC = SUFFIXES = (".nii.gz", ".json", ".bval", ".bvec")
 # Of its files: masks that it makes of overlay planes, which are not the scan.
 _OVERLAY = re.compile(r"scan_ROI\d+\.nii")
-_PATH = re.compile(r"\S*/\S+")
 _LEAST_FREE = 1 << 20  # bytes
 
 
@@ -71,7 +70,7 @@ def _pick_line(lines: list[str], folder: str, mask: Mask) -> str:
     lines = [line.strip() for line in lines if line.strip()]
     wrong = [line for line in lines if re.search(r"error|unsupported|unable|not large enough", line, re.IGNORECASE)]
     line = ([*wrong, *lines[-1:], "nothing said"])[0].replace(f"{folder}/", "file ")
-    return mask.hide(_PATH.sub("a file", line))[:200]
+    return mask.hide(" ".join("a file" if "/" in word else word for word in line.split()))[:200]
 
 
 def _finish(found: Path, raw: Path, done: Path, series: Series, datatype: str, task: str) -> Fault | None:

@@ -14,7 +14,7 @@ HIDDEN = "…"
 
 _WORD = re.compile(r"[^\W_]+")
 _RUN = re.compile(r"[^\W\d_]+|\d+")  # "zyxwvut" and "2" of the word "Zyxwvut2"
-_UID = re.compile(r"\d+(?:\.\d+){2,}")
+_UID = re.compile(r"(?<![\d.])\d++(?:\.\d++){2,}+")
 _DAY = re.compile(r"\d{8}")
 
 

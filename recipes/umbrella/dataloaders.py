@@ -102,7 +102,7 @@ class UMBRELLADataLoader(Dataset):
         existing = find_split_files(json_dir)
         if split not in existing:
             raise ValueError(f"split: expected one of {', '.join(existing)}, which {json_dir} has; found {split!r}.")
-        elsewhere = {} if remote_roots is None else {"remote_roots": remote_roots}
+        elsewhere: dict[str, Any] = {} if remote_roots is None else {"remote_roots": remote_roots}
         if remote_roots is not None:
             allow_remote(RemoteFlags(remote_roots))
         self.rows = load_umbrella(

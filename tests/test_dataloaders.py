@@ -69,6 +69,7 @@ def test_parameters_and_defaults_are_the_guides():
         "task_types": None,
         "modalities": None,
         "volume_cache": None,
+        "remote_roots": None,
     }
     loader = defaults(UMBRELLADataLoader.create_dataloader)
     assert loader == {"batch_size": 4, "shuffle": None, "num_workers": 0, "pin_memory": True, "drop_last": None}

@@ -19,7 +19,9 @@ from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
 from umbrella.conversations.encoder import format_conversation
 from umbrella.conversations.ignore_index import IGNORE_INDEX
+from umbrella.options.data.remote_flags import RemoteFlags
 from umbrella.records.recipe import resolve_recipe
+from umbrella.rows.remote_scans import allow_remote, know_scans
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.volumes import load_image
 from umbrella.views.settings import ViewSettings
@@ -51,6 +53,8 @@ class UMBRELLADataLoader(Dataset):
         on_overflow: "drop_turns" (oldest whole exchanges go, with their scans) or "raise".
         task_types, modalities: keep only these rows. None: all.
         volume_cache: keeps views on disk, see `umbrella.views.volume_cache`: a VolumeCache, or its folder.
+        remote_roots: beginnings of the addresses that scans may have, s3://bucket/study; from here on this process
+            reads what lies there. None: nothing changes.
 
     Raises:
         FormatError: invalid data, or a split that does not exist.
@@ -78,6 +82,7 @@ class UMBRELLADataLoader(Dataset):
         task_types: list[str] | None = None,
         modalities: list[str] | None = None,
         volume_cache: VolumeCache | str | Path | None = None,
+        remote_roots: list[str] | None = None,
     ) -> None:
         _check_processor(processor, tokenizer)
         # The guide's default cannot be told from a True that was asked for: it is no wish.
@@ -97,9 +102,13 @@ class UMBRELLADataLoader(Dataset):
         existing = find_split_files(json_dir)
         if split not in existing:
             raise ValueError(f"split: expected one of {', '.join(existing)}, which {json_dir} has; found {split!r}.")
+        elsewhere: dict[str, Any] = {} if remote_roots is None else {"remote_roots": remote_roots}
+        if remote_roots is not None:
+            allow_remote(RemoteFlags(remote_roots))
         self.rows = load_umbrella(
-            json_dir, split=split, image_root=image_root, task_types=task_types, modalities=modalities
+            json_dir, split=split, image_root=image_root, task_types=task_types, modalities=modalities, **elsewhere
         )
+        know_scans({split: self.rows})
         self.rows.set_transform(transform)
 
     def __len__(self) -> int:

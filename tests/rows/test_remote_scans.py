@@ -12,14 +12,16 @@ from conversation_folder import write_folder
 from forking import Program
 
 from umbrella.answers.attribution.regions import find_region
+from umbrella.dataloaders import UMBRELLADataLoader
 from umbrella.evaluation.folds.data_folder import to_record
 from umbrella.files.contained_files import RemoteError, set_elsewhere
+from umbrella.models.tiny_llava import build_tiny_processor
 from umbrella.options.arguments import DataArguments
 from umbrella.records.run import fingerprint
 from umbrella.rows.loading import load_splits
 from umbrella.scans.scan_files import read_file
 from umbrella.training.preflight import check_scans
-from umbrella_dataset import resolve_path
+from umbrella_dataset import FormatError, resolve_path
 
 pytestmark = pytest.mark.slow
 ROOT = "s3://commands/study"
@@ -162,3 +164,10 @@ def test_without_the_flag_no_client_of_a_store_is_imported(tmp_path):
     )
     program = Program([tmp_path / "look.py"], tmp_path)
     assert "imported []" in program.communicate(timeout=120)[0]
+
+
+def test_the_guides_loader_reads_them_too(study):
+    rows = UMBRELLADataLoader(study, "test", None, build_tiny_processor(), ROOT, remote_roots=[ROOT], max_length=1024)
+    assert rows[0]["pixel_values"].shape[0] == 1
+    with pytest.raises(FormatError, match="remote_roots"):
+        UMBRELLADataLoader(study, "test", None, build_tiny_processor(), ROOT)

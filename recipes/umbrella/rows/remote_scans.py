@@ -1,13 +1,13 @@
 """Scans in object stores: a command's leave to read them, and what is asked of the stores before the first is read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from umbrella.files.contained_files import ADDRESS, find_elsewhere, find_packed, is_remote, set_elsewhere
 from umbrella.options.data.remote_flags import RemoteFlags
 
 if TYPE_CHECKING:  # a generator of conversations needs none of it
-    from datasets import Dataset, DatasetDict
+    from datasets import Dataset
 
 
 def allow_remote(flags: RemoteFlags) -> None:
@@ -21,7 +21,9 @@ def allow_remote(flags: RemoteFlags) -> None:
     allow(flags.remote_roots, flags.scan_copies, flags.scan_copies_gb, flags.remote_patience)
 
 
-def know_scans(splits: "DatasetDict", once: Callable[..., Any] = lambda function, *given: function(*given)) -> None:
+def know_scans(
+    splits: Mapping[str, "Dataset"], once: Callable[..., Any] = lambda function, *given: function(*given)
+) -> None:
     """Ask the stores, in few requests, what lies at the addresses that the rows name and beside them.
 
     Args:
@@ -45,7 +47,7 @@ def know_files(paths: Iterable[str]) -> None:
     copies.learn(name for path in paths if is_remote(path) for name in list_files(path))
 
 
-def _look_up(splits: "DatasetDict") -> Any:
+def _look_up(splits: Mapping[str, "Dataset"]) -> Any:
     from umbrella.views.volume_cache import list_files
 
     copies: Any = find_elsewhere()

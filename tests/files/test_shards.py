@@ -125,8 +125,8 @@ def test_a_scan_outside_of_the_root_is_found_by_its_way_from_there_and_by_its_wh
         writer.add(0, [Part(".nii", names, b"scan")])
         writer.finish()
     for root in ("/data/json", "/moved/json"):
-        use(tmp_path / "s", root)
-        assert read("/data/scans/x.nii") == b"scan"
+        packed = use(tmp_path / "s", root)
+        assert read("/data/scans/x.nii") == b"scan" and list(packed.find_sizes(["/data/scans/x.nii"])) == [4]
     use(tmp_path / "s", "/moved/json")
     assert read("/moved/scans/x.nii") == b"scan"
 
@@ -270,6 +270,21 @@ def test_scans_of_one_name_in_two_data_folders_stay_apart(tmp_path):
         read(tmp_path / "c" / "sub-1" / "x.nii")
     with pytest.raises(ShardError, match="--scan_shards: expected a folder of shards for each of 3 data folders"):
         use_shards(folders[:2], roots)
+
+
+def test_scans_beside_two_data_folders_are_read_from_the_shards_of_either(tmp_path):
+    roots = [str(tmp_path / name) for name in ("a", "b")]
+    for root in roots:
+        pack_one(tmp_path / f"shards of {root[-1]}", [Part(".nii", [f"../{root[-1]}_bids/x.nii"], root.encode())])
+    folders = [str(tmp_path / f"shards of {root[-1]}") for root in roots]
+    packed = use_shards(folders, roots)
+    paths = [f"{root}_bids/x.nii" for root in roots]
+    assert [read(path) for path in paths] == [root.encode() for root in roots]
+    assert list(packed.find_sizes([*paths, f"{tmp_path}/c_bids/x.nii"])) == [len(roots[0]), len(roots[1]), -1]
+    pack_one(tmp_path / "others", [Part(".nii", ["../b_bids/x.nii"], b"another")])
+    use_shards([str(tmp_path / "others"), folders[1]], roots)
+    with pytest.raises(OSError, match=r"expected one scan by the path .*b_bids/x\.nii, found one in each, which differ"):
+        read(paths[1])
 
 
 def test_files_stay_few_and_are_each_process_own(packed_once, monkeypatch):

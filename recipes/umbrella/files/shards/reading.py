@@ -135,6 +135,10 @@ class Found(NamedTuple):
     member: Member
 
 
+def _is_within(path: str | Path, folder: ShardFolder) -> bool:
+    return str(path).startswith(folder.root.rstrip("/") + "/")
+
+
 class PackedScans:
     """The scans of some data folders, each with its folder of shards; see `umbrella.files.contained_files.Packed`."""
 
@@ -151,14 +155,23 @@ class PackedScans:
 
     def find(self, path: str | Path, root: str | None, modality: str | None = None) -> Found | None:
         """Where a scan, or its view as this modality, lies: two data folders may have scans of one name. None for one
-        that was not packed."""
-        for folder in self.folders:
-            if self._may_hold(folder, path) and (member := folder.find(path, root, modality)) is not None:
-                return Found(folder, member)
-        return None
+        that was not packed. Raises ShardError where it lies beside two folders, and each holds another by its path."""
+        found = [
+            Found(folder, member)
+            for folder in self.folders
+            if self._may_hold(folder, path, root) and (member := folder.find(path, root, modality)) is not None
+        ]
+        if len({one.member.digest for one in found}) > 1 and not _is_within(path, found[0].folder):
+            raise ShardError(
+                f"{' and '.join(one.folder.index.place for one in found)}: expected one scan by the path {path}, found "
+                "one in each, which differ. Pack anew those that were packed before it was changed, or elsewhere"
+            )
+        return found[0] if found else None
 
-    def _may_hold(self, folder: ShardFolder, path: str | Path) -> bool:
-        return len(self.folders) == 1 or str(path).startswith(folder.root.rstrip("/") + "/")
+    def _may_hold(self, folder: ShardFolder, path: str | Path, root: str | None) -> bool:
+        """A path that is held to a root is named from there, as those of other roots are: it is this folder's only if
+        it lies within. Any other is named by its way from the folder, which leads to that path alone."""
+        return len(self.folders) == 1 or root is None or _is_within(path, folder)
 
     def find_any(self, path: str | Path, root: str | None) -> Found | None:
         """Where a scan or one of its views lies."""
@@ -202,11 +215,13 @@ class PackedScans:
         sizes = np.full(len(paths), -1)
         split = [split_root(path) for path in paths]
         for folder in folders:
-            own = [i for i, (_, path) in enumerate(split) if self._may_hold(folder, path)]
-            names = [name_scan(split[i][1], split[i][0] or folder.root)[0] for i in own]
-            for modality in MODALITIES if folder.holds_views else (None,):
-                found = folder.index.find_all([name_view(name, modality) if modality else name for name in names])
-                sizes[own] = np.where(sizes[own] < 0, found, sizes[own])
+            own = [i for i, (root, path) in enumerate(split) if self._may_hold(folder, path, root)]
+            spelled = [name_scan(split[i][1], split[i][0] or folder.root) for i in own]
+            for spelling in range(max(map(len, spelled), default=0)):
+                names = [one[min(spelling, len(one) - 1)] for one in spelled]
+                for modality in MODALITIES if folder.holds_views else (None,):
+                    found = folder.index.find_all([name_view(name, modality) if modality else name for name in names])
+                    sizes[own] = np.where(sizes[own] < 0, found, sizes[own])
         return sizes
 
     def find_others(self, paths: Sequence[str]) -> list[str]:

@@ -163,8 +163,8 @@ class PackedScans:
         ]
         if len({one.member.digest for one in found}) > 1 and not _is_within(path, found[0].folder):
             raise ShardError(
-                f"{' and '.join(one.folder.index.place for one in found)}: expected one scan by the path {path}, found "
-                "one in each, which differ. Pack anew those that were packed before it was changed, or elsewhere"
+                f"{' and '.join(one.folder.index.place for one in found)}: expected one scan by the path {path}, "
+                "found one in each, which differ. Pack anew those that were packed before it was changed, or elsewhere"
             )
         return found[0] if found else None
 

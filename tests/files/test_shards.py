@@ -16,7 +16,8 @@ import webdataset
 import umbrella.files.shards.index as shard_index
 from umbrella.files.contained_files import find_packed, open_file, set_packed
 from umbrella.files.shards.index import FILE_NAME, SCANS, About, Member, ShardError, open_index, write_index
-from umbrella.files.shards.reading import PackedScans, ShardFolder, check_fits, use_shards
+from umbrella.files.shards.reading import PackedScans, check_fits, use_shards
+from umbrella.files.shards.shard_folder import ShardFolder
 from umbrella.files.shards.writing import EXCLUSIONS, PARTIAL, Excluded, Part, ShardWriter
 from umbrella.views.volume_cache import identify_scan
 
@@ -290,7 +291,7 @@ def test_scans_beside_two_data_folders_are_read_from_the_shards_of_either(tmp_pa
 
 
 def test_files_stay_few_and_are_each_process_own(packed_once, monkeypatch):
-    monkeypatch.setattr("umbrella.files.shards.reading.MOST_OPEN", 2)
+    monkeypatch.setattr("umbrella.files.shards.shard_folder.MOST_OPEN", 2)
     folder = use(packed_once).folders[0]
     names = [name for name in CONTENTS if folder.index.find(name)] * 20
     with ThreadPoolExecutor(8) as pool:  # of which some read a shard that goes out meanwhile

@@ -188,6 +188,11 @@ def test_a_folder_of_other_scans_or_flags_is_left_alone(shards, tmp_path):
         raise KeyboardInterrupt
     with pytest.raises(ShardError, match=r"index\.partial: expected what was begun here to go on, found other scans"):
         pack(tmp_path / "begun", most_bytes=4 * RECORDSIZE)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "exclusions.tsv").write_text("a cohort's")
+    with pytest.raises(ShardError, match=r"expected a new or empty folder, found exclusions\.tsv there"):
+        pack(tmp_path / "data")
+    assert (tmp_path / "data" / "exclusions.tsv").read_text() == "a cohort's"
     unreadable = Excluded("train/a.json:1", "x.nii", "no such file")
     with pytest.raises(ShardError, match="expected at least one scan that can be read, found none of 1, as no"):
         pack_one(tmp_path / "none", unreadable)

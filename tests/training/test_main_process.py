@@ -29,7 +29,7 @@ TRAIN = """
 import json
 import train
 
-load, leave_out, check = train.load_splits, train.leave_out_unreadable, train.check_texts
+load, leave_out, check = train.read_splits, train.leave_out_unreadable, train.check_texts
 load_model = train.load_for_training
 
 def be_slow():
@@ -45,7 +45,7 @@ def train_with_the_usual_timeout(*arguments, **options):
     dist.distributed_c10d._set_pg_timeout(timedelta(minutes=2))
     return load_model(*arguments, **options)
 
-train.load_splits = lambda *arguments: [be_slow(), load(*arguments)][1]
+train.read_splits = lambda *arguments: [be_slow(), load(*arguments)][1]
 train.check_texts = lambda *arguments: [be_slow(), check(*arguments)][1]
 train.leave_out_unreadable, train.load_for_training = write_down, train_with_the_usual_timeout
 train.main()

@@ -9,7 +9,7 @@ import re
 from umbrella.files.data_format import MODALITIES, MODALITY_OF
 
 _ABSENT = re.compile(r"(\S+): not available\.\n")
-_NAMED = re.compile(rf"(?:^|[\s,]+)({'|'.join(sorted((*MODALITIES, *MODALITY_OF), key=len, reverse=True))})=")
+_NAMED = re.compile(rf"(?<![^\s,])({'|'.join(sorted((*MODALITIES, *MODALITY_OF), key=len, reverse=True))})=")
 
 
 def word_sequence(name: str) -> str:
@@ -44,9 +44,10 @@ def read_named(text: str) -> dict[str, str]:
     """ "T1w=a.nii FLAIR=b.nii", as flags and tables name the scans of a study → name → scan; none of a text that does
     not begin with a name, which is one scan's. Raises ValueError for a name twice, or without a scan."""
     first, *parts = _NAMED.split(text.strip())
-    if first or not parts:
+    if first.strip(" ,") or not parts:
         return {}
-    names, scans = parts[::2], [part.strip() for part in parts[1::2]]
+    names, last = parts[::2], parts.pop().strip()
+    scans = [*(part.strip().rstrip(" ,") for part in parts[1::2]), last]
     if len(set(names)) < len(names) or not all(scans):
         raise ValueError(f"expected each sequence once, as NAME=SCAN, found {text!r}")
     return dict(zip(names, scans, strict=True))

@@ -93,4 +93,4 @@ class Foresight:
 def find_prefetch(rows: Dataset) -> Callable[[list[dict]], None] | None:
     """The `prefetch` of the transform that rows have; None where nothing is to be fetched."""
     transform = rows.format["format_kwargs"].get("transform")
-    return None if transform is None or transform.fetch_ahead is None else transform.prefetch
+    return None if getattr(transform, "fetch_ahead", None) is None else transform.prefetch

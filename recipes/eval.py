@@ -10,8 +10,8 @@ where it was.
 """
 
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_arguments((ModelArguments, DataArguments, EvalArguments)))

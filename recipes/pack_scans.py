@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 from umbrella.options.tool_arguments import PackArguments
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
@@ -25,7 +25,7 @@ from umbrella.files.claimed_folder import claim
 from umbrella.files.shards.index import SCANS, VIEWS, About
 from umbrella.files.shards.writing import EXCLUSIONS, ShardWriter
 from umbrella.models.loading import load_processor
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.records.recipe import resolve_recipe
 from umbrella.rows.cache_filling import look_at_all
 from umbrella.rows.loading import find_scan_roots, load_splits

@@ -21,7 +21,7 @@ from umbrella.cohort.dicom.survey import Survey, survey_folder
 from umbrella.cohort.shared.visits import CohortError, Exclusions, NoScansError
 from umbrella.files.json_files import write_json
 from umbrella.files.written_files import write_whole, writing
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.privacy.scrub import load_key
 
 README = """\

@@ -95,6 +95,7 @@ def test_the_weights_that_are_proposed_are_taken_and_in_proportion(weights, caps
             "a weight for each of 2 cohorts, or none at all, found 1",
         ),
         ("A/1: {json_dir: x}\nB: {json_dir: y}\n", "expected a name without a slash, found 'A/1'"),
+        ("share_A: {json_dir: x}\nA: {json_dir: y}\n", "found A and share_A, which both log loss_share_A"),
     ],
 )
 def test_a_file_that_names_no_cohorts_is_refused(text, sentence, tmp_path, capsys):

@@ -160,6 +160,11 @@ def check_places(places: Sequence[CohortPlace]) -> None:
                 f"one: {{json_dir: {names[place.name]}}}"
             )
         names[place.name] = folders[real] = place.json_dir
+    if alike := [name for name in names if f"share_{name}" in names]:
+        raise ValueError(
+            f"cohorts: expected names whose loss and share of the loss are told apart, found {alike[0]} and "
+            f"share_{alike[0]}, which both log loss_share_{alike[0]}. Choose another"
+        )
 
 
 def _check_count(weights: Sequence[float], n: int) -> None:

@@ -92,7 +92,8 @@ def main() -> None:
         on_main_process(check_scans, part)
 
     process = describe_process(state.num_processes)
-    run_files = read_run_files(model_name, data_args.json_dir, splits, process)
+    n_cohorts = len(data_args.cohort_places) or 1
+    run_files = read_run_files(model_name, data_args.json_dir, splits, process, n_cohorts)
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_name)

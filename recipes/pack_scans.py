@@ -79,7 +79,8 @@ def main() -> None:
     # ------------------------------------------------------------------------------------------------ report
     n_packed, n_shards = len(scans) - len(excluded), len(shards.shards)
     n_bytes = sum(shard.size for shard in shards.shards)
-    print(f"{n_packed} {about.what} in {n_shards} shards, {n_bytes / 1e9:.3g} GB, in {folder}")
+    said = "1 shard" if n_shards == 1 else f"{n_shards} shards"
+    print(f"{n_packed} {about.what} in {said}, {n_bytes / 1e9:.3g} GB, in {folder}")
     if excluded:
         print(f"{len(excluded)} scans were left out, see {folder / EXCLUSIONS}; the first:", file=sys.stderr)
         print(*(f"{one.source}: {one.path}: {one.reason}" for one in excluded[:10]), sep="\n", file=sys.stderr)

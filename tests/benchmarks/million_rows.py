@@ -1,8 +1,10 @@
 """How long train.py takes to its first step on very many rows, and the memory of it; one JSON.
 
     python tests/benchmarks/million_rows.py --rows 1000000 --output million_rows.json
+    python tests/benchmarks/million_rows.py --packed --output million_packed.json
 
-The rows stand in .jsonl files, their scans in as many folders: small ones, all names of a folder one file. The command
+The rows stand in .jsonl files, their scans in as many folders: small ones, all names of a folder one file. With
+`--packed` they stand in as many shards instead, which `--scan_shards` names, and nowhere else. The command
 runs twice, first with nothing built, then with the table that `datasets` has kept. Seconds count from the
 command to the moment at which `run.json` is there, which is just before the weights first change; the memory is the
 largest resident set of the whole command, pages of mapped files among it. Work goes into a temporary folder.
@@ -11,6 +13,7 @@ largest resident set of the whole command, pages of mapped files among it. Work 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +23,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import psutil
+
+from umbrella.files.shards.index import SCANS, About, Member, write_index
+from umbrella.files.shards.writing import Part, ShardWriter
 
 ROOT = Path(__file__).parents[2]
 QUESTION = "What is the biological sex of the subject shown in this scan?"
@@ -54,10 +60,15 @@ def make_record(number: int, folder: int, rows_a_subject: int) -> dict:
     }
 
 
-def make_data(folder: Path, n_rows: int, n_folders: int, rows_a_subject: int) -> None:
-    """A data folder of so many training rows and 200 of validation; each row has a scan of its own."""
+def make_data(folder: Path, n_rows: int, n_folders: int, rows_a_subject: int, *, links: bool) -> list[list[str]]:
+    """A data folder of so many training rows and 200 of validation; each row has a scan of its own. Returns the paths
+    of the scans of each folder of them, all of which are its scans/FOLDER/all.nii.
+
+    links  whether the paths are there, too
+    """
     rng = np.random.default_rng(0)
     first = {"train": range(n_rows), "validation": range(n_rows, n_rows + 200 * rows_a_subject, rows_a_subject)}
+    paths: list[list[str]] = [[] for _ in range(n_folders)]
     for number in range(n_folders):
         scans = folder / "scans" / f"shard-{number:03d}"
         scans.mkdir(parents=True)
@@ -68,11 +79,33 @@ def make_data(folder: Path, n_rows: int, n_folders: int, rows_a_subject: int) ->
             with open(folder / split / f"part-{shard:03d}.jsonl", "w", encoding="utf-8") as file:
                 for number in numbers[shard::n_folders]:
                     record = make_record(number, shard, rows_a_subject)
-                    os.link(folder / "scans" / f"shard-{shard:03d}" / "all.nii", folder / record["images"][0]["path"])
+                    path = record["images"][0]["path"]
+                    paths[shard].append(path)
+                    if links:
+                        os.link(folder / "scans" / f"shard-{shard:03d}" / "all.nii", folder / path)
                     file.write(json.dumps(record) + "\n")
+    return paths
 
 
-def measure_start(work: Path, name: str) -> dict:
+def pack(data: Path, paths: list[list[str]], folder: Path) -> None:
+    """A shard for each folder of scans with its one file, by all names of it. The folders of scans are gone then."""
+    folder.mkdir()
+    names, members, shards = [], [], []
+    with ShardWriter(folder, About(SCANS, [], {}, ""), most_bytes=1) as writer:  # each scan in a shard of its own
+        for number, of_folder in enumerate(paths):
+            content = (data / of_folder[0]).parent.joinpath("all.nii").read_bytes()
+            writer.add(number, [Part(".nii", [str(number)], content)])
+        writer.finish()
+    for number, (of_folder, shard) in enumerate(zip(paths, writer.shards, strict=True)):
+        [(_, *place)] = shard.members
+        names += of_folder
+        members += [Member(number, *place)] * len(of_folder)
+        shards.append((shard.name, shard.size))
+    write_index(folder, names, members, About(SCANS, shards, {}, ""))
+    shutil.rmtree(data / "scans")
+
+
+def measure_start(work: Path, name: str, *flags: str) -> dict:
     """Seconds of train.py to its first step, those of a processor too, and to its end; its largest resident set in
     MB."""
     run = work / name
@@ -80,7 +113,7 @@ def measure_start(work: Path, name: str) -> dict:
     environment = os.environ | {"HF_DATASETS_CACHE": str(work / "cache"), "HF_HUB_OFFLINE": "1"}
     start = time.monotonic()
     with open(work / f"{name}.txt", "w") as log:
-        process = subprocess.Popen([*command, *FLAGS, *EVALUATION], env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen([*command, *FLAGS, *EVALUATION, *flags], env=environment, stdout=log, stderr=log)
         stepped = cpu = None
         while (found := os.wait4(process.pid, os.WNOHANG))[0] == 0:
             if stepped is None and (run / "run.json").is_file():
@@ -103,12 +136,20 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folders", type=int, default=100, help="of scans, and .jsonl files")
     parser.add_argument("--rows_a_subject", type=int, default=4)
+    parser.add_argument("--packed", action="store_true", help="scans in shards alone")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        make_data(work / "data", options.rows, options.folders, options.rows_a_subject)
-        result = {"rows": options.rows} | {name: measure_start(work, name) for name in ("first", "built")}
+        paths = make_data(
+            work / "data", options.rows, options.folders, options.rows_a_subject, links=not options.packed
+        )
+        flags = ["--scan_shards", str(work / "shards")] if options.packed else []
+        if options.packed:
+            pack(work / "data", paths, work / "shards")
+        del paths
+        result = {"rows": options.rows, "packed": options.packed}
+        result |= {name: measure_start(work, name, *flags) for name in ("first", "built")}
     text = json.dumps(result, indent=2)
     print(text)
     if options.output:

@@ -56,6 +56,9 @@ def test_a_file_names_them_and_one_alone_is_one_folder(tmp_path):
         (("A", "B", "--cohort_weights", "1.2", "-0.2"), r"expected shares above 0 that add up to 1, found 1.2 -0.2"),
         (("A", "B", "--cohort_weights", "nan", "1"), r"expected shares above 0 that add up to 1, found nan 1"),
         (("A", "B", "--cohort_weights", "0", "1"), r"expected shares above 0, found 0 1\. .* is left out of the list"),
+        (("A", "B", "C", "--cohort_weights", "0", "0", "0"), r"expected shares above 0, found 0 0 0\."),
+        (("A", "B", "C", "--cohort_weights", "1e-13", "1", "1"), r"expected shares above 0, found 1e-13 1 1\."),
+        (("A", "B", "--cohort_weights", "1e308", "1e308"), r"expected shares above 0 that add up to 1, found 1e\+308"),
         (("A", "--cohort_weights", "1"), r"--cohort_weights: expected several folders, --json_dir A B C, found 1"),
         (("A", "--same_ids", "same"), r"--same_ids same: expected several cohorts, .* found one\. Leave it out"),
         (("x/A", "y/A"), r"a name of its own for each, found A of x/A and of y/A\. Name them in a file: --cohorts"),
@@ -70,7 +73,7 @@ def test_what_is_no_division_is_refused(flags, sentence, capsys):
     assert re.search(sentence, capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("weights", [(0.6, 0.3, 0.2), (6, 3, 1), (2, 1, 1e-5), (0.2, 0.2, 0.2)])
+@pytest.mark.parametrize("weights", [(0.6, 0.3, 0.2), (6, 3, 1), (2, 1, 1e-5), (2, 1, 1e-11), (0.2, 0.2, 0.2)])
 def test_the_weights_that_are_proposed_are_taken_and_in_proportion(weights, capsys):
     with pytest.raises(SystemExit):
         parse("--json_dir", "A", "B", "C", "--cohort_weights", *map(str, weights))
@@ -95,6 +98,7 @@ def test_the_weights_that_are_proposed_are_taken_and_in_proportion(weights, caps
             "a weight for each of 2 cohorts, or none at all, found 1",
         ),
         ("A/1: {json_dir: x}\nB: {json_dir: y}\n", "expected a name without a slash, found 'A/1'"),
+        ("share_A: {json_dir: x}\nA: {json_dir: y}\n", "found A and share_A, which both log loss_share_A"),
     ],
 )
 def test_a_file_that_names_no_cohorts_is_refused(text, sentence, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Several cohorts become one data set in which nobody and nothing is taken for another."""
 
 import json
+import os
 
 import pytest
 from conversation_folder import make_record, write_folder
@@ -123,6 +124,26 @@ def test_a_scan_in_two_splits_is_refused_whatever_its_subjects_are_called():
         FormatError, match=r"expected other people, found 1 scans in train of A and in train of C, .*or"
     ):
         join_cohorts({"A": a, "C": c}, "different")
+
+
+def test_a_scan_is_known_by_any_name_of_its_file(tmp_path):
+    """A link to a file or a folder, a second name of the file."""
+    store, scan = tmp_path / "store", tmp_path / "store" / "x.nii"
+    store.mkdir()
+    scan.write_bytes(b"a scan")
+    names = [tmp_path / "link.nii", tmp_path / "folder" / "x.nii", tmp_path / "hard.nii"]
+    names[0].symlink_to(scan)
+    names[1].parent.symlink_to(store)
+    os.link(scan, names[2])
+    (tmp_path / "copy.nii").write_bytes(b"a scan")
+
+    def cohort(path, **splits):
+        return make(lambda record: record["images"][0].update(path=str(path)), **splits)
+
+    for name in names:
+        with pytest.raises(FormatError, match=f"as {scan}, which is the file {name}. Take"):
+            join_cohorts({"A": cohort(scan, train=["s1"]), "B": cohort(name, test=["t1"])}, None)
+    join_cohorts({"A": cohort(scan, train=["s1"]), "B": cohort(tmp_path / "copy.nii", test=["t1"])}, None)
 
 
 def test_other_words_for_labels_are_said():

@@ -11,6 +11,9 @@ from conversation_folder import write_folder, write_scan
 from datasets import Dataset
 
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
+from umbrella.files.shards.index import SCANS, About
+from umbrella.files.shards.reading import use_shards
+from umbrella.files.shards.writing import Part, ShardWriter
 from umbrella.models.tiny_llava import build_tiny_processor
 from umbrella.training import preflight
 from umbrella.training.preflight import check_output_dir, check_scans, check_texts, check_world_size
@@ -81,6 +84,29 @@ def test_of_very_many_scans_all_are_looked_for_some_are_opened_and_this_is_said(
     assert first == "error: 3 of 6 that were opened of 12 scans cannot be read:"
     assert [scan in line for scan, line in zip((scans[5], scans[7], scans[10]), found, strict=True)] == [True] * 3
     assert [line.split(":")[0].strip() for line in found] == [rows["source"][i] for i in (5, 7, 10)]
+
+
+def test_of_very_many_scans_those_in_shards_are_not_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "MOST_OPENED", 4)
+    rows = load_rows(write_folder(tmp_path / "data", {"train": [1] * 12}))
+    scans = [Path(row["images"][0]["path"]) for row in rows]
+    packed = (0, 2, 3, 6, 7, 8, 11)
+    (tmp_path / "shards").mkdir()
+    with ShardWriter(tmp_path / "shards", About(SCANS, [], {}, ""), 10**6) as writer:
+        for number in packed:
+            writer.add(number, [Part(".nii", [scans[number].name], scans[number].read_bytes())])
+            scans[number].unlink()
+        writer.finish()
+    use_shards([str(tmp_path / "shards")], [str(tmp_path / "data")])
+    try:
+        assert check_scans(rows) == 12
+        scans[1].unlink()
+        scans[10].unlink()
+        with pytest.raises(SystemExit, match=r"error: 2 of 6 that were opened of 12 scans .*") as stop:
+            check_scans(rows)
+        assert all(f"{rows['source'][i]}:" in str(stop.value) for i in (1, 10))
+    finally:
+        use_shards([], [])
 
 
 def test_scans_whose_bytes_are_in_the_row_are_not_looked_for():

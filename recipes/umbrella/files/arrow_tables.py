@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 ROWS_AT_ONCE = 1000
-ROWS_MAPPED = 1 << 18  # as many rows' pages of a file count as this process's memory at once
+ROWS_MAPPED = 1 << 17  # as many rows' pages of a file count as this process's memory at once
 
 
 def read_tables(rows: Any, columns: Sequence[str]) -> Iterator[pa.Table]:

@@ -14,11 +14,10 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from umbrella.files.data_format import SPLITS
 from umbrella.options.data.cohort_flags import DIFFERENT, SAME
-from umbrella_dataset import ROOT_MARK, FormatError
+from umbrella.rows.same_scans import check_scans_apart
 
 COHORT, OWN_COHORT = "cohort", "cohort_in_folder"  # in the metadata; the second of rows that had the first themselves
 MOST_LABELS = 50  # different ones of a task type; more are no words to compare
-COLUMNS = ("subject_ids", "metadata", "images", "task_type")
 
 
 def join_cohorts(splits_of: Mapping[str, DatasetDict], same_ids: str | None) -> tuple[DatasetDict, list[str]]:
@@ -113,7 +112,7 @@ def _replace(rows: Dataset, columns: Mapping[str, pa.Array | pa.ChunkedArray]) -
     return rows
 
 
-# -------------------------------------------------------------------------------------------------- subjects, scans
+# -------------------------------------------------------------------------------------------------- subjects
 
 
 def check_subjects(
@@ -215,29 +214,6 @@ def _list_ids(rows: Dataset) -> list[set[str | None]]:
         strict=True,
     )
     return [{*ids, subject, reference} for ids, subject, reference in pairs]
-
-
-def check_scans_apart(splits_of: Mapping[str, DatasetDict], same_ids: str | None) -> None:
-    """Raise FormatError for a scan that two cohorts have in different splits, whatever its subject is called, and with
-    "different" for any that two of them have: it is of one person."""
-    paths = {
-        (name, split): set(_paths_of(rows).to_pylist()) for name, of in splits_of.items() for split, rows in of.items()
-    }
-    for (name, split), (other, other_split) in combinations(paths, 2):
-        if name == other or (split == other_split and same_ids != DIFFERENT):
-            continue
-        if both := paths[name, split] & paths[other, other_split]:
-            expected = "other people" if split == other_split else "each scan in one split"
-            also = f", or leave out --same_ids {DIFFERENT}" if split == other_split else ""
-            raise FormatError(
-                f"cohorts: expected {expected}, found {len(both)} scans in {split} of {name} and in {other_split} of "
-                f"{other}, as {min(both)}. Take their rows out of one of the two{also}"
-            )
-
-
-def _paths_of(rows: Dataset) -> pa.Array:
-    images = _table(rows, ("images",))["images"].combine_chunks().flatten()
-    return pc.unique(pc.replace_substring(images.field("path"), ROOT_MARK, "/")).drop_null()
 
 
 # -------------------------------------------------------------------------------------------------- labels

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -141,12 +141,20 @@ def _choose_opened(scans: ScanList) -> np.ndarray:
     """The numbers of the scans whose headers are read."""
     if len(scans) <= MOST_OPENED:
         return np.arange(len(scans))
-    paths = [path for path, _ in scans.name_all()]
-    packed = find_packed()
-    others = range(len(paths)) if packed is None else np.flatnonzero(~packed.are_packed(paths)).tolist()
-    absent = look_in_pieces(_is_absent, (paths[i] for i in others))
-    absent_ones = [i for i, is_absent in zip(others, absent, strict=True) if is_absent]
-    return np.union1d(space_evenly(len(scans), MOST_OPENED), np.array(absent_ones, int))
+    others = _list_others(path for path, _ in scans.name_all())
+    looked = look_in_pieces(lambda other: (other[0], _is_absent(other[1])), others)
+    absent = [number for number, is_absent in looked if is_absent]
+    return np.union1d(space_evenly(len(scans), MOST_OPENED), np.array(absent, int))
+
+
+def _list_others(paths: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """(number, path) of those of very many that were not packed, in their order."""
+    packed, numbered = find_packed(), enumerate(paths)
+    while some := list(islice(numbered, MOST_OPENED)):  # the paths of a million at once are half a gigabyte
+        if packed is None:
+            yield from some
+        else:
+            yield from compress(some, ~packed.are_packed([path for _, path in some]))
 
 
 def space_evenly(n: int, most: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 TOLERANCE = 1e-6  # of the sum of the weights
+LEAST_SHARE = 1e-12  # of which a row would come once in more epochs than there will be
 KEYS = ("json_dir", "weight", "image_root")  # of a cohort in the YAML
 DIFFERENT, SAME = "different", "same"
 
@@ -162,6 +163,11 @@ def check_places(places: Sequence[CohortPlace]) -> None:
                 f"one: {{json_dir: {names[place.name]}}}"
             )
         names[place.name] = folders[real] = place.json_dir
+    if alike := [name for name in names if f"share_{name}" in names]:
+        raise ValueError(
+            f"cohorts: expected names whose loss and share of the loss are told apart, found {alike[0]} and "
+            f"share_{alike[0]}, which both log loss_share_{alike[0]}. Choose another"
+        )
 
 
 def _check_count(weights: Sequence[float], n: int) -> None:
@@ -183,9 +189,9 @@ def check_weights(weights: Sequence[float | None], flag: str) -> None:
             f"{flag}: expected a weight for each of {len(weights)} cohorts, or none at all, found {len(known)}"
         )
     shown = " ".join(f"{weight:g}" for weight in known)
-    if not all(math.isfinite(weight) and weight >= 0 for weight in known):
+    if not (math.isfinite(sum(known)) and all(weight >= 0 for weight in known)):
         raise ValueError(f"{flag}: expected shares above 0 that add up to 1, found {shown}")
-    if 0 in known:
+    if min(known) <= LEAST_SHARE * sum(known):
         raise ValueError(
             f"{flag}: expected shares above 0, found {shown}. A cohort that is not trained on is left out of the list"
         )
@@ -199,7 +205,7 @@ def check_weights(weights: Sequence[float | None], flag: str) -> None:
 def _scale(weights: Sequence[float]) -> list[float]:
     """Shares that add up to 1, with as few decimals as tell them all from 0."""
     parts = 1000
-    while 0 in (shares := share_out(parts, weights)) and parts < 10**12:
+    while 0 in (shares := share_out(parts, weights)):
         parts *= 10
     return [share / parts for share in shares]
 

@@ -126,7 +126,7 @@ def fingerprint_one_by_one(rows):
 def size_of(scan):
     if scan.get("bytes"):
         return len(scan["bytes"])
-    return os.path.getsize(scan["path"]) if os.path.isfile(scan["path"]) else None
+    return os.path.getsize(scan["path"]) if os.path.exists(scan["path"]) else None
 
 
 def test_tables_hold_all_rows_in_their_order(rows):

@@ -12,7 +12,7 @@ from pydicom import dcmread
 from umbrella.cohort.dicom.conversion import convert
 from umbrella.cohort.dicom.faults import find_fault
 from umbrella.cohort.dicom.headers import read_headers
-from umbrella.cohort.dicom.identity import Mask
+from umbrella.cohort.dicom.mask import Mask
 from umbrella.cohort.dicom.rules import choose_rule
 from umbrella.cohort.dicom.rules_file import load_rules
 from umbrella.cohort.dicom.series import group_series

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from umbrella.cohort.dicom.identity import Mask, Pseudonyms
+from umbrella.cohort.dicom.identity import Pseudonyms
+from umbrella.cohort.dicom.mask import Mask
 from umbrella.cohort.dicom.source import DicomSource
 from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
 from umbrella.cohort.tables.header_cells import AGE, SEX, add_header_cells

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from umbrella.cohort.dicom.decompressing import NoDecoderError, write_uncompressed
-from umbrella.cohort.dicom.identity import Mask
 from umbrella.cohort.dicom.instances import Series
+from umbrella.cohort.dicom.mask import Mask
 from umbrella.cohort.dicom.sidecar import make_sidecar
 from umbrella.cohort.dicom.slice_check import find_misplaced
 from umbrella.cohort.dicom.stack_faults import Fault

@@ -1,4 +1,4 @@
-"""Who is meant by a header, without saying it: keyed hashes for patients and series, numbers for visits, a mask."""
+"""Who is meant by a header, without saying it: keyed hashes for patients and series, numbers for visits."""
 
 import re
 from collections import defaultdict
@@ -9,12 +9,6 @@ from umbrella.cohort.dicom.person import read_date
 from umbrella.privacy.scrub import Scrubber
 from umbrella.records.cohort import to_key
 
-LEAST_SEARCHED = 3  # characters; a shorter identifier, as "7", is part of ordinary words and numbers
-HIDDEN = "…"
-
-_WORD = re.compile(r"[^\W_]+")
-_RUN = re.compile(r"[^\W\d_]+|\d+")  # "zyxwvut" and "2" of the word "Zyxwvut2"
-_UID = re.compile(r"(?<![\d.])\d++(?:\.\d++){2,}+")
 _DAY = re.compile(r"\d{8}")
 
 
@@ -79,35 +73,3 @@ def list_identifiers(instances: Iterable[Instance]) -> set[str]:
         texts.update((one.patient_id, one.patient_name, one.birth_date, one.study_date, one.study_uid))
         texts.update((one.series_uid, one.sop_uid, *one.identifiers))
     return texts
-
-
-class Mask:
-    """Hides the words of identifiers. What is shown or written of a header's text goes through it.
-
-    Words of names, ids and dates are searched for as whole words, and as runs of letters or of digits within one; UIDs
-    whole; whatever the case. Identifiers under three characters are not.
-    """
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        texts = {text for text in texts if text.strip()}
-        self._uids = {text for text in texts if _UID.fullmatch(text)}
-        words = {word for text in texts - self._uids for word in _WORD.findall(text.casefold())}
-        words |= {run for word in words for run in _RUN.findall(word)}
-        self._words = {word for word in words if len(word) >= LEAST_SEARCHED}
-
-    def searches(self, identifier: str) -> bool:
-        """Whether any word of it is long enough."""
-        return any(len(word) >= LEAST_SEARCHED for word in _WORD.findall(identifier))
-
-    def hide(self, text: str) -> str:
-        """The text with "…" for each such word."""
-        text = _UID.sub(lambda found: HIDDEN if found[0] in self._uids else found[0], text)
-        return _WORD.sub(lambda found: self._hide_word(found[0]), text)
-
-    def _hide_word(self, word: str) -> str:
-        if word.casefold() in self._words:
-            return HIDDEN
-        return _RUN.sub(lambda run: HIDDEN if run[0].casefold() in self._words else run[0], word)
-
-    def holds(self, text: str) -> bool:
-        return self.hide(text) != text

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from umbrella.cohort.dicom.bids_names import Named, find_targets
 from umbrella.cohort.dicom.cohort_tables import Person, Rows
-from umbrella.cohort.dicom.identity import Mask, Pseudonyms, find_day, number_visits, to_visit_key
+from umbrella.cohort.dicom.identity import Pseudonyms, find_day, number_visits, to_visit_key
+from umbrella.cohort.dicom.mask import Mask
 from umbrella.cohort.dicom.person import UNKNOWN, read_age, read_sex
 from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.dicom.survey import Judged, Survey
@@ -72,11 +73,10 @@ class Journal:
         """Count a series: by its hash, its number and its description, in which names are hidden."""
         self.n_left_out += 1
         first, (subject, visit) = one.series.first, self.find_whose(one)
-        description = self._survey.mask.hide(first.description or first.protocol)
+        description = self._survey.mask.show(first.description or first.protocol)
         number = f"number {first.number}" if first.number.isdecimal() else "no number"
         name = f"series {self._pseudonyms.series(one.series)} ({number}, '{description}')"
-        detail = f"{name}: {self._survey.mask.hide(fault.detail)}"
-        self._exclusions.add(fault.reason, detail, subject, str(visit or ""))
+        self._exclusions.add(fault.reason, f"{name}: {fault.detail}", subject, str(visit or ""))
 
     def describe_people(self, used: Iterable[Placed]) -> dict[str, Person]:
         """What the headers of all their series say of those who have a scan in the tree."""

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from umbrella.cohort.dicom.faults import find_fault
 from umbrella.cohort.dicom.headers import read_headers
-from umbrella.cohort.dicom.identity import LEAST_SEARCHED, Mask, list_identifiers
+from umbrella.cohort.dicom.identity import list_identifiers
 from umbrella.cohort.dicom.instances import Instance, Series
+from umbrella.cohort.dicom.mask import LEAST_SEARCHED, Mask
 from umbrella.cohort.dicom.patient_faults import find_patient_faults
 from umbrella.cohort.dicom.rules import SAID, Rule, Rules, choose_rule
 from umbrella.cohort.dicom.rules_file import load_rules
@@ -50,7 +51,7 @@ def survey_folder(source: DicomSource) -> Survey:
         raise CohortError(
             f"--dicom_dir {source.folder}: expected DICOM files, found none: {found}. Name another folder"
         )
-    mask = Mask(list_identifiers(instances))
+    mask = Mask(list_identifiers(instances), {one.patient_name for one in instances})
     all_series = group_series(instances)
     of_patients = find_patient_faults(all_series)
     judged = []

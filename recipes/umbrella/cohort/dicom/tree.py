@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 
 from umbrella.cohort.dicom.cohort_tables import read_rows, write_tables
 from umbrella.cohort.dicom.conversion import convert
-from umbrella.cohort.dicom.identity import Mask, Pseudonyms
+from umbrella.cohort.dicom.identity import Pseudonyms
 from umbrella.cohort.dicom.journal import Journal, Placed
 from umbrella.cohort.dicom.kept_scans import KeptScans
+from umbrella.cohort.dicom.mask import Mask
 from umbrella.cohort.dicom.rules_file import DEFAULT, list_unofficial
 from umbrella.cohort.dicom.source import DicomSource
 from umbrella.cohort.dicom.stack_faults import Fault
@@ -101,7 +102,7 @@ def _convert_all(todo: list[Placed], kept: KeptScans, mask: Mask, jobs: int) -> 
 def _refuse(survey: Survey, source: DicomSource, exclusions: Exclusions) -> NoScansError:
     """No series is left."""
     unnamed = Counter(
-        survey.mask.hide(one.series.first.description or one.series.first.protocol)
+        survey.mask.show(one.series.first.description or one.series.first.protocol)
         for one in survey.judged
         if one.fault is not None and one.fault.reason in UNNAMED
     )

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from properties import examples
 
 from umbrella.cohort.dicom.bids_names import Named, find_targets
-from umbrella.cohort.dicom.identity import Pseudonyms, number_visits
+from umbrella.cohort.dicom.identity import Pseudonyms, name_visit, number_visits
 from umbrella.cohort.dicom.instances import Instance, Series
 from umbrella.cohort.dicom.mask import HIDDEN, Mask
 from umbrella.cohort.dicom.sidecar import KEPT, make_sidecar
-from umbrella.cohort.shared.visits import Exclusions, Visit
+from umbrella.cohort.order import make_session_order
+from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
 from umbrella.cohort.tables.header_cells import add_header_cells
 from umbrella.cohort.tables.visit_rows import match_rows
 
@@ -50,10 +51,13 @@ def test_visits_are_days_in_their_order(headers):
     assert numbers == {("a", "20240501"): 1, ("a", "20250131"): 2, ("a", "20250201"): 3} and unordered == []
 
 
-def test_a_visit_without_a_date_comes_last_and_makes_the_order_unknown():
+def test_a_visit_without_a_date_beside_others_has_no_place_in_their_order():
     series = [make_series(patient_id="a", study_date="", study_uid="9.9"), make_series(patient_id="b", study_uid="7")]
     numbers, unordered = number_visits([*series, make_series(patient_id="a", study_date="20250131", study_uid="1")])
-    assert numbers == {("a", "20250131"): 1, ("a", "9.9"): 2, ("b", "7"): 1} and unordered == ["a"]
+    assert numbers == {("a", "20250131"): 1, ("a", "9.9"): -1, ("b", "7"): 1} and unordered == ["a"]
+    visits = [Visit("a", name_visit(number), {}) for (who, _), number in numbers.items() if who == "a"]
+    with pytest.raises(CohortError, match="whose order in time can be told .* undated1. Give --sessions"):
+        make_session_order(visits, (), None)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from umbrella.cohort.dicom.identity import Pseudonyms
+from umbrella.cohort.dicom.identity import Pseudonyms, name_visit
 from umbrella.cohort.dicom.mask import Mask
 from umbrella.cohort.dicom.source import DicomSource
 from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
@@ -108,7 +108,7 @@ def write_tables(
         path = tree / subject / f"{subject}_sessions.tsv"
         if varying:
             names = [name for name in columns if name in varying]
-            lines = [[f"ses-{visit}", *_pick(values, names)] for visit, values in sorted(visits.items())]
+            lines = [[f"ses-{name_visit(visit)}", *_pick(values, names)] for visit, values in sorted(visits.items())]
             write_whole(path, _to_tsv([SESSION_COLUMN, *names], lines))
         else:
             path.unlink(missing_ok=True)

@@ -46,19 +46,28 @@ def find_day(series: Series) -> str:
 def number_visits(series: Iterable[Series]) -> tuple[dict[tuple[str, str], int], list[str]]:
     """((patient's id, day or study) → 1, 2 … in the order of the days, ids of which that order is not known).
 
-    A visit is a day on which a patient was scanned; without a date it is a study, after those with one. Of a patient
-    who has several visits, one of them without a date, nobody knows the order.
+    A visit is a day on which a patient was scanned, without a date a study. Of a patient who has several visits, one
+    of them without a date, nobody knows the order: those without are -1, -2 …, in no order.
     """
     visits = defaultdict(set)
     for one in series:
         visits[to_key(one.first.patient_id)].add(to_visit_key(one))
     numbers, unordered = {}, []
     for patient, keys in visits.items():
-        for number, key in enumerate(sorted(keys, key=lambda key: (not _DAY.fullmatch(key), key)), 1):
-            numbers[patient, key] = number
-        if len(keys) > 1 and not all(map(_DAY.fullmatch, keys)):
+        days, studies = [], []
+        for key in sorted(keys):
+            (days if _DAY.fullmatch(key) else studies).append(key)
+        numbers |= {(patient, day): number for number, day in enumerate(days, 1)}
+        sign = -1 if len(keys) > 1 else 1
+        numbers |= {(patient, study): sign * number for number, study in enumerate(studies, 1)}
+        if sign < 0 and studies:
             unordered.append(patient)
     return numbers, unordered
+
+
+def name_visit(number: int) -> str:
+    """ "1", or "undated1" of -1: a name that no order can be read from."""
+    return str(number) if number > 0 else f"undated{-number}"
 
 
 def to_visit_key(series: Series) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from umbrella.cohort.dicom.bids_names import Named, find_targets
 from umbrella.cohort.dicom.cohort_tables import Person, Rows
-from umbrella.cohort.dicom.identity import Pseudonyms, find_day, number_visits, to_visit_key
+from umbrella.cohort.dicom.identity import Pseudonyms, find_day, name_visit, number_visits, to_visit_key
 from umbrella.cohort.dicom.mask import Mask
 from umbrella.cohort.dicom.person import UNKNOWN, read_age, read_sex
 from umbrella.cohort.dicom.stack_faults import Fault
@@ -39,7 +39,7 @@ class Journal:
         if unordered:
             exclusions.notes.append(
                 f"WARNING {len(unordered)} participants have several visits, some without a date: their order is not "
-                "known"
+                "known, and those are called undated1, undated2 …"
             )
 
     def find_whose(self, one: Judged) -> tuple[str, int]:
@@ -76,7 +76,7 @@ class Journal:
         description = self._survey.mask.show(first.description or first.protocol)
         number = f"number {first.number}" if first.number.isdecimal() else "no number"
         name = f"series {self._pseudonyms.series(one.series)} ({number}, '{description}')"
-        self._exclusions.add(fault.reason, f"{name}: {fault.detail}", subject, str(visit or ""))
+        self._exclusions.add(fault.reason, f"{name}: {fault.detail}", subject, name_visit(visit) if visit else "")
 
     def describe_people(self, used: Iterable[Placed]) -> dict[str, Person]:
         """What the headers of all their series say of those who have a scan in the tree."""
@@ -111,6 +111,6 @@ class Journal:
             age, evidence = read_age((one.age, one.birth_date, one.study_date) for one in headers)
             ages[visit] = "" if age == UNKNOWN else age
             is_odd = ";" in evidence or "one visit" in evidence
-            told += [f"{subject} visit {visit}: age: {evidence}"] if is_odd else []
+            told += [f"{subject} visit {name_visit(visit)}: age: {evidence}"] if is_odd else []
         mask = Mask(text for instance in instances for text in (instance.patient_id, instance.patient_name))
         return Person("" if sex == UNKNOWN else sex, ages, days, scanned, mask)

@@ -56,7 +56,7 @@ def test_a_visit_without_a_date_beside_others_has_no_place_in_their_order():
     numbers, unordered = number_visits([*series, make_series(patient_id="a", study_date="20250131", study_uid="1")])
     assert numbers == {("a", "20250131"): 1, ("a", "9.9"): -1, ("b", "7"): 1} and unordered == ["a"]
     visits = [Visit("a", name_visit(number), {}) for (who, _), number in numbers.items() if who == "a"]
-    with pytest.raises(CohortError, match="whose order in time can be told .* undated1. Give --sessions"):
+    with pytest.raises(CohortError, match=r"whose order in time can be told .* undated1\. Give --sessions"):
         make_session_order(visits, (), None)
 
 

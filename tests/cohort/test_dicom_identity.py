@@ -10,12 +10,12 @@ from properties import examples
 from umbrella.cohort.dicom.bids_names import Named, find_targets
 from umbrella.cohort.dicom.identity import Pseudonyms, name_visit, number_visits
 from umbrella.cohort.dicom.instances import Instance, Series
-from umbrella.cohort.dicom.mask import HIDDEN, Mask
 from umbrella.cohort.dicom.sidecar import KEPT, make_sidecar
 from umbrella.cohort.order import make_session_order
 from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
 from umbrella.cohort.tables.header_cells import add_header_cells
 from umbrella.cohort.tables.visit_rows import match_rows
+from umbrella.privacy.mask import HIDDEN, Mask
 
 BLANK = Instance(
     **dict.fromkeys(Instance._fields, "")

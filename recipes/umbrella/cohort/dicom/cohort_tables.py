@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from umbrella.cohort.dicom.identity import Pseudonyms, name_visit
-from umbrella.cohort.dicom.mask import Mask
 from umbrella.cohort.dicom.source import DicomSource
 from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
 from umbrella.cohort.tables.header_cells import AGE, SEX, add_header_cells
@@ -20,6 +19,7 @@ from umbrella.cohort.tables.visit_rows import match_rows
 from umbrella.cohort.tables.visits import SESSION_COLUMN, to_visits
 from umbrella.files.json_files import read_json, write_json
 from umbrella.files.written_files import write_whole
+from umbrella.privacy.mask import Mask
 
 NONE = "n/a"
 DESCRIBED = {

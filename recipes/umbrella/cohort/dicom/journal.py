@@ -8,11 +8,11 @@ from typing import NamedTuple
 from umbrella.cohort.dicom.bids_names import Named, find_targets
 from umbrella.cohort.dicom.cohort_tables import Person, Rows
 from umbrella.cohort.dicom.identity import Pseudonyms, find_day, name_visit, number_visits, to_visit_key
-from umbrella.cohort.dicom.mask import Mask
 from umbrella.cohort.dicom.person import UNKNOWN, read_age, read_sex
 from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.dicom.survey import Judged, Survey
 from umbrella.cohort.shared.visits import Exclusions
+from umbrella.privacy.mask import Mask
 from umbrella.records.cohort import NO_ROW
 
 CONVERSION = 1  # raised where the same files would become other scans

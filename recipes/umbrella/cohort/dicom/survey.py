@@ -8,7 +8,6 @@ from umbrella.cohort.dicom.faults import find_fault
 from umbrella.cohort.dicom.headers import read_headers
 from umbrella.cohort.dicom.identity import list_identifiers
 from umbrella.cohort.dicom.instances import Instance, Series
-from umbrella.cohort.dicom.mask import LEAST_SEARCHED, Mask
 from umbrella.cohort.dicom.patient_faults import find_patient_faults
 from umbrella.cohort.dicom.rules import SAID, Rule, Rules, choose_rule
 from umbrella.cohort.dicom.rules_file import load_rules
@@ -16,6 +15,7 @@ from umbrella.cohort.dicom.series import group_series
 from umbrella.cohort.dicom.source import DicomSource
 from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.shared.visits import CohortError
+from umbrella.privacy.mask import LEAST_SEARCHED, Mask
 from umbrella.records.cohort import to_key
 
 

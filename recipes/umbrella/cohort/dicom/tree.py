@@ -14,7 +14,6 @@ from umbrella.cohort.dicom.conversion import convert
 from umbrella.cohort.dicom.identity import Pseudonyms
 from umbrella.cohort.dicom.journal import Journal, Placed
 from umbrella.cohort.dicom.kept_scans import KeptScans
-from umbrella.cohort.dicom.mask import Mask
 from umbrella.cohort.dicom.rules_file import DEFAULT, list_unofficial
 from umbrella.cohort.dicom.source import DicomSource
 from umbrella.cohort.dicom.stack_faults import Fault
@@ -23,6 +22,7 @@ from umbrella.cohort.shared.visits import CohortError, Exclusions, NoScansError
 from umbrella.files.json_files import write_json
 from umbrella.files.written_files import write_whole, writing
 from umbrella.options.running.progress import show_progress
+from umbrella.privacy.mask import Mask
 from umbrella.privacy.scrub import load_key
 
 README = """\

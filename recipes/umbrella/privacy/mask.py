@@ -1,11 +1,9 @@
-"""Hides names, ids and days of headers in what is shown or written of a header's text."""
+"""Hides names, ids and days of headers in what is shown or written of a text that may hold them."""
 
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import permutations
-
-from umbrella.cohort.dicom.person import read_date
 
 LEAST_SEARCHED = 3  # letters and digits; a shorter identifier, as "7", is part of ordinary words and numbers
 HIDDEN = "…"
@@ -15,7 +13,7 @@ _LONGEST = 64  # of what is put together; a whole address is searched for by its
 _WORD = re.compile(r"[^\W_]+")
 _RUN = re.compile(r"[^\W\d_]+|\d+")
 _UID = re.compile(r"(?<![\d.])[012](?:\.\d++){2,}+")
-_DAYS = ("%Y%m%d", "%d%m%Y", "%m%d%Y", "%y%m%d", "%d%m%y")
+_DAY = re.compile(r"([12]\d{3})\.?(\d\d)\.?(\d\d)", re.ASCII)  # as DICOM writes it
 _TRANSCRIBED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae"})
 _PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe"})
 # Scripts that set no space between words: Thai to Myanmar, kana, ideographs, hangul.
@@ -109,10 +107,10 @@ def _list_spellings(text: str) -> Iterator[str]:
     """The words of an identifier, their runs, and its parts put together in each order; of a date its spellings."""
     yield from _list_words(text)
     yield from (run for _, _, run in _split(unicodedata.normalize("NFC", text)))
-    day = read_date(text)
-    if day is not None:
-        yield from (day.strftime(form) for form in _DAYS)
-        yield f"{day.day}{day.month}{day.year}"
+    if found := _DAY.fullmatch(text):
+        year, month, day = found.groups()
+        yield from (year + month + day, day + month + year, month + day + year, f"{int(day)}{int(month)}{year}")
+        yield from (year[2:] + month + day, day + month + year[2:])
     for spelled in {text, text.casefold().translate(_TRANSCRIBED)}:
         for group in spelled.split("="):  # a name in letters, in ideographs, by its sound
             parts = [part for part in map(_fold, group.split("^")) if part]

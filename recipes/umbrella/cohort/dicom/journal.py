@@ -49,8 +49,12 @@ class Journal:
         return self._pseudonyms.subject(one.patient), self._visits[one.patient, to_visit_key(one.series)]
 
     def place(self, rows: Rows | None) -> list[Placed]:
-        """The series that are to be converted; all others are counted. `rows`: of the participants that are wanted."""
+        """The series that are to be converted; all others are counted, and rows of no series. `rows`: of the
+        participants that are wanted."""
         chosen, named = [], []
+        for subject in sorted((rows or {}).keys() - {self.find_whose(one)[0] for one in self._known}):
+            detail = "expected DICOM files with the id of its row as PatientID (0010,0020), found none"
+            self._exclusions.add("no scan", detail, subject)
         for one in self._survey.judged:
             subject, visit = self.find_whose(one)
             if one.rule is None:
@@ -112,5 +116,5 @@ class Journal:
             ages[visit] = "" if age == UNKNOWN else age
             is_odd = ";" in evidence or "one visit" in evidence
             told += [f"{subject} visit {name_visit(visit)}: age: {evidence}"] if is_odd else []
-        mask = Mask(text for instance in instances for text in (instance.patient_id, instance.patient_name))
-        return Person("" if sex == UNKNOWN else sex, ages, days, scanned, mask)
+        mask = Mask(text for one in instances for text in (one.patient_id, one.patient_name, one.birth_date))
+        return Person("" if sex == UNKNOWN else sex, ages, days, scanned, some[0].patient, mask)

@@ -40,7 +40,7 @@ class Mask:
             short |= {word for word in _list_words(name) if len(word) == 2 and word.isalpha()}
         self._unspaced = {word for word in found if _UNSPACED.search(word)}
         self._words = {word for word in found if len(word) >= LEAST_SEARCHED} | short
-        self._longest = max(map(len, self._words), default=0)
+        self._longest = min(max(map(len, found), default=0), _LONGEST)
 
     def searches(self, identifier: str) -> bool:
         """Whether it is long enough, or a word of it."""
@@ -69,14 +69,15 @@ class Mask:
         runs = list(_split(text))
         for first, (start, _, _) in enumerate(runs):
             joined = ""
-            for _, end, run in runs[first:]:
+            for _, end, run in runs[first : first + _LONGEST]:
                 joined += run
-                if len(joined) > self._longest:
-                    break
                 if joined in self._words:
                     places.update(range(start, end))
+                if len(joined) >= self._longest:
+                    break
         for start, end, run in runs:
-            if _UNSPACED.search(run) and any(word in run for word in self._unspaced):
+            parts = (run[i:j] for i in range(len(run)) for j in range(i + 1, min(len(run), i + self._longest) + 1))
+            if self._unspaced and _UNSPACED.search(run) and any(part in self._unspaced for part in parts):
                 places.update(range(start, end))
         return text, places
 

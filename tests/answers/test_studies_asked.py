@@ -94,6 +94,14 @@ def test_a_scan_without_its_name_is_not_asked_of_a_model_of_studies():
     for words in (["a.nii", "b.nii"], ["T1w=a", "T1w=b"], ["T1w=", "FLAIR=b"]):
         with pytest.raises(ValueError, match="NAME=SCAN"):
             ManyArguments(image=words)
+    for words, name in (
+        (["T1w=a", "flair=b"], "flair"),
+        (["t1w=a", "my", "b", "FLAIR=b"], "t1w"),
+        (["T1w=a", "FLIAR="], "FLIAR"),
+    ):
+        with pytest.raises(ValueError, match=f"--image: expected the names that BIDS gives .*, found {name}"):
+            ManyArguments(image=words)
+    assert ManyArguments(image=["T1w=my", "a,b", "scan.nii", "FLAIR=b"]).image == "T1w=my a,b scan.nii FLAIR=b"
 
 
 @examples(40)

@@ -29,7 +29,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from umbrella.cohort.dicom.decompressing import write_uncompressed
+from umbrella.cohort.dicom.headers import read_headers
 from umbrella.cohort.dicom.identity import Pseudonyms
+from umbrella.cohort.dicom.series import group_series
 from umbrella.cohort.shared.visits import CohortError, NoScansError
 from umbrella.cohort.tables.table_rows import TableOptions
 
@@ -198,6 +201,21 @@ def two_visits(tmp_path):
     return tmp_path
 
 
+def test_what_is_inflated_for_dcm2niix_names_nobody(tmp_path):
+    links, plain = tmp_path / "links", tmp_path / "plain"
+    links.mkdir(), plain.mkdir()
+    volume = make_volume((8, 8, 3))
+    paths = write_series(tmp_path / "in", volume, OBLIQUE, syntax=DeflatedExplicitVRLittleEndian)
+    (series,) = group_series(read_headers(tmp_path / "in")[0])
+    write_uncompressed(series, links, plain)
+    contents = b"".join(path.read_bytes() for path in plain.iterdir())
+    named = [dcmread(paths[0])[name].value for name in ("PatientName", "PatientID", "AccessionNumber")]
+    assert not [value for value in named if str(value).encode() in contents]
+    assert {path.resolve().parent for path in links.iterdir()} == {plain.resolve()}
+    found = sorted((dcmread(path) for path in links.iterdir()), key=lambda one: one.InstanceNumber)
+    assert (np.stack([one.pixel_array.T for one in found], 2) == volume).all()
+
+
 def test_killed_anywhere_and_started_again_it_is_what_a_whole_run_makes(two_visits):
     """Started again with all files, or with those of the first visit alone: then nothing of the second stays."""
     folder, first_visit = two_visits / "in", two_visits / "first_visit"
@@ -213,6 +231,7 @@ def test_killed_anywhere_and_started_again_it_is_what_a_whole_run_makes(two_visi
     for number, again in numbers + [(number, first_visit) for number in renamed[::3]]:
         tree = two_visits / f"{number} {again.name}"
         kill_at_call(lambda tree=tree: convert_folder(folder, tree), number)
+        assert not [path for path in tree.rglob("*") if path.is_symlink()]  # whose target may name the patient
         convert_folder(again, tree)
         assert read_bytes(tree) == expected[again], f"killed at call {number} of {len(calls)}"
 

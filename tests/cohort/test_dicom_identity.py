@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from properties import examples
 
 from umbrella.cohort.dicom.bids_names import Named, find_targets
-from umbrella.cohort.dicom.identity import HIDDEN, Mask, Pseudonyms, number_visits
+from umbrella.cohort.dicom.identity import Pseudonyms, name_visit, number_visits
 from umbrella.cohort.dicom.instances import Instance, Series
 from umbrella.cohort.dicom.sidecar import KEPT, make_sidecar
-from umbrella.cohort.shared.visits import Exclusions, Visit
+from umbrella.cohort.order import make_session_order
+from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
 from umbrella.cohort.tables.header_cells import add_header_cells
 from umbrella.cohort.tables.visit_rows import match_rows
+from umbrella.privacy.mask import HIDDEN, Mask
 
 BLANK = Instance(
     **dict.fromkeys(Instance._fields, "")
@@ -49,10 +51,13 @@ def test_visits_are_days_in_their_order(headers):
     assert numbers == {("a", "20240501"): 1, ("a", "20250131"): 2, ("a", "20250201"): 3} and unordered == []
 
 
-def test_a_visit_without_a_date_comes_last_and_makes_the_order_unknown():
+def test_a_visit_without_a_date_beside_others_has_no_place_in_their_order():
     series = [make_series(patient_id="a", study_date="", study_uid="9.9"), make_series(patient_id="b", study_uid="7")]
     numbers, unordered = number_visits([*series, make_series(patient_id="a", study_date="20250131", study_uid="1")])
-    assert numbers == {("a", "20250131"): 1, ("a", "9.9"): 2, ("b", "7"): 1} and unordered == ["a"]
+    assert numbers == {("a", "20250131"): 1, ("a", "9.9"): -1, ("b", "7"): 1} and unordered == ["a"]
+    visits = [Visit("a", name_visit(number), {}) for (who, _), number in numbers.items() if who == "a"]
+    with pytest.raises(CohortError, match=r"whose order in time can be told .* undated1\. Give --sessions"):
+        make_session_order(visits, (), None)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +67,8 @@ def test_a_visit_without_a_date_comes_last_and_makes_the_order_unknown():
         ("AX T1 ZYXWVUT", f"AX T1 {HIDDEN}"),
         ("t2_zyxwvut_sag", f"t2_{HIDDEN}_sag"),
         ("Zyxwvut2 FLAIR", f"{HIDDEN}2 FLAIR"),
-        ("pat998877", HIDDEN * 2),
-        ("PAT-998877 of 19800117", f"{HIDDEN}-{HIDDEN} of {HIDDEN}"),
+        ("pat998877", HIDDEN),
+        ("PAT-998877 of 19800117", f"{HIDDEN} of {HIDDEN}"),
         ("uid 1.2.840.7, not 1.2.840.77", f"uid {HIDDEN}, not 1.2.840.77"),
         ("müller MÜLLER", f"{HIDDEN} {HIDDEN}"),
         ("A7 is too short", "A7 is too short"),
@@ -74,6 +79,24 @@ def test_words_of_names_and_ids_are_hidden(text, shown):
     mask = Mask(["Zyxwvut^Quentina", "PAT-998877", "19800117", "1.2.840.7", "Müller^", "A7", ""])
     assert mask.hide(text) == shown and mask.holds(text) == (text != shown)
     assert not mask.searches("A7") and mask.searches("A77")
+
+
+PEOPLE = ["Zyxwvut^Anke^Ö", "12-34-56", "A.B.7.7", "19800117", "1961.12.03", "Müller^Jörg", "Li^Wu", "Hwang=黄^小明"]
+WRITTEN = """ankezyxwvut ZyxwvutAnke t1ZYXWVUTanke 123456 12_34_56 12.34.56 q/12-34-56 AB77 a-b-7-7 17.01.1980
+17.1.1980 800117 01/17/1980 19611203 3.12.1961 Mueller MULLER Mu\u0308ller JoergMueller jorg Li WU liwu Wu-Li 黄小明
+小明T2 大黄""".split()
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_name_an_id_and_a_day_are_hidden_however_they_are_written(written):
+    mask, plain = Mask(PEOPLE, PEOPLE[:1] + PEOPLE[5:]), "t1 mprage sag 3 mm iso, te 2.4.6, AB 7, like 小脳"
+    assert set(mask.hide(f"t2_{written} tra").removeprefix("t2_").removesuffix(" tra")) <= {*HIDDEN, *"qtT/123"}
+    assert mask.hide(plain) == plain and all(map(mask.searches, PEOPLE))
+
+
+def test_what_is_shown_of_a_header_is_one_line_that_no_terminal_obeys():
+    shown = Mask(["Zyxwvut"]).show("t1\r\n\tzyxwvut \x1b[31mred\x07 \u202eab\x9b1m" + "x" * 1000)
+    assert shown.startswith(f"t1 {HIDDEN} [31mred ab 1mx") and len(shown) == 100 and shown.isprintable()
 
 
 def test_only_numbers_and_known_codes_come_into_a_sidecar():

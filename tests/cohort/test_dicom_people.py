@@ -1,13 +1,22 @@
-"""A patient's sex and age, as headers say them, with what they were told from."""
+"""A patient's sex and age, as headers say them, with what they were told from, and what a table says beside them."""
 
 from datetime import date, timedelta
 
 import pytest
+from dicom_files import make_series
+from dicom_trees import make_source
 from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
 
+from umbrella.cohort.dicom.cohort_tables import Person, read_rows, write_tables
+from umbrella.cohort.dicom.identity import Pseudonyms
+from umbrella.cohort.dicom.journal import Journal
 from umbrella.cohort.dicom.person import read_age, read_date, read_sex
+from umbrella.cohort.dicom.stack_faults import Fault
+from umbrella.cohort.dicom.survey import Judged, Survey
+from umbrella.cohort.shared.visits import CohortError, Exclusions
+from umbrella.privacy.mask import Mask
 
 NEITHER = "neither PatientAge nor PatientBirthDate and StudyDate tell it"
 BY_DATES = "PatientBirthDate and StudyDate"
@@ -119,3 +128,58 @@ def test_a_date_is_read_or_is_none():
     assert [read_date(text) for text in ("", "20250231", "00000000", "1980", "2025-01-31", "2025013", "٢٠٢٥٠١٣١")] == [
         None
     ] * 7
+
+
+PEOPLE = {"2": "Li^Ann", "45": "Zyxwvut^Quentina", "998877": "Miller^Mark"}  # PatientID → PatientName
+
+
+def write_table(folder, column):
+    """participants.tsv of a table with that column beside the ids."""
+    source = make_source(folder, folder / "tree", table=folder / "table.csv", columns=("said",))
+    source.table.write_text(
+        "\n".join(["participant_id,said", *map(",".join, zip(PEOPLE, column, strict=True))]) + "\n"
+    )
+    names, exclusions = Pseudonyms(b"k" * 32), Exclusions()
+    rows = read_rows(source, names, exclusions)
+    people = {
+        names.subject(who): Person("F", {1: "45"}, {1: "20250321"}, frozenset({1}), who, Mask([who, name, "19800117"]))
+        for who, name in PEOPLE.items()
+    }
+    write_tables(source, folder / "tree", people, rows, exclusions)
+    lines = (folder / "tree" / "participants.tsv").read_text().splitlines()[1:]
+    return sorted(line.split("\t")[1] for line in lines)
+
+
+@pytest.mark.parametrize("column", [("2", "2", "45"), ("45", "45", "998876"), ("2", "n/a", "n/a"), ("Li", "no", "AD")])
+def test_a_tables_cells_that_may_be_an_id_by_chance_are_taken(tmp_path, column):
+    assert write_table(tmp_path, column) == sorted(column)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        tuple(PEOPLE),  # ids under another name, of which short ones are numbers as others are
+        ("2", "n/a", "998877"),
+        ("a", "b", "998877"),
+        ("a", "b", "sub-998877"),
+        ("a", "of Quentina", "c"),
+        ("LiAnn", "a", "b"),
+        ("a", "17.01.1980", "c"),
+        ("a", "b", "19800117"),
+    ],
+)
+def test_a_tables_cell_with_its_own_patients_name_id_or_birth_date_is_refused(tmp_path, column):
+    with pytest.raises(CohortError, match="column said: expected no name, id or birth date of the DICOM headers"):
+        write_table(tmp_path, column)
+    assert not (tmp_path / "tree" / "participants.tsv").exists()
+
+
+def test_a_row_without_a_dicom_file_is_counted_under_its_hash():
+    names, exclusions = Pseudonyms(b"k" * 32), Exclusions()
+    left_out = Judged(make_series(patient_id="A-1"), None, Fault("localizer", "one"))
+    journal = Journal(Survey([left_out], Mask(()), []), names, exclusions)
+    assert journal.place({names.subject(who): [] for who in ("A-1", "a-1", "B-2")}) == []
+    found = sorted((row.participant_id, row.reason) for row in exclusions.rows)
+    assert found == sorted(
+        [(names.subject("A-1"), "localizer"), (names.subject("a-1"), "no scan"), (names.subject("B-2"), "no scan")]
+    )

@@ -12,11 +12,11 @@ from pydicom import dcmread
 from umbrella.cohort.dicom.conversion import convert
 from umbrella.cohort.dicom.faults import find_fault
 from umbrella.cohort.dicom.headers import read_headers
-from umbrella.cohort.dicom.identity import Mask
 from umbrella.cohort.dicom.rules import choose_rule
 from umbrella.cohort.dicom.rules_file import load_rules
 from umbrella.cohort.dicom.series import group_series
 from umbrella.cohort.dicom.stack_faults import Shape, count_slices
+from umbrella.privacy.mask import Mask
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning")]
 FOLDER = Path(nibabel.__file__).parent / "nicom" / "tests" / "data"

@@ -11,9 +11,9 @@ from pydicom.uid import JPEGLosslessSV1
 from umbrella.cohort.dicom.conversion import convert
 from umbrella.cohort.dicom.faults import find_fault
 from umbrella.cohort.dicom.headers import read_headers
-from umbrella.cohort.dicom.identity import Mask
 from umbrella.cohort.dicom.series import group_series
 from umbrella.cohort.dicom.slice_check import find_misplaced
+from umbrella.privacy.mask import Mask
 from umbrella.scans.scan_files import open_scan
 
 pytestmark = pytest.mark.slow

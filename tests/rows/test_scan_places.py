@@ -143,7 +143,8 @@ def test_head_volume_is_measured_of_all_scans_of_the_subject(small_data):
 
 def test_a_page_names_the_sequence_of_each_scan():
     extra = '{"suffixes": ["T1w", "FLAIR", "T1w"]}'
-    row = {"images": [{}] * 3, "subject_ids": ["b", "b", "a"]}
+    shown = {"role": "user", "content": [{"type": "image", "text": None}] * 3}
+    row = {"images": [{}] * 3, "subject_ids": ["b", "b", "a"], "conversations": [shown]}
     entry = {"subject_id": "a", "reference_id": "b", "extra": extra}
     assert name_roles(row | {"metadata": entry}) == ["reference, T1w", "reference, FLAIR", "the subject's scan, T1w"]
     alone = row | {"metadata": entry | {"reference_id": None}}

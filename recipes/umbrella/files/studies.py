@@ -5,10 +5,13 @@ text   "FLAIR: not available." in place of one that is not there
 """
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from umbrella.files.data_format import MODALITIES, MODALITY_OF
 
 _ABSENT = re.compile(r"(\S+): not available\.\n")
+_WORD_NAMED = re.compile(r"(\w+)=")
 _NAMED = re.compile(rf"(?<![^\s,])({'|'.join(sorted((*MODALITIES, *MODALITY_OF), key=len, reverse=True))})=")
 
 
@@ -27,6 +30,27 @@ def find_named(text: str) -> str | None:
     """The sequence that a text in front of a scan names; None for any other text."""
     name = text[:-1]
     return name if text.endswith(":") and find_modality(name) is not None else None
+
+
+def explain_suffixes(suffixes: object, turns: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
+    """(expected, found) where `suffixes` are not the sequences of a conversation's scans, in their order: another
+    number, no texts, or another name than the text in front of a scan says; None where they fit."""
+    named: list[str | None] = []
+    for turn in turns:
+        before = ""
+        for item in turn["content"]:
+            if item["type"] == "image":
+                named.append(find_named(before))
+            before = item.get("text") or ""
+    if not isinstance(suffixes, list) or len(suffixes) != len(named):
+        number = len(suffixes) if isinstance(suffixes, list) else type(suffixes).__name__
+        return f"a list of {len(named)}, the sequence of each scan", f"{number}"
+    for place, (suffix, name) in enumerate(zip(suffixes, named, strict=True), 1):
+        if not isinstance(suffix, str) or not suffix.strip():
+            return f"the name of scan {place}", repr(suffix)[:60]
+        if name is not None and name not in (suffix, find_modality(suffix)):
+            return f"{name} of scan {place}, as the text in front of it says", repr(suffix)[:60]
+    return None
 
 
 def find_absent(text: str) -> str | None:
@@ -51,6 +75,13 @@ def read_named(text: str) -> dict[str, str]:
     if len(set(names)) < len(names) or not all(scans):
         raise ValueError(f"expected each sequence once, as NAME=SCAN, found {text!r}")
     return dict(zip(names, scans, strict=True))
+
+
+def find_unknown_names(words: Sequence[str]) -> list[str]:
+    """Of words as "T1w=a.nii flair=b.nii", of which one at least begins with a known name, the names that are none."""
+    names = [found[1] for word in words if (found := _WORD_NAMED.match(word))]
+    unknown = [name for name in names if find_modality(name) is None]
+    return unknown if len(unknown) < len(names) else []
 
 
 def write_named(scans: dict[str, str]) -> str:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from umbrella.files.data_format import MODALITIES
-from umbrella.files.studies import read_named
+from umbrella.files.studies import describe_sequences, find_unknown_names, read_named
 from umbrella.options.arguments import EXPECTS, FEATURE_CACHE, N_CORES, DataArguments
 from umbrella.options.cuda import by_cuda, settle_by_cuda
 from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, check_bounds
@@ -71,6 +71,10 @@ class PredictArguments:
         for name in names:
             if isinstance(words := getattr(self, name), list):
                 text = " ".join(words)
+                unknown = find_unknown_names(words)
+                if unknown:
+                    known = f"the names that BIDS gives sequences ({describe_sequences()})"
+                    raise ValueError(f"--{name}: expected {known}, found {unknown[0]}. Write it so, or leave it out")
                 if len(words) > 1 and not read_named(text):
                     raise ValueError(f"--{name}: expected one scan, or NAME=SCAN for each of a study, found {text}")
                 setattr(self, name, text)

@@ -5,6 +5,7 @@ It knows no model and no Hub.
 
 __all__ = [
     "binary_text",
+    "mask",
     "presidio_names",
     "scrub",
     "search",

@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from umbrella.files.studies import explain_suffixes
+
 
 @dataclass(frozen=True)
 class ScanPlaces:
@@ -56,10 +58,11 @@ def name_kinds(row: dict) -> list[str]:
 
 
 def read_suffixes(row: dict) -> list[str] | None:
-    """The sequences of a row's scans, one for each; None where the metadata do not state them."""
+    """The sequences of a row's scans, one for each; None where the metadata do not state them, or contradict what the
+    texts in front of the scans say (the validator tells)."""
     suffixes = json.loads(row["metadata"].get("extra") or "{}").get("suffixes")
-    is_list = isinstance(suffixes, list) and len(suffixes) == len(row["images"])
-    return suffixes if is_list and all(isinstance(one, str) for one in suffixes) else None
+    fits = suffixes is not None and explain_suffixes(suffixes, row["conversations"]) is None
+    return suffixes if fits else None
 
 
 def number_kinds(kinds: Sequence[str]) -> list[str]:

@@ -20,6 +20,7 @@ from umbrella.validation.migration import migrate
 from umbrella.validation.privacy import find_privacy_problems
 from umbrella.validation.repeats import Repeats
 from umbrella.validation.scans import find_scan_problems, use_packed
+from umbrella.validation.sequences import find_record_problems
 from umbrella_dataset import (
     MANIFEST,
     SPLIT_FOLDERS,
@@ -30,7 +31,6 @@ from umbrella_dataset import (
     check_path,
     find_cut,
     find_data_folder,
-    find_problems,
     find_split_files,
     list_files,
     read_manifest,
@@ -90,7 +90,7 @@ class Validation:
             if not (isinstance(record, Problem) and record.kind == "empty"):
                 self.n_records += 1
                 self._repeats.count(source)
-            problems = [record] if isinstance(record, Problem) else find_problems(record)
+            problems = [record] if isinstance(record, Problem) else find_record_problems(record)
             self.findings += [Finding(source, problem) for problem in problems]
             if not problems:
                 self._check_record(record, source, split, folder, is_sample)

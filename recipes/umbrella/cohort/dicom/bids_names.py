@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from umbrella.cohort.dicom.identity import name_visit
 from umbrella.cohort.dicom.instances import Series
 
 # The order of BIDS, https://bids-specification.readthedocs.io/en/stable/appendices/entities.html
@@ -15,7 +16,7 @@ class Named(NamedTuple):
 
     series: Series
     subject: str  # with "sub-"
-    session: int
+    session: int  # as `number_visits` gives it
     datatype: str
     suffix: str
     entities: dict[str, str]
@@ -51,9 +52,10 @@ def _number_echoes(named: list[Named]) -> dict[int, dict[str, str]]:
 
 
 def _to_path(one: Named, entities: dict[str, str]) -> str:
-    place = f"{one.subject}/ses-{one.session}/{one.datatype}"
+    session = f"ses-{name_visit(one.session)}"
+    place = f"{one.subject}/{session}/{one.datatype}"
     parts = [f"{name}-{entities[name]}" for name in ENTITIES if name in entities]
-    return f"{place}/{'_'.join([one.subject, f'ses-{one.session}', *parts, one.suffix])}"
+    return f"{place}/{'_'.join([one.subject, session, *parts, one.suffix])}"
 
 
 def _to_order(series: Series) -> tuple[float, str]:

@@ -10,17 +10,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from umbrella.cohort.dicom.identity import Mask, Pseudonyms
+from umbrella.cohort.dicom.identity import Pseudonyms, name_visit
 from umbrella.cohort.dicom.source import DicomSource
-from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
+from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit, is_missing
 from umbrella.cohort.tables.header_cells import AGE, SEX, add_header_cells
 from umbrella.cohort.tables.table_rows import read_table
 from umbrella.cohort.tables.visit_rows import match_rows
 from umbrella.cohort.tables.visits import SESSION_COLUMN, to_visits
 from umbrella.files.json_files import read_json, write_json
 from umbrella.files.written_files import write_whole
+from umbrella.privacy.mask import Mask
+from umbrella.records.cohort import to_key
 
 NONE = "n/a"
+_LEAST_DIGITS = 6  # a shorter number may be the same as an id by chance, as an age
 DESCRIBED = {
     SEX: {"Description": "Sex, where the DICOM headers state it", "Levels": {"M": "male", "F": "female"}},
     AGE: {"Description": "Age at the visit, where the DICOM headers state it", "Units": "years"},
@@ -32,13 +35,15 @@ class Person(NamedTuple):
 
     ages, days  of each visit: years; "20250131"
     scanned     the visits of which a scan is in the tree
-    mask        hides the names and ids
+    id          PatientID, which is not written
+    mask        hides the names, ids and birth dates
     """
 
     sex: str
     ages: dict[int, str]
     days: dict[int, str]
     scanned: frozenset[int]
+    id: str
     mask: Mask
 
 
@@ -82,7 +87,7 @@ def write_tables(
 ) -> None:
     """Write participants.tsv and .json, and sessions.tsv where a column differs between someone's visits.
 
-    Raises CohortError for a cell that holds the participant's own name or id.
+    Raises CohortError for a cell that holds the participant's own name, id or birth date, and for a column of ids.
     """
     cells: Cells = {subject: {visit: {} for visit in person.scanned} for subject, person in people.items()}
     columns: list[str] = []
@@ -93,6 +98,7 @@ def write_tables(
             matched = match_rows(rows.get(subject, []), columns, person.days, subject, exclusions)
             cells[subject] = {visit: values for visit, values in matched.items() if visit in person.scanned}
             _refuse_names(cells[subject], person.mask, source)
+        _refuse_ids(cells, people, columns, source)
     of_header: dict[str, dict[str, dict[int, str]]] = {SEX: {}, AGE: {}}
     for subject, person in people.items():
         of_header[SEX][subject] = dict.fromkeys(person.scanned, person.sex)
@@ -107,7 +113,7 @@ def write_tables(
         path = tree / subject / f"{subject}_sessions.tsv"
         if varying:
             names = [name for name in columns if name in varying]
-            lines = [[f"ses-{visit}", *_pick(values, names)] for visit, values in sorted(visits.items())]
+            lines = [[f"ses-{name_visit(visit)}", *_pick(values, names)] for visit, values in sorted(visits.items())]
             write_whole(path, _to_tsv([SESSION_COLUMN, *names], lines))
         else:
             path.unlink(missing_ok=True)
@@ -116,11 +122,25 @@ def write_tables(
 def _refuse_names(visits: dict[int, dict[str, str]], mask: Mask, source: DicomSource) -> None:
     for values in visits.values():
         for name, cell in values.items():
-            if not cell.replace(".", "", 1).isdecimal() and mask.holds(cell):
-                raise CohortError(
-                    f"{source.table}: column {name}: expected no name or id of the DICOM headers, found a "
-                    "participant's own in its row: it would be written. Name another column, or take it out"
-                )
+            is_short = cell.replace(".", "", 1).isdecimal() and len(cell) < _LEAST_DIGITS
+            if not is_short and mask.holds(cell):
+                raise _make_refusal(source, name)
+
+
+def _refuse_ids(cells: Cells, people: dict[str, Person], columns: list[str], source: DicomSource) -> None:
+    """A short number may be an id by chance in one row, and not in all."""
+    for name in columns:
+        values = {subject: {visit[name] for visit in cells[subject].values() if name in visit} for subject in people}
+        told = {subject: some for subject, some in values.items() if not all(map(is_missing, some))}
+        if len(told) > 1 and all({to_key(one) for one in some} == {people[who].id} for who, some in told.items()):
+            raise _make_refusal(source, name)
+
+
+def _make_refusal(source: DicomSource, name: str) -> CohortError:
+    return CohortError(
+        f"{source.table}: column {name}: expected no name, id or birth date of the DICOM headers, found a "
+        "participant's own in its row: it would be written. Name another column, or take it out"
+    )
 
 
 def _varies(name: str, visits: dict[int, dict[str, str]]) -> bool:

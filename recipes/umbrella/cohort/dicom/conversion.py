@@ -8,16 +8,17 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from umbrella.cohort.dicom.decompressing import NoDecoderError, write_uncompressed
-from umbrella.cohort.dicom.identity import Mask
 from umbrella.cohort.dicom.instances import Series
 from umbrella.cohort.dicom.sidecar import make_sidecar
 from umbrella.cohort.dicom.slice_check import find_misplaced
 from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.files.json_files import read_json, write_json
+from umbrella.privacy.mask import Mask
 from umbrella.privacy.scrub import clean_scan, compress_into
 from umbrella.scans.scan_files import ScanError, ScanHeader, open_scan
 
@@ -34,14 +35,17 @@ def convert(series: Series, datatype: str, task: str, folder: Path, mask: Mask) 
     Nothing of a header's text is in them. Where a Fault is returned nothing is there that may be used. `folder` is
     empty, on the disk where the scan will lie. Raises OSError where the disk is full.
     """
-    found, raw, done = (folder / name for name in ("found", "raw", "done"))
-    for place in (found, raw, done):
+    plain, raw, done = (folder / name for name in ("plain", "raw", "done"))
+    for place in (plain, raw, done):
         place.mkdir(parents=True)
-    try:
-        write_uncompressed(series, found)
-    except NoDecoderError as error:
-        return Fault("compressed", str(error))
-    fault = _run(found, raw, mask) or _finish(found, raw, done, series, datatype, task)
+    # Links to the files say where those lie, which may name the patient: a killed run leaves none in the tree.
+    with TemporaryDirectory() as links:
+        found = Path(links).resolve()
+        try:
+            write_uncompressed(series, found, plain)
+        except NoDecoderError as error:
+            return Fault("compressed", str(error))
+        fault = _run(found, raw, mask) or _finish(found, raw, done, series, datatype, task)
     if fault is not None and shutil.disk_usage(folder).free < _LEAST_FREE:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     return fault

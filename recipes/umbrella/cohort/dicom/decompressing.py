@@ -4,6 +4,7 @@ import logging
 import zlib
 from pathlib import Path
 
+from umbrella.cohort.dicom.elements import remove_identifiers
 from umbrella.cohort.dicom.instances import Series
 
 # Transfer syntaxes that dcm2niix decodes itself: PS3.5, annex A.
@@ -20,18 +21,18 @@ class NoDecoderError(ValueError):
     """Pixels in a syntax that nothing here decodes; the message says which, and what to install."""
 
 
-def write_uncompressed(series: Series, folder: Path) -> None:
-    """Write each file of a series into `folder`, as 00000.dcm, 00001.dcm …, in explicit little endian; a link where it
-    can be read as it is. Raises NoDecoderError."""
+def write_uncompressed(series: Series, links: Path, plain: Path) -> None:
+    """Link each file of a series into `links`, as 00000.dcm, 00001.dcm …; what dcm2niix cannot read itself, is written
+    into `plain` in explicit little endian, without names and ids. Raises NoDecoderError."""
     for number, one in enumerate(series.instances):
-        path = folder / f"{number:05d}.dcm"
-        if not one.syntax or one.syntax in READ_BY_DCM2NIIX:
-            path.symlink_to(Path(one.path).resolve())
-        else:
-            _write_uncompressed(one.path, path)
+        source, name = Path(one.path).resolve(), f"{number:05d}.dcm"
+        if one.syntax and one.syntax not in READ_BY_DCM2NIIX:
+            _write_uncompressed(source, plain / name)
+            source = plain / name
+        (links / name).symlink_to(source)
 
 
-def _write_uncompressed(source: str, path: Path) -> None:
+def _write_uncompressed(source: Path, path: Path) -> None:
     from pydicom import dcmread
     from pydicom.uid import ExplicitVRLittleEndian
 
@@ -50,6 +51,7 @@ def _write_uncompressed(source: str, path: Path) -> None:
                 f"{_shorten(error)}. pip install pylibjpeg pylibjpeg-libjpeg, or export it uncompressed"
             ) from None
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    remove_identifiers(dataset)
     dataset.save_as(path, enforce_file_format=True)
 
 

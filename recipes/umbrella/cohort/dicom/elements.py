@@ -105,6 +105,15 @@ def find_identifiers(header: Any) -> tuple[str, ...]:
     return tuple(sorted(set(_list_identifiers(header)) - {""}))
 
 
+def remove_identifiers(header: Any) -> None:
+    """Take names of persons and what names a person, a place or a device out of a header; not out of its sequences."""
+    from pydicom.datadict import keyword_for_tag
+
+    for tag in list(header.keys()):
+        if header.get_item(tag).VR == "PN" or keyword_for_tag(tag) in IDENTIFYING:
+            del header[tag]
+
+
 def _list_identifiers(header: Any) -> Iterator[str]:
     """Only these elements are decoded: another one that is damaged does no harm."""
     from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag

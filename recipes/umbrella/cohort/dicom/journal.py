@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from umbrella.cohort.dicom.bids_names import Named, find_targets
 from umbrella.cohort.dicom.cohort_tables import Person, Rows
-from umbrella.cohort.dicom.identity import Mask, Pseudonyms, find_day, number_visits, to_visit_key
+from umbrella.cohort.dicom.identity import Pseudonyms, find_day, name_visit, number_visits, to_visit_key
 from umbrella.cohort.dicom.person import UNKNOWN, read_age, read_sex
 from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.dicom.survey import Judged, Survey
 from umbrella.cohort.shared.visits import Exclusions
+from umbrella.privacy.mask import Mask
 from umbrella.records.cohort import CONTRADICTING, NO_ROW
 
 CONVERSION = 1  # raised where the same files would become other scans
@@ -38,7 +39,7 @@ class Journal:
         if unordered:
             exclusions.notes.append(
                 f"WARNING {len(unordered)} participants have several visits, some without a date: their order is not "
-                "known"
+                "known, and those are called undated1, undated2 …"
             )
 
     def find_whose(self, one: Judged) -> tuple[str, int]:
@@ -48,9 +49,13 @@ class Journal:
         return self._pseudonyms.subject(one.patient), self._visits[one.patient, to_visit_key(one.series)]
 
     def place(self, rows: Rows | None) -> list[Placed]:
-        """The series that are to be converted; all others are counted. `rows`: of the participants that are wanted."""
+        """The series that are to be converted; all others are counted, and rows of no series. `rows`: of the
+        participants that are wanted."""
         doubted = {row.participant_id for row in self._exclusions.rows if row.reason == CONTRADICTING}
         chosen, named = [], []
+        for subject in sorted((rows or {}).keys() - {self.find_whose(one)[0] for one in self._known}):
+            detail = "expected DICOM files with the id of its row as PatientID (0010,0020), found none"
+            self._exclusions.add("no scan", detail, subject)
         for one in self._survey.judged:
             subject, visit = self.find_whose(one)
             if one.rule is None:
@@ -75,11 +80,10 @@ class Journal:
         """Count a series: by its hash, its number and its description, in which names are hidden."""
         self.n_left_out += 1
         first, (subject, visit) = one.series.first, self.find_whose(one)
-        description = self._survey.mask.hide(first.description or first.protocol)
+        description = self._survey.mask.show(first.description or first.protocol)
         number = f"number {first.number}" if first.number.isdecimal() else "no number"
         name = f"series {self._pseudonyms.series(one.series)} ({number}, '{description}')"
-        detail = f"{name}: {self._survey.mask.hide(fault.detail)}"
-        self._exclusions.add(fault.reason, detail, subject, str(visit or ""))
+        self._exclusions.add(fault.reason, f"{name}: {fault.detail}", subject, name_visit(visit) if visit else "")
 
     def describe_people(self, used: Iterable[Placed]) -> dict[str, Person]:
         """What the headers of all their series say of those who have a scan in the tree."""
@@ -114,6 +118,6 @@ class Journal:
             age, evidence = read_age((one.age, one.birth_date, one.study_date) for one in headers)
             ages[visit] = "" if age == UNKNOWN else age
             is_odd = ";" in evidence or "one visit" in evidence
-            told += [f"{subject} visit {visit}: age: {evidence}"] if is_odd else []
-        mask = Mask(text for instance in instances for text in (instance.patient_id, instance.patient_name))
-        return Person("" if sex == UNKNOWN else sex, ages, days, scanned, mask)
+            told += [f"{subject} visit {name_visit(visit)}: age: {evidence}"] if is_odd else []
+        mask = Mask(text for one in instances for text in (one.patient_id, one.patient_name, one.birth_date))
+        return Person("" if sex == UNKNOWN else sex, ages, days, scanned, some[0].patient, mask)

@@ -15,7 +15,7 @@ def describe_series(source: DicomSource) -> str:
     groups = defaultdict(list)
     for one in survey.judged:
         description = one.series.first.description or one.series.first.protocol
-        groups[survey.mask.hide(description) or "(none)", _describe_fate(one)].append(one)
+        groups[survey.mask.show(description) or "(none)", _describe_fate(one)].append(one)
     rows = [["series", "slices", "description", "becomes"]]
     for (description, fate), some in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         slices = sorted({_count_pictures(one) for one in some})

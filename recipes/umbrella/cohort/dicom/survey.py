@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from umbrella.cohort.dicom.faults import find_fault
 from umbrella.cohort.dicom.headers import read_headers
-from umbrella.cohort.dicom.identity import LEAST_SEARCHED, Mask, list_identifiers
+from umbrella.cohort.dicom.identity import list_identifiers
 from umbrella.cohort.dicom.instances import Instance, Series
 from umbrella.cohort.dicom.patient_faults import find_patient_faults
 from umbrella.cohort.dicom.rules import SAID, Rule, Rules, choose_rule
@@ -15,6 +15,7 @@ from umbrella.cohort.dicom.series import group_series
 from umbrella.cohort.dicom.source import DicomSource
 from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.shared.visits import CohortError
+from umbrella.privacy.mask import LEAST_SEARCHED, Mask
 from umbrella.records.cohort import to_key
 
 
@@ -50,7 +51,7 @@ def survey_folder(source: DicomSource) -> Survey:
         raise CohortError(
             f"--dicom_dir {source.folder}: expected DICOM files, found none ({found}). Name another folder"
         )
-    mask = Mask(list_identifiers(instances))
+    mask = Mask(list_identifiers(instances), {one.patient_name for one in instances})
     all_series = group_series(instances)
     of_patients = find_patient_faults(all_series)
     judged = []

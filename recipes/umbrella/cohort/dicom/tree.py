@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from umbrella.cohort.dicom.cohort_tables import read_rows, write_tables
 from umbrella.cohort.dicom.conversion import convert
-from umbrella.cohort.dicom.identity import Mask, Pseudonyms
+from umbrella.cohort.dicom.identity import Pseudonyms
 from umbrella.cohort.dicom.journal import Journal, Placed
 from umbrella.cohort.dicom.kept_scans import KeptScans
 from umbrella.cohort.dicom.rules_file import DEFAULT, list_unofficial
@@ -22,6 +22,7 @@ from umbrella.cohort.shared.visits import CohortError, Exclusions, NoScansError
 from umbrella.files.json_files import write_json
 from umbrella.files.written_files import write_whole, writing
 from umbrella.options.commands.progress import show_progress
+from umbrella.privacy.mask import Mask
 from umbrella.privacy.scrub import load_key
 
 README = """\
@@ -103,7 +104,7 @@ def _convert_all(todo: list[Placed], kept: KeptScans, mask: Mask, jobs: int) -> 
 def _refuse(survey: Survey, source: DicomSource, exclusions: Exclusions) -> NoScansError:
     """No series is left."""
     unnamed = Counter(
-        survey.mask.hide(one.series.first.description or one.series.first.protocol)
+        survey.mask.show(one.series.first.description or one.series.first.protocol)
         for one in survey.judged
         if one.fault is not None and one.fault.reason in UNNAMED
     )

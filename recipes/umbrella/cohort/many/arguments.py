@@ -154,7 +154,9 @@ class ManyArguments(PredictArguments, RemoteFlags):
         else:
             sequences = list(trained or named) if named else []
         if other := [name for name in (*sequences, *named) if trained and sequences and name not in trained]:
-            raise ValueError(f"expected sequences of training ({', '.join(trained)}), found {other[0]}")
+            flag = "image" if stated is None else "modalities_of_visit"
+            expected = f"expected sequences of training ({', '.join(trained)})"
+            raise ValueError(f"--{flag}: {expected}, found {other[0]}. Leave it out")
         if not sequences:
             return [], []
         by = "by --modalities_of_visit" if stated is not None else "as in training" if trained else "as they are named"

@@ -15,8 +15,9 @@ import webdataset
 
 import umbrella.files.shards.index as shard_index
 from umbrella.files.contained_files import find_packed, open_file, set_packed
-from umbrella.files.shards.index import FILE_NAME, SCANS, About, Member, ShardError, open_index, write_index
-from umbrella.files.shards.reading import PackedScans, ShardFolder, check_fits, use_shards
+from umbrella.files.shards.fitting import check_fits
+from umbrella.files.shards.index import FILE_NAME, SCANS, About, Member, ShardError, mark_root, open_index, write_index
+from umbrella.files.shards.reading import PackedScans, ShardFolder, use_shards
 from umbrella.files.shards.writing import EXCLUSIONS, PARTIAL, Excluded, Part, ShardWriter
 from umbrella.views.volume_cache import identify_scan
 
@@ -256,6 +257,32 @@ def test_shards_of_other_data_are_said(packed_once, tmp_path):
     of_two = [(f"/{folder}/{names[0]}", f"/{folder}") for folder in ("a", "b")]
     with pytest.raises(ShardError, match="a folder of shards for each of 2 folders that scans lie in, as /a and /b"):
         check_fits(packed, of_two)
+
+
+def test_shards_of_another_root_are_said_as_scans_of_two_studies_have_the_same_names(tmp_path, capsys):
+    roots = [str(tmp_path / "a"), "s3://bucket/b/", "s3://bucket/c"]
+    (tmp_path / "a").mkdir()
+    folders = [tmp_path / f"shards {number}" for number in range(3)]
+    for folder, root in zip(folders, roots, strict=True):
+        pack(folder, ABOUT._replace(root=mark_root(root)))
+    rows = [(f"{root.rstrip('/')}/{name}", None) for root in roots for name in CONTENTS]
+    check_fits(use_shards(folders, [roots[0] + "/", "s3://bucket/b", roots[2]]), rows)
+    assert not capsys.readouterr().err
+    for order in ((1, 0, 2), (0, 2, 1)):
+        with pytest.raises(
+            ShardError, match=r"expected shards of the scans in .*/[abc]/?, found those of .*/[abc]/?:"
+        ):
+            check_fits(use_shards([folders[i] for i in order], roots), rows)
+    check_fits(
+        use_shards([folders[0]], ["s3://bucket/moved"]), [(f"s3://bucket/moved/{name}", None) for name in CONTENTS]
+    )
+    assert "whether they are the same is not known" in capsys.readouterr().err
+    check_fits(
+        use_shards([folders[0]], [str(tmp_path / "gone")]), [(str(tmp_path / "gone" / n), None) for n in CONTENTS]
+    )
+    with pytest.raises(ShardError, match="found shards of other scans"):
+        pack(folders[0], ABOUT._replace(root=mark_root(roots[1])))
+    assert not capsys.readouterr().err
 
 
 def test_scans_of_one_name_in_two_data_folders_stay_apart(tmp_path):

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from umbrella.files.contained_files import split_root
+from umbrella.files.contained_files import is_remote, split_root
 from umbrella.files.written_files import replacing
 
 FILE_NAME = "index.arrow"
@@ -53,8 +53,9 @@ class About(NamedTuple):
     what      "scans", or "views"
     shards    (name, bytes) of each
     settings  of views: what they were made with; of scans empty
-    made_of   tells the scans, in their order, from others
+    made_of   tells the scans, in their order, from others of other names
     digest    of the table
+    root      tells the folder or the address that they lay in from others, see `mark_root`; "": it was not known
     """
 
     what: str
@@ -62,6 +63,7 @@ class About(NamedTuple):
     settings: dict[str, Any]
     made_of: str
     digest: str = ""
+    root: str = ""
 
 
 class ShardIndex:
@@ -194,6 +196,15 @@ def _check_unique(names: Iterable[str], folder: Path) -> None:
 
 def _hash(name: str) -> int:
     return xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"))
+
+
+def mark_root(root: str) -> str:
+    """What tells the root that scans lie in from others, and does not name it; "" of a folder that is not here."""
+    if not is_remote(root) and not os.path.isdir(root):
+        return ""
+    return xxhash.xxh3_128_hexdigest(
+        (root if is_remote(root) else os.path.realpath(root)).rstrip("/").encode("utf-8", "surrogatepass")
+    )
 
 
 def name_view(name: str, modality: str) -> str:

@@ -239,6 +239,23 @@ def test_an_index_that_is_none_is_said(shards):
     assert find_packed() is None
 
 
+def test_no_bit_of_an_index_turns_unseen(shards):
+    """A damaged name would not be found, and its scan taken from elsewhere."""
+    path, whole = shards / FILE_NAME, (shards / FILE_NAME).read_bytes()
+    letters = sum(map(len, open_index(str(shards)).names.to_pylist()))
+    start, n_said = whole.index(b"sub-"), 0
+    for place in range(start, start + letters + len(CONTENTS) * 28, 5):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        try:
+            open_index(str(shards))
+        except ShardError as error:
+            assert "index.arrow: expected an index of shards, found a file cut short or damaged" in str(error)
+            n_said += 1
+    assert n_said >= letters // 5 + len(CONTENTS) * 28 // 5 - 30  # between the columns some are of none
+    path.write_bytes(whole)
+    assert len(open_index(str(shards))) == len(CONTENTS)
+
+
 def test_shards_of_other_data_are_said(packed_once, tmp_path):
     packed = use(packed_once, str(tmp_path))
     names = list(CONTENTS)

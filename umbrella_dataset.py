@@ -120,8 +120,9 @@ def find_split_files(data_dir: str | os.PathLike[str]) -> dict[str, list[str]]:
     and where a file is missing that a generator wrote.
     """
     if not os.path.isdir(data_dir):
+        advice = " (several are divided by spaces)" if "," in str(data_dir) else ""
         raise FormatError(
-            f"{data_dir}: expected a data folder, found none. Check the path, or generate the sample data."
+            f"{data_dir}: expected a data folder, found none. Check the path{advice}, or generate the sample data."
         )
     check_manifest(data_dir, tuple(SPLIT_FOLDERS))
     folders = {name: split for name, split in SPLIT_FOLDERS.items() if os.path.isdir(os.path.join(data_dir, name))}
@@ -792,6 +793,11 @@ def resolve_path(
     if image_root is not None and _SCHEME.match(image_root):
         if path.startswith("/"):
             raise FormatError(f'expected a path inside image_root {image_root}, found "{path}"')
+        if ".." in path.split("/"):
+            raise FormatError(
+                f'expected a path from image_root on, found "{path}", which leads out of it. With --image_root '
+                "FOLDER generate_conversations.py writes paths from FOLDER on"
+            )
         return check_address(f"{image_root.rstrip('/')}/{path}", remote_roots)
     full = path if os.path.isabs(path) else f"{image_root or folder}/{path}"
     if "/." in full or "//" in full:

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 from umbrella.options.tool_arguments import BenchmarkArguments
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports

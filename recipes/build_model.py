@@ -10,8 +10,8 @@ whole or not at all.
 """
 
 from umbrella.options.build_arguments import BuildArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_arguments((BuildArguments,)))

@@ -9,8 +9,8 @@ Then train with the same --volume_cache and --view. Ends with code 1 when scans 
 import sys
 
 from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 from umbrella.options.tool_arguments import CacheArguments
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
@@ -18,7 +18,7 @@ if __name__ == "__main__":  # a wrong flag, or --help, is answered before the sl
 
 
 from umbrella.models.loading import load_processor
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.records.recipe import resolve_recipe
 from umbrella.rows.cache_filling import CachedScans, fill_cache
 from umbrella.rows.loading import load_splits

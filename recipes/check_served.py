@@ -11,8 +11,8 @@ import contextlib
 import sys
 
 from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 from umbrella.options.serve_arguments import CheckServedArguments
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
@@ -26,7 +26,7 @@ from umbrella.answers.serving.client import Client
 from umbrella.answers.serving.comparison import compare_rows, sum_up
 from umbrella.answers.serving.servable import check_servable
 from umbrella.models.loading import check_fits, load_model, load_processor
-from umbrella.options.running.control_signs import print_exactly
+from umbrella.options.commands.control_signs import print_exactly
 from umbrella.records.recipe import resolve_recipe
 from umbrella.rows.kept_views import CachingTransform, ViewCache
 from umbrella.rows.loading import load_splits, pick_split

@@ -6,8 +6,8 @@
 Reads what eval.py wrote. Differences are the second minus the first, with a 95 % interval over subjects and a test.
 """
 
+from umbrella.options.commands.ending import run
 from umbrella.options.compare_flags import parse_compare_flags
-from umbrella.options.running.ending import run
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_compare_flags(__doc__))

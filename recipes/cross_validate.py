@@ -11,8 +11,8 @@ Exit codes: as train.py, 75 where a run was told to end (SIGTERM): the same comm
 
 from umbrella.evaluation.folds.arguments import FoldArguments, check_fold_flags
 from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 from umbrella.options.training_flags import TrainFlags
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports

@@ -9,10 +9,10 @@ The page is for 127.0.0.1 alone and loads nothing from elsewhere. Research softw
 import os
 
 from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.extras import check_extra
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.remote_roots import tell_remote
-from umbrella.options.running.ending import run
 from umbrella.report.demo.arguments import DemoArguments
 from umbrella.report.demo.own_folders import make_own_folder
 
@@ -26,7 +26,7 @@ from datasets import disable_progress_bars
 
 from umbrella.answers.talking.opening import open_model
 from umbrella.answers.talking.talker import Talker
-from umbrella.options.running.free_port import check_port
+from umbrella.options.commands.free_port import check_port
 from umbrella.options.serve_arguments import HOST
 from umbrella.records.trained_questions import load_trained_questions
 from umbrella.report.demo.handlers import Handlers, Talk

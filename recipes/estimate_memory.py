@@ -10,8 +10,8 @@ CUDA's own share (1.5 GiB) is assumed, and temporaries and fragmentation are not
 import warnings
 
 from umbrella.options.arguments import ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 from umbrella.options.tool_arguments import EstimateArguments, PlannedDataArguments
 from umbrella.options.training_flags import PlannedTrainFlags
 

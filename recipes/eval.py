@@ -10,8 +10,8 @@ where it was.
 """
 
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_arguments((ModelArguments, DataArguments, EvalArguments)))
@@ -92,7 +92,8 @@ def main() -> None:
         on_main_process(check_scans, part)
 
     process = describe_process(state.num_processes)
-    run_files = read_run_files(model_name, data_args.json_dir, splits, process)
+    n_cohorts = len(data_args.cohort_places) or 1
+    run_files = read_run_files(model_name, data_args.json_dir, splits, process, n_cohorts)
 
     # ------------------------------------------------------------------------------------------------ model
     processor = load_processor(model_name)

@@ -8,8 +8,8 @@ the model's folder, explain/). The report shows scans. Research software, not a 
 
 from umbrella.evaluation.pointing.arguments import ExplainArguments
 from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_arguments((ModelArguments, DataArguments, ExplainArguments)))

@@ -9,8 +9,8 @@ training_data.json: what the model has seen, its subjects as hashes.
 import sys
 
 from umbrella.options.arguments import ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 from umbrella.options.tool_arguments import ExportArguments
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports

@@ -7,8 +7,8 @@ lmms-eval shows pictures.
 """
 
 from umbrella.options.arguments import DataArguments, EvalArguments, ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 from umbrella.options.tool_arguments import TaskExportArguments
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports

@@ -10,8 +10,8 @@ import os
 import sys
 
 from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 from umbrella.options.tool_arguments import InspectArguments
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
@@ -19,7 +19,7 @@ if __name__ == "__main__":  # a wrong flag, or --help, is answered before the sl
 
 
 from umbrella.models.loading import load_processor
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.records.recipe import resolve_recipe
 from umbrella.rows.label_report import (
     describe_counts,

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 from umbrella.options.tool_arguments import PackArguments
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
@@ -25,7 +25,7 @@ from umbrella.files.claimed_folder import claim
 from umbrella.files.shards.index import SCANS, VIEWS, About, mark_root
 from umbrella.files.shards.writing import EXCLUSIONS, ShardWriter
 from umbrella.models.loading import load_processor
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.records.recipe import resolve_recipe
 from umbrella.rows.cache_filling import look_at_all
 from umbrella.rows.loading import find_scan_roots, load_splits
@@ -79,7 +79,8 @@ def main() -> None:
     # ------------------------------------------------------------------------------------------------ report
     n_packed, n_shards = len(scans) - len(excluded), len(shards.shards)
     n_bytes = sum(shard.size for shard in shards.shards)
-    print(f"{n_packed} {about.what} in {n_shards} shards, {n_bytes / 1e9:.3g} GB, in {folder}")
+    said = "1 shard" if n_shards == 1 else f"{n_shards} shards"
+    print(f"{n_packed} {about.what} in {said}, {n_bytes / 1e9:.3g} GB, in {folder}")
     if excluded:
         print(f"{len(excluded)} scans were left out, see {folder / EXCLUSIONS}; the first:", file=sys.stderr)
         print(*(f"{one.source}: {one.path}: {one.reason}" for one in excluded[:10]), sep="\n", file=sys.stderr)

@@ -8,8 +8,8 @@ Intervals are those of eval.py, over subjects. With the numbers, what they rest 
 many subjects show.
 """
 
+from umbrella.options.commands.ending import run
 from umbrella.options.plan_flags import parse_plan_flags
-from umbrella.options.running.ending import run
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_plan_flags(__doc__))

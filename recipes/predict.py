@@ -19,8 +19,8 @@ import sys
 
 from umbrella.cohort.many.arguments import ManyArguments
 from umbrella.options.arguments import ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_arguments((ModelArguments, ManyArguments)))
@@ -36,7 +36,7 @@ from umbrella.answers.talking.opening import open_model, prepare_answerer
 from umbrella.cohort.many.answering import ManyScans, Outcome, describe_settings
 from umbrella.cohort.many.reading import choose_reading
 from umbrella.cohort.many.scans import find_asked_scans
-from umbrella.options.running.control_signs import print_exactly
+from umbrella.options.commands.control_signs import print_exactly
 from umbrella.records.trained_questions import TrainedQuestions, load_trained_questions
 from umbrella.rows.remote_scans import allow_remote, know_files
 from umbrella.training.main_process import on_main_process

@@ -8,8 +8,8 @@ Writes one page, runs/preview/NAME_SPLIT.html unless --output says another, that
 from pathlib import Path
 
 from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 from umbrella.options.tool_arguments import PreviewArguments
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports

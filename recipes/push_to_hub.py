@@ -11,6 +11,7 @@ stopped continues with the same command. Log in with `hf auth login`, or set HF_
 from pathlib import Path
 
 from umbrella.options.arguments import DataArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.push_arguments import (
     PushDatasetArguments,
     PushDemoArguments,
@@ -18,7 +19,6 @@ from umbrella.options.push_arguments import (
     parse_push_arguments,
 )
 from umbrella.options.remote_roots import tell_remote
-from umbrella.options.running.ending import run
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_push_arguments(__doc__))

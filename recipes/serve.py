@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from umbrella.options.arguments import ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 from umbrella.options.serve_arguments import ServeArguments
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
@@ -24,8 +24,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 
 from umbrella.answers.serving.server import is_loopback
 from umbrella.answers.serving.stock import check_folder
+from umbrella.options.commands.free_port import check_port
 from umbrella.options.extras import check_extra
-from umbrella.options.running.free_port import check_port
 
 
 def main() -> None:

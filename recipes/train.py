@@ -10,8 +10,8 @@ Exit codes: 0 done, 1 an error, 2 a flag that does not exist, 75 told to end (SI
 """
 
 from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.commands.ending import run
 from umbrella.options.parsing import parse_arguments
-from umbrella.options.running.ending import run
 from umbrella.options.training_flags import TrainFlags
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports

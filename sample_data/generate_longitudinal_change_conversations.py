@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sample_flags import parse_options
 
-from umbrella.options.running.ending import run
+from umbrella.options.commands.ending import run
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: parse_options(__doc__, __file__))

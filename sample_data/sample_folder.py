@@ -12,7 +12,7 @@ from umbrella.cohort.generated_folder import replace_folder
 from umbrella.cohort.questions.writer import write_conversations
 from umbrella.files.data_format import SPLITS
 from umbrella.files.written_files import writing
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.validation.worker_processes import start_workers
 
 N_SAMPLES = 10

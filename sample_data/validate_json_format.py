@@ -8,7 +8,7 @@ All that it does is in `umbrella.validation`; where this file is not at hand: `p
 import sys
 from pathlib import Path
 
-from umbrella.options.running.ending import run
+from umbrella.options.commands.ending import run
 from umbrella.validation.flags import parse_options
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports

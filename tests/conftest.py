@@ -161,7 +161,7 @@ def other_data(small_data, tmp_path):
 def call(monkeypatch, tmp_path, capsys):
     """Call a recipe's main as the command line does, in the folder tmp_path; returns what it printed. What it sets in
     the environment (TensorBoard's folder) does not reach the next test."""
-    from umbrella.options.running.ending import run
+    from umbrella.options.commands.ending import run
 
     def call(recipe, *flags):
         monkeypatch.setattr(sys, "argv", [recipe.__name__, *map(str, flags)])

@@ -14,7 +14,7 @@ from tiny_trainer import trainer_parts
 from transformers.modeling_utils import set_zero3_state
 
 from umbrella.models.loading import load_model, load_processor
-from umbrella.options.running.ending import run
+from umbrella.options.commands.ending import run
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.batches.token_plan import plan_batches

@@ -12,7 +12,7 @@ import inspect_labels
 import train
 import validate_json_format
 
-from umbrella.options.running.ending import run
+from umbrella.options.commands.ending import run
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 FIVE_STEPS = README[README.index("## Your own data in five steps") : README.index("## Where to read on")]

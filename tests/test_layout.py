@@ -18,7 +18,7 @@ INNER_ROOMS = {
     "files": ["", "remote", "shards"],
     "answers": ["", "attribution", "talking", "serving"],
     "report": ["", "demo"],
-    "options": ["data", "running", ""],
+    "options": ["data", "commands", ""],
     "rows": ["", "batches"],
     "training": ["batches", "watching", ""],
     "cohort": [*"shared tables bids questions splits dicom".split(), "", "many"],

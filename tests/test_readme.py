@@ -33,6 +33,13 @@ DATA, GUIDE, PROVEN = DOCS / "data.md", DOCS / "guide_examples.md", DOCS / "prov
 DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 DEEPSPEED_SCRIPT = "train_deepspeed.py"  # the one block that is a program of its own
 LAUNCHER_FLAGS = {
+    "--nnodes",
+    "--rdzv_backend",
+    "--rdzv_conf",
+    "--rdzv_endpoint",
+    "--rdzv_id",
+    "--local_addr",
+    "--max_restarts",
     "--nproc_per_node",
     "--num_processes",
     "--num_gpus",

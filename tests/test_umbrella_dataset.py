@@ -341,6 +341,10 @@ def test_a_folder_without_data_is_an_error_that_says_what_to_do(tmp_path, files,
 def test_a_missing_folder_is_an_error(load, tmp_path):
     with pytest.raises(FormatError, match="nowhere: expected a data folder, found none"):
         load(str(tmp_path / "nowhere"))
+    with pytest.raises(
+        FormatError, match=r"a,b: expected a data folder, found none\. Check the path \(several are div"
+    ):
+        load(str(tmp_path / "a,b"))
     with pytest.raises(FormatError, match='expected data_dir="FOLDER" or data_files='):
         load(None)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from umbrella.evaluation.statistics.measures import ACCURACY
 from umbrella.hub.cards import to_markdown
-from umbrella.options.running.ending import run
+from umbrella.options.commands.ending import run
 from umbrella.report import charts
 
 HOSTILE = [

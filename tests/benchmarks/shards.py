@@ -18,7 +18,8 @@ import numpy as np
 import psutil
 
 from umbrella.files.shards.index import SCANS, About, Member, write_index
-from umbrella.files.shards.reading import PackedScans, ShardFolder
+from umbrella.files.shards.reading import PackedScans
+from umbrella.files.shards.shard_folder import ShardFolder
 
 SIZE = 10_000_000  # bytes of a scan
 

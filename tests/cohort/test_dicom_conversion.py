@@ -31,6 +31,7 @@ from pydicom.uid import (
 
 from umbrella.cohort.dicom.identity import Pseudonyms
 from umbrella.cohort.shared.visits import CohortError, NoScansError
+from umbrella.cohort.tables.table_rows import TableOptions
 
 OBLIQUE = make_affine(spacing_mm=(1.5, 2.0, 3.0), angles_deg=(10.0, -20.0, 5.0))
 SYNTAXES = {
@@ -261,3 +262,17 @@ def test_what_no_rule_names_is_said_with_a_remedy_that_works(tmp_path):
     (tmp_path / "mine.yaml").write_text(text)
     convert_folder(tmp_path / "in", tmp_path / "tree", rules=tmp_path / "mine.yaml")
     assert len(list((tmp_path / "tree").rglob("*_T1w.nii.gz"))) == 1
+
+
+def test_a_table_of_visits_without_their_column_is_refused_with_a_remedy_and_costs_no_scan(two_visits):
+    folder, tree, table = two_visits / "in", two_visits / "tree", two_visits / "table.csv"
+    table.write_text("id,day,score\nPAT-998877,2024-01-31,5\nPAT-998877,2025-01-31,6\n")
+    given = {"table": table, "said": TableOptions(id_column="id"), "columns": ("score",)}
+    convert_folder(folder, tree)
+    before = list_inodes(tree)
+    said = r"found none of 2: 3 contradicting rows \(as sub-\w+: .*table\.csv:3: another .*--session_column COLUMN"
+    with pytest.raises(NoScansError, match=said):
+        convert_folder(folder, tree, **given)
+    assert list_inodes(tree) == before
+    convert_folder(folder, tree, **given | {"said": TableOptions(id_column="id", session_column="day")})
+    assert "6" in next(tree.rglob("*_sessions.tsv")).read_text()

@@ -206,8 +206,8 @@ def test_a_site_that_was_held_out_is_told_from_the_trainings_own_data(copied, sp
     said = {}
     for name in ("cohort", "cohort/external"):
         files = read_run_files(str(copied / "run"), str(copied / name), splits, describe_process(1))
-        facts = build_checklist(files.add_results(copied / "run/eval"))["facts"]
-        steps = list_steps(facts, read(copied / "run/eval/metrics.json"))
+        checklist = build_checklist(files.add_results(copied / "run/eval"))
+        facts, steps = checklist["facts"], list_steps(checklist, read(copied / "run/eval/metrics.json"))
         said[name] = (
             facts["same_splits"]["words"][0],
             [line for _, side in steps for line in side if "folder" in line],
@@ -219,6 +219,15 @@ def test_a_site_that_was_held_out_is_told_from_the_trainings_own_data(copied, sp
     held_out, elsewhere = said["cohort/external"]
     assert held_out == "the rows are of the site that was held out of the division of the training's data"
     assert [line.split(":")[0] for line in elsewhere] == ["train", "validation", "test"]
+
+
+@pytest.mark.slow
+def test_of_several_cohorts_it_is_not_said_that_none_has_a_record_of_exclusions(copied, splits):
+    files = read_run_files(str(copied / "run"), None, splits, describe_process(1), n_cohorts=2)
+    checklist = build_checklist(files.add_results(copied / "run/eval"))
+    (left_out,) = list_steps(checklist, read(copied / "run/eval/metrics.json"))[0][1]
+    assert left_out == "left out: not recorded, the exclusions.tsv of each of 2 data folders is not read here"
+    assert checklist["unknown"]["split_plan"] == "the splits.json of each of 2 data folders is not read here"
 
 
 @pytest.mark.slow
@@ -332,7 +341,9 @@ def test_a_subject_counts_once_by_the_first_of_its_rows_that_states_it():
     }
     for is_public, shown in ((False, "1"), (True, WITHHELD)):
         section = describe_checklist(
-            {"facts": facts, "unknown": {}, "checklists": []}, {"split": "test", "n_subjects": 10}, is_public
+            {"facts": facts, "unknown": {"exclusions": "no file"}, "checklists": []},
+            {"split": "test", "n_subjects": 10},
+            is_public,
         )
         (cells,) = [row["cells"] for row in section.shown["subjects"] if "several" in row["title"]]
         assert cells == [shown] and section.shown["notes"] == known.words[1:]

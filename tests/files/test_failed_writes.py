@@ -33,7 +33,7 @@ from umbrella.files.written_files import WriteError, filling, replacing, write_w
 from umbrella.hub.exporting import check_export_dir
 from umbrella.models.loading import load_model, load_processor
 from umbrella.options.arguments import DataArguments
-from umbrella.options.running.ending import run
+from umbrella.options.commands.ending import run
 from umbrella.rows.loading import load_splits
 from umbrella.training.checkpoints import explain_failed_save, write_marker
 

@@ -17,7 +17,8 @@ import umbrella.files.shards.index as shard_index
 from umbrella.files.contained_files import find_packed, open_file, set_packed
 from umbrella.files.shards.fitting import check_fits
 from umbrella.files.shards.index import FILE_NAME, SCANS, About, Member, ShardError, mark_root, open_index, write_index
-from umbrella.files.shards.reading import PackedScans, ShardFolder, use_shards
+from umbrella.files.shards.reading import PackedScans, use_shards
+from umbrella.files.shards.shard_folder import ShardFolder
 from umbrella.files.shards.writing import EXCLUSIONS, PARTIAL, Excluded, Part, ShardWriter
 from umbrella.views.volume_cache import identify_scan
 
@@ -126,8 +127,8 @@ def test_a_scan_outside_of_the_root_is_found_by_its_way_from_there_and_by_its_wh
         writer.add(0, [Part(".nii", names, b"scan")])
         writer.finish()
     for root in ("/data/json", "/moved/json"):
-        use(tmp_path / "s", root)
-        assert read("/data/scans/x.nii") == b"scan"
+        packed = use(tmp_path / "s", root)
+        assert read("/data/scans/x.nii") == b"scan" and list(packed.find_sizes(["/data/scans/x.nii"])) == [4]
     use(tmp_path / "s", "/moved/json")
     assert read("/moved/scans/x.nii") == b"scan"
 
@@ -188,6 +189,11 @@ def test_a_folder_of_other_scans_or_flags_is_left_alone(shards, tmp_path):
         raise KeyboardInterrupt
     with pytest.raises(ShardError, match=r"index\.partial: expected what was begun here to go on, found other scans"):
         pack(tmp_path / "begun", most_bytes=4 * RECORDSIZE)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "exclusions.tsv").write_text("a cohort's")
+    with pytest.raises(ShardError, match=r"expected a new or empty folder, found exclusions\.tsv there"):
+        pack(tmp_path / "data")
+    assert (tmp_path / "data" / "exclusions.tsv").read_text() == "a cohort's"
     unreadable = Excluded("train/a.json:1", "x.nii", "no such file")
     with pytest.raises(ShardError, match="expected at least one scan that can be read, found none of 1, as no"):
         pack_one(tmp_path / "none", unreadable)
@@ -225,7 +231,9 @@ def test_an_index_that_is_none_is_said(shards):
         with pytest.raises(ShardError, match=r"index\.arrow: expected an index of shards, found a file cut short or"):
             use(shards)
     (shards / FILE_NAME).unlink()
-    with pytest.raises(ShardError, match=r"index\.arrow: expected the index of --scan_shards, found none$"):
+    with pytest.raises(
+        ShardError, match=r"index\.arrow: expected the index of --scan_shards, found none\. Name the folder"
+    ):
         use(shards)
     import pyarrow as pa
 
@@ -316,8 +324,23 @@ def test_scans_of_one_name_in_two_data_folders_stay_apart(tmp_path):
         use_shards(folders[:2], roots)
 
 
+def test_scans_beside_two_data_folders_are_read_from_the_shards_of_either(tmp_path):
+    roots = [str(tmp_path / name) for name in ("a", "b")]
+    for root in roots:
+        pack_one(tmp_path / f"shards of {root[-1]}", [Part(".nii", [f"../{root[-1]}_bids/x.nii"], root.encode())])
+    folders = [str(tmp_path / f"shards of {root[-1]}") for root in roots]
+    packed = use_shards(folders, roots)
+    paths = [f"{root}_bids/x.nii" for root in roots]
+    assert [read(path) for path in paths] == [root.encode() for root in roots]
+    assert list(packed.find_sizes([*paths, f"{tmp_path}/c_bids/x.nii"])) == [len(roots[0]), len(roots[1]), -1]
+    pack_one(tmp_path / "others", [Part(".nii", ["../b_bids/x.nii"], b"another")])
+    use_shards([str(tmp_path / "others"), folders[1]], roots)
+    with pytest.raises(OSError, match=r"expected one scan by the path .*b_bids/x\.nii, found one in each, which"):
+        read(paths[1])
+
+
 def test_files_stay_few_and_are_each_process_own(packed_once, monkeypatch):
-    monkeypatch.setattr("umbrella.files.shards.reading.MOST_OPEN", 2)
+    monkeypatch.setattr("umbrella.files.shards.shard_folder.MOST_OPEN", 2)
     folder = use(packed_once).folders[0]
     names = [name for name in CONTENTS if folder.index.find(name)] * 20
     with ThreadPoolExecutor(8) as pool:  # of which some read a shard that goes out meanwhile

@@ -158,7 +158,7 @@ def test_a_file_of_others_that_would_be_read_with_ours_is_refused(hub, push, sta
 
 OF_DATASET = ("README.md", "data/train-00000-of-00001.parquet", "scans/a.nii", "umbrella_dataset.py")
 OF_MODEL = ("README.md", "config.json", "model.safetensors", "run.json", "training_data.json", "eval/metrics.json")
-OF_SPACE = ("README.md", "app.py", "requirements.txt", "umbrella/options/running/ending.py")
+OF_SPACE = ("README.md", "app.py", "requirements.txt", "umbrella/options/commands/ending.py")
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,10 @@ def test_the_weights_that_are_proposed_are_taken_and_in_proportion(weights, caps
         ("", "expected cohorts as NAME"),
         ("- A\n- B\n", "expected cohorts as NAME: .*; found a list"),
         ("A: x\nB: y\n", "A: expected NAME: .*; found a text without a json_dir"),
-        ("A: {json_dir: x, weigth: 1}\n", "A: expected no key but json_dir, weight, image_root, found weigth"),
+        (
+            "A: {json_dir: x, weigth: 1}\n",
+            "A: expected no key but json_dir, weight, image_root, found weigth. Did you mean weight",
+        ),
         ("A: {json_dir: x, weight: much}\n", "A: weight: expected a number as 0.6, found 'much'"),
         (
             "A: {json_dir: x, weight: 0.5}\nB: {json_dir: y}\n",

@@ -15,8 +15,8 @@ from jinja2 import DictLoader
 from properties import examples
 from tqdm import tqdm
 
-from umbrella.options.running.control_signs import COLOURS, guard_terminal, print_exactly, show_controls
-from umbrella.options.running.ending import run
+from umbrella.options.commands.control_signs import COLOURS, guard_terminal, print_exactly, show_controls
+from umbrella.options.commands.ending import run
 from umbrella.report import page
 
 HOSTILE = "x\x1b[2J\x1b]0;pwn\x07\x9b5m\x7f\u202e"

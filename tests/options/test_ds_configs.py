@@ -258,7 +258,7 @@ import atexit, sys
 from unittest.mock import patch
 sys.path.insert(0, "recipes")
 import train
-from umbrella.options import ending as command
+from umbrella.options.commands import ending as command
 names = sys.argv[1:]
 for name in names:
     run = f"{FOLDER}/{name}"

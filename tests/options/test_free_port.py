@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from umbrella.options.running.free_port import check_port
+from umbrella.options.commands.free_port import check_port
 
 
 def test_a_port_in_use_is_said_and_a_free_one_is_not():

@@ -11,7 +11,7 @@ from killing import end, start
 
 import umbrella_dataset
 from umbrella.cohort.questions.writer import write_shards
-from umbrella.options.running.ending import INTERRUPTED, run
+from umbrella.options.commands.ending import INTERRUPTED, run
 from umbrella.validation.worker_processes import start_workers
 from umbrella_dataset import load_umbrella
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from test_layout import MODULES, find_first_imports, packages
 
-from umbrella.options.running.last_exit import BROKEN_PIPE
+from umbrella.options.commands.last_exit import BROKEN_PIPE
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 LEAVE = """
-from umbrella.options.running.last_exit import leave_at_last
+from umbrella.options.commands.last_exit import leave_at_last
 import atexit, multiprocessing, signal, sys, threading, time
 class Whole:
     def __del__(self):
@@ -30,7 +30,7 @@ leave_at_last({code})
 raise SystemExit({code})
 """
 MET = """
-from umbrella.options.running.ending import run
+from umbrella.options.commands.ending import run
 import atexit, sys, torch.distributed as dist
 def main():
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
@@ -99,12 +99,12 @@ def list_imports(file):
 @pytest.mark.parametrize("recipe", ["train.py", "eval.py", "predict.py"])
 def test_a_recipe_for_several_processes_registers_its_end_ahead_of_any_librarys(recipe):
     imports = list_imports(recipe)
-    before = imports[: imports.index("umbrella.options.running.ending")]
+    before = imports[: imports.index("umbrella.options.commands.ending")]
     ours = set().union(*(find_first_imports(MODULES[name]) for name in before if name.startswith("umbrella")))
     # filelock has only locks of readers and writers to take apart at the end, which nothing here takes.
     assert packages(set(before) | ours) <= sys.stdlib_module_names | {"umbrella", "filelock"}
-    assert list_imports("umbrella/options/running/ending.py")[0] == "umbrella.options.running.last_exit"
-    assert list_imports("umbrella/options/running/last_exit.py") == ["atexit", "os", "signal", "sys"]
+    assert list_imports("umbrella/options/commands/ending.py")[0] == "umbrella.options.commands.last_exit"
+    assert list_imports("umbrella/options/commands/last_exit.py") == ["atexit", "os", "signal", "sys"]
     late = "umbrella.models.volumes.late_registration"
     assert list_imports("umbrella/__init__.py") == [late]
     assert set(list_imports(f"{late.replace('.', '/')}.py")) - {"umbrella.models.volumes.registration"} <= {

@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from umbrella.options.running.ending import run
-from umbrella.options.running.library_lines import LEFT_OUT
+from umbrella.options.commands.ending import run
+from umbrella.options.commands.library_lines import LEFT_OUT
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)

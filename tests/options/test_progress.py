@@ -9,8 +9,8 @@ import termios
 import pytest
 
 PROGRAM = """
-from umbrella.options import progress
-from umbrella.options.running.ending import run
+from umbrella.options.commands import progress
+from umbrella.options.commands.ending import run
 
 def main():
     from tqdm.auto import tqdm
@@ -69,7 +69,7 @@ def test_what_is_done_at_once_shows_no_bar():
 @pytest.mark.parametrize("stated", [{}, {"TQDM_DELAY": "3", "TQDM_DISABLE": "0"}])
 def test_what_a_user_has_set_stays(stated):
     code = (
-        "import os; from umbrella.options.running.progress import settle_bars; settle_bars(); print(dict(os.environ))"
+        "import os; from umbrella.options.commands.progress import settle_bars; settle_bars(); print(dict(os.environ))"
     )
     without = {name: value for name, value in os.environ.items() if not name.startswith("TQDM_")}
     done = subprocess.run(

@@ -163,7 +163,7 @@ def test_two_ranks_see_every_row_once_also_after_a_resume(rows, skipped):
 RESUMED_RANK = """
 import json, os, sys
 import test_batching
-from umbrella.options.running.ending import run
+from umbrella.options.commands.ending import run
 
 folder, rank = sys.argv[1], os.environ["RANK"]
 whole = test_batching.build_of_cohorts(folder, rank)

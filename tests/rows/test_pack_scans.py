@@ -66,7 +66,8 @@ def test_rows_from_shards_are_rows_from_files_to_the_bit_also_where_the_files_ar
     kinds = [line.split(maxsplit=1)[1] for line in said.splitlines() if line[:8].strip().isdigit()]
     assert kinds == ["equal scans"]
     assert validate_json_format.main([str(data), "--check_images", "--scan_shards", "absent"]) == 1
-    assert "absent/index.arrow: expected the index of --scan_shards, found none" in capsys.readouterr().out
+    said = "absent/index.arrow: expected the index of --scan_shards, found none. Name the folder that pack_scans.py"
+    assert said in capsys.readouterr().out
     cached = load_splits(DataArguments(json_dir=str(data), scan_shards=["shards"]))
     for _ in range(2):
         assert all(map(np.array_equal, encode_all(cached, volume_cache=tmp_path / "cache"), from_files))
@@ -105,7 +106,7 @@ def test_scans_that_cannot_be_read_are_left_out_and_counted(call, tmp_path, caps
     with pytest.raises(SystemExit) as ending:
         call(pack_scans, "--json_dir", data, *PACK)
     printed = capsys.readouterr()
-    assert ending.value.code == 1 and printed.out.startswith("1 scans in 1 shards")
+    assert ending.value.code == 1 and printed.out.startswith("1 scans in 1 shard, ")
     assert "3 scans were left out, see shards/exclusions.tsv; the first:\n" in printed.err
     lines = (tmp_path / "shards" / "exclusions.tsv").read_text().splitlines()
     assert lines[0] == "source\tpath\treason" and len(lines) == 4
@@ -130,7 +131,7 @@ def test_views_are_packed_in_place_of_scans_for_the_settings_that_made_them(call
     data = write_folder(tmp_path / "data", {"train": [1, 2], "test": [1]})
     from_files = encode_all(load_splits(DataArguments(json_dir=str(data))), view="triplanar")
     said = call(pack_scans, "--json_dir", data, *PACK, "--what", "views", "--view", "triplanar")
-    assert said.startswith("4 views in 1 shards, ")
+    assert said.startswith("4 views in 1 shard, ")
     move_scans_away(data, tmp_path / "away")
     splits = load_splits(DataArguments(json_dir=str(data), scan_shards="shards"))
     assert all(map(np.array_equal, encode_all(splits, view="triplanar"), from_files))

@@ -9,7 +9,7 @@ from test_train import SHORT
 from transformers import TrainingArguments
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled, unset_hf_deepspeed_config
 
-from umbrella.options import ending as command
+from umbrella.options.commands import ending as command
 from umbrella.options.parsing import parse_arguments
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.training.preflight import check_deepspeed, check_enough_rows
@@ -27,7 +27,7 @@ GUIDE_CONFIG = {
 # train.py, whose processes wait 4 seconds for the first instead of 10.
 LESS_PATIENT = f"""
 import runpy, sys
-from umbrella.options import ending
+from umbrella.options.commands import ending
 ending.SECONDS_FOR_RANK_0 = 4
 sys.argv = [{train.__file__!r}, *sys.argv[1:]]
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -57,7 +57,7 @@ def test_numbers_of_the_guides_config_that_do_not_multiply_are_shown_once(small_
 SLOW_TO_MEET = """
 import os, time
 import torch.distributed as dist
-from umbrella.options.running.ending import run
+from umbrella.options.commands.ending import run
 
 def main():
     real = dist.distributed_c10d.ProcessGroupGloo

@@ -8,7 +8,7 @@ import pytest
 import train
 from torch.utils.data import DataLoader, Dataset
 
-from umbrella.options.running.ending import run
+from umbrella.options.commands.ending import run
 from umbrella.training.trainer import ConversationTrainer
 
 FLAGS = (

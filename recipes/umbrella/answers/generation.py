@@ -14,7 +14,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 
 from umbrella.answers.scoring import answer_log_likelihoods, replace_answer
 from umbrella.models.end_tokens import list_end_tokens
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.rows.batches.lookahead import Foresight, Lookahead
 from umbrella.rows.collator import ConversationCollator, without_names
 from umbrella.rows.cpu_threads import cores_left_to_workers

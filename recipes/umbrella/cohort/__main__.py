@@ -1,7 +1,7 @@
 import sys
 
 from umbrella.cohort.flags import make_parser, read_flags
-from umbrella.options.running.ending import run
+from umbrella.options.commands.ending import run
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports
     run(lambda: read_flags(make_parser()))

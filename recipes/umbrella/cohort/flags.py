@@ -28,7 +28,7 @@ from umbrella.options.number_bounds import AT_LEAST_1, NOT_NEGATIVE, SEED, check
 from umbrella.options.plain_parser import PlainParser, name_program
 
 CONVERSATIONS_PER_SHARD = 10_000
-DEFAULT_RULES = Path(__file__).parent / "dicom" / "rules" / "default.yaml"
+DEFAULT_RULES = "recipes/umbrella/cohort/dicom/rules/default.yaml"
 BOUNDS = {
     "references_per_subject": AT_LEAST_1,
     "jobs": AT_LEAST_1,
@@ -143,7 +143,9 @@ def make_parser(description: str | None = __doc__) -> PlainParser:
         help="the secret that names the participants, made where there is none (OUTPUT_DIR.dicom_key)",
     )
     group.add_argument("--bids_out", type=Path, metavar="DIR", help="the tree to write, kept (OUTPUT_DIR_bids)")
-    group.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="at once (all processors)")
+    group.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="conversions at once (all processors)"
+    )
     group = parser.add_argument_group("question")
     group.add_argument("--target", metavar="COLUMN", help="what is asked (required)")
     group.add_argument("--target_type", choices=("categorical", "numeric"), help="(told, see below)")
@@ -155,7 +157,12 @@ def make_parser(description: str | None = __doc__) -> PlainParser:
         help="as 1=male 2=female; others go (participants.json's Levels)",
     )
     group.add_argument("--unit", help="of numbers, as years (participants.json's Units, or the template's)")
-    group.add_argument("--decimal_sign", choices=(".", ","), help="of the target's numbers (told from all of them)")
+    group.add_argument(
+        "--decimal_sign",
+        choices=(".", ","),
+        metavar="SIGN",
+        help="of the target's numbers, . or , (told from all of them)",
+    )
     group.add_argument("--decimals", type=int, metavar="N", help="round numbers to as many")
     group.add_argument(
         "--missing",

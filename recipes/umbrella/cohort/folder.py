@@ -15,7 +15,7 @@ from umbrella.cohort.questions.writer import write_conversations, write_shards
 from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
 from umbrella.cohort.splits.participants import write_splits
 from umbrella.files.written_files import writing
-from umbrella.records.cohort import EXCLUSIONS, EXTERNAL, SPLITS_FILE, Exclusion
+from umbrella.records.cohort import CONTRADICTING, EXCLUSIONS, EXTERNAL, SPLITS_FILE, Exclusion
 from umbrella_dataset import MANIFEST
 
 N_SAMPLES = 10
@@ -130,7 +130,7 @@ def summarise(cohort: Cohort, counts: dict[str, int], columns: list[str]) -> str
     found, splits, exclusions = cohort.found, cohort.splits, cohort.exclusions
     used = {split: {case.visit.participant_id for case in cases} for split, cases in splits.items()}
     # Rows that contradict each other made no visit.
-    dropped = {row.participant_id for row in exclusions.rows if row.reason == "contradicting rows"}
+    dropped = {row.participant_id for row in exclusions.rows if row.reason == CONTRADICTING}
     n_found = len({visit.participant_id for visit in found} | dropped)
     n_used = sum(map(len, used.values()))
     lines = [

@@ -15,7 +15,7 @@ from umbrella.evaluation.statistics.measures import score_interval
 from umbrella.evaluation.statistics.notation import number
 from umbrella.evaluation.statistics.paired import compare_paired, correct_entries
 from umbrella.evaluation.verdicts import judge_beside
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.rows.scan_places import find_subject_places, name_kinds, number_kinds, read_suffixes
 from umbrella.rows.transform import ConversationTransform
 

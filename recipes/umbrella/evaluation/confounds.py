@@ -17,7 +17,7 @@ from umbrella.evaluation.statistics.measures import ACCURACY
 from umbrella.evaluation.statistics.notation import percent
 from umbrella.evaluation.statistics.paired import compare_paired, correct_entries
 from umbrella.evaluation.verdicts import judge_beside
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.records.small_groups import MATCHED
 from umbrella.rows.scan_places import find_subject_places
 from umbrella.scans.head import estimate_head_volume_ml

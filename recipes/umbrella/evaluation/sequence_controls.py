@@ -135,5 +135,5 @@ def _describe_training(name: str, trained: list[list[str] | None] | None) -> str
         return "Whether training has shown rows that lack it is not known."
     n = sum(name not in own for own in stated)
     if n:
-        return f"Of {len(stated)} training rows {n} lack it."
+        return f"Of {len(stated)} training rows {n} {'lacks' if n == 1 else 'lack'} it."
     return f"Of {len(stated)} training rows none lacks it, so what it answers then was never practised."

@@ -36,10 +36,10 @@ def read_column(table: pa.Table, name: str) -> pa.Array:
 
 
 def read_field(structs: pa.Array, name: str) -> pa.Array:
-    """A field of an array of structs; of null, and of structs without it, null."""
-    if structs.type.get_field_index(name) < 0:
-        return pa.nulls(len(structs), pa.string())
-    return pc.struct_field(structs, name)
+    """A field of an array of structs; of null, and of structs without it, texts that are null."""
+    has_it = pa.types.is_struct(structs.type) and structs.type.get_field_index(name) >= 0
+    field = pc.struct_field(structs, name) if has_it else None
+    return pa.nulls(len(structs), pa.string()) if field is None or pa.types.is_null(field.type) else field
 
 
 def regroup(lists: pa.Array, values: pa.Array, kept: np.ndarray | None = None) -> pa.Array:

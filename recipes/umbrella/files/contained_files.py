@@ -22,11 +22,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from umbrella.files.data_format import ROOT_MARK, SCHEMES
+
+if TYPE_CHECKING:  # flags are answered without it
+    import numpy as np
 
 ADDRESS = re.compile(rf"(?:{'|'.join(SCHEMES)})://")
 # A secret of S3 may have slashes in it: what stands before its @ is none of the host.
@@ -105,10 +106,10 @@ class Packed(Protocol):
     def find_size(self, path: str | Path, root: str | None) -> int | None:
         """In bytes; None for one that was not packed."""
 
-    def find_sizes(self, paths: Sequence[str]) -> np.ndarray:
+    def find_sizes(self, paths: Sequence[str]) -> "np.ndarray":
         """(n,) The same of very many paths as rows state them; -1 of those that were not packed."""
 
-    def are_packed(self, paths: Sequence[str]) -> np.ndarray:
+    def are_packed(self, paths: Sequence[str]) -> "np.ndarray":
         """(n,) bool, whether each of very many, or what is made of it, was packed."""
 
     def costs_a_request(self, path: str | Path, root: str | None) -> bool | None:

@@ -16,7 +16,7 @@ from umbrella.hub.lost_answers import find_commit, has_content, may_be_published
 from umbrella.hub.other_files import choose_deletions, find_others, find_own, refuse_others
 from umbrella.hub.repo import HubRepo
 from umbrella.models.hub_errors import AGAIN, PushError, explain_errors
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.rows.push_manifest import write_manifest
 
 FILES_A_BATCH = 50

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from datasets import DatasetDict
 
 from umbrella.files.contained_files import RemoteError, find_size, is_remote
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.privacy.presidio_names import NameFinder
 from umbrella.privacy.scrub import Scrubber, check_single_file, clean_scan
 from umbrella.privacy.search import Finding, find_in_row, find_in_scan

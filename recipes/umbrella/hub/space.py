@@ -35,6 +35,7 @@ APP, NEEDED, CARD = "app.py", "requirements.txt", "README.md"
 OWN = (APP, NEEDED, CARD)  # written for this Space, and searched; the others are the library's
 # What setup.cfg takes along beside modules.
 DATA_FILES = (
+    "umbrella/cohort/dicom/rules/*",
     "umbrella/cohort/questions/wordings/*.yaml",
     "umbrella/evaluation/checklists/*.yaml",
     "umbrella/evaluation/harness/task_files/*.j2",
@@ -51,7 +52,7 @@ import sys
 sys.argv[1:] = ["--model_name_or_path", {model!r}]
 
 import demo
-from umbrella.options.running.ending import run
+from umbrella.options.commands.ending import run
 
 run(demo.main)
 '''

@@ -54,7 +54,7 @@ class ModelArguments:
 
 
 @dataclass
-class DataArguments(CohortFlags, RemoteFlags, ShardFlags):
+class DataArguments(ShardFlags, RemoteFlags, CohortFlags):  # the last are shown first
     """Which conversations, and how their scans are shown to the model."""
 
     dataset_name: str | None = field(

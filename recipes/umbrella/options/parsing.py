@@ -13,6 +13,7 @@ from umbrella.files.json_files import parse_json
 from umbrella.files.yaml_files import read_yaml
 from umbrella.options.address_flags import check_addresses
 from umbrella.options.arguments import BUILT, TINY_DEFAULTS, ModelArguments
+from umbrella.options.commands.ending import describe_launcher, let_rank_0_speak
 from umbrella.options.cuda import BY_CUDA
 from umbrella.options.flag_names import (
     GUIDE_SPELLINGS,
@@ -23,7 +24,6 @@ from umbrella.options.flag_names import (
 )
 from umbrella.options.keys import check_keys
 from umbrella.options.list_flags import split_list
-from umbrella.options.running.ending import describe_launcher, let_rank_0_speak
 from umbrella.options.single_files import load_argument_parser
 from umbrella.options.training_fields import TrainFields
 

@@ -9,6 +9,7 @@ from umbrella.files.json_files import read_json
 EXCLUSIONS, SPLITS_FILE = "exclusions.tsv", "splits.json"
 EXTERNAL = "external"  # the held-out site, in a data folder of its own within the cohort's
 NO_ROW = "scan without a participant"  # the reason of a scan whose participant no table has
+CONTRADICTING = "contradicting rows"  # of a participant, or a visit, of whom a table says two things
 REMEDY = "Restore the file, or generate the conversations again"
 
 

@@ -21,7 +21,7 @@ from datasets import DatasetDict
 
 from umbrella.files.arrow_json import join_texts, list_texts, to_json
 from umbrella.files.arrow_tables import read_column, read_field, read_tables
-from umbrella.files.contained_files import RemoteError, find_packed_sizes, find_version
+from umbrella.files.contained_files import RemoteError, find_packed_sizes, find_version, is_remote
 from umbrella.files.json_files import read_json, show_json, write_json
 from umbrella.options.data.cohort_flags import CohortPlace
 from umbrella.options.keys import NAME_OF_A_KEY
@@ -141,6 +141,8 @@ def fingerprint(rows: Any) -> str:
 
 def _describe_scans(scans: pa.Array) -> pa.Array:
     """The JSON texts of [name, version], one a scan."""
+    if not len(scans):
+        return pa.array([], pa.large_string())
     paths = pc.struct_field(scans, "path").to_pylist()
     lengths = pc.binary_length(read_field(scans, "bytes")).to_pylist()
     names = pa.array([Path(path).name if path.endswith(UNUSUAL_ENDS) else path.rpartition("/")[2] for path in paths])
@@ -156,8 +158,10 @@ def _find_version(path: str) -> int | str | None:
     """In bytes, of an object in a store with its tag; None for a scan that is not there: of splits that are not used,
     none is looked for."""
     try:
-        return find_version(path)
+        return find_version(path) if is_remote(path) else os.stat(path).st_size
     except RemoteError as error:
         if error.kind != "forbidden":
             raise
-        return None
+    except (OSError, ValueError):
+        pass
+    return None

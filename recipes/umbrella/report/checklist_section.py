@@ -22,7 +22,7 @@ def describe_checklist(checklist: dict, metrics: dict, is_public: bool) -> Secti
     facts = dict(checklist["facts"])
     if is_public and "limits" in facts:
         facts["limits"] = {**facts["limits"], "words": list_limits(metrics)}
-    steps = list_steps(facts, metrics)
+    steps = list_steps(checklist, metrics)
     subjects = facts["demographics"]["value"] if "demographics" in facts else {}
     shown = {
         "flow": draw_flow(steps),

@@ -13,8 +13,9 @@ LINE, PADDING, GAP = 0.16, 0.14, 0.24  # inches
 MAIN, SIDE = (0.03, 2.35), (2.6, 4.97)  # left and right of a box in inches
 
 
-def list_steps(facts: dict, metrics: dict) -> list[tuple[list[str], list[str]]]:
+def list_steps(checklist: dict, metrics: dict) -> list[tuple[list[str], list[str]]]:
     """From top to bottom the lines of each box, and of the box at its side: what is left out after it."""
+    facts = checklist["facts"]
     steps: list[tuple[list[str], list[str]]] = []
     if "exclusions" in facts:
         found = facts["exclusions"]["value"]
@@ -29,7 +30,7 @@ def list_steps(facts: dict, metrics: dict) -> list[tuple[list[str], list[str]]]:
             steps.append(([f"{found['found']} participants found"], [*out, "entries by reason:", *lines]))
             steps.append(([f"{found['used']} participants used"], []))
     else:
-        steps.append((["found: not recorded"], ["left out: not recorded, there is no exclusions.tsv"]))
+        steps.append((["found: not recorded"], [f"left out: not recorded, {checklist['unknown']['exclusions']}"]))
     sizes = facts["split_sizes"]["value"]
     lines = [f"{name}: {of['subjects']} subjects, {of['rows']} rows" for name, of in sizes.items()]
     plan = facts["split_plan"]["value"] if "split_plan" in facts else {"participants": {}, "here": []}

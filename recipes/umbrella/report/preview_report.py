@@ -8,7 +8,7 @@ import numpy as np
 from datasets import Dataset
 
 from umbrella.answers.label_parsing import count_labels
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.options.tool_arguments import PreviewArguments
 from umbrella.report import charts
 from umbrella.report.on_grid import place_on_grid

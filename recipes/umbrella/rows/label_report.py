@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from umbrella.conversations.encoder import ConversationError
 from umbrella.conversations.ignore_index import IGNORE_INDEX
-from umbrella.options.running.control_signs import COLOURS
+from umbrella.options.commands.control_signs import COLOURS
 from umbrella.rows.blank_scans import BlankScans
 from umbrella.rows.transform import ConversationTransform
 

@@ -27,9 +27,10 @@ def find_places(row: dict) -> ScanPlaces:
     turn that shows any. Where that turn shows the reference too, it comes first: the subject's are the second half if
     its kinds are those of the first half, else the last scan alone.
     """
-    n, owners, metadata = len(row["images"]), row.get("subject_ids") or [], row["metadata"]
+    n = len(row["images"])
     if n < 2:
         return ScanPlaces(tuple(range(n)), ())
+    owners, metadata = row.get("subject_ids") or [], row["metadata"]
     reference = metadata["reference_id"]
     subject = metadata["subject_id"] or next(reversed(owners), None)
     if len(owners) == n and subject in owners and subject != reference:

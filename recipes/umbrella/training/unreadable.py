@@ -17,7 +17,7 @@ from umbrella.files.arrow_tables import read_tables
 from umbrella.files.contained_files import split_root
 from umbrella.files.written_files import write_whole
 from umbrella.options.arguments import N_CORES
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.options.training_arguments import TrainArguments
 from umbrella.rows.cache_filling import PlacedScans, look_at_all
 from umbrella.rows.scan_list import Place, list_scans

@@ -1,6 +1,6 @@
 import sys
 
-from umbrella.options.running.ending import run
+from umbrella.options.commands.ending import run
 from umbrella.validation.flags import parse_options
 
 if __name__ == "__main__":  # a wrong flag, or --help, is answered before the slow imports

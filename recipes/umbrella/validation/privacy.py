@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from umbrella.files.contained_files import split_root
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.privacy.search import Finding, find_in_row, find_in_scan
 from umbrella.scans.volumes import ScanError
 from umbrella_dataset import Problem, to_row

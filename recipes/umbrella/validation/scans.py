@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from umbrella.files.contained_files import split_root
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.validation.worker_processes import start_workers
 from umbrella_dataset import Problem
 

@@ -125,6 +125,13 @@ def test_nothing_leads_out_of_a_remote_image_root(path):
         resolve_path(path, "/data", "s3://bucket/study", ROOTS)
 
 
+def test_paths_that_count_from_elsewhere_are_refused_with_the_flag_that_writes_others():
+    with pytest.raises(
+        FormatError, match=r'found "\.\./bids/x\.nii", which leads out of it\. With --image_root FOLDER'
+    ):
+        resolve_path("../bids/x.nii", "/data", "s3://bucket/study", ROOTS)
+
+
 def test_a_row_says_which_root_is_missing_and_with_it_it_is_read():
     record = make_record("a", ["s3://other/x.nii"])
     with pytest.raises(FormatError) as raised:

@@ -12,7 +12,7 @@ from umbrella.cohort.dicom.person import UNKNOWN, read_age, read_sex
 from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.dicom.survey import Judged, Survey
 from umbrella.cohort.shared.visits import Exclusions
-from umbrella.records.cohort import NO_ROW
+from umbrella.records.cohort import CONTRADICTING, NO_ROW
 
 CONVERSION = 1  # raised where the same files would become other scans
 
@@ -49,6 +49,7 @@ class Journal:
 
     def place(self, rows: Rows | None) -> list[Placed]:
         """The series that are to be converted; all others are counted. `rows`: of the participants that are wanted."""
+        doubted = {row.participant_id for row in self._exclusions.rows if row.reason == CONTRADICTING}
         chosen, named = [], []
         for one in self._survey.judged:
             subject, visit = self.find_whose(one)
@@ -56,7 +57,9 @@ class Journal:
                 assert one.fault is not None
                 self.leave_out(one, one.fault)
             elif rows is not None and subject not in rows:
-                self.leave_out(one, Fault(NO_ROW, "expected a row of its participant in --participants, found none"))
+                is_doubted, expected = subject in doubted, "expected a row of its participant in --participants"
+                found = "several that contradict each other" if is_doubted else "none"
+                self.leave_out(one, Fault(CONTRADICTING if is_doubted else NO_ROW, f"{expected}, found {found}"))
             else:
                 chosen.append(one)
                 entities = dict(one.rule.entities)

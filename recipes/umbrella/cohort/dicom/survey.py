@@ -46,9 +46,9 @@ def survey_folder(source: DicomSource) -> Survey:
     rules = load_rules(None if source.rules is None else str(source.rules))
     instances, others = read_headers(source.folder, source.jobs)
     if not instances:
-        found = ", ".join(f"{n} {what}" for what, n in others.most_common()) or "no file"
+        found = ", ".join(f"{n} files: {what}" for what, n in others.most_common()) or "no file"
         raise CohortError(
-            f"--dicom_dir {source.folder}: expected DICOM files, found none: {found}. Name another folder"
+            f"--dicom_dir {source.folder}: expected DICOM files, found none ({found}). Name another folder"
         )
     mask = Mask(list_identifiers(instances))
     all_series = group_series(instances)

@@ -21,7 +21,7 @@ from umbrella.cohort.dicom.survey import Survey, survey_folder
 from umbrella.cohort.shared.visits import CohortError, Exclusions, NoScansError
 from umbrella.files.json_files import write_json
 from umbrella.files.written_files import write_whole, writing
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.privacy.scrub import load_key
 
 README = """\
@@ -44,6 +44,8 @@ def make_tree(source: DicomSource, exclusions: Exclusions) -> Path:
     rows = read_rows(source, pseudonyms, exclusions)
     journal = Journal(survey, pseudonyms, exclusions)
     wanted = journal.place(rows)
+    if not wanted:  # and what an earlier run has converted stays
+        raise _refuse(survey, source, exclusions)
     kept = KeptScans(source.tree)
     with writing(source.tree, "choose another --bids_out"), kept.claimed(pseudonyms.check):
         n_gone = kept.remove_others({one.name: (one.content, one.target) for one in wanted})
@@ -112,7 +114,7 @@ def _refuse(survey: Survey, source: DicomSource, exclusions: Exclusions) -> NoSc
             f"{place}: expected series that a rule names, found {unnamed.total()} that none does, as '{description}' "
             f"({n}). Copy {source.rules or DEFAULT}, add them, and give it by --dicom_rules"
         )
-    reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(4))
+    reasons = exclusions.summarise()
     return NoScansError(f"{place}: expected series that can be used, found none of {len(survey.judged)}: {reasons}")
 
 

@@ -50,7 +50,7 @@ class Study:
                 others = ", ".join(f"{other} in {m}" for other, m in counts.items() if other != name)
                 raise NoScansError(
                     f"--modalities_of_visit: expected each sequence in some visit, found no {name} in any of "
-                    f"{len(visits)} ({others}). Leave it out, or correct the name"
+                    f"{len(visits)} ({others}). Leave it out, or correct the name: --dry_run lists what is there"
                 )
         said = ", ".join(f"{name} in {n}" for name, n in counts.items())
         advice = ("--least_sequences", "--least_sequences N leaves out visits with fewer")

@@ -15,7 +15,7 @@ from umbrella.cohort.shared.visits import (
 from umbrella.cohort.tables.image_template import ImageTemplate, parse_template
 from umbrella.cohort.tables.table_rows import Table
 from umbrella.files.contained_files import find_size, is_remote
-from umbrella.records.cohort import NO_ROW, to_key
+from umbrella.records.cohort import CONTRADICTING, NO_ROW, to_key
 from umbrella.rows.remote_scans import know_files
 
 SESSION_COLUMN = "session_id"
@@ -56,7 +56,7 @@ def to_visits(
             advice = "" if is_stated else " (if these are sessions: --session_column COLUMN)"
             contradicting[name, session] = f"{table.path}:{line}: another {', '.join(columns)} than before{advice}"
     for (name, session), detail in contradicting.items():
-        exclusions.add("contradicting rows", detail, name, session)
+        exclusions.add(CONTRADICTING, detail, name, session)
         exclusions.contradicting.append(visits[name, session])
     return [visit for key, visit in visits.items() if key not in contradicting]
 

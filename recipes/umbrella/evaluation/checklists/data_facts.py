@@ -15,7 +15,7 @@ ROWS, GIVEN = "the data's rows", "the names that were given"
 
 def _read_exclusions(files: RunFiles) -> Known | str:
     if files.exclusions is None:
-        return say_absent(EXCLUSIONS)
+        return _say_unread(files, EXCLUSIONS)
     value = count_exclusions(files.exclusions, files.splits_file and files.splits_file["splits"])
     reasons = [f"{n} {reason}" for reason, n in value["reasons"].items()]
     if value["found"] is None:
@@ -24,9 +24,15 @@ def _read_exclusions(files: RunFiles) -> Known | str:
     return Known(value, [wholly, *reasons])
 
 
+def _say_unread(files: RunFiles, name: str) -> str:
+    if files.n_cohorts > 1:
+        return f"the {name} of each of {files.n_cohorts} data folders is not read here"
+    return say_absent(name)
+
+
 def _read_plan(files: RunFiles) -> Known | str:
     if files.splits_file is None:
-        return say_absent(SPLITS_FILE)
+        return _say_unread(files, SPLITS_FILE)
     plan = {name: value for name, value in files.splits_file.items() if name not in ("splits", "target")}
     sizes = {name: len(ids) for name, ids in files.splits_file["splits"].items()}
     here = [EXTERNAL] if files.is_held_out else list(files.splits)

@@ -50,6 +50,7 @@ class RunFiles:
     splits_file: dict | None
     splits_sha256: str | None
     is_held_out: bool
+    n_cohorts: int = 1  # data folders; of several neither exclusions nor splits are read
     metrics: dict = field(default_factory=dict)
     settings: dict = field(default_factory=dict)
     answers: dict | None = None
@@ -60,7 +61,9 @@ class RunFiles:
         return replace(self, metrics=read_metrics(folder), settings=read_settings(folder), answers=answers)
 
 
-def read_run_files(model: str, json_dir: str | None, splits: DatasetDict, process: dict) -> RunFiles:
+def read_run_files(
+    model: str, json_dir: str | None, splits: DatasetDict, process: dict, n_cohorts: int = 1
+) -> RunFiles:
     """Read what lies beside an evaluation's model and beside its data, before anything is asked.
 
     Raises ValueError, naming the file, for one that is not what its name says.
@@ -79,6 +82,7 @@ def read_run_files(model: str, json_dir: str | None, splits: DatasetDict, proces
         splits_file=read_splits(cohort) if cohort else None,
         splits_sha256=hash_splits_file(str(cohort)) if cohort else None,
         is_held_out=json_dir is not None and cohort != Path(json_dir).expanduser(),
+        n_cohorts=n_cohorts,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.transform import ConversationTransform
 

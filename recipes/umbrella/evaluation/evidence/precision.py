@@ -122,7 +122,9 @@ def _say_alike(entry: dict) -> str:
     alike = f"Rows of one subject are alike by an intra-subject correlation of {entry['icc']:.2f}"
     if entry["independent_rows"] is None:
         return f"{alike} (0: not at all, 1: they tell no more than one of them)."
-    return f"{alike}, so that the rows count as {entry['independent_rows']:.0f} independent ones."
+    n = entry["independent_rows"]
+    counted = "less than one independent one" if n < 1 else f"{n:.0f} independent ones"
+    return f"{alike}, so that the rows count as {counted}."
 
 
 def _say_reference(reference: dict) -> str:

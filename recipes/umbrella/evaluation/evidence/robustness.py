@@ -16,7 +16,7 @@ from umbrella.evaluation.questions import Regression
 from umbrella.evaluation.results import score_records, subjects_of_rows
 from umbrella.evaluation.statistics.intervals import mean_interval
 from umbrella.options.arguments import EvalArguments
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.rows.kept_views import CachingTransform
 from umbrella.rows.perturbed_scans import PerturbedScans
 from umbrella.views.perturbation import INTENSITY, KINDS, SLICES, STORAGE, list_kinds

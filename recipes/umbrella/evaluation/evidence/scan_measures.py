@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from datasets import Dataset
 
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.rows.scan_places import find_subject_places, name_kinds, number_kinds
 from umbrella.scans.head import find_head
 from umbrella.scans.scan_files import ScanError, ScanHeader, find_source

@@ -20,7 +20,7 @@ from umbrella.conversations.encoder import ConversationError
 from umbrella.evaluation.pointing.arguments import ExplainArguments
 from umbrella.evaluation.pointing.share import Pointed, correlate_maps, summarize_likeness, summarize_pointing
 from umbrella.models.random_weights import draw_random_model
-from umbrella.options.running.progress import show_progress
+from umbrella.options.commands.progress import show_progress
 from umbrella.rows.scan_places import find_subject_places
 from umbrella.rows.transform import ConversationTransform
 

@@ -63,7 +63,7 @@ def describe(kind: str, url: str, said: str = "") -> RemoteError:
     host, scheme = find_host(url), url.partition(":")[0]
     keys = KEYS_OF[scheme]
     sentences = {
-        ABSENT: f"{url}: expected an object, found none (404): check the name and --remote_roots; was it removed "
+        ABSENT: f"{url}: expected an object, found none (404): check the name and --image_root; was it removed "
         "after the data were made?",
         FORBIDDEN: f"{url}: expected an object that may be read with the keys of the environment, found that {host} "
         f"refuses it ({said}). Set {keys}, or ask for the right to read and to list there",

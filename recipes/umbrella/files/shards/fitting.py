@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from umbrella.files.contained_files import is_remote
 from umbrella.files.shards.index import ShardError, mark_root
-from umbrella.files.shards.reading import PackedScans, ShardFolder
+from umbrella.files.shards.reading import PackedScans
+from umbrella.files.shards.shard_folder import ShardFolder
 
 
 def check_fits(packed: PackedScans, paths: Iterable[tuple[str, str | None]]) -> None:

@@ -130,7 +130,8 @@ def open_index(folder: str) -> ShardIndex:
             index = read_index(source, place)
     except FileNotFoundError:
         begun = " that is complete: pack_scans.py was stopped here, start it again" if _is_begun(folder) else ""
-        raise ShardError(f"{place}: expected the index of --scan_shards, found none{begun}") from None
+        advice = begun or ". Name the folder that pack_scans.py has written"
+        raise ShardError(f"{place}: expected the index of --scan_shards, found none{advice}") from None
     for name, size in index.about.shards:
         path = os.path.join(folder, name)
         check_shard_size(path, os.path.getsize(path) if os.path.isfile(path) else None, size)

@@ -4,18 +4,14 @@ The rows stay as they are: `use_shards` lets `umbrella.files.contained_files` lo
 """
 
 import os
-import threading
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from umbrella.files.contained_files import (
-    RemoteError,
     find_elsewhere,
     find_packed,
     is_remote,
@@ -24,108 +20,13 @@ from umbrella.files.contained_files import (
 )
 from umbrella.files.data_format import MODALITIES
 from umbrella.files.remote.copies import fetch_ahead as fetch_objects
-from umbrella.files.remote.listing import look_up
 from umbrella.files.shards.index import (
-    FILE_NAME,
-    VIEWS,
     Member,
     ShardError,
-    ShardIndex,
-    check_digest,
-    check_shard_size,
     name_scan,
     name_view,
-    open_index,
-    read_index,
 )
-from umbrella.files.shards.members import MemberCopies, find_copies, name_member
-
-MOST_OPEN = 64  # shards at once, of a process
-
-
-class ShardFolder:
-    """One folder of shards, on this machine or in a store.
-
-    Args:
-        folder: of the shards and their index; a folder or an address.
-        root: the folder that the rows' scans lie in, which need not exist here.
-
-    Raises ShardError, and RemoteError where a store gives no answer.
-    """
-
-    def __init__(self, folder: str, root: str) -> None:
-        self.folder, self.root = folder, root
-        self.index = _open_remote(folder) if is_remote(folder) else open_index(folder)
-        self._reset()
-
-    def _reset(self) -> None:
-        """What a process has of its own."""
-        self._files: OrderedDict[int, FileIO] = OrderedDict()
-        self._pid, self._lock = os.getpid(), threading.Lock()
-        self._copies = MemberCopies(find_copies(self.folder)) if is_remote(self.folder) else None
-
-    def __getstate__(self) -> dict:
-        return {"folder": self.folder, "root": self.root}
-
-    def __setstate__(self, state: dict) -> None:
-        self.__init__(**state)  # type: ignore[misc]  # an index is mapped, not sent
-
-    @property
-    def holds_views(self) -> bool:
-        """Whether views of scans were packed in place of them."""
-        return self.index.about.what == VIEWS
-
-    def find(self, path: str | Path, root: str | None, modality: str | None = None) -> Member | None:
-        """Where a scan, or its view as this modality, lies; None for one that was not packed. `root`: the folder that
-        the path is held to."""
-        for name in name_scan(path, root or self.root):
-            if (member := self.index.find(name_view(name, modality) if modality else name)) is not None:
-                return member
-        return None
-
-    def name_shard(self, member: Member) -> str:
-        """Where the shard of a member lies."""
-        return f"{self.folder.rstrip('/')}/{self.index.about.shards[member.shard][0]}"
-
-    def is_here(self, member: Member) -> bool:
-        """Whether it can be read without a request."""
-        copies = self._own_copies()
-        return copies is None or copies.is_copied(name_member(self.name_shard(member), member))
-
-    def fetch_ahead(self, members: Iterable[Member]) -> None:
-        """Begin to copy what lies in a store; returns at once."""
-        copies = self._own_copies()
-        if copies is not None:
-            copies.fetch_ahead(name_member(self.name_shard(member), member) for member in members)
-
-    def read(self, member: Member) -> bytes | memoryview:
-        """Its bytes. Raises ShardError where they are not those that were packed, RemoteError."""
-        copies = self._own_copies()
-        if copies is not None:
-            return copies.read(name_member(self.name_shard(member), member))
-        file = self._open_shard(member)
-        pieces, place, end = [], member.offset, member.offset + member.size
-        while place < end and (piece := os.pread(file.fileno(), end - place, place)):
-            pieces.append(piece)  # Linux gives at most 2 GB at once
-            place += len(piece)
-        content = b"".join(pieces)
-        check_digest(content, member, self.name_shard(member))
-        return content
-
-    def _own_copies(self) -> MemberCopies | None:
-        if self._pid != os.getpid():  # not under the lock, which a thread of the parent may have held
-            self._reset()
-        return self._copies
-
-    def _open_shard(self, member: Member) -> FileIO:
-        """Of a process its own, opened when it is first read. One that goes is closed when no thread reads it."""
-        with self._lock:
-            if member.shard not in self._files:
-                self._files[member.shard] = FileIO(self.name_shard(member))
-            self._files.move_to_end(member.shard)
-            while len(self._files) > MOST_OPEN:
-                self._files.popitem(last=False)
-            return self._files[member.shard]
+from umbrella.files.shards.shard_folder import ShardFolder
 
 
 class Found(NamedTuple):
@@ -133,6 +34,10 @@ class Found(NamedTuple):
 
     folder: ShardFolder
     member: Member
+
+
+def _is_within(path: str | Path, folder: ShardFolder) -> bool:
+    return str(path).startswith(folder.root.rstrip("/") + "/")
 
 
 class PackedScans:
@@ -151,14 +56,23 @@ class PackedScans:
 
     def find(self, path: str | Path, root: str | None, modality: str | None = None) -> Found | None:
         """Where a scan, or its view as this modality, lies: two data folders may have scans of one name. None for one
-        that was not packed."""
-        for folder in self.folders:
-            if self._may_hold(folder, path) and (member := folder.find(path, root, modality)) is not None:
-                return Found(folder, member)
-        return None
+        that was not packed. Raises ShardError where it lies beside two folders, and each holds another by its path."""
+        found = [
+            Found(folder, member)
+            for folder in self.folders
+            if self._may_hold(folder, path, root) and (member := folder.find(path, root, modality)) is not None
+        ]
+        if len({one.member.digest for one in found}) > 1 and not _is_within(path, found[0].folder):
+            raise ShardError(
+                f"{' and '.join(one.folder.index.place for one in found)}: expected one scan by the path {path}, "
+                "found one in each, which differ. Pack anew those that were packed before it was changed, or elsewhere"
+            )
+        return found[0] if found else None
 
-    def _may_hold(self, folder: ShardFolder, path: str | Path) -> bool:
-        return len(self.folders) == 1 or str(path).startswith(folder.root.rstrip("/") + "/")
+    def _may_hold(self, folder: ShardFolder, path: str | Path, root: str | None) -> bool:
+        """A path that is held to a root is named from there, as those of other roots are: it is this folder's only if
+        it lies within. Any other is named by its way from the folder, which leads to that path alone."""
+        return len(self.folders) == 1 or root is None or _is_within(path, folder)
 
     def find_any(self, path: str | Path, root: str | None) -> Found | None:
         """Where a scan or one of its views lies."""
@@ -202,11 +116,13 @@ class PackedScans:
         sizes = np.full(len(paths), -1)
         split = [split_root(path) for path in paths]
         for folder in folders:
-            own = [i for i, (_, path) in enumerate(split) if self._may_hold(folder, path)]
-            names = [name_scan(split[i][1], split[i][0] or folder.root)[0] for i in own]
-            for modality in MODALITIES if folder.holds_views else (None,):
-                found = folder.index.find_all([name_view(name, modality) if modality else name for name in names])
-                sizes[own] = np.where(sizes[own] < 0, found, sizes[own])
+            own = [i for i, (root, path) in enumerate(split) if self._may_hold(folder, path, root)]
+            spelled = [name_scan(split[i][1], split[i][0] or folder.root) for i in own]
+            for spelling in range(max(map(len, spelled), default=0)):
+                names = [one[min(spelling, len(one) - 1)] for one in spelled]
+                for modality in MODALITIES if folder.holds_views else (None,):
+                    found = folder.index.find_all([name_view(name, modality) if modality else name for name in names])
+                    sizes[own] = np.where(sizes[own] < 0, found, sizes[own])
         return sizes
 
     def find_others(self, paths: Sequence[str]) -> list[str]:
@@ -237,18 +153,6 @@ def fetch_ahead(paths: Iterable[str]) -> None:
 def find_fetch_ahead() -> Callable[[Iterable[str]], None] | None:
     """`fetch_ahead`; None where this process reads nothing of any store."""
     return None if find_elsewhere() is None else fetch_ahead
-
-
-def _open_remote(folder: str) -> ShardIndex:
-    """The index of a folder in a store. Raises ShardError, RemoteError."""
-    copies, place = find_copies(folder), f"{folder.rstrip('/')}/{FILE_NAME}"
-    index = read_index(pa.BufferReader(copies.read(place)), place)
-    sizes = {f"{folder.rstrip('/')}/{name}": size for name, size in index.about.shards}
-    for path, found in look_up(list(sizes), copies.store).items():
-        if isinstance(found, RemoteError):
-            raise found
-        check_shard_size(path, found and found.size, sizes[path])
-    return index
 
 
 def use_shards(folders: Sequence[str], roots: Sequence[str]) -> PackedScans | None:

@@ -82,8 +82,13 @@ class ShardWriter:
         self._excluded: list[Excluded] = []
 
     def _check_folder(self) -> bool:
-        """Whether these scans were packed here. Raises ShardError where others were."""
+        """Whether these scans were packed here. Raises ShardError where others were, or where other files lie, which
+        may have the names of ours: a cohort's exclusions.tsv."""
         if not (self.folder / FILE_NAME).exists():
+            found = sorted(path.name for path in self.folder.glob("[!.]*"))
+            if found and PARTIAL not in found:
+                expected = f"{self.folder}: expected a new or empty folder"
+                raise ShardError(f"{expected}, found {found[0]} there. Choose another --output_dir")
             return False
         found = open_index(str(self.folder)).about
         if _tell(found) == _tell(self.about):

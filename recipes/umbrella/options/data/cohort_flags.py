@@ -1,5 +1,6 @@
 """Several data folders in one run: which, in which shares, and what one subject id in two of them means."""
 
+import difflib
 import math
 import os
 from collections.abc import Sequence
@@ -117,7 +118,9 @@ def read_places(path: str, image_root: str | None) -> list[CohortPlace]:
         if not isinstance(entry, dict) or not entry.get("json_dir") or not _are_texts(entry):
             raise ValueError(f"{path}: {name}: expected {shape}; found {_name_kind(entry)} without a json_dir")
         if unknown := sorted(entry.keys() - set(KEYS)):
-            raise ValueError(f"{path}: {name}: expected no key but {', '.join(KEYS)}, found {unknown[0]}. Take it out")
+            close = difflib.get_close_matches(str(unknown[0]), KEYS, n=1)
+            remedy = f"Did you mean {close[0]}?" if close else "Take it out"
+            raise ValueError(f"{path}: {name}: expected no key but {', '.join(KEYS)}, found {unknown[0]}. {remedy}")
         weight = None if "weight" not in entry else _read_weight(entry["weight"], f"{path}: {name}")
         places.append(CohortPlace(name, entry["json_dir"], weight, entry.get("image_root", image_root)))
     return places

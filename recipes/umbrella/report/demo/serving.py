@@ -12,7 +12,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from umbrella.options.running.free_port import check_port
+from umbrella.options.commands.free_port import check_port
 from umbrella.options.serve_arguments import HOST
 from umbrella.report.demo.arguments import DemoArguments
 from umbrella.report.demo.own_folders import make_own_folder

@@ -1,6 +1,6 @@
 """How a recipe ends when something is wrong: with one sentence, not with a page of traceback."""
 
-from umbrella.options.running.last_exit import BROKEN_PIPE, leave_at_last  # isort: skip (ahead of what has an end of its own)
+from umbrella.options.commands.last_exit import BROKEN_PIPE, leave_at_last  # isort: skip (ahead of what has an end of its own)
 
 import errno
 import io
@@ -16,9 +16,9 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from umbrella.files.written_files import NOT_WRITTEN, REMEDY, explain_failed_write
-from umbrella.options.running.control_signs import guard_terminal, show_controls
-from umbrella.options.running.library_lines import leave_out_library_lines
-from umbrella.options.running.progress import settle_bars
+from umbrella.options.commands.control_signs import guard_terminal, show_controls
+from umbrella.options.commands.library_lines import leave_out_library_lines
+from umbrella.options.commands.progress import settle_bars
 
 # What users meet: unusable data, scans, models and flags (ValueError and its kinds), files and a full disk (OSError,
 # SafetensorError), a missing extra (ImportError), a loss of nan, a model that does not fit.

@@ -824,12 +824,16 @@ def find_address_fault(address: str) -> str | None:
         return f"no address by {', '.join(f'{name}://' for name in SCHEMES)}"
     if not host:
         return "no bucket or host"
-    if "@" in host:
+    _, colon, port = host.rpartition(":")  # of a password with a slash in it the @ stands further behind
+    is_port = scheme == "https" and (port.isdigit() or host.endswith("]"))
+    if "@" in host or (colon and not is_port and not host.startswith("arn:")):
         return "a user or password in it; keys come from the environment alone"
     if scheme != "s3" and ("?" in key or "#" in key):
         return "a query (? or #), which would hold keys; they come from the environment alone"
     if scheme == "s3" and _KEYS.search(key):
         return "a presigned query, which holds keys; they come from the environment alone"
+    if scheme == "https" and re.search(r"[\x00-\x1f\x7f]", key):
+        return "a sign in it that is none to be read, and that a client leaves out"
     readings = {key, urllib.parse.unquote(key).replace("\\", "/")} if scheme == "https" else {key}
     if any(part in (".", "..") for reading in readings for part in reading.split("/")):
         return "the part . or .. in it"
@@ -838,7 +842,7 @@ def find_address_fault(address: str) -> str | None:
 
 def check_address(address: str, roots: Sequence[str] | None, what: str = "a path") -> str:
     """The address, where it is well formed and under one of the roots. Raises FormatError, which shows no key."""
-    shown = re.sub(r"//[^/]*@", "//", address).partition("?")[0]
+    shown = re.sub(r"//(?:[^/]*@|(?!arn:)[^/]*:(?!\d*(?:/|$))[^@]*@)", "//", address, count=1).partition("?")[0]
     if (fault := find_address_fault(address)) is not None:
         raise FormatError(f'expected {what} or an address as s3://bucket/key, found "{shown}": {fault}')
     if not any(address == root or address.startswith(root.rstrip("/") + "/") for root in roots or ()):

@@ -22,7 +22,7 @@ if __name__ == "__main__":  # a wrong flag, or --help, is answered before the sl
 
 
 from umbrella.files.claimed_folder import claim
-from umbrella.files.shards.index import SCANS, VIEWS, About
+from umbrella.files.shards.index import SCANS, VIEWS, About, mark_root
 from umbrella.files.shards.writing import EXCLUSIONS, ShardWriter
 from umbrella.models.loading import load_processor
 from umbrella.options.commands.progress import show_progress
@@ -56,7 +56,7 @@ def main() -> None:
         views = resolve_recipe(ViewSettings.of(data_args), processor, model_args.model_name_or_path).settings
         about = About(VIEWS, [], describe_views(views), "")
     places, made_of = list_packable(splits, root, views is not None)
-    about = about._replace(made_of=made_of)
+    about = about._replace(made_of=made_of, root=mark_root(root))
 
     # ------------------------------------------------------------------------------------------------ pack
     folder = Path(pack_args.output_dir)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import validate_json_format
@@ -12,6 +13,7 @@ from killing import kill_at_call, list_calls, read_bytes
 from umbrella.cohort.generated_folder import replace_folder
 from umbrella.cohort.questions.writer import write_conversations, write_shards
 from umbrella.files import claimed_folder
+from umbrella.files.claimed_folder import claim
 from umbrella_dataset import FormatError, find_split_files
 
 
@@ -76,3 +78,22 @@ def test_two_writers_of_one_folder_and_a_users_own_hidden_folder(tmp_path, monke
     with pytest.raises(FileExistsError, match="found other files, as new; move it away"):
         write(tmp_path / "data", 1)
     assert (hidden / "new/mine.txt").exists()
+
+
+def test_writers_that_come_and_go_at_once_never_meet(tmp_path):
+    """Who leaves takes the folder with it, in the instant in which the next comes in."""
+    inside, most, n = [0], [], 25
+
+    def come(_):
+        for _ in range(n):
+            with claim(tmp_path / "deep/.packing", set(), tmp_path):
+                inside[0] += 1
+                most.append(inside[0])
+                inside[0] -= 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(come, range(4)))
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(FileNotFoundError, match="link"), claim(tmp_path / "link", set(), tmp_path):
+        pass
+    assert most == [1] * 4 * n and not (tmp_path / "deep/.packing").exists()

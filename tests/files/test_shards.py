@@ -15,8 +15,9 @@ import webdataset
 
 import umbrella.files.shards.index as shard_index
 from umbrella.files.contained_files import find_packed, open_file, set_packed
-from umbrella.files.shards.index import FILE_NAME, SCANS, About, Member, ShardError, open_index, write_index
-from umbrella.files.shards.reading import PackedScans, check_fits, use_shards
+from umbrella.files.shards.fitting import check_fits
+from umbrella.files.shards.index import FILE_NAME, SCANS, About, Member, ShardError, mark_root, open_index, write_index
+from umbrella.files.shards.reading import PackedScans, use_shards
 from umbrella.files.shards.shard_folder import ShardFolder
 from umbrella.files.shards.writing import EXCLUSIONS, PARTIAL, Excluded, Part, ShardWriter
 from umbrella.views.volume_cache import identify_scan
@@ -246,6 +247,23 @@ def test_an_index_that_is_none_is_said(shards):
     assert find_packed() is None
 
 
+def test_no_bit_of_an_index_turns_unseen(shards):
+    """A damaged name would not be found, and its scan taken from elsewhere."""
+    path, whole = shards / FILE_NAME, (shards / FILE_NAME).read_bytes()
+    letters = sum(map(len, open_index(str(shards)).names.to_pylist()))
+    start, n_said = whole.index(b"sub-"), 0
+    for place in range(start, start + letters + len(CONTENTS) * 28, 5):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        try:
+            open_index(str(shards))
+        except ShardError as error:
+            assert "index.arrow: expected an index of shards, found a file cut short or damaged" in str(error)
+            n_said += 1
+    assert n_said >= letters // 5 + len(CONTENTS) * 28 // 5 - 30  # between the columns some are of none
+    path.write_bytes(whole)
+    assert len(open_index(str(shards))) == len(CONTENTS)
+
+
 def test_shards_of_other_data_are_said(packed_once, tmp_path):
     packed = use(packed_once, str(tmp_path))
     names = list(CONTENTS)
@@ -264,6 +282,32 @@ def test_shards_of_other_data_are_said(packed_once, tmp_path):
     of_two = [(f"/{folder}/{names[0]}", f"/{folder}") for folder in ("a", "b")]
     with pytest.raises(ShardError, match="a folder of shards for each of 2 folders that scans lie in, as /a and /b"):
         check_fits(packed, of_two)
+
+
+def test_shards_of_another_root_are_said_as_scans_of_two_studies_have_the_same_names(tmp_path, capsys):
+    roots = [str(tmp_path / "a"), "s3://bucket/b/", "s3://bucket/c"]
+    (tmp_path / "a").mkdir()
+    folders = [tmp_path / f"shards {number}" for number in range(3)]
+    for folder, root in zip(folders, roots, strict=True):
+        pack(folder, ABOUT._replace(root=mark_root(root)))
+    rows = [(f"{root.rstrip('/')}/{name}", None) for root in roots for name in CONTENTS]
+    check_fits(use_shards(folders, [roots[0] + "/", "s3://bucket/b", roots[2]]), rows)
+    assert not capsys.readouterr().err
+    for order in ((1, 0, 2), (0, 2, 1)):
+        with pytest.raises(
+            ShardError, match=r"expected shards of the scans in .*/[abc]/?, found those of .*/[abc]/?:"
+        ):
+            check_fits(use_shards([folders[i] for i in order], roots), rows)
+    check_fits(
+        use_shards([folders[0]], ["s3://bucket/moved"]), [(f"s3://bucket/moved/{name}", None) for name in CONTENTS]
+    )
+    assert "whether they are the same is not known" in capsys.readouterr().err
+    check_fits(
+        use_shards([folders[0]], [str(tmp_path / "gone")]), [(str(tmp_path / "gone" / n), None) for n in CONTENTS]
+    )
+    with pytest.raises(ShardError, match="found shards of other scans"):
+        pack(folders[0], ABOUT._replace(root=mark_root(roots[1])))
+    assert not capsys.readouterr().err
 
 
 def test_scans_of_one_name_in_two_data_folders_stay_apart(tmp_path):

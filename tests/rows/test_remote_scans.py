@@ -4,6 +4,7 @@ import cache_volumes
 import eval
 import explain
 import inspect_labels
+import pack_scans
 import predict
 import push_to_hub
 import pytest
@@ -67,6 +68,21 @@ def test_a_folder_is_validated_and_its_scans_read(study, remote, s3, capsys):
     (study / "train/more.json").write_text((study / "train/train_0.json").read_text().replace("train_0_0", "s3://a/b"))
     assert validate_json_format.main([str(study)]) == 1
     assert "add the root of its address to --remote_roots" in capsys.readouterr().out
+
+
+def test_nothing_is_asked_of_a_store_whose_scans_lie_in_shards(study, remote, s3, call, tmp_path, capsys):
+    call(pack_scans, "--json_dir", study, "--output_dir", "shards", "--num_workers", 1, *remote)
+    s3.take_log()
+    packed = [*remote, "--scan_shards", "shards"]
+    validate_json_format.main([str(study), "--check_images", *packed])
+    assert "found those of" in capsys.readouterr().out  # it has read them
+    call(inspect_labels, "--json_dir", study, "--n", 1, "--model_name_or_path", "tiny", *packed)
+    assert s3.take_log() == []
+    other = (study / "test/test_0.json").read_text().replace("test_0_0.nii", "away.nii")
+    for path in study.glob("*/*.json"):
+        path.write_text(other)
+    validate_json_format.main([str(study), "--check_images", *packed])
+    assert "shards/index.arrow (with scans as " in capsys.readouterr().out
 
 
 def test_what_is_missing_or_refused_is_said_before_training(study, remote, s3):

@@ -20,16 +20,8 @@ def claim(workplace: Path, parts: set[str], output_dir: Path) -> Iterator[None]:
 
     Raises FileExistsError, which names `output_dir`, where another process has it; and where it holds other files.
     """
-    workplace.mkdir(parents=True, exist_ok=True)
-    found = set(os.listdir(workplace))
-    if not found <= {LOCK, *parts} or (found and LOCK not in found):
-        raise FileExistsError(
-            f"{workplace}: expected no such folder or what a killed run left in it, found other files, as "
-            f"{min(found - {LOCK})}; move it away or choose another output folder"
-        )
-    lock = FileLock(workplace / LOCK, timeout=PATIENCE_S)
     try:
-        lock.acquire()
+        lock = _lock(workplace, parts)
     except Timeout:
         raise FileExistsError(
             f"{output_dir}: expected no other process that writes this folder, found one; wait until it has ended, "
@@ -45,3 +37,25 @@ def claim(workplace: Path, parts: set[str], output_dir: Path) -> Iterator[None]:
         if is_empty:
             with suppress(OSError):  # the next writer has come in already
                 workplace.rmdir()
+
+
+def _lock(workplace: Path, parts: set[str]) -> FileLock:
+    """The lock, which is held. Raises Timeout, OSError."""
+    lock = FileLock(workplace / LOCK, timeout=PATIENCE_S)
+    while True:
+        try:
+            workplace.mkdir(parents=True)
+        except FileExistsError:
+            if workplace.is_symlink():  # to nothing it would be waited for without end
+                workplace.stat()
+        with suppress(FileNotFoundError):  # gone since
+            found = set(os.listdir(workplace))
+            if not found <= {LOCK, *parts} or (found and LOCK not in found):
+                raise FileExistsError(
+                    f"{workplace}: expected no such folder or what a killed run left in it, found other files, as "
+                    f"{min(found - {LOCK})}; move it away or choose another output folder"
+                )
+            # A writer that ends takes the folder with it: then filelock finds none, or pathlib stumbles within it.
+            with suppress(FileExistsError):
+                lock.acquire()
+                return lock

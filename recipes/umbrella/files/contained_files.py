@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # flags are answered without it
     import numpy as np
 
 ADDRESS = re.compile(rf"(?:{'|'.join(SCHEMES)})://")
+# A secret of S3 may have slashes in it: what stands before its @ is none of the host.
+_SHOWN = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)(?:[^/]*@|(?!arn:)[^/]*:(?!\d*(?:/|$))[^@]*@)?([^?#]*)", re.DOTALL)
 
 
 class RemoteError(OSError):
@@ -83,6 +85,12 @@ def find_elsewhere() -> Elsewhere | None:
 def is_remote(path: str | Path) -> bool:
     """Whether a path is the address of an object in a store."""
     return isinstance(path, str) and ADDRESS.match(path) is not None
+
+
+def show_address(address: str | Path) -> str:
+    """An address without what would be a key; any other path as it is."""
+    found = _SHOWN.match(str(address))
+    return found[1] + found[2] if found else str(address)
 
 
 class Packed(Protocol):
@@ -223,7 +231,7 @@ def costs_a_request(path: str) -> bool:
 
 def _reach(url: str) -> Elsewhere:
     if _elsewhere is None:
-        shown = url.partition("?")[0]
+        shown = show_address(url)
         raise RemoteError(
             f"{shown}: expected a scan on this machine, found an address: allow it by --remote_roots with the "
             "beginning of the addresses that are meant, as s3://bucket/study",

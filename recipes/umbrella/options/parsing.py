@@ -11,6 +11,7 @@ from typing import Any
 
 from umbrella.files.json_files import parse_json
 from umbrella.files.yaml_files import read_yaml
+from umbrella.options.address_flags import check_addresses
 from umbrella.options.arguments import BUILT, TINY_DEFAULTS, ModelArguments
 from umbrella.options.commands.ending import describe_launcher, let_rank_0_speak
 from umbrella.options.cuda import BY_CUDA
@@ -68,8 +69,9 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
     """`[config.yaml] [--flag value ...]` → one instance of each dataclass; flags win over the YAML.
 
     The YAML becomes flags ahead of the command line's, so both obey the same rules. Unknown and abbreviated flags end
-    the program with a sentence, as do values that do not fit and keys (`check_keys`). Lists stand with commas or with
-    spaces (`split_list`). A training of "tiny" has defaults of its own; `TrainFields.given` says which flags were.
+    the program with a sentence, as do values that do not fit, keys (`check_keys`) and addresses where none can be
+    (`check_addresses`). Lists stand with commas or with spaces (`split_list`). A training of "tiny" has defaults of
+    its own; `TrainFields.given` says which flags were.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     spellings = "; ".join(f"--{guide} is --{' and --'.join(today)}" for guide, today in GUIDE_SPELLINGS.items())
@@ -82,6 +84,7 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
     try:
         from_yaml = [] if recipe is None else read_yaml_flags(recipe)
         check_keys(from_yaml + argv)
+        check_addresses(from_yaml + argv)
         _check_json(from_yaml + argv)
         parser.argv = (*launcher, *from_yaml, *argv)
         flags = _split_lists(translate_guide_spellings(parser.argv, parser.flags) if trains else parser.argv, parser)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from umbrella.options.address_flags import check_addresses
 from umbrella.options.flag_names import suggest
 
 
@@ -28,6 +29,10 @@ class PlainParser(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override]  # a namespace of another class is not asked for
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
+        try:
+            check_addresses(sys.argv[1:] if args is None else args)
+        except ValueError as error:
+            self.error(str(error))
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
             # Private: argparse lists its flags nowhere else.

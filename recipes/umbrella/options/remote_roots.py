@@ -3,7 +3,8 @@
 from dataclasses import fields
 from typing import Any
 
-from umbrella.files.remote.addresses import find_fault, is_within, show_address
+from umbrella.files.contained_files import show_address
+from umbrella.files.remote.addresses import find_fault, is_within
 from umbrella.options.data.remote_flags import RemoteFlags
 from umbrella.options.extras import check_extra
 from umbrella.options.number_bounds import POSITIVE, check_bounds

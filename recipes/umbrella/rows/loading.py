@@ -7,7 +7,8 @@ import datasets
 from datasets import Dataset, DatasetDict
 
 from umbrella.files.contained_files import is_remote, split_root
-from umbrella.files.shards.reading import check_fits, use_shards
+from umbrella.files.shards.fitting import check_fits
+from umbrella.files.shards.reading import use_shards
 from umbrella.files.written_files import writing
 from umbrella.options.arguments import DataArguments
 from umbrella.rows.mixing import join_cohorts

@@ -39,23 +39,22 @@ def know_scans(
 
 def know_files(paths: Iterable[str]) -> None:
     """The same for scans that are named one by one."""
-    copies: Any = find_elsewhere()
-    if copies is None:
-        return
-    from umbrella.views.volume_cache import list_files
-
-    copies.learn(name for path in paths if is_remote(path) for name in list_files(path))
+    if find_elsewhere() is not None:
+        _learn([path for path in paths if is_remote(path)])
 
 
 def _look_up(splits: Mapping[str, "Dataset"]) -> Any:
+    return _learn([url for rows in splits.values() for url in _list_urls(rows)])
+
+
+def _learn(urls: list[str]) -> Any:
+    """Nothing is asked of scans that lie in shards."""
     from umbrella.views.volume_cache import list_files
 
     copies: Any = find_elsewhere()
     packed: Any = find_packed()
-    urls = [url for rows in splits.values() for url in _list_urls(rows)]
-    if packed is not None:
-        urls = packed.find_others(urls)
-    copies.learn(name for url in urls for name in list_files(url))
+    others = urls if packed is None else packed.find_others(urls)
+    copies.learn(name for url in others for name in list_files(url))
     return copies.table
 
 

@@ -11,14 +11,20 @@ from umbrella.validation.worker_processes import start_workers
 from umbrella_dataset import Problem
 
 SCANS_PER_TASK = 4
+MOST_LOOKED_FOR = 100  # paths that are looked for in shards
 
 
-def use_packed(shards: Sequence[str], image_root: str | None, folders: Iterable[str]) -> None:
-    """Read scans from `--scan_shards` where they were packed. Raises ShardError and RemoteError, OSErrors."""
+def use_packed(shards: Sequence[str], image_root: str | None, folders: Iterable[str], paths: Sequence[str]) -> None:
+    """Read scans from `--scan_shards` where they were packed, which are told from others by some of the `paths`.
+    Raises ShardError and RemoteError, OSErrors."""
     if shards:
-        from umbrella.files.shards.reading import use_shards  # here: what no flag asks for costs nothing
+        from umbrella.files.shards.fitting import check_fits  # here: what no flag asks for costs nothing
+        from umbrella.files.shards.reading import use_shards
 
-        use_shards(shards, [image_root] if image_root else list(dict.fromkeys(folders)))
+        packed = use_shards(shards, [image_root] if image_root else list(dict.fromkeys(folders)))
+        if packed is not None:
+            some = paths[:: 1 + len(paths) // MOST_LOOKED_FOR]
+            check_fits(packed, ((name, root) for root, name in map(split_root, some)))
 
 
 def find_scan_problems(uses: Iterable) -> list[tuple[str, Problem]]:

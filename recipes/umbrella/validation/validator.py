@@ -271,7 +271,8 @@ def main(argv: list[str] | None = None, samples: Path | None = None) -> int:
         return 1
     validation.finish()
     try:
-        use_packed(options.scan_shards or (), image_root, (folder for *_, folder in files))
+        paths = [scan.path for scan in validation.scans]
+        use_packed(options.scan_shards or (), image_root, (folder for *_, folder in files), paths)
         if options.check_images:
             validation.check_scans()
     except OSError as error:  # of a process that was killed, of a store, of shards

@@ -1,12 +1,19 @@
 """Claims about addresses of scans: which are read, which are refused and how, and that no key is ever shown."""
 
 import pytest
+import yarl
 from conversation_folder import make_record
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from umbrella.files.contained_files import ADDRESS, RemoteError, is_remote, open_file
+from umbrella.files.contained_files import ADDRESS, RemoteError, is_remote, open_file, show_address
 from umbrella.files.data_format import SCHEMES
-from umbrella.files.remote.addresses import find_fault, find_host, is_within, show_address
-from umbrella.options.arguments import DataArguments
+from umbrella.files.remote.addresses import find_fault, find_host, is_within
+from umbrella.files.shards.members import find_copies
+from umbrella.options.arguments import DataArguments, ModelArguments
+from umbrella.options.parsing import parse_arguments
+from umbrella.options.plain_parser import PlainParser
+from umbrella.options.tool_arguments import PackArguments
 from umbrella_dataset import FormatError, UmbrellaConfig, find_address_fault, resolve_path, to_row
 
 ROOTS = ["s3://bucket/study"]
@@ -16,6 +23,8 @@ TAKEN = (
     "s3://bucket/what?.nii",
     "gs://bucket/a.nii",
     "https://host:8443/a/b.nii.gz",
+    "https://[::1]:8443/a@b:c.nii",
+    "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint:mine/a@b.nii",
     "hf://datasets/owner/name@main/scans/a.nii.gz",
 )
 REFUSED = (
@@ -32,6 +41,10 @@ REFUSED = (
     "https://host/a.nii#part",
     "gs://bucket/a.nii#17",
     "https://me:k3y@host/a.nii",
+    "s3://me:k3y/k3y@bucket/a.nii",
+    "https://me:k3y/k3y@host/a.nii",
+    "https://host/a/.\t./b.nii",
+    "https://host/a/%2\ne%2e/b.nii",
     "s3://bucket/a.nii?X-Amz-Signature=k3y",
     "s3://bucket/a.nii?a=b&AWSAccessKeyId=k3y",
 )
@@ -46,6 +59,43 @@ def test_the_builder_and_the_readers_have_the_same_rules(address):
     with pytest.raises(FormatError) as raised:  # no root allows it
         resolve_path(address, "/data")
     assert "k3y" not in str(raised.value)
+
+
+@given(st.lists(st.sampled_from([".", "..", "/", "%2e", "%", "2e", "2f", "\\", "\t", "\n", "\0", "a", ";", "@", ":"])))
+@settings(max_examples=300)
+def test_what_the_client_makes_of_an_address_lies_where_it_says(parts):
+    address = "https://host/data/" + "".join(parts)
+    assert find_fault(address) == find_address_fault(address)
+    if find_fault(address) is None:
+        assert str(yarl.URL(address)).startswith("https://host/data/")
+
+
+@pytest.mark.parametrize("bad", ["s3://me:k3y@bucket/study", "gs://me:k3y/k3y@bucket/study"])
+def test_no_command_takes_a_key_in_an_address_or_shows_it(bad, capsys):
+    for flag in ("--image_root", "--remote_roots", "--scan_shards", "--json_dir", "--scan_copies"):
+        for argv in ([flag, bad], [f"{flag}={bad}"]):
+            with pytest.raises(SystemExit):
+                parse_arguments((DataArguments,), argv)
+    with pytest.raises(SystemExit):
+        PlainParser().parse_args(["--image_root", bad])
+    said = capsys.readouterr().err
+    assert said.count("bucket/study") == 11 and "k3y" not in said
+    for call in (open_file, find_copies):
+        with pytest.raises(OSError, match="remote_roots") as raised:
+            call(bad)
+        assert "k3y" not in str(raised.value)
+
+
+def test_a_folder_is_not_made_of_an_address(capsys, tmp_path, monkeypatch):
+    """The folder "s3:" would hold what its owner looks for in the bucket."""
+    monkeypatch.chdir(tmp_path)
+    kinds = (ModelArguments, DataArguments, PackArguments)
+    for flag in ("--output_dir", "--volume_cache", "--scan_copies", "--json_dir", "--cohorts"):
+        with pytest.raises(SystemExit):
+            parse_arguments(kinds, ["--output_dir", "here", flag, "s3://bucket/run"])
+        assert f"error: {flag}: expected a path on this machine, found the add" in capsys.readouterr().err
+    assert parse_arguments(kinds, ["--json_dir", "d", "--output_dir", "here"])[2].output_dir == "here"
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_address_is_a_string_that_begins_with_a_scheme():

@@ -61,6 +61,16 @@ def make_certificate(folder):
 
 class Handler(SimpleHTTPRequestHandler):
     states_time = gives_parts = True
+    sends_on_to = None
+
+    def send_head(self):
+        if self.sends_on_to is None or "/moved/" not in self.path:
+            return super().send_head()
+        self.send_response(302)
+        self.send_header("Location", self.sends_on_to + self.path.replace("/moved", ""))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return None
 
     def do_GET(self):
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
@@ -213,6 +223,22 @@ def test_a_server_that_gives_no_parts_is_said_at_once(https, let):
     ):
         copies.store.read_range(f"{store.root}/x.tar", 100, 300)
     assert time.monotonic() - start < 10
+
+
+def test_a_redirect_is_followed_unless_it_leaves_https_where_nothing_is_asked(https, let):
+    store = https(sends_on_to="")
+    store.put("x.nii", DATA)
+    let(store.root, patience=30, anew=True)
+    assert read(f"{store.root}/moved/x.nii") == DATA
+    with socket.create_server(("127.0.0.1", 0)) as open_to_all:
+        open_to_all.setblocking(False)
+        store = https(sends_on_to=f"http://127.0.0.1:{open_to_all.getsockname()[1]}")
+        let(store.root, patience=30, anew=True)
+        start = time.monotonic()
+        assert kind_of(f"{store.root}/moved/x.nii") == "other"
+        assert time.monotonic() - start < 10
+        with pytest.raises(BlockingIOError):  # nobody has come
+            open_to_all.accept()
 
 
 @pytest.mark.parametrize("name", ["gs", "hf"])

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from umbrella.files.contained_files import ADDRESS
 from umbrella.files.data_format import SCHEMES
 
-_SHOWN = re.compile(r"^([a-z0-9]+://)(?:[^/]*@)?([^?#]*)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def split_address(address: str) -> tuple[str, str]:
@@ -31,22 +31,28 @@ def find_fault(address: str) -> str | None:
     host, _, key = place.partition("/")
     if not host:
         return "no bucket or host"
-    if "@" in host:
+    if has_password(address):
         return "a user or password in it; keys come from the environment alone"
     if scheme != "s3" and ("?" in key or "#" in key):
         return "a query (? or #), which would hold keys; they come from the environment alone"
     if scheme == "s3" and re.search(r"\?(?:.*&)?(?:X-Amz-|AWSAccessKeyId|versionId=)", key, re.IGNORECASE):
         return "a presigned query, which holds keys; they come from the environment alone"
+    if scheme == "https" and _CONTROL.search(key):
+        return "a sign in it that is none to be read, and that a client leaves out"
     readings = {key, unquote(key).replace("\\", "/")} if scheme == "https" else {key}
     if any(part in (".", "..") for reading in readings for part in reading.split("/")):
         return "the part . or .. in it"
     return None
 
 
-def show_address(address: str) -> str:
-    """An address without what would be a key."""
-    found = _SHOWN.match(address)
-    return found[1] + found[2] if found else address
+def has_password(address: str) -> bool:
+    """Whether an address has NAME@ or NAME:PASSWORD@ in it, also where a slash in the password hides that the @ is of
+    the host: s3://NAME:sec/ret@bucket. A colon is else of a port, or of an ARN of S3, alone."""
+    scheme, place = split_address(address)
+    host = place.partition("/")[0]
+    _, colon, port = host.rpartition(":")
+    is_port = scheme == "https" and (port.isdigit() or host.endswith("]"))
+    return "@" in host or (bool(colon) and not is_port and not host.startswith("arn:"))
 
 
 def is_within(address: str, roots: Iterable[str]) -> bool:

@@ -152,12 +152,15 @@ class HttpsClient:
     def __init__(self, silent_s: float) -> None:
         import aiohttp
 
+        redirects = aiohttp.TraceConfig()
+        redirects.on_request_redirect.append(stay_encrypted)
         self.vouched_for = ssl.create_default_context()  # SSL_CERT_FILE counts; aiohttp's is made at its import
         self.fs = fsspec.filesystem(
             "https",
             skip_instance_cache=True,
             client_kwargs={
                 "timeout": aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=silent_s),
+                "trace_configs": [redirects],
                 "auto_decompress": False,  # of x.nii.gz a server may say that it is x.nii, packed for the way
                 "trust_env": True,
             },
@@ -183,11 +186,17 @@ class HttpsClient:
             answer.raise_for_status()
             if headers and answer.status != 206:
                 raise io.UnsupportedOperation("a server that sends the whole where a part was asked for (no Range)")
-            if answer.url.scheme != "https":
-                raise ConnectionError(f"{url} is answered with an address that is not https")
             content = await answer.read()
             length = int(answer.headers.get("Content-Length", len(content)))
             return content, Identity(length, answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "")
+
+
+async def stay_encrypted(session: Any, context: Any, redirected: Any) -> None:
+    """Raise UnsupportedOperation before a server's redirect to an address without encryption is followed."""
+    answer = redirected.response
+    to = answer.headers.get("Location") or answer.headers.get("URI") or ""
+    if answer.url.join(type(answer.url)(to)).scheme != "https":
+        raise io.UnsupportedOperation("a redirect to an address that is not https")
 
 
 class HfClient:

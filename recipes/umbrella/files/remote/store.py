@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import xxhash
 
-from umbrella.files.contained_files import RemoteError
-from umbrella.files.remote.addresses import find_fault, is_within, show_address
+from umbrella.files.contained_files import RemoteError, show_address
+from umbrella.files.remote.addresses import find_fault, is_within
 from umbrella.files.remote.faults import (
     CUT,
     OTHER,

@@ -4,6 +4,7 @@ It knows nothing of scans but their names and bytes.
 """
 
 __all__ = [
+    "fitting",
     "index",
     "reading",
     "writing",

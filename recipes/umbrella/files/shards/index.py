@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from umbrella.files.contained_files import split_root
+from umbrella.files.contained_files import is_remote, split_root
 from umbrella.files.written_files import replacing
 
 FILE_NAME = "index.arrow"
-VERSION = 1
+VERSION = 2
 SCANS, VIEWS = "scans", "views"
 _ABOUT = b"umbrella_shards"
 SIZE = 2  # of the fields of `Member`
@@ -53,8 +53,9 @@ class About(NamedTuple):
     what      "scans", or "views"
     shards    (name, bytes) of each
     settings  of views: what they were made with; of scans empty
-    made_of   tells the scans, in their order, from others
-    digest    of the table
+    made_of   tells the scans, in their order, from others of other names
+    digest    of the table, and of all that is said here
+    root      tells the folder or the address that they lay in from others, see `mark_root`; "": it was not known
     """
 
     what: str
@@ -62,6 +63,7 @@ class About(NamedTuple):
     settings: dict[str, Any]
     made_of: str
     digest: str = ""
+    root: str = ""
 
 
 class ShardIndex:
@@ -71,7 +73,7 @@ class ShardIndex:
         table: as `write_index` writes it.
         place: of its file, for error messages.
 
-    Raises ShardError for a table of another kind.
+    Raises ShardError for a table of another kind, ValueError for a damaged one.
     """
 
     def __init__(self, table: pa.Table, place: str) -> None:
@@ -79,6 +81,7 @@ class ShardIndex:
         if _ABOUT not in metadata or {field.name: field.type for field in table.schema} != _COLUMNS:
             raise ShardError(f"{place}: expected an index that pack_scans.py has written, found another Arrow file")
         stated = json.loads(metadata[_ABOUT])
+        said = stated.get("digest")
         if (version := stated.pop("version")) != VERSION:
             raise ShardError(
                 f"{place}: expected an index of version {VERSION}, found {version}: pack the scans anew, or update "
@@ -86,6 +89,8 @@ class ShardIndex:
             )
         self.about = About(**stated | {"shards": [tuple(shard) for shard in stated["shards"]]})
         columns = {name: _take_whole(table[name]) for name in _COLUMNS}
+        if said != _find_digest(list(columns.values()), self.about):
+            raise ValueError("what it says of itself does not fit its rows")
         self.place, self.names = place, columns.pop("name")
         self.hashes, *self.numbers = (column.to_numpy() for column in columns.values())
 
@@ -137,9 +142,7 @@ def read_index(source: Any, place: str) -> ShardIndex:
     """The index in a file that Arrow reads, mapped or in memory. Raises ShardError."""
     try:
         return ShardIndex(pa.ipc.open_file(source).read_all(), place)
-    except (pa.ArrowInvalid, ValueError, TypeError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+    except (pa.ArrowException, ValueError, TypeError, KeyError, MemoryError, OverflowError) as error:
         raise ShardError(
             f"{place}: expected an index of shards, found a file cut short or damaged: copy it anew"
         ) from error
@@ -175,14 +178,27 @@ def write_index(folder: Path, names: Sequence[str], members: Sequence[Member], a
     arrays = [pa.array(hashes[order]), pa.array(sorted_names, pa.string())]
     for name, column in zip(Member._fields, zip(*members, strict=True), strict=True):
         arrays.append(pa.array(np.array(column, _COLUMNS[name].to_pandas_dtype())[order]))
-    digest = xxhash.xxh3_64()
-    for array in arrays:
-        for buffer in array.buffers():
-            digest.update(b"" if buffer is None else buffer)
-    stated = about._replace(digest=digest.hexdigest())._asdict() | {"version": VERSION}
+    stated = about._replace(digest=_find_digest(arrays, about))._asdict() | {"version": VERSION}
     schema = pa.schema(_COLUMNS, {_ABOUT: json.dumps(stated, sort_keys=True).encode()})
     with replacing(folder / FILE_NAME) as partial, pa.ipc.new_file(str(partial), schema) as file:
         file.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+def _find_digest(columns: Sequence[pa.Array], about: About) -> str:
+    """Of the columns and of what is said of them: a damaged name would not be found, and its scan looked for where it
+    does not lie."""
+    digest = xxhash.xxh3_64(json.dumps(about._replace(digest=""), sort_keys=True).encode())
+    for column in columns:
+        if column.null_count or column.offset:
+            raise ValueError("rows that nothing has written so")
+        if column.type != pa.string():
+            digest.update(column.to_numpy())
+            continue
+        _, ends, letters = column.buffers()
+        places = np.frombuffer(ends, np.int32)[: len(column) + 1] if ends is not None else np.zeros(1, np.int32)
+        digest.update(places.tobytes())
+        digest.update(memoryview(letters)[: places[-1]] if letters is not None else b"")
+    return digest.hexdigest()
 
 
 def _check_unique(names: Iterable[str], folder: Path) -> None:
@@ -195,6 +211,15 @@ def _check_unique(names: Iterable[str], folder: Path) -> None:
 
 def _hash(name: str) -> int:
     return xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"))
+
+
+def mark_root(root: str) -> str:
+    """What tells the root that scans lie in from others, and does not name it; "" of a folder that is not here."""
+    if not is_remote(root) and not os.path.isdir(root):
+        return ""
+    return xxhash.xxh3_128_hexdigest(
+        (root if is_remote(root) else os.path.realpath(root)).rstrip("/").encode("utf-8", "surrogatepass")
+    )
 
 
 def name_view(name: str, modality: str) -> str:

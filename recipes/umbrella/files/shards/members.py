@@ -1,6 +1,6 @@
 """Scans in shards that lie in a store: one request a scan, for its bytes alone, which are then kept as copies are."""
 
-from umbrella.files.contained_files import find_elsewhere
+from umbrella.files.contained_files import find_elsewhere, show_address
 from umbrella.files.remote.copies import ScanCopies
 from umbrella.files.shards.index import Member, ShardError, check_digest
 
@@ -38,8 +38,9 @@ def find_copies(folder: str) -> ScanCopies:
     """What reads a store's objects in this process. Raises ShardError where no address is allowed."""
     copies = find_elsewhere()
     if not isinstance(copies, ScanCopies):
+        shown = show_address(folder)
         raise ShardError(
-            f"--scan_shards {folder}: expected a folder on this machine, found an address: allow it by --remote_roots "
-            f"{folder}"
+            f"--scan_shards {shown}: expected a folder on this machine, found an address: allow it by --remote_roots "
+            f"{shown}"
         )
     return copies

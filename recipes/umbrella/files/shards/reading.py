@@ -155,37 +155,6 @@ def find_fetch_ahead() -> Callable[[Iterable[str]], None] | None:
     return None if find_elsewhere() is None else fetch_ahead
 
 
-def check_fits(packed: PackedScans, paths: Iterable[tuple[str, str | None]]) -> None:
-    """Raise ShardError where shards were made of other scans than these, some of the rows': (path, root) of each.
-
-    What can be told: none is there by its name, or a file lies in its own place that is not as long as the one that
-    was packed.
-    """
-    paths, missing = list(paths), []
-    if len(held := {root for _, root in paths if root is not None}) > len(packed.folders):
-        raise ShardError(
-            f"--scan_shards: expected a folder of shards for each of {len(held)} folders that scans lie in, as "
-            f"{' and '.join(sorted(held)[:2])}, in which they may have the same names, found {len(packed.folders)}"
-        )
-    for path, root in paths:
-        if (found := packed.find_any(path, root)) is None:
-            missing.append(path)
-            continue
-        folder, member = found
-        if not folder.holds_views and os.path.isfile(path) and os.path.getsize(path) != member.size:
-            raise ShardError(
-                f"{folder.index.place}: expected the {os.path.getsize(path):,} bytes of {path}, found a scan of "
-                f"{member.size:,} bytes by its name: it was packed from other data, or before the scan was changed. "
-                "Pack the scans anew, into another folder, or choose other --scan_shards"
-            )
-    if missing and len(missing) == len(paths):
-        known = " and ".join(f"{one.index.place} (with scans as {one.index.names[0]})" for one in packed.folders)
-        raise ShardError(
-            f"{known}: expected the rows' scans, as {missing[0]}, found none of {len(missing)}: give --json_dir and "
-            "--image_root as pack_scans.py had them, or choose other --scan_shards"
-        )
-
-
 def use_shards(folders: Sequence[str], roots: Sequence[str]) -> PackedScans | None:
     """Read what `--scan_shards` holds from there from now on; without any, scans are the files that the rows name.
 

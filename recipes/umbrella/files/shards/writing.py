@@ -72,7 +72,7 @@ class ShardWriter:
 
     def __init__(self, folder: Path, about: About, most_bytes: int) -> None:
         self.folder, self.about, self.most_bytes = folder, about, most_bytes
-        self.start = json.dumps([about.what, about.settings, about.made_of, most_bytes], sort_keys=True)
+        self.start = json.dumps([*_tell(about), most_bytes], sort_keys=True)
         self.is_done = self._check_folder()
         self.shards = self._read_done()
         self.n_done = self.shards[-1].n_done if self.shards else 0
@@ -91,7 +91,7 @@ class ShardWriter:
                 raise ShardError(f"{expected}, found {found[0]} there. Choose another --output_dir")
             return False
         found = open_index(str(self.folder)).about
-        if (found.what, found.settings, found.made_of) == (self.about.what, self.about.settings, self.about.made_of):
+        if _tell(found) == _tell(self.about):
             return True
         raise ShardError(
             f"{self.folder}: expected a new folder, found shards of other scans or flags. Choose another --output_dir"
@@ -192,6 +192,11 @@ class ShardWriter:
 
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)  # of a shard that is not whole nothing stays
+
+
+def _tell(about: About) -> list:
+    """What tells a packing from others."""
+    return [about.what, about.settings, about.made_of, about.root]
 
 
 def _fill(size: int, unit: int) -> int:

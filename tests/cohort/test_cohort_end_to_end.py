@@ -69,6 +69,7 @@ def test_forty_subjects_take_the_steps_that_a_model_needs_where_nobody_says_how_
     assert re.search(r"^loss 6\.\d+ → 0\.\d+ in 3\d\d steps$", printed["train.py"].out, re.MULTILINE)
 
 
+@pytest.mark.nightly
 def test_forty_ages_end_in_a_model_that_answers_in_years(take_five_steps, tmp_path):
     """In half of the steps that it takes where nobody says how many."""
     more = {"train.py": ["--max_steps", "150"], "eval.py": ["--bootstrap", "20"]}

@@ -281,7 +281,7 @@ print("taken apart")  # not reached: several processes end within `run`
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_offload_and_zero3_train_two_cpu_processes_to_the_same_loss(small_data, tmp_path):
     """In one launch, one by one, the projector alone: what is saved of weights that lie in shards. ZeRO-3 first comes
     by accelerate's file. Offload with torch's AdamW: DeepSpeed's for the CPU would compile for a minute."""

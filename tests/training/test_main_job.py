@@ -121,7 +121,7 @@ def check_longitudinal(call, data, tmp_path, *flags):
 
 
 @pytest.mark.nightly
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_longitudinal_recipe_uses_the_first_scan(call, tmp_path):
     data = write_longitudinal(tmp_path / "data", 100, 30)
     assert check_longitudinal(call, data, tmp_path)["n"] == 60

@@ -66,7 +66,7 @@ def test_another_error_is_left_as_it_is(tmp_path):
         raise RuntimeError("Evaluation hit an out-of-memory error.")  # transformers', with --auto_find_batch_size
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_auto_find_batch_size_trains_with_what_fits(call, small_data, tmp_path, monkeypatch):
     compute_loss = train.ConversationTrainer.compute_loss
 

@@ -14,6 +14,8 @@ from umbrella.files.arrow_tables import find_last, read_column, read_field, read
 NAMED = ("target_type", "unit", "reference_label")  # what an answer takes of the metadata beside the label
 MARKS = rf'"(?:{"|".join(NAMED)})"|\\u'  # without one of them `extra` holds none of these
 
+MOST_KNOWN = 100_000  # of different rows that are compared with; beyond, each row is an object of its own
+
 
 def find_labelled(rows: Dataset) -> list[int]:
     """The numbers of the rows that have a label."""
@@ -24,8 +26,9 @@ def find_labelled(rows: Dataset) -> list[int]:
 
 
 def read_labelled(rows: Dataset) -> list[LabelledAnswer]:
-    """The rows that have a label, with their own answers. Equal texts are one in memory."""
-    known: dict[str | None, str | None] = {None: None}
+    """The rows that have a label, with their own answers. Rows that say the same are one object, which names the first
+    of them: a million take no more memory than their list."""
+    known: dict[tuple[str | None, ...], LabelledAnswer] = {}
     labelled: list[LabelledAnswer] = []
     for table in read_tables(rows, ["metadata", "conversations", "source"]):
         metadata = read_column(table, "metadata")
@@ -35,8 +38,14 @@ def read_labelled(rows: Dataset) -> list[LabelledAnswer]:
         contents = pc.struct_field(conversations.flatten(), "content")
         answers = join_texts_of_all(take_or_null(contents, find_last(conversations)))
         texts = [labels, answers, *_read_stored(metadata)]
-        shared = ([known.setdefault(text, text) for text in column.filter(has_label).to_pylist()] for column in texts)
-        labelled += map(LabelledAnswer, read_column(table, "source").filter(has_label).to_pylist(), *shared)
+        sources = read_column(table, "source").filter(has_label)
+        for number, said in enumerate(zip(*(column.filter(has_label).to_pylist() for column in texts), strict=True)):
+            row = known.get(said)
+            if row is None:
+                row = LabelledAnswer(sources[number].as_py(), *said)
+                if len(known) < MOST_KNOWN:
+                    known[said] = row
+            labelled.append(row)
     return labelled
 
 

@@ -42,7 +42,7 @@ class OwnAnswers:
             f"no answer states {label!r}, the label of {n} row{'s' if n > 1 else ''}"
             for label, n in self.unstated.items()
         ]
-        for row, read in self.others[:MOST_EXAMPLES]:
+        for row, read in [*dict.fromkeys(self.others)][:MOST_EXAMPLES]:  # `read_labelled` makes equal rows one
             found = "nothing can be read" if read is None else f"{show(read)} is read"
             parts.append(f"{row.source}: {found} in {quote(row.answer)}, whose label is {row.label!r}")
         return "; ".join(parts)

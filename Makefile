@@ -8,7 +8,8 @@ TORCH_INDEX ?= $(if $(CPU),https://download.pytorch.org/whl/cpu)
 BIN := $(VENV)/bin
 DATA := sample_data/sex_comparison_conversations
 RUN := runs/quickstart
-PYTEST := --numprocesses 2 --dist worksteal --durations 20
+# One worker more than two cores: tests that launch wait for what they have launched.
+PYTEST := --numprocesses 3 --dist worksteal --durations 20
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 SMALL := without GPU libraries, less than 2.5 GB
 LARGE := 6.7 GB on Linux, 4.3 GB of them GPU libraries; without an NVIDIA GPU: make quickstart CPU=1

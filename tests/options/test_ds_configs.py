@@ -241,7 +241,7 @@ def test_accelerate_starts_the_quickstart_on_a_cpu(small_data, tmp_path):
     assert (tmp_path / "run/model.safetensors").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_accelerate_trains_two_cpu_processes_together(small_data, tmp_path):
     """By DDP. By ZeRO-2 it trains the quickstart in test_main_job.py; `deepspeed` starts one in test_resuming.py."""
     flags = [*TRAIN, "--json_dir", small_data, "--output_dir", tmp_path / "run", *FAST, "--save_strategy", "epoch"]

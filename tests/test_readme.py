@@ -120,7 +120,7 @@ def test_examples_and_snippets_of_the_guide_run(workplace, monkeypatch, capsys):
     namespace.clear()  # its loaders' workers end; in the garbage of a later test each is waited for
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # the launcher `deepspeed` starts a run in test_resuming.py too
 def test_deepspeed_example_of_the_guide_trains_two_processes_together(workplace):
     # As train.py does on a CPU: without it DeepSpeed compiles for half a minute, and leaves files in shared memory.
     prepare = "from umbrella.options.deepspeed_start import prepare_deepspeed\nprepare_deepspeed({})\n"

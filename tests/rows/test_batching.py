@@ -242,8 +242,8 @@ def test_workers_stay_and_prefetch_where_there_are_any(rows, tmp_path):
     assert off.get_train_dataloader().persistent_workers is False
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("last", [4, pytest.param(10, marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("last", [4, 10])
 def test_the_memory_of_workers_is_flat_from_the_second_epoch_to_the_last(last, tmp_path):
     """With a cache that holds a fifth of the views: so scans are decoded, views written, read and taken out."""
     (tmp_path / "train").mkdir()

@@ -171,7 +171,7 @@ def test_what_is_no_whole_scan_is_left_out_with_its_reason(cases):
     assert "1 of 6 is missing" in details["missing slices"] and "not large enough" in details["not converted"]
     assert "JPEG Extended" in details["compressed"] and "pip install pylibjpeg" in details["compressed"]
     assert not any("/" in row.detail.replace("1/", "") or "IM0" in row.detail for row in exclusions.rows)
-    assert len(list(tree.rglob("*.nii.gz"))) == 9 and not (tree / ".umbrella" / "work").exists()
+    assert len(list(tree.rglob("*.nii.gz"))) == 9 and not (tree / ".umbrella" / "converting").exists()
     assert any("9 of 16 series are scans of a tree ü, 9 are new" in note for note in exclusions.notes)
 
 

@@ -9,8 +9,10 @@ from datasets import Dataset, DatasetDict
 
 from umbrella.options.arguments import DataArguments
 from umbrella.records.training_data import TrainingData, read_training_data, subjects_of
+from umbrella.rows.cohort_labels import are_other_words
+from umbrella.rows.cohort_names import cohorts_of
 from umbrella.rows.loading import load_splits
-from umbrella.rows.mixing import are_other_words, cohorts_of, join_cohorts
+from umbrella.rows.mixing import join_cohorts
 from umbrella_dataset import FEATURES, FormatError, load_umbrella, to_row
 
 

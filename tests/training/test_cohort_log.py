@@ -15,8 +15,9 @@ from umbrella.models.loading import load_model, load_processor
 from umbrella.options.data.cohort_flags import CohortPlace
 from umbrella.records.run import read_run_record
 from umbrella.rows.batches.cohorts import Cohorts
+from umbrella.rows.cohort_names import cohort_of
 from umbrella.rows.collator import ConversationCollator, without_names
-from umbrella.rows.mixing import cohort_of, join_cohorts
+from umbrella.rows.mixing import join_cohorts
 from umbrella.rows.transform import ConversationTransform
 from umbrella.training.batches.cohort_log import describe_cohorts
 from umbrella.training.batches.token_loss import sum_rows, supervised_loss

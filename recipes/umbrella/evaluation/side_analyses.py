@@ -26,7 +26,7 @@ from umbrella.records.leakage import describe_training_data
 from umbrella.records.recipe import Recipe
 from umbrella.records.small_groups import FEWEST
 from umbrella.records.training_data import read_training_data
-from umbrella.rows.mixing import COHORT
+from umbrella.rows.cohort_names import COHORT
 from umbrella.rows.transform import ConversationTransform
 from umbrella.scans.volumes import ScanError
 

@@ -143,7 +143,7 @@ def subjects_of(rows: Dataset) -> set[str]:
 
 
 def _find_own_ids(rows: Dataset) -> set[str]:
-    """Of ids that were made a cohort's own (`umbrella.rows.mixing`), the ids themselves and NAME/."""
+    """Of ids that were made a cohort's own (`umbrella.rows.cohort_subjects`), the ids themselves and NAME/."""
     plain = rows.with_format(None)
     found: set[str] = set()
     if not len(rows) or not (plain[0]["metadata"].get("extra") or "").startswith('{"cohort": '):

@@ -2,7 +2,7 @@
 
 TREE/.umbrella/state/key.json       tells whether the tree was made with another key
 TREE/.umbrella/state/SERIES.json    of each scan: its place, its files, a hash of what it was made of
-TREE/.umbrella/work/                what is being converted
+TREE/.umbrella/converting/          what is being converted
 """
 
 import os
@@ -17,7 +17,7 @@ from umbrella.cohort.shared.visits import CohortError
 from umbrella.files.claimed_folder import claim
 from umbrella.files.json_files import read_json, write_json
 
-_STATE, _WORK, _KEY = "state", "work", "key.json"
+_STATE, _WORK, _KEY = "state", "converting", "key.json"
 
 
 class KeptScan(NamedTuple):

@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 
 from umbrella.options.data.cohort_flags import CohortPlace, share_out
-from umbrella.rows.mixing import cohorts_of
+from umbrella.rows.cohort_names import cohorts_of
 
 
 @dataclass(frozen=True)

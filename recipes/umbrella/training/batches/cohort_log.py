@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from umbrella.conversations.ignore_index import IGNORE_INDEX
-from umbrella.rows.mixing import cohort_of
+from umbrella.rows.cohort_names import cohort_of
 
 ROWS, TOKENS, SUPERVISED, LOSS = range(4)  # what is summed for each cohort
 

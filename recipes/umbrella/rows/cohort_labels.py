@@ -1,0 +1,55 @@
+"""Labels that two cohorts may write in other words."""
+
+from collections.abc import Iterable, Mapping
+from itertools import combinations
+
+import pyarrow as pa
+from datasets import DatasetDict
+
+from umbrella.rows.cohort_names import read_whole
+
+MOST_LABELS = 50  # different ones of a task type; more are no words to compare
+
+
+def check_labels(splits_of: Mapping[str, DatasetDict]) -> list[str]:
+    """A sentence for each task type whose labels two cohorts write in other words: "male" and "Male", or with none in
+    common. Numbers are no words."""
+    words: dict[str, dict[str, set[str]]] = {}
+    for name, of in splits_of.items():
+        for rows in of.values():
+            table = read_whole(rows, ("task_type", "metadata"))
+            labels = table["metadata"].combine_chunks().field("subject_label")
+            pairs = pa.table({"task_type": table["task_type"], "label": labels}).group_by(["task_type", "label"])
+            for row in pairs.aggregate([]).to_pylist():
+                if row["label"] is not None:
+                    words.setdefault(row["task_type"], {}).setdefault(name, set()).add(row["label"])
+    return [
+        f"labels of {task_type} differ: {name} {_list(one)}; {other} {_list(two)}. Each word counts as a label of its "
+        "own: write one word for one thing, or keep the cohorts apart"
+        for task_type, of in sorted(words.items())
+        for (name, one), (other, two) in combinations(of.items(), 2)
+        if are_other_words(one, two)
+    ]
+
+
+def are_other_words(one: set[str], two: set[str]) -> bool:
+    """Whether labels of two cohorts may be the same things in other words."""
+    if max(len(one), len(two)) > MOST_LABELS or (_are_numbers(one) and _are_numbers(two)):
+        return False
+    folded = [{label.strip().casefold(): label for label in labels} for labels in (one, two)]
+    common = folded[0].keys() & folded[1].keys()
+    return not common or any(folded[0][label] != folded[1][label] for label in common)
+
+
+def _are_numbers(labels: Iterable[str]) -> bool:
+    try:
+        for label in labels:
+            float(label.split()[0].replace(",", "."))  # of "45 years" the number
+    except (ValueError, IndexError):
+        return False
+    return True
+
+
+def _list(labels: Iterable[str]) -> str:
+    shown = sorted(labels)
+    return ", ".join(map(repr, shown[:6])) + (f" and {len(shown) - 6} more" if len(shown) > 6 else "")

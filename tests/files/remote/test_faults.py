@@ -150,7 +150,6 @@ def test_kinds_are_told_from_what_libraries_raise():
         response = {"ResponseMetadata": {"HTTPStatusCode": status}, "Error": {"Code": code}}
         return botocore.exceptions.ClientError(response, "GetObject")
 
-    assert find_kind(client_error(412, "PreconditionFailed"))[0] == "changed"
     assert find_kind(client_error(429, "TooMany"))[0] == "busy"
     assert find_kind(botocore.exceptions.ReadTimeoutError(endpoint_url="http://x/y?sig=k3y")) == (
         "stalled",

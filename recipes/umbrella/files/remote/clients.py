@@ -40,10 +40,10 @@ class S3Client:
         return to_s3_identity(self._call(self._send, "head_object", url))
 
     def get(self, url: str, expected: Identity | None) -> tuple[bytes, Identity]:
-        return self._call(self._get, url, expected)
+        return self._call(self._get, url)
 
     def get_range(self, url: str, start: int, end: int) -> bytes:
-        return self._call(self._get, url, None, Range=f"bytes={start}-{end - 1}")[0]
+        return self._call(self._get, url, Range=f"bytes={start}-{end - 1}")[0]
 
     def list_below(self, url: str, most: int) -> dict[str, Identity] | None:
         return self._call(self._list, url, most)
@@ -54,9 +54,7 @@ class S3Client:
         client = await self.fs.get_s3(bucket)
         return await getattr(client, method)(Bucket=bucket, Key=key, **options)
 
-    async def _get(self, url: str, expected: Identity | None, **options: str) -> tuple[bytes, Identity]:
-        if expected is not None and expected.tag:
-            options["IfMatch"] = expected.tag
+    async def _get(self, url: str, **options: str) -> tuple[bytes, Identity]:
         answer = await self._send("get_object", url, **options)
         async with answer["Body"] as body:
             content = await body.read()

@@ -123,7 +123,7 @@ def _find_status(error: BaseException) -> tuple[int | None, str]:
 
 
 def _find_kind_of_status(status: int, said: str) -> tuple[str, str]:
-    kinds = {404: ABSENT, 410: ABSENT, 401: FORBIDDEN, 403: FORBIDDEN, 412: CHANGED, 408: BUSY, 429: BUSY}
+    kinds = {404: ABSENT, 410: ABSENT, 401: FORBIDDEN, 403: FORBIDDEN, 408: BUSY, 429: BUSY}
     return kinds.get(status, BUSY if status in (500, 502, 503, 504) else OTHER), said
 
 

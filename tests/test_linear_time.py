@@ -24,7 +24,10 @@ from umbrella.files.json_files import parse_json
 from umbrella.privacy.search import find_in_text
 
 ROOT = Path(__file__).parents[1]
-LENGTH, FLOOR_S = 2000, 0.005  # two nested runs take 2 million steps and more; below the floor nothing is compared
+LENGTH, FLOOR_S = 2000, 0.0004  # two nested runs take 2 million steps and more, 2 ms on a slow machine
+# What takes the floor's time is lengthened up to 8 times: were it quadratic it would then take this, to which a moment
+# makes no difference.
+COMPARED_S = 50 * FLOOR_S
 LIMIT_S = 1.0  # of processor time for one text
 WORST_RATIO = 2.5  # of the times for 2 n and n characters
 
@@ -92,21 +95,26 @@ def measure(read, text, times=1):
     return min(spent)
 
 
-def find_slow(read, pieces, length, floor_s=FLOOR_S, limit_s=LIMIT_S):
-    """The first text for which twice the length takes more than `WORST_RATIO` times as long; None: there is none."""
+def find_slow(read, pieces, length, limit_s=LIMIT_S):
+    """(ratio, piece) of the text for which twice the length takes longest, more than `WORST_RATIO`; None: of none."""
     worst = None
     for piece in pieces:
-        short, long = ((piece * length * 2)[:n] + "!" for n in (length, 2 * length))
+        short, long = (f"{(piece * n)[:n]}!" for n in (length, 2 * length))
         ratio = float("inf")
         try:
             with stopped_after(limit_s):
-                if measure(read, short) < floor_s:
+                if measure(read, short) < FLOOR_S:
+                    continue
+                for n in (2 * length, 4 * length, 8 * length):
+                    if measure(read, short) < COMPARED_S:
+                        short, long = (f"{(piece * m)[:m]}!" for m in (n, 2 * n))
+                if measure(read, short) < COMPARED_S:
                     continue
                 spent = {short: float("inf"), long: float("inf")}
-                for times in (2, 8, 8, 8):  # looks in turn, where those before were disturbed; the best of all count
+                for times in (2, 4, 4):  # looks in turn, where those before were disturbed; the best of all count
                     if ratio > WORST_RATIO:
                         spent = {text: min(least, measure(read, text, times)) for text, least in spent.items()}
-                        ratio = spent[long] / max(spent[short], floor_s)
+                        ratio = spent[long] / spent[short]
         except TooSlow:
             ratio = float("inf")
         worst = max(worst or (0, ""), (ratio, piece))
@@ -147,15 +155,17 @@ def list_written(module):
 def list_patterns():
     """{pattern: (where it is from, whether it is searched for, or only ever matched at a place)}"""
     modules = list_modules()
-    used = {}
-    for name, use in re.findall(r"\b(\w+)\.(\w+)\(", "\n".join(map(inspect.getsource, modules))):
-        used.setdefault(name, set()).add(use)
+    used = {}  # of a pattern under its name, wherever it is known by it: two modules may have two of one name
+    for module in modules:
+        for name, use in re.findall(r"\b(\w+)\.(\w+)\(", inspect.getsource(module)):
+            if isinstance(pattern := vars(module).get(name), re.Pattern):
+                used.setdefault(pattern, set()).add(use)
     found = {}
     for module in modules:
         for name, value in vars(module).items():
             if inspect.isclass(value) and value.__module__ != module.__name__:
                 continue  # another module's, or a library's
-            uses = used.get(name, set()) if isinstance(value, re.Pattern) else set()
+            uses = used.get(value, set()) if isinstance(value, re.Pattern) else set()
             is_matched = name in IN_A_WINDOW or (bool(uses) and uses <= {"match", "fullmatch"})
             for i, pattern in enumerate(walk_patterns(value)):
                 found.setdefault(pattern, (f"{module.__name__}.{name}[{i}]", not is_matched))

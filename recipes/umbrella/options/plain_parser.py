@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from umbrella.options.address_flags import check_addresses
 from umbrella.options.flag_names import suggest
+from umbrella.options.repeated_flags import check_repeated
 
 
 def name_program() -> str:
@@ -30,12 +31,14 @@ class PlainParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
         try:
-            check_addresses(sys.argv[1:] if args is None else args)
+            given = sys.argv[1:] if args is None else args
+            check_addresses(given)
+            # Private: argparse lists its flags nowhere else.
+            check_repeated(given, self._option_string_actions.get)
         except ValueError as error:
             self.error(str(error))
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            # Private: argparse lists its flags nowhere else.
             flags = [action.option_strings[0] for action in self._actions if action.option_strings]
             close = suggest(unknown[0], flags) if unknown[0].startswith("-") else []
             self.error(f"unknown argument {unknown[0]}" + (f": did you mean {' or '.join(close)}?" if close else ""))

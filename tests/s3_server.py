@@ -82,6 +82,10 @@ class S3Server:
     def take_log(self):
         return [tuple(entry) for entry in self._command({"log": True})]
 
+    def spent_s(self):
+        """Processor time of the server in seconds."""
+        return find_spent_s(self.process.pid)
+
     def _command(self, command):
         return json.loads(self._ask("POST", "/_faults", json.dumps(command).encode()).read())
 
@@ -91,6 +95,13 @@ class S3Server:
         headers = {"Authorization": signature, "Content-Type": "application/octet-stream", **(more or {})}
         request = urllib.request.Request(self.url + path, data, headers, method=method)
         return urllib.request.urlopen(request, timeout=30)
+
+
+def find_spent_s(pid):
+    """Processor time of a process in seconds (Linux)."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Layer:

@@ -263,10 +263,10 @@ names = sys.argv[1:]
 for name in names:
     run = f"{FOLDER}/{name}"
     by_yaml = [] if name == "zero3" else ["--deepspeed", f"{run}.json"]
-    sys.argv = [*TRAIN, "--output_dir", run, *by_yaml]
+    sys.argv = [*TRAIN, "--train", "projector", "--output_dir", run, *by_yaml]
     train.main()
 sys.argv = [*TRAIN, "--output_dir", f"{FOLDER}/zero3", "--deepspeed", f"{FOLDER}/zero3.json"]
-sys.argv += ["--max_steps", "3", "--resume_from_checkpoint", "auto"]
+sys.argv += ["--train", "projector", "--max_steps", "3", "--resume_from_checkpoint", "auto"]
 train.main()
 # Stage 2 after stage 1: the projector's checkpoint is put together under ZeRO-3.
 sys.argv = [*TRAIN, "--output_dir", f"{FOLDER}/stage2", "--deepspeed", f"{FOLDER}/zero3.json"]
@@ -289,7 +289,7 @@ def test_offload_and_zero3_train_two_cpu_processes_to_the_same_loss(small_data, 
     for name in names:
         config = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
         (tmp_path / f"{name}.json").write_text(json.dumps(config | {"zero_force_ds_cpu_optimizer": False}))
-    argv = [*TRAIN, "--json_dir", str(small_data), *FAST, "--train", "projector", "--save_strategy", "epoch"]
+    argv = [*TRAIN, "--json_dir", str(small_data), *FAST, "--save_strategy", "epoch"]
     (tmp_path / "one_by_one.py").write_text(f"TRAIN = {argv}\nFOLDER = {str(tmp_path)!r}\n{ONE_BY_ONE}")
     accelerate = [BIN / "accelerate", "launch", "--config_file", "ds_configs/accelerate_zero3.yaml"]
     out = launch_forked(

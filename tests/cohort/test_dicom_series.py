@@ -210,6 +210,15 @@ def test_of_files_with_one_uid_the_largest_is_kept_and_counted_once():
     assert series == Series(tuple(sorted(first, key=lambda one: one.sop_uid)), n_duplicates=24, n_pictures=12)
 
 
+def test_pictures_that_an_export_gave_one_uid_are_no_copies():
+    first = [one._replace(sop_uid="2.25.7") for one in make_instances()]
+    [series] = group_series(first + [one._replace(path=f"copy/{one.path}") for one in first])
+    assert (len(series.instances), series.n_duplicates, find_fault(series, T1)) == (12, 12, None)
+    twice = [one._replace(instance_number=one.instance_number + 12) for one in first]
+    [series] = group_series(first + twice)
+    assert (len(series.instances), find_fault(series, T1)[0]) == (24, "several volumes")
+
+
 def test_files_without_a_series_uid_are_apart_by_patient():
     instances = [one for patient in "AB" for one in make_instances(series_uid="", patient_id=patient)]
     found = group_series(instances)

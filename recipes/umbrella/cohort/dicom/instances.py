@@ -73,8 +73,8 @@ class Instance(NamedTuple):
 class Series(NamedTuple):
     """Files of one series: of one SeriesInstanceUID, one echo, and one part (magnitude, phase, real, imaginary).
 
-    instances      each SOPInstanceUID once, in the order of their sop_uid
-    n_duplicates   files left out, since another holds the same SOPInstanceUID
+    instances      each picture once, in the order of their sop_uid
+    n_duplicates   files left out, since another holds the same picture: SOPInstanceUID, number and place
     n_pictures     pictures of the whole SeriesInstanceUID, whose echoes and parts are series of their own
     """
 

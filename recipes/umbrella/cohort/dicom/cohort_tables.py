@@ -103,8 +103,8 @@ def write_tables(
     for subject, person in people.items():
         of_header[SEX][subject] = dict.fromkeys(person.scanned, person.sex)
         of_header[AGE][subject] = {visit: person.ages.get(visit, "") for visit in person.scanned}
-    told = {name for some in cells.values() for of_visit in some.values() for name, cell in of_visit.items()
-              if not is_missing(cell)}  # fmt: skip
+    all_cells = [cell for visits in cells.values() for of_visit in visits.values() for cell in of_visit.items()]
+    told = {name for name, value in all_cells if not is_missing(value)}
     columns = add_header_cells(cells, columns, of_header, exclusions)
     varying = {name for name in columns if any(_varies(name, visits) for visits in cells.values())}
     fixed = [name for name in columns if name not in varying]

@@ -1,6 +1,7 @@
 """What a folder of DICOM files holds: its series, each with the rule that names it or why it is left out."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,12 @@ class Judged(NamedTuple):
         """Its patient's id; "" where it has none, or more than one."""
         ids = {to_key(one.patient_id) for one in self.series.instances}
         return ids.pop() if len(ids) == 1 else ""
+
+
+def find_lacking(suffixes: Iterable[str], rules: Iterable[Rule]) -> list[str]:
+    """The suffixes that none of these rules gives, each of which names a series."""
+    found = {rule.suffix for rule in rules}
+    return [suffix for suffix in suffixes if suffix not in found]
 
 
 class Survey(NamedTuple):

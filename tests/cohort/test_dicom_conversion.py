@@ -63,7 +63,8 @@ def write_cases(folder):
         write(case, make_volume((16, 20, 6), seed), syntax=syntax)
     of_latin = {"SpecificCharacterSet": "ISO_IR 100", "ProtocolName": "Schädel", "StationName": "Köln"}
     write("plain", make_volume(seed=10), ContrastBolusAgent="Gadovist", **of_latin)
-    write("bare", make_volume((16, 20, 6), 11), suffix="", preamble=False)
+    of_japan = {"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "SeriesDescription": "AX T1 頭部"}
+    write("bare", make_volume((16, 20, 6), 11), suffix="", preamble=False, **of_japan)
     enhanced = {"PatientID": to_id("enhanced"), "study": "enhanced"}
     write_enhanced(folder / "enhanced" / "one.dcm", make_volume(seed=12), OBLIQUE, **enhanced)
     write("rest", make_volume((16, 20, 6, 4), 13), SeriesDescription="ep2d rest")

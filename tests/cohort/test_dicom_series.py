@@ -14,7 +14,7 @@ from umbrella.cohort.dicom.patient_faults import find_patient_faults
 from umbrella.cohort.dicom.rules import Rule, Unmatched, choose_rule
 from umbrella.cohort.dicom.rules_file import load_rules
 from umbrella.cohort.dicom.series import group_series
-from umbrella.cohort.dicom.stack_faults import Shape, count_slices
+from umbrella.cohort.dicom.stack_faults import Shape, count_slices, find_echo_faults
 
 T1 = Rule("t1", "anat", "T1w", (" t1 ",))
 REST = Rule("rest", "func", "bold", (" rest ",), entities={"task": "rest"})
@@ -194,6 +194,17 @@ def test_echoes_and_parts_of_one_uid_are_series_of_their_own():
     found = group_series([one for pile in piles for one in pile])
     assert sorted((series.first.echo, series.first.part) for series in found) == sorted(kinds)
     assert {len(series.instances) for series in found} == {12} and {series.n_pictures for series in found} == {48}
+
+
+@pytest.mark.parametrize("n", (2, 3, 12))
+def test_an_echo_without_slices_that_another_has_is_no_volume(n):
+    instances = [one._replace(echo=str(i % n)) for i, one in enumerate(make_instances())]
+    found = group_series(instances)
+    assert {fault.reason for fault in find_echo_faults(found).values()} == {"missing slices"}
+    assert len(find_echo_faults(found)) == len(found) == n
+    whole = make_instances(echo="A")  # goes after the others
+    assert set(find_echo_faults(group_series(instances + whole))) == set(range(n))
+    assert find_echo_faults(group_series(whole + make_instances(echo="B"))) == {}
 
 
 def test_the_pictures_stated_are_those_of_all_echoes():

@@ -20,7 +20,7 @@ class Instance(NamedTuple):
     contrast                  (0018,0010) ContrastBolusAgent
     burnt_in                  (0028,0301), upper case
     overlay_bits              (60xx,0102) OverlayBitPosition of each overlay plane
-    echo                      (0018,0086) or (0018,0081), "" where neither stands
+    echo                      (0018,0086), or (0018,0081) as a number; "" where neither stands
     orientation               (0020,0037), six numbers; () where absent. Of an enhanced file: of its first frame
     positions                 (0020,0032) of each frame, mm; () where absent
     matrix                    rows, columns

@@ -14,7 +14,7 @@ from umbrella.cohort.dicom.rules import SAID, Rule, Rules, choose_rule
 from umbrella.cohort.dicom.rules_file import load_rules
 from umbrella.cohort.dicom.series import group_series
 from umbrella.cohort.dicom.source import DicomSource
-from umbrella.cohort.dicom.stack_faults import Fault
+from umbrella.cohort.dicom.stack_faults import Fault, find_echo_faults
 from umbrella.cohort.shared.visits import CohortError
 from umbrella.privacy.mask import LEAST_SEARCHED, Mask
 from umbrella.records.cohort import to_key
@@ -60,11 +60,11 @@ def survey_folder(source: DicomSource) -> Survey:
         )
     mask = Mask(list_identifiers(instances), {one.patient_name for one in instances})
     all_series = group_series(instances)
-    of_patients = find_patient_faults(all_series)
+    of_patients, of_echoes = find_patient_faults(all_series), find_echo_faults(all_series)
     judged = []
     for i, series in enumerate(all_series):
         rule = choose_rule(series, rules)
-        fault = of_patients.get(i) or find_fault(series, rule)
+        fault = of_patients.get(i) or find_fault(series, rule) or of_echoes.get(i)
         if fault is None and isinstance(rule, Rule) and any(map(mask.holds, _list_said(rule, rules))):
             fault = Fault("no rule", "expected an entity that names nobody, found an identifier in the description")
         judged.append(Judged(series, rule if fault is None and isinstance(rule, Rule) else None, fault))

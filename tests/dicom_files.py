@@ -74,7 +74,9 @@ POSITION_MARKS = ("+11111.123454321", "+22222.123454321", "+33333.123454321")
 
 def make_uid(*parts):
     """The same UID of 38 characters for the same parts."""
-    return "2.25.1" + f"{int(generate_uid(None, [str(part) for part in parts])[5:]) % 10**32:032d}"
+    # Of a prefix that is None pydicom draws another each time.
+    number = int(generate_uid("2.25.", [str(part) for part in parts]).removeprefix("2.25."))
+    return f"2.25.1{number % 10**32:032d}"
 
 
 def make_affine(spacing_mm=(1.5, 2.0, 3.0), origin_mm=(-12.0, -20.0, -15.0), angles_deg=(0.0, 0.0, 0.0)):

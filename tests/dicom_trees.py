@@ -14,7 +14,8 @@ def make_source(folder, tree, **options):
     """With the same key beside every tree, so that names are the same."""
     key = tree.with_name("the_key")
     key.write_text(KEY)
-    given = {"rules": None, "key": key, "jobs": 2, "table": None, "said": TableOptions(), "columns": ()}
+    given = {"rules": None, "key": key, "jobs": 2, "table": None, "said": TableOptions()}
+    given |= {"columns": (), "suffixes": ()}
     return DicomSource(folder=folder, tree=tree, **(given | options))
 
 

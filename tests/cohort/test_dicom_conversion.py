@@ -17,7 +17,7 @@ from dicom_files import (
     write_enhanced,
     write_series,
 )
-from dicom_trees import convert_folder, read_excluded
+from dicom_trees import convert_folder, make_source, read_excluded
 from killing import kill_at_call, list_calls, read_bytes
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
@@ -32,6 +32,7 @@ from pydicom.uid import (
 from umbrella.cohort.dicom.decompressing import write_uncompressed
 from umbrella.cohort.dicom.headers import read_headers
 from umbrella.cohort.dicom.identity import Pseudonyms
+from umbrella.cohort.dicom.listing import describe_series
 from umbrella.cohort.dicom.series import group_series
 from umbrella.cohort.shared.visits import CohortError, NoScansError
 from umbrella.cohort.tables.table_rows import TableOptions
@@ -62,7 +63,8 @@ def write_cases(folder):
         write(case, make_volume((16, 20, 6), seed), syntax=syntax)
     of_latin = {"SpecificCharacterSet": "ISO_IR 100", "ProtocolName": "Schädel", "StationName": "Köln"}
     write("plain", make_volume(seed=10), ContrastBolusAgent="Gadovist", **of_latin)
-    write("bare", make_volume((16, 20, 6), 11), suffix="", preamble=False)
+    of_japan = {"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "SeriesDescription": "AX T1 頭部"}
+    write("bare", make_volume((16, 20, 6), 11), suffix="", preamble=False, **of_japan)
     enhanced = {"PatientID": to_id("enhanced"), "study": "enhanced"}
     write_enhanced(folder / "enhanced" / "one.dcm", make_volume(seed=12), OBLIQUE, **enhanced)
     write("rest", make_volume((16, 20, 6, 4), 13), SeriesDescription="ep2d rest")
@@ -281,6 +283,16 @@ def test_what_no_rule_names_is_said_with_a_remedy_that_works(tmp_path):
     (tmp_path / "mine.yaml").write_text(text)
     convert_folder(tmp_path / "in", tmp_path / "tree", rules=tmp_path / "mine.yaml")
     assert len(list((tmp_path / "tree").rglob("*_T1w.nii.gz"))) == 1
+
+
+def test_a_sequence_that_no_series_gives_is_refused_before_the_others_are_converted(tmp_path):
+    write_series(tmp_path / "in" / "a", make_volume((8, 8, 4)), OBLIQUE)
+    write_series(tmp_path / "in" / "b", make_volume((8, 8, 4)), OBLIQUE, SeriesDescription="Schichtbild", series=2)
+    wanted = {"suffixes": ("T1w", "FLAIR")}
+    with pytest.raises(NoScansError, match=r"that becomes FLAIR, found none \(1 T1w, 1 no rule\)"):
+        convert_folder(tmp_path / "in", tmp_path / "tree", **wanted)
+    assert not (tmp_path / "tree").exists()
+    assert "no series becomes FLAIR" in describe_series(make_source(tmp_path / "in", tmp_path / "tree", **wanted))
 
 
 def test_a_table_of_visits_without_their_column_is_refused_with_a_remedy_and_costs_no_scan(two_visits):

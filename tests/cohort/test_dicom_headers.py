@@ -172,6 +172,7 @@ def test_parts_mosaics_overlays_echoes_and_agents_are_read_where_makers_put_them
     assert write_one(path, n_slices).mosaic == 0
     assert write_one(path, overlay).overlay_bits == (12,)
     assert write_one(path, EchoNumbers=None, EchoTime=4.5).echo == "4.5"
+    assert write_one(path, EchoNumbers=None, EchoTime="4.500").echo == "4.5"
     assert write_one(path, agent).contrast == "Gadobutrol"
     assert write_one(path, ConversionType="WSD").conversion == "WSD"
     assert write_one(path, BurnedInAnnotation="YES").burnt_in == "YES"

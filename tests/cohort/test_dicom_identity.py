@@ -167,6 +167,8 @@ def test_a_row_is_of_the_visit_on_its_day_or_in_its_order_or_of_none(rows, days,
         (["male", "", "n/a"], ["male", "F", "male"], "of 2 visits from the DICOM headers, of 1 from the table"),
         (["M", "female", ""], ["M", "female", "M"], "of 1 visits"),
         (["1", "2", ""], ["1", "2", ""], "is not used .* found 1, 2"),
+        (["male", "man", ""], ["male", "man", ""], "of 2 visits with both, 1 have another sex, as 1. Correct"),
+        (["female", "F", "F"], ["female", "F", "F"], "of 3 visits with both, 2 have another sex"),
         (["", "", ""], ["M", "F", "M"], "of 3 visits"),
     ],
 )
@@ -179,12 +181,13 @@ def test_sex_of_the_headers_fills_what_the_table_lacks_in_its_words(theirs, expe
     "theirs, expected, said",
     [
         (["45.4", "", "61"], ["45.4", "52", "61"], "none is more than 1 year apart"),
-        (["540", "", ""], ["540", "", ""], "1 are more than 1 year apart"),
+        (["540", "", ""], ["540", "", ""], "1 have an age more than 1 year apart"),
         (["", "", ""], ["45", "52", "60"], "of 3 visits"),
+        (["", "", "", "540"], ["", "", "", "540"], "no visit has both"),
     ],
 )
 def test_age_of_the_headers_fills_what_the_table_lacks_where_both_agree(theirs, expected, said):
-    found, notes = fill("age", theirs, ["45", "52", "60"])
+    found, notes = fill("age", theirs, ["45", "52", "60", ""][: len(theirs)])
     assert found == expected and said in notes
 
 

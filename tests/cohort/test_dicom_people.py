@@ -1,5 +1,6 @@
 """A patient's sex and age, as headers say them, with what they were told from, and what a table says beside them."""
 
+import json
 from datetime import date, timedelta
 
 import pytest
@@ -133,11 +134,11 @@ def test_a_date_is_read_or_is_none():
 PEOPLE = {"2": "Li^Ann", "45": "Zyxwvut^Quentina", "998877": "Miller^Mark"}  # PatientID → PatientName
 
 
-def write_table(folder, column):
+def write_table(folder, column, name="said"):
     """participants.tsv of a table with that column beside the ids."""
-    source = make_source(folder, folder / "tree", table=folder / "table.csv", columns=("said",))
+    source = make_source(folder, folder / "tree", table=folder / "table.csv", columns=(name,))
     source.table.write_text(
-        "\n".join(["participant_id,said", *map(",".join, zip(PEOPLE, column, strict=True))]) + "\n"
+        "\n".join([f"participant_id,{name}", *map(",".join, zip(PEOPLE, column, strict=True))]) + "\n"
     )
     names, exclusions = Pseudonyms(b"k" * 32), Exclusions()
     rows = read_rows(source, names, exclusions)
@@ -172,6 +173,14 @@ def test_a_tables_cell_with_its_own_patients_name_id_or_birth_date_is_refused(tm
     with pytest.raises(CohortError, match="column said: expected no name, id or birth date of the DICOM headers"):
         write_table(tmp_path, column)
     assert not (tmp_path / "tree" / "participants.tsv").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "described"), [(("1", "2", "2"), {"age"}), (("n/a", "n/a", "n/a"), {"age", "sex"})]
+)
+def test_what_codes_of_the_headers_mean_is_not_said_of_those_of_a_table(tmp_path, column, described):
+    write_table(tmp_path, column, "sex")
+    assert json.loads((tmp_path / "tree" / "participants.json").read_text()).keys() == described
 
 
 def test_a_row_without_a_dicom_file_is_counted_under_its_hash():

@@ -112,14 +112,14 @@ def test_nothing_of_a_header_or_of_a_folders_name_is_written_or_printed(planted,
     table.write_text("\n".join(["id,day,score", *rows, "QZVX-999,2019-12-31,A", "QZVX-999,2019-12-31,B"]) + "\n")
     whole = "--dicom_dir in --participants table.csv --id_column id --session_column day --target score --metadata sex"
     whole = [*whole.split(), "age", "--split", "0.5,0.5,0", "--output_dir", "out"]
-    none = "--dicom_dir in --target sex --output_dir none --dicom_key out.dicom_key --bids_out out_bids --suffixes"
+    none = "--dicom_dir in --target sex --output_dir none --dicom_key out.dicom_key --bids_out out_bids --entities"
     table_bytes = table.read_bytes()
-    for flags in (["--dicom_dir", "in", "--dry_run"], whole, [*none.split(), "sMRI=PDw"]):
+    for flags in (["--dicom_dir", "in", "--dry_run"], whole, [*none.split(), "acquisition=x"]):
         code = generate_conversations.main(flags)
         printed = capfd.readouterr()
-        assert code == ("sMRI=PDw" in flags), printed.err
+        assert code == ("acquisition=x" in flags), printed.err
         assert search((printed.out + printed.err).encode()) == set()
-        assert "sub-" in printed.out + printed.err or "--dry_run" in flags
+        assert ("sub-" if flags is whole else "T1w") in printed.out + printed.err
         if flags is whole:  # the table's column, and what the headers say where it says nothing
             header, *rows = [
                 line.split("\t") for line in (folder / "out_bids/participants.tsv").read_text().splitlines()

@@ -17,13 +17,18 @@ DESCRIPTIONS = {
         T1W_3D_TFE | 3D SPGR AX | Sag IR-SPGR | WIP T1 SENSE | Accelerated Sagittal MPRAGE (MSV22) | MPRAGE_ND
         t1_mprage_sag_RR | sag t1 mpr | T1-weighted | AX T1 PRE | T1 without contrast | t1_se_tra_nativ
         AX T1 PRE CONTRAST | T1 W/O CONTRAST | T1 non-contrast | MPRAGE no Gd
+        T1 vor KM | T1 sans gado | SAG T1 sans injection | T1 zonder contrast | T1 sin contraste | T1 senza mdc
+        T1 s/mdc
         """,
     "ce-gadolinium_T1w": """
         Ax T1 POST | T1 post GAD | t1_mpr_sag_Gd | AX BRAVO+C | t1_se_tra_KM | t1_vibe_fs_tra_post | T1 w KM | AX T1 C+
         AX T1 +C | MPRAGE No. 3 post Gd
+        T1 nach KM | T1 après injection | T1 met contrast | T1 con contraste | T1 dopo contrasto | T1_postGd
+        T1 Dotarem
         """,
     "FLAIR": """
         AX T2 FLAIR | t2_tirm_tra_dark-fluid | Axial T2-FLAIR | 3D FLAIR | FLAIR_longTR | T2_FLAIR_SPACE
+        t2_spc_da-fl_sag
         """,
     "ce-gadolinium_FLAIR": "AX FLAIR POST GAD | t2_space_dark-fluid_KM",
     "T2w": "AX T2 FSE | t2_tse_tra | t2_space_sag | t2_blade_tra | Ax T2 PROPELLER | T2-weighted | T2W_TSE",
@@ -39,6 +44,9 @@ DESCRIPTIONS = {
         screen save | COR T2 HASTE | Phoenix Document | CERVICAL T2 | ADC | Apparent Diffusion Coefficient (mm2/s)
         field_mapping | SpinEchoFieldMap_AP | MoCoSeries | Perfusion_Weighted | DTI_TENSOR | asl_3d | OAx T1 fl2d
         t1_vibe_dixon_tra_F | T2 STIR COR | t1_tse_tra neck | DSC T2* PERFUSION | T1 SUBTRACTION | ep2d_diff_FA
+        t1_tse_sag HWS | T2 tse sag LWS | T2 sag rachis | T2 COLONNA | T2 columna | T2 LSPINE | T2 sag C-Sp
+        T2 Knie sag | tirm cor hws | T2 Prostata | t1_tirm_dark-fluid | t1_mp2rage_INV2 | T1 DCE | 3-pl T2* FGRE
+        T1 post minus pre
         """,
 }
 CASES = [
@@ -75,7 +83,7 @@ def write(tmp_path, recipe):
 
 
 def test_descriptions_of_scanners_are_named_as_a_reader_names_them(default):
-    assert len(CASES) >= 79
+    assert len(CASES) >= 110
     found = {said: name(make_series(description=said, protocol="wrong"), default) for said, _ in CASES}
     nameless = ("no rule", "ignored by the rules")
     wrong = {said: found[said] for said, right in CASES if found[said] not in ((right,) if right else nameless)}

@@ -14,7 +14,7 @@ from umbrella.cohort.dicom.patient_faults import find_patient_faults
 from umbrella.cohort.dicom.rules import Rule, Unmatched, choose_rule
 from umbrella.cohort.dicom.rules_file import load_rules
 from umbrella.cohort.dicom.series import group_series
-from umbrella.cohort.dicom.stack_faults import Shape, count_slices
+from umbrella.cohort.dicom.stack_faults import Shape, count_slices, find_echo_faults
 
 T1 = Rule("t1", "anat", "T1w", (" t1 ",))
 REST = Rule("rest", "func", "bold", (" rest ",), entities={"task": "rest"})
@@ -196,6 +196,17 @@ def test_echoes_and_parts_of_one_uid_are_series_of_their_own():
     assert {len(series.instances) for series in found} == {12} and {series.n_pictures for series in found} == {48}
 
 
+@pytest.mark.parametrize("n", (2, 3, 12))
+def test_an_echo_without_slices_that_another_has_is_no_volume(n):
+    instances = [one._replace(echo=str(i % n)) for i, one in enumerate(make_instances())]
+    found = group_series(instances)
+    assert {fault.reason for fault in find_echo_faults(found).values()} == {"missing slices"}
+    assert len(find_echo_faults(found)) == len(found) == n
+    whole = make_instances(echo="A")  # goes after the others
+    assert set(find_echo_faults(group_series(instances + whole))) == set(range(n))
+    assert find_echo_faults(group_series(whole + make_instances(echo="B"))) == {}
+
+
 def test_the_pictures_stated_are_those_of_all_echoes():
     instances = [one for echo in "12" for one in make_instances(echo=echo, n_stated=24)]
     assert [find_fault(series, T1) for series in group_series(instances)] == [None, None]
@@ -208,6 +219,15 @@ def test_of_files_with_one_uid_the_largest_is_kept_and_counted_once():
     cut = [one._replace(path=f"a/{one.path}", size=10) for one in first]
     [series] = group_series(cut + again + first)
     assert series == Series(tuple(sorted(first, key=lambda one: one.sop_uid)), n_duplicates=24, n_pictures=12)
+
+
+def test_pictures_that_an_export_gave_one_uid_are_no_copies():
+    first = [one._replace(sop_uid="2.25.7") for one in make_instances()]
+    [series] = group_series(first + [one._replace(path=f"copy/{one.path}") for one in first])
+    assert (len(series.instances), series.n_duplicates, find_fault(series, T1)) == (12, 12, None)
+    twice = [one._replace(instance_number=one.instance_number + 12) for one in first]
+    [series] = group_series(first + twice)
+    assert (len(series.instances), find_fault(series, T1)[0]) == (24, "several volumes")
 
 
 def test_files_without_a_series_uid_are_apart_by_patient():

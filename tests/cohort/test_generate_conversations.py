@@ -45,8 +45,8 @@ def make_rows(n=40, **columns):
 def run(table, *flags, output="out", template=TEMPLATE):
     """Generate and return (split → conversations, exclusions, summary)."""
     out = table.parent / output
-    paths = ["--participants", str(table), "--image_template", template, "--output_dir", str(out)]
-    summary = generate(parse_options("", [*paths, *flags]))
+    scans = [] if "--image_template" in flags else ["--image_template", template]
+    summary = generate(parse_options("", ["--participants", str(table), "--output_dir", str(out), *scans, *flags]))
     return read_splits(out), read_exclusions(out), summary
 
 

@@ -1,6 +1,7 @@
 """Where --dicom_dir and the flags beside it read and write: no secret in what is shared, no folder within another."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from umbrella.cohort.dicom.source import DicomSource
@@ -9,9 +10,11 @@ from umbrella.cohort.tables.table_rows import TableOptions
 from umbrella.options.extras import check_extra
 
 
-def to_dicom_source(flags: argparse.Namespace, said: TableOptions, columns: frozenset[str]) -> DicomSource:
-    """`columns`: those that other flags name. Raises CohortError for places that do not go together; ImportError, with
-    the command, where a package is missing."""
+def to_dicom_source(
+    flags: argparse.Namespace, said: TableOptions, columns: frozenset[str], suffixes: Iterable[str]
+) -> DicomSource:
+    """`columns`: those that other flags name; `suffixes`: of the scans that are asked for. Raises CohortError for
+    places that do not go together; ImportError, with the command, where a package is missing."""
     for package in ("pydicom", "dcm2niix"):
         check_extra(package, "--dicom_dir", "dicom")
     folder = _to_path(flags.dicom_dir)
@@ -30,7 +33,7 @@ def to_dicom_source(flags: argparse.Namespace, said: TableOptions, columns: froz
         _check_places(folder, output, tree, key)
     rules = flags.dicom_rules and _to_path(flags.dicom_rules)
     table = flags.participants and _to_path(flags.participants)
-    return DicomSource(folder, rules, key, tree, flags.jobs, table, said, tuple(sorted(columns)))
+    return DicomSource(folder, rules, key, tree, flags.jobs, table, said, tuple(sorted(columns)), tuple(suffixes))
 
 
 def _to_path(path: Path) -> Path:

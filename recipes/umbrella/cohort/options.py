@@ -90,7 +90,7 @@ def _to_options(flags: argparse.Namespace, given: frozenset[str]) -> Options:
     columns = frozenset(filter(None, [*metadata_columns, flags.target, flags.group_by, flags.order_by]))
     return Options(
         bids_dir=flags.bids_dir and flags.bids_dir.expanduser().resolve(),
-        dicom=to_dicom_source(flags, table, columns) if flags.dicom_dir else None,
+        dicom=to_dicom_source(flags, table, columns, selection.suffixes.values()) if flags.dicom_dir else None,
         participants=flags.participants and _to_place(flags.participants),
         image_templates=_to_image_templates(flags.image_template, selection.study),
         table=table,

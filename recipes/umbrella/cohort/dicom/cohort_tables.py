@@ -103,12 +103,14 @@ def write_tables(
     for subject, person in people.items():
         of_header[SEX][subject] = dict.fromkeys(person.scanned, person.sex)
         of_header[AGE][subject] = {visit: person.ages.get(visit, "") for visit in person.scanned}
+    all_cells = [cell for visits in cells.values() for of_visit in visits.values() for cell in of_visit.items()]
+    told = {name for name, value in all_cells if not is_missing(value)}
     columns = add_header_cells(cells, columns, of_header, exclusions)
     varying = {name for name in columns if any(_varies(name, visits) for visits in cells.values())}
     fixed = [name for name in columns if name not in varying]
     lines = [[subject, *_pick(next(iter(visits.values())), fixed)] for subject, visits in sorted(cells.items())]
     write_whole(tree / "participants.tsv", _to_tsv(["participant_id", *fixed], lines))
-    write_json(tree / "participants.json", _describe(source, columns))
+    write_json(tree / "participants.json", _describe(source, columns, told))
     for subject, visits in cells.items():
         path = tree / subject / f"{subject}_sessions.tsv"
         if varying:
@@ -157,13 +159,14 @@ def _to_tsv(header: list[str], lines: list[list[str]]) -> str:
     return buffer.getvalue()
 
 
-def _describe(source: DicomSource, columns: list[str]) -> dict:
-    """What the user's sidecar says of these columns' levels and units; of sex and age, else what the headers mean."""
+def _describe(source: DicomSource, columns: list[str], told: set[str]) -> dict:
+    """What the user's sidecar says of these columns' levels and units; of sex and age what the headers mean, where
+    nothing is said of them by the table: `told` are the columns that it has cells of."""
     path = source.table and source.table.with_suffix(".json")
     theirs = read_json(path, dict) if path and path.is_file() else {}
     described = {}
     for name in columns:
         said = theirs.get(name)
         kept = {key: said[key] for key in ("Levels", "Units") if key in said} if isinstance(said, dict) else {}
-        described[name] = kept or DESCRIBED.get(name, {})
+        described[name] = kept or ({} if name in told else DESCRIBED.get(name, {}))
     return {name: said for name, said in described.items() if said}

@@ -3,6 +3,7 @@ headers promise: its exit code is 0 for wrong scans too."""
 
 import errno
 import io
+import json
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from umbrella.cohort.dicom.instances import Series
 from umbrella.cohort.dicom.sidecar import make_sidecar
 from umbrella.cohort.dicom.slice_check import find_misplaced
 from umbrella.cohort.dicom.stack_faults import Fault
-from umbrella.files.json_files import read_json, write_json
+from umbrella.files.json_files import write_json
 from umbrella.privacy.mask import Mask
 from umbrella.privacy.scrub import clean_scan, compress_into
 from umbrella.scans.scan_files import ScanError, ScanHeader, open_scan
@@ -99,8 +100,8 @@ def _finish(found: Path, raw: Path, done: Path, series: Series, datatype: str, t
     except ScanError as error:
         what = str(error).replace(str(scan), "the scan that dcm2niix made")
         return Fault("not converted", what)
-    try:
-        sidecar = read_json(raw / "scan.json", dict, keys_twice=True)
+    try:  # texts of headers stand in it as they are, with the escapes and bytes of their character sets
+        sidecar = json.loads((raw / "scan.json").read_bytes().decode(errors="replace"), strict=False)
     except ValueError:
         return Fault("not converted", "expected a JSON beside the scan of dcm2niix, found one that cannot be read")
     write_json(done / f"scan{SIDECAR}", make_sidecar(sidecar, task))

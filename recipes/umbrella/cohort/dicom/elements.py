@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, MutableSequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,15 @@ def read_integer(header: Any, keyword: str) -> int:
     """An element as a number; 0 where it is absent or none."""
     text = read_text(header, keyword)
     return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def read_echo(header: Any) -> str:
+    """EchoNumbers (0018,0086), or EchoTime (0018,0081) as a number, which is the same however it is written; "" where
+    neither stands."""
+    time = read_text(header, "EchoTime")
+    with suppress(ValueError):
+        time = f"{float(time):.4g}"
+    return read_text(header, "EchoNumbers") or time
 
 
 def read_frames(header: Any) -> Frames:

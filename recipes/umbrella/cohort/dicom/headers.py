@@ -157,7 +157,7 @@ def _to_instance(path: str, header: Any, shared: dict[Any, Any]) -> Instance:
         contrast=elements.read_contrast(header),
         burnt_in=text("BurnedInAnnotation").upper(),
         overlay_bits=elements.read_overlays(header),
-        echo=text("EchoNumbers") or text("EchoTime"),
+        echo=elements.read_echo(header),
         orientation=shared.setdefault(frames.orientation, frames.orientation),
         positions=frames.positions,
         matrix=(number(header, "Rows"), number(header, "Columns")),

@@ -20,7 +20,7 @@ class Instance(NamedTuple):
     contrast                  (0018,0010) ContrastBolusAgent
     burnt_in                  (0028,0301), upper case
     overlay_bits              (60xx,0102) OverlayBitPosition of each overlay plane
-    echo                      (0018,0086) or (0018,0081), "" where neither stands
+    echo                      (0018,0086), or (0018,0081) as a number; "" where neither stands
     orientation               (0020,0037), six numbers; () where absent. Of an enhanced file: of its first frame
     positions                 (0020,0032) of each frame, mm; () where absent
     matrix                    rows, columns
@@ -73,8 +73,8 @@ class Instance(NamedTuple):
 class Series(NamedTuple):
     """Files of one series: of one SeriesInstanceUID, one echo, and one part (magnitude, phase, real, imaginary).
 
-    instances      each SOPInstanceUID once, in the order of their sop_uid
-    n_duplicates   files left out, since another holds the same SOPInstanceUID
+    instances      each picture once, in the order of their sop_uid
+    n_duplicates   files left out, since another holds the same picture: SOPInstanceUID, number and place
     n_pictures     pictures of the whole SeriesInstanceUID, whose echoes and parts are series of their own
     """
 

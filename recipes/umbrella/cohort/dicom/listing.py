@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from umbrella.cohort.dicom.source import DicomSource
-from umbrella.cohort.dicom.survey import Judged, survey_folder
+from umbrella.cohort.dicom.survey import Judged, find_lacking, survey_folder
 
 MOST_LINES = 60
 
@@ -28,7 +28,11 @@ def describe_series(source: DicomSource) -> str:
     ]
     n_used = sum(one.fault is None for one in survey.judged)
     end = f"{n_used} of {len(survey.judged)} series are to be converted; dcm2niix has not looked at them yet"
-    return "\n".join([*survey.notes, *lines, *more, end])
+    lacking = find_lacking(source.suffixes, (one.rule for one in survey.judged if one.rule))
+    asked = (
+        [f"WARNING no series becomes {' or '.join(lacking)}, which the conversations are to show"] if lacking else []
+    )
+    return "\n".join([*survey.notes, *lines, *more, end, *asked])
 
 
 def _count_pictures(one: Judged) -> int:

@@ -17,6 +17,7 @@ class DicomSource(NamedTuple):
     table    of the participants, whose ids are in PatientID; None: only the headers say something of them
     said     how to read that table
     columns  those that other flags name: no other column of the table is written
+    suffixes those of the scans that the conversations need, each of some series
     """
 
     folder: Path
@@ -27,3 +28,4 @@ class DicomSource(NamedTuple):
     table: Path | None
     said: TableOptions
     columns: tuple[str, ...]
+    suffixes: tuple[str, ...]

@@ -1,6 +1,7 @@
 """Why the slices of a series make no volume: some are missing, uneven, of other sizes, or taken more often."""
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,25 @@ def find_stack_fault(series: Series, rule: Rule | None = None) -> Fault | None:
     if series.first.mosaic:
         return _find_sizes(series) or _find_repeats(series, rule)
     return _find_sizes(series) or _find_places(series) or _find_repeats(series, rule) or _find_disorder(series)
+
+
+def find_echo_faults(all_series: Sequence[Series]) -> dict[int, Fault]:
+    """By the index of each echo that lacks slices which another one of its SeriesInstanceUID has: where a scanner
+    states the echo slice by slice, every second slice looks like a volume of its own."""
+    of_uid = defaultdict(list)
+    for index, series in enumerate(all_series):
+        if series.first.series_uid and series.first.orientation and all(one.positions for one in series.instances):
+            of_uid[series.first.series_uid, series.first.part, series.first.orientation].append(index)
+    faults = {}
+    for (_, _, orientation), some in of_uid.items():
+        of_echo = {index: list_positions(all_series[index]) for index in some}
+        n_all = len(count_repeats([place for places in of_echo.values() for place in places], orientation))
+        for index, places in of_echo.items():
+            n_own = len(count_repeats(places, orientation))
+            if n_own < n_all:
+                said = f"expected {n_all} slices, as its echoes have together (EchoNumbers (0018,0086) or EchoTime"
+                faults[index] = Fault("missing slices", f"{said} (0018,0081)), found {n_own}. {AGAIN}")
+    return faults
 
 
 def _find_sizes(series: Series) -> Fault | None:

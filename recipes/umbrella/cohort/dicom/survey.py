@@ -1,6 +1,7 @@
 """What a folder of DICOM files holds: its series, each with the rule that names it or why it is left out."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from umbrella.cohort.dicom.rules import SAID, Rule, Rules, choose_rule
 from umbrella.cohort.dicom.rules_file import load_rules
 from umbrella.cohort.dicom.series import group_series
 from umbrella.cohort.dicom.source import DicomSource
-from umbrella.cohort.dicom.stack_faults import Fault
+from umbrella.cohort.dicom.stack_faults import Fault, find_echo_faults
 from umbrella.cohort.shared.visits import CohortError
 from umbrella.privacy.mask import LEAST_SEARCHED, Mask
 from umbrella.records.cohort import to_key
@@ -31,6 +32,12 @@ class Judged(NamedTuple):
         """Its patient's id; "" where it has none, or more than one."""
         ids = {to_key(one.patient_id) for one in self.series.instances}
         return ids.pop() if len(ids) == 1 else ""
+
+
+def find_lacking(suffixes: Iterable[str], rules: Iterable[Rule]) -> list[str]:
+    """The suffixes that none of these rules gives, each of which names a series."""
+    found = {rule.suffix for rule in rules}
+    return [suffix for suffix in suffixes if suffix not in found]
 
 
 class Survey(NamedTuple):
@@ -53,11 +60,11 @@ def survey_folder(source: DicomSource) -> Survey:
         )
     mask = Mask(list_identifiers(instances), {one.patient_name for one in instances})
     all_series = group_series(instances)
-    of_patients = find_patient_faults(all_series)
+    of_patients, of_echoes = find_patient_faults(all_series), find_echo_faults(all_series)
     judged = []
     for i, series in enumerate(all_series):
         rule = choose_rule(series, rules)
-        fault = of_patients.get(i) or find_fault(series, rule)
+        fault = of_patients.get(i) or find_fault(series, rule) or of_echoes.get(i)
         if fault is None and isinstance(rule, Rule) and any(map(mask.holds, _list_said(rule, rules))):
             fault = Fault("no rule", "expected an entity that names nobody, found an identifier in the description")
         judged.append(Judged(series, rule if fault is None and isinstance(rule, Rule) else None, fault))

@@ -17,7 +17,7 @@ from umbrella.cohort.dicom.kept_scans import KeptScans
 from umbrella.cohort.dicom.rules_file import DEFAULT, list_unofficial
 from umbrella.cohort.dicom.source import DicomSource
 from umbrella.cohort.dicom.stack_faults import Fault
-from umbrella.cohort.dicom.survey import Survey, survey_folder
+from umbrella.cohort.dicom.survey import Survey, find_lacking, survey_folder
 from umbrella.cohort.shared.visits import CohortError, Exclusions, NoScansError
 from umbrella.files.json_files import write_json
 from umbrella.files.written_files import write_whole, writing
@@ -47,6 +47,7 @@ def make_tree(source: DicomSource, exclusions: Exclusions) -> Path:
     wanted = journal.place(rows)
     if not wanted:  # and what an earlier run has converted stays
         raise _refuse(survey, source, exclusions)
+    _check_suffixes(wanted, source, exclusions)
     kept = KeptScans(source.tree)
     with writing(source.tree, "choose another --bids_out"), kept.claimed(pseudonyms.check):
         n_gone = kept.remove_others({one.name: (one.content, one.target) for one in wanted})
@@ -99,6 +100,20 @@ def _convert_all(todo: list[Placed], kept: KeptScans, mask: Mask, jobs: int) -> 
             pool.shutdown(cancel_futures=True)
             raise
     return faults
+
+
+def _check_suffixes(wanted: list[Placed], source: DicomSource, exclusions: Exclusions) -> None:
+    """Raises NoScansError where a scan that is asked for can be of no series: before the others are converted."""
+    lacking = find_lacking(source.suffixes, (one.judged.rule for one in wanted if one.judged.rule))
+    if lacking:
+        found = Counter(one.named.suffix for one in wanted).most_common()
+        left_out = exclusions.count_reasons().most_common(3)
+        raise NoScansError(
+            f"--dicom_dir {source.folder}: expected a series that becomes {lacking[0]}, found none "
+            f"({', '.join(f'{n} {what}' for what, n in (*found, *left_out))}). Ask for others "
+            f"(--modalities_of_visit, --suffixes), or copy {source.rules or DEFAULT}, name them there, and give it by "
+            "--dicom_rules; --dry_run lists all series"
+        )
 
 
 def _refuse(survey: Survey, source: DicomSource, exclusions: Exclusions) -> NoScansError:

@@ -6,7 +6,8 @@ from umbrella.cohort.shared.visits import Exclusions, is_missing
 
 SEX, AGE = "sex", "age"
 MOST_APART = 1.0  # years between the table's age and the header's: a birthday, or the table's is of another day
-_SAME = ({"m", "male", "man"}, {"f", "female", "woman"})  # folded; of a header M or F
+_SAME = {"M": {"m", "male", "man"}, "F": {"f", "female", "woman"}}  # the header's code → the table's words, folded
+_UNUSED = "the DICOM headers' is not used where the table has none"
 
 Visits = dict[int, dict[str, str]]
 
@@ -59,24 +60,28 @@ def _agree(
     """(the table's word for a header's value, evidence); None where the two cannot be told to mean the same."""
     if name == SEX:
         words = {fold(value): value for value in given.values()}
-        if not words.keys() <= set().union(*_SAME):
+        if not words.keys() <= set().union(*_SAME.values()):
             return None, (
-                f"the DICOM headers' is not used where the table has none: expected the table's words to be M and F, "
-                f"male and female, found {', '.join(sorted(words.values())[:4])}"
+                f"{_UNUSED}: expected the table's words to be M and F, male and female, found "
+                f"{', '.join(sorted(words.values())[:4])}"
             )
+    both = sorted(given.keys() & stated.keys())
+    differing = [key for key in both if not _is_same(name, given[key], stated[key])]
+    if differing:
+        how = "another sex" if name == SEX else f"an age more than {MOST_APART:g} year apart"
+        of_both = f"of {len(both)} visits with both, {len(differing)} have {how}"
+        return None, f"{_UNUSED}: {of_both}, as {differing[0][0]}. Correct the table or the headers"
+    if name == SEX:
         return {code: next((words[word] for word in sorted(same) if word in words), code)
-                for code, same in zip("MF", _SAME, strict=True)}, ""  # fmt: skip
-    far = [key for key, value in given.items() if key in stated and not _is_near(value, stated[key])]
-    both = given.keys() & stated.keys()
-    if far:
-        return None, (
-            f"the DICOM headers' is not used where the table has none: of {len(both)} visits with both, {len(far)} "
-            f"are more than {MOST_APART:g} year apart"
-        )
+                for code, same in _SAME.items()}, ""  # fmt: skip
+    if given and not both:
+        return None, f"{_UNUSED}: no visit has both, by which they could be compared"
     return {}, f" (of {len(both)} visits with both none is more than {MOST_APART:g} year apart)" if both else ""
 
 
-def _is_near(value: str, header: str) -> bool:
+def _is_same(name: str, value: str, header: str) -> bool:
+    if name == SEX:
+        return fold(value) in _SAME[header]
     try:
         return abs(float(value.replace(",", ".")) - float(header)) <= MOST_APART
     except ValueError:

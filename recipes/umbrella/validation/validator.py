@@ -149,9 +149,9 @@ class Validation:
         for index, (image, owner) in enumerate(zip(images, owners, strict=True)):
             try:
                 path = resolve_path(image["path"], folder, self.image_root, self.remote_roots)
-            except FormatError as error:
-                expected = f"a path inside {self.image_root}" if self.image_root else "a path on this machine"
-                self._add(source, "path", f"images[{index}].path", expected, str(error))
+            except FormatError as error:  # "expected ..., found ..."
+                expected, _, found = str(error).removeprefix("expected ").partition(", found ")
+                self._add(source, "path", f"images[{index}].path", expected, found)
             else:
                 self.scans.append(ScanUse(source, path, image["modality"], owner, split))
 

@@ -164,6 +164,12 @@ def test_a_busy_store_is_asked_again_and_wrong_bytes_are_no_scan(use, store, pac
         use()
 
 
+@pytest.mark.slow
+def test_a_folder_in_a_store_that_holds_no_index_is_said(use):
+    with pytest.raises(ShardError, match=rf"^{ADDRESS}/none/index\.arrow: expected the index of --scan_shards, found"):
+        use(f"{ADDRESS}/none")
+
+
 def test_an_address_that_is_not_allowed_is_not_asked():
     remedy = rf"--scan_shards {ADDRESS}: expected a folder .* found an address: allow it by --remote_roots {ADDRESS}"
     with pytest.raises(ShardError, match=remedy):

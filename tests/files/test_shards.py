@@ -231,10 +231,11 @@ def test_an_index_that_is_none_is_said(shards):
         with pytest.raises(ShardError, match=r"index\.arrow: expected an index of shards, found a file cut short or"):
             use(shards)
     (shards / FILE_NAME).unlink()
-    with pytest.raises(
-        ShardError, match=r"index\.arrow: expected the index of --scan_shards, found none\. Name the folder"
-    ):
-        use(shards)
+    for place in (shards, shards / "scans-00000.tar"):
+        with pytest.raises(
+            ShardError, match=r"index\.arrow: expected the index of --scan_shards, found none\. Name the folder"
+        ):
+            use(place)
     import pyarrow as pa
 
     table = pa.table({"a": [1]})
@@ -302,6 +303,8 @@ def test_shards_of_another_root_are_said_as_scans_of_two_studies_have_the_same_n
         use_shards([folders[0]], ["s3://bucket/moved"]), [(f"s3://bucket/moved/{name}", None) for name in CONTENTS]
     )
     assert "whether they are the same is not known" in capsys.readouterr().err
+    with pytest.raises(ShardError, match="found none of 1"):
+        check_fits(use_shards([folders[0]], ["s3://bucket/moved"]), [("s3://bucket/moved/of_others.nii", None)])
     check_fits(
         use_shards([folders[0]], [str(tmp_path / "gone")]), [(str(tmp_path / "gone" / n), None) for n in CONTENTS]
     )

@@ -67,7 +67,8 @@ def test_a_folder_is_validated_and_its_scans_read(study, remote, s3, capsys):
     assert validate_json_format.main([str(study)]) == 0  # relative paths; nobody looks for the scans
     (study / "train/more.json").write_text((study / "train/train_0.json").read_text().replace("train_0_0", "s3://a/b"))
     assert validate_json_format.main([str(study)]) == 1
-    assert "add the root of its address to --remote_roots" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "add the root of its address to --remote_roots" in said and "found expected" not in said
 
 
 def test_nothing_is_asked_of_a_store_whose_scans_lie_in_shards(study, remote, s3, call, tmp_path, capsys):
@@ -94,6 +95,23 @@ def test_what_is_missing_or_refused_is_said_before_training(study, remote, s3):
     s3.fail("503", n=99)
     with pytest.raises(RemoteError, match=r"expected an answer within 0\.3 s"):
         load_splits(DataArguments(**flags, remote_patience=0.3))
+
+
+def test_a_store_that_gives_no_answer_ends_a_command_and_no_scan_is_left_out_for_it(
+    study, remote, s3, call, tmp_path, capsys
+):
+    flags = ["--json_dir", study, "--remote_patience", 0.3, *remote]
+    s3.fail("503", n=99, match="train_1", methods="GET")  # what is there it has said
+    with pytest.raises(SystemExit, match=rf"^error: {ROOT}/train_1_0\.nii: expected an answer within 0\.3 s"):
+        call(pack_scans, *flags, "--output_dir", "shards", "--num_workers", 1)
+    assert validate_json_format.main([str(study), "--check_privacy", *map(str, flags[2:])]) == 1
+    assert "found 1 tries without (the last: 503 SlowDown)" in capsys.readouterr().out
+    s3.heal()
+    assert call(pack_scans, *flags, "--output_dir", "shards", "--num_workers", 0).startswith("7 scans in 1 shard")
+    s3.fail("403", n=99, match="train_1")
+    with pytest.raises(SystemExit) as ending:  # what a store says of one scan is that scan's alone
+        call(cache_volumes, *flags, "--volume_cache", "views", "--num_workers", 0)
+    assert ending.value.code == 1 and "6 decoded, 0 cached before, 1 unreadable" in capsys.readouterr().out
 
 
 def test_a_run_that_goes_on_notices_another_scan_of_the_same_size(study, remote, s3):

@@ -38,7 +38,7 @@ class RemoteError(OSError):
     """An object cannot be read. The text is a whole sentence that names it; `kind` is one of the words of
     `umbrella.files.remote.faults`."""
 
-    def __init__(self, sentence: str, kind: str, url: str) -> None:
+    def __init__(self, sentence: str, kind: str = "", url: str = "") -> None:  # torch hands on the sentence alone
         super().__init__(sentence)
         self.kind, self.url = kind, url
 

@@ -1,6 +1,11 @@
 """How a flag takes a list: with commas or with spaces, as one value or as several. The rule of every command."""
 
+import re
 from collections.abc import Sequence
+
+from umbrella.files.contained_files import ADDRESS
+
+_NEXT_ADDRESS = re.compile(rf"[,\s]+(?={ADDRESS.pattern})")
 
 
 def split_list(values: str | Sequence[str]) -> list[str]:
@@ -8,9 +13,12 @@ def split_list(values: str | Sequence[str]) -> list[str]:
 
     Where several values are given, each is a part: `male female`, or `"mild cognitive impairment" control`. Within
     a value commas separate, so that a part may hold spaces: `"mild cognitive impairment,control"`. White space does
-    where a value is alone and has no comma: `"male female"`.
+    where a value is alone and has no comma: `"male female"`. Addresses may hold both: one ends where the next begins,
+    `"s3://bucket/my study,s3://other"`.
     """
     values = [values] if isinstance(values, str) else list(values)
+    if values and ADDRESS.match(values[0]):
+        return [part for value in values for part in _NEXT_ADDRESS.split(value.rstrip(", ")) if part]
     if len(values) == 1 and "," not in values[0]:
         return values[0].split()
     return [part.strip() for value in values for part in value.split(",") if part.strip()]

@@ -1,5 +1,6 @@
 """What `--remote_roots` and its neighbours take, told before anything large is imported."""
 
+import shlex
 from dataclasses import fields
 from typing import Any
 
@@ -38,7 +39,7 @@ def _check_image_root(image_root: str, roots: list[str]) -> None:
     if not is_within(image_root, roots):
         raise ValueError(
             f"--image_root {image_root}: expected a folder on this machine, or an address under --remote_roots, "
-            f"found {' '.join(roots) or 'none'} there. Add it: --remote_roots {image_root}"
+            f"found {' '.join(roots) or 'none'} there. Add it: --remote_roots {shlex.quote(image_root)}"
         )
 
 

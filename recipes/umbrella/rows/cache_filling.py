@@ -9,7 +9,7 @@ from datasets import Dataset as HubDataset
 from datasets import DatasetDict
 from torch.utils.data import DataLoader, Dataset
 
-from umbrella.files.contained_files import find_elsewhere, find_packed
+from umbrella.files.contained_files import RemoteError, find_elsewhere, find_packed
 from umbrella.files.shards.reading import fetch_ahead
 from umbrella.files.written_files import WriteError
 from umbrella.rows.scan_list import Place
@@ -95,7 +95,7 @@ class CachedScans(PlacedScans):
     Args:
         settings: as the transform will ask for them.
 
-    Raises WriteError when the cache cannot be written any more.
+    Raises WriteError when the cache cannot be written any more, RemoteError for a store that gives no answer.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class CachedScans(PlacedScans):
     def wants(self, row: dict, number: int) -> bool:
         try:
             key = self._make_key(row["images"][number])
-        except ScanError:  # said when it is looked at
+        except (ScanError, RemoteError):  # said when it is looked at
             return False
         return key is not None and not self.cache.entry_size(key)
 
@@ -118,10 +118,10 @@ class CachedScans(PlacedScans):
     def look(self, row: dict, number: int) -> Outcome:
         scan = row["images"][number]
         source, options = find_source(scan), {"modality": scan["modality"], **self.settings.stated()}
-        key = self._make_key(scan)
-        if key is not None and (n_bytes := self.cache.entry_size(key)):
-            return Outcome(n_bytes)
         try:
+            key = self._make_key(scan)
+            if key is not None and (n_bytes := self.cache.entry_size(key)):
+                return Outcome(n_bytes)
             self.cache.load(load_view, source, **options)
         except ScanError as error:
             return Outcome(problem=f"{row['source']}: {error}")

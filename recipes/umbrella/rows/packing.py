@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import xxhash
 from datasets import Dataset
 
-from umbrella.files.contained_files import open_file, split_root
+from umbrella.files.contained_files import RemoteError, open_file, split_root
 from umbrella.files.shards.index import name_scan, name_view
 from umbrella.files.shards.writing import Excluded, Part
 from umbrella.rows.cache_filling import Place, PlacedScans
 from umbrella.scans.gradients import GRADIENTS, gradients_path
 from umbrella.scans.not_a_scan import GZIP_MAGIC
-from umbrella.scans.scan_files import explain_reading
+from umbrella.scans.scan_files import explain_reading, refuse_object
 from umbrella.scans.volumes import ScanError, read_scan
 from umbrella.views.loading import load_view
 from umbrella.views.settings import ViewSettings
@@ -23,7 +23,7 @@ ENDS = (".nii.gz", ".nii", ".mgz", ".mgh")
 
 
 class PackableScans(PlacedScans):
-    """Place by place, the parts of a scan; or why it is left out.
+    """Place by place, the parts of a scan; or why it is left out. Raises RemoteError for a store that gives no answer.
 
     Args:
         root: the folder that its name counts from.
@@ -62,6 +62,8 @@ class PackableScans(PlacedScans):
                 return [Part(GRADIENTS, name_scan(place, self.root), file.read())]
         except FileNotFoundError:
             return []
+        except RemoteError as error:
+            refuse_object(error)
 
 
 def _read_whole(path: str, name: str, modality: str) -> bytes:

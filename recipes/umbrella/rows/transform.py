@@ -10,7 +10,7 @@ import numpy as np
 from umbrella.conversations.encoder import ConversationEncoder, ConversationError
 from umbrella.conversations.ignore_index import IGNORE_INDEX
 from umbrella.conversations.turns import repeat_image_items
-from umbrella.files.contained_files import find_elsewhere, find_packed
+from umbrella.files.contained_files import RemoteError, find_elsewhere, find_packed
 from umbrella.files.shards.reading import PackedScans
 from umbrella.models.feature_cache import FeatureCache
 from umbrella.models.view_settings import settle_settings
@@ -235,7 +235,7 @@ class ConversationTransform:
         options = {"modality": scan["modality"], **self.settings.stated()}
         try:
             return any(cache is not None and cache.holds(load_view, find_source(scan), **options) for cache in caches)
-        except ScanError:  # what is wrong with it is said when its row is read
+        except (ScanError, RemoteError):  # what is wrong with it is said when its row is read
             return True
 
     def load_images(self, row: dict, number: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from umbrella.files.contained_files import RemoteError, open_inside, split_root
-from umbrella.scans.scan_files import ScanError
+from umbrella.scans.scan_files import ScanError, refuse_object
 
 MOST_B0 = 50.0  # s/mm²: a volume with no more counts as not weighted, as in dipy
 ENDS, GRADIENTS = (".nii", ".hdr", ".img"), ".bval"
@@ -35,7 +35,7 @@ def read_b_values(source: str | Path | bytes, n_volumes: int) -> np.ndarray | No
     except FileNotFoundError:
         return None
     except RemoteError as error:
-        raise ScanError(str(error)) from error
+        refuse_object(error)
     except OSError as error:
         raise ScanError(f"{path}: expected a readable file, found: {error}") from error
     expected = f"{path}: expected a b-value in s/mm² for each of the {n_volumes} volumes of {Path(name).name}"

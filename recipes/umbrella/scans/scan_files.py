@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from nibabel import MGHImage, Nifti1Header, Nifti1Pair, Nifti2Header, Nifti2Pair
@@ -19,6 +20,7 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from umbrella.files.contained_files import RemoteError, find_size, open_file, open_inside, split_root
+from umbrella.files.remote.faults import UNANSWERED
 from umbrella.scans.inflate import GZIP_ERRORS, GzipFile
 from umbrella.scans.not_a_scan import GZIP_MAGIC, N_BYTES, describe_absence, describe_foreign, find_broken_link
 from umbrella.scans.voxel_statistics import PIECE
@@ -32,6 +34,14 @@ MM_PER_UNIT = {1: 1000.0, 3: 0.001}  # metre and micron, of xyzt_units' lowest t
 
 class ScanError(ValueError):
     """A scan cannot be used. The message names the file, what was expected and what was found."""
+
+
+def refuse_object(error: RemoteError) -> NoReturn:
+    """Raise ScanError for an object that is no scan, or cannot be read; the RemoteError itself where the store gave no
+    answer, which says nothing of the scan: nobody may leave it out for that."""
+    if error.kind in UNANSWERED:
+        raise error
+    raise ScanError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -99,7 +109,7 @@ def explain_reading(name: str) -> Iterator[str]:
     try:
         yield shown
     except RemoteError as error:
-        raise ScanError(str(error)) from error
+        refuse_object(error)
     except FileNotFoundError:
         raise ScanError(f"{shown}: expected a scan, found {describe_absence(name)}") from None
     except GZIP_ERRORS as error:
@@ -121,7 +131,7 @@ def read_file(path: str | Path) -> bytes:
         with open_file(path) as file:
             return file.read()
     except RemoteError as error:
-        raise ScanError(str(error)) from error
+        refuse_object(error)
     except OSError as error:
         raise ScanError(f"{split_root(path)[1]}: expected a readable file, found: {error}") from error
 

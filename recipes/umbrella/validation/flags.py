@@ -17,6 +17,7 @@ from umbrella.files.contained_files import is_remote
 from umbrella.files.data_format import MODALITIES, SPLITS
 from umbrella.options.data.remote_flags import RemoteFlags
 from umbrella.options.data.shard_flags import ShardFlags
+from umbrella.options.list_flags import split_list
 from umbrella.options.plain_parser import PlainParser, name_program
 from umbrella.options.remote_roots import OF_REMOTE, check_remote
 
@@ -57,6 +58,7 @@ def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> ar
     options = parser.parse_args(argv)
     if needs_path and not options.paths:
         parser.error("PATH: expected a data folder, a split folder or files, found none")
+    options.remote_roots = options.remote_roots and split_list(options.remote_roots)
     try:
         check_remote(to_remote_flags(options), options.image_root)
     except (ValueError, ImportError) as error:

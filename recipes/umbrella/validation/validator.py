@@ -126,7 +126,7 @@ class Validation:
         self.findings += [Finding(source, problem) for source, problem in find_scan_problems(self.scans)]
 
     def check_privacy(self) -> None:
-        """Search all texts and scans: see `find_privacy_problems`."""
+        """Search all texts and scans: see `find_privacy_problems`. Raises RemoteError as `check_scans`."""
         found = find_privacy_problems(self.records, self.scans, self.image_root, self.remote_roots)
         self.findings += [Finding(source, problem) for source, problem in found]
 
@@ -149,9 +149,9 @@ class Validation:
         for index, (image, owner) in enumerate(zip(images, owners, strict=True)):
             try:
                 path = resolve_path(image["path"], folder, self.image_root, self.remote_roots)
-            except FormatError as error:
-                expected = f"a path inside {self.image_root}" if self.image_root else "a path on this machine"
-                self._add(source, "path", f"images[{index}].path", expected, str(error))
+            except FormatError as error:  # "expected ..., found ..."
+                expected, _, found = str(error).removeprefix("expected ").partition(", found ")
+                self._add(source, "path", f"images[{index}].path", expected, found)
             else:
                 self.scans.append(ScanUse(source, path, image["modality"], owner, split))
 
@@ -275,11 +275,11 @@ def main(argv: list[str] | None = None, samples: Path | None = None) -> int:
         use_packed(options.scan_shards or (), image_root, (folder for *_, folder in files), paths)
         if options.check_images:
             validation.check_scans()
+        if options.check_privacy:
+            validation.check_privacy()
     except OSError as error:  # of a process that was killed, of a store, of shards
         print(f"{error}\n✗ VALIDATION FAILED")
         return 1
-    if options.check_privacy:
-        validation.check_privacy()
     counts = Counter(finding.problem.kind for finding in validation.findings)
     if options.report:
         _write_report(options.report, validation, counts)

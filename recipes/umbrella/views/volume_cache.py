@@ -34,7 +34,7 @@ from umbrella.files.contained_files import (
     split_root,
 )
 from umbrella.scans.gradients import GRADIENTS, gradients_path
-from umbrella.scans.scan_files import ScanError
+from umbrella.scans.scan_files import refuse_object
 
 DEFAULT_GB = 50.0
 CODE = (  # named, not imported: to tell what they hold takes their text
@@ -137,7 +137,7 @@ def identify_scan(source: str | Path | bytes) -> tuple | None:
     size and times of its file, or files for an .hdr/.img pair and a .bval beside it; of an object in a store the
     address, size and tag. None where there is no file, and where one lies outside the folder that it is held to, see
     `umbrella.files.contained_files`. A scan in a shard is told by its bytes, as the index states them. Raises
-    ScanError where a store does not say."""
+    ScanError where a store refuses it, RemoteError where it gives no answer."""
     if isinstance(source, bytes):
         return len(source), xxhash.xxh3_128_hexdigest(source)
     root, path = split_root(source)
@@ -178,7 +178,7 @@ def _identify_objects(urls: list[str]) -> tuple | None:
         except RemoteError as error:
             # Without the right to list, a store refuses what is not there. Who reads b-values is told.
             if not (error.kind == "forbidden" and url.endswith(GRADIENTS)):
-                raise ScanError(str(error)) from error
+                refuse_object(error)
     return tuple(filter(None, found)) or None
 
 

@@ -155,7 +155,8 @@ def test_without_a_root_nothing_is_asked_and_the_flag_is_named():
     [
         ({"remote_roots": ["bucket/study"]}, "--remote_roots: .*found bucket/study: no address by s3://"),
         ({"remote_roots": ["https://me:k3y@host/a"]}, "found https://host/a: a user or password in it"),
-        ({"image_root": "s3://bucket/study"}, "Add it: --remote_roots s3://bucket/study"),
+        ({"image_root": "s3://bucket/study"}, "Add it: --remote_roots s3://bucket/study$"),
+        ({"image_root": "s3://bucket/my study"}, "Add it: --remote_roots 's3://bucket/my study'$"),
         ({"image_root": "s3://bucket/st", "remote_roots": ROOTS}, "--image_root s3://bucket/st: expected"),
         ({"scan_copies_gb": 0}, "--scan_copies_gb: expected more than 0"),
         ({"remote_patience": float("nan")}, "--remote_patience: expected more than 0"),

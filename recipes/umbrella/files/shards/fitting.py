@@ -40,11 +40,11 @@ def check_fits(packed: PackedScans, paths: Iterable[tuple[str, str | None]]) -> 
             f"{known}: expected the rows' scans, as {missing[0]}, found none of {len(missing)}: give --json_dir and "
             "--image_root as pack_scans.py had them, or choose other --scan_shards"
         )
+    _warn_of_other_place(packed.folders)
 
 
 def _check_order(folders: Sequence[ShardFolder]) -> None:
-    """Raise ShardError for shards of scans that lay in another one's root: BIDS names them alike everywhere. Of one in
-    a store that lay elsewhere it is said that this alone is known."""
+    """Raise ShardError for shards of scans that lay in another one's root: BIDS names them alike everywhere."""
     marks = {mark_root(folder.root): folder.root for folder in folders}
     for folder in folders:
         stated, place = folder.index.about.root, folder.index.place
@@ -55,7 +55,14 @@ def _check_order(folders: Sequence[ShardFolder]) -> None:
                 f"{place}: expected shards of the scans in {folder.root}, found those of {marks[stated]}: give "
                 "--scan_shards in the order of the data folders"
             )
-        if is_remote(folder.root) and int(os.environ.get("RANK", "0")) == 0:
+
+
+def _warn_of_other_place(folders: Sequence[ShardFolder]) -> None:
+    """Say of shards of scans that lay elsewhere than in their store that their names alone are known to fit."""
+    for folder in folders:
+        stated, place = folder.index.about.root, folder.index.place
+        is_other = stated not in ("", mark_root(folder.root))
+        if is_other and is_remote(folder.root) and int(os.environ.get("RANK", "0")) == 0:
             print(
                 f"warning: {place} was packed of scans in another place than {folder.root}: by their names they fit, "
                 "but whether they are the same is not known",

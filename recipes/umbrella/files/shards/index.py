@@ -128,14 +128,19 @@ def open_index(folder: str) -> ShardIndex:
     try:
         with pa.memory_map(place) as source:
             index = read_index(source, place)
-    except FileNotFoundError:
-        begun = " that is complete: pack_scans.py was stopped here, start it again" if _is_begun(folder) else ""
-        advice = begun or ". Name the folder that pack_scans.py has written"
-        raise ShardError(f"{place}: expected the index of --scan_shards, found none{advice}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise describe_absence(place, _is_begun(folder)) from None
     for name, size in index.about.shards:
         path = os.path.join(folder, name)
         check_shard_size(path, os.path.getsize(path) if os.path.isfile(path) else None, size)
     return index
+
+
+def describe_absence(place: str, is_begun: bool = False) -> ShardError:
+    """The error to raise where there is no index."""
+    begun = " that is complete: pack_scans.py was stopped here, start it again" if is_begun else ""
+    advice = begun or ". Name the folder that pack_scans.py has written"
+    return ShardError(f"{place}: expected the index of --scan_shards, found none{advice}")
 
 
 def read_index(source: Any, place: str) -> ShardIndex:

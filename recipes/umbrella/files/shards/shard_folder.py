@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from umbrella.files.contained_files import RemoteError, is_remote
+from umbrella.files.contained_files import AbsentError, RemoteError, is_remote
 from umbrella.files.remote.listing import look_up
 from umbrella.files.shards.index import (
     FILE_NAME,
@@ -18,6 +18,7 @@ from umbrella.files.shards.index import (
     ShardIndex,
     check_digest,
     check_shard_size,
+    describe_absence,
     name_scan,
     name_view,
     open_index,
@@ -116,7 +117,10 @@ class ShardFolder:
 def _open_remote(folder: str) -> ShardIndex:
     """The index of a folder in a store. Raises ShardError, RemoteError."""
     copies, place = find_copies(folder), f"{folder.rstrip('/')}/{FILE_NAME}"
-    index = read_index(pa.BufferReader(copies.read(place)), place)
+    try:
+        index = read_index(pa.BufferReader(copies.read(place)), place)
+    except AbsentError:
+        raise describe_absence(place) from None
     sizes = {f"{folder.rstrip('/')}/{name}": size for name, size in index.about.shards}
     for path, found in look_up(list(sizes), copies.store).items():
         if isinstance(found, RemoteError):

@@ -8,6 +8,8 @@ import torch
 
 from umbrella.rows.batches.cohorts import Cohorts
 from umbrella.rows.batches.order import BatchSizes, RowOrder
+from umbrella.rows.batches.repeats import split_index
+from umbrella.rows.batches.token_batches import TokenBatches, TokenPlan
 
 
 def make(sizes, weights=None, names="ABCDEF"):
@@ -66,12 +68,28 @@ def test_the_rows_of_a_step_are_the_same_for_any_division_into_processes_and_bat
 
     steps = [[sorted(rows) for rows in np.reshape(order(n), (-1, 8))] for n in (8, 4, 2, 1)]  # 1×8 … 4×2, 2×4 …
     assert all(str(other) == str(steps[0]) for other in steps)
-    assert count(order(8), (30, 12, 6)) == cohorts.counts()
+    assert count([split_index(place)[1] for place in order(8)], (30, 12, 6)) == cohorts.counts()
+
+
+@pytest.mark.parametrize("by_tokens", [False, True])
+def test_each_index_says_how_often_its_row_came_before_in_the_epoch(by_tokens):
+    cohorts, lengths = make((30, 12, 6), (0.2, 0.4, 0.4)), np.random.default_rng(0).integers(1, 99, 48)
+    plan = TokenPlan(lengths, lengths, 200, 4, lambda epoch: cohorts.draw(0, epoch))
+    rows = RowOrder(48, "random", BatchSizes(8, 8), 0, lambda: 0, None, cohorts)
+    batches = list(TokenBatches(plan, 0, lambda: 0)) if by_tokens else [list(rows)]
+    if by_tokens:
+        assert list(map(len, batches)) == list(map(len, plan.batches(0, 0)))
+    times = {}
+    for before, row in (split_index(place) for batch in batches for place in batch):
+        assert before == times.get(row, 0)
+        times[row] = before + 1
+    assert max(times.values()) == 4  # 19 rows of 6
+    assert count(np.repeat([*times], [*times.values()]), (30, 12, 6)) == cohorts.counts()
 
 
 def test_blank_rows_fill_the_last_batch_behind_those_that_were_drawn():
     order = list(RowOrder(10, "random", BatchSizes(8, 4), 0, lambda: 0, None, make((8, 2), (0.5, 0.5))))
-    assert count(order[:10], (8, 2)) == [5, 5]
+    assert count([split_index(place)[1] for place in order[:10]], (8, 2)) == [5, 5]
     assert order[10:] == [10, 11]
 
 

@@ -13,6 +13,7 @@ from umbrella.models.loading import load_model, load_processor
 from umbrella.rows.batches.blank_rows import FilledRows
 from umbrella.rows.batches.lookahead import DEPTH, Foresight, Lookahead, Told, find_prefetch
 from umbrella.rows.batches.order import BatchSizes, RowOrder
+from umbrella.rows.batches.repeats import PLACES
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.kept_views import CachingTransform, ViewCache
 from umbrella.rows.transform import ConversationTransform
@@ -119,6 +120,13 @@ def test_scans_of_coming_rows_are_fetched_once_unless_their_views_are_kept(rows,
         assert [path for call in fetched for path in call] == expected
         kept |= {path for row in batch if row < len(rows) for path in paths[row]}
     assert find_prefetch(rows.with_transform(ConversationTransform(processor))) is None
+
+
+def test_a_row_that_comes_again_is_told_of_as_the_row_that_it_is(rows):
+    told = []
+    foresight = Foresight(rows, lambda coming: told.append([row["task_id"] for row in coming]))
+    foresight.hear(Told(0, [1, 1 + PLACES, 2 + 3 * PLACES, len(rows) + 5]))
+    assert told == [rows["task_id"][1:3]]
 
 
 def test_a_view_in_memory_is_not_fetched_and_a_variant_is_that_of_its_row(rows):

@@ -151,7 +151,9 @@ def test_a_scan_is_known_by_any_name_of_its_file(tmp_path):
 def test_other_words_for_labels_are_said():
     cohorts = {"A": make(label("female"), train=["a"]), "B": make(label("F"), train=["b"])}
     (note,) = join_cohorts(cohorts, None)[1]
-    assert note.startswith("labels of T3 differ: A 'female'; B 'F'. Each word counts as a label of its own: write")
+    assert note.startswith(
+        "labels of T3 differ: only A has 'female', only B 'F'. Each word counts as a label of its own"
+    )
     assert join_cohorts(cohorts | {"B": make(label("female"), train=["b"])}, None)[1] == []
 
 
@@ -160,7 +162,10 @@ def test_other_words_for_labels_are_said():
     [
         ({"male", "female"}, {"male", "Female"}, True),
         ({"male", "female"}, {"M", "F"}, True),
-        ({"AD", "CN"}, {"CN", "MCI"}, False),
+        ({"male", "female"}, {"M", "female"}, True),
+        ({"AD", "CN"}, {"CN", "MCI"}, True),  # which of them are one thing cannot be known
+        ({"AD", "CN", "MCI"}, {"CN", "MCI"}, False),
+        ({"male", "Male"}, {"male"}, False),
         ({"45", "50 years"}, {"31,5"}, False),
         ({"45"}, {"old"}, True),
         ({f"report {n}" for n in range(60)}, {"other"}, False),

@@ -12,8 +12,8 @@ MOST_LABELS = 50  # different ones of a task type; more are no words to compare
 
 
 def check_labels(splits_of: Mapping[str, DatasetDict]) -> list[str]:
-    """A sentence for each task type whose labels two cohorts write in other words: "male" and "Male", or with none in
-    common. Numbers are no words."""
+    """A sentence for each task type of which two cohorts have labels that the other lacks: "male" and "M" beside the
+    "female" of both. Numbers are no words."""
     words: dict[str, dict[str, set[str]]] = {}
     for name, of in splits_of.items():
         for rows in of.values():
@@ -24,8 +24,8 @@ def check_labels(splits_of: Mapping[str, DatasetDict]) -> list[str]:
                 if row["label"] is not None:
                     words.setdefault(row["task_type"], {}).setdefault(name, set()).add(row["label"])
     return [
-        f"labels of {task_type} differ: {name} {_list(one)}; {other} {_list(two)}. Each word counts as a label of its "
-        "own: write one word for one thing, or keep the cohorts apart"
+        f"labels of {task_type} differ: only {name} has {_list(one - two)}, only {other} {_list(two - one)}. Each "
+        "word counts as a label of its own: write one word for one thing, or keep the cohorts apart"
         for task_type, of in sorted(words.items())
         for (name, one), (other, two) in combinations(of.items(), 2)
         if are_other_words(one, two)
@@ -36,9 +36,7 @@ def are_other_words(one: set[str], two: set[str]) -> bool:
     """Whether labels of two cohorts may be the same things in other words."""
     if max(len(one), len(two)) > MOST_LABELS or (_are_numbers(one) and _are_numbers(two)):
         return False
-    folded = [{label.strip().casefold(): label for label in labels} for labels in (one, two)]
-    common = folded[0].keys() & folded[1].keys()
-    return not common or any(folded[0][label] != folded[1][label] for label in common)
+    return bool(one - two and two - one)
 
 
 def _are_numbers(labels: Iterable[str]) -> bool:

@@ -48,7 +48,7 @@ class ConversationTransform:
         add_generation_prompt: leave the last answer out and prompt for it (evaluation).
         augment: changes the volumes in training, see `umbrella.views.augmentation.Augmentation`; None leaves them as
             they are.
-        draw_window: where in a series the frames "window:K" lie, from (task_id, number of the scan in its row), see
+        draw_window: where in a series the frames "window:K" lie, from (`draw_name`, number of the scan), see
             `umbrella.views.augmentation.WindowDraw`; None, as in evaluation: in the middle.
         volume_cache: keeps the views on disk, so that each scan is decoded once: a VolumeCache, or its folder.
             Augmented scans and drawn windows neither come from it nor go to it.
@@ -114,6 +114,7 @@ class ConversationTransform:
         self.n_images = 1 if self.is_volume else n_images(self.settings.view)
         self.max_length, self.on_overflow = max_length, on_overflow
         self.add_generation_prompt, self.augment, self.draw_window = add_generation_prompt, augment, draw_window
+        self.times_before = 0  # the row that is loaded came in this epoch
         cache = VolumeCache(volume_cache) if isinstance(volume_cache, str | Path) else volume_cache
         self.volume_cache = self._add_packed_views(cache)
         # The view is already what the encoder eats: the processor must neither resize nor rescale it.
@@ -244,19 +245,24 @@ class ConversationTransform:
         scan = row["images"][number]
         source, modality = find_source(scan), scan["modality"]
         if self.is_volume and (self.augment is not None or self.draw_window is not None):
-            place = row["task_id"], number
+            place = self.draw_name(row), number
             start = None if self.draw_window is None else self.draw_window(*place)
             if self.augment is None:
                 return load_grid(source, modality, self.settings, start)
             return load_augmented_grid(source, modality, self.settings, self.augment.draw(*place), start)
         if self.augment is not None:
-            return self._load_augmented(source, modality, row["task_id"], number)
+            return self._load_augmented(source, modality, self.draw_name(row), number)
         load = load_view if self.volume_cache is None else partial(self.volume_cache.load, load_view)
         return load(source, modality=modality, **self.settings.stated())
 
-    def _load_augmented(self, source: str | bytes, modality: str, task_id: str, number: int) -> np.ndarray:
+    def draw_name(self, row: dict) -> str:
+        """By which is drawn what changes a row's scans: its task_id, another name each time that it comes in an
+        epoch."""
+        return f"{row['task_id']}\0{self.times_before}" if self.times_before else row["task_id"]
+
+    def _load_augmented(self, source: str | bytes, modality: str, name: str, number: int) -> np.ndarray:
         scan = read_scan(source, modality, normalize=True, standardize=False)
-        volume = self.augment(scan.volume(), scan.spacing_mm, task_id, number)
+        volume = self.augment(scan.volume(), scan.spacing_mm, name, number)
         if self.settings.standardize:  # after, not before: mean and variance are then those of every other scan
             volume = ((volume - volume.mean(dtype=np.float64)) / volume.std(dtype=np.float64)).astype(np.float32)
         try:

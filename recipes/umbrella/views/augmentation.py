@@ -30,7 +30,8 @@ WINDOW_STREAM = 1  # so that windows are not drawn with the numbers of the chang
 
 
 class Augmentation:
-    """Changes a volume at random, the same way whenever seed, epoch, row and scan are the same.
+    """Changes a volume at random, the same way whenever seed, epoch, row and scan are the same. A row that comes
+    several times in an epoch has another name each time, see `ConversationTransform.draw_name`.
 
     All scans of a row are moved alike, so what an answer compares (sizes, sides) stays comparable; contrast, bias
     field and noise are drawn for each scan. There is no flip, and no option for one: it would make right-sided

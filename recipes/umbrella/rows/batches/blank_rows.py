@@ -9,11 +9,13 @@ import torch
 from datasets import Dataset
 from torch.nn.functional import pad
 
-from umbrella.rows.batches.lookahead import Foresight
+from umbrella.rows.batches.lookahead import Foresight, find_transform
+from umbrella.rows.batches.repeats import split_index
 
 
 class FilledRows(torch.utils.data.Dataset):
-    """The rows and, behind them, the blank row as often as it is asked for, up to `length`.
+    """The rows and, behind them, the blank row as often as it is asked for, up to `length`. Of an index that says that
+    its row came before in the epoch, see `umbrella.rows.batches.repeats`, the transform is told.
 
     `foresight`: hears of the rows that come next, see `umbrella.rows.batches.lookahead`.
     """
@@ -27,7 +29,17 @@ class FilledRows(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> dict:
         if self.foresight is not None:
             self.foresight.hear(index)
-        return self.rows[index] if index < len(self.rows) else self.blank
+        times_before, row = split_index(index)
+        if row >= len(self.rows):
+            return self.blank
+        draws = find_transform(self.rows)
+        if not times_before or not hasattr(draws, "times_before"):  # a transform of others
+            return self.rows[row]
+        draws.times_before = times_before
+        try:
+            return self.rows[row]
+        finally:
+            draws.times_before = 0
 
 
 def add_blank_scan(inputs: dict, blank: dict, fill: dict[str, int]) -> dict:

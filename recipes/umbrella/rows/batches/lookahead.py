@@ -13,6 +13,8 @@ from typing import Any
 from datasets import Dataset
 from torch.utils.data import Sampler
 
+from umbrella.rows.batches.repeats import split_index
+
 DEPTH = 2  # batches ahead
 
 
@@ -85,12 +87,18 @@ class Foresight:
     def hear(self, index: int) -> None:
         """Take the hints of an index, if it has any."""
         if isinstance(index, Told):
-            new = [row for row in index.ahead if row not in self._told and row < len(self.rows)]
-            self._told = frozenset(index.ahead)  # windows overlap: what comes has been told of before
+            ahead = [split_index(place)[1] for place in index.ahead]
+            new = [row for row in dict.fromkeys(ahead) if row not in self._told and row < len(self.rows)]
+            self._told = frozenset(ahead)  # windows overlap: what comes has been told of before
             self.prefetch([self.rows[row] for row in new])
 
 
 def find_prefetch(rows: Dataset) -> Callable[[list[dict]], None] | None:
     """The `prefetch` of the transform that rows have; None where nothing is to be fetched."""
-    transform = rows.format["format_kwargs"].get("transform")
+    transform = find_transform(rows)
     return None if getattr(transform, "fetch_ahead", None) is None else transform.prefetch
+
+
+def find_transform(rows: Dataset) -> Any:
+    """What rows go through on access, ours or another; None where nothing is set."""
+    return rows.format["format_kwargs"].get("transform")

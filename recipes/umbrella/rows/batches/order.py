@@ -15,6 +15,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from umbrella.files.arrow_tables import read_column, read_tables
 from umbrella.rows.batches.cohorts import Cohorts
+from umbrella.rows.batches.repeats import count_repeats
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class BatchSizes:
 
 
 class RowOrder(Sampler[int]):
-    """The rows' indices in the order of an epoch; indices from `n_rows` on stand for blank rows.
+    """The rows' indices in the order of an epoch; indices from `n_rows` on stand for blank rows. Those of cohorts say
+    how often the row came before, see `umbrella.rows.batches.repeats`.
 
     transformers' own samplers go on with one random generator from epoch to epoch, so a resumed run, or one rank of
     several, can come to another order; here the order is a function of seed and epoch alone, and the rows of a step
@@ -80,7 +82,8 @@ class RowOrder(Sampler[int]):
             order = sorted(rows)
         else:
             order = drawn or torch.randperm(self.n_rows, generator=generator).tolist()
-        return iter([*order, *range(self.n_rows, self.length)][: self.length])
+        places = [*order, *range(self.n_rows, self.length)][: self.length]
+        return iter(places) if drawn is None else count_repeats(places)
 
 
 def read_lengths(rows: Dataset) -> list[int]:

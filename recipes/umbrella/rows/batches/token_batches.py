@@ -8,6 +8,7 @@ from the lengths alone, not from the draw, since the Trainer asks once, for all 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ import xxhash
 from datasets import Dataset
 from torch.utils.data import Sampler
 
+from umbrella.rows.batches.repeats import count_repeats
 from umbrella.rows.collator import PAD_TO_MULTIPLE_OF
 
 RATIO = 1.08  # of the longest to the shortest length that are drawn together
@@ -202,7 +204,8 @@ class TokenPlan:
 
 class TokenBatches(Sampler[list[int]]):
     """The batches of a plan, over all processes: accelerate deals them out in turn, so that the batches of a step are
-    the same for any division of it into processes and accumulated batches.
+    the same for any division of it into processes and accumulated batches. Where an epoch's rows are drawn, indices
+    say how often the row came before, see `umbrella.rows.batches.repeats`.
 
     Args:
         epoch: called when an epoch begins; returns its number.
@@ -215,4 +218,8 @@ class TokenBatches(Sampler[list[int]]):
         return self.plan.n_batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.plan.batches(self.seed, self.epoch()))
+        batches = self.plan.batches(self.seed, self.epoch())
+        if self.plan.draw is None:
+            return iter(batches)
+        rows = count_repeats(chain.from_iterable(batches))
+        return (list(islice(rows, len(batch))) for batch in batches)

@@ -175,8 +175,8 @@ class TokenPlan:
         real = sum(int(self.lengths[batch].sum()) for batch in batches if batch[0] < len(self.lengths))
         rows = f"{min(sizes)} to {max(sizes)} rows" if len(set(sizes)) > 1 else f"{sizes[0]} row{'s' * (sizes[0] > 1)}"
         return (
-            f"--tokens_per_batch {self.tokens_a_batch}: an epoch has {len(batches)} batch{'es' * (len(batches) > 1)} in "
-            f"{self.n_steps} step{'s' * (self.n_steps > 1)}; a batch has {rows}, "
+            f"--tokens_per_batch {self.tokens_a_batch}: an epoch has "
+            f"{len(batches)} batch{'es' * (len(batches) > 1)} in {self.n_steps} step{'s' * (self.n_steps > 1)}; a batch has {rows}, "
             f"{np.mean(sizes):.1f} on average, and at most {max(map(math.prod, zip(sizes, longest, strict=True)))} "
             f"tokens, {1 - real / padded:.1%} of all padding (lengths are estimates)"
         )

@@ -12,7 +12,7 @@ from umbrella.options.extras import check_extra
 def to_dicom_source(flags: argparse.Namespace, said: TableOptions, columns: frozenset[str]) -> DicomSource:
     """`columns`: those that other flags name. Raises CohortError for places that do not go together; ImportError, with
     the command, where a package is missing."""
-    for package in ("pydicom", "dcm2niix"):
+    for package in ("pydicom", "dcm2niix", "ancpbids"):
         check_extra(package, "--dicom_dir", "dicom")
     folder = _to_path(flags.dicom_dir)
     if not folder.is_dir():

@@ -280,6 +280,14 @@ def test_commands_name_files_flags_targets_and_extras_that_exist(document):
             assert flags <= read_flags(scripts[0]), command
 
 
+def test_the_installation_names_every_extra():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    text = read_section(DOCS / "training.md", "Installation")
+    named = {extra for extras in re.findall(r"\.\[([\w,]+)\]", text) for extra in extras.split(",")}
+    assert named | set(re.findall(r"`(\w+)`", text)) >= set(setup["options.extras_require"])
+
+
 @each_document
 def test_every_flag_in_the_text_exists(document):
     files = [*ROOT.glob("recipes/*.py"), *ROOT.glob("sample_data/*.py")]

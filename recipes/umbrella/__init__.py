@@ -2,7 +2,7 @@
 
 Rooms, in the order of the data's way; each imports only from those above it:
 
-    files           written whole or not at all, JSON, YAML
+    files           here, in stores and in shards; written whole or not at all; JSON, YAML
     options         every flag, the YAML, how a command ends
     scans           a scan's file → volume
     views           volume → planes, montages; augmentation; the cache of views

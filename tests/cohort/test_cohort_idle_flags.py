@@ -1,6 +1,8 @@
 """Every flag of generate_conversations.py does something, or is refused with what it needs."""
 
+import configparser
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from properties import examples
 from umbrella.cohort.flags import make_parser
 from umbrella.cohort.generation import parse_options
 from umbrella.cohort.idle_flags import NEEDS
+from umbrella.options import extras
 
 # Judged one by one: these say something of any table and any tree, whatever stands beside them, or are needed.
 ALWAYS = set(
@@ -133,3 +136,16 @@ def test_flags_are_refused_where_one_of_them_would_do_nothing_and_nowhere_else(s
 def test_the_sentence_names_what_is_needed_and_what_to_do(capsys, flags, sentence):
     assert refuse(flags)
     assert re.search(sentence, capsys.readouterr().err)
+
+
+def test_without_a_package_of_its_extra_no_dicom_is_converted(monkeypatch):
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).resolve().parents[2] / "setup.cfg", encoding="utf-8")
+    packages = re.findall(r"^\w+", setup["options.extras_require"]["dicom"], re.MULTILINE)
+    assert {"ancpbids", "dcm2niix", "pydicom"} <= set(packages)
+    for package in packages:
+        monkeypatch.setattr(
+            extras, "find_spec", lambda name, without=package: None if name == without else find_spec(name)
+        )
+        with pytest.raises(ImportError, match=rf'--dicom_dir: .* package {package}, .* pip install -e "\.\[dicom\]"$'):
+            refuse(DICOM)

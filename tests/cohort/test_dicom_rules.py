@@ -147,6 +147,12 @@ def test_an_edited_copy_of_the_rules_names_what_they_did_not(tmp_path, default):
     assert name(make_series(), rules) == "T1w"
 
 
+def test_the_agent_that_a_rule_states_stands(tmp_path):
+    stated = {**SMALL["rules"][0], "entities": {"ce": "ferumoxytol"}}
+    rules = load_rules(write(tmp_path, {"rules": [stated]}))
+    assert name(make_series(description="T1", contrast="Feraheme"), rules) == "ce-ferumoxytol_T1w"
+
+
 def test_a_rule_asks_for_fields_of_the_header_and_for_a_part(tmp_path):
     phase = {"name": "swi_phase", "datatype": "anat", "suffix": "swi", "any": [" swi "], "entities": {"part": "phase"}}
     magnitude = {"name": "swi", "datatype": "anat", "suffix": "swi", "any": [" swi "]}

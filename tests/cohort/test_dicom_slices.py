@@ -1,12 +1,14 @@
 """A converted scan is believed only where each slice lies where the files have it, in the volume that it is of."""
 
+import struct
+
 import nibabel
 import numpy as np
 import pytest
 from dicom_files import make_affine, make_volume, write_enhanced, write_series
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGLosslessSV1
+from pydicom.uid import JPEGLosslessSV1, RLELossless
 
 from umbrella.cohort.dicom.conversion import convert
 from umbrella.cohort.dicom.faults import find_fault
@@ -129,3 +131,11 @@ def test_each_way_to_be_wrong_is_found(tmp_path):
     compressed.save_as(tmp_path / "compressed")
     said = judge(voxels, affine, tmp_path / "compressed")
     assert "nothing here decodes. pip install pylibjpeg pylibjpeg-libjpeg, or export it" in said
+    compressed = dcmread(path)
+    compressed.compress(RLELossless, encapsulate_ext=False, generate_instance_uid=False)
+    compressed.save_as(tmp_path / "compressed")
+    assert judge(voxels, affine, tmp_path / "compressed") is None
+    offsets = struct.pack("<HHI", 0xFFFE, 0xE000, 21 * 4)  # what begins their table: a group of items, its length
+    before, _, after = (tmp_path / "compressed").read_bytes().rpartition(offsets)
+    (tmp_path / "damaged").write_bytes(before + offsets[:4] + struct.pack("<I", 100_000) + after)
+    assert judge(voxels, affine, tmp_path / "damaged") == said

@@ -16,6 +16,7 @@ PARSER.add_argument("--json_dir", nargs="+")
 PARSER.add_argument("--image_root")
 PARSER.add_argument("--fast", action="store_true")
 PARSER.add_argument("--no_fast", action="store_false", dest="fast")
+PARSER.add_argument("--sure", nargs="?", const=True)
 
 
 def check(*argv):
@@ -34,7 +35,10 @@ def test_of_a_list_it_is_not_guessed_whether_both_are_meant():
     [
         (["--image_root", "a", "--image_root", "b"], "note: --image_root is given twice: b counts, not a\n"),
         (["--image_root=a", "--image_root", "b"], "note: --image_root is given twice: b counts, not a\n"),
-        (["--fast", "--no_fast"], "note: --no_fast is given twice: --no_fast counts\n"),
+        (["--fast", "--no_fast"], "note: --no_fast is given twice: --no_fast counts, not --fast\n"),
+        (["--sure", "--sure=false"], "note: --sure is given twice: false counts, not --sure\n"),
+        (["--sure", "--sure", "true", "--fast", "place", "--fast"], ""),
+        (["--image_root", "a", "place", "--image_root", "a"], ""),
         (["--fast", "--fast", "--json_dir", "a", "--json_dir", "a", "--unknown", "1", "--unknown", "2"], ""),
     ],
 )

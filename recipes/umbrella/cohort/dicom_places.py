@@ -15,7 +15,7 @@ def to_dicom_source(
 ) -> DicomSource:
     """`columns`: those that other flags name; `suffixes`: of the scans that are asked for. Raises CohortError for
     places that do not go together; ImportError, with the command, where a package is missing."""
-    for package in ("pydicom", "dcm2niix"):
+    for package in ("pydicom", "dcm2niix", "ancpbids"):
         check_extra(package, "--dicom_dir", "dicom")
     folder = _to_path(flags.dicom_dir)
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""Files and folders: written whole or not at all, JSON and YAML, and what a path may lead to.
+"""Files and folders, here, in stores and in shards: written whole or not at all, JSON, YAML, what a path may lead to.
 
 It knows nothing of scans, models or flags.
 """

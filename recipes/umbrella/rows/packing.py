@@ -10,7 +10,8 @@ from datasets import Dataset
 from umbrella.files.contained_files import RemoteError, open_file, split_root
 from umbrella.files.shards.index import name_scan, name_view
 from umbrella.files.shards.writing import Excluded, Part
-from umbrella.rows.cache_filling import Place, PlacedScans
+from umbrella.rows.cache_filling import PlacedScans
+from umbrella.rows.scan_list import Place
 from umbrella.scans.gradients import GRADIENTS, gradients_path
 from umbrella.scans.not_a_scan import GZIP_MAGIC
 from umbrella.scans.scan_files import explain_reading, refuse_object

@@ -99,7 +99,7 @@ def test_half_of_the_keys_is_said_and_none_is_a_request_without(bucket, let, mon
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     let(ROOT, anew=True)
     kind, said = refused()
-    assert kind == "keys" and "they are taken from nowhere else" in said
+    assert kind == "keys" and "no flag takes them" in said
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")  # an object that all may read
     let(ROOT, anew=True)
     assert read() == DATA

@@ -1,11 +1,13 @@
 """Compressed files that dcm2niix does not read, written anew without compression, where a decoder is there."""
 
+import io
 import logging
-import zlib
 from pathlib import Path
+from typing import Any
 
-from umbrella.cohort.dicom.elements import remove_identifiers
+from umbrella.cohort.dicom.elements import list_damages, remove_identifiers
 from umbrella.cohort.dicom.instances import Series
+from umbrella.cohort.dicom.stack_faults import AGAIN
 
 # Transfer syntaxes that dcm2niix decodes itself: PS3.5, annex A.
 READ_BY_DCM2NIIX = frozenset(
@@ -13,12 +15,11 @@ READ_BY_DCM2NIIX = frozenset(
     1.2.840.10008.1.2.4.57 1.2.840.10008.1.2.4.70 1.2.840.10008.1.2.4.80 1.2.840.10008.1.2.4.81
     1.2.840.10008.1.2.4.90 1.2.840.10008.1.2.4.91""".split()
 )
-_UNDECODED = (RuntimeError, ValueError, AttributeError, LookupError, TypeError, EOFError)  # what pydicom raises
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
-class NoDecoderError(ValueError):
-    """Pixels in a syntax that nothing here decodes; the message says which, and what to install."""
+class NoDecoderError(Exception):
+    """Pixels that nothing here decodes, or a file that is damaged; the message says which, and what to do."""
 
 
 def write_uncompressed(series: Series, links: Path, plain: Path) -> None:
@@ -37,23 +38,28 @@ def _write_uncompressed(source: Path, path: Path) -> None:
     from pydicom.uid import ExplicitVRLittleEndian
 
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what it says of a decoder is said below, in one sentence
+    buffer = io.BytesIO()
     try:
         dataset = dcmread(source)
-    except (ValueError, zlib.error, EOFError) as error:
-        raise NoDecoderError(f"expected a file that can be inflated, found {type(error).__name__}") from None
+        if dataset.file_meta.TransferSyntaxUID != _DEFLATED:  # which is inflated already
+            _decompress(dataset)
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        remove_identifiers(dataset)
+        dataset.save_as(buffer, enforce_file_format=True)
+    except list_damages() as error:
+        raise NoDecoderError(
+            f"expected compressed files that can be read, found {type(error).__name__} in one. {AGAIN}"
+        ) from None
+    path.write_bytes(buffer.getvalue())
+
+
+def _decompress(dataset: Any) -> None:
     syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax != _DEFLATED:  # which is inflated already
-        try:
-            dataset.decompress()
-        except _UNDECODED as error:
-            raise NoDecoderError(
-                f"{syntax.name} ({syntax}): expected a syntax that dcm2niix reads or a decoder of pydicom's, found "
-                f"{_shorten(error)}. pip install pylibjpeg pylibjpeg-libjpeg, or export it uncompressed"
-            ) from None
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    remove_identifiers(dataset)
-    dataset.save_as(path, enforce_file_format=True)
-
-
-def _shorten(error: Exception) -> str:
-    return "no decoder" if isinstance(error, RuntimeError) else f"none that can: {type(error).__name__}"
+    try:
+        dataset.decompress()
+    except list_damages() as error:
+        found = "no decoder" if isinstance(error, RuntimeError) else f"none that can: {type(error).__name__}"
+        raise NoDecoderError(
+            f"{syntax.name} ({syntax}): expected a syntax that dcm2niix reads or a decoder of pydicom's, found "
+            f"{found}. pip install pylibjpeg pylibjpeg-libjpeg, or export it uncompressed"
+        ) from None

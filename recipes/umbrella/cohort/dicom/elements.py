@@ -1,6 +1,8 @@
 """Elements of a DICOM data set as plain values: texts, numbers, frames, and what may name a person or a place."""
 
 import math
+import struct
+import zlib
 from collections.abc import Iterator, MutableSequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +22,16 @@ class Frames(NamedTuple):
     orientation: tuple[float, ...]
     positions: tuple[tuple[float, ...], ...]
     n_orientations: int
+
+
+def list_damages() -> tuple[type[Exception], ...]:
+    """What pydicom raises on damaged files, wherever it meets the damage: as it reads, decodes or writes them."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    return (
+        *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError),
+        *(ValueError, struct.error, zlib.error, BytesLengthException, InvalidDicomError),
+    )
 
 
 def read_text(header: Any, keyword: str) -> str:

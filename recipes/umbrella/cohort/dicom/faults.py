@@ -28,15 +28,16 @@ def find_fault(series: Series, chosen: Rule | Unmatched | None = None) -> Fault 
 
 def _find_kind(series: Series, rule: Rule | None) -> Fault | None:
     """What says that these are no pictures of a patient in a scanner, or none that may be shown."""
-    takes_derived = rule is not None and rule.derived
-    for find in (_find_nobody, _find_capture, _find_burnt_in, _find_modality, _find_localizer):
-        fault = find(series, takes_derived)
-        if fault:
-            return fault
-    return None
+    return (
+        _find_nobody(series)
+        or _find_capture(series, takes_derived=rule is not None and rule.derived)
+        or _find_burnt_in(series)
+        or _find_modality(series)
+        or _find_localizer(series)
+    )
 
 
-def _find_nobody(series: Series, takes_derived: bool) -> Fault | None:
+def _find_nobody(series: Series) -> Fault | None:
     if not to_key(series.first.patient_id):
         return Fault(
             "no id",
@@ -64,7 +65,7 @@ def _find_capture(series: Series, takes_derived: bool) -> Fault | None:
     return None
 
 
-def _find_burnt_in(series: Series, takes_derived: bool) -> Fault | None:
+def _find_burnt_in(series: Series) -> Fault | None:
     if any(one.burnt_in == "YES" for one in series.instances):
         return Fault(
             "burnt-in text", "expected pictures without text in them, found BurnedInAnnotation (0028,0301) YES"
@@ -75,7 +76,7 @@ def _find_burnt_in(series: Series, takes_derived: bool) -> Fault | None:
     return None
 
 
-def _find_modality(series: Series, takes_derived: bool) -> Fault | None:
+def _find_modality(series: Series) -> Fault | None:
     modalities = sorted({one.modality for one in series.instances})
     if modalities != ["MR"]:
         found = " and ".join(
@@ -89,7 +90,7 @@ def _find_modality(series: Series, takes_derived: bool) -> Fault | None:
     return None
 
 
-def _find_localizer(series: Series, takes_derived: bool) -> Fault | None:
+def _find_localizer(series: Series) -> Fault | None:
     if any("LOCALIZER" in one.image_type for one in series.instances):
         return Fault("localizer", "expected a scan, found ImageType LOCALIZER")
     return None

@@ -1,9 +1,7 @@
 """Headers of all DICOM files of a folder, wherever they lie in it and whatever they are called."""
 
 import os
-import struct
 import warnings
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,9 +15,6 @@ MANY_FILES = 2_000  # from here on processes are worth their start
 FILES_AT_ONCE = 500
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # the SOP class of a DICOMDIR
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")  # of a file without preamble, the last in big endian
-# What pydicom raises on damaged files.
-_DAMAGES = (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, NotImplementedError, OSError)
-_DAMAGES += (RecursionError, TypeError, ValueError, struct.error, zlib.error)
 _NO_DICOM, _MEDIA, _UNREADABLE, _AGAIN = "no DICOM", "DICOMDIR", "unreadable", "the same file by another link"
 
 
@@ -103,7 +98,6 @@ def _read_chunk(paths: Iterable[str]) -> tuple[list[Instance], Counter[str]]:
 def _read(path: str, shared: dict[Any, Any]) -> Instance | str:
     """The header of a file, or what it is instead."""
     from pydicom import dcmread
-    from pydicom.errors import BytesLengthException, InvalidDicomError
 
     try:
         with open(path, "rb") as file:
@@ -116,7 +110,7 @@ def _read(path: str, shared: dict[Any, Any]) -> Instance | str:
         if not header.get("SOPClassUID") or not header.get("SOPInstanceUID"):
             return _NO_DICOM
         return _to_instance(path, header, shared)
-    except (*_DAMAGES, BytesLengthException, InvalidDicomError):
+    except elements.list_damages():
         return _UNREADABLE
 
 

@@ -1,7 +1,7 @@
 """A YAML file of rules, read and checked: rules/default.yaml, or a copy that the user has edited."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 
 from umbrella.cohort.dicom.rules import FIELDS, PARTS, SAID, Rule, Rules, Words, fold_words
@@ -16,7 +16,7 @@ SUFFIXES = {  # of BIDS 1.10, those that are a scan by themselves
     "perf": ["asl", "m0scan"],
     "fmap": "phasediff phase1 phase2 magnitude magnitude1 magnitude2 fieldmap epi".split(),
 }
-ENTITIES = ("task", "acq", "ce", "rec", "dir", "part")  # in the order of a BIDS name
+ENTITIES = frozenset("task acq ce rec dir part".split())  # those that a rule may state
 
 
 def load_rules(path: str | None = None) -> Rules:
@@ -87,7 +87,7 @@ def _check_suffix(suffix: str, datatype: str, place: str) -> None:
 def _read_entities(value: object, place: str) -> dict[str, str]:
     if not isinstance(value, dict):
         raise CohortError(f"{place}: expected a mapping, found {_show(value)}")
-    _check_keys(value, set(ENTITIES), place)
+    _check_keys(value, ENTITIES, place)
     for entity, said in value.items():
         if said != SAID:
             _read_text(said, f"{place}: {entity}")
@@ -122,7 +122,7 @@ def _read_text(value: object, place: str) -> str:
     return value
 
 
-def _check_keys(mapping: Mapping[str, object], known: set[str], place: str) -> None:
+def _check_keys(mapping: Mapping[str, object], known: Set[str], place: str) -> None:
     for key in mapping:
         if key not in known:
             raise CohortError(f"{place}: expected known keys, found {key!r}{suggest(str(key), sorted(known))}")

@@ -1,4 +1,4 @@
-"""Files become series, and why one is no scan: what headers tell before anything is converted."""
+"""Files become series, by their headers alone, wherever they lie."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from umbrella.cohort.dicom.elements import list_damages
 from umbrella.cohort.dicom.geometry import SAME_LINE_MM, sort_slices
 from umbrella.cohort.dicom.instances import Series
 from umbrella.cohort.dicom.stack_faults import Shape, count_slices, find_places, list_positions
 from umbrella.scans.scan_files import ScanHeader
 
-_UNDECODED = (RuntimeError, NotImplementedError, ValueError, AttributeError)  # what pydicom raises
 # Nothing else is read, so that no warning of pydicom's can name anybody.
 _PIXELS = (
     "Rows Columns NumberOfFrames SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored HighBit "
@@ -56,7 +56,7 @@ def _compare_volumes(
     n_frames = [len(one.positions) for one in series.instances]
     try:
         sums = np.concatenate([_sum_frames(file, n) for file, n in zip(files, n_frames, strict=True)])
-    except _UNDECODED:
+    except list_damages():
         sums = np.empty(0)
     if not sums.size or header.dtype.kind not in "iu":
         if max(n_frames) == 1:  # whose numbers are in order

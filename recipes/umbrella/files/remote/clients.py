@@ -5,7 +5,8 @@ Every class has
     stat(url)            the Identity of an object
     get(url, expected)   (its bytes, its Identity as the answer states it)
     get_range(url, a, b) its bytes from a to before b
-    list_below(url, n)   address → Identity of what begins with `url`, at most about n; None where that cannot be asked
+    list_below(url, n)   address → Identity of what begins with `url`, of S3 at most about n, of others all; None where
+                         that cannot be asked
 
 and raises what its library raises: `umbrella.files.remote.faults` tells what that means. No request is tried twice
 here, and none is kept in a cache of the library.

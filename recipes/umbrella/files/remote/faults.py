@@ -68,8 +68,8 @@ def describe(kind: str, url: str, said: str = "") -> RemoteError:
         "after the data were made?",
         FORBIDDEN: f"{url}: expected an object that may be read with the keys of the environment, found that {host} "
         f"refuses it ({said}). Set {keys}, or ask for the right to read and to list there",
-        KEYS: f"{url}: expected keys in the environment, found none that {host} takes ({said}). Set {keys} (they are "
-        "taken from nowhere else)",
+        KEYS: f"{url}: expected keys in the environment, found none that {host} takes ({said}). Set {keys} (no flag "
+        "takes them)",
         CHANGED: f"{url}: expected the object that was there when this command began, found another under its name "
         f"({said}). Start anew, or restore that version",
         OTHER: f"{url}: expected an answer of the store, found: {said}",

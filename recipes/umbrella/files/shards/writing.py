@@ -126,9 +126,8 @@ class ShardWriter:
         if isinstance(scan, Excluded):
             self._excluded.append(scan)
         else:
-            size = (
-                sum(BLOCK + _fill(len(part.content), BLOCK) for part in scan) + 2 * BLOCK
-            )  # two empty ones at the end
+            ends = 2 * BLOCK  # two empty ones
+            size = sum(BLOCK + _fill(len(part.content), BLOCK) for part in scan) + ends
             if self._tar is not None and _fill(self._tar.offset + size, tarfile.RECORDSIZE) > self.most_bytes:
                 self._finish_shard()
             for part in scan:

@@ -175,12 +175,12 @@ class TokenPlan:
         longest = [self._find_longest(batch) for batch in batches]
         padded = sum(size * length for size, length in zip(sizes, longest, strict=True))
         real = sum(int(self.lengths[batch].sum()) for batch in batches if batch[0] < len(self.lengths))
-        rows = f"{min(sizes)} to {max(sizes)} rows" if len(set(sizes)) > 1 else f"{sizes[0]} row{'s' * (sizes[0] > 1)}"
+        rows = f"{min(sizes)} to {max(sizes)} rows" if len(set(sizes)) > 1 else _count(sizes[0], "row", "rows")
+        most_tokens = max(map(math.prod, zip(sizes, longest, strict=True)))
         return (
-            f"--tokens_per_batch {self.tokens_a_batch}: an epoch has {len(batches)} batches in "
-            f"{self.n_steps} {'step' if self.n_steps == 1 else 'steps'}; a batch has {rows}, "
-            f"{np.mean(sizes):.1f} on average, and at most {max(map(math.prod, zip(sizes, longest, strict=True)))} "
-            f"tokens, {1 - real / padded:.1%} of all padding (lengths are estimates)"
+            f"--tokens_per_batch {self.tokens_a_batch}: an epoch has {_count(len(batches), 'batch', 'batches')} in "
+            f"{_count(self.n_steps, 'step', 'steps')}; a batch has {rows}, {np.mean(sizes):.1f} on average, and at "
+            f"most {most_tokens} tokens, {1 - real / padded:.1%} of all padding (lengths are estimates)"
         )
 
     def _group(self, epoch: int) -> tuple[np.ndarray, list[Group]]:
@@ -200,6 +200,10 @@ class TokenPlan:
             fullest = max(range(1, len(batches)), key=lambda i: (scans[i], len(batches[i]), -i))
             batches[1], batches[fullest] = batches[fullest], batches[1]
         return batches
+
+
+def _count(n: int, one: str, several: str) -> str:
+    return f"{n} {one if n == 1 else several}"
 
 
 class TokenBatches(Sampler[list[int]]):

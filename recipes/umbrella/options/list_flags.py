@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from umbrella.files.contained_files import ADDRESS
 
-_NEXT_ADDRESS = re.compile(rf"[,\s]+(?={ADDRESS.pattern})")
+_NEXT_ADDRESS = re.compile(rf"(?<![,\s])[,\s]++(?={ADDRESS.pattern})")
 
 
 def split_list(values: str | Sequence[str]) -> list[str]:

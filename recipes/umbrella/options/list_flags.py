@@ -3,9 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from umbrella.files.contained_files import ADDRESS
-
-_NEXT_ADDRESS = re.compile(rf"(?<![,\s])[,\s]++(?={ADDRESS.pattern})")
+_ADDRESS = re.compile("[a-z0-9]+://")
+_NEXT_ADDRESS = re.compile(rf"(?<![,\s])[,\s]++(?={_ADDRESS.pattern})")
 
 
 def split_list(values: str | Sequence[str]) -> list[str]:
@@ -17,7 +16,7 @@ def split_list(values: str | Sequence[str]) -> list[str]:
     `"s3://bucket/my study,s3://other"`.
     """
     values = [values] if isinstance(values, str) else list(values)
-    if values and ADDRESS.match(values[0]):
+    if values and _ADDRESS.match(values[0]):
         return [part for value in values for part in _NEXT_ADDRESS.split(value.rstrip(", ")) if part]
     if len(values) == 1 and "," not in values[0]:
         return values[0].split()

@@ -16,7 +16,7 @@ from umbrella.cohort.dicom.journal import Journal
 from umbrella.cohort.dicom.person import read_age, read_date, read_sex
 from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.dicom.survey import Judged, Survey
-from umbrella.cohort.shared.visits import CohortError, Exclusions
+from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
 from umbrella.privacy.mask import Mask
 
 NEITHER = "neither PatientAge nor PatientBirthDate and StudyDate tell it"
@@ -183,11 +183,21 @@ def test_what_codes_of_the_headers_mean_is_not_said_of_those_of_a_table(tmp_path
     assert json.loads((tmp_path / "tree" / "participants.json").read_text()).keys() == described
 
 
+def test_an_id_that_lost_its_zeros_is_told():
+    exclusions, judged = Exclusions(), Judged(make_series(patient_id="007A"), None, Fault("localizer", "one"))
+    Journal(Survey([judged], Mask(()), []), Pseudonyms(b"k" * 32), exclusions).place(
+        {who: [Visit(who, "", {})] for who in ("7A", "07a", "17A", "7B")}
+    )
+    told = {row.participant_id for row in exclusions.rows if "zeros in columns of text" in row.detail}
+    assert told == {"7A", "07a"}
+
+
 def test_a_row_without_a_dicom_file_is_counted_under_its_hash():
     names, exclusions = Pseudonyms(b"k" * 32), Exclusions()
     left_out = Judged(make_series(patient_id="A-1"), None, Fault("localizer", "one"))
     journal = Journal(Survey([left_out], Mask(()), []), names, exclusions)
     assert journal.place({names.subject(who): [] for who in ("A-1", "a-1", "B-2")}) == []
+    assert "zeros" not in "".join(row.detail for row in exclusions.rows)
     found = sorted((row.participant_id, row.reason) for row in exclusions.rows)
     assert found == sorted(
         [(names.subject("A-1"), "localizer"), (names.subject("a-1"), "no scan"), (names.subject("B-2"), "no scan")]

@@ -196,6 +196,12 @@ def test_echoes_and_parts_of_one_uid_are_series_of_their_own():
     assert {len(series.instances) for series in found} == {12} and {series.n_pictures for series in found} == {48}
 
 
+@pytest.mark.parametrize(("spacing", "reason"), [(0.0, None), (3.0, None), (1.5, "missing slices"), (2.2, None)])
+def test_slices_that_are_missing_everywhere_are_found_by_the_spacing_that_is_stated(spacing, reason):
+    fault = find_fault(make_series(spacing=spacing), T1)
+    assert (fault and fault.reason) == reason
+
+
 @pytest.mark.parametrize("n", (2, 3, 12))
 def test_an_echo_without_slices_that_another_has_is_no_volume(n):
     instances = [one._replace(echo=str(i % n)) for i, one in enumerate(make_instances())]

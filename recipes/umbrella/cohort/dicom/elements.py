@@ -48,6 +48,18 @@ def read_echo(header: Any) -> str:
     return read_text(header, "EchoNumbers") or time
 
 
+def read_spacing(header: Any) -> float:
+    """SpacingBetweenSlices (0018,0088), mm, from middle to middle; 0 where it is not stated, or is below
+    SliceThickness (0018,0050), as of makers who state the gap by it, and of slices that overlap."""
+    shared = next(iter(header.get("SharedFunctionalGroupsSequence") or ()), {})
+    place = next(iter(shared.get("PixelMeasuresSequence") or ()), header)
+    try:
+        spacing, thickness = (float(place.get(key) or 0) for key in ("SpacingBetweenSlices", "SliceThickness"))
+    except (TypeError, ValueError):
+        return 0.0
+    return spacing if math.isfinite(spacing) and spacing >= thickness > 0 else 0.0
+
+
 def read_frames(header: Any) -> Frames:
     """Where the frames of a classic or of an enhanced file (PS3.3 C.7.6.16) lie. No position where one frame has
     none."""

@@ -168,4 +168,5 @@ def _to_instance(path: str, header: Any, shared: dict[Any, Any]) -> Instance:
         n_orientations=frames.n_orientations,
         mosaic=elements.read_mosaic(header),
         instance_number=number(header, "InstanceNumber"),
+        spacing=elements.read_spacing(header),
     )

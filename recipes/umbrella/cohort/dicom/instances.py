@@ -32,6 +32,7 @@ class Instance(NamedTuple):
     mosaic                    (0019,100A) slices in one picture of Siemens' mosaics; 0 where it is none, -1 where it is
                               one and does not say how many
     instance_number           (0020,0013); 0 where absent
+    spacing                   (0018,0088) mm from the middle of a slice to that of the next; 0 where that is not stated
     """
 
     path: str
@@ -68,6 +69,7 @@ class Instance(NamedTuple):
     n_orientations: int = 1
     mosaic: int = 0
     instance_number: int = 0
+    spacing: float = 0.0
 
 
 class Series(NamedTuple):

@@ -13,7 +13,7 @@ from properties import examples
 from umbrella.cohort.dicom.cohort_tables import Person, read_rows, write_tables
 from umbrella.cohort.dicom.identity import Pseudonyms
 from umbrella.cohort.dicom.journal import Journal
-from umbrella.cohort.dicom.person import read_age, read_date, read_sex
+from umbrella.cohort.dicom.person import compare_ages, read_age, read_date, read_sex
 from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.dicom.survey import Judged, Survey
 from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
@@ -93,6 +93,21 @@ def test_what_is_stated_goes_first_and_the_difference_is_said():
     assert read_age([("044Y", "19800117", "20250321")]) == ("44", "PatientAge")  # rounded otherwise
     years, evidence = read_age([("054Y", "19800117", "20250321")])
     assert years == "54" and evidence == "PatientAge; by PatientBirthDate and StudyDate it would be 45"
+
+
+@pytest.mark.parametrize(
+    ("visits", "odd"),
+    [
+        ([("44", "20240101"), ("45", "20250101")], ""),
+        ([("44", "20240101"), ("44", "20250601"), ("46", "20260101")], ""),
+        ([("44", "20240101"), ("", "20250101"), ("71", "")], ""),
+        ([("1.5", "20240101"), ("2", "20240601")], ""),
+        ([("47", "20260101"), ("30", "20240101")], "30 and 47 years at visits 2.0 years apart"),
+        ([("44", "20240101"), ("30", "20250101")], "44 and 30 years at visits 1.0 years apart"),
+    ],
+)
+def test_ages_of_two_persons_under_one_id_are_odd(visits, odd):
+    assert compare_ages(visits) == odd
 
 
 def test_ages_of_a_visit_that_contradict_each_other_give_none():

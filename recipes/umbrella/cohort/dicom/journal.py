@@ -8,7 +8,7 @@ from typing import NamedTuple
 from umbrella.cohort.dicom.bids_names import Named, find_targets
 from umbrella.cohort.dicom.cohort_tables import Person, Rows
 from umbrella.cohort.dicom.identity import Pseudonyms, find_day, name_visit, number_visits, to_visit_key
-from umbrella.cohort.dicom.person import UNKNOWN, read_age, read_sex
+from umbrella.cohort.dicom.person import UNKNOWN, compare_ages, read_age, read_sex
 from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.dicom.survey import Judged, Survey
 from umbrella.cohort.shared.visits import Exclusions
@@ -125,6 +125,8 @@ class Journal:
             ages[visit] = "" if age == UNKNOWN else age
             is_odd = ";" in evidence or "one visit" in evidence
             told += [f"{subject} visit {name_visit(visit)}: age: {evidence}"] if is_odd else []
+        odd = compare_ages((ages[visit], days[visit]) for visit in ages)
+        told += [f"{subject}: age: {odd}. Is it one person?"] if odd else []
         mask = Mask(text for one in instances for text in (one.patient_id, one.patient_name, one.birth_date))
         return Person("" if sex == UNKNOWN else sex, ages, days, scanned, some[0].patient, mask)
 

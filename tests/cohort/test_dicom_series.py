@@ -69,6 +69,7 @@ FAULTS = {
         make_series(positions=()),
         turn_last(positions=()),
         turn_last(orientation=()),
+        turn_last(pixel_mm=()),
         enhance([]),
     ],
     "too few slices": [make_series([0]), make_series([0, 3]), make_series([0, 3] * 40), enhance([0, 3])],
@@ -82,6 +83,7 @@ FAULTS = {
     "uneven slices": [
         make_series([mm + 1.1 * (mm > 15) for mm in EVEN]),
         turn_last(matrix=(40, 32)),
+        turn_last(pixel_mm=(2.0, 1.6)),
         turn_last(positions=((5.0, -20.0, 33.0),)),
     ],
     "incomplete volume": [make_series(without((2, 5), n_volumes=3)), enhance(without((1, 11), n_volumes=2))],
@@ -143,7 +145,7 @@ def test_each_fault_has_its_reason_and_a_sentence_without_a_word_of_the_patient(
         (make_series(modality="CT"), "expected Modality MR (0008,0060), found CT"),
         (
             turn_last(matrix=(40, 32)),
-            "expected pictures of one size, found 20 × 16 (11), 40 × 32 (1). Export it again",
+                "expected pictures of one size, found 20 × 16 (11), 40 × 32 (1). Export it again",
         ),
     ],
 )

@@ -161,6 +161,7 @@ def _to_instance(path: str, header: Any, shared: dict[Any, Any]) -> Instance:
         orientation=shared.setdefault(frames.orientation, frames.orientation),
         positions=frames.positions,
         matrix=(number(header, "Rows"), number(header, "Columns")),
+        pixel_mm=elements.read_pixel_spacing(header),
         n_stated=number(header, "ImagesInAcquisition"),
         identifiers=shared[person],
         conversion=text("ConversionType"),

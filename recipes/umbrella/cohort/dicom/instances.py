@@ -24,6 +24,7 @@ class Instance(NamedTuple):
     orientation               (0020,0037), six numbers; () where absent. Of an enhanced file: of its first frame
     positions                 (0020,0032) of each frame, mm; () where absent
     matrix                    rows, columns
+    pixel_mm                  (0028,0030) between rows and between columns; () where absent
     n_stated                  (0020,1002) ImagesInAcquisition; 0 where absent
     identifiers               every text of the header that may name a person or a place: to be searched for
     conversion                (0008,0064) ConversionType, which pictures of a screen or of paper have
@@ -62,6 +63,7 @@ class Instance(NamedTuple):
     orientation: tuple[float, ...]
     positions: tuple[tuple[float, ...], ...]
     matrix: tuple[int, int]
+    pixel_mm: tuple[float, ...]
     n_stated: int
     identifiers: tuple[str, ...]
     conversion: str = ""

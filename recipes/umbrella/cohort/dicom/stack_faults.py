@@ -83,6 +83,13 @@ def _find_sizes(series: Series) -> Fault | None:
             "uneven slices",
             f"expected pictures of one size, found {found}. {AGAIN}, without what does not belong to it",
         )
+    spacings = [one.pixel_mm for one in series.instances]
+    if not all(spacings):
+        said = "expected PixelSpacing (0028,0030) of each picture, found"
+        return Fault("no positions", f"{said} {spacings.count(())} of {len(spacings)} without")
+    if (np.ptp(spacings, axis=0) > SAME_MM).any():
+        said = "expected one PixelSpacing (0028,0030) of all pictures, found several"
+        return Fault("uneven slices", f"{said}. {AGAIN}, without what does not belong to it")
     return None
 
 

@@ -91,8 +91,14 @@ def test_a_scan_without_its_name_is_not_asked_of_a_model_of_studies():
     assert asked.choose_sequences(())[0] == ["T1w", "PDw"]
     assert ManyArguments(image="T2w=a").choose_sequences(SEQUENCES)[0] == [*SEQUENCES]
     assert ManyArguments(image="my scan.nii").choose_sequences(SEQUENCES) == ([], [])
-    for words in (["a.nii", "b.nii"], ["T1w=a", "T1w=b"], ["T1w=", "FLAIR=b"], ["T1w=a", "FLAIR=a"]):
-        with pytest.raises(ValueError, match="NAME=SCAN"):
+    for words in (
+        ["a.nii", "b.nii"],
+        ["T1w=a", "T1w=b"],
+        ["T1w=", "FLAIR=b"],
+        ["T1w=a", "FLAIR=a"],
+        ["T1w=a,FLAIR=a"],
+    ):
+        with pytest.raises(ValueError, match=r"--image: expected .*NAME=SCAN"):
             ManyArguments(image=words)
     for words, name in (
         (["T1w=a", "flair=b"], "flair"),

@@ -145,7 +145,7 @@ def test_each_fault_has_its_reason_and_a_sentence_without_a_word_of_the_patient(
         (make_series(modality="CT"), "expected Modality MR (0008,0060), found CT"),
         (
             turn_last(matrix=(40, 32)),
-                "expected pictures of one size, found 20 × 16 (11), 40 × 32 (1). Export it again",
+            "expected pictures of one size, found 20 × 16 (11), 40 × 32 (1). Export it again",
         ),
     ],
 )

@@ -372,6 +372,7 @@ INSTANCE = Instance(
     orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
     positions=(),
     matrix=(20, 16),
+    pixel_mm=(2.0, 1.5),
     n_stated=0,
     identifiers=("PAT-998877", "Zyxwvut^Quentina"),
 )

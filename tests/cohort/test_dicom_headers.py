@@ -173,6 +173,13 @@ def test_parts_mosaics_overlays_echoes_and_agents_are_read_where_makers_put_them
     assert write_one(path, overlay).overlay_bits == (12,)
     assert write_one(path, EchoNumbers=None, EchoTime=4.5).echo == "4.5"
     assert write_one(path, EchoNumbers=None, EchoTime="4.500").echo == "4.5"
+    for spacing, thickness, read in ((6.0, 5.0, 6.0), (1.0, 5.0, 0.0), (None, 5.0, 0.0), (6.0, None, 0.0)):
+        assert write_one(path, SpacingBetweenSlices=spacing, SliceThickness=thickness).spacing == read
+    enhanced = read_one(write_enhanced(tmp_path / "b", VOLUME, AFFINE))
+    assert (*enhanced.pixel_mm, enhanced.spacing) == pytest.approx((2.0, 1.5, 3.0))
+    for stated in (None, [0, 0], [2.0], [2.0, -1.0]):
+        assert write_one(path, PixelSpacing=stated).pixel_mm == ()
+    assert write_one(path, PixelSpacing=[2.0, 1.5]).pixel_mm == (2.0, 1.5)
     assert write_one(path, agent).contrast == "Gadobutrol"
     assert write_one(path, ConversionType="WSD").conversion == "WSD"
     assert write_one(path, BurnedInAnnotation="YES").burnt_in == "YES"

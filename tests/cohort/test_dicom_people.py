@@ -13,10 +13,10 @@ from properties import examples
 from umbrella.cohort.dicom.cohort_tables import Person, read_rows, write_tables
 from umbrella.cohort.dicom.identity import Pseudonyms
 from umbrella.cohort.dicom.journal import Journal
-from umbrella.cohort.dicom.person import read_age, read_date, read_sex
+from umbrella.cohort.dicom.person import compare_ages, read_age, read_date, read_sex
 from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.dicom.survey import Judged, Survey
-from umbrella.cohort.shared.visits import CohortError, Exclusions
+from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
 from umbrella.privacy.mask import Mask
 
 NEITHER = "neither PatientAge nor PatientBirthDate and StudyDate tell it"
@@ -93,6 +93,21 @@ def test_what_is_stated_goes_first_and_the_difference_is_said():
     assert read_age([("044Y", "19800117", "20250321")]) == ("44", "PatientAge")  # rounded otherwise
     years, evidence = read_age([("054Y", "19800117", "20250321")])
     assert years == "54" and evidence == "PatientAge; by PatientBirthDate and StudyDate it would be 45"
+
+
+@pytest.mark.parametrize(
+    ("visits", "odd"),
+    [
+        ([("44", "20240101"), ("45", "20250101")], ""),
+        ([("44", "20240101"), ("44", "20250601"), ("46", "20260101")], ""),
+        ([("44", "20240101"), ("", "20250101"), ("71", "")], ""),
+        ([("1.5", "20240101"), ("2", "20240601")], ""),
+        ([("47", "20260101"), ("30", "20240101")], "30 and 47 years at visits 2.0 years apart"),
+        ([("44", "20240101"), ("30", "20250101")], "44 and 30 years at visits 1.0 years apart"),
+    ],
+)
+def test_ages_of_two_persons_under_one_id_are_odd(visits, odd):
+    assert compare_ages(visits) == odd
 
 
 def test_ages_of_a_visit_that_contradict_each_other_give_none():
@@ -183,11 +198,21 @@ def test_what_codes_of_the_headers_mean_is_not_said_of_those_of_a_table(tmp_path
     assert json.loads((tmp_path / "tree" / "participants.json").read_text()).keys() == described
 
 
+def test_an_id_that_lost_its_zeros_is_told():
+    exclusions, judged = Exclusions(), Judged(make_series(patient_id="007A"), None, Fault("localizer", "one"))
+    Journal(Survey([judged], Mask(()), []), Pseudonyms(b"k" * 32), exclusions).place(
+        {who: [Visit(who, "", {})] for who in ("7A", "07a", "17A", "7B")}
+    )
+    told = {row.participant_id for row in exclusions.rows if "zeros in columns of text" in row.detail}
+    assert told == {"7A", "07a"}
+
+
 def test_a_row_without_a_dicom_file_is_counted_under_its_hash():
     names, exclusions = Pseudonyms(b"k" * 32), Exclusions()
     left_out = Judged(make_series(patient_id="A-1"), None, Fault("localizer", "one"))
     journal = Journal(Survey([left_out], Mask(()), []), names, exclusions)
     assert journal.place({names.subject(who): [] for who in ("A-1", "a-1", "B-2")}) == []
+    assert "zeros" not in "".join(row.detail for row in exclusions.rows)
     found = sorted((row.participant_id, row.reason) for row in exclusions.rows)
     assert found == sorted(
         [(names.subject("A-1"), "localizer"), (names.subject("a-1"), "no scan"), (names.subject("B-2"), "no scan")]

@@ -98,6 +98,7 @@ def test_the_protocol_is_read_where_the_description_is_empty(default):
 
 def test_words_are_folded():
     assert fold_words("T2*_GRE (AX) +C") == " t2 * gre ax + c "
+    assert fold_words("Ｔ１ Scha\u0308del") == fold_words("T1 Schädel") == " t1 schädel "
     assert fold_words("MP-RAGE") == " mp rage " and fold_words("") == "  "
 
 

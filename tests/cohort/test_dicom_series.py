@@ -69,6 +69,7 @@ FAULTS = {
         make_series(positions=()),
         turn_last(positions=()),
         turn_last(orientation=()),
+        turn_last(pixel_mm=()),
         enhance([]),
     ],
     "too few slices": [make_series([0]), make_series([0, 3]), make_series([0, 3] * 40), enhance([0, 3])],
@@ -82,6 +83,7 @@ FAULTS = {
     "uneven slices": [
         make_series([mm + 1.1 * (mm > 15) for mm in EVEN]),
         turn_last(matrix=(40, 32)),
+        turn_last(pixel_mm=(2.0, 1.6)),
         turn_last(positions=((5.0, -20.0, 33.0),)),
     ],
     "incomplete volume": [make_series(without((2, 5), n_volumes=3)), enhance(without((1, 11), n_volumes=2))],
@@ -194,6 +196,12 @@ def test_echoes_and_parts_of_one_uid_are_series_of_their_own():
     found = group_series([one for pile in piles for one in pile])
     assert sorted((series.first.echo, series.first.part) for series in found) == sorted(kinds)
     assert {len(series.instances) for series in found} == {12} and {series.n_pictures for series in found} == {48}
+
+
+@pytest.mark.parametrize(("spacing", "reason"), [(0.0, None), (3.0, None), (1.5, "missing slices"), (2.2, None)])
+def test_slices_that_are_missing_everywhere_are_found_by_the_spacing_that_is_stated(spacing, reason):
+    fault = find_fault(make_series(spacing=spacing), T1)
+    assert (fault and fault.reason) == reason
 
 
 @pytest.mark.parametrize("n", (2, 3, 12))

@@ -10,6 +10,7 @@ import pytest
 from study_trees import SEQUENCES, STUDY, generate_records, remove_scan, touch_scan, write_studies
 
 from umbrella.cohort.generation import generate, main, parse_options
+from umbrella.cohort.shared.visits import CohortError
 from umbrella.files.studies import find_absent
 from umbrella_dataset import find_problems
 
@@ -111,6 +112,9 @@ def test_a_table_names_the_sequences_and_an_empty_cell_is_an_absent_one(tree):
     absent = {one["subject_id"]: one["absent"] for one in metadata if one["absent"]}
     assert absent == {"sub-05": ["FLAIR"], "sub-07": ["T1w"]} and len(metadata) == 16
     assert "sub-06\t\tno scan\tFLAIR: " in (tree.parent / "out/exclusions.tsv").read_text()
+    (tree / "table.tsv").write_text("\n".join(lines).replace("sub-08_FLAIR", "sub-08_T1w"))
+    with pytest.raises(CohortError, match=r"of its own for each of T1w and FLAIR, found .*sub-08_T1w.* of sub-08\."):
+        generate(parse_options("", [*map(str, flags)]))
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,14 @@ def test_sequences_that_are_not_those_of_the_scans_are_a_problem_and_are_not_use
     assert read(make_record(NAMED, suffixes=suffixes)) == (None, ["metadata.suffixes"])
 
 
+def test_one_scan_under_two_names_is_a_problem():
+    record = make_record(NAMED, suffixes=list(SEQUENCES))
+    record["images"][1]["path"] = record["conversations"][0]["content"][3]["image_path"] = "T1w.nii"
+    assert [str(problem) for problem in find_record_problems(record)] == [
+        "images: expected a scan of its own for each sequence, found T1w.nii as FLAIR and T1w"
+    ]
+
+
 @pytest.mark.parametrize("absent", ["T2w", [1], {"T2w": True}])
 def test_what_is_absent_is_a_list_of_names(absent):
     assert read(make_record(NAMED, suffixes=list(SEQUENCES), absent=absent))[1] == ["metadata.absent"]

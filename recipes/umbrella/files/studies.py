@@ -66,14 +66,14 @@ def find_modality(name: str) -> str | None:
 
 def read_named(text: str) -> dict[str, str]:
     """ "T1w=a.nii FLAIR=b.nii", as flags and tables name the scans of a study → name → scan; none of a text that does
-    not begin with a name, which is one scan's. Raises ValueError for a name twice, or without a scan."""
+    not begin with a name, which is one scan's. Raises ValueError for a name or a scan twice, and for a name alone."""
     first, *parts = _NAMED.split(text.strip())
     if first.strip(" ,") or not parts:
         return {}
     names, last = parts[::2], parts.pop().strip()
     scans = [*(part.strip().rstrip(" ,") for part in parts[1::2]), last]
-    if len(set(names)) < len(names) or not all(scans):
-        raise ValueError(f"expected each sequence once, as NAME=SCAN, found {text!r}")
+    if len(set(names)) < len(names) or len(set(scans)) < len(scans) or not all(scans):
+        raise ValueError(f"expected each sequence and each scan once, as NAME=SCAN, found {text!r}")
     return dict(zip(names, scans, strict=True))
 
 

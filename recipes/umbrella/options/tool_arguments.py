@@ -75,7 +75,11 @@ class PredictArguments:
                 if unknown:
                     known = f"the names that BIDS gives sequences ({describe_sequences()})"
                     raise ValueError(f"--{name}: expected {known}, found {unknown[0]}. Write it so, or leave it out")
-                if len(words) > 1 and not read_named(text):
+                try:
+                    named = read_named(text)
+                except ValueError as error:
+                    raise ValueError(f"--{name}: {error}") from None
+                if len(words) > 1 and not named:
                     raise ValueError(f"--{name}: expected one scan, or NAME=SCAN for each of a study, found {text}")
                 setattr(self, name, text)
 

@@ -12,6 +12,7 @@ __all__ = [
     "scan_files",
     "series",
     "skull",
+    "slice_places",
     "survey",
     "volumes",
 ]

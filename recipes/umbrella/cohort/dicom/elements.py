@@ -60,6 +60,23 @@ def read_echo(header: Any) -> str:
     return read_text(header, "EchoNumbers") or time
 
 
+def read_spacing(header: Any) -> float:
+    """SpacingBetweenSlices (0018,0088), mm, from middle to middle; 0 where it is not stated, or is below
+    SliceThickness (0018,0050), as of makers who state the gap by it, and of slices that overlap."""
+    measures = _find_measures(header)
+    try:
+        spacing, thickness = (float(measures.get(key) or 0) for key in ("SpacingBetweenSlices", "SliceThickness"))
+    except (TypeError, ValueError):
+        return 0.0
+    return spacing if math.isfinite(spacing) and spacing >= thickness > 0 else 0.0
+
+
+def read_pixel_spacing(header: Any) -> tuple[float, ...]:
+    """PixelSpacing (0028,0030), mm between rows and between columns, above 0; () where it is not stated."""
+    numbers = _read_numbers(_find_measures(header), "PixelSpacing", 2)
+    return numbers if min(numbers, default=0) > 0 else ()
+
+
 def read_frames(header: Any) -> Frames:
     """Where the frames of a classic or of an enhanced file (PS3.3 C.7.6.16) lie. No position where one frame has
     none."""
@@ -152,6 +169,15 @@ def _list_identifiers(header: Any) -> Iterator[str]:
 
 def _is_own_uid(keyword: str) -> bool:
     return keyword not in ("SOPInstanceUID", "") and not keyword.endswith(_CLASSES)
+
+
+def _find_measures(header: Any) -> Any:
+    """What states the spacing: the header, or of an enhanced file its first frame's group, or that of all frames."""
+    frames = header.get("PerFrameFunctionalGroupsSequence")
+    if not frames:
+        return header
+    shared = next(iter(header.get("SharedFunctionalGroupsSequence") or ()), {})
+    return next(iter(frames[0].get("PixelMeasuresSequence") or shared.get("PixelMeasuresSequence") or ()), {})
 
 
 def _read_group(frame: Any, shared: Any, sequence: str, keyword: str, n: int) -> tuple[float, ...]:

@@ -155,6 +155,7 @@ def _to_instance(path: str, header: Any, shared: dict[Any, Any]) -> Instance:
         orientation=shared.setdefault(frames.orientation, frames.orientation),
         positions=frames.positions,
         matrix=(number(header, "Rows"), number(header, "Columns")),
+        pixel_mm=elements.read_pixel_spacing(header),
         n_stated=number(header, "ImagesInAcquisition"),
         identifiers=shared[person],
         conversion=text("ConversionType"),
@@ -162,4 +163,5 @@ def _to_instance(path: str, header: Any, shared: dict[Any, Any]) -> Instance:
         n_orientations=frames.n_orientations,
         mosaic=elements.read_mosaic(header),
         instance_number=number(header, "InstanceNumber"),
+        spacing=elements.read_spacing(header),
     )

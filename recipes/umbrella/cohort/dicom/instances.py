@@ -24,6 +24,7 @@ class Instance(NamedTuple):
     orientation               (0020,0037), six numbers; () where absent. Of an enhanced file: of its first frame
     positions                 (0020,0032) of each frame, mm; () where absent
     matrix                    rows, columns
+    pixel_mm                  (0028,0030) between rows and between columns; () where absent
     n_stated                  (0020,1002) ImagesInAcquisition; 0 where absent
     identifiers               every text of the header that may name a person or a place: to be searched for
     conversion                (0008,0064) ConversionType, which pictures of a screen or of paper have
@@ -32,6 +33,7 @@ class Instance(NamedTuple):
     mosaic                    (0019,100A) slices in one picture of Siemens' mosaics; 0 where it is none, -1 where it is
                               one and does not say how many
     instance_number           (0020,0013); 0 where absent
+    spacing                   (0018,0088) mm from the middle of a slice to that of the next; 0 where that is not stated
     """
 
     path: str
@@ -61,6 +63,7 @@ class Instance(NamedTuple):
     orientation: tuple[float, ...]
     positions: tuple[tuple[float, ...], ...]
     matrix: tuple[int, int]
+    pixel_mm: tuple[float, ...]
     n_stated: int
     identifiers: tuple[str, ...]
     conversion: str = ""
@@ -68,6 +71,7 @@ class Instance(NamedTuple):
     n_orientations: int = 1
     mosaic: int = 0
     instance_number: int = 0
+    spacing: float = 0.0
 
 
 class Series(NamedTuple):

@@ -8,12 +8,12 @@ from typing import NamedTuple
 from umbrella.cohort.dicom.bids_names import Named, find_targets
 from umbrella.cohort.dicom.cohort_tables import Person, Rows
 from umbrella.cohort.dicom.identity import Pseudonyms, find_day, name_visit, number_visits, to_visit_key
-from umbrella.cohort.dicom.person import UNKNOWN, read_age, read_sex
+from umbrella.cohort.dicom.person import UNKNOWN, compare_ages, read_age, read_sex
 from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.dicom.survey import Judged, Survey
 from umbrella.cohort.shared.visits import Exclusions
 from umbrella.privacy.mask import Mask
-from umbrella.records.cohort import CONTRADICTING, NO_ROW
+from umbrella.records.cohort import CONTRADICTING, NO_ROW, to_key
 
 CONVERSION = 1  # raised where the same files would become other scans
 
@@ -53,8 +53,14 @@ class Journal:
         participants that are wanted."""
         doubted = {row.participant_id for row in self._exclusions.rows if row.reason == CONTRADICTING}
         chosen, named = [], []
+        near = {_fold_id(one.patient) for one in self._known}
         for subject in sorted((rows or {}).keys() - {self.find_whose(one)[0] for one in self._known}):
             detail = "expected DICOM files with the id of its row as PatientID (0010,0020), found none"
+            if any(_fold_id(row.participant_id) in near for row in (rows or {})[subject]):
+                detail += (
+                    " but of one with other zeros at its beginning, or in other case. Write the ids as the headers "
+                    "do: a spreadsheet keeps zeros in columns of text alone"
+                )
             self._exclusions.add("no scan", detail, subject)
         for one in self._survey.judged:
             subject, visit = self.find_whose(one)
@@ -119,5 +125,12 @@ class Journal:
             ages[visit] = "" if age == UNKNOWN else age
             is_odd = ";" in evidence or "one visit" in evidence
             told += [f"{subject} visit {name_visit(visit)}: age: {evidence}"] if is_odd else []
+        odd = compare_ages((ages[visit], days[visit]) for visit in ages)
+        told += [f"{subject}: age: {odd}. Is it one person?"] if odd else []
         mask = Mask(text for one in instances for text in (one.patient_id, one.patient_name, one.birth_date))
         return Person("" if sex == UNKNOWN else sex, ages, days, scanned, some[0].patient, mask)
+
+
+def _fold_id(text: str) -> str:
+    """What is left of an id by whoever takes it for a number, or does not mind case."""
+    return to_key(text).casefold().lstrip("0")

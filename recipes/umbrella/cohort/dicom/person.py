@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterable
 from datetime import date
+from itertools import pairwise
 
 UNKNOWN = "n/a"  # BIDS's word for no value
 MOST_YEARS = 120
+_MOST_ODD = 2.0  # years
 _DAYS_IN_YEAR = 365.25
 _UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / _DAYS_IN_YEAR, "D": 1 / _DAYS_IN_YEAR}
 
@@ -44,6 +46,20 @@ def read_age(values: Iterable[tuple[str, str, str]]) -> tuple[str, str]:
     if counted:
         return _format(min(counted)), "PatientBirthDate and StudyDate"
     return UNKNOWN, "neither PatientAge nor PatientBirthDate and StudyDate tell it"
+
+
+def compare_ages(visits: Iterable[tuple[str, str]]) -> str:
+    """What is odd about the ages of one person at several visits, as of two persons under one id; "" where nothing is.
+
+    visits    (age in years, day as "20250131") of each, "" where it is not known
+    Ages in whole years may differ by one from the time between the days, and by one more that was typed late.
+    """
+    known = sorted((day, float(age)) for age, text in visits if age and (day := read_date(text)))
+    for (day, years), (next_day, next_years) in pairwise(known):
+        between = (next_day - day).days / _DAYS_IN_YEAR
+        if abs(next_years - years - between) > _MOST_ODD:
+            return f"{_format(years)} and {_format(next_years)} years at visits {between:.1f} years apart"
+    return ""
 
 
 def read_date(text: str) -> date | None:

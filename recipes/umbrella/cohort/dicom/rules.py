@@ -1,6 +1,7 @@
 """Rules by which a series gets its name in BIDS: words of its description → datatype, suffix, entities."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -89,9 +90,9 @@ def choose_rule(series: Series, rules: Rules) -> Rule | Unmatched:
 
 
 def fold_words(text: str) -> str:
-    """ " t1 mprage sag " of "T1_MPRAGE-sag": words of letters and digits in lower case, `*` and `+` as words of their
-    own, a space on both sides of each."""
-    words = re.findall(r"[^\W_]+|[*+]", text.casefold())
+    """ " t1 mprage sag " of "T1_MPRAGE-sag": words of letters and digits in lower case, of whatever width and however
+    accents are composed, `*` and `+` as words of their own, a space on both sides of each."""
+    words = re.findall(r"[^\W_]+|[*+]", unicodedata.normalize("NFKC", text).casefold())
     return f" {' '.join(words)} "
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from umbrella.cohort.dicom.elements import list_damages
-from umbrella.cohort.dicom.geometry import SAME_LINE_MM, sort_slices
 from umbrella.cohort.dicom.instances import Series
 from umbrella.cohort.dicom.stack_faults import Shape, count_slices, find_places, list_positions
 from umbrella.scans.scan_files import ScanHeader
+from umbrella.scans.slice_places import SAME_LINE_MM, sort_slices
 
 # Nothing else is read, so that no warning of pydicom's can name anybody.
 _PIXELS = (

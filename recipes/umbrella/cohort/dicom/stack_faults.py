@@ -6,17 +6,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from umbrella.cohort.dicom.geometry import (
+from umbrella.cohort.dicom.instances import Series
+from umbrella.cohort.dicom.rules import Rule
+from umbrella.scans.slice_places import (
     SAME_MM,
+    SAME_STEP,
     Gap,
     count_repeats,
     find_bend,
     find_gap,
+    find_step,
     is_same_orientation,
     sort_slices,
 )
-from umbrella.cohort.dicom.instances import Series
-from umbrella.cohort.dicom.rules import Rule
 
 LEAST_SLICES = 3
 MOST_NAMED = 3
@@ -81,6 +83,13 @@ def _find_sizes(series: Series) -> Fault | None:
             "uneven slices",
             f"expected pictures of one size, found {found}. {AGAIN}, without what does not belong to it",
         )
+    spacings = [one.pixel_mm for one in series.instances]
+    if not all(spacings):
+        said = "expected PixelSpacing (0028,0030) of each picture, found"
+        return Fault("no positions", f"{said} {spacings.count(())} of {len(spacings)} without")
+    if (np.ptp(spacings, axis=0) > SAME_MM).any():
+        said = "expected one PixelSpacing (0028,0030) of all pictures, found several"
+        return Fault("uneven slices", f"{said}. {AGAIN}, without what does not belong to it")
     return None
 
 
@@ -102,6 +111,10 @@ def _find_places(series: Series) -> Fault | None:
     gap = find_gap(positions, orientation)
     if gap:
         return _describe_gap(gap)
+    step, stated = find_step(positions, orientation), series.first.spacing
+    if stated > 0 and round(step / stated) > 1 and abs(step / stated - round(step / stated)) < SAME_STEP:
+        as_stated = f"expected slices {stated:.4g} mm apart, as SpacingBetweenSlices (0018,0088) states"
+        return Fault("missing slices", f"{as_stated}, found them {step:.4g} mm apart. {AGAIN}")
     bend = find_bend(positions, orientation)
     if bend:
         return Fault("uneven slices", f"expected slices on a straight line, found some {bend:.3g} mm beside it")

@@ -84,8 +84,8 @@ def find_scans(
     Relative paths count from `root`. An id is tried as written, then with the other form of its `sub-` prefix. Folders
     are listed once each; no scan is opened. Scans that fit a template and belong to no row are counted too.
     `column`: that --image_column names, where the template is that alone; what is wrong is then said of it.
-    Raises CohortError for a template that does not fit the table (see `parse_template`), one that gives two rows the
-    same scan, and where no row has a scan.
+    Raises CohortError for a template that does not fit the table (see `parse_template`), one that gives two rows, or
+    two modalities of a row, the same scan, and where no row has a scan.
     """
     if not visits:
         reasons = ", ".join(f"{n} {reason}" for reason, n in exclusions.count_reasons().most_common(4))
@@ -98,7 +98,7 @@ def find_scans(
     places = (_list_places(visit, template, root, id_column) for visit in visits for template in parsed.values())
     know_files(path for paths in places for path in paths)
     listings: dict[str, frozenset[str]] = {}
-    owners: dict[str, Visit] = {}
+    owners: dict[str, tuple[Visit, str]] = {}
     complete = []
     for visit in visits:
         missing = None
@@ -111,7 +111,7 @@ def find_scans(
             else:
                 visit.scans[modality] = path
                 given = f"--image_column {column}" if column else f"--image_template ({modality}) {template.text!r}"
-                _check_owner(path, visit, owners, given, REPEATED if column else REPEATED_BY_TEMPLATE)
+                _check_owner(path, visit, modality, owners, given, REPEATED if column else REPEATED_BY_TEMPLATE)
         if missing is not None:
             exclusions.add_visit(visit, "no scan", missing)
         elif study is None or study.is_enough(visit, exclusions):
@@ -138,9 +138,18 @@ def _is_absent(visit: Visit, template: ImageTemplate) -> bool:
     return len(template.parts) > 1 and template.write(visit.values) is not None
 
 
-def _check_owner(path: str, visit: Visit, owners: dict[str, Visit], given: str, remedy: str) -> None:
-    """Raises CohortError where another row has the scan already: one of them would be asked about another's head."""
-    owner = owners.setdefault(path, visit)
+def _check_owner(
+    path: str, visit: Visit, modality: str, owners: dict[str, tuple[Visit, str]], given: str, remedy: str
+) -> None:
+    """Raises CohortError where another row has the scan already: one of them would be asked about another's head; and
+    where this one has it as another modality, or sequence, than it is."""
+    owner, name = owners.setdefault(path, (visit, modality))
+    if owner is visit and name != modality:
+        who = f"{visit.participant_id}{visit.session and f' session {visit.session}'}"
+        raise CohortError(
+            f"{given}: expected a scan of its own for each of {name} and {modality}, found {path} for both of {who}. "
+            "Correct its row"
+        )
     if owner is not visit:
         rows = [f"{other.participant_id}{other.session and f' session {other.session}'}" for other in (owner, visit)]
         raise CohortError(

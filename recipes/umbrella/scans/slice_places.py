@@ -65,6 +65,11 @@ def find_gap(positions: Sequence[Sequence[float]], orientation: Sequence[float])
     return Gap(step, tuple((int(i) + 1, float(steps[i])) for i in found), n_missing, len(offsets))
 
 
+def find_step(positions: Sequence[Sequence[float]], orientation: Sequence[float]) -> float:
+    """The step of most slices, mm. At least two slices."""
+    return _choose_step(np.diff(sort_slices(positions, orientation)[0]))
+
+
 def find_bend(positions: Sequence[Sequence[float]], orientation: Sequence[float]) -> float | None:
     """How far, in mm, slices lie from the straight line through the first and the last; None where they are on it, as
     those of a stack are, a tilted gantry's too. At least two slices."""

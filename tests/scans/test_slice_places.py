@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from properties import examples
 
-from umbrella.cohort.dicom.geometry import count_repeats, find_bend, find_gap, is_same_orientation
+from umbrella.scans.slice_places import count_repeats, find_bend, find_gap, is_same_orientation
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 

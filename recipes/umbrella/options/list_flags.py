@@ -3,9 +3,10 @@
 import re
 from collections.abc import Sequence
 
-from umbrella.files.contained_files import ADDRESS
+from umbrella.files.data_format import SCHEMES
 
-_NEXT_ADDRESS = re.compile(rf"[,\s]+(?={ADDRESS.pattern})")
+_ADDRESS = rf"(?:{'|'.join(SCHEMES)})://"
+_NEXT_ADDRESS = re.compile(rf"[,\s]+(?={_ADDRESS})")
 
 
 def split_list(values: str | Sequence[str]) -> list[str]:
@@ -17,7 +18,7 @@ def split_list(values: str | Sequence[str]) -> list[str]:
     `"s3://bucket/my study,s3://other"`.
     """
     values = [values] if isinstance(values, str) else list(values)
-    if values and ADDRESS.match(values[0]):
+    if values and re.match(_ADDRESS, values[0]):
         return [part for value in values for part in _NEXT_ADDRESS.split(value.rstrip(", ")) if part]
     if len(values) == 1 and "," not in values[0]:
         return values[0].split()

@@ -6,5 +6,6 @@ It knows nothing of scans, and makes no request until roots are allowed.
 __all__ = [
     "addresses",
     "copies",
+    "faults",
     "listing",
 ]

@@ -919,7 +919,10 @@ class UmbrellaConfig(datasets.BuilderConfig):
         elif self.image_root is not None:
             self.image_root = os.path.realpath(os.path.expanduser(self.image_root))
             if not os.path.isdir(self.image_root):
-                raise FormatError(f"image_root: expected a folder, found none at {self.image_root}")
+                raise FormatError(
+                    f"image_root: expected a folder, found none at {self.image_root}. Correct it; where all scans lie "
+                    "in --scan_shards, an empty folder will do"
+                )
             check_path(self.image_root)
 
     def create_config_id(self, config_kwargs: dict, custom_features: datasets.Features | None = None) -> str:

@@ -34,6 +34,7 @@ from umbrella.records.run import describe_process
 from umbrella.records.small_groups import FEWEST, hide_small_cells, withhold_small_groups
 from umbrella.report.checklist_section import WITHHELD, describe_checklist
 from umbrella.report.flow_chart import list_steps
+from umbrella.training.run_start import describe_checkpoint
 from umbrella_dataset import load_umbrella
 
 # The numbers as they are published: main items, and how many parts those have that are divided.
@@ -242,6 +243,27 @@ def test_where_the_model_was_trained_on_other_rows_the_sizes_of_the_splits_say_s
     assert said in checklist["facts"]["split_sizes"]["words"] and said in checklist["facts"]["demographics"]["words"]
     page = describe_checklist(checklist, read(copied / "run/eval/metrics.json"), is_public=True)
     assert page.shown["notes"] == [said]
+
+
+@pytest.mark.slow
+def test_a_run_that_went_on_names_its_checkpoint_and_what_it_began_with(copied, splits):
+    (start,) = read(copied / "run/run.json")
+    began_with = start["started_from"]
+    for name in ("checkpoint-2", "checkpoint-3"):
+        (copied / "run" / name).mkdir()
+        (copied / "run" / name / "model.safetensors").write_bytes(b"weights")
+    went_on = [
+        {**start, "started_from": [describe_checkpoint(str(copied / "run/checkpoint-2")), *began_with]},
+        {**start, "started_from": [describe_checkpoint(str(copied / "run/checkpoint-3"))]},
+    ]
+    words = []
+    for n_starts in (2, 3):
+        write_json(copied / "run/run.json", [start, *went_on][:n_starts])
+        words.append(build(copied, splits)["facts"]["start_weights"]["words"])
+    assert words == [
+        ["started 2 times, at last with", "checkpoint-2", "tiny, drawn from seed 42"],
+        ["started 3 times, at last with", "checkpoint-3"],
+    ]
 
 
 @pytest.mark.slow

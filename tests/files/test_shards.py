@@ -197,6 +197,7 @@ def test_a_folder_of_other_scans_or_flags_is_left_alone(shards, tmp_path):
     unreadable = Excluded("train/a.json:1", "x.nii", "no such file")
     with pytest.raises(ShardError, match="expected at least one scan that can be read, found none of 1, as no"):
         pack_one(tmp_path / "none", unreadable)
+    assert not list((tmp_path / "none").iterdir())
     two = [Part(".nii", ["x.nii"], b"a"), Part(".nii", ["x.nii"], b"b")]
     with pytest.raises(ShardError, match=r"expected each scan once, found two of the name x\.nii"):
         pack_one(tmp_path / "twice", two)

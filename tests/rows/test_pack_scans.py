@@ -85,6 +85,8 @@ def test_paths_count_from_the_image_root_wherever_it_lies(call, tmp_path):
     for root in (str(scans), str(elsewhere), None):
         rows = load_splits(DataArguments(json_dir=str(data), image_root=root, scan_shards="shards"))
         assert all(map(np.array_equal, encode_all(rows), from_files))
+    with pytest.raises(ValueError, match=r"found none at .*/gone\. Correct it; .* an empty folder will do$"):
+        load_splits(DataArguments(json_dir=str(data), image_root=str(tmp_path / "gone"), scan_shards="shards"))
     other = write_folder(tmp_path / "other", {"test": [1]})
     with pytest.raises(
         OSError, match=r"expected the rows' scans, as .*/test_0_0\.nii, found none of 1: give --json_dir"

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Sequence
 
-_ADDRESS = re.compile("[a-z0-9]+://")
+from umbrella.files.data_format import SCHEMES
+
+_ADDRESS = re.compile(rf"(?:{'|'.join(SCHEMES)})://")
 _NEXT_ADDRESS = re.compile(rf"(?<![,\s])[,\s]++(?={_ADDRESS.pattern})")
 
 

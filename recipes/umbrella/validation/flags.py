@@ -64,7 +64,10 @@ def parse_options(argv: list[str] | None = None, needs_path: bool = False) -> ar
     except (ValueError, ImportError) as error:
         parser.error(str(error))
     if options.image_root and not is_remote(options.image_root) and not os.path.isdir(options.image_root):
-        parser.error(f"--image_root: expected a folder, found none at {options.image_root}")
+        parser.error(
+            f"--image_root: expected a folder, found none at {options.image_root}. Correct it; where all scans lie in "
+            "--scan_shards, an empty folder will do"
+        )
     return options
 
 

@@ -44,13 +44,15 @@ def _pick_hyperparameters(start: dict) -> dict | None:
 
 
 def _say_start(models: list[dict]) -> list[str]:
-    if not models:
-        return ["nothing"]
-    first = models[0]
+    """Of a run that went on its checkpoint stands in front of what it began with."""
+    checkpoints = [Path(one["checkpoint"]).name for one in models if "checkpoint" in one]
+    first = next((one for one in models if "checkpoint" not in one), None)
+    if first is None:
+        return checkpoints or ["nothing"]
     is_open = first.get("revision") or first["name"] in BUILT
     commit = f" at {first['revision']}" if first.get("revision") else ""
     seed = f", drawn from seed {first['seed']}" if first.get("seed") is not None else ""
-    return [f"{first['name'] if is_open else Path(first['name']).name}{commit}{seed}"]
+    return [*checkpoints, f"{first['name'] if is_open else Path(first['name']).name}{commit}{seed}"]
 
 
 def _say_hardware(hardware: dict) -> list[str]:

@@ -169,6 +169,7 @@ class ShardWriter:
         if self._tar is not None:
             self._finish_shard()
         if not self.shards:
+            (self.folder / PARTIAL).unlink()  # with other flags there may be some
             raise ShardError(
                 f"{self.folder}: expected at least one scan that can be read, found none of {len(excluded)}, as "
                 f"{excluded[0].reason if excluded else 'there is none in the rows'}"

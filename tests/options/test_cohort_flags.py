@@ -92,6 +92,8 @@ def test_the_weights_that_are_proposed_are_taken_and_in_proportion(weights, caps
             "A: {json_dir: x, weigth: 1}\n",
             "A: expected no key but json_dir, weight, image_root, found weigth. Did you mean weight",
         ),
+        ("A: {json_dir: x, weight: 0,6}\n", "A: expected no key but .*, found 6. Write numbers with a point, as 0.6"),
+        ("A: {json_dir: [x, y]}\n", "A: json_dir: expected one value, found a list"),
         ("A: {json_dir: x, weight: much}\n", "A: weight: expected a number as 0.6, found 'much'"),
         (
             "A: {json_dir: x, weight: 0.5}\nB: {json_dir: y}\n",

@@ -155,6 +155,9 @@ def test_other_words_for_labels_are_said():
         "labels of T3 differ: only A has 'female', only B 'F'. Each word counts as a label of its own"
     )
     assert join_cohorts(cohorts | {"B": make(label("female"), train=["b"])}, None)[1] == []
+    assert join_cohorts(cohorts | {"B": make(label(None), train=["b"])}, None)[1] == [
+        "labels of T3: A states them, B none: its rows have no label to be scored by"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -440,8 +440,14 @@ def test_the_script_runs_from_any_folder(tmp_path):
 def test_several_folders_are_one_data_set_but_for_the_names_of_their_rows(tmp_path, capsys):
     for name, splits in (("A", {"train": [0]}), ("B", {"train": [0, 0], "test": [0]})):
         write_folder(tmp_path / name, splits)
+    test = tmp_path / "B/test/test_0.json"
+    test.write_text(test.read_text().replace("female", "F"))
+    (tmp_path / "A/validation").mkdir()
+    test = json.loads((tmp_path / "A/train/train_0.json").read_text())
+    (tmp_path / "A/validation/a.json").write_text(json.dumps(test).replace("female", "M").replace("train_0", "other"))
     assert validate_json_format.main([str(tmp_path / "A"), str(tmp_path / "B")]) == 0
     out = capsys.readouterr().out
+    assert f"labels of T3 differ: only {tmp_path}/A has 'M', only {tmp_path}/B 'F'. Each word" in out
     assert "1 subject ids are in more than one folder, as 'train_0': taken for the same people" in out
     shutil.copytree(tmp_path / "A/train", tmp_path / "C/test")
     assert validate_json_format.main([str(tmp_path / "A"), str(tmp_path / "C")]) == 1

@@ -7,6 +7,7 @@ __all__ = [
     "blank_scans",
     "cache_filling",
     "changed_scans",
+    "cohort_labels",
     "cohort_names",
     "collator",
     "cpu_threads",

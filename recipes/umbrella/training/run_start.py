@@ -82,8 +82,9 @@ def check_same_data(checkpoint: str | None, rows: Dataset, other_data: bool) -> 
         raise ValueError(
             f"{checkpoint}: expected the training rows that it was trained on, {expected.rows} rows of "
             f"{len(expected.subject_sha256)} subjects with sha256 {expected.rows_sha256}; found {len(rows)} rows of "
-            f"{len(subjects_of(rows))} subjects with sha256 {found}. Go on with the same data, start anew from "
-            "--model_name_or_path in another --output_dir, or go on with these: --resume_on_other_data true"
+            f"{len(subjects_of(rows))} subjects with sha256 {found}. Go on with the same data (several "
+            "folders by the same names in the same order), start anew from --model_name_or_path in another "
+            "--output_dir, or go on with these: --resume_on_other_data true"
         )
 
 

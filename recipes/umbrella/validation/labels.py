@@ -1,5 +1,7 @@
 """Do the labels of a data set and its answers agree? By the rules by which the evaluation reads answers."""
 
+from collections.abc import Iterable
+
 from umbrella.answers.label_parsing import count_labels
 from umbrella.answers.labelled_answer import AnswerError, LabelledAnswer, split_kinds
 from umbrella.answers.own_answers import (
@@ -11,6 +13,7 @@ from umbrella.answers.own_answers import (
 )
 from umbrella.answers.reading import LabelReading, find_reading
 from umbrella.answers.text_folding import fold
+from umbrella.rows.cohort_labels import compare_words
 from umbrella_dataset import Problem
 
 FEWEST_TO_TELL = 2  # rows of which it is worth a word that all have one label
@@ -79,6 +82,16 @@ class LabelCheck:
                 f"{heading or 'the files: '}all {labels.total()} conversations have the subject_label "
                 f"{next(iter(labels))!r}: there is nothing to tell apart"
             )
+
+
+def compare_folders(records: Iterable[tuple[dict, str]]) -> list[str]:
+    """What training says of the labels of several cohorts, of valid records and the name of each one's folder."""
+    words: dict[str, dict[str, set[str]]] = {}
+    for record, folder in records:
+        label = (record.get("metadata") or {}).get("subject_label")
+        found = words.setdefault(record["task_type"], {}).setdefault(folder, set())
+        found |= set() if label is None else {str(label)}
+    return compare_words(words)
 
 
 def _contradiction(row: LabelledAnswer, read: str | float) -> Problem:

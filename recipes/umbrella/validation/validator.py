@@ -15,7 +15,7 @@ from umbrella.files.written_files import write_whole
 from umbrella.rows.remote_scans import allow_remote, know_files
 from umbrella.scans.not_a_scan import ABSENT, join_absent
 from umbrella.validation.flags import parse_options, to_remote_flags
-from umbrella.validation.labels import LabelCheck
+from umbrella.validation.labels import LabelCheck, compare_folders
 from umbrella.validation.migration import migrate
 from umbrella.validation.privacy import find_privacy_problems
 from umbrella.validation.repeats import Repeats
@@ -113,12 +113,12 @@ class Validation:
         self.findings += [Finding(source, problem) for source, problem in self.labels.find_problems()]
 
     def describe_folders(self) -> list[str]:
-        """What is to be said of subjects that several data folders have in the same split."""
+        """What is to be said of several data folders: of subjects that they have in the same split, of labels."""
         shared = sorted(subject for subject, folders in self._folders_of.items() if len(folders) > 1)
-        if not shared:
-            return []
         shown = ", ".join(map(repr, shared[:3]))
-        return [f"{len(shared)} subject ids are in more than one folder, as {shown}: taken for the same people"]
+        said = f"{len(shared)} subject ids are in more than one folder, as {shown}: taken for the same people"
+        labels = compare_folders((record, _show_path(folder)) for _, record, folder in self.records)
+        return [said, *labels] if shared else labels
 
     def check_scans(self) -> None:
         """Read all scans: see `find_scan_problems`. Raises RemoteError for a store that gives no answer."""

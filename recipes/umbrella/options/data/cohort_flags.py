@@ -116,19 +116,20 @@ def read_places(path: str, image_root: str | None) -> list[CohortPlace]:
         raise ValueError(f"{path}: expected cohorts as {shape}; found {_name_kind(found)}")
     places = []
     for name, entry in found.items():
-        if not isinstance(entry, dict) or not entry.get("json_dir") or not _are_texts(entry):
+        if not isinstance(entry, dict) or not entry.get("json_dir"):
             raise ValueError(f"{path}: {name}: expected {shape}; found {_name_kind(entry)} without a json_dir")
         if unknown := sorted(entry.keys() - set(KEYS)):
-            close = difflib.get_close_matches(str(unknown[0]), KEYS, n=1)
+            close = difflib.get_close_matches(unknown[0], KEYS, n=1)
             remedy = f"Did you mean {close[0]}?" if close else "Take it out"
+            if unknown[0].isdecimal():  # of "weight: 0,6", which is a 0 and a key 6
+                remedy = "Write numbers with a point, as 0.6"
             raise ValueError(f"{path}: {name}: expected no key but {', '.join(KEYS)}, found {unknown[0]}. {remedy}")
+        for key, value in entry.items():
+            if not isinstance(value, str):
+                raise ValueError(f"{path}: {name}: {key}: expected one value, found {_name_kind(value)}")
         weight = None if "weight" not in entry else _read_weight(entry["weight"], f"{path}: {name}")
         places.append(CohortPlace(name, entry["json_dir"], weight, entry.get("image_root", image_root)))
     return places
-
-
-def _are_texts(entry: dict) -> bool:
-    return all(isinstance(value, str) for value in entry.values())
 
 
 def _name_kind(value: Any) -> str:

@@ -133,19 +133,19 @@ def test_a_date_is_read_or_is_none():
 PEOPLE = {"2": "Li^Ann", "45": "Zyxwvut^Quentina", "998877": "Miller^Mark"}  # PatientID → PatientName
 
 
-def write_table(folder, column):
+def write_table(folder, column, people=PEOPLE):
     """participants.tsv of a table with that column beside the ids."""
     source = make_source(folder, folder / "tree", table=folder / "table.csv", columns=("said",))
     source.table.write_text(
-        "\n".join(["participant_id,said", *map(",".join, zip(PEOPLE, column, strict=True))]) + "\n"
+        "\n".join(["participant_id,said", *map(",".join, zip(people, column, strict=True))]) + "\n"
     )
     names, exclusions = Pseudonyms(b"k" * 32), Exclusions()
     rows = read_rows(source, names, exclusions)
-    people = {
+    persons = {
         names.subject(who): Person("F", {1: "45"}, {1: "20250321"}, frozenset({1}), who, Mask([who, name, "19800117"]))
-        for who, name in PEOPLE.items()
+        for who, name in people.items()
     }
-    write_tables(source, folder / "tree", people, rows, exclusions)
+    write_tables(source, folder / "tree", persons, rows, exclusions)
     lines = (folder / "tree" / "participants.tsv").read_text().splitlines()[1:]
     return sorted(line.split("\t")[1] for line in lines)
 
@@ -172,6 +172,14 @@ def test_a_tables_cell_with_its_own_patients_name_id_or_birth_date_is_refused(tm
     with pytest.raises(CohortError, match="column said: expected no name, id or birth date of the DICOM headers"):
         write_table(tmp_path, column)
     assert not (tmp_path / "tree" / "participants.tsv").exists()
+
+
+def test_a_column_of_ids_that_are_short_numbers_is_refused_where_all_are_their_own(tmp_path):
+    people = {"2": "Li", "045": "Quentina"}
+    for column in (("2", "045"), ("sub-2", "045")):
+        with pytest.raises(CohortError, match="column said: expected no name, id or birth date"):
+            write_table(tmp_path, column, people)
+    assert write_table(tmp_path, ("2", "046"), people) == ["046", "2"]
 
 
 def test_a_row_without_a_dicom_file_is_counted_under_its_hash():

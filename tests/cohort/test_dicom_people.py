@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
-from dicom_files import make_series
+from dicom_files import make_affine, make_series, make_volume, write_series
 from dicom_trees import make_source
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ from umbrella.cohort.dicom.identity import Pseudonyms
 from umbrella.cohort.dicom.journal import Journal
 from umbrella.cohort.dicom.person import read_age, read_date, read_sex
 from umbrella.cohort.dicom.stack_faults import Fault
-from umbrella.cohort.dicom.survey import Judged, Survey
+from umbrella.cohort.dicom.survey import Judged, Survey, survey_folder
 from umbrella.cohort.shared.visits import CohortError, Exclusions
 from umbrella.privacy.mask import Mask
 
@@ -191,3 +191,19 @@ def test_a_row_without_a_dicom_file_is_counted_under_its_hash():
     assert found == sorted(
         [(names.subject("A-1"), "localizer"), (names.subject("a-1"), "no scan"), (names.subject("B-2"), "no scan")]
     )
+
+
+def test_an_entity_that_a_description_says_names_nobody(tmp_path):
+    """A file's name would hold it: task-quentina."""
+    for number, task in enumerate(("nback", "Quentina", "998877")):
+        header = {"series": number, "PatientName": "Lee^Quentina", "PatientID": "998877", "StudyID": "s"}
+        write_series(tmp_path / "in" / task, make_volume((8, 8, 4)), make_affine(),
+                     SeriesDescription=f"func_task-{task}", **header)  # fmt: skip
+    judged = survey_folder(make_source(tmp_path / "in", tmp_path / "tree")).judged
+    assert sorted(one.rule.entities["task"] if one.rule else one.fault.reason for one in judged) == [
+        "nback",
+        "no rule",
+        "no rule",
+    ]
+    (said,) = {one.fault.detail for one in judged if one.fault}
+    assert said == "expected an entity that names nobody, found an identifier in the description"

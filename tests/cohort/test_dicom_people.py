@@ -16,6 +16,7 @@ from umbrella.cohort.dicom.person import read_age, read_date, read_sex
 from umbrella.cohort.dicom.stack_faults import Fault
 from umbrella.cohort.dicom.survey import Judged, Survey, survey_folder
 from umbrella.cohort.shared.visits import CohortError, Exclusions
+from umbrella.cohort.tables.table_rows import TableOptions
 from umbrella.privacy.mask import Mask
 
 NEITHER = "neither PatientAge nor PatientBirthDate and StudyDate tell it"
@@ -133,9 +134,11 @@ def test_a_date_is_read_or_is_none():
 PEOPLE = {"2": "Li^Ann", "45": "Zyxwvut^Quentina", "998877": "Miller^Mark"}  # PatientID → PatientName
 
 
-def write_table(folder, column, people=PEOPLE):
+def write_table(folder, column, people=PEOPLE, **said):
     """participants.tsv of a table with that column beside the ids."""
-    source = make_source(folder, folder / "tree", table=folder / "table.csv", columns=("said",))
+    source = make_source(
+        folder, folder / "tree", table=folder / "table.csv", columns=("said",), said=TableOptions(**said)
+    )
     source.table.write_text(
         "\n".join(["participant_id,said", *map(",".join, zip(people, column, strict=True))]) + "\n"
     )
@@ -180,6 +183,12 @@ def test_a_column_of_ids_that_are_short_numbers_is_refused_where_all_are_their_o
         with pytest.raises(CohortError, match="column said: expected no name, id or birth date"):
             write_table(tmp_path, column, people)
     assert write_table(tmp_path, ("2", "046"), people) == ["046", "2"]
+
+
+def test_the_days_of_visits_are_in_no_table_though_a_flag_names_their_column(tmp_path):
+    assert write_table(tmp_path, ["2025-03-21"] * 3, session_column="said") == ["F"] * 3  # the sex comes first
+    written = "".join(path.read_text() for path in (tmp_path / "tree").rglob("*.tsv"))
+    assert "2025" not in written and "said" not in written
 
 
 def test_a_row_without_a_dicom_file_is_counted_under_its_hash():

@@ -4,7 +4,7 @@ import json
 from datetime import date, timedelta
 
 import pytest
-from dicom_files import make_series
+from dicom_files import make_affine, make_series, make_volume, write_series
 from dicom_trees import make_source
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +15,9 @@ from umbrella.cohort.dicom.identity import Pseudonyms
 from umbrella.cohort.dicom.journal import Journal
 from umbrella.cohort.dicom.person import compare_ages, read_age, read_date, read_sex
 from umbrella.cohort.dicom.stack_faults import Fault
-from umbrella.cohort.dicom.survey import Judged, Survey
+from umbrella.cohort.dicom.survey import Judged, Survey, survey_folder
 from umbrella.cohort.shared.visits import CohortError, Exclusions, Visit
+from umbrella.cohort.tables.table_rows import TableOptions
 from umbrella.privacy.mask import Mask
 
 NEITHER = "neither PatientAge nor PatientBirthDate and StudyDate tell it"
@@ -149,19 +150,21 @@ def test_a_date_is_read_or_is_none():
 PEOPLE = {"2": "Li^Ann", "45": "Zyxwvut^Quentina", "998877": "Miller^Mark"}  # PatientID → PatientName
 
 
-def write_table(folder, column, name="said"):
+def write_table(folder, column, people=PEOPLE, name="said", **said):
     """participants.tsv of a table with that column beside the ids."""
-    source = make_source(folder, folder / "tree", table=folder / "table.csv", columns=(name,))
+    source = make_source(
+        folder, folder / "tree", table=folder / "table.csv", columns=(name,), said=TableOptions(**said)
+    )
     source.table.write_text(
-        "\n".join([f"participant_id,{name}", *map(",".join, zip(PEOPLE, column, strict=True))]) + "\n"
+        "\n".join([f"participant_id,{name}", *map(",".join, zip(people, column, strict=True))]) + "\n"
     )
     names, exclusions = Pseudonyms(b"k" * 32), Exclusions()
     rows = read_rows(source, names, exclusions)
-    people = {
+    persons = {
         names.subject(who): Person("F", {1: "45"}, {1: "20250321"}, frozenset({1}), who, Mask([who, name, "19800117"]))
-        for who, name in PEOPLE.items()
+        for who, name in people.items()
     }
-    write_tables(source, folder / "tree", people, rows, exclusions)
+    write_tables(source, folder / "tree", persons, rows, exclusions)
     lines = (folder / "tree" / "participants.tsv").read_text().splitlines()[1:]
     return sorted(line.split("\t")[1] for line in lines)
 
@@ -194,7 +197,7 @@ def test_a_tables_cell_with_its_own_patients_name_id_or_birth_date_is_refused(tm
     ("column", "described"), [(("1", "2", "2"), {"age"}), (("n/a", "n/a", "n/a"), {"age", "sex"})]
 )
 def test_what_codes_of_the_headers_mean_is_not_said_of_those_of_a_table(tmp_path, column, described):
-    write_table(tmp_path, column, "sex")
+    write_table(tmp_path, column, name="sex")
     assert json.loads((tmp_path / "tree" / "participants.json").read_text()).keys() == described
 
 
@@ -207,6 +210,20 @@ def test_an_id_that_lost_its_zeros_is_told():
     assert told == {"7A", "07a"}
 
 
+def test_a_column_of_ids_that_are_short_numbers_is_refused_where_all_are_their_own(tmp_path):
+    people = {"2": "Li", "045": "Quentina"}
+    for column in (("2", "045"), ("sub-2", "045")):
+        with pytest.raises(CohortError, match="column said: expected no name, id or birth date"):
+            write_table(tmp_path, column, people)
+    assert write_table(tmp_path, ("2", "046"), people) == ["046", "2"]
+
+
+def test_the_days_of_visits_are_in_no_table_though_a_flag_names_their_column(tmp_path):
+    assert write_table(tmp_path, ["2025-03-21"] * 3, session_column="said") == ["F"] * 3  # the sex comes first
+    written = "".join(path.read_text() for path in (tmp_path / "tree").rglob("*.tsv"))
+    assert "2025" not in written and "said" not in written
+
+
 def test_a_row_without_a_dicom_file_is_counted_under_its_hash():
     names, exclusions = Pseudonyms(b"k" * 32), Exclusions()
     left_out = Judged(make_series(patient_id="A-1"), None, Fault("localizer", "one"))
@@ -217,3 +234,19 @@ def test_a_row_without_a_dicom_file_is_counted_under_its_hash():
     assert found == sorted(
         [(names.subject("A-1"), "localizer"), (names.subject("a-1"), "no scan"), (names.subject("B-2"), "no scan")]
     )
+
+
+def test_an_entity_that_a_description_says_names_nobody(tmp_path):
+    """A file's name would hold it: task-quentina."""
+    for number, task in enumerate(("nback", "Quentina", "998877")):
+        header = {"series": number, "PatientName": "Lee^Quentina", "PatientID": "998877", "StudyID": "s"}
+        write_series(tmp_path / "in" / task, make_volume((8, 8, 4)), make_affine(),
+                     SeriesDescription=f"func_task-{task}", **header)  # fmt: skip
+    judged = survey_folder(make_source(tmp_path / "in", tmp_path / "tree")).judged
+    assert sorted(one.rule.entities["task"] if one.rule else one.fault.reason for one in judged) == [
+        "nback",
+        "no rule",
+        "no rule",
+    ]
+    (said,) = {one.fault.detail for one in judged if one.fault}
+    assert said == "expected an entity that names nobody, found an identifier in the description"

@@ -17,7 +17,11 @@ from dicomanonymizer.dicom_anonymization_databases.dicomfields_2026c import ALL_
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 
+from umbrella.cohort.dicom.conversion import convert
+from umbrella.cohort.dicom.headers import read_headers
+from umbrella.cohort.dicom.series import group_series
 from umbrella.cohort.dicom.sidecar import KEPT
+from umbrella.privacy.mask import Mask
 
 TEXTS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
 DAY, TIME = "20191231", "233458.77"
@@ -165,3 +169,16 @@ def test_the_converted_tree_is_accepted_by_the_bids_validator(planted):
     done = subprocess.run([validator, planted.parent / "out_bids", "--json"], capture_output=True, text=True)
     issues = json.loads(done.stdout)["issues"]["issues"]
     assert [issue for issue in issues if issue["severity"] == "error"] == []
+
+
+def test_what_a_converter_says_as_it_fails_names_nobody(tmp_path, monkeypatch):
+    """Ours says neither names nor paths today; another version may."""
+    program = tmp_path / "converter"
+    program.write_text('#!/bin/sh\necho "Error: series of Qzvxjane in $8/00000.dcm, see /home/qzvx/log"\nexit 2\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(dcm2niix, "bin", str(program))
+    write_series(tmp_path / "in", make_volume((8, 8, 4)), make_affine())
+    [series] = group_series(read_headers(tmp_path / "in")[0])
+    fault = convert(series, "anat", "", tmp_path / "out", Mask(["Qzvxsmith^Qzvxjane"]))
+    assert fault.reason == "not converted" and "exit code 2: Error: series of" in fault.detail
+    assert "qzvx" not in fault.detail.lower() and "/" not in fault.detail

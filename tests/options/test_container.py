@@ -54,6 +54,12 @@ def list_steps(lines):
     return [step for step in steps if step and step[0] != "cd"]
 
 
+def read_ignored():
+    """Patterns of files within the copied folders that stay out of Docker's image; what Python has compiled apart."""
+    lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    return [line for line in lines if line[:1] not in ("", "#", "!") and line != "*" and not line.startswith("**/")]
+
+
 def passes(path):
     """Whether .dockerignore lets a path into the image, by Docker's rule: the last pattern that fits it, or a folder
     above it, decides."""
@@ -97,7 +103,10 @@ def test_both_images_are_made_by_the_same_steps_from_the_same_files():
     instructions = read_dockerfile()
     assert instructions[0] == ("FROM", header["From"])
     runs = [rest for name, rest in instructions if name == "RUN"]
-    assert list_steps(runs) == list_steps(sections["post"])
+    # Of the definition there is no list of what stays out: it is removed.
+    removing, *steps = list_steps(sections["post"])
+    assert removing[:2] == ["rm", "-rf"] and removing[2:] == read_ignored()
+    assert list_steps(runs) == steps
     copied = [rest.split()[:-1] for name, rest in instructions if name == "COPY"]
     assert [name for names in copied for name in names] == [line.split()[0] for line in sections["files"]]
     variables = [rest for name, rest in instructions if name == "ENV"]

@@ -14,7 +14,7 @@ import webdataset
 from conversation_folder import make_record, write_folder, write_scan
 from volume_rows import write_series_folder
 
-from umbrella.files.contained_files import set_elsewhere, set_packed
+from umbrella.files.contained_files import find_packed, set_elsewhere, set_packed
 from umbrella.models.loading import load_processor
 from umbrella.options.arguments import DataArguments
 from umbrella.rows.loading import load_splits
@@ -138,6 +138,9 @@ def test_views_are_packed_in_place_of_scans_for_the_settings_that_made_them(call
     splits = load_splits(DataArguments(json_dir=str(data), scan_shards="shards"))
     assert all(map(np.array_equal, encode_all(splits, view="triplanar"), from_files))
     assert check_scans(splits["train"]) == 3
+    packed, paths = find_packed(), [scan["path"] for row in splits["train"] for scan in row["images"]]
+    assert packed.find_others([*paths, "/another.nii"]) == ["/another.nii"]
+    assert list(packed.find_sizes(paths)) == [-1, -1, -1]  # of scans, which views are none of
     fetched = []
     transform = ConversationTransform(load_processor("tiny"), view="triplanar", fetch_ahead=fetched.extend)
     transform.prefetch(list(splits["train"].with_format(None)))

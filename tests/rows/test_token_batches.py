@@ -10,7 +10,7 @@ from conversation_folder import write_folder, write_rows
 
 from umbrella.models.loading import load_processor
 from umbrella.options.training_arguments import TrainArguments
-from umbrella.rows.batches.token_batches import TokenBatches, TokenPlan, check_budget
+from umbrella.rows.batches.token_batches import Group, TokenBatches, TokenPlan, check_budget, split_groups
 from umbrella.rows.batches.token_lengths import fit_from_above, measure_some_lengths
 from umbrella.rows.collator import ConversationCollator
 from umbrella.rows.transform import ConversationTransform
@@ -82,6 +82,12 @@ def test_fewer_rows_than_batches_of_a_step_are_filled_up_with_blank_ones():
     plan = make_plan([80, 90, 100], 8000, 4)
     assert sorted(plan.batches(0, 1)) == [[0], [1], [2], [3]]  # 3: none of the rows
     assert make_plan([80, 90, 100], 8000, 1).batches(0, 1) in ([[a, b, 3 - a - b]] for a in range(3) for b in range(3))
+
+
+def test_the_fullest_batches_are_cut_and_none_of_one_row():
+    groups = [Group(0, 6, 1), Group(6, 7, 1)]  # rows 0 to 5, and row 6
+    assert split_groups(groups, 4) == [Group(0, 6, 3), Group(6, 7, 1)]
+    assert split_groups(groups, 10) == [Group(0, 6, 6), Group(6, 7, 1)]
 
 
 def test_what_memory_cannot_hold_comes_first():

@@ -7,6 +7,7 @@ import eval as evaluation
 import pytest
 import torch
 import train
+from accelerate import Accelerator
 from conversation_folder import make_record, write_scan
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_trainer import build_trainer, trainer_parts
@@ -19,7 +20,7 @@ from umbrella.rows.cohort_names import cohort_of
 from umbrella.rows.collator import ConversationCollator, without_names
 from umbrella.rows.mixing import join_cohorts
 from umbrella.rows.transform import ConversationTransform
-from umbrella.training.batches.cohort_log import describe_cohorts
+from umbrella.training.batches.cohort_log import CohortLog, describe_cohorts
 from umbrella.training.batches.token_loss import sum_rows, supervised_loss
 from umbrella.training.checkpoints import read_marker
 from umbrella_dataset import load_umbrella
@@ -74,6 +75,16 @@ def measure_losses(rows):
         total, tokens = sums.get(cohort_of(row["task_id"]), (0, 0))
         sums[cohort_of(row["task_id"])] = total + n * loss, tokens + n
     return {name: total / tokens for name, (total, tokens) in sums.items()}
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_blank_rows_are_of_no_cohort(trains):
+    log = CohortLog(["a", "b"], Accelerator(cpu=True))
+    batch = {"attention_mask": torch.ones(3, 4), "labels": torch.full((3, 4), 5)}
+    log.add(["a/1", None, "b/1"], batch, torch.tensor([3.0, 100.0, 9.0]), trains=trains)
+    found = log.take() if trains else log.take_evaluation()
+    assert (found["loss_a"], found["loss_b"]) == (1.0, 3.0)
+    assert not trains or found["loss_share_a"] == 0.25
 
 
 def test_the_loss_that_is_trained_is_the_same_to_its_last_bit(splits):

@@ -8,6 +8,7 @@ import pytest
 from killing import run_whole
 
 from umbrella.files.contained_files import RemoteError, find_elsewhere, find_size, open_file, set_elsewhere
+from umbrella.files.remote import listing
 from umbrella.files.remote.copies import fetch_ahead
 
 pytestmark = pytest.mark.slow
@@ -57,6 +58,16 @@ def test_without_the_right_to_list_each_is_asked_for(bucket, let, objects):
     log = bucket.take_log()
     assert len(log) == 1 + len(objects)
     assert copies.identify(objects[0])[1] == SIZE
+
+
+def test_what_a_listing_without_its_end_does_not_show_is_asked_for(bucket, let, objects, monkeypatch):
+    """Of a folder that is mostly of others the listing is given up."""
+    monkeypatch.setattr(listing, "MOST_LISTED", 1)
+    monkeypatch.setattr(listing, "LEAST_BOUND", 0)
+    copies = let(ROOT)
+    copies.learn([*objects[:55], f"{ROOT}/absent.nii"])
+    assert [entry for entry in bucket.take_log() if entry[0] == "HEAD"] == [("HEAD", "/bucket/copies/absent.nii")]
+    assert find_size(objects[54]) == SIZE and find_size(f"{ROOT}/absent.nii") is None
 
 
 def test_what_a_store_refuses_is_known_too(bucket, let, objects):

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from umbrella.files.contained_files import (
-    RemoteError,
     costs_a_request,
     find_elsewhere,
     find_packed,
@@ -160,7 +159,7 @@ def test_a_busy_store_is_asked_again_and_wrong_bytes_are_no_scan(use, store, pac
     with pytest.raises(ShardError, match=rf"{shard}: expected {size:,} bytes, as index\.arrow says, found none: copy"):
         use()
     store.delete(f"{ADDRESS}/index.arrow")
-    with pytest.raises(RemoteError, match=rf"{ADDRESS}/index\.arrow: expected an object, found none"):
+    with pytest.raises(ShardError, match=rf"{ADDRESS}/index\.arrow: expected the index of --scan_shards, found none"):
         use()
 
 

@@ -33,6 +33,8 @@ ADDRESS = re.compile(rf"(?:{'|'.join(SCHEMES)})://")
 # A secret of S3 may have slashes in it: what stands before its @ is none of the host.
 _SHOWN = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)(?:[^/]*@|(?!arn:)[^/]*:(?!\d*(?:/|$))[^@]*@)?([^?#]*)", re.DOTALL)
 
+UNANSWERED = ("busy", "stalled", "unreachable", "keys")  # kinds of a RemoteError that say nothing of the object
+
 
 class RemoteError(OSError):
     """An object cannot be read. The text is a whole sentence that names it; `kind` is one of the words of

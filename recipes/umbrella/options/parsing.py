@@ -24,7 +24,7 @@ from umbrella.options.flag_names import (
 )
 from umbrella.options.keys import check_keys
 from umbrella.options.list_flags import split_list
-from umbrella.options.repeated_flags import check_repeated
+from umbrella.options.repeated_flags import note_repeated
 from umbrella.options.single_files import load_argument_parser
 from umbrella.options.training_fields import TrainFields
 
@@ -88,7 +88,7 @@ def parse_arguments(dataclasses: tuple[type, ...], argv: list[str] | None = None
         check_addresses(from_yaml + argv)
         _check_json(from_yaml + argv)
         parser.argv = (*launcher, *from_yaml, *argv)
-        check_repeated(translate_guide_spellings(argv, parser.flags) if trains else argv, parser.find)
+        note_repeated(translate_guide_spellings(argv, parser.flags) if trains else argv, parser.find)
         flags = _split_lists(translate_guide_spellings(parser.argv, parser.flags) if trains else parser.argv, parser)
         if trains and ModelArguments in dataclasses and _names_tiny(parser, flags):
             parser.set_defaults(**TINY_DEFAULTS)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from umbrella.options.address_flags import check_addresses
 from umbrella.options.flag_names import suggest
-from umbrella.options.repeated_flags import check_repeated
+from umbrella.options.repeated_flags import note_repeated
 
 
 def name_program() -> str:
@@ -34,7 +34,7 @@ class PlainParser(argparse.ArgumentParser):
             given = sys.argv[1:] if args is None else args
             check_addresses(given)
             # Private: argparse lists its flags nowhere else.
-            check_repeated(given, self._option_string_actions.get)
+            note_repeated(given, self._option_string_actions.get)
         except ValueError as error:
             self.error(str(error))
         found, unknown = self.parse_known_args(args, namespace)

@@ -1,5 +1,4 @@
-"""A flag that is given twice: of a value the last counts, as of any command's, which is said; of a list it is not
-known whether both are meant."""
+"""A flag that is given twice: the last counts, as of any command's, and that is said."""
 
 import argparse
 import os
@@ -7,8 +6,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 
-def check_repeated(argv: Sequence[str], find: Callable[[str], argparse.Action | None]) -> None:
-    """Raise ValueError for a list that is given twice with other values; for a value say which one counts.
+def note_repeated(argv: Sequence[str], find: Callable[[str], argparse.Action | None]) -> None:
+    """Say of a flag that is given twice with other values which of them count: who gives a list twice may mean all,
+    and who adds a flag to those of a script means the last.
 
     Args:
         argv: flags of one source, so that those which the command line overrides in a YAML are none of them.
@@ -24,15 +24,9 @@ def check_repeated(argv: Sequence[str], find: Callable[[str], argparse.Action | 
         said = " ".join(stated) or name
         before, said_before = given.get(action.dest, (values, said))
         given[action.dest] = values, said
-        if before == values:
-            continue
-        if action.nargs in ("+", "*"):
-            raise ValueError(
-                f"{name}: expected one list, found two, {' '.join(before)} and {' '.join(values)}: if all are "
-                f"meant, give them behind one flag: {name} {' '.join([*before, *values])}"
-            )
-        if int(os.environ.get("RANK", "0")) == 0:
-            print(f"note: {name} is given twice: {said} counts, not {said_before}", file=sys.stderr)
+        if before != values and int(os.environ.get("RANK", "0")) == 0:
+            remedy = ". If all are meant, give them behind one flag" if action.nargs in ("+", "*") else ""
+            print(f"note: {name} is given twice: {said} counts, not {said_before}{remedy}", file=sys.stderr)
 
 
 def _take_values(action: argparse.Action, following: list[str]) -> list[str]:

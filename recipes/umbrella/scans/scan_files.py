@@ -19,8 +19,7 @@ from nibabel import MGHImage, Nifti1Header, Nifti1Pair, Nifti2Header, Nifti2Pair
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from umbrella.files.contained_files import RemoteError, find_size, open_file, open_inside, split_root
-from umbrella.files.remote.faults import UNANSWERED
+from umbrella.files.contained_files import UNANSWERED, RemoteError, find_size, open_file, open_inside, split_root
 from umbrella.scans.inflate import GZIP_ERRORS, GzipFile
 from umbrella.scans.not_a_scan import GZIP_MAGIC, N_BYTES, describe_absence, describe_foreign, find_broken_link
 from umbrella.scans.voxel_statistics import PIECE

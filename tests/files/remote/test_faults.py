@@ -5,9 +5,9 @@ import pickle
 import botocore.exceptions
 import pytest
 
-from umbrella.files.contained_files import AbsentError, RemoteError, open_file
+from umbrella.files.contained_files import UNANSWERED, AbsentError, RemoteError, open_file
 from umbrella.files.remote.clients import to_s3_identity
-from umbrella.files.remote.faults import find_kind
+from umbrella.files.remote.faults import BUSY, KEYS, STALLED, UNREACHABLE, find_kind
 from umbrella.files.remote.identity import Identity
 from umbrella.scans.scan_files import ScanError, open_scan, read_file
 
@@ -147,6 +147,8 @@ def test_a_digest_is_compared_where_the_store_states_one():
 
 
 def test_kinds_are_told_from_what_libraries_raise():
+    assert set(UNANSWERED) == {BUSY, STALLED, UNREACHABLE, KEYS}
+
     def client_error(status, code):
         response = {"ResponseMetadata": {"HTTPStatusCode": status}, "Error": {"Code": code}}
         return botocore.exceptions.ClientError(response, "GetObject")

@@ -6,6 +6,5 @@ It knows nothing of scans, and makes no request until roots are allowed.
 __all__ = [
     "addresses",
     "copies",
-    "faults",
     "listing",
 ]

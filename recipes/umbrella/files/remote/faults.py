@@ -8,7 +8,6 @@ from umbrella.files.remote.addresses import find_host
 ABSENT, FORBIDDEN, KEYS, CHANGED = "absent", "forbidden", "keys", "changed"
 BUSY, STALLED, CUT, UNREACHABLE, OTHER = "busy", "stalled", "cut", "unreachable", "other"
 TRIED_AGAIN = (BUSY, STALLED, CUT, UNREACHABLE)
-UNANSWERED = (BUSY, STALLED, UNREACHABLE, KEYS)  # of the store, not of the object
 KEYS_OF = {
     "s3": "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",

@@ -49,14 +49,7 @@ class S3Server:
 
     @property
     def environment(self):
-        return {
-            **KEYS,
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
+        return make_environment(self.url)
 
     def put(self, address, data, public=False):
         bucket, _, key = address.removeprefix("s3://").partition("/")
@@ -95,6 +88,18 @@ class S3Server:
         headers = {"Authorization": signature, "Content-Type": "application/octet-stream", **(more or {})}
         request = urllib.request.Request(self.url + path, data, headers, method=method)
         return urllib.request.urlopen(request, timeout=30)
+
+
+def make_environment(url):
+    """What clients of a server have in their environment."""
+    return {
+        **KEYS,
+        "AWS_ENDPOINT_URL": url,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
 
 
 def find_spent_s(pid):

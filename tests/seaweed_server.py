@@ -17,7 +17,8 @@ import tempfile
 import time
 
 import boto3
-from s3_server import KEYS, find_spent_s
+from botocore.exceptions import BotoCoreError, ClientError
+from s3_server import KEYS, find_spent_s, make_environment
 
 START_S = 60
 
@@ -61,14 +62,7 @@ class SeaweedServer:
 
     @property
     def environment(self):
-        return {
-            **KEYS,
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.relay_port}",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
+        return make_environment(f"http://127.0.0.1:{self.relay_port}")
 
     def put(self, address, data):
         bucket, _, key = address.removeprefix("s3://").partition("/")
@@ -96,7 +90,7 @@ class SeaweedServer:
         while True:
             try:
                 return self.put("s3://ready/ready", b"ready")
-            except Exception as error:  # it does not listen yet, or has no place for data yet
+            except (BotoCoreError, ClientError) as error:  # it does not listen yet, or has no place for data yet
                 self._buckets.clear()
                 if time.monotonic() > end or self.process.poll() is not None:
                     raise SystemExit(f"expected weed to serve within {START_S} s, found {error}") from error

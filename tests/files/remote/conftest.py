@@ -1,5 +1,6 @@
 """Stores on loopback, and leave to read from them."""
 
+import importlib
 from collections import defaultdict
 
 import pytest
@@ -32,6 +33,7 @@ def let(tmp_path, connected):
 @pytest.fixture
 def bucket(s3, monkeypatch):
     """The S3 server, with keys in the environment."""
+    importlib.import_module("s3fs")  # which takes seconds of a test's patience where the machine is busy
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     return s3

@@ -163,7 +163,5 @@ def test_kinds_are_told_from_what_libraries_raise():
 
 def test_a_part_that_is_shorter_than_was_asked_for_is_not_taken(stored, let):
     copies = let(ROOT, patience=0.1)
-    with pytest.raises(
-        RemoteError, match=r"x\.nii: expected the object whole, found .* 4 of 9 bytes came"
-    ):
+    with pytest.raises(RemoteError, match=r"x\.nii: expected the object whole, found .* 4 of 9 bytes came"):
         copies.store.read_range(URL, len(DATA) - 4, len(DATA) + 5)
